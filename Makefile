@@ -1,0 +1,123 @@
+# Everything a user does starts here; `make` alone lists it. Targets install what they need first.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+TASK ?= nq
+SCALE ?= mini
+TRIALS ?= 24
+SEED ?= 0
+CORPUS ?=
+TRAIN ?=
+DEV ?=
+TEST ?=
+EXPERIMENT ?= experiments/nq_rag_sequence.yaml
+PORT ?= 5000
+CONFIRM ?=
+Q ?=
+OWN := $(strip $(CORPUS)$(TRAIN)$(DEV)$(TEST))
+NAME ?= $(TASK)$(if $(filter-out mini,$(SCALE)),-$(SCALE))$(if $(OWN),-own)$(if $(filter-out 0,$(SEED)),-seed$(SEED))
+DATASET ?= $(NAME)
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+RAG := $(BIN)/rag-lightning
+
+# A sweep file of the scale if there is one (sweeps/nq-mini-long.yaml), else the task's.
+SWEEP_FILE = $(firstword $(wildcard sweeps/$(TASK)-$(SCALE).yaml) sweeps/$(TASK).yaml)
+empty :=
+space := $(empty) $(empty)
+comma := ,
+json_list = [$(subst $(space),$(comma),$(foreach file,$(1),"$(file)"))]
+OWN_FILES = --experiment.task.dataset '$(DATASET)' \
+	$(if $(CORPUS),--experiment.corpus.source '$(CORPUS)') \
+	$(if $(TRAIN),--experiment.task.train '$(call json_list,$(TRAIN))') \
+	$(if $(DEV),--experiment.task.dev '$(DEV)') \
+	$(if $(TEST),--experiment.task.test '$(TEST)')
+SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' --trials '$(TRIALS)' --seed '$(SEED)' \
+	--experiment.scale '$(SCALE)' --experiment.seed '$(SEED)' $(if $(OWN),$(OWN_FILES))
+
+# Tests never ask the hub, and tiny models are fastest on one thread.
+TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
+
+.PHONY: help install fetch sweep smoke report mlflow-ui ask test test-all bench check clean clean-runs
+
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
+		/^##@ / { printf "              %s\n", substr($$0, 5) }' $(firstword $(MAKEFILE_LIST))
+
+install: $(INSTALLED) ## Create .venv and install the tested versions into it
+##@ PYTHON=python3     interpreter the environment is made with, 3.11 or newer
+##@ TORCH_INDEX=URL    another package index to take torch from (a CPU or CUDA build)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)') \
+		-c constraints.txt -e '.[dev,report]'
+	@touch $@
+
+fetch: $(INSTALLED) ## Fetch the data and the encoder of a scale; shows sizes and licences
+##@ SCALE=mini         mini, mini-long or paper
+	$(RAG) fetch --scale '$(SCALE)'
+
+sweep: $(INSTALLED) ## From nothing to the table: corpus, vectors, indexes, training, trials, report
+##@ TASK=nq            which sweeps/TASK.yaml
+##@ TRIALS=24          trials of the search
+##@ SEED=0             of everything random
+##@ SCALE=mini         mini (two cores, half an hour), mini-long (trains about an hour) or paper (needs the hub)
+##@ CORPUS=F           your passages: DPR TSV (plain or .gz) or JSONL with id, title, text
+##@ TRAIN="F …"        your questions: DPR qa.csv, NQ-open JSONL, JSONL with question, answers, or SQuAD JSON
+##@ DEV=F TEST=F       the same, for choosing and for the table
+##@ NAME=…             of the sweep's folders; TASK, or TASK-own with your files
+##@ DATASET=NAME       what your data is called in every table
+	$(RAG) sweep $(SWEEP_ARGS)
+	$(RAG) report $(SWEEP_ARGS)
+
+smoke: $(INSTALLED) ## The whole path on a few hundred examples, in about three minutes
+	$(RAG) sweep --config sweeps/smoke.yaml
+	$(RAG) report --config sweeps/smoke.yaml
+
+report: $(INSTALLED) ## Render reports/out/NAME again from stored runs
+##@ TASK= SCALE= SEED= NAME=   as for sweep
+	$(RAG) report $(SWEEP_ARGS)
+
+mlflow-ui: $(INSTALLED) ## Open the MLflow UI, for this machine only
+##@ PORT=5000          of http://127.0.0.1
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port '$(PORT)'
+
+ask: export QUESTION := $(Q)
+ask: $(INSTALLED) ## Answer one question, with its passages, scores and hypotheses
+##@ Q="…"              the question
+##@ EXPERIMENT=F       the system that answers: experiments/nq_rag_sequence.yaml
+	@test -n "$$QUESTION" || { echo 'make ask needs a question: make ask Q="what is the capital of peru"' >&2; exit 2; }
+	$(RAG) ask "$$QUESTION" --config '$(EXPERIMENT)'
+
+test: $(INSTALLED) ## The tests, without the slow ones
+	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow"
+
+test-all: $(INSTALLED) ## All tests
+	$(TEST_ENV) $(BIN)/python -m pytest
+
+bench: $(INSTALLED) ## The benchmarks
+	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only
+
+check: $(INSTALLED) ## Lint, format, types, layers, and that every config file and documented command is valid
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python .ci/check_project.py
+
+clean: ## Remove caches and .venv; runs and artifacts stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks build dist
+	find . -path ./artifacts -prune -o -path ./runs -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-runs: ## Remove runs, artifacts, reports and the MLflow store; assets stay
+##@ CONFIRM=yes        without it nothing is removed
+	@test '$(CONFIRM)' = yes || { echo 'this removes runs/ artifacts/ reports/out/ mlflow.db mlartifacts/; to do it: make clean-runs CONFIRM=yes' >&2; exit 2; }
+	rm -rf runs artifacts reports/out mlflow.db mlflow.db-journal mlflow.db.lock mlartifacts

@@ -1,0 +1,251 @@
+"""`rag-lightning STAGE [--config F.yaml] [--key value …]`: stage -> "module:function", imported only when called."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_lightning import __version__
+from rag_lightning.core.artifacts import DISK_ERRORS
+from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.core.errors import ConfigError, RagLightningError
+from rag_lightning.core.registry import check_name
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+PRINT = "--print_config"
+Function = Callable[..., None]
+Config = ExperimentConfig | SweepConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One subcommand.
+
+    Args:
+        target: "module:function" that is called with the configuration (and the extra argument, if any).
+        line: What `--help` says of it.
+        config: The dataclass that is its command line and its YAML.
+        extra: An argument that is no part of the configuration: a positional one, or a flag with dashes.
+        extra_help: What it is.
+    """
+
+    target: str
+    line: str
+    config: type[ExperimentConfig] | type[SweepConfig] = ExperimentConfig
+    extra: str = ""
+    extra_help: str = ""
+
+
+STAGES = {
+    "doctor": Stage(
+        "rag_lightning.stages.doctor:run",
+        "tell what works on this machine",
+        extra="--deep",
+        extra_help="Hash every artifact, also files above 1 GB.",
+    ),
+    "fetch": Stage("rag_lightning.stages.fetch:run", "fetch the data and models of a scale, with their licences"),
+    "corpus": Stage("rag_lightning.stages.corpus:run", "cut the text into passages"),
+    "examples": Stage("rag_lightning.stages.examples:run", "build or read the questions: train, dev, test"),
+    "embed": Stage("rag_lightning.stages.embed:run", "passages -> vectors"),
+    "index": Stage("rag_lightning.stages.index:run", "vectors -> a FAISS index, or words -> BM25"),
+    "retrieve": Stage("rag_lightning.stages.retrieve:run", "questions -> rankings, once at the largest k"),
+    "train": Stage("rag_lightning.stages.train:run", "train a formulation, from the shared reader warm-up"),
+    "predict": Stage("rag_lightning.stages.predict:run", "questions and rankings -> predictions"),
+    "score": Stage("rag_lightning.stages.score:run", "predictions -> scores and estimates with intervals"),
+    "sweep": Stage("rag_lightning.sweep.run:run", "search k x retriever x decoding, then test the best", SweepConfig),
+    "report": Stage("rag_lightning.report.stage:run", "stored runs -> tables beside the paper's", SweepConfig),
+    "track": Stage("rag_lightning.stages.track:run", "send stored runs to MLflow that are not there yet"),
+    "ask": Stage(
+        "rag_lightning.stages.ask:run",
+        "answer one question, with its passages, scores and hypotheses",
+        extra="question",
+        extra_help="The question, in quotes.",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one stage; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except ConfigError as error:
+        return _complain(str(error), MISUSED)
+    except RagLightningError as error:
+        return _complain(str(error), FAILED)
+    except KeyboardInterrupt:
+        return _complain("interrupted; run the same command again to go on", INTERRUPTED)
+    except BrokenPipeError:
+        return FAILED
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        return _complain(f"{error.filename or 'the disk'}: {error.strerror}; what was finished before is whole", FAILED)
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        return 0 if words else MISUSED
+    if words[0] in ("-V", "--version"):
+        print(f"rag-lightning {__version__}")
+        return 0
+    name = words[0]
+    check_name("stage", name, STAGES)
+    parsed = parse(name, words[1:])
+    if parsed is None:
+        return 0
+    config, extra = parsed
+    load(STAGES[name].target)(config, *extra)
+    return 0
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"rag-lightning: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def overview() -> str:
+    """What `--help` prints."""
+    lines = ["usage: rag-lightning STAGE [--config F.yaml] [--key value ...]", "", "stages:"]
+    lines += [f"  {name:9} {stage.line}" for name, stage in STAGES.items()]
+    lines += ["", "rag-lightning STAGE --help lists a stage's keys; --print_config prints them as YAML."]
+    return "\n".join(lines)
+
+
+def load(target: str) -> Function:
+    """Import what "module:function" names."""
+    module, _, function = target.partition(":")
+    found: Function = getattr(import_module(module), function)
+    return found
+
+
+def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
+    """A stage's configuration and extra argument; None where only help or the configuration was to be printed.
+
+    Raises:
+        ConfigError: an unknown key, a value of a wrong type, a file that cannot be read; one line.
+    """
+    from jsonargparse import ArgumentError
+
+    stage = STAGES[name]
+    parser, words = make_parser(name), list(words)
+    if any(word.startswith(PRINT) for word in words):
+        parser, words = make_parser(name, extra=False), _without_extra(stage, words)
+    try:
+        built = parser.instantiate(parser.parse_args(words))
+    except SystemExit as stop:
+        if stop.code:
+            raise
+        return None
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise ConfigError(_blame(name, words) + explain(str(error), _keys(parser))) from error
+    values = {field.name: getattr(built, field.name) for field in fields(stage.config)}
+    extra = [getattr(built, stage.extra.lstrip("-"))] if stage.extra else []
+    return stage.config(**values), extra
+
+
+def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
+    """The parser of a stage: its dataclass, `--config`, `--print_config`, and the extra argument."""
+    from jsonargparse import ArgumentParser
+
+    stage = STAGES[name]
+    question = f' "{stage.extra}"' if stage.extra and not stage.extra.startswith("--") else ""
+    usage = f"rag-lightning {name}{question} [--config F.yaml] [--key value ...]"
+    parser = ArgumentParser(prog=f"rag-lightning {name}", usage=usage, description=stage.line, exit_on_error=False)
+    if extra and stage.extra.startswith("--"):
+        parser.add_argument(stage.extra, action="store_true", help=stage.extra_help)
+    elif extra and stage.extra:
+        parser.add_argument(stage.extra, type=str, help=stage.extra_help)
+    parser.add_argument("--config", action="config", help="YAML file of these keys; keys given after it win.")
+    parser.add_class_arguments(stage.config, None)
+    return parser
+
+
+def _without_extra(stage: Stage, words: list[str]) -> list[str]:
+    """What is printed can be read back by any stage, so the extra argument is no part of it."""
+    if stage.extra.startswith("--"):
+        return [word for word in words if word != stage.extra]
+    return words[1:] if stage.extra and not words[0].startswith("-") else words
+
+
+def _keys(parser: ArgumentParser) -> list[str]:
+    return [action.dest for action in parser._actions if action.dest not in ("help", "print_config")]
+
+
+def _blame(name: str, words: Sequence[str]) -> str:
+    """The configuration file, where it is at fault by itself."""
+    from jsonargparse import ArgumentError
+
+    files = [after for word, after in pairwise(words) if word == "--config"]
+    files += [word.removeprefix("--config=") for word in words if word.startswith("--config=")]
+    for file in files:
+        if Path(file).is_file():
+            try:
+                make_parser(name, extra=False).parse_args(["--config", file])
+            except (ArgumentError, TypeError, ValueError):
+                return f"{file}: "
+    return ""
+
+
+def explain(message: str, keys: Sequence[str]) -> str:
+    """jsonargparse's message as one plain line, with the nearest names.
+
+    >>> explain("unrecognized arguments: --sed 3", ["seed", "split"])
+    "unknown key '--sed'; did you mean '--seed'?"
+    """
+    if found := re.search(r"does not exist: '(.*)'", message):
+        return _missing_file(Path(found[1]))
+    if found := re.match(r"unrecognized arguments: (\S+)", message):
+        word = found[1].split("=")[0]
+        return f"unknown key {word!r}{_nearest(word, ['--' + key for key in keys])}"
+    if found := re.match(r"Group '(.*)' does not accept option '(.*)'", message):
+        key = f"{found[1]}.{found[2]}"
+        return f"unknown key {key!r}{_nearest(key, keys)}"
+    if found := re.match(r"Option '(.*)' is not accepted", message):
+        return f"unknown key {found[1]!r}{_nearest(found[1], keys)}"
+    if found := re.search(r'key "([^"]*)":\s+Expected a (.*)\. Got value: (.*)', message, re.DOTALL):
+        return f"{found[1]}: {_wrong_type(found[2], found[3])}"
+    if found := re.match(r"Parser key \"(.*)\":\s+Unable to load config '(.*)'", message):
+        return f"{found[1]}: {found[2]!r} is not a YAML file; its keys are written --{found[1]}.key value"
+    if message.startswith("Unexpected config"):
+        return "is not a YAML mapping of keys to values"
+    return message.replace("Problems parsing config:", "is not YAML:").replace('in "<unicode string>", ', "")
+
+
+def _wrong_type(expected: str, value: str) -> str:
+    if expected.startswith("typing.Literal"):
+        names = re.findall(r"'([^']*)'", expected)
+        return f"must be one of {', '.join(names)}, not {value!r}{_nearest(value, names)}"
+    kind = {"tuple": "list, such as [a, b]", "collections.abc.Mapping": "mapping, such as {a: 1}"}
+    plain = re.sub(r"<class '(.*)'>", r"\1", expected)
+    return f"must be {kind.get(plain, plain)}, not {value!r}"
+
+
+def _missing_file(path: Path) -> str:
+    """A missing file, with what its folder holds."""
+    folder = path.parent
+    there = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []
+    shown = os.path.relpath(path)
+    known = f" ({os.path.relpath(folder)} holds {', '.join(there)})" if there else ""
+    return f"{shown}: no such file{known}{_nearest(path.name, there)}"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""core: records, configuration, artifacts; no torch, no faiss, no mlflow."""

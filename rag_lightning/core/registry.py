@@ -1,0 +1,48 @@
+"""Names -> "module:attribute", imported only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from rag_lightning.core.errors import UnknownNameError
+
+
+class Registry:
+    """A lazy mapping of names to objects; a typo is answered with the nearest names.
+
+    Args:
+        kind: what the names stand for, used in messages ("task", "index kind").
+        targets: name -> "module:attribute".
+    """
+
+    def __init__(self, kind: str, targets: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._targets = dict(targets)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._targets
+
+    def get(self, name: str) -> Any:
+        """Import and return what `name` stands for.
+
+        Raises:
+            UnknownNameError: no such name; the message lists the nearest and all names.
+        """
+        check_name(self.kind, name, self._targets)
+        module, _, attribute = self._targets[name].partition(":")
+        return getattr(import_module(module), attribute)
+
+
+def check_name(kind: str, name: str, known: Mapping[str, object] | tuple[str, ...] | list[str]) -> None:
+    """Raise UnknownNameError with the nearest of the known names unless `name` is one of them."""
+    if name in known:
+        return
+    near = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    guess = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    raise UnknownNameError(f"unknown {kind} {name!r}: {guess}known: {', '.join(known)}")

@@ -1,0 +1,1 @@
+"""Passages: readers, chunking and the store on disk."""

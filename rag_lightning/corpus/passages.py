@@ -1,0 +1,120 @@
+"""Readers of a user's corpus: DPR TSV and JSONL (also BEIR's), plain or gzip, in bounded memory.
+
+Formats: https://github.com/facebookresearch/DPR (psgs_w100.tsv), https://github.com/beir-cellar/beir (corpus.jsonl).
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import check_file, read_jsonl_objects, read_lines
+from rag_lightning.core.records import Passage
+from rag_lightning.corpus.duplicates import first_duplicate, hash_id
+
+DPR_HEADER = ("id", "text", "title")
+QUOTING = "a field that starts with a double quote must end with one and double those inside (csv.writer does)"
+
+
+def read_passages(path: Path | str) -> Iterator[Passage]:
+    """Read a corpus file; the format is told from its first character, not from its name.
+
+    The file is looked at here, rows are read as they are asked for; 16 bytes a passage are kept to find duplicates.
+
+    Raises:
+        DataError: missing, empty or damaged file, wrong header, missing field, or (after the last row) a passage id
+            that occurs twice.
+    """
+    path = Path(path)
+    check_file(path)
+    return _without_duplicates(path)
+
+
+def _without_duplicates(path: Path) -> Iterator[Passage]:
+    hashes, rows = array("Q"), array("Q")
+    for row, passage in _numbered(path):
+        hashes.append(hash_id(passage.passage_id))
+        rows.append(row)
+        yield passage
+    if not rows:
+        raise DataError(path, "holds no passages")
+    pair = first_duplicate(np.frombuffer(hashes, dtype=np.uint64), lambda i: _id_at(path, rows[i]))
+    if pair:
+        first, second = rows[pair[0]], rows[pair[1]]
+        problem = f"occurs in row {first} already"
+        raise DataError(
+            path, problem, row=second, field="id", value=_id_at(path, second), hint="give every passage its own id"
+        )
+
+
+def _id_at(path: Path, wanted: int) -> str:
+    return next(passage.passage_id for row, passage in _numbered(path) if row == wanted)
+
+
+def _numbered(path: Path) -> Iterator[tuple[int, Passage]]:
+    return _read_jsonl(path) if _first_character(path) == "{" else _read_tsv(path)
+
+
+def _first_character(path: Path) -> str:
+    for line in read_lines(path):
+        if line.strip():
+            return line.lstrip()[0]
+    raise DataError(path, "is empty")
+
+
+def _read_tsv(path: Path) -> Iterator[tuple[int, Passage]]:
+    rows = _csv_rows(path, read_lines(path))
+    header = next(rows)[1]
+    if sorted(header) != sorted(DPR_HEADER):
+        raise DataError(
+            path, "wrong header", row=1, value="\t".join(header), hint="expected id, text, title, tab-separated"
+        )
+    for row, values in rows:
+        if len(values) > len(header):
+            raise DataError(
+                path, f"has {len(values)} fields instead of {len(header)}", row=row, hint="quote tabs in a field"
+            )
+        yield row, _passage(path, row, dict(zip(header, values, strict=False)))
+
+
+def _csv_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """(row, fields), the row being the first line of a record that spans several."""
+    reader = csv.reader(lines, delimiter="\t", strict=True)
+    while True:
+        row = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(path, f"is not csv-quoted as DPR's files are: {error}", row=row, hint=QUOTING) from error
+        if values:
+            yield row, values
+
+
+def _read_jsonl(path: Path) -> Iterator[tuple[int, Passage]]:
+    for row, values in read_jsonl_objects(path):
+        if "id" not in values and "_id" in values:
+            values["id"] = values["_id"]
+        yield row, _passage(path, row, values)
+
+
+def _passage(path: Path, row: int, values: Mapping[str, Any]) -> Passage:
+    for name in DPR_HEADER:
+        if name not in values:
+            raise DataError(path, "is missing", row=row, field=name)
+    identifier = values["id"]
+    if isinstance(identifier, bool) or not isinstance(identifier, (str, int)) or identifier == "":
+        raise DataError(path, "must be a string or a whole number", row=row, field="id", value=identifier)
+    for name in ("text", "title"):
+        if not isinstance(values[name], str):
+            raise DataError(path, "must be a string", row=row, field=name, value=values[name])
+    if not (values["text"].strip() or values["title"].strip()):
+        raise DataError(path, "is empty, and so is the title", row=row, field="text", value=values["text"])
+    return Passage(str(identifier), values["title"], values["text"])

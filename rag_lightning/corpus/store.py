@@ -1,0 +1,118 @@
+"""A corpus on disk: row -> Passage and passage id -> row, memory-mapped.
+
+Files: `passages.jsonl` (one Passage a line), `offsets.npy` [N + 1] int64 (line starts), `ids.npy` [N] (sorted hash of
+an id, row), so that opening reads nothing and a look-up touches a few pages, whatever N is.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from array import array
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag_lightning.core.errors import ArtifactError, DataError
+from rag_lightning.core.records import Passage, to_json
+from rag_lightning.corpus.duplicates import first_duplicate, hash_id
+
+PASSAGES, OFFSETS, IDS = "passages.jsonl", "offsets.npy", "ids.npy"
+ID_TYPE = np.dtype([("hash", np.uint64), ("row", np.int64)])
+
+
+def write_passages(folder: Path, passages: Iterable[Passage]) -> dict[str, Any]:
+    """Write a corpus into an existing folder; returns {"passages": N, "bytes": size of the text}.
+
+    Raises:
+        DataError: no passages, or a passage id that occurs twice (rows are corpus rows plus one).
+    """
+    offsets, hashes = array("q", [0]), array("Q")
+    with (folder / PASSAGES).open("wb") as handle:
+        for passage in passages:
+            offsets.append(offsets[-1] + handle.write(to_json(passage).encode() + b"\n"))
+            hashes.append(hash_id(passage.passage_id))
+    if not hashes:
+        raise DataError(folder / PASSAGES, "the corpus holds no passages")
+    np.save(folder / OFFSETS, np.frombuffer(offsets, dtype=np.int64))
+    _write_ids(folder, np.frombuffer(hashes, dtype=np.uint64))
+    store = PassageStore(folder)
+    pair = first_duplicate(np.frombuffer(hashes, dtype=np.uint64), lambda row: store[row].passage_id)
+    if pair:
+        problem, second = f"occurs in row {pair[0] + 1} already", pair[1]
+        raise DataError(folder / PASSAGES, problem, row=second + 1, field="passage_id", value=store[second].passage_id)
+    return {"passages": len(hashes), "bytes": offsets[-1]}
+
+
+def _write_ids(folder: Path, hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> None:
+    table = np.empty(len(hashes), dtype=ID_TYPE)
+    order = np.argsort(hashes, kind="stable")
+    table["hash"], table["row"] = hashes[order], order
+    np.save(folder / IDS, table)
+
+
+class PassageStore:
+    """A corpus written by `write_passages`, opened read-only; can be sent to another process.
+
+    Raises:
+        ArtifactError: a file is missing, or the offsets do not fit the text.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        for name in (PASSAGES, OFFSETS, IDS):
+            if not (self.path / name).is_file():
+                raise ArtifactError(f"{self.path / name}: is missing; remove the folder and build the corpus again")
+        self._offsets = np.load(self.path / OFFSETS, mmap_mode="r")
+        self._ids = np.load(self.path / IDS, mmap_mode="r")
+        size = (self.path / PASSAGES).stat().st_size
+        if size != self._offsets[-1] or len(self._ids) != len(self._offsets) - 1:
+            raise ArtifactError(f"{self.path / PASSAGES}: has {size} bytes, its offsets say {self._offsets[-1]}")
+        with (self.path / PASSAGES).open("rb") as handle:
+            self._bytes = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def __reduce__(self) -> tuple[type[PassageStore], tuple[Path]]:
+        return PassageStore, (self.path,)
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, row: int) -> Passage:
+        """The passage of a row; IndexError outside 0..N-1, so that row -1 (nothing found) never gives a passage."""
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} is not in a corpus of {len(self)} passages")
+        raw = json.loads(self._bytes[self._offsets[row] : self._offsets[row + 1]])
+        return Passage(raw["passage_id"], raw["title"], raw["text"])
+
+    def __iter__(self) -> Iterator[Passage]:
+        return (self[row] for row in range(len(self)))
+
+    def find(self, passage_id: str) -> int | None:
+        """The row of a passage id, or None."""
+        wanted = np.uint64(hash_id(passage_id))
+        place = int(np.searchsorted(self._ids["hash"], wanted))
+        while place < len(self._ids) and self._ids["hash"][place] == wanted:
+            row = int(self._ids["row"][place])
+            if self[row].passage_id == passage_id:
+                return row
+            place += 1
+        return None
+
+    def row(self, passage_id: str) -> int:
+        """The row of a passage id.
+
+        Raises:
+            DataError: the corpus holds no such passage.
+        """
+        row = self.find(passage_id)
+        if row is None:
+            raise DataError(self.path / PASSAGES, "no such passage in the corpus", field="passage_id", value=passage_id)
+        return row
+
+    @cached_property
+    def passage_ids(self) -> tuple[str, ...]:
+        """Every passage id in row order; read once, kept."""
+        return tuple(passage.passage_id for passage in self)

@@ -1,0 +1,1 @@
+"""decoding: log-probs -> hypotheses. Every score is a true log-probability in float32."""

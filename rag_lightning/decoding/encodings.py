@@ -1,0 +1,82 @@
+"""Each (query, passage) pair is encoded once per model: encoder states in a bounded, least-recently-used memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from rag_lightning.generator.bart_steps import BartSteps, Memory
+from rag_lightning.generator.inputs import Pair, pad_ids
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
+
+
+class Encodings:
+    """Encoder states of pairs, computed on demand.
+
+    Args:
+        generator: in eval mode.
+        dtype: "float32" or "bfloat16" for the encoder's forward pass; decoding itself is always float32.
+        tokens_per_batch: budget of padded tokens of one forward pass.
+        max_bytes: bound of the memory; the least recently used states leave first.
+    """
+
+    def __init__(
+        self,
+        generator: Seq2SeqGenerator,
+        dtype: str = "float32",
+        tokens_per_batch: int = 8192,
+        max_bytes: int = 2 << 30,
+    ) -> None:
+        self.generator = generator.eval()
+        self.steps: BartSteps = generator.steps()
+        self.encoder = generator.frozen_encoder(getattr(torch, dtype))
+        self.tokens_per_batch = tokens_per_batch
+        self.max_bytes = max_bytes
+        self.encoded = 0
+        self.reused = 0
+        self._states: OrderedDict[str, Tensor] = OrderedDict()
+        self._bytes = 0
+
+    def keys(self, pairs: Sequence[Pair]) -> tuple[list[str], list[list[int]]]:
+        """Digest of the encoded input ids of each pair, and the ids: two passages with one text are one pair."""
+        rows = self.generator.source_ids(pairs)
+        return [hashlib.sha256(np.asarray(row, dtype=np.int32).tobytes()).hexdigest()[:24] for row in rows], rows
+
+    @torch.inference_mode()
+    def memory(self, keys: Sequence[str], rows: Sequence[Sequence[int]]) -> Memory:
+        """Cross-attention memory of P pairs, right-padded, in float32."""
+        states = self._lookup(keys, rows)
+        hidden = pad_sequence(states, batch_first=True).float()
+        lengths = torch.tensor([len(s) for s in states]).unsqueeze(1)
+        return self.steps.memory(hidden, (torch.arange(hidden.shape[1]) < lengths).long())
+
+    def _lookup(self, keys: Sequence[str], rows: Sequence[Sequence[int]]) -> list[Tensor]:
+        found = {key: self._states[key] for key in keys if key in self._states}
+        missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in found}
+        self.encoded += len(missing)
+        self.reused += len(keys) - len(missing)
+        names = list(missing)
+        for batch in token_batches([len(missing[n]) for n in names], self.tokens_per_batch):
+            ids, mask = pad_ids([missing[names[i]] for i in batch], self.generator.pad_id)
+            hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+            for state, i in zip(hidden, batch, strict=True):
+                found[names[i]] = state[: len(missing[names[i]])].clone()
+        for key in dict.fromkeys(keys):
+            self._keep(key, found[key])
+        return [found[key] for key in keys]
+
+    def _keep(self, key: str, state: Tensor) -> None:
+        if key in self._states:
+            self._states.move_to_end(key)
+            return
+        self._states[key] = state
+        self._bytes += state.nbytes
+        while self._bytes > self.max_bytes and len(self._states) > 1:
+            _, old = self._states.popitem(last=False)
+            self._bytes -= old.nbytes

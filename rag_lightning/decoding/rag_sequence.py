@@ -1,0 +1,159 @@
+"""RAG-Sequence decoding, Thorough and Fast (paper section 2.5).
+
+A beam search per passage, by p(.|x,z) alone, gives hypotheses that depend on neither k nor the retriever. Scoring every
+hypothesis of a question under all its passages gives one matrix log p(y|x,z) [C, K]; Thorough and Fast at every k are
+read from its prefixes:
+
+thorough  score(y) = log sum_z p(z|x) p(y|x,z), all k passages
+fast      the same with p(y|x,z) = 0 where the search of z did not produce y
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rag_lightning.decoding.beam import Finished, beam_search
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_store import PairStore
+from rag_lightning.generator.bart_steps import Cache, Memory
+from rag_lightning.generator.inputs import Pair
+
+Candidate = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CandidateMatrix:
+    """The hypotheses of one question under each of its K passages.
+
+    Attributes:
+        candidates: C distinct token sequences in the order passages, then beams, produced them.
+        log_probs: [C, K] float32 log p(y|x,z).
+        produced: [C, K] true where the search of passage z produced y.
+    """
+
+    candidates: tuple[Candidate, ...]
+    log_probs: NDArray[np.float32]
+    produced: NDArray[np.bool_]
+
+
+def decode(matrix: CandidateMatrix, doc_log_probs: NDArray[np.float32], strategy: str) -> list[Finished]:
+    """All candidates of the first k passages, best first, with log p(y|x).
+
+    Args:
+        matrix: of at least k passages.
+        doc_log_probs: [k], normalised over these k.
+        strategy: "thorough" or "fast".
+    """
+    k = len(doc_log_probs)
+    kept = np.flatnonzero(matrix.produced[:, :k].any(axis=1))
+    terms = matrix.log_probs[kept, :k] + doc_log_probs
+    if strategy == "fast":
+        terms = np.where(matrix.produced[kept, :k], terms, -np.inf)
+    elif strategy != "thorough":
+        raise ValueError(f"strategy must be thorough or fast, got {strategy!r}")
+    scores = np.logaddexp.reduce(terms.astype(np.float64), axis=1)
+    order = sorted(range(len(kept)), key=lambda i: (-scores[i], matrix.candidates[kept[i]]))
+    return [Finished(float(scores[i]), matrix.candidates[kept[i]]) for i in order]
+
+
+@torch.inference_mode()
+def matrices(
+    encodings: Encodings,
+    questions: Sequence[Sequence[Pair]],
+    store: PairStore,
+    *,
+    num_beams: int,
+    max_length: int,
+) -> list[CandidateMatrix]:
+    """The candidate matrix of each question; pairs and scores the store knows are not computed again."""
+    keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
+    hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length)
+    result, at = [], 0
+    for pairs in questions:
+        here = slice(at, at + len(pairs))
+        at += len(pairs)
+        result.append(_matrix(encodings, keys[here], rows[here], hypotheses, store))
+    store.commit()
+    return result
+
+
+def _hypotheses(
+    encodings: Encodings,
+    keys: Sequence[str],
+    rows: Sequence[Sequence[int]],
+    store: PairStore,
+    num_beams: int,
+    max_length: int,
+) -> dict[str, list[Candidate]]:
+    known = store.hypotheses(keys)
+    missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
+    if not missing:
+        return known
+    memory = encodings.memory(list(missing), list(missing.values()))
+    found = search_pairs(encodings, memory, len(missing), num_beams, max_length)
+    for key, pool in zip(missing, found, strict=True):
+        known[key] = [h.token_ids for h in pool]
+        store.add(key, known[key], {h.token_ids: h.log_prob for h in pool})
+    return known
+
+
+def search_pairs(
+    encodings: Encodings, memory: Memory, count: int, num_beams: int, max_length: int
+) -> list[list[Finished]]:
+    """The beam search of every pair by p(.|x,z) alone."""
+    cache = Cache([], [])
+
+    def step(tokens: Tensor, parents: Tensor | None) -> Tensor:
+        nonlocal cache
+        if parents is not None:
+            cache = cache.reorder(parents)
+        log_probs, cache = encodings.steps.step(tokens, memory, cache)
+        return log_probs
+
+    generator = encodings.generator
+    return beam_search(
+        step, count, width=num_beams, max_length=max_length, start_id=generator.start_id, eos_id=generator.eos_id
+    )
+
+
+def _matrix(
+    encodings: Encodings,
+    keys: Sequence[str],
+    rows: Sequence[Sequence[int]],
+    hypotheses: dict[str, list[Candidate]],
+    store: PairStore,
+) -> CandidateMatrix:
+    candidates = tuple(dict.fromkeys(c for key in keys for c in hypotheses[key]))
+    scores = store.scores(keys)
+    short = [i for i, key in enumerate(keys) if any(c not in scores[key] for c in candidates)]
+    if short:
+        memory = encodings.memory([keys[i] for i in short], [rows[i] for i in short])
+        fresh = score_candidates(encodings, memory, len(short), candidates)
+        for i, values in zip(short, fresh.tolist(), strict=True):
+            new = {c: v for c, v in zip(candidates, values, strict=True) if c not in scores[keys[i]]}
+            store.add_scores(keys[i], new)
+            scores[keys[i]] |= new
+    log_probs = np.array([[scores[key][c] for key in keys] for c in candidates], dtype=np.float32)
+    produced = np.array([[c in hypotheses[key] for key in keys] for c in candidates], dtype=np.bool_)
+    return CandidateMatrix(candidates, log_probs, produced)
+
+
+def score_candidates(encodings: Encodings, memory: Memory, count: int, candidates: Sequence[Candidate]) -> Tensor:
+    """log p(y|x,z) of C candidates under P pairs: [P, C] float32; padding is not scored."""
+    generator = encodings.generator
+    width = max(map(len, candidates))
+    targets = torch.full((len(candidates), width), generator.pad_id, dtype=torch.long)
+    mask = torch.zeros((len(candidates), width), dtype=torch.bool)
+    for i, candidate in enumerate(candidates):
+        targets[i, : len(candidate)] = torch.tensor(candidate)
+        mask[i, : len(candidate)] = True
+    inputs = generator.decoder_inputs(targets)
+    shape = (count, -1, -1)
+    tokens = encodings.steps.score(inputs.expand(*shape), targets.expand(*shape), mask.expand(*shape), memory)
+    return tokens.sum(-1)

@@ -1,0 +1,56 @@
+"""RAG-Token decoding: beam search on p'(y_i|x,y_<i) = sum_z p(z|x) p(y_i|x,z,y_<i) (paper section 2.5).
+
+The passages of a question are coupled at every token, so the search depends on k; the encodings do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rag_lightning.decoding.beam import Finished, beam_search
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.generator.bart_steps import Cache
+from rag_lightning.generator.inputs import Pair
+
+
+@torch.inference_mode()
+def decode(
+    encodings: Encodings,
+    questions: Sequence[Sequence[Pair]],
+    doc_log_probs: Tensor,
+    *,
+    num_beams: int,
+    max_length: int,
+) -> list[list[Finished]]:
+    """Decode a batch of questions; closed book is K = 1 with log p(z|x) = 0.
+
+    Args:
+        questions: B lists of at most K pairs.
+        doc_log_probs: [B, K]; -inf where a question has fewer pairs.
+        num_beams: 1 is greedy.
+        max_length: tokens at most, end included.
+
+    Returns:
+        For each question its hypotheses, best first, with the true log p(y|x).
+    """
+    batch, k = doc_log_probs.shape
+    filled = [[*pairs, *[pairs[0]] * (k - len(pairs))] for pairs in questions]
+    keys, rows = encodings.keys([pair for pairs in filled for pair in pairs])
+    memory = encodings.memory(keys, rows)
+    priors = doc_log_probs.float().view(batch, k, 1, 1)
+    cache = Cache([], [])
+
+    def step(tokens: Tensor, parents: Tensor | None) -> Tensor:
+        nonlocal cache
+        if parents is not None:
+            cache = cache.reorder(parents.repeat_interleave(k, dim=0))
+        log_probs, cache = encodings.steps.step(tokens.repeat_interleave(k, dim=0), memory, cache)
+        return torch.logsumexp(log_probs.unflatten(0, (batch, k)) + priors, dim=1)
+
+    generator = encodings.generator
+    return beam_search(
+        step, batch, width=num_beams, max_length=max_length, start_id=generator.start_id, eos_id=generator.eos_id
+    )

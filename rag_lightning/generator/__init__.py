@@ -1,0 +1,1 @@
+"""generator: (query, passage) -> token log-probs; never sees a retriever."""

@@ -1,0 +1,154 @@
+"""BART's decoder, one step at a time and all beams of a passage together.
+
+transformers' beam search copies the cached cross-attention keys and values of every beam whenever beams move. Here
+they are stored once per (query, passage) pair; the W beams (or candidates) of a pair are a dimension of the attention's
+queries. Only the short self-attention cache is reordered. Works on the public submodules of `BartDecoder`; checked
+against its forward in tests/parity.
+
+Shapes: P pairs, W width (beams or candidates of a pair), S source tokens, T target tokens, H heads, C head size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+POSITION_OFFSET = 2
+
+
+@dataclass
+class Memory:
+    """Cross-attention keys and values per layer, each [P, H, S, C], and the additive mask [P, 1, 1, S]."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+    bias: Tensor
+
+    def select(self, pairs: Tensor) -> Memory:
+        """The memory of some pairs."""
+        return Memory([k[pairs] for k in self.keys], [v[pairs] for v in self.values], self.bias[pairs])
+
+
+@dataclass
+class Cache:
+    """Self-attention keys and values per layer, each [P, W, H, t, C]; grows by one position a step."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+
+    @property
+    def length(self) -> int:
+        return self.keys[0].shape[3] if self.keys else 0
+
+    def reorder(self, parents: Tensor) -> Cache:
+        """Beam w continues beam parents[p, w] of the same pair; parents [P, W']."""
+        row = torch.arange(parents.shape[0], device=parents.device).unsqueeze(1)
+        return Cache([k[row, parents] for k in self.keys], [v[row, parents] for v in self.values])
+
+
+class BartSteps:
+    """The step loop over a `BartForConditionalGeneration`, in float32 and without dropout."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.decoder = model.model.decoder
+        self.heads = model.config.decoder_attention_heads
+
+    def memory(self, hidden: Tensor, mask: Tensor) -> Memory:
+        """Project encoder states [P, S, D] (mask [P, S]) once for all steps and beams."""
+        keys, values = [], []
+        for layer in self.decoder.layers:
+            attention = layer.encoder_attn
+            keys.append(_split(attention.k_proj(hidden), self.heads))
+            values.append(_split(attention.v_proj(hidden), self.heads))
+        bias = torch.zeros(mask.shape, dtype=hidden.dtype, device=hidden.device)
+        bias = bias.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)
+        return Memory(keys, values, bias[:, None, None, :])
+
+    def step(self, tokens: Tensor, memory: Memory, cache: Cache) -> tuple[Tensor, Cache]:
+        """Feed one token per beam.
+
+        Args:
+            tokens: [P, W] the last token of each beam.
+            memory: of the P pairs.
+            cache: of the positions before.
+
+        Returns:
+            log-probs of the next token [P, W, V] in float32, and the cache one position longer.
+        """
+        hidden, grown = self._run(tokens.unsqueeze(-1), memory, cache)
+        return self._log_probs(hidden.squeeze(2)), grown
+
+    def score(self, inputs: Tensor, targets: Tensor, mask: Tensor, memory: Memory) -> Tensor:
+        """log p(target | x, z, prefix) of W given candidates per pair.
+
+        Args:
+            inputs: [P, W, T] decoder inputs (start token first).
+            targets: [P, W, T] the tokens to score.
+            mask: [P, W, T] true where a token is scored; the vocabulary is only looked at there.
+            memory: of the P pairs.
+
+        Returns:
+            [P, W, T] float32, 0 where the mask is false.
+        """
+        hidden, _ = self._run(inputs, memory, Cache([], []))
+        pieces = [
+            self._log_probs(part).gather(-1, wanted.unsqueeze(-1)).squeeze(-1)
+            for part, wanted in zip(hidden[mask].split(1024), targets[mask].split(1024), strict=True)
+        ]
+        scored = torch.zeros(targets.shape)
+        scored[mask] = torch.cat(pieces)
+        return scored
+
+    def _run(self, tokens: Tensor, memory: Memory, cache: Cache) -> tuple[Tensor, Cache]:
+        """Decoder states [P, W, T, D] of T new tokens per beam."""
+        start, length = cache.length, tokens.shape[-1]
+        at = torch.arange(start, start + length, device=tokens.device) + POSITION_OFFSET
+        embedded = self.decoder.embed_tokens(tokens) + self.decoder.embed_positions.weight[at]
+        hidden = self.decoder.layernorm_embedding(embedded)
+        grown = Cache([], [])
+        for i, layer in enumerate(self.decoder.layers):
+            past = (cache.keys[i], cache.values[i]) if cache.keys else None
+            attended, keys, values = self._self_attention(layer.self_attn, hidden, past)
+            grown.keys.append(keys)
+            grown.values.append(values)
+            hidden = layer.self_attn_layer_norm(hidden + attended)
+            crossed = self._cross_attention(layer.encoder_attn, hidden, memory.keys[i], memory.values[i], memory.bias)
+            hidden = layer.encoder_attn_layer_norm(hidden + crossed)
+            hidden = layer.final_layer_norm(hidden + layer.fc2(layer.activation_fn(layer.fc1(hidden))))
+        return hidden, grown
+
+    def _self_attention(
+        self, attention: Any, hidden: Tensor, past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        query, keys, values = (_split(f(hidden), self.heads) for f in (attention.q_proj, attention.k_proj, attention.v_proj))
+        if past is not None:
+            keys, values = torch.cat([past[0], keys], dim=3), torch.cat([past[1], values], dim=3)
+        mixed = F.scaled_dot_product_attention(query, keys, values, is_causal=past is None and query.shape[3] > 1)
+        return attention.out_proj(_merge(mixed)), keys, values
+
+    def _cross_attention(self, attention: Any, hidden: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+        pairs, width, length, size = hidden.shape
+        folded = hidden.reshape(pairs, width * length, size)
+        mixed = F.scaled_dot_product_attention(
+            _split(attention.q_proj(folded), self.heads), keys, values, attn_mask=bias
+        )
+        return attention.out_proj(_merge(mixed)).view(pairs, width, length, size)
+
+    def _log_probs(self, hidden: Tensor) -> Tensor:
+        logits = self.model.lm_head(hidden) + self.model.final_logits_bias.view(-1)
+        return torch.log_softmax(logits.float(), dim=-1)
+
+
+def _split(states: Tensor, heads: int) -> Tensor:
+    """[..., T, D] -> [..., H, T, C]."""
+    return states.unflatten(-1, (heads, -1)).transpose(-2, -3)
+
+
+def _merge(states: Tensor) -> Tensor:
+    """[..., H, T, C] -> [..., T, D]."""
+    return states.transpose(-2, -3).flatten(-2)

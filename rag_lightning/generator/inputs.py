@@ -1,0 +1,90 @@
+"""Input text of the generator: named templates from (query, passage) to token ids.
+
+`ours`: the tokenizer's pair encoding of the query and "title. text"; only the passage is ever cut.
+`hf_rag`: transformers' exact string (RagRetriever.postprocess_docs, paper notes 1.2): passage first, question last,
+cut from the right, which may eat the question; needed for the released checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.records import Passage
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A query with one passage; None is closed book."""
+
+    query: str
+    passage: Passage | None
+
+
+def passage_text(passage: Passage) -> str:
+    """The text a passage contributes under the template `ours`."""
+    return f"{passage.title}. {passage.text}" if passage.title else passage.text
+
+
+def hf_rag_text(pair: Pair) -> str:
+    """transformers' string; closed book is the query alone."""
+    if pair.passage is None:
+        return pair.query
+    title = pair.passage.title.removeprefix('"').removesuffix('"')
+    return f"{title} / {pair.passage.text} // {pair.query}".replace("  ", " ")
+
+
+def encode_pairs(tokenizer: Any, pairs: Sequence[Pair], template: str, max_length: int) -> list[list[int]]:
+    """Token ids of each pair, special tokens included, at most `max_length` long.
+
+    Raises:
+        ConfigError: under `ours`, a query so long that it leaves no room for a passage.
+    """
+    if not pairs:
+        return []
+    if template == "hf_rag":
+        ids = tokenizer([hf_rag_text(p) for p in pairs], truncation=True, max_length=max_length)["input_ids"]
+        return [list(row) for row in ids]
+    queries = tokenizer([p.query for p in pairs])["input_ids"]
+    for pair, row in zip(pairs, queries, strict=True):
+        if len(row) + 8 > max_length:
+            raise ConfigError(
+                f"the query {pair.query[:80]!r} has {len(row)} tokens, too many for "
+                f"generator.max_source_length={max_length}; queries are never cut: raise it"
+            )
+    with_passage = [i for i, p in enumerate(pairs) if p.passage is not None]
+    if with_passage:
+        encoded = tokenizer(
+            [pairs[i].query for i in with_passage],
+            [passage_text(pairs[i].passage) for i in with_passage],  # type: ignore[arg-type]
+            truncation="only_second",
+            max_length=max_length,
+        )["input_ids"]
+        for i, row in zip(with_passage, encoded, strict=True):
+            queries[i] = row
+    return [list(row) for row in queries]
+
+
+def pad_ids(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Right-padded ids [P, S] and their mask [P, S] (1 = token)."""
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.as_tensor(row, dtype=torch.long)
+        mask[i, : len(row)] = 1
+    return ids, mask
+
+
+def encode_targets(tokenizer: Any, texts: Sequence[str], eos_id: int, max_length: int) -> list[list[int]]:
+    """Scored target tokens: the pieces of each text and the end token, at most `max_length` long.
+
+    The start token is never scored, the end token always is (a cut target keeps its end).
+    """
+    rows = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return [[*row[: max_length - 1], eos_id] for row in rows]

@@ -1,0 +1,61 @@
+"""The two likelihoods of RAG (Lewis et al. 2020, section 2.1), as pure functions on tensors.
+
+RAG-Sequence  p(y|x) = sum_z p(z|x) prod_i p(y_i | x, z, y_<i)
+RAG-Token     p(y|x) = prod_i sum_z p(z|x) p(y_i | x, z, y_<i)
+
+All inputs are natural logarithms in float32 and are gathered at the target tokens before marginalising, so nothing of
+size [B, K, T, V] exists. Which tokens are scored is said by `mask`: every target token including the end token, never
+the start token.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def doc_log_probs(doc_scores: Tensor) -> Tensor:
+    """log p(z|x) over the passages of each query.
+
+    Args:
+        doc_scores: [B, K] scaled inner products; -inf where a query has fewer than K passages.
+
+    Returns:
+        [B, K]; exp sums to 1 over K.
+    """
+    return torch.log_softmax(doc_scores.float(), dim=-1)
+
+
+def rag_sequence(token_log_probs: Tensor, doc_log_probs: Tensor, mask: Tensor) -> Tensor:
+    """log p(y|x) with one passage behind the whole output.
+
+    Args:
+        token_log_probs: [B, K, T] log p(y_t | x, z, y_<t).
+        doc_log_probs: [B, K] log p(z|x).
+        mask: [B, T] true where a target token is scored.
+
+    Returns:
+        [B] log p(y|x).
+    """
+    scored = token_log_probs.float().masked_fill(~mask.bool().unsqueeze(1), 0.0)
+    return torch.logsumexp(doc_log_probs.float() + scored.sum(-1), dim=1)
+
+
+def rag_token(token_log_probs: Tensor, doc_log_probs: Tensor, mask: Tensor) -> Tensor:
+    """log p(y|x) with a passage drawn for every token; shapes as in `rag_sequence`."""
+    return rag_token_steps(token_log_probs, doc_log_probs).masked_fill(~mask.bool(), 0.0).sum(-1)
+
+
+def rag_token_steps(token_log_probs: Tensor, doc_log_probs: Tensor) -> Tensor:
+    """log sum_z p(z|x) p(y_t|x,z,y_<t): [B, K, T] and [B, K] -> [B, T]."""
+    return torch.logsumexp(doc_log_probs.float().unsqueeze(-1) + token_log_probs.float(), dim=1)
+
+
+def sequence_posterior(sequence_log_probs: Tensor, doc_log_probs: Tensor) -> Tensor:
+    """p(z|x,y) of RAG-Sequence: [B, K] log p(y|x,z) and [B, K] log p(z|x) -> [B, K]."""
+    return torch.softmax(sequence_log_probs.float() + doc_log_probs.float(), dim=-1)
+
+
+def token_posterior(token_log_probs: Tensor, doc_log_probs: Tensor) -> Tensor:
+    """p(z|x,y_t,y_<t) of every target token (Figure 2): [B, K, T] and [B, K] -> [B, K, T]."""
+    return torch.softmax(token_log_probs.float() + doc_log_probs.float().unsqueeze(-1), dim=1)

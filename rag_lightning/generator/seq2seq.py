@@ -1,0 +1,151 @@
+"""The seq2seq generator: a BART with its tokenizer and its input template.
+
+Scored tokens: the pieces of the target and the end token; the start token (BART's `<s>`, a warm-started model's CLS)
+is fed first and never scored.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, BartForConditionalGeneration
+
+from rag_lightning.core.config import GeneratorConfig
+from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.generator.bart_steps import BartSteps
+from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids
+from rag_lightning.generator.warm_start import bart_from_bert
+
+
+class Seq2SeqGenerator(nn.Module):
+    """p(y | x, z) of a BART-family model.
+
+    Args:
+        model: BartForConditionalGeneration.
+        tokenizer: its tokenizer.
+        config: template and lengths.
+
+    Raises:
+        ConfigError: the tokenizer knows ids the model does not.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.tokenizer = tokenizer
+        self.config = config
+        if len(tokenizer) > model.config.vocab_size:
+            raise ConfigError(
+                f"generator: its tokenizer has {len(tokenizer)} tokens, the model only {model.config.vocab_size}"
+            )
+        self.start_id: int = model.config.bos_token_id
+        self.eos_id: int = model.config.eos_token_id
+        self.pad_id: int = model.config.pad_token_id
+
+    @classmethod
+    def create(cls, config: GeneratorConfig, source: str | Path) -> Seq2SeqGenerator:
+        """A generator before any training.
+
+        Args:
+            config: `init: warm_start` copies the BERT at `source`; any other value loads the BART at `source`.
+            source: folder or hub name.
+        """
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        if config.init == "warm_start":
+            model = bart_from_bert(source, tokenizer, config.decoder_layers, config.dropout)
+            return cls(model, tokenizer, config)
+        return cls(load_bart(source, dropout=config.dropout), tokenizer, config)
+
+    @classmethod
+    def load(cls, folder: Path, config: GeneratorConfig) -> Seq2SeqGenerator:
+        """A generator saved by `save`."""
+        return cls(load_bart(folder, dropout=config.dropout), AutoTokenizer.from_pretrained(folder), config)
+
+    def save(self, folder: Path) -> None:
+        """Write a plain transformers folder (safetensors, no pickle)."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def source_ids(self, pairs: Sequence[Pair]) -> list[list[int]]:
+        """Encoded input of each pair under the config's template."""
+        return encode_pairs(self.tokenizer, pairs, self.config.template, self.config.max_source_length)
+
+    def target_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Scored tokens of each target."""
+        return encode_targets(self.tokenizer, texts, self.eos_id, self.config.max_target_length)
+
+    def token_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False) -> Any:
+        """Teacher-forced log p(y_t | x, z, y_<t), with gradient: the training forward.
+
+        Args:
+            sources: P rows of ids.
+            targets: [P, T] scored tokens, padded.
+            smooth: also return the sum over the vocabulary, for label smoothing.
+
+        Returns:
+            [P, T] float32, or a pair of them.
+        """
+        ids, mask = pad_ids(sources, self.pad_id)
+        ids, mask = ids.to(targets.device), mask.to(targets.device)
+        encoded = self.model.model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        decoded = self.model.model.decoder(
+            input_ids=self.decoder_inputs(targets),
+            encoder_hidden_states=encoded,
+            encoder_attention_mask=mask,
+            use_cache=False,
+        ).last_hidden_state
+        logits = (self.model.lm_head(decoded) + self.model.final_logits_bias).float()
+        gathered = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+        if not smooth:
+            return gathered
+        return gathered, logits.sum(-1) - logits.shape[-1] * logits.logsumexp(-1)
+
+    def decoder_inputs(self, targets: Tensor) -> Tensor:
+        """[..., T] targets -> [..., T] inputs: the start token, then all but the last target."""
+        start = torch.full_like(targets[..., :1], self.start_id)
+        return torch.cat([start, targets[..., :-1]], dim=-1)
+
+    def steps(self) -> BartSteps:
+        """The step loop for decoding (call `eval()` first)."""
+        return BartSteps(self.model)
+
+    def frozen_encoder(self, dtype: torch.dtype) -> nn.Module:
+        """The encoder for inference in the given type; a copy unless it is float32 already."""
+        encoder: nn.Module = self.model.model.encoder
+        return encoder if dtype == torch.float32 else copy.deepcopy(encoder).to(dtype)
+
+
+def load_bart(source: str | Path, dropout: float) -> nn.Module:
+    """Load a BART in float32, safetensors only.
+
+    Raises:
+        AssetError: not there, or only as pickle.
+        ConfigError: another kind of model.
+    """
+    try:
+        model = BartForConditionalGeneration.from_pretrained(
+            source, use_safetensors=True, dtype=torch.float32, dropout=dropout, attention_dropout=0.0
+        )
+    except OSError as error:
+        raise AssetError(f"generator {source!s}: cannot be loaded as safetensors ({str(error).splitlines()[0]})") from error
+    if model.config.model_type != "bart":
+        raise ConfigError(f"generator {source!s}: is a {model.config.model_type}, not a BART")
+    return model
+
+
+def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Positions grouped by similar length so that padded tokens of a group stay within the budget."""
+    batch: list[int] = []
+    for position in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        width = lengths[batch[0]] if batch else lengths[position]
+        if batch and width * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(position)
+    if batch:
+        yield batch

@@ -1,0 +1,199 @@
+"""How sure a mean is, and whether two systems differ, on the same questions.
+
+Questions about one entity stand or fall together, so whole clusters are resampled or sign-flipped.
+Sources: BCa bootstrap (Efron 1987); the paired permutation test with (1 + hits) / (1 + B) (Phipson & Smyth 2010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_lightning.core.seeds import generator
+
+Floats = NDArray[np.float64]
+_NORMAL = NormalDist()
+_CHUNK = 4_000_000
+_TIE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One system against the best: mean difference (0 or less), two-sided p, and whether it is kept (p >= alpha)."""
+
+    difference: float
+    p: float
+    within: bool
+
+
+def cluster_codes(entities: Sequence[str]) -> NDArray[np.int64]:
+    """[n] cluster numbers from entity names; an empty name is a cluster of its own.
+
+    >>> cluster_codes(["a", "", "a", ""]).tolist()
+    [0, 1, 0, 2]
+    """
+    seen: dict[object, int] = {}
+    keys = [entity or (position,) for position, entity in enumerate(entities)]
+    return np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.int64)
+
+
+def bootstrap_interval(
+    values: Sequence[float] | Floats,
+    clusters: Sequence[str] | None = None,
+    *,
+    seed: int,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """BCa bootstrap interval of the mean, resampling clusters if given.
+
+    Where all values are equal or there is one cluster the interval is the mean itself: it then says nothing.
+
+    Args:
+        values: [n] one value per example, in any unit.
+        clusters: [n] entity of each example, "" for none.
+        seed: Of the resampling.
+        resamples: Bootstrap samples.
+        confidence: Coverage.
+
+    Raises:
+        ValueError: no values, values that are not finite, or clusters of another length.
+    """
+    array = _checked(values)
+    sums, counts = _cluster_sums(array, clusters)
+    mean = float(sums.sum() / counts.sum())
+    if len(sums) == 1 or np.ptp(array) == 0:
+        return mean, mean
+    means = _bootstrap_means(sums, counts, resamples, seed)
+    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(means, _bca_levels(tails, means, mean, sums, counts))
+    return float(low), float(high)
+
+
+def paired_permutation(
+    left: Sequence[float] | Floats,
+    right: Sequence[float] | Floats,
+    clusters: Sequence[str] | None = None,
+    *,
+    seed: int,
+    permutations: int = 9999,
+) -> tuple[float, float]:
+    """Mean of left - right and its two-sided p, by flipping the sign of whole clusters' differences.
+
+    p is never below 1 / (permutations + 1).
+
+    Args:
+        left: [n] values of one system.
+        right: [n] values of the other on the same examples, in the same order.
+        clusters: [n] entity of each example, "" for none.
+        seed: Of the sign flips.
+        permutations: Sign flips drawn.
+
+    Raises:
+        ValueError: no values, values that are not finite, or different lengths.
+    """
+    first, second = _checked(left), _checked(right)
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} values against {len(second)}: not the same examples")
+    sums, _ = _cluster_sums(first - second, clusters)
+    difference = float(sums.sum() / len(first))
+    sums = sums[np.abs(sums) > _TIE]
+    if not len(sums):
+        return 0.0, 1.0
+    extreme = _count_extreme(sums, permutations, seed)
+    return difference, (1 + extreme) / (1 + permutations)
+
+
+def not_worse_than_best(
+    scores: Mapping[str, Sequence[float] | Floats],
+    clusters: Sequence[str] | None = None,
+    *,
+    alpha: float = 0.05,
+    seed: int = 0,
+    permutations: int = 9999,
+) -> dict[str, Comparison]:
+    """Which systems are not significantly worse than the one with the highest mean.
+
+    The p values are not corrected for the number of systems: a correction would keep more of them.
+
+    Args:
+        scores: Name -> [n] values on the same examples in the same order; higher is better.
+        clusters: [n] entity of each example, "" for none.
+        alpha: Level below which a system counts as worse.
+        seed: Of the permutation test.
+        permutations: Sign flips drawn.
+
+    Raises:
+        ValueError: no systems, or values that cannot be compared.
+    """
+    if not scores:
+        raise ValueError("no systems to compare")
+    arrays = {name: _checked(values) for name, values in scores.items()}
+    best = max(arrays, key=lambda name: float(arrays[name].mean()))
+    compared = {}
+    for name, array in arrays.items():
+        difference, p = paired_permutation(array, arrays[best], clusters, seed=seed, permutations=permutations)
+        compared[name] = Comparison(difference, p, p >= alpha)
+    return compared
+
+
+def _checked(values: Sequence[float] | Floats) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not len(array):
+        raise ValueError(f"values must be a list of at least one number, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"value {int(np.flatnonzero(~np.isfinite(array))[0])} is not finite")
+    return array
+
+
+def _cluster_sums(values: Floats, clusters: Sequence[str] | None) -> tuple[Floats, Floats]:
+    if clusters is None:
+        return values, np.ones_like(values)
+    if len(clusters) != len(values):
+        raise ValueError(f"{len(clusters)} clusters for {len(values)} values")
+    codes = cluster_codes(clusters)
+    return np.bincount(codes, weights=values).astype(np.float64), np.bincount(codes).astype(np.float64)
+
+
+def _bootstrap_means(sums: Floats, counts: Floats, resamples: int, seed: int) -> Floats:
+    draws = generator(seed, "bootstrap")
+    size, equal = len(sums), bool(np.ptp(counts) == 0)
+    parts = []
+    step = max(1, _CHUNK // size)
+    for start in range(0, resamples, step):
+        picks = draws.integers(0, size, size=(min(step, resamples - start), size), dtype=np.int32)
+        weight = counts[0] * size if equal else counts[picks].sum(axis=1)
+        parts.append(sums[picks].sum(axis=1) / weight)
+    return np.concatenate(parts)
+
+
+def _bca_levels(tails: Floats, means: Floats, mean: float, sums: Floats, counts: Floats) -> Floats:
+    """Bias-corrected and accelerated quantile levels; ties with the mean count half, as 0/1 scores tie often."""
+    below = float((means < mean - _TIE).mean() + 0.5 * (np.abs(means - mean) <= _TIE).mean())
+    if not 0 < below < 1:
+        return tails
+    left_out = (sums.sum() - sums) / (counts.sum() - counts)
+    deviation = left_out.mean() - left_out
+    spread = float((deviation**2).sum()) ** 1.5
+    acceleration = float((deviation**3).sum()) / (6 * spread) if spread else 0.0
+    bias = _NORMAL.inv_cdf(below)
+    shifted = [bias + _NORMAL.inv_cdf(float(tail)) for tail in tails]
+    return np.array([_NORMAL.cdf(bias + z / (1 - acceleration * z)) for z in shifted])
+
+
+def _count_extreme(sums: Floats, permutations: int, seed: int) -> int:
+    """How many sign flips give a sum at least as far from 0 as the observed one."""
+    draws = generator(seed, "permutation")
+    observed = abs(float(sums.sum())) - _TIE
+    total, size, extreme = float(sums.sum()), len(sums), 0
+    step = max(1, _CHUNK // size)
+    for start in range(0, permutations, step):
+        rows = min(step, permutations - start)
+        bits = np.unpackbits(np.frombuffer(draws.bytes(rows * -(-size // 8)), dtype=np.uint8)).reshape(rows, -1)
+        flipped = bits[:, :size].astype(np.float64) @ sums
+        extreme += int((np.abs(total - 2 * flipped) >= observed).sum())
+    return extreme

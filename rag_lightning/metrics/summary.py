@@ -1,0 +1,76 @@
+"""From per-example scores to estimates: the content of summary.json, and arrays that tests can compare."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.records import Score
+from rag_lightning.metrics.metric import Estimate, Metric, parse_metric
+from rag_lightning.metrics.statistics import Floats, bootstrap_interval
+
+
+def estimate(scores: Sequence[Score], metric: Metric, *, seed: int) -> Estimate:
+    """Mean and 95 % interval of one metric over the scores that have it, entities resampled as clusters.
+
+    Raises:
+        ValueError: no score has the metric, or a value is not finite.
+    """
+    having = [score for score in scores if metric.name in score.values]
+    values = np.array([score.values[metric.name] for score in having], dtype=np.float64) * metric.scale
+    low, high = bootstrap_interval(values, [score.entity for score in having], seed=seed)
+    return Estimate(float(values.mean()), low, high, len(having), metric.unit)
+
+
+def summarise(scores: Sequence[Score], *, seed: int) -> dict[str, Any]:
+    """The content of summary.json: estimates over all examples and over each slice (`family=definition`).
+
+    Raises:
+        ValueError: no scores, or a value that is not finite.
+        UnknownNameError: a value whose name is no metric.
+    """
+    if not scores:
+        raise ValueError("no scores to summarise")
+    slices: dict[str, list[Score]] = defaultdict(list)
+    for score in scores:
+        for key, value in score.tags.items():
+            slices[f"{key}={value}"].append(score)
+    return {
+        "metrics": _estimates(scores, seed),
+        "slices": {name: _estimates(slices[name], seed) for name in sorted(slices)},
+    }
+
+
+def align(scores: Mapping[str, Sequence[Score]], metric: str) -> tuple[dict[str, Floats], list[str]]:
+    """Several systems' values of one metric on the same examples: name -> [n] (0 to 1), and the examples' entities.
+
+    Raises:
+        DataError: two systems were not scored on the same examples, or an example lacks the metric.
+    """
+    by_id = {name: {score.example_id: score for score in listed} for name, listed in scores.items()}
+    ids = sorted(next(iter(by_id.values()))) if by_id else []
+    arrays = {}
+    for name, found in by_id.items():
+        _check_same(name, set(ids), found, metric)
+        arrays[name] = np.array([found[example_id].values[metric] for example_id in ids], dtype=np.float64)
+    first = next(iter(by_id.values())) if by_id else {}
+    return arrays, [first[example_id].entity for example_id in ids]
+
+
+def _estimates(scores: Sequence[Score], seed: int) -> dict[str, dict[str, Any]]:
+    names = dict.fromkeys(name for score in scores for name in score.values)
+    return {name: asdict(estimate(scores, parse_metric(name), seed=seed)) for name in names}
+
+
+def _check_same(name: str, ids: set[str], found: Mapping[str, Score], metric: str) -> None:
+    different = sorted(ids ^ set(found))
+    if different:
+        raise DataError(f"scores of {name}", f"{len(different)} ids differ from the others'", value=different[:10])
+    without = sorted(example_id for example_id, score in found.items() if metric not in score.values)
+    if without:
+        raise DataError(f"scores of {name}", f"{len(without)} examples have no {metric}", value=without[:10])

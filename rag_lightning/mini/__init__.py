@@ -1,0 +1,1 @@
+"""The embedded default: corpus and task data made from pinned packages, labelled `mini` everywhere."""

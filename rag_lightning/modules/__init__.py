@@ -1,0 +1,1 @@
+"""modules: thin LightningModules over retriever and generator, their data and callbacks."""

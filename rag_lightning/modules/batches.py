@@ -1,0 +1,96 @@
+"""Training batches that are a function of (seed, step) alone, so that a resumed run sees the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from rag_lightning.core import seeds
+from rag_lightning.core.records import Passage
+
+POOL = 16
+"""Batches whose items are sorted by length together: less padding, still random."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One training example: (query, target), with a passage where training gives one (reader warm-up)."""
+
+    query: str
+    target: str
+    passage: Passage | None = None
+
+    @property
+    def size(self) -> int:
+        """A cheap stand-in for the number of tokens."""
+        return len(self.query) + (len(self.passage.text) if self.passage else 0)
+
+
+def batch_plan(sizes: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """The batches of one epoch: each item at most once, items of similar size together, order random.
+
+    A short last batch is left out unless it would be the only one.
+    """
+    rng = seeds.generator(seed, f"epoch {epoch}")
+    order = rng.permutation(len(sizes)).tolist()
+    batches = []
+    for start in range(0, len(order), POOL * batch_size):
+        pool = sorted(order[start : start + POOL * batch_size], key=lambda i: sizes[i])
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    full = [batch for batch in batches if len(batch) == batch_size] or batches
+    return [full[i] for i in rng.permutation(len(full))]
+
+
+class StepBatches(IterableDataset[list[Item]]):
+    """Endless epochs of batches from a given step on."""
+
+    def __init__(self, items: Sequence[Item], batch_size: int, seed: int, start: int = 0) -> None:
+        self.items, self.batch_size, self.seed, self.start = items, batch_size, seed, start
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        sizes = [item.size for item in self.items]
+        step, epoch = 0, 0
+        while True:
+            for batch in batch_plan(sizes, self.batch_size, self.seed, epoch):
+                if step >= self.start:
+                    yield [self.items[i] for i in batch]
+                step += 1
+            epoch += 1
+
+
+class TrainingData(pl.LightningDataModule):
+    """Training batches and the dev batches of the evaluation.
+
+    Args:
+        items: Training examples.
+        batch_size: Items of a step.
+        seed: Of the order.
+        start: Step to begin with, when a checkpoint is resumed.
+        dev: Batches handed to `validation_step` as they are.
+    """
+
+    def __init__(
+        self, items: Sequence[Item], batch_size: int, seed: int, start: int = 0, dev: Sequence[object] = ()
+    ) -> None:
+        super().__init__()
+        self.batches = StepBatches(items, batch_size, seed, start)
+        self.dev = list(dev)
+
+    def train_dataloader(self) -> DataLoader[list[Item]]:
+        """One item of the loader is one batch; no workers, because faiss does not survive a fork."""
+        return DataLoader(self.batches, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[object] | list[object]:
+        """The dev batches; none means no evaluation."""
+        if not self.dev:
+            return []
+        return DataLoader(self.dev, batch_size=None)  # type: ignore[arg-type]
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Dropout of a step depends on (seed, step) only."""
+    torch.manual_seed(seeds.derive_seed(seed, f"step {step}"))

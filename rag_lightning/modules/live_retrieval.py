@@ -1,0 +1,60 @@
+"""Retrieval inside training: the live query encoder against a frozen index.
+
+Rows come from the flat index; doc_scores are computed again from the gathered passage vectors, so that the gradient
+reaches the query encoder and score_scale. Passage encoder and index are frozen (paper section 2.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rag_lightning.core.records import Passage
+from rag_lightning.corpus.store import PassageStore
+from rag_lightning.index.index import Index
+from rag_lightning.retrieval.encoders import TextEncoder
+
+
+class LiveRetrieval(nn.Module):
+    """The trained half of the retriever.
+
+    Args:
+        encoder: The query encoder, trained in place.
+        index: Exact search over the passage vectors.
+        vectors: [N, D] float32, memory-mapped.
+        store: Row -> Passage.
+        score_scale: Start value; its logarithm is a parameter.
+    """
+
+    def __init__(
+        self, encoder: TextEncoder, index: Index, vectors: NDArray[np.float32], store: PassageStore, score_scale: float
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.log_scale = nn.Parameter(torch.tensor(math.log(score_scale)))
+        self._index, self._vectors, self._store = index, vectors, store
+
+    @property
+    def score_scale(self) -> float:
+        """What inner products are multiplied by."""
+        return float(self.log_scale.detach().exp())
+
+    def search(self, queries: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """rows [B, k] (-1 = nothing found) and scaled doc_scores [B, k], without gradient or dropout."""
+        scores, rows = self._index.search(self.encoder.encode_texts(queries), k)
+        return rows, scores * np.float32(self.score_scale)
+
+    def forward(self, queries: Sequence[str], k: int) -> tuple[list[list[Passage]], Tensor]:
+        """Passages of each query and doc_scores [B, K], which carry the gradient."""
+        vectors = self.encoder(**self.encoder.tokenize(queries)).float()
+        _, rows = self._index.search(np.ascontiguousarray(vectors.detach().cpu().numpy(), dtype=np.float32), k)
+        gathered = torch.from_numpy(self._vectors[np.maximum(rows, 0)]).to(vectors.device)
+        scores = torch.einsum("bd,bkd->bk", vectors, gathered) * self.log_scale.exp()
+        missing = torch.from_numpy(rows < 0).to(vectors.device)
+        found = [[self._store[row] for row in line if row >= 0] for line in rows.tolist()]
+        return found, scores.masked_fill(missing, -torch.inf)

@@ -1,0 +1,26 @@
+"""Prediction through Lightning's Trainer, so that devices and progress come from there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from rag_lightning.core.records import Prediction
+from rag_lightning.modules.predictor import Predictor, Question
+
+
+class PredictionModule(pl.LightningModule):
+    """Wraps a Predictor; a batch is a list of questions."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self._predictor = predictor
+
+    def transfer_batch_to_device(self, batch: list[Question], device: Any, index: int) -> list[Question]:
+        """Batches are text; tensors are made in the step."""
+        return batch
+
+    def predict_step(self, batch: list[Question], *args: Any) -> list[Prediction]:
+        """Predictions in the order of the batch."""
+        return self._predictor.predict(batch)

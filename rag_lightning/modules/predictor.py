@@ -1,0 +1,145 @@
+"""Examples and their rankings -> predictions, for every formulation and strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rag_lightning.core.config import DecodingConfig, Formulation
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.records import Example, Hypothesis, Passage, Prediction, Ranking
+from rag_lightning.corpus.store import PassageStore
+from rag_lightning.decoding import rag_sequence, rag_token
+from rag_lightning.decoding.beam import Finished
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_store import PairStore
+from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.marginal import doc_log_probs
+from rag_lightning.generator.surface import Surface
+
+STRATEGIES = {
+    "rag_token": ("greedy", "beam"),
+    "rag_sequence": ("thorough", "fast"),
+    "closed_book": ("greedy", "beam"),
+}
+N_BEST = 5
+
+
+@dataclass(frozen=True)
+class Question:
+    """An example with what was retrieved for it (best first; more than k is cut) and the scaled doc_scores."""
+
+    example: Example
+    rows: tuple[int, ...]
+    doc_scores: tuple[float, ...]
+
+
+def check_strategy(formulation: Formulation, strategy: str) -> None:
+    """Raise ConfigError unless the strategy decodes the formulation."""
+    if strategy not in STRATEGIES[formulation]:
+        known = " or ".join(STRATEGIES[formulation])
+        raise ConfigError(f"decoding.strategy={strategy!r} does not decode {formulation}; use {known}")
+
+
+def questions(
+    examples: Sequence[Example], rankings: Sequence[Ranking] | None, score_scale: float, k: int
+) -> list[Question]:
+    """Join examples and rankings by id; no rankings is closed book.
+
+    Raises:
+        ConfigError: an example without a ranking, or one whose ranking is shorter than needed because k is too large.
+    """
+    if rankings is None:
+        return [Question(example, (), ()) for example in examples]
+    by_id = {ranking.example_id: ranking for ranking in rankings}
+    missing = [example.example_id for example in examples if example.example_id not in by_id]
+    if missing:
+        raise ConfigError(f"{len(missing)} examples have no ranking, the first is {missing[0]!r}; retrieve again")
+    found = [by_id[example.example_id] for example in examples]
+    return [
+        Question(example, r.rows[:k], tuple(s * score_scale for s in r.scores[:k]))
+        for example, r in zip(examples, found, strict=True)
+    ]
+
+
+class Predictor:
+    """Decodes questions in batches.
+
+    Args:
+        formulation: Model.
+        encodings: Of its generator.
+        decoding: Strategy, k, beams, lengths.
+        passages: The corpus; None for closed book.
+        pairs: What is already known of pairs; used by RAG-Sequence.
+    """
+
+    def __init__(
+        self,
+        formulation: Formulation,
+        encodings: Encodings,
+        decoding: DecodingConfig,
+        passages: PassageStore | None,
+        pairs: PairStore | None = None,
+    ) -> None:
+        check_strategy(formulation, decoding.strategy)
+        self.formulation, self.encodings, self.decoding = formulation, encodings, decoding
+        self.passages = passages
+        self.pairs = pairs or PairStore()
+        self.surface = Surface(encodings.generator.tokenizer)
+
+    def batches(self, items: Sequence[Question]) -> Iterator[list[Question]]:
+        """Groups of questions whose pairs fit `pairs_per_batch`."""
+        k = 1 if self.formulation == "closed_book" else self.decoding.k
+        size = max(1, self.decoding.pairs_per_batch // k)
+        for start in range(0, len(items), size):
+            yield list(items[start : start + size])
+
+    def predict(self, batch: Sequence[Question]) -> list[Prediction]:
+        """Predictions in the order of the batch."""
+        contexts = [self._contexts(question) for question in batch]
+        pairs = [[Pair(q.example.query, passage) for passage in c] for q, c in zip(batch, contexts, strict=True)]
+        if self.formulation == "rag_sequence":
+            pools = self._sequence(batch, pairs)
+        else:
+            pools = self._token(batch, pairs)
+        shown = [[p for p in context if p is not None] for context in contexts]
+        return [self._prediction(q, pool, found) for q, pool, found in zip(batch, pools, shown, strict=True)]
+
+    def _contexts(self, question: Question) -> list[Passage | None]:
+        """The passages; a question without any is answered from the parameters alone."""
+        if self.passages is None or not question.rows:
+            return [None]
+        return [self.passages[row] for row in question.rows]
+
+    def _token(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[list[Finished]]:
+        width = max(map(len, pairs))
+        scores = torch.full((len(batch), width), -torch.inf)
+        for i, question in enumerate(batch):
+            kept = question.doc_scores or (0.0,)
+            scores[i, : len(kept)] = torch.tensor(kept)
+        beams = self.decoding.num_beams if self.decoding.strategy == "beam" else 1
+        return rag_token.decode(
+            self.encodings, pairs, doc_log_probs(scores), num_beams=beams, max_length=self.decoding.max_length
+        )
+
+    def _sequence(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[list[Finished]]:
+        found = rag_sequence.matrices(
+            self.encodings, pairs, self.pairs, num_beams=1, max_length=self.decoding.max_length
+        )
+        priors = [doc_log_probs(torch.tensor(q.doc_scores or (0.0,))).numpy().astype(np.float32) for q in batch]
+        return [
+            rag_sequence.decode(matrix, prior, self.decoding.strategy)
+            for matrix, prior in zip(found, priors, strict=True)
+        ]
+
+    def _prediction(self, question: Question, pool: Sequence[Finished], passages: Sequence[Passage]) -> Prediction:
+        hypotheses = tuple(
+            Hypothesis(self.surface.realise(h.token_ids, passages), h.log_prob, h.token_ids) for h in pool[:N_BEST]
+        )
+        best = hypotheses[0]
+        return Prediction(
+            question.example.example_id, best.text, self.surface.raw(best.token_ids), best.log_prob, hypotheses
+        )

@@ -1,0 +1,79 @@
+"""RAG trained end to end: retriever and generator under one marginal likelihood (paper sections 2.1 to 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rag_lightning.core.config import Formulation, TrainerConfig
+from rag_lightning.generator import marginal
+from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.modules.batches import Item
+from rag_lightning.modules.live_retrieval import LiveRetrieval
+from rag_lightning.modules.training import TrainedModule, decay_groups
+
+Marginal = Callable[[Tensor, Tensor, Tensor], Tensor]
+MARGINALS: dict[str, Marginal] = {"rag_token": marginal.rag_token, "rag_sequence": marginal.rag_sequence}
+
+
+class RagModule(TrainedModule):
+    """RAG-Token or RAG-Sequence.
+
+    Args:
+        formulation: rag_token or rag_sequence.
+        generator: Trained.
+        retrieval: Its query encoder is trained where retriever_lr > 0, its scale where scale_lr > 0.
+        config: Optimisation; `k` passages of a question.
+        seed: Of dropout.
+    """
+
+    def __init__(
+        self,
+        formulation: Formulation,
+        generator: Seq2SeqGenerator,
+        retrieval: LiveRetrieval,
+        config: TrainerConfig,
+        seed: int,
+    ) -> None:
+        super().__init__(generator, config, seed)
+        self.marginal = MARGINALS[formulation]
+        self.retrieval = retrieval
+        retrieval.encoder.requires_grad_(config.retriever_lr > 0)
+        retrieval.log_scale.requires_grad_(config.scale_lr > 0)
+
+    def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
+        """log p(y|x) [B] marginalised over the k passages found, and the smoothing term [B]."""
+        passages, doc_scores = self.retrieval([item.query for item in batch], self.settings.k)
+        doc_log_probs = marginal.doc_log_probs(doc_scores)
+        targets, mask = self.targets(batch)
+        pairs = [Pair(item.query, passage) for item, found in zip(batch, passages, strict=True) for passage in found]
+        counts = torch.tensor([len(found) for found in passages], device=self.device)
+        gathered, totals = self.pair_log_probs(
+            self.generator.source_ids(pairs), targets.repeat_interleave(counts, dim=0)
+        )
+        found_mask = torch.arange(self.settings.k, device=self.device) < counts.unsqueeze(1)
+        likelihood = self.marginal(_scatter(gathered, found_mask), doc_log_probs, mask)
+        if self.settings.label_smoothing == 0:
+            return likelihood, torch.zeros_like(likelihood)
+        return likelihood, self.marginal(_scatter(totals, found_mask), doc_log_probs, mask)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Generator, query encoder and score_scale each at their own rate; frozen ones are left out."""
+        groups = super().parameter_groups()
+        if self.settings.retriever_lr > 0:
+            encoder = self.retrieval.encoder.parameters()
+            groups += decay_groups(encoder, self.settings.retriever_lr, self.settings.weight_decay)
+        if self.settings.scale_lr > 0:
+            groups.append({"params": [self.retrieval.log_scale], "lr": self.settings.scale_lr, "weight_decay": 0.0})
+        return groups
+
+
+def _scatter(pairs: Tensor, found: Tensor) -> Tensor:
+    """[P, T] of the pairs that exist -> [B, K, T], zero where a question has fewer passages."""
+    filled = pairs.new_zeros((*found.shape, pairs.shape[-1]))
+    filled[found] = pairs
+    return filled

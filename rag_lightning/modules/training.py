@@ -1,0 +1,129 @@
+"""What all trained models share: the loss reduction, AdamW, the schedule, per-step seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from rag_lightning.core.config import TrainerConfig
+from rag_lightning.core.records import Example
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
+from rag_lightning.modules.batches import Item, seed_step
+
+Scorer = Callable[[Sequence[Example]], list[float]]
+Evaluator = Callable[[], Scorer]
+"""Called at the start of every evaluation; the scorer it returns gives the EM of each example, 0 or 1."""
+
+TOKENS_PER_FORWARD = 4096
+"""Padded source tokens of one forward pass: pairs of a step are grouped by length."""
+
+
+class TrainedModule(pl.LightningModule):
+    """A generator, trained by the negative log-likelihood its subclass defines.
+
+    Args:
+        generator: Trained in place.
+        config: Optimisation.
+        seed: Of dropout.
+    """
+
+    def __init__(self, generator: Seq2SeqGenerator, config: TrainerConfig, seed: int) -> None:
+        super().__init__()
+        self.generator = generator
+        self.settings = config
+        self.seed = seed
+        self.evaluator: Evaluator | None = None
+        self._score: Scorer | None = None
+
+    def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
+        """log p(y|x) [B] and the smoothing term [B] (0 when label_smoothing is 0)."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def training_step(self, batch: list[Item], index: int) -> Tensor:
+        """Mean over the batch of -log p(y|x); label smoothing as transformers' RAG does it."""
+        seed_step(self.seed, self.global_step)
+        likelihood, smooth = self.log_likelihood(batch)
+        epsilon = self.settings.label_smoothing
+        share = epsilon / self.generator.model.config.vocab_size
+        loss = -((1 - epsilon) * likelihood + share * smooth).mean()
+        self.log("loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def transfer_batch_to_device(self, batch: list[Item], device: Any, index: int) -> list[Item]:
+        """Batches are text; tensors are made on the device in the step."""
+        return batch
+
+    def on_validation_epoch_start(self) -> None:
+        """The weights have changed since the last evaluation."""
+        self._score = self.evaluator() if self.evaluator else None
+
+    def validation_step(self, batch: list[Example], index: int) -> None:
+        """Dev EM, the mean over all questions whatever the batches."""
+        if self._score is None:
+            raise RuntimeError("set `evaluator` before evaluating on dev data")
+        values = self._score(batch)
+        self.log("dev_em", sum(values) / len(values), batch_size=len(values), on_epoch=True, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Free what the evaluation held."""
+        self._score = None
+
+    def targets(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
+        """Scored tokens [B, T] of the batch, padded, and their mask [B, T]."""
+        rows = [torch.tensor(row) for row in self.generator.target_ids([item.target for item in batch])]
+        padded = pad_sequence(rows, batch_first=True, padding_value=self.generator.pad_id)
+        lengths = torch.tensor([len(row) for row in rows]).unsqueeze(1)
+        mask = torch.arange(padded.shape[1]) < lengths
+        return padded.to(self.device), mask.to(self.device)
+
+    def pair_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor) -> tuple[Tensor, Tensor]:
+        """[P, T] token log-probs and their sums over the vocabulary (zeros without label smoothing)."""
+        smooth = self.settings.label_smoothing > 0
+        order: list[int] = []
+        parts: list[Tensor] = []
+        sums: list[Tensor] = []
+        for group in token_batches([len(s) for s in sources], TOKENS_PER_FORWARD):
+            result = self.generator.token_log_probs([sources[i] for i in group], targets[group], smooth)
+            parts.append(result[0] if smooth else result)
+            sums.append(result[1] if smooth else torch.zeros_like(parts[-1]))
+            order += group
+        back = torch.tensor(order).argsort()
+        return torch.cat(parts)[back], torch.cat(sums)[back]
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip by norm here: Lightning refuses a fused optimizer, though bfloat16 scales no gradients."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Generator parameters: weight decay on matrices only."""
+        return decay_groups(self.generator.parameters(), self.settings.lr, self.settings.weight_decay)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; linear warm-up, then linear decay to zero at the last step."""
+        optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.settings.lr, fused=True)
+        warmup, steps = self.settings.warmup, self.settings.steps
+
+        def factor(step: int) -> float:
+            rising = (step + 1) / max(warmup, 1)
+            falling = (steps - step) / max(steps - warmup, 1)
+            return max(min(rising, falling, 1.0), 0.0)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def decay_groups(parameters: Any, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Two AdamW groups: matrices with decay, vectors without."""
+    kept = [p for p in parameters if p.requires_grad]
+    return [
+        {"params": [p for p in kept if p.ndim > 1], "lr": lr, "weight_decay": weight_decay},
+        {"params": [p for p in kept if p.ndim <= 1], "lr": lr, "weight_decay": 0.0},
+    ]

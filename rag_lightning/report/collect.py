@@ -1,0 +1,231 @@
+"""Read runs/<sweep>/ and what it points to. Damaged files are errors that name them; unfinished runs are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rag_lightning.core.artifacts import open_artifact
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.records import Prediction, Score, read_jsonl
+from rag_lightning.metrics.metric import Estimate
+
+R = TypeVar("R")
+STATUSES = ("finished", "failed", "running")
+ROLES = ("trial", "baseline", "final")
+PARTS = ("config", "digests", "git", "packages", "hardware", "timings")
+Estimates = Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run folder: run.json as `record`, summary.json as estimates (empty unless finished)."""
+
+    run_id: str
+    role: str
+    split: str
+    status: str
+    label: str
+    dataset: str
+    scale: str
+    system: Mapping[str, Any]
+    record: Mapping[str, Any]
+    estimates: Estimates
+    slices: Mapping[str, Estimates]
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has estimates."""
+        return self.status == "finished"
+
+    @property
+    def seconds_per_query(self) -> float | None:
+        """From the question to the answer, None if it was not measured."""
+        value = self.record.get("timings", {}).get("seconds_per_query")
+        return None if value is None else float(value)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be printed under its table."""
+        return tuple(map(str, self.record.get("notes", ())))
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """How well one retriever did by itself."""
+
+    retriever: str
+    model: str
+    split: str
+    estimates: Estimates
+    index_bytes: int | None
+    build_seconds: float | None
+    seconds_per_query: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One trial against the best: p of the paired test, whether it is kept, whether it went on to test."""
+
+    run_id: str
+    p: float | None
+    within: bool
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Everything a report needs of one sweep."""
+
+    name: str
+    dataset: str
+    scale: str
+    objective: str
+    finished: bool
+    spec: Mapping[str, Any]
+    warnings: tuple[str, ...]
+    retrieval: tuple[Retrieved, ...]
+    runs: tuple[Run, ...]
+    candidates: Mapping[str, Candidate]
+
+    def on(self, split: str, *roles: str) -> list[Run]:
+        """Finished runs on a split with one of the roles."""
+        return [run for run in self.runs if run.finished and run.split == split and run.role in roles]
+
+    def unfinished(self) -> list[Run]:
+        """Runs that failed or have not ended."""
+        return [run for run in self.runs if not run.finished]
+
+
+def collect(sweep_dir: Path) -> Sweep:
+    """Read a sweep's folder.
+
+    Raises:
+        DataError: the folder or sweep.json is missing, or a file is cut short, lacks a field or holds a wrong value.
+    """
+    path = sweep_dir / "sweep.json"
+    raw = _read(path, hint="run the sweep first, or give the folder runs/<sweep>")
+    return Sweep(
+        name=str(_need(path, raw, "name", str)),
+        dataset=str(_need(path, raw, "dataset", str)),
+        scale=str(_need(path, raw, "scale", str)),
+        objective=str(_need(path, raw, "objective", str)),
+        finished=bool(raw.get("finished", False)),
+        spec=raw.get("spec", {}),
+        warnings=tuple(map(str, raw.get("warnings", ()))),
+        retrieval=tuple(_retrieved(path, item) for item in raw.get("retrieval", ())),
+        runs=tuple(_run(file) for file in sorted(sweep_dir.glob("*/run.json"))),
+        candidates=_candidates(sweep_dir / "selection.json"),
+    )
+
+
+def read_scores(run: Run, artifacts: Path) -> list[Score] | None:
+    """The per-example scores of a run, None if the artifact is no longer there.
+
+    Raises:
+        ArtifactError, DataError: it is there but damaged.
+    """
+    return _read_artifact(run, artifacts, "scores", Score)
+
+
+def read_predictions(run: Run, artifacts: Path) -> list[Prediction] | None:
+    """The predictions of a run, None if the artifact is no longer there.
+
+    Raises:
+        ArtifactError, DataError: it is there but damaged.
+    """
+    return _read_artifact(run, artifacts, "predictions", Prediction)
+
+
+def _read_artifact(run: Run, artifacts: Path, kind: str, cls: type[R]) -> list[R] | None:
+    digest = run.record.get("digests", {}).get(kind)
+    folder = artifacts / kind / str(digest)
+    if not digest or not folder.exists():
+        return None
+    open_artifact(folder, kind)
+    return list(read_jsonl(folder / f"{kind}.jsonl", cls))
+
+
+def _run(path: Path) -> Run:
+    raw = {name: value for name, value in _read(path).items() if value is not None}
+    names = ("run_id", "role", "split", "status", "label", "dataset", "scale")
+    fields = {name: str(_need(path, raw, name, str)) for name in names}
+    for name, known in (("status", STATUSES), ("role", ROLES)):
+        if fields[name] not in known:
+            raise DataError(path, f"is none of {', '.join(known)}", field=name, value=fields[name])
+    for name in PARTS:
+        _need(path, {name: {}} | raw, name, dict)
+    _need(path, {"notes": []} | raw, "notes", list)
+    system = _need(path, raw, "system", dict)
+    if fields["status"] != "finished":
+        return Run(**fields, system=system, record=raw, estimates={}, slices={})
+    summary = path.with_name("summary.json")
+    found = _read(summary, hint="score the run again, or remove its folder")
+    slices = {
+        name: _estimates(summary, values, f"slices.{name}")
+        for name, values in _need(summary, found, "slices", dict).items()
+    }
+    estimates = _estimates(summary, _need(summary, found, "metrics", dict), "metrics")
+    return Run(**fields, system=system, record=raw, estimates=estimates, slices=slices)
+
+
+def _retrieved(path: Path, raw: Any) -> Retrieved:
+    if not isinstance(raw, dict):
+        raise DataError(path, "is not a table row", field="retrieval", value=raw)
+    return Retrieved(
+        retriever=str(_need(path, raw, "retriever", str)),
+        model=str(raw.get("model", "")),
+        split=str(raw.get("split", "")),
+        estimates=_estimates(path, _need(path, raw, "metrics", dict), f"retrieval.{raw['retriever']}"),
+        index_bytes=raw.get("index_bytes"),
+        build_seconds=raw.get("build_seconds"),
+        seconds_per_query=raw.get("seconds_per_query"),
+    )
+
+
+def _candidates(path: Path) -> dict[str, Candidate]:
+    if not path.exists():
+        return {}
+    found = {}
+    for raw in _need(path, _read(path), "candidates", list):
+        run_id = str(_need(path, raw, "run_id", str))
+        p = None if raw.get("p") is None else float(_need(path, raw, "p", (int, float)))
+        found[run_id] = Candidate(run_id, p, bool(raw.get("within")), bool(raw.get("chosen")))
+    return found
+
+
+def _estimates(path: Path, raw: Any, where: str) -> dict[str, Estimate]:
+    if not isinstance(raw, dict):
+        raise DataError(path, "is not a mapping of metrics", field=where, value=raw)
+    return {name: _estimate(path, value, f"{where}.{name}") for name, value in raw.items()}
+
+
+def _estimate(path: Path, raw: Any, where: str) -> Estimate:
+    if not isinstance(raw, dict):
+        raise DataError(path, "is not an estimate", field=where, value=raw)
+    mean, low, high = (float(_need(path, raw, name, (int, float), where)) for name in ("mean", "low", "high"))
+    return Estimate(mean, low, high, int(_need(path, raw, "n", int, where)), str(raw.get("unit", "")))
+
+
+def _read(path: Path, hint: str = "remove it and run again") -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(path, "is missing", hint=hint) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(path, "is cut short or damaged", hint=hint) from error
+    if not isinstance(raw, dict):
+        raise DataError(path, "is not a JSON object", value=raw, hint=hint)
+    return raw
+
+
+def _need(path: Path, raw: Any, name: str, kind: type | tuple[type, ...], where: str = "") -> Any:
+    full = f"{where}.{name}" if where else name
+    value = raw.get(name) if isinstance(raw, dict) else None
+    if isinstance(value, bool) or not isinstance(value, kind):
+        problem = "is missing" if value is None else "has the wrong type"
+        raise DataError(path, problem, field=full, value=value)
+    return value

@@ -1,0 +1,92 @@
+"""Compare first, then render: the verdict of one cell beside the paper's number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rag_lightning.metrics.metric import Estimate
+from rag_lightning.report.paper import Paper, Published
+
+Verdict = Literal["reproduced", "different", "not comparable", "not run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a number of ours was measured on."""
+
+    system: str
+    dataset: str
+    scale: str
+    split: str
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One cell: the verdict and what it rests on (paper_value, difference and tolerance in the metric's unit)."""
+
+    verdict: Verdict
+    why: str = ""
+    paper_value: float | None = None
+    difference: float | None = None
+    tolerance: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.verdict} ({self.why})" if self.why else self.verdict
+
+
+def paper_system(system: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The paper's name of a system of ours: RAG-Token, RAG-Sequence-BM25, RAG-Token-Frozen, BART."""
+    formulation = system.get("formulation")
+    if formulation == "closed_book":
+        return "BART"
+    name = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence"}.get(str(formulation), str(formulation))
+    if system.get("retriever") == "bm25":
+        return f"{name}-BM25"
+    train = config.get("train")
+    frozen = isinstance(train, Mapping) and train.get("retriever_lr") == 0
+    return f"{name}-Frozen" if frozen else name
+
+
+def paper_dataset(dataset: str) -> str:
+    """The paper's data set that one of ours stands for: mini-nq and nq-subset -> nq."""
+    return dataset.removeprefix("mini-").removesuffix("-subset")
+
+
+def compare(paper: Paper, where: Where, ours: Estimate | None, why_not: str = "") -> Compared:
+    """The verdict of one cell.
+
+    Args:
+        paper: The published numbers.
+        where: What ours was measured on.
+        ours: Our estimate, None if there is none.
+        why_not: Why there is none.
+    """
+    published = paper.find(where.system, paper_dataset(where.dataset), where.split, where.metric)
+    value = published.value if published else None
+    if ours is None:
+        return Compared("not run", why_not or "no such run in this sweep", value)
+    difference = None if value is None else ours.mean - value
+    reason = _obstacle(paper, where, ours, published)
+    if reason or difference is None:
+        return Compared("not comparable", reason, value, difference)
+    tolerance = paper.tolerances[where.metric]
+    near = abs(difference) <= tolerance
+    return Compared("reproduced" if near else "different", "", value, difference, tolerance)
+
+
+def _obstacle(paper: Paper, where: Where, ours: Estimate, published: Published | None) -> str:
+    """Why our number says nothing about the paper's, "" if nothing stands in the way."""
+    size = paper.sizes.get(where.dataset, {}).get(where.split)
+    obstacles = {
+        "mini corpus": where.dataset.startswith("mini"),
+        "corpus holds the gold passages": where.dataset.endswith("-subset"),
+        f"{where.dataset} is not a data set of the paper": where.dataset not in paper.sizes,
+        f"scale is {where.scale}, not paper": where.scale != "paper",
+        f"the paper has no such number for {where.system}": published is None,
+        f"{ours.n:,} of {size or 0:,} examples": size is not None and ours.n != size,
+        f"no tolerance is set for {where.metric}": where.metric not in paper.tolerances,
+    }
+    return next((reason for reason, holds in obstacles.items() if holds), "")

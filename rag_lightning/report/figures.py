@@ -1,0 +1,117 @@
+"""The figure: metric against k, one line per system with its 95 % band; the same runs give the same bytes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rag_lightning.metrics.metric import Estimate
+from rag_lightning.report.collect import Sweep
+from rag_lightning.report.tables import clean
+
+COLOURS = ("#3b6fd4", "#d9622b", "#2f9e6e", "#9a4fb8", "#c8a21a", "#c0395b", "#3aa6b9", "#6b7280")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+STYLE: Any = {
+    "svg.hashsalt": "rag-lightning",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9aa3b2",
+    "axes.grid": True,
+    "grid.color": "#e7eaf0",
+    "legend.frameon": False,
+}
+Points = Mapping[int, Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One system: its estimates by k, and what decides its colour and its marker."""
+
+    label: str
+    colour_by: str
+    marker_by: str
+    points: Points
+
+
+def objective_lines(sweep: Sweep) -> list[Line]:
+    """The objective on dev against k, one line per formulation, decoding and retriever; closed book has no k."""
+    points: dict[tuple[str, str, str], dict[int, Estimate]] = defaultdict(dict)
+    for run in sweep.on("dev", "trial"):
+        k, estimate = run.system.get("k"), run.estimates.get(sweep.objective)
+        parts = [str(run.system.get(name)) for name in ("formulation", "decoding", "retriever")]
+        if isinstance(k, int) and k > 0 and estimate and parts[0] != "closed_book":
+            points[parts[0], parts[1], parts[2]][k] = estimate
+    return [
+        Line(f"{retriever}, {formulation} {decoding}", f"{formulation} {decoding}", retriever, found)
+        for (formulation, decoding, retriever), found in sorted(points.items())
+    ]
+
+
+def recall_lines(sweep: Sweep) -> list[Line]:
+    """Answer recall against k, one line per retriever and query encoder."""
+    lines = []
+    for row in sweep.retrieval:
+        found = {}
+        for name, estimate in row.estimates.items():
+            family, _, cutoff = name.partition("@")
+            if family == "answer_recall" and cutoff.isdigit():
+                found[int(cutoff)] = estimate
+        name = f"{row.retriever}, {row.model}" if row.model else row.retriever
+        lines.append(Line(f"{name} ({row.split})" if row.split else name, row.retriever, row.model, found))
+    return [line for line in lines if line.points]
+
+
+def draw(sweep: Sweep, folder: Path) -> None:
+    """Write figure.svg and figure.png."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(11, 4.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        where = clean(sweep.dataset)
+        _panel(left, objective_lines(sweep), f"{clean(sweep.objective)} on {where} dev", "k (passages)")
+        _panel(right, recall_lines(sweep), f"answer recall@k on {where}, %", "k (passages)")
+        figure.savefig(folder / "figure.svg", format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(folder / "figure.png", format="png", dpi=140, metadata={"Software": None})
+
+
+def _panel(axes: Axes, lines: Sequence[Line], title: str, xlabel: str) -> None:
+    axes.set_title(title, loc="left", fontweight="bold")
+    axes.set_xlabel(xlabel)
+    if not lines:
+        axes.text(0.5, 0.5, "nothing to draw yet", ha="center", transform=axes.transAxes, color="#6b7280")
+        return
+    colours = _styles(lines, lambda line: line.colour_by, COLOURS)
+    markers = _styles(lines, lambda line: line.marker_by, MARKERS)
+    for line in lines:
+        _draw_line(axes, line, colours[line.colour_by], markers[line.marker_by], 0.6 / max(len(lines), 5))
+    ticks = sorted({k for line in lines for k in line.points})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [str(k) for k in ticks])
+    axes.minorticks_off()
+    axes.legend(fontsize=6.5, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
+
+
+def _draw_line(axes: Axes, line: Line, colour: str, marker: str, shade: float) -> None:
+    ks = sorted(line.points)
+    found = [line.points[k] for k in ks]
+    means, lows, highs = ([getattr(estimate, name) for estimate in found] for name in ("mean", "low", "high"))
+    axes.plot(ks, means, color=colour, marker=marker, markersize=4, linewidth=1.4, label=clean(line.label))
+    if len(ks) > 1:
+        axes.fill_between(ks, lows, highs, color=colour, alpha=shade, linewidth=0)
+    else:
+        axes.vlines(ks, lows, highs, color=colour, alpha=0.45, linewidth=1.2)
+
+
+def _styles(lines: Sequence[Line], key: Callable[[Line], str], choices: Sequence[str]) -> dict[str, str]:
+    names = dict.fromkeys(map(key, lines))
+    return {name: choices[position % len(choices)] for position, name in enumerate(names)}

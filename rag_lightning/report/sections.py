@@ -1,0 +1,236 @@
+"""The tables of a sweep's report. Every title names the data set of our numbers; the paper's own say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rag_lightning.core.records import Score
+from rag_lightning.metrics.metric import Estimate, parse_metric
+from rag_lightning.metrics.statistics import bootstrap_interval, paired_permutation
+from rag_lightning.metrics.summary import align
+from rag_lightning.report.collect import Run, Sweep
+from rag_lightning.report.compare import Compared, Where, compare, paper_dataset, paper_system
+from rag_lightning.report.paper import Paper
+from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
+
+SPLIT = "test"
+
+
+def main_table(sweep: Sweep, paper: Paper) -> Table:
+    """Final systems and baselines on test, each beside the paper's number of its counterpart."""
+    runs = _ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
+    metrics = [name for name in _names(runs) if "@" not in name and name != sweep.objective]
+    data = paper_dataset(sweep.dataset)
+    columns = [Column("system", numeric=False), Column("role", numeric=False)]
+    columns += [Column(sweep.objective, bar=True), *map(Column, metrics)]
+    columns += [Column("answer recall@k", bar=True), Column("n"), Column("s/query")]
+    columns += [Column(f"paper, {data} {SPLIT} {sweep.objective}"), Column("difference")]
+    columns += [Column("verdict", numeric=False)]
+    rows = []
+    for run in runs:
+        compared = compare_run(sweep, paper, run)
+        ours = run.estimates.get(sweep.objective)
+        found = [run.estimates.get(name) for name in (sweep.objective, *metrics, _recall_name(run))]
+        cells = [Cell(run.label), Cell(run.role), *map(estimated, found), _count(ours)]
+        cells += [number(run.seconds_per_query, 3), number(compared.paper_value), number(compared.difference)]
+        rows.append(Row((*cells, Cell(str(compared))), strong=run.role == "final"))
+    notes = ["Mean with its 95 % bootstrap interval; entities are resampled as clusters."]
+    notes += _run_notes([run for run in runs if run.finished])
+    notes += [] if rows else ["No run has reached test yet."]
+    notes += _settings(paper, runs)
+    return Table(f"Systems on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
+
+
+def compare_run(sweep: Sweep, paper: Paper, run: Run) -> Compared:
+    """The verdict of one run on the sweep's objective."""
+    name = paper_system(run.system, run.record.get("config", {}))
+    where = Where(name, run.dataset, run.scale, run.split, sweep.objective)
+    why_not = f"the run is marked {run.status}" if not run.finished else f"the run has no {sweep.objective}"
+    return compare(paper, where, run.estimates.get(sweep.objective), why_not)
+
+
+def paper_table(sweep: Sweep, paper: Paper) -> Table:
+    """The paper's Table 1 as printed, and what became of each row here."""
+    printed = paper.tables["table1"]
+    verdicts: dict[str, str] = {}
+    for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")):
+        name = paper_system(run.system, run.record.get("config", {}))
+        verdicts.setdefault(name, f"{compare_run(sweep, paper, run)}: {run.label}")
+    columns = [Column("paper's system", numeric=False), *map(Column, printed.heads)]
+    columns += [Column(f"here, {sweep.dataset}", numeric=False)]
+    rows = []
+    for name, values in printed.rows.items():
+        ours = name.startswith("RAG")
+        missing = "not run (no such run on test)" if ours else "not run (another paper's system)"
+        cells = (Cell(name), *(number(value) for value in values), Cell(verdicts.get(name, missing)))
+        rows.append(Row(cells, strong=ours))
+    return Table(f"The paper's {printed.title} (its numbers)", tuple(columns), tuple(rows), printed.notes)
+
+
+def trials_table(sweep: Sweep) -> Table:
+    """All configurations tried on dev, the best first, with those that are not significantly worse."""
+    runs = _ranked(sweep, sweep.on("dev", "trial"))
+    metrics = [name for name in _names(runs) if "@" not in name and name != sweep.objective]
+    columns = [Column("rank"), Column("system", numeric=False), Column(sweep.objective, bar=True)]
+    columns += [*map(Column, metrics), Column("answer recall@k", bar=True), Column("n"), Column("s/query")]
+    columns += [Column("to the best"), Column("p"), Column("not worse", numeric=False), Column("chosen", numeric=False)]
+    best = runs[0].estimates.get(sweep.objective) if runs else None
+    rows = []
+    for rank, run in enumerate(runs, 1):
+        ours = run.estimates.get(sweep.objective)
+        candidate = sweep.candidates.get(run.run_id)
+        found = [run.estimates.get(name) for name in (sweep.objective, *metrics, _recall_name(run))]
+        cells = [number(rank, 0), Cell(run.label), *map(estimated, found), _count(ours)]
+        cells += [number(run.seconds_per_query, 3), number(_minus(ours, best))]
+        cells += [number(candidate.p if candidate else None, 4)]
+        cells += [_mark(bool(candidate and candidate.within)), _mark(bool(candidate and candidate.chosen))]
+        rows.append(Row(tuple(cells), strong=bool(candidate and candidate.chosen)))
+    notes = [
+        "not worse: a paired permutation test does not tell it from the best (p at least 0.05, not corrected).",
+        "The best of many trials on dev flatters itself; only the chosen systems and the baselines touch test.",
+    ]
+    if not sweep.candidates:
+        notes.append("No selection has been made yet.")
+    return Table(f"All configurations on {sweep.dataset} dev", tuple(columns), tuple(rows), tuple(notes))
+
+
+def retrieval_table(sweep: Sweep) -> Table:
+    """Each retriever by itself."""
+    names = sorted({name for row in sweep.retrieval for name in row.estimates}, key=_metric_order)
+    columns = [Column(head, numeric=False) for head in ("retriever", "query encoder", "split")]
+    columns += [Column(name, bar="@" in name) for name in names]
+    columns += [Column("n"), Column("index MB"), Column("build s"), Column("ms/query")]
+    rows = []
+    for row in sweep.retrieval:
+        cells = [Cell(row.retriever), Cell(row.model or NOTHING), Cell(row.split or NOTHING)]
+        cells += [estimated(row.estimates.get(name)) for name in names]
+        cells += [_count(next(iter(row.estimates.values()), None)), number(_times(row.index_bytes, 1e-6))]
+        cells += [number(row.build_seconds), number(_times(row.seconds_per_query, 1e3), 2)]
+        rows.append(Row(tuple(cells)))
+    notes = ["frozen: the query encoder as it came."]
+    if sweep.scale.startswith("mini"):
+        notes += ["MiniLM, which it starts from, saw public QA data in its training, NQ and SQuAD questions included."]
+    return Table(f"Retrieval on {sweep.dataset}", tuple(columns), tuple(rows), tuple(notes))
+
+
+def slices_table(sweep: Sweep) -> Table:
+    """The objective of each system on test, by slice."""
+    runs = _ranked(sweep, sweep.on(SPLIT, "final", "baseline"))
+    names = sorted({name for run in runs for name in run.slices})
+    columns = (Column("slice", numeric=False), Column("n"), *(Column(run.label, bar=True) for run in runs))
+    rows = []
+    for name in names:
+        found = [run.slices.get(name, {}).get(sweep.objective) for run in runs]
+        count = _count(next((estimate for estimate in found if estimate), None))
+        rows.append(Row((Cell(name), count, *map(estimated, found))))
+    return Table(f"{sweep.objective} by slice on {sweep.dataset} {SPLIT}", columns, tuple(rows))
+
+
+def pairs_table(sweep: Sweep, scores: Mapping[str, Sequence[Score]]) -> Table:
+    """Each final system against each baseline on the same test questions.
+
+    Args:
+        sweep: Its runs.
+        scores: Run id -> per-example scores; runs without are left out and named.
+
+    Raises:
+        DataError: two runs were scored on different examples.
+    """
+    runs = _ranked(sweep, sweep.on(SPLIT, "final", "baseline"))
+    finals, baselines = ([run for run in runs if run.role == role] for role in ("final", "baseline"))
+    rows = [
+        _pair(sweep, left, right, scores)
+        for left in finals
+        for right in baselines
+        if {left.run_id, right.run_id} <= set(scores)
+    ]
+    columns = [Column("system", numeric=False), Column("baseline", numeric=False)]
+    columns += [Column(f"{sweep.objective} difference"), Column("p"), Column("n")]
+    lost = [run.label for run in runs if run.run_id not in scores]
+    notes = [
+        "Paired sign-flip permutation test of whole entities, 9,999 flips: p is never below 0.0001; not corrected."
+    ]
+    notes += [f"Per-example scores are no longer stored for: {', '.join(lost)}."] if lost else []
+    return Table(f"Differences on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
+
+
+def unfinished_table(sweep: Sweep) -> Table:
+    """Runs that failed or have not ended: counted and listed."""
+    runs = sweep.unfinished()
+    columns = tuple(Column(head, numeric=False) for head in ("run", "system", "split", "role", "status", "notes"))
+    rows = []
+    for run in runs:
+        texts = (run.run_id, run.label, run.split, run.role, run.status, "; ".join(run.notes) or NOTHING)
+        rows.append(Row(tuple(map(Cell, texts))))
+    counts = {status: sum(run.status == status for run in sweep.runs) for status in ("finished", "failed", "running")}
+    note = f"{counts['finished']} finished, {counts['failed']} failed, {counts['running']} running or cut off."
+    return Table(f"Unfinished runs on {sweep.dataset}", columns, tuple(rows), (note,))
+
+
+def _pair(sweep: Sweep, left: Run, right: Run, scores: Mapping[str, Sequence[Score]]) -> Row:
+    arrays, entities = align({"left": scores[left.run_id], "right": scores[right.run_id]}, sweep.objective)
+    metric, seed = parse_metric(sweep.objective), int(left.record.get("seed", 0))
+    difference, p = paired_permutation(arrays["left"], arrays["right"], entities, seed=seed)
+    values = (arrays["left"] - arrays["right"]) * metric.scale
+    low, high = bootstrap_interval(values, entities, seed=seed)
+    estimate = Estimate(difference * metric.scale, low, high, len(values), metric.unit)
+    return Row((Cell(left.label), Cell(right.label), estimated(estimate), number(p, 4), _count(estimate)))
+
+
+def _ranked(sweep: Sweep, runs: Iterable[Run]) -> list[Run]:
+    """Best first; runs without the objective last."""
+
+    def key(run: Run) -> tuple[bool, float, str]:
+        mean = _mean(run, sweep.objective)
+        return mean is None, -(mean or 0.0), run.label
+
+    return sorted(runs, key=key)
+
+
+def _mean(run: Run, metric: str) -> float | None:
+    found = run.estimates.get(metric)
+    return found.mean if found else None
+
+
+def _recall_name(run: Run) -> str:
+    return f"answer_recall@{run.system.get('k')}"
+
+
+def _names(runs: Iterable[Run]) -> list[str]:
+    return sorted({name for run in runs for name in run.estimates}, key=_metric_order)
+
+
+def _metric_order(name: str) -> tuple[str, int]:
+    family, _, cutoff = name.partition("@")
+    return family, int(cutoff) if cutoff.isdigit() else 0
+
+
+def _count(estimate: Estimate | None) -> Cell:
+    return number(estimate.n if estimate else None, 0)
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def _minus(left: Estimate | None, right: Estimate | None) -> float | None:
+    return None if left is None or right is None else left.mean - right.mean
+
+
+def _mark(holds: bool) -> Cell:
+    return Cell("yes" if holds else "")
+
+
+def _run_notes(runs: Sequence[Run]) -> list[str]:
+    """Each note once, with the systems it is about unless it is about all."""
+    labels: dict[str, list[str]] = {}
+    for run in runs:
+        for note in run.notes:
+            labels.setdefault(note, []).append(run.label)
+    return [note if len(about) == len(runs) > 1 else f"{', '.join(about)}: {note}" for note, about in labels.items()]
+
+
+def _settings(paper: Paper, runs: Iterable[Run]) -> list[str]:
+    names = dict.fromkeys(paper_system(run.system, run.record.get("config", {})) for run in runs)
+    found = [(name, paper.settings[name]["qa"]) for name in names if name in paper.settings]
+    return [f"The paper ran {name} with {setting}." for name, setting in found]

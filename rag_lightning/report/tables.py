@@ -1,0 +1,227 @@
+"""One table model, rendered to Markdown, LaTeX, CSV and HTML; every text is escaped for where it goes."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from rag_lightning.metrics.metric import Estimate
+
+NOTHING = "\N{EN DASH}"
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]|#~$!])")
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_FORMULA = ("=", "+", "-", "@")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    "`": r"\textasciigrave{}",
+    '"': r"\textquotedbl{}",
+    "'": r"\textquotesingle{}",
+    "·": r"$\cdot$",
+    "\N{EN DASH}": "--",
+    "—": "---",
+    "…": r"\ldots{}",
+    "\N{MINUS SIGN}": "$-$",
+    "±": r"$\pm$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "✓": r"$\surd$",
+} | {sign: f"\\{sign}" for sign in "{}$&#%_"}
+_LATEX_HEAD = r"""% Needs \usepackage{booktabs}, \usepackage{graphicx}, \usepackage[T1]{fontenc}, \usepackage{textcomp};
+% names in other scripts need XeLaTeX or LuaLaTeX.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What stands in one place: `text` is shown, `value` goes to CSV, low and high are its 95 % interval."""
+
+    text: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    digits: int = 1
+
+    @property
+    def interval(self) -> str:
+        """`[47.0, 55.3]`, or "" without an interval."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"[{self.low:.{self.digits}f}, {self.high:.{self.digits}f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A head; numbers are set right; `bar` draws the value (0 to 100) behind it in HTML."""
+
+    head: str
+    numeric: bool = True
+    bar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Cells in the order of the columns; `strong` rows stand out."""
+
+    cells: tuple[Cell, ...]
+    strong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled table; notes are printed below it."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows, 1):
+            if len(row.cells) != len(self.columns):
+                raise ValueError(f"{self.title}: row {number} has {len(row.cells)} cells for {len(self.columns)} heads")
+
+
+def number(value: float | None, digits: int = 1) -> Cell:
+    """A number without an interval, a dash for None."""
+    return Cell(NOTHING) if value is None else Cell(f"{value:,.{digits}f}", value, digits=digits)
+
+
+def estimated(estimate: Estimate | None) -> Cell:
+    """An estimate with its interval, a dash for None."""
+    if estimate is None:
+        return Cell(NOTHING)
+    digits = 1 if estimate.unit == "%" else 3
+    return Cell(f"{estimate.mean:.{digits}f}", estimate.mean, estimate.low, estimate.high, digits)
+
+
+def clean(text: str) -> str:
+    """One line of visible text: no control signs, no signs that reverse the line, no half characters."""
+    kept = (sign if sign.isspace() or unicodedata.category(sign) not in ("Cc", "Cs") else "" for sign in text)
+    return " ".join("".join(sign for sign in kept if sign not in _BIDI).split())
+
+
+def to_markdown(tables: Iterable[Table]) -> str:
+    """Titled pipe tables with their notes."""
+    return "\n".join(_markdown(table) for table in tables)
+
+
+def to_latex(tables: Iterable[Table]) -> str:
+    """`table` environments with booktabs rules."""
+    return _LATEX_HEAD + "\n".join(_latex(table) for table in tables)
+
+
+def to_csv(table: Table) -> str:
+    """One table; a column with intervals becomes three, and text that a spreadsheet would run gets a quote before."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    wide = [any(row.cells[i].interval for row in table.rows) for i in range(len(table.columns))]
+    heads = [_safe(column.head) for column in table.columns]
+    writer.writerow(name for head, three in zip(heads, wide, strict=True) for name in _names(head, three))
+    for row in table.rows:
+        writer.writerow(text for cell, three in zip(row.cells, wide, strict=True) for text in _values(cell, three))
+    return out.getvalue()
+
+
+def to_html(table: Table) -> str:
+    """A `<section>` with the title, the table and its notes; safe to put into a page as it is."""
+    heads = "".join(f'<th scope="col"{_class(column)}>{_html(column.head)}</th>' for column in table.columns)
+    body = "\n".join(_html_row(row, table.columns) for row in table.rows)
+    notes = "".join(f"<li>{_html(note)}</li>" for note in table.notes)
+    return (
+        f"<section>\n<h2>{_html(table.title)}</h2>\n"
+        f'<div class="scroll"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n'
+        + (f'<ul class="notes">{notes}</ul>\n' if notes else "")
+        + "</section>"
+    )
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown shows as it is, also inside a pipe table."""
+    return html.escape(_MARKDOWN.sub(r"\\\1", clean(text)), quote=False)
+
+
+def escape_latex(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return "".join(_LATEX.get(sign, sign) for sign in clean(text))
+
+
+def _markdown(table: Table) -> str:
+    lines = [f"## {escape_markdown(table.title)}", ""]
+    lines.append(_piped(escape_markdown(column.head) for column in table.columns))
+    lines.append(_piped("---:" if column.numeric else ":---" for column in table.columns))
+    for row in table.rows:
+        texts = [" ".join(filter(None, (escape_markdown(cell.text), cell.interval))) for cell in row.cells]
+        lines.append(_piped(f"**{text}**" if row.strong and text else text for text in texts))
+    notes = [f"- {escape_markdown(note)}" for note in table.notes]
+    return "\n".join([*lines, *([""] if notes else []), *notes, ""])
+
+
+def _piped(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _latex(table: Table) -> str:
+    layout = "".join("r" if column.numeric else "l" for column in table.columns)
+    heads = " & ".join(escape_latex(column.head) for column in table.columns)
+    rows = [" & ".join(_latex_cell(cell, row.strong) for cell in row.cells) + r" \\" for row in table.rows]
+    notes = [rf"\par\footnotesize {escape_latex(note)}" for note in table.notes]
+    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{escape_latex(table.title)}}}"]
+    lines += [r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{{layout}}}", r"\toprule", heads + r" \\"]
+    lines += [r"\midrule", *rows, r"\bottomrule", r"\end{tabular}}", *notes, r"\end{table}", ""]
+    return "\n".join(lines)
+
+
+def _latex_cell(cell: Cell, strong: bool) -> str:
+    text = escape_latex(cell.text)
+    text = rf"\textbf{{{text}}}" if strong and text else text
+    return rf"{text} {{\scriptsize {escape_latex(cell.interval)}}}" if cell.interval else text
+
+
+def _names(head: str, three: bool) -> Sequence[str]:
+    return (head, f"{head} low", f"{head} high") if three else (head,)
+
+
+def _values(cell: Cell, three: bool) -> Sequence[str]:
+    text = _safe(cell.text if cell.text != NOTHING else "") if cell.value is None else f"{cell.value:.6g}"
+    bounds = ["" if bound is None else f"{bound:.6g}" for bound in (cell.low, cell.high)]
+    return [text, *bounds] if three else [text]
+
+
+def _safe(text: str) -> str:
+    text = clean(text)
+    # Spreadsheets read the full-width forms of the signs too.
+    return f"'{text}" if unicodedata.normalize("NFKC", text[:1]).startswith(_FORMULA) else text
+
+
+def _html(text: str) -> str:
+    return html.escape(clean(text))
+
+
+def _class(column: Column) -> str:
+    return ' class="num"' if column.numeric else ""
+
+
+def _html_row(row: Row, columns: Sequence[Column]) -> str:
+    cells = "".join(_html_cell(cell, column) for cell, column in zip(row.cells, columns, strict=True))
+    return f'<tr class="strong">{cells}</tr>' if row.strong else f"<tr>{cells}</tr>"
+
+
+def _html_cell(cell: Cell, column: Column) -> str:
+    bar = ""
+    if column.bar and cell.value is not None:
+        bar = f' style="--share:{min(max(cell.value, 0.0), 100.0):.1f}%"'
+    name = " ".join(filter(None, ("num" if column.numeric else "", "bar" if bar else "")))
+    interval = f" <small>{_html(cell.interval)}</small>" if cell.interval else ""
+    return f"<td{f' class={chr(34)}{name}{chr(34)}' if name else ''}{bar}>{_html(cell.text)}{interval}</td>"

@@ -1,0 +1,121 @@
+"""Lexical retrieval with bm25s (Lucene's BM25, https://arxiv.org/abs/2407.03618) over title and text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import bm25s
+import numpy as np
+import Stemmer
+from numpy.typing import NDArray
+
+from rag_lightning.core.config import BM25Config
+from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.core.records import Passage
+from rag_lightning.core.registry import check_name
+from rag_lightning.index.index import check_k
+from rag_lightning.retrieval.encoders import passage_text
+from rag_lightning.retrieval.retriever import Hits
+
+INFO_FILE = "retriever.json"
+
+
+class BM25Retriever:
+    """Ranks passages by the words they share with the query; passages that share none are not returned.
+
+    Args:
+        config: k1, b, stemmer.
+        model: A fitted bm25s model.
+        ntotal: Passages in it.
+        stopwords: bm25s's name of a list of words left out, empty for none.
+    """
+
+    def __init__(self, config: BM25Config, model: Any, ntotal: int, stopwords: str = "english") -> None:
+        self.config, self.model, self.ntotal, self.stopwords = config, model, ntotal, stopwords
+        self._stemmer = _stemmer(config.stemmer)
+
+    @classmethod
+    def build(cls, config: BM25Config, passages: Iterable[Passage], stopwords: str = "english") -> BM25Retriever:
+        """Index title and text of every passage.
+
+        Raises:
+            ConfigError: an unknown stemmer, k1 < 0 or b outside 0..1, or no words at all.
+        """
+        if config.k1 < 0 or not 0 <= config.b <= 1:
+            raise ConfigError(f"bm25 needs k1 >= 0 and 0 <= b <= 1 (got {config.k1}, {config.b})")
+        texts = [passage_text(passage) for passage in passages]
+        tokens = _tokenize(texts, stopwords, _stemmer(config.stemmer))
+        if not tokens.vocab or not any(len(ids) for ids in tokens.ids):
+            raise ConfigError("bm25 cannot be built: the corpus holds no words beside stopwords")
+        model = bm25s.BM25(k1=config.k1, b=config.b, method="lucene")
+        model.index(tokens, show_progress=False)
+        return cls(config, model, len(texts), stopwords)
+
+    def retrieve(self, queries: Sequence[str], k: int) -> list[Hits]:
+        """The k best rows of every query, fewer where fewer share a word; equal scores by lower row.
+
+        Raises:
+            ConfigError: k is below 1 or larger than the corpus.
+        """
+        check_k(k, self.ntotal)
+        if not len(queries):
+            return []
+        tokens = _tokenize(list(queries), self.stopwords, self._stemmer, return_ids=False)
+        return [self._hits(words, k) for words in tokens]
+
+    def _hits(self, words: list[str], k: int) -> Hits:
+        known = [word for word in words if word in self.model.vocab_dict]
+        if not known:
+            return Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+        return _best(np.asarray(self.model.get_scores(known), dtype=np.float32), k)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write plain arrays and JSON (no pickle) into a folder; returns kind, ntotal and bytes."""
+        self.model.save(str(folder), show_progress=False)
+        info = {"kind": "bm25", "ntotal": self.ntotal, "stopwords": self.stopwords, "config": asdict(self.config)}
+        (folder / INFO_FILE).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        return {"kind": "bm25", "ntotal": self.ntotal, "bytes": size}
+
+    @classmethod
+    def load(cls, folder: Path) -> BM25Retriever:
+        """Open what `save` wrote, memory-mapped.
+
+        Raises:
+            ArtifactError: a file is missing or damaged.
+        """
+        try:
+            info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+            model = bm25s.BM25.load(str(folder), mmap=True, show_progress=False, allow_pickle=False)
+            return cls(BM25Config(**info["config"]), model, info["ntotal"], info["stopwords"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise ArtifactError(
+                f"{folder}: bm25 files missing or damaged ({error}); remove it and build it again"
+            ) from error
+
+
+def _best(scores: NDArray[np.float32], k: int) -> Hits:
+    """The k largest positive scores [N], ties to the lower row."""
+    rows = np.flatnonzero(scores > 0)
+    if len(rows) > k:
+        least = np.partition(scores[rows], len(rows) - k)[len(rows) - k]
+        rows = rows[scores[rows] >= least]
+    rows = rows[np.lexsort((rows, -scores[rows]))][:k]
+    return Hits(rows.astype(np.int64), scores[rows])
+
+
+def _stemmer(name: str) -> Any:
+    if not name:
+        return None
+    check_name("stemmer", name, Stemmer.algorithms())
+    return Stemmer.Stemmer(name)
+
+
+def _tokenize(texts: list[str], stopwords: str, stemmer: Any, return_ids: bool = True) -> Any:
+    return bm25s.tokenize(
+        texts, stopwords=stopwords or None, stemmer=stemmer, return_ids=return_ids, show_progress=False
+    )

@@ -1,0 +1,61 @@
+"""Stage `corpus`: a source of passages -> artifacts/corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.core.assets import ASSETS
+from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.core.records import Passage
+from rag_lightning.corpus.passages import read_passages
+from rag_lightning.corpus.store import PassageStore, write_passages
+from rag_lightning.mini.corpus import build_passages
+from rag_lightning.stages.workspace import Workspace, file_digest
+
+VERSION = 1
+MINI_TEXT = ("wiki", "factbook")
+
+
+def build(workspace: Workspace) -> Artifact:
+    """The corpus of the configuration."""
+    config = workspace.config.corpus
+    recipe = Recipe("corpus", {"limit": config.limit}, source_digests(workspace), VERSION)
+    return workspace.store.build(recipe, lambda folder: write_passages(folder, _passages(workspace)))
+
+
+def open_store(workspace: Workspace) -> PassageStore:
+    """The passages, by row."""
+    return PassageStore(build(workspace).path)
+
+
+def source_digests(workspace: Workspace) -> dict[str, str]:
+    """What the corpus is made from."""
+    source = workspace.config.corpus.source
+    if source == "mini":
+        return {name: ASSETS[name].sha256[:16] for name in MINI_TEXT}
+    return {"source": file_digest(Path(source))}
+
+
+def mini_text(workspace: Workspace) -> tuple[Path, Path]:
+    """The files the mini corpus and task data are made from: wiki JSON, factbook folder."""
+    wiki, factbook = (workspace.asset(name) for name in MINI_TEXT)
+    return wiki, factbook
+
+
+def _passages(workspace: Workspace) -> Iterable[Passage]:
+    config = workspace.config.corpus
+    if config.source == "mini":
+        passages: Iterable[Passage] = build_passages(*mini_text(workspace))
+    else:
+        passages = read_passages(Path(config.source))
+    return islice(passages, config.limit) if config.limit else passages
+
+
+def run(config: ExperimentConfig) -> None:
+    """Build the corpus and say where it is."""
+    workspace = Workspace(config)
+    artifact = build(workspace)
+    workspace.announce(f"{artifact.info['passages']} passages in {artifact.path}")

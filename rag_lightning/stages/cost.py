@@ -1,0 +1,56 @@
+"""Stage `cost`: seconds per query of a system when nothing is known yet, measured on a few dev questions.
+
+A trial's own time says little, because trials share work; this is what one question costs from a cold start.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.core.config import to_dict
+from rag_lightning.core.hardware import describe, resolve_dtype
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_store import PairStore
+from rag_lightning.modules.predictor import Question
+from rag_lightning.stages import examples, predict, retrieve, train
+from rag_lightning.stages.workspace import Workspace
+
+VERSION = 1
+QUESTIONS = 8
+
+
+def build(workspace: Workspace) -> Artifact:
+    """info: retrieve and generate, seconds per query each, and the machine's load."""
+    config = workspace.config
+    settings = {name: to_dict(getattr(config, name)) for name in ("decoding", "retriever", "index")}
+    inputs = {"model": train.build(workspace).digest, "examples": examples.build(workspace).digest}
+    return workspace.store.build(Recipe("cost", settings, inputs, VERSION), lambda folder: _measure(workspace, folder))
+
+
+def _measure(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    config = workspace.config
+    asked = examples.read(workspace, "dev")[:QUESTIONS]
+    generator = predict.Loaded.encodings(workspace, train.build(workspace)).generator
+    encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))
+    found, seconds = [Question(example, (), ()) for example in asked], 0.0
+    if config.formulation != "closed_book":
+        retriever, scale = retrieve.open_retriever(workspace, learned=True)
+        rankings, seconds = retrieve.rank(retriever, asked, config.decoding.k)
+        found = [
+            Question(example, r.rows, tuple(s * scale for s in r.scores))
+            for example, r in zip(asked, rankings, strict=True)
+        ]
+    predictor = predict.make_predictor(workspace, encodings, PairStore())
+    started = time.perf_counter()
+    for batch in predictor.batches(found):
+        predictor.predict(batch)
+    generate = time.perf_counter() - started
+    return {
+        "questions": len(asked),
+        "retrieve": seconds / len(asked),
+        "generate": generate / len(asked),
+        "hardware": describe(),
+    }

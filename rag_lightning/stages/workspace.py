@@ -1,0 +1,117 @@
+"""Where a stage works: the configuration, the folders, and how it speaks to the user."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from rich.console import Console
+
+from rag_lightning.core.artifacts import ArtifactStore
+from rag_lightning.core.assets import ASSETS, fetch_asset
+from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.core.errors import AssetError
+from rag_lightning.core.files import check_file
+from rag_lightning.core.hub import describe_paper_scale, hub_reachable
+
+CONSOLE = Console(stderr=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """One line to the user, on stderr."""
+    CONSOLE.print(message, markup=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """An experiment's configuration with its folders.
+
+    Args:
+        config: The experiment.
+        announce: Told what is built and what is reused.
+    """
+
+    config: ExperimentConfig
+    announce: Callable[[str], None] = say
+
+    @property
+    def root(self) -> Path:
+        """The folder everything is kept in."""
+        return Path(self.config.folder)
+
+    @property
+    def store(self) -> ArtifactStore:
+        """The artifacts; one store per folder and process, so that each is verified once."""
+        return _store(self.root / "artifacts", self.announce)
+
+    def asset(self, name: str) -> Path:
+        """The file or folder a mini asset is, fetched if it is not there."""
+        folder = _fetched(name, self.root / "assets", self.announce)
+        return folder / ASSETS[name].prefix
+
+    def model_source(self, name: str) -> str | Path:
+        """`mini` -> the embedded encoder's folder; a local folder; else a hub name, once the hub is reachable.
+
+        Raises:
+            AssetError: a hub name while the hub cannot be reached.
+        """
+        if name == "mini":
+            return self.asset("minilm")
+        if Path(name).is_dir():
+            return Path(name)
+        require_hub(name)
+        return name
+
+    def model_digest(self, name: str) -> str:
+        """What identifies a model's weights in a recipe."""
+        if name == "mini":
+            return f"mini:{ASSETS['minilm'].sha256[:16]}"
+        folder = Path(name)
+        return f"folder:{folder_digest(folder)}" if folder.is_dir() else f"hub:{name}"
+
+    def with_config(self, **changes: object) -> Workspace:
+        """The same workspace with some fields of the configuration changed."""
+        return replace(self, config=replace(self.config, **changes))  # type: ignore[arg-type]
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a user's file, 16 hex digits.
+
+    Raises:
+        DataError: missing or empty.
+    """
+    check_file(path)
+    stat = path.stat()
+    return _file_digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
+
+
+def folder_digest(folder: Path) -> str:
+    """Over the names and contents of a folder's files."""
+    parts = [f"{p.relative_to(folder)} {file_digest(p)}" for p in sorted(folder.rglob("*")) if p.is_file() and p.stat().st_size]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=16)
+def _store(root: Path, announce: Callable[[str], None]) -> ArtifactStore:
+    return ArtifactStore(root, announce)
+
+
+@lru_cache(maxsize=16)
+def _fetched(name: str, root: Path, announce: Callable[[str], None]) -> Path:
+    """Verified once per process."""
+    return fetch_asset(ASSETS[name], root, announce)
+
+
+def require_hub(name: str) -> None:
+    """Raise AssetError, saying what it would need, unless the hub can be reached."""
+    if not hub_reachable():
+        raise AssetError(f"the hub cannot be reached, so {name!r} cannot be loaded; {describe_paper_scale()}")

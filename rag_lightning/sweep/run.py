@@ -1,0 +1,131 @@
+"""The whole sweep: build, train, search on dev, select, touch test once, report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.artifacts import write_json
+from rag_lightning.core.config import SweepConfig, digest, to_dict
+from rag_lightning.core.errors import AssetError
+from rag_lightning.core.hub import describe_paper_scale, hub_reachable
+from rag_lightning.stages import examples, train
+from rag_lightning.stages.workspace import Workspace, say
+from rag_lightning.sweep import retrieval_table, selection, trial
+from rag_lightning.sweep.study import check, open_study, search
+from rag_lightning.sweep.system import System
+from rag_lightning.tracking.mlflow import Mirror, default_uri
+from rag_lightning.tracking.run import read_summary
+
+MINILM_NOTE = (
+    "frozen retrieval is all-MiniLM-L6-v2, which its authors trained on public question-answer data that includes "
+    "NQ and SQuAD training questions"
+)
+NOT_IN_SPACE = ("trials", "seed", "sampler", "storage", "alpha", "always", "name")
+
+
+def run(config: SweepConfig) -> None:
+    """Run, or go on with, a sweep; ends with where its report is.
+
+    Raises:
+        ConfigError, UnknownNameError: a search space that cannot be run.
+        AssetError: scale paper where the hub cannot be reached.
+    """
+    if config.experiment.scale == "paper" and not hub_reachable():
+        raise AssetError(f"the hub cannot be reached; {describe_paper_scale()}")
+    systems = check(config)
+    workspace = Workspace(config.experiment)
+    examples.build(workspace)
+    folder = _open_folder(config)
+    for formulation in dict.fromkeys(system.formulation for system in systems):
+        train.build(workspace.with_config(formulation=formulation))
+    mirror = Mirror(
+        default_uri(workspace.root, config.experiment.tracking_uri), config.experiment.task.name, workspace.root, say
+    )
+    mirror.parent(config.name, to_dict(config))
+    tried = _search(config, mirror)
+    always = [System.parse(text) for text in config.always]
+    _evaluate(config, mirror, always, "dev", "baseline")
+    chosen = selection.select(config, tried)
+    _evaluate(config, mirror, always, "test", "baseline")
+    _evaluate(config, mirror, [system for system in chosen if system not in always], "test", "final")
+    _describe(config, folder, finished=True)
+    mirror.finish_parent(config.name)
+    say(f"sweep {config.name}: finished; runs in {folder}")
+
+
+def _search(config: SweepConfig, mirror: Mirror) -> list[System]:
+    """The systems tried on dev, in the order they were first tried."""
+    study = open_study(config)
+    tried: dict[System, float] = {}
+
+    def evaluate(system: System) -> float:
+        folder = trial.run(config, system, "dev", "trial")
+        mirror.child(folder)
+        value = float(read_summary(folder)["metrics"][config.objective]["mean"])
+        say(f"{system.label}: dev {config.objective} {value:.1f}")
+        return value
+
+    search(config, study, evaluate)
+    for done in study.get_trials(deepcopy=False):
+        if done.value is not None:
+            tried[System.make(done.params["decoding"], done.params["retriever"], done.params["k"])] = done.value
+    return list(tried)
+
+
+def _evaluate(config: SweepConfig, mirror: Mirror, systems: Sequence[System], split: str, role: str) -> None:
+    for system in systems:
+        mirror.child(trial.run(config, system, split, role))
+
+
+def _open_folder(config: SweepConfig) -> Path:
+    """The sweep's folder; one of another experiment or search space is put aside, not mixed with it."""
+    folder = trial.sweep_folder(config)
+    spec = {name: value for name, value in to_dict(config).items() if name not in NOT_IN_SPACE}
+    mark, current = folder / "space.json", digest(spec)
+    if mark.exists():
+        known = json.loads(mark.read_text(encoding="utf-8"))["digest"]
+        if known != current:
+            aside = folder.with_name(f"{folder.name}.{known[:8]}")
+            folder.rename(aside)
+            say(f"sweep {config.name}: its experiment or search space has changed; the earlier runs are in {aside}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(mark, {"digest": current, "spec": spec})
+    _describe(config, folder, finished=False)
+    return folder
+
+
+def _describe(config: SweepConfig, folder: Path, *, finished: bool) -> None:
+    """Write sweep.json."""
+    base = config.experiment
+    value: dict[str, Any] = {
+        "name": config.name,
+        "dataset": base.task.dataset,
+        "scale": base.scale,
+        "objective": config.objective,
+        "spec": to_dict(config),
+        "retrieval": retrieval_table.rows(config) if finished else [],
+        "warnings": _notes(config) if finished else [],
+        "finished": finished,
+    }
+    write_json(folder / "sweep.json", value)
+
+
+def _notes(config: SweepConfig) -> list[str]:
+    """What the reader of the tables must know."""
+    notes = [MINILM_NOTE] if config.experiment.encoder.model == "mini" else []
+    workspace = Workspace(config.experiment)
+    ceiling = trial.surface_ceiling(workspace)
+    notes.append(
+        f"surface: {ceiling['survived']} of {ceiling['answers']} answers that stand in a gold passage "
+        f"({ceiling['percent']:.2f} %) survive tokenising and realising; EM cannot exceed it"
+    )
+    for formulation in dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding):
+        model = train.build(replace(workspace, config=replace(config.experiment, formulation=formulation)))  # type: ignore[arg-type]
+        info = train.read_info(model)
+        notes.append(f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev EM of its checkpoint "
+                     f"{100 * (info['dev_em'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})")
+    return notes

@@ -1,0 +1,93 @@
+"""One system on one split: stage calls, recorded in a run folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.config import SweepConfig, to_dict
+from rag_lightning.metrics.answers import has_answer
+from rag_lightning.stages import corpus, cost, examples, predict, score, train, warmup
+from rag_lightning.stages.workspace import Workspace
+from rag_lightning.sweep.system import System
+from rag_lightning.tracking import run as runs
+
+NOT_TRAINED_WITH = "BM25 was swapped in at test: the model was trained with dense retrieval"
+
+
+def folder_of(config: SweepConfig, system: System, split: str) -> Path:
+    """runs/<sweep>/<run_id>."""
+    base = config.experiment
+    return sweep_folder(config) / system.run_id(base, split)
+
+
+def sweep_folder(config: SweepConfig) -> Path:
+    """runs/<sweep>."""
+    return Path(config.experiment.folder) / "runs" / config.name
+
+
+def run(config: SweepConfig, system: System, split: str, role: str) -> Path:
+    """Evaluate a system, or find its finished run; returns the run folder.
+
+    A run found under another role (a trial that becomes a baseline) keeps its numbers and takes the new role.
+    """
+    folder = folder_of(config, system, split)
+    if folder.exists() and runs.is_finished(folder):
+        return folder
+    workspace = Workspace(system.configure(config.experiment))
+    workspace.announce(f"{split}: {system.label}")
+    with runs.recorded(folder, _info(config, system, split, role, folder)) as result:
+        scored = score.build(workspace, split)
+        made = predict.build(workspace, split)
+        result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
+        result.digests = {"scores": scored.digest, "predictions": made.digest}
+        result.digests |= {"examples": examples.build(workspace).digest, "corpus": corpus.build(workspace).digest}
+        result.digests |= {"model": train.build(workspace).digest, "reader": warmup.build(workspace).digest}
+        if system.formulation != "closed_book":
+            result.digests["rankings"] = predict.rankings(workspace, split).digest
+        measured = cost.build(workspace).info
+        result.timings = {
+            "retrieve": measured["retrieve"],
+            "generate": measured["generate"],
+            "seconds_per_query": measured["retrieve"] + measured["generate"],
+            "predict_stage": made.info["seconds"],
+        }
+    return folder
+
+
+def _info(config: SweepConfig, system: System, split: str, role: str, folder: Path) -> runs.RunInfo:
+    base = config.experiment
+    return runs.RunInfo(
+        run_id=folder.name,
+        sweep=config.name,
+        role=role,
+        split=split,
+        system=system.as_dict(),
+        label=system.label,
+        task=base.task.name,
+        dataset=base.task.dataset,
+        scale=base.scale,
+        config=to_dict(replace(system.configure(base), split=split)),  # type: ignore[arg-type]
+        seed=base.seed,
+        notes=[NOT_TRAINED_WITH] if system.retriever == "bm25" else [],
+    )
+
+
+def surface_ceiling(workspace: Workspace) -> dict[str, Any]:
+    """How many answers that stand in a gold passage survive tokenising and realising (dev and test)."""
+    from rag_lightning.generator.surface import Surface
+    from rag_lightning.metrics.answers import em
+
+    generator = warmup.load(workspace)
+    surface, store = Surface(generator.tokenizer), corpus.open_store(workspace)
+    survived, total = 0, 0
+    for split in ("dev", "test"):
+        for example in examples.read(workspace, split):
+            gold = [store[store.row(passage_id)] for passage_id in example.gold_passage_ids[:5]]
+            standing = [a for a in example.answers if any(has_answer([a], p.text) for p in gold)]
+            for answer, ids in zip(standing, generator.target_ids(standing) if standing else [], strict=True):
+                total += 1
+                survived += em(surface.realise(ids, gold), [answer]) == 1.0
+    return {"survived": survived, "answers": total, "percent": 100.0 * survived / max(total, 1)}

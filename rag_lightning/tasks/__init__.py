@@ -1,0 +1,1 @@
+"""What is asked: question files and splits."""

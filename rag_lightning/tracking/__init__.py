@@ -1,0 +1,1 @@
+"""tracking: run.json of every run, and its mirror in MLflow."""

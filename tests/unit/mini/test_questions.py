@@ -1,0 +1,177 @@
+"""What becomes a question, and what is left out."""
+
+from collections import Counter
+
+import pytest
+
+from rag_lightning.core.records import Passage
+from rag_lightning.mini.definitions import DefinitionMaker, aliases, describe
+from rag_lightning.mini.fact import Fact
+from rag_lightning.mini.factbook import Profile
+from rag_lightning.mini.facts import lead_facts, title_as_typed
+from rag_lightning.mini.gold import GoldFinder
+from rag_lightning.mini.profiles import country_as_typed, profile_facts
+from rag_lightning.mini.twohop import two_hop_facts
+from rag_lightning.mini.wiki import Lead
+
+MANTLE = Lead(
+    "Earth's mantle",
+    "The mantle is the layer of silicate rock between the crust and the outer core; it is thick. It moves.",
+    "Physical sciences",
+)
+
+
+def definitions(*leads: Lead) -> tuple[list[Fact], Counter[str]]:
+    passages = [Passage(f"wiki/{n}#0", lead.title, lead.text) for n, lead in enumerate(leads)]
+    dropped: Counter[str] = Counter()
+    return list(DefinitionMaker(GoldFinder(passages), dropped).facts(leads)), dropped
+
+
+def test_a_definition_is_turned_round() -> None:
+    (fact,), _ = definitions(Lead("Mantle", MANTLE.text, "Physical sciences"))
+    assert fact.slots["d"] == "the layer of silicate rock between the crust and the outer core"
+    assert fact.gold == ("wiki/0#0",) and "Mantle" in fact.answers
+
+
+@pytest.mark.parametrize(
+    ("lead", "reason"),
+    [
+        (Lead("Silk road", "The Silk Road was a network of asian trade road routes.", "x"), "word of the title"),
+        (Lead("Ada Roe", "Ada Roe was a British painter and sculptor.", "People"), "bare profession"),
+        (Lead("Bo", "Bo is a fish.", "x"), "shorter than"),
+        (Lead("Cid", "There once lived a man who fought.", "x"), "first sentence"),
+    ],
+)
+def test_what_is_not_a_definition_is_counted(lead: Lead, reason: str) -> None:
+    facts, dropped = definitions(lead)
+    assert not facts and any(reason in name for name in dropped)
+
+
+def test_a_description_that_fits_two_articles_is_left_out() -> None:
+    first = Lead("Olive", "Olive is a species of small evergreen tree grown for oil.", "x")
+    second = Lead("Palmyra", "Palmyra is a species of small evergreen tree grown for oil.", "x")
+    wider = Lead("Cork", "Some small evergreen tree species are grown for bark and oil.", "x")
+    assert definitions(first, second)[0] == []
+    assert definitions(first, wider)[0] == []
+    assert len(definitions(first)[0]) == 1
+
+
+def test_descriptions_are_cut_and_names_beside_the_subject_are_kept() -> None:
+    assert describe("the (old) sea of grass, which is wide") == "the sea of grass"
+    assert aliases("Typhoid fever, also known as typhoid", "Typhoid fever") == ["Typhoid fever", "typhoid"]
+    assert aliases("In organic chemistry, an alkane, or paraffin", "Alkane") == ["paraffin"]
+
+
+def facts_of(title: str, text: str, topic: str = "x") -> dict[str, tuple[str, ...]]:
+    return dict(lead_facts(Lead(title, text, topic)))
+
+
+def test_facts_stand_in_the_words_of_a_lead() -> None:
+    tin = facts_of("Tin", "Tin is a chemical element; it has symbol Sn and atomic number 50.")
+    assert tin["element_symbol"] == ("Sn",) and tin["atomic_number"] == ("50",)
+    emma = facts_of("Emma", "Emma is a novel by English author Jane Austen. It is set in Surrey.")
+    assert emma["author"][0] == "Jane Austen"
+    boston = facts_of("Boston", "Boston is the capital and most populous city of the U.S. state of Massachusetts.")
+    assert boston["capital_of"][0] == "Massachusetts"
+    watt = facts_of("Watt", "The watt is a unit. The watt is named after James Watt, an inventor.")
+    assert watt["named_after"][0] == "James Watt"
+    film = "Casa is a film directed by Michael Curtiz and starring Ann Lee."
+    assert facts_of("Casa", film)["director"][0] == "Michael Curtiz"
+    assert "author" not in facts_of("Toy", "Toy is a film based on a story by John Low.")
+    assert facts_of("Ken", "Ken Roe, also known as K. J. Roe, was a man.")["also_known_as"][0] == "K. J. Roe"
+
+
+def test_a_bracketed_title_is_asked_for_by_its_kind_or_not_at_all() -> None:
+    assert title_as_typed(Lead("Science (journal)", "", "x")) == "the journal science"
+    assert title_as_typed(Lead("Competition (biology)", "", "x")) is None
+
+
+def profile(name: str = "Zed", **fields: str) -> Profile:
+    paths = {
+        "capital": ("Government", "Capital", "name"),
+        "currency": ("Economy", "Exchange rates", "Currency"),
+        "state": ("Government", "Executive branch", "chief of state"),
+        "head": ("Government", "Executive branch", "head of government"),
+        "point": ("Geography", "Elevation", "highest point"),
+        "code": ("Communications", "Internet country code"),
+        "former": ("Government", "Country name", "former"),
+        "free": ("Government", "Independence"),
+        "demonym": ("People and Society", "Nationality", "noun"),
+    }
+    return Profile("zz", name, {paths[key]: value for key, value in fields.items()})
+
+
+def answers(**fields: str) -> dict[str, tuple[str, ...]]:
+    return {relation: found[0] for relation, _, found in profile_facts(profile(**fields))}
+
+
+@pytest.mark.parametrize(
+    ("fields", "relation", "expected"),
+    [
+        ({"capital": "Suva (on Viti Levu)"}, "capital", "Suva"),
+        ({"currency": "pulas (BWP) per US dollar -"}, "currency", "pula"),
+        ({"currency": "Danish kroner (DKK) per US dollar -"}, "currency", "Danish krone"),
+        ({"point": "Mount Kenya 5,199 m"}, "highest_point", "Mount Kenya"),
+        ({"free": "5 July 1962 (from France)"}, "independence_year", "1962"),
+        ({"demonym": "Angolan(s)"}, "demonym", "Angolan"),
+        ({"code": ".zz"}, "internet_code", ".zz"),
+        ({"former": "Upper Zed, Lower Zed"}, "former_name", "Lower Zed"),
+    ],
+)
+def test_profile_answers(fields: dict[str, str], relation: str, expected: str) -> None:
+    assert expected in answers(**fields)[relation]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"capital": "Porto-Novo (constitutional capital); Cotonou (seat of government)"},
+        {"capital": "none"},
+        {"state": "King CHARLES III (since 8 September 2022); represented by Governor Ann LEE (since 2020)"},
+        {"point": "unnamed elevation 675 m"},
+        {"free": "none (territory of the US)"},
+        {"free": "3 November 1903 (from Colombia); 28 November 1821 (from Spain)"},
+        {"demonym": "Frenchman(men), Frenchwoman(women)"},
+        {"former": "none"},
+    ],
+)
+def test_ambiguous_fields_are_left_out(fields: dict[str, str]) -> None:
+    assert answers(**fields) == {}
+
+
+def test_the_office_is_named_as_the_field_names_it() -> None:
+    found = {r: a for r, _, a in profile_facts(profile(state="King LETSIE III (since 7 February 1996)"))}
+    names, slots = found["head_of_state"]
+    assert slots["office"] == "king" and names[0] == "LETSIE III"
+
+
+def test_country_names_take_their_article() -> None:
+    assert country_as_typed(profile("Netherlands")) == "the netherlands"
+    assert country_as_typed(profile("Cook Islands")) == "the cook islands"
+    assert country_as_typed(profile("Chad")) == "chad"
+
+
+def test_gold_holds_entity_and_answer_and_the_source_comes_first() -> None:
+    finder = GoldFinder(
+        [
+            Passage("a", "Chad", "no"),
+            Passage("b", "Lake", "Chad has N'Djamena"),
+            Passage("c", "Chad", "city: N'Djamena"),
+        ]
+    )
+    rows = finder.holding(["chad"], title_too=True) & finder.holding(["N'Djamena"])
+    assert finder.ids(rows, [2]) == ("c", "b")
+    assert finder.holding(["Cha"]) == frozenset()
+
+
+def test_two_hop_questions_need_a_bridge_of_one_country_that_does_not_name_it() -> None:
+    import numpy as np
+
+    def fact(entity: str, relation: str, answer: str) -> Fact:
+        return Fact("profile", relation, entity, {"x": entity, "land": "country"}, (answer,), ("p",))
+
+    facts = [fact("Bhutan", "capital", "Thimphu"), fact("Bhutan", "currency", "ngultrum")]
+    shared = [*facts, fact("Kuwait", "capital", "Kuwait City"), fact("Kuwait", "currency", "dinars")]
+    (hop,) = two_hop_facts(shared, shared, 16, np.random.default_rng(0))
+    assert hop.slots["x"] == "the country whose capital is thimphu" and hop.answers == ("ngultrum",)
+    assert two_hop_facts(facts, [*facts, fact("X", "capital", "Thimphu")], 16, np.random.default_rng(0)) == []

@@ -1,0 +1,70 @@
+"""Verdicts."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rag_lightning.metrics.metric import Estimate
+from rag_lightning.report.compare import Compared, Where, compare, paper_dataset, paper_system
+from rag_lightning.report.paper import Paper
+
+NQ = Where("RAG-Token", "nq", "paper", "test", "em")
+
+
+def em(mean: float, n: int = 3610) -> Estimate:
+    return Estimate(mean, mean - 1.6, mean + 1.6, n, "%")
+
+
+@pytest.mark.parametrize(
+    ("mean", "verdict"), [(44.1, "reproduced"), (45.6, "reproduced"), (42.6, "reproduced"), (42.4, "different")]
+)
+def test_near_counts_as_reproduced(paper: Paper, mean: float, verdict: str) -> None:
+    found = compare(paper, NQ, em(mean))
+    assert (found.verdict, found.paper_value, found.tolerance) == (verdict, 44.1, 1.6)
+    assert found.difference == pytest.approx(mean - 44.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "n", "why"),
+    [
+        ({"dataset": "mini-nq", "scale": "mini"}, 1000, "mini corpus"),
+        ({"dataset": "nq-subset", "scale": "mini"}, 1000, "corpus holds the gold passages"),
+        ({"dataset": "mine"}, 3610, "mine is not a data set of the paper"),
+        ({"scale": "mini"}, 3610, "scale is mini, not paper"),
+        ({}, 500, "500 of 3,610 examples"),
+        ({"system": "BART"}, 3610, "the paper has no such number for BART"),
+        ({"metric": "f1"}, 3610, "the paper has no such number for RAG-Token"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(paper: Paper, changes: dict[str, str], n: int, why: str) -> None:
+    found = compare(paper, replace(NQ, **changes), em(44.1, n))
+    assert str(found) == f"not comparable ({why})"
+
+
+def test_mini_stands_beside_the_number_it_cannot_be_compared_with(paper: Paper) -> None:
+    found = compare(paper, replace(NQ, dataset="mini-nq", scale="mini"), em(54.1, 1000))
+    assert found.paper_value == 44.1 and found.difference == pytest.approx(10.0)
+
+
+def test_a_missing_run_says_why(paper: Paper) -> None:
+    assert compare(paper, NQ, None, "it failed") == Compared("not run", "it failed", 44.1)
+    assert str(compare(paper, NQ, None)) == "not run (no such run in this sweep)"
+
+
+@pytest.mark.parametrize(
+    ("system", "config", "name"),
+    [
+        ({"formulation": "rag_token", "retriever": "hnsw"}, {}, "RAG-Token"),
+        ({"formulation": "rag_sequence", "retriever": "bm25"}, {"train": {"retriever_lr": 0}}, "RAG-Sequence-BM25"),
+        ({"formulation": "rag_sequence", "retriever": "flat"}, {"train": {"retriever_lr": 0}}, "RAG-Sequence-Frozen"),
+        ({"formulation": "rag_token", "retriever": "flat"}, {"train": {"retriever_lr": 1e-5}}, "RAG-Token"),
+        ({"formulation": "closed_book"}, {}, "BART"),
+    ],
+)
+def test_systems_have_the_paper_s_names(system: dict[str, Any], config: dict[str, Any], name: str) -> None:
+    assert paper_system(system, config) == name
+
+
+def test_data_sets_have_the_paper_s_names() -> None:
+    assert [paper_dataset(name) for name in ("mini-nq", "nq-subset", "nq")] == ["nq"] * 3

@@ -1,0 +1,189 @@
+"""The whole report of made-up sweeps."""
+
+import csv
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from subprocess import run
+from typing import Any
+
+import pytest
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.report import page
+from rag_lightning.report.collect import collect
+from rag_lightning.report.figures import draw, objective_lines, recall_lines
+from rag_lightning.report.page import render
+from rag_lightning.report.paper import Paper
+from rag_lightning.report.sections import main_table, pairs_table, paper_table, slices_table, trials_table
+
+FILES = {"index.html", "table.md", "table.tex", "table.csv", "figure.svg", "figure.png"}
+
+
+def made(maker: Any, paper_path: Path) -> Path:
+    return render(maker.folder, maker.artifacts, maker.root / "out", paper_path)
+
+
+def column(table: Any, head: str) -> list[str]:
+    place = [found.head for found in table.columns].index(head)
+    return [row.cells[place].text for row in table.rows]
+
+
+def test_all_files_are_written(full: Any, paper_path: Path) -> None:
+    index = made(full, paper_path)
+    assert index == full.root / "out" / "s1" / "index.html"
+    assert {path.name for path in index.parent.iterdir()} == FILES
+    assert [path.name for path in index.parent.parent.iterdir()] == ["s1"]
+    rows = list(csv.DictReader((index.parent / "table.csv").read_text().splitlines()))
+    assert [row["role"] for row in rows] == ["final", "baseline"]
+    assert rows[0]["verdict"] == "not comparable (mini corpus)"
+    assert float(rows[0]["em low"]) <= float(rows[0]["em"]) <= float(rows[0]["em high"])
+
+
+def test_the_page_needs_nothing_else(full: Any, paper_path: Path) -> None:
+    text = made(full, paper_path).read_text()
+    assert "<svg" in text and "<script" not in text and "<link" not in text
+    assert not re.search(r'(src|href)="(?!#)', text.replace("xlink:href", "href"))
+    for part in ("score_scale is 21.3", "Systems on mini-nq test", "Retrieval on mini-nq", "abc123", "Provenance"):
+        assert part in text, part
+    assert "3 of" not in text and "6 of 8 finished" in text and "ran out of memory" in text
+
+
+def test_every_table_of_ours_names_the_data_set(full: Any, paper_path: Path) -> None:
+    lines = (made(full, paper_path).parent / "table.md").read_text().splitlines()
+    titles = [line for line in lines if line.startswith("## ")]
+    assert len(titles) == 8
+    for title in titles:
+        assert "mini-nq" in title or title.startswith("## The paper's Table 1"), title
+
+
+def test_the_main_table(full: Any, paper: Paper) -> None:
+    table = main_table(collect(full.folder), paper)
+    assert column(table, "paper, nq test em") == ["44.1", "\N{EN DASH}"]
+    assert column(table, "n") == ["40", "40"] and column(table, "s/query") == ["0.050", "0.050"]
+    assert table.notes.count("ceiling 99.6") == 1
+    assert any("k = 15, greedy" in note for note in table.notes)
+
+
+def test_the_paper_s_table_has_a_verdict_per_row(full: Any, paper: Paper) -> None:
+    table = paper_table(collect(full.folder), paper)
+    verdicts = dict(zip(column(table, "paper's system"), column(table, "here, mini-nq"), strict=True))
+    assert verdicts["T5-11B"] == "not run (another paper's system)"
+    assert verdicts["RAG-Token"].startswith("not comparable (mini corpus)")
+    assert verdicts["RAG-Sequence"] == "not run (no such run on test)"
+    assert column(table, "NQ") == ["34.5", "36.6", "40.4", "41.5", "44.1", "44.5"]
+
+
+def test_trials_are_sorted_and_marked(full: Any) -> None:
+    table = trials_table(collect(full.folder))
+    scores = [float(text) for text in column(table, "em")]
+    assert scores == sorted(scores, reverse=True) and len(scores) == 4
+    assert column(table, "to the best")[0] == "0.0"
+    assert sorted(column(table, "chosen")) == ["", "", "", "yes"]
+    assert column(table, "not worse").count("yes") == 2
+    assert [row.strong for row in table.rows].count(True) == 1
+
+
+def test_slices_have_a_column_per_system(full: Any) -> None:
+    table = slices_table(collect(full.folder))
+    assert column(table, "slice") == ["family=x"] and len(table.columns) == 4
+
+
+def test_differences_need_the_stored_scores(full: Any, paper_path: Path) -> None:
+    sweep = collect(full.folder)
+    text = made(full, paper_path).read_text()
+    assert "Differences on mini-nq test" in text
+    empty = pairs_table(sweep, {})
+    assert not empty.rows and "no longer stored" in empty.notes[1]
+    assert "Differences" not in render(full.folder, full.root / "none", full.root / "out", paper_path).read_text()
+
+
+def test_a_sweep_that_has_just_begun(maker: Any, paper_path: Path) -> None:
+    maker.sweep(retrieval=[], finished=False)
+    text = made(maker, paper_path).read_text()
+    assert "No run has reached test yet" in text and "has not ended" in text and "0 of 0 finished" in text
+
+
+def test_a_failed_final_is_shown_as_not_run(full: Any, paper: Paper) -> None:
+    full.run("final-seq", "final", "test", 0.0, status="failed", system={"formulation": "rag_sequence"})
+    table = main_table(collect(full.folder), paper)
+    assert column(table, "verdict")[-1] == "not run (the run is marked failed)"
+    assert column(table, "paper, nq test em")[-1] == "44.5"
+
+
+def test_real_nq_at_paper_scale_gets_a_verdict(tmp_path: Path, maker: Any, paper: Paper) -> None:
+    nq = type(maker)(tmp_path / "nq", "nq", "paper")
+    nq.sweep()
+    nq.run("final", "final", "test", 0.441, n=3610)
+    (verdict,) = column(main_table(collect(nq.folder), paper), "verdict")
+    assert verdict in ("reproduced", "different")
+
+
+def test_hostile_text_stays_text(maker: Any, paper_path: Path) -> None:
+    bad = "<script>alert(1)</script>$\\frac{|"
+    maker.dataset = bad
+    maker.sweep(name=bad, dataset=bad, warnings=[bad])
+    system = {"retriever": bad, "formulation": bad}
+    maker.run("t", "trial", "dev", 0.5, system=system, label=bad)
+    changes = {"label": bad, "notes": [bad], "packages": {bad: bad}, "git": {"sha": bad}, "hardware": {bad: [bad]}}
+    maker.run("f", "final", "test", 0.5, system=system, answer=bad, **changes)
+    found: list[str] = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.append(tag)
+
+    index = made(maker, paper_path)
+    Parser().feed(index.read_text())
+    assert "script" not in found and "td" in found
+    assert "\\frac" not in (index.parent / "table.tex").read_text()
+
+
+def test_the_same_runs_give_the_same_bytes(full: Any, paper_path: Path) -> None:
+    first = {path.name: path.read_bytes() for path in made(full, paper_path).parent.iterdir()}
+    again = {path.name: path.read_bytes() for path in made(full, paper_path).parent.iterdir()}
+    assert first == again
+
+
+def test_an_old_report_survives_a_failure(full: Any, paper_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = made(full, paper_path)
+    before = index.read_bytes()
+
+    def fail(*args: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(page, "to_csv", fail)
+    with pytest.raises(OSError, match="No space"):
+        made(full, paper_path)
+    assert index.read_bytes() == before
+    assert [path.name for path in (full.root / "out").iterdir()] == ["s1"]
+
+
+def test_missing_templates_are_named(full: Any, paper_path: Path) -> None:
+    alone = full.root / "paper.yaml"
+    alone.write_text(paper_path.read_text())
+    with pytest.raises(DataError, match=r"report\.html\.j2: is missing; templates live beside"):
+        made(full, alone)
+    assert not list((full.root / "out").iterdir())
+
+
+def test_lines_of_the_figure(full: Any) -> None:
+    sweep = collect(full.folder)
+    lines = {line.label: sorted(line.points) for line in objective_lines(sweep)}
+    assert lines == {"flat, rag_token greedy": [1, 5, 20], "bm25, rag_token greedy": [5]}
+    (recall,) = recall_lines(sweep)
+    assert recall.label == "flat, frozen (dev)" and sorted(recall.points) == [1, 5, 20]
+
+
+def test_labels_are_not_read_as_formulas(full: Any, tmp_path: Path) -> None:
+    raw = json.loads((full.folder / "sweep.json").read_text())
+    (full.folder / "sweep.json").write_text(json.dumps(raw | {"dataset": "$\\bad{$"}))
+    draw(collect(full.folder), tmp_path)
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_reports_need_no_torch(paper_path: Path) -> None:
+    code = "import sys, rag_lightning.report.page; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
+    assert run([sys.executable, "-c", code], check=False, cwd=paper_path.parents[1]).returncode == 0

@@ -1,0 +1,136 @@
+"""One model, four forms; hostile text stays text."""
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from rag_lightning.metrics.metric import Estimate
+from rag_lightning.report.tables import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    clean,
+    escape_latex,
+    estimated,
+    number,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+)
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    r"\input{/etc/passwd} $x$ & 50% #1 a_b ~ ^",
+    "a | b\n| c |",
+    "=cmd|' /C calc'!A0",
+    "@SUM(1)",
+    "**bold** [link](javascript:x) `code` ![i](x)",
+    "\u202egnp.exe",
+    "\ud800 half",
+    "\x1b[31mred\x00",
+]
+
+
+def table(*texts: str) -> Table:
+    rows = tuple(Row((Cell(text), estimated(Estimate(51.25, 47, 55.3, 9, "%"))), strong=True) for text in texts)
+    return Table(texts[0], (Column(texts[0], numeric=False), Column("em", bar=True)), rows, (texts[0],))
+
+
+class Tags(HTMLParser):
+    """Collects tags, attributes and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.cells: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.cells += [""] if tag == "td" else []
+
+    def handle_data(self, data: str) -> None:
+        if self.cells:
+            self.cells[-1] += data
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_html_keeps_text_as_text(text: str) -> None:
+    parser = Tags()
+    parser.feed(to_html(table(text)))
+    known = {"section", "h2", "div", "table", "thead", "tbody", "tr", "th", "td", "small", "ul", "li"}
+    assert parser.tags <= known and parser.attributes <= {"class", "scope", "style"}
+    assert parser.cells[0].strip() == clean(text)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_keeps_the_table_whole(text: str) -> None:
+    html = MarkdownIt("commonmark").enable("table").render(to_markdown([table(text)]))
+    parser = Tags()
+    parser.feed(html)
+    assert parser.tags <= {"h2", "table", "thead", "tbody", "tr", "th", "td", "strong", "ul", "li"}
+    assert html.count("<td") == 2
+    assert parser.cells[0].strip() == clean(text)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_latex_has_no_command_of_the_text(text: str) -> None:
+    escaped = escape_latex(text)
+    plain = re.sub(r"\\(text\w+|ldots)\{\}|\\[{}$&#%_]|\{[\[\]*]\}|\$\\?(cdot|-|pm|times|surd)\$", "", escaped)
+    assert not re.search(r"[\\{}$&#%_^~|<>*\[\]]", plain), escaped
+    whole = to_latex([table(text)])
+    assert whole.count(r"\begin{") == whole.count(r"\end{") == 2
+    body = whole[whole.index(r"\midrule") : whole.index(r"\bottomrule")]
+    assert len(re.findall(r"(?<!\\)&", body)) == 1 and body.count(r" \\") == 1
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_csv_runs_nothing(text: str) -> None:
+    rows = list(csv.reader(io.StringIO(to_csv(table(text)))))
+    assert len(rows) == 2 and all(len(row) == 4 for row in rows)
+    for cell in (rows[0][0], rows[1][0]):
+        assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r") and cell.lstrip("'") == clean(text).lstrip("'")
+    assert rows[0][1:] == ["em", "em low", "em high"] and rows[1][1:] == ["51.25", "47", "55.3"]
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_text_can_be_written(text: str) -> None:
+    for whole in (to_html(table(text)), to_markdown([table(text)]), to_latex([table(text)]), to_csv(table(text))):
+        assert "\x00" not in whole
+        whole.encode("utf-8")
+    assert "\n" not in clean(text)
+
+
+def test_numbers_and_dashes() -> None:
+    assert number(1234.56).text == "1,234.6" and number(None).text == "\N{EN DASH}"
+    assert estimated(None).value is None
+    assert estimated(Estimate(0.5, 0.25, 0.75, 9, "")).interval == "[0.250, 0.750]"
+    missing = Table("t", (Column("a"), Column("b")), (Row((number(None), number(-2.0))),))
+    assert to_csv(missing) == "a,b\n,-2\n"
+
+
+def test_full_width_formula_signs_are_quoted() -> None:
+    assert to_csv(table("\N{FULLWIDTH EQUALS SIGN}1")).startswith("'")
+
+
+def test_the_forms_of_a_small_table() -> None:
+    small = table("k_5")
+    assert r"| **k\_5** | **51.2 [47.0, 55.3]** |" in to_markdown([small])
+    assert r"\textbf{k\_5} & \textbf{51.2} {\scriptsize {[}47.0, 55.3{]}} \\" in to_latex([small])
+    assert 'style="--share:51.2%">51.2 <small>[47.0, 55.3]</small></td>' in to_html(small)
+
+
+def test_ragged_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="row 1 has 1 cells for 2 heads"):
+        Table("t", (Column("a"), Column("b")), (Row((Cell("x"),)),))

@@ -1,0 +1,163 @@
+"""Question files: four formats, ids, and every way a row can be bad."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_lightning.core.errors import DataError, UnknownNameError
+from rag_lightning.tasks.open_qa import read_examples, read_with_contexts
+from rag_lightning.tasks.spec import TASKS, get_task
+
+DPR = """\
+who is it\t['A', "O'Neil", 'A']
+"a ""quoted"" one"\t"[""it's"", 'x\\ty']"
+who is it\t['A', "O'Neil"]
+"""
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def squad(**change: Any) -> dict[str, Any]:
+    question = {
+        "id": "s1",
+        "question": "Who?",
+        "answers": [{"text": "Bo", "answer_start": 0}, {"text": "Bo"}],
+        **change,
+    }
+    other = {"id": "s2", "question": "What? ", "answers": [{"text": "a hat", "answer_start": 3}]}
+    paragraph = {"context": "Bo wore a hat.", "qas": [question, other]}
+    return {"version": "1.1", "data": [{"title": "Saint_Barth%C3%A9lemy", "paragraphs": [paragraph]}]}
+
+
+def test_dpr(tmp_path: Path) -> None:
+    examples = read_examples(write(tmp_path / "nq.qa.csv", DPR))
+    assert [e.query for e in examples] == ["who is it", 'a "quoted" one', "who is it"]
+    assert examples[0].answers == ("A", "O'Neil")
+    assert examples[1].answers == ("it's", "x\ty")
+
+
+def test_duplicates_are_kept_under_stable_ids(tmp_path: Path) -> None:
+    ids = [e.example_id for e in read_examples(write(tmp_path / "nq.csv", DPR))]
+    moved = [e.example_id for e in read_examples(write(tmp_path / "nq.csv", "new\t['x']\n" + DPR))]
+    assert len(set(ids)) == 3
+    assert ids[2] == ids[0] + "#2"
+    assert moved[1:] == ids
+
+
+def test_id_of_the_file_is_never_given_twice(tmp_path: Path) -> None:
+    row = {"question": "q", "answers": ["a"]}
+    lines = [json.dumps({**row, "id": i}) for i in ("x", "x#2", "x")]
+    examples = read_examples(write(tmp_path / "x.jsonl", "\n".join(lines)))
+    assert [e.example_id for e in examples] == ["x", "x#2", "x#3"]
+
+
+def test_jsonl_of_nq_open_and_with_gold(tmp_path: Path) -> None:
+    lines = [
+        {"question": "q1", "answer": ["a", "b"]},
+        {"question": "q2", "answers": ["c"], "gold_passage_id": 8993},
+        {"question": "q3", "answers": ["d"], "gold_passage_ids": ["x", 4, "x"]},
+    ]
+    examples = read_examples(write(tmp_path / "q.jsonl", "\n".join(map(json.dumps, lines))))
+    assert [e.answers for e in examples] == [("a", "b"), ("c",), ("d",)]
+    assert [e.gold_passage_ids for e in examples] == [(), ("8993",), ("x", "4")]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_squad_plain_and_gzip(tmp_path: Path, indent: int | None) -> None:
+    content = json.dumps(squad(), indent=indent).encode()
+    found = read_with_contexts(write(tmp_path / "s.json.gz", gzip.compress(content)))
+    assert found == read_with_contexts(write(tmp_path / "s.json", content))
+    example, context = found[1]
+    assert (example.example_id, example.query, example.answers) == ("s2", "What?", ("a hat",))
+    assert (example.entity, context) == ("Saint Barthélemy", "Bo wore a hat.")
+    assert found[0][0].answers == ("Bo",)
+
+
+def test_jsonl_under_a_json_name(tmp_path: Path) -> None:
+    content = '{"question": "q", "answer": ["a"]}\n{"question": "r", "answer": ["b"]}\n'
+    assert len(read_examples(write(tmp_path / "q.json", content))) == 2
+
+
+def test_web_questions(tmp_path: Path) -> None:
+    content = json.dumps([{"qId": "w1", "qText": "what?", "answers": ["A", "B"]}], indent=1)
+    (example,) = read_examples(write(tmp_path / "w.json", content))
+    assert (example.example_id, example.query, example.answers) == ("w1", "what?", ("A", "B"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "row", "field", "says"),
+    [
+        ("q.csv", "", None, None, "is empty"),
+        ("q.csv", " \n\n", None, None, "is empty"),
+        ("q.csv", "q\t['a']\nno tab here\n", 2, None, "1 fields instead of 2"),
+        ("q.csv", "q\t['a']\n\t['a']\n", 2, "question", "must be a string"),
+        ("q.csv", "q\t['a'\n", 1, "answers", "not a list of answers"),
+        ("q.csv", "q\t__import__('os')\n", 1, "answers", "not a list of answers"),
+        ("q.csv", "q\t[]\n", 1, "answers", "at least one answer"),
+        ("q.csv", "q\t'abc'\n", 1, "answers", "at least one answer"),
+        ("q.csv", "q\t['a', ' ']\n", 1, "answers", "not a string or empty"),
+        ("q.csv", "q\t['a', 3]\n", 1, "answers", "not a string or empty"),
+        ("q.jsonl", '{"question": "q", "answers": ["a"]}\n{"question": "q"}\n', 2, "answer", "is missing"),
+        ("q.jsonl", '{"answers": ["a"]}\n', 1, "question", "is missing"),
+        ("q.jsonl", '{"question": "q", "answers": "a"}\n', 1, "answers", "at least one answer"),
+        ("q.jsonl", '{"question": "q", "answers": ["a"], "gold_passage_id": 1.5}\n', 1, "gold_passage_id", "must be"),
+        ("q.jsonl", '{"question": "q", "answers": ["a"], "id": [1]}\n', 1, "id", "must be"),
+        ("q.jsonl", '{"question": "q", "answers": ["a"]}\n{"que', 2, None, "is not JSON"),
+        ("s.json", json.dumps({"data": []}), None, None, "holds no questions"),
+        ("s.json", json.dumps({"data": [{"title": "x"}]}), 1, "paragraphs", "list of objects"),
+        ("s.json", json.dumps(squad(answers=[])), 1, "answers", "at least one answer"),
+        ("s.json", json.dumps(squad(answers=[{"start": 1}])), 1, "answers", "not a string or empty"),
+        ("s.json", json.dumps(squad(question=None)), 1, "question", "is missing"),
+        ("s.json", json.dumps(squad(), indent=1)[:200], None, None, "is not JSON"),
+        ("w.json", '[{"qText": "q", "answers": ["a"]}, {"qText": "q"}]', 2, "answers", "is missing"),
+        ("w.json", "[3]", 1, None, "not an object"),
+        ("w.json", '[{"qText": ', None, None, "is not JSON"),
+    ],
+)
+def test_bad_file_is_named(
+    tmp_path: Path, name: str, content: str, row: int | None, field: str | None, says: str
+) -> None:
+    path = write(tmp_path / name, content)
+    with pytest.raises(DataError, match=says) as caught:
+        read_examples(path)
+    assert (caught.value.path, caught.value.field) == (path, field)
+    if row is not None:
+        assert caught.value.row == row
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        read_examples(tmp_path / "no.csv")
+
+
+def test_registry() -> None:
+    assert {get_task(name).name for name in TASKS} == set(TASKS)
+    assert get_task("nq").metrics[0] == "em"
+    with pytest.raises(UnknownNameError, match="did you mean 'web_questions'"):
+        get_task("webquestion")
+
+
+@pytest.mark.skipif("RAG_DATA" not in os.environ, reason="RAG_DATA does not name the folder of real data")
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("nq/nq-test.qa.csv", get_task("nq").counts["test"]),
+        ("nq/nq-dev.qa.csv", get_task("nq").counts["dev"]),
+        ("nq/NQ-open.dev.jsonl", get_task("nq").counts["test"]),
+        ("nq/gold_passages.jsonl", 2_655),
+        ("squad/test-v1.1.json.gz", 11_877),
+        ("webquestions/test.json", get_task("web_questions").counts["test"]),
+    ],
+)
+def test_real_files(name: str, count: int) -> None:
+    examples = read_examples(Path(os.environ["RAG_DATA"]) / name)
+    assert len(examples) == count == len({e.example_id for e in examples})
