@@ -11,16 +11,21 @@ from rag_lightning.modules.predictor import Predictor, Question
 
 
 class PredictionModule(pl.LightningModule):
-    """Wraps a Predictor; a batch is a list of questions."""
+    """Wraps a Predictor; a batch is a list of questions.
+
+    Attributes:
+        predictions: What this process has predicted; Lightning cannot carry frozen records itself.
+    """
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
         self._predictor = predictor
+        self.predictions: list[Prediction] = []
 
     def transfer_batch_to_device(self, batch: list[Question], device: Any, index: int) -> list[Question]:
         """Batches are text; tensors are made in the step."""
         return batch
 
-    def predict_step(self, batch: list[Question], *args: Any) -> list[Prediction]:
-        """Predictions in the order of the batch."""
-        return self._predictor.predict(batch)
+    def predict_step(self, batch: list[Question], *args: Any) -> None:
+        """Predict a batch."""
+        self.predictions += self._predictor.predict(batch)

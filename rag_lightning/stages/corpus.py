@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
+from zlib import crc32
 
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.assets import ASSETS
@@ -47,11 +48,23 @@ def mini_text(workspace: Workspace) -> tuple[Path, Path]:
 
 def _passages(workspace: Workspace) -> Iterable[Passage]:
     config = workspace.config.corpus
-    if config.source == "mini":
-        passages: Iterable[Passage] = build_passages(*mini_text(workspace))
-    else:
+    if config.source != "mini":
         passages = read_passages(Path(config.source))
-    return islice(passages, config.limit) if config.limit else passages
+        return islice(passages, config.limit) if config.limit else passages
+    everything = mini_passages(workspace)
+    return sample(everything, config.limit) if config.limit else everything
+
+
+def mini_passages(workspace: Workspace) -> tuple[Passage, ...]:
+    """The whole mini corpus."""
+    return tuple(build_passages(*mini_text(workspace)))
+
+
+def sample(passages: Sequence[Passage], limit: int) -> Iterable[Passage]:
+    """Whole articles of every kind, about `limit` passages and at most that many; the choice is by title."""
+    share = limit / max(len(passages), 1)
+    kept = (p for p in passages if crc32(p.title.encode()) < share * 2**32)
+    return islice(kept, limit)
 
 
 def run(config: ExperimentConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,22 @@ def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Seq
         raise ConfigError("a corpus of your own needs questions of your own: give task.train (and dev and test)")
     if workspace.config.scale == "paper":
         require_hub("google-research-datasets/nq_open")
-    made = build_examples(tuple(store), *corpus.mini_text(workspace), workspace.config.seed)
-    return made.splits, made.dropped
+    made = build_examples(corpus.mini_passages(workspace), *corpus.mini_text(workspace), workspace.config.seed)
+    if not workspace.config.corpus.limit:
+        return made.splits, made.dropped
+    return _within(made.splits, store)
+
+
+def _within(
+    splits: Mapping[str, Sequence[Example]], store: PassageStore
+) -> tuple[dict[str, list[Example]], dict[str, int]]:
+    """The examples a smaller corpus can answer, their gold passages cut to those it holds."""
+    kept: dict[str, list[Example]] = {}
+    for name, listed in splits.items():
+        held = [replace(e, gold_passage_ids=tuple(g for g in e.gold_passage_ids if store.find(g) is not None)) for e in listed]
+        kept[name] = [example for example in held if example.gold_passage_ids]
+    dropped = sum(map(len, splits.values())) - sum(map(len, kept.values()))
+    return kept, {"questions whose gold passages are outside the limited corpus": dropped}
 
 
 def run(config: ExperimentConfig) -> None:

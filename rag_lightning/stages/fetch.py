@@ -7,7 +7,7 @@ from pathlib import Path
 from rag_lightning.core.assets import ASSETS, fetch_asset
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import AssetError
-from rag_lightning.core.hub import HUB, describe_paper_scale, hub_reachable
+from rag_lightning.core.hub import describe_paper_scale, hub_reachable
 from rag_lightning.stages.workspace import say
 
 PROBE_SECONDS = 1.0
@@ -35,5 +35,5 @@ def check_paper_scale() -> None:
         AssetError: the hub cannot be reached; one line with download, memory and disk.
     """
     if not hub_reachable(timeout=PROBE_SECONDS):
-        raise AssetError(f"the hub ({HUB[0]}) cannot be reached from this machine; {describe_paper_scale()}")
+        raise AssetError(f"the hub cannot be reached; {describe_paper_scale()}")
     say(f"the hub can be reached; {describe_paper_scale()}; each part is downloaded when a stage first needs it")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +120,9 @@ def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
 def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool = False) -> list[Prediction]:
     """All predictions, in the order asked."""
     loader = DataLoader(list(predictor.batches(asked)), batch_size=None)  # type: ignore[arg-type]
-    trainer = quiet_trainer(enable_progress_bar=progress)
-    found: Any = trainer.predict(PredictionModule(predictor), loader)
-    return list(chain.from_iterable(found))
+    module = PredictionModule(predictor)
+    quiet_trainer(enable_progress_bar=progress).predict(module, loader, return_predictions=False)
+    return module.predictions
 
 
 def run(config: ExperimentConfig) -> None:

@@ -1,0 +1,98 @@
+"""Checks no linter makes: config files load, documented commands exist, files and functions stay short."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from rag_lightning.cli import STAGES, parse
+from rag_lightning.core.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADER = ("Reproduces:", "Command:", "Cost:", "Expected:")
+DOCUMENTS = ("README.md", "experiments/README.md", "sweeps/README.md", "reports/README.md")
+FILE_LINES, FUNCTION_LINES = 300, 50
+
+
+def main() -> int:
+    """Print every problem; 1 if there is one."""
+    problems = [*configs(ROOT), *reports(ROOT), *documents(ROOT), *sizes(ROOT)]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    files = [*(ROOT / "experiments").glob("*.yaml"), *(ROOT / "sweeps").glob("*.yaml")]
+    print(f"check_project: {len(files)} configurations, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def configs(root: Path) -> Iterator[str]:
+    """Every experiment and sweep parses, is named after its file, and says in its header what it is."""
+    for folder, stage in (("experiments", "score"), ("sweeps", "sweep")):
+        for path in sorted((root / folder).glob("*.y*ml")):
+            shown = path.relative_to(root)
+            header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+            yield from (f"{shown}: no line '# {word}'" for word in HEADER if not any(word in line for line in header))
+            try:
+                parsed = parse(stage, ["--config", str(path)])
+            except ConfigError as error:
+                yield str(error)
+                continue
+            if parsed is not None and parsed[0].name != path.stem:
+                yield f"{shown}: name is {parsed[0].name!r}, the file is {path.stem!r}"
+
+
+def reports(root: Path) -> Iterator[str]:
+    """Every YAML below reports/ is YAML."""
+    for path in sorted((root / "reports").glob("*.y*ml")):
+        try:
+            yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            yield f"{path.relative_to(root)}: {' '.join(str(error).split())}"
+
+
+def documents(root: Path) -> Iterator[str]:
+    """Every `make X`, `rag-lightning X` and `--config F` in the documents exists."""
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for name in DOCUMENTS:
+        path = root / name
+        if not path.exists():
+            continue
+        for code in code_of(path.read_text(encoding="utf-8")):
+            for target in re.findall(r"(?:^|\s)make ([a-z][a-z-]*)", code):
+                if target not in targets:
+                    yield f"{name}: `make {target}` does not exist"
+            for stage in re.findall(r"(?:^|\s)rag-lightning ([a-z][a-z-]*)", code):
+                if stage not in STAGES:
+                    yield f"{name}: `rag-lightning {stage}` does not exist"
+            for file in re.findall(r"--config ((?:experiments|sweeps)/\S+)", code):
+                if not (root / file).exists():
+                    yield f"{name}: {file} does not exist"
+
+
+def code_of(text: str) -> list[str]:
+    """Fenced blocks and inline code of a Markdown text."""
+    fenced = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    rest = re.sub(r"^```[^\n]*\n.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return fenced + re.findall(r"`([^`\n]+)`", rest)
+
+
+def sizes(root: Path) -> Iterator[str]:
+    """No file over 300 lines, no function over 50."""
+    for path in sorted((root / "rag_lightning").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        shown = path.relative_to(root)
+        if len(text.splitlines()) > FILE_LINES:
+            yield f"{shown}: {len(text.splitlines())} lines, {FILE_LINES} at most"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > FUNCTION_LINES:
+                    yield f"{shown}, line {node.lineno}: {node.name} has {lines} lines, {FUNCTION_LINES} at most"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
