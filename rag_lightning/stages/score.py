@@ -53,7 +53,7 @@ def of(workspace: Workspace, split: str, predictions: Artifact | None, rankings:
 
 def metric_names(predicted: bool, k: int) -> list[str]:
     """EM and F1 of predictions; recall up to k and MRR of rankings."""
-    cutoffs = sorted({cutoff for cutoff in (*CUTOFFS, k) if cutoff <= k})
+    cutoffs = sorted({cutoff for cutoff in (*CUTOFFS, k) if 0 < cutoff <= k})
     names = ["em", "f1"] if predicted else []
     names += [f"{family}@{cutoff}" for family in ("answer_recall", "gold_recall") for cutoff in cutoffs]
     return [*names, "mrr"] if k else names

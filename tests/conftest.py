@@ -1,0 +1,129 @@
+"""Models small enough to be made in a test; torch is imported only by the tests that ask for one."""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+if TYPE_CHECKING:
+    from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LETTERS = list(string.ascii_lowercase + string.digits)
+WORDS = ["the", "of", "in", "is", "what", "capital", "city", "river", "paris", "rome", "porto", "novo", "france", "italy"]
+BERT_VOCAB = [*SPECIAL, *LETTERS, *[f"##{c}" for c in LETTERS], *"-,.:;()'/?!\"$%&", *WORDS]
+TOY_VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c"]
+TOY_LENGTH = 3
+"""Target tokens of the toy model: few enough to look at every sequence."""
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> None:
+    """Small models are fastest, and add in one order, on one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _save_tokenizer(folder: Path, vocabulary: Sequence[str]) -> None:
+    from transformers import BertTokenizerFast
+
+    BertTokenizerFast(vocab={word: i for i, word in enumerate(vocabulary)}, do_lower_case=True).save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+    """An uncased BERT of 4 layers, 32 wide, with random weights and BERT's own LayerNorm epsilon."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("bert")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(BERT_VOCAB),
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+    )
+    model = BertModel(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1:  # biases and LayerNorms start at 0 and 1: a copy that forgets them would not show
+                parameter.add_(0.2 * torch.randn_like(parameter))
+            assert parameter.isfinite().all(), name
+    model.save_pretrained(folder)
+    _save_tokenizer(folder, BERT_VOCAB)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+    """A BART over 7 tokens, 16 wide, whose next token depends on passage and prefix."""
+    import torch
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("toy")
+    torch.manual_seed(1)
+    config = BartConfig(
+        vocab_size=len(TOY_VOCAB),
+        d_model=16,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_position_embeddings=64,
+        init_std=0.5,
+        dropout=0.0,
+        attention_dropout=0.0,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+        decoder_start_token_id=2,
+        forced_eos_token_id=None,
+    )
+    model = BartForConditionalGeneration(config)
+    model.final_logits_bias.copy_(torch.linspace(-0.5, 0.5, len(TOY_VOCAB)))
+    model.save_pretrained(folder)
+    _save_tokenizer(folder, TOY_VOCAB)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy(toy_folder: Path) -> Seq2SeqGenerator:
+    """The toy model as a generator in eval mode; tests must not train it."""
+    from rag_lightning.core.config import GeneratorConfig
+    from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+
+    config = GeneratorConfig(max_source_length=32, max_target_length=TOY_LENGTH, dropout=0.0)
+    return Seq2SeqGenerator.load(toy_folder, config).eval()
+
+
+@pytest.fixture
+def new_reader(bert_folder: Path) -> Callable[..., Seq2SeqGenerator]:
+    """Makes generators warm-started from the tiny BERT, every one with the same weights."""
+    import torch
+
+    from rag_lightning.core.config import GeneratorConfig
+    from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+
+    def make(dropout: float = 0.0, max_source_length: int = 48) -> Seq2SeqGenerator:
+        torch.manual_seed(0)
+        config = GeneratorConfig(
+            decoder_layers=2, max_source_length=max_source_length, max_target_length=8, dropout=dropout
+        )
+        return Seq2SeqGenerator.create(config, bert_folder)
+
+    return make

@@ -1,0 +1,109 @@
+"""The step loop against BartForConditionalGeneration's own forward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from rag_lightning.generator.bart_steps import BartSteps, Cache, Memory
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+
+SOURCES = [[2, 4, 5, 3, 6, 6, 3], [2, 5, 3], [2, 6, 4, 4, 3]]
+P, W, T = len(SOURCES), 2, 4
+
+
+@pytest.fixture
+def padded() -> tuple[Tensor, Tensor]:
+    width = max(map(len, SOURCES))
+    ids = torch.tensor([[*s, *[0] * (width - len(s))] for s in SOURCES])
+    return ids, (torch.arange(width) < torch.tensor([[len(s)] for s in SOURCES])).long()
+
+
+@pytest.fixture
+def inputs() -> Tensor:
+    """[P, W, T] decoder inputs, the start token first."""
+    tokens = torch.randint(3, 7, (P, W, T), generator=torch.Generator().manual_seed(0))
+    tokens[..., 0] = 2
+    return tokens
+
+
+def steps_and_memory(toy: Seq2SeqGenerator, padded: tuple[Tensor, Tensor]) -> tuple[BartSteps, Memory]:
+    steps = toy.steps()
+    hidden = toy.model.model.encoder(input_ids=padded[0], attention_mask=padded[1]).last_hidden_state
+    return steps, steps.memory(hidden, padded[1])
+
+
+def forward(toy: Seq2SeqGenerator, source: list[int], tokens: Tensor) -> Tensor:
+    """log-probs [T, V] of one unpadded source and one beam, by the whole model."""
+    logits = toy.model(input_ids=torch.tensor([source]), decoder_input_ids=tokens.unsqueeze(0)).logits
+    return torch.log_softmax(logits[0], dim=-1)
+
+
+@torch.inference_mode()
+def test_steps_equal_the_forward_of_each_unpadded_pair(
+    toy: Seq2SeqGenerator, padded: tuple[Tensor, Tensor], inputs: Tensor
+) -> None:
+    steps, memory = steps_and_memory(toy, padded)
+    cache = Cache([], [])
+    found = []
+    for t in range(T):
+        log_probs, cache = steps.step(inputs[..., t], memory, cache)
+        assert cache.length == t + 1
+        found.append(log_probs)
+    for p, source in enumerate(SOURCES):
+        for w in range(W):
+            wanted = forward(toy, source, inputs[p, w])
+            torch.testing.assert_close(torch.stack([f[p, w] for f in found]), wanted, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_scores_equal_the_forward_and_are_zero_outside_the_mask(
+    toy: Seq2SeqGenerator, padded: tuple[Tensor, Tensor], inputs: Tensor
+) -> None:
+    steps, memory = steps_and_memory(toy, padded)
+    targets = torch.randint(0, 7, inputs.shape, generator=torch.Generator().manual_seed(1))
+    mask = torch.arange(T) < torch.tensor([[4, 2], [3, 1], [1, 4]]).unsqueeze(-1)
+    found = steps.score(inputs, targets, mask, memory)
+    assert found.dtype == torch.float32
+    for p, source in enumerate(SOURCES):
+        for w in range(W):
+            wanted = forward(toy, source, inputs[p, w]).gather(-1, targets[p, w].unsqueeze(-1)).squeeze(-1)
+            torch.testing.assert_close(found[p, w], wanted.masked_fill(~mask[p, w], 0.0), atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_reordered_beams_continue_their_parents(
+    toy: Seq2SeqGenerator, padded: tuple[Tensor, Tensor], inputs: Tensor
+) -> None:
+    steps, memory = steps_and_memory(toy, padded)
+    _, cache = steps.step(inputs[..., 0], memory, Cache([], []))
+    _, cache = steps.step(inputs[..., 1], memory, cache)
+    parents = torch.tensor([[1, 1], [0, 0], [1, 0]])
+    log_probs, _ = steps.step(inputs[..., 2], memory, cache.reorder(parents))
+    for p, source in enumerate(SOURCES):
+        for w in range(W):
+            tokens = torch.cat([inputs[p, int(parents[p, w]), :2], inputs[p, w, 2:3]])
+            torch.testing.assert_close(log_probs[p, w], forward(toy, source, tokens)[-1], atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_a_selection_of_pairs_gives_their_rows(
+    toy: Seq2SeqGenerator, padded: tuple[Tensor, Tensor], inputs: Tensor
+) -> None:
+    steps, memory = steps_and_memory(toy, padded)
+    whole, _ = steps.step(inputs[..., 0], memory, Cache([], []))
+    chosen = torch.tensor([2, 0])
+    part, _ = steps.step(inputs[chosen][..., 0], memory.select(chosen), Cache([], []))
+    torch.testing.assert_close(part, whole[chosen], atol=1e-6, rtol=0)
+
+
+@torch.inference_mode()
+def test_training_forward_equals_the_models_and_sums_the_vocabulary(toy: Seq2SeqGenerator) -> None:
+    targets = torch.tensor([[4, 5, 3], [6, 3, 0], [3, 0, 0]])
+    gathered, totals = toy.token_log_probs(SOURCES, targets, smooth=True)
+    torch.testing.assert_close(toy.token_log_probs(SOURCES, targets), gathered, rtol=0, atol=0)
+    for source, row, found, total in zip(SOURCES, targets, gathered, totals, strict=True):
+        wanted = forward(toy, source, torch.cat([torch.tensor([toy.start_id]), row[:-1]]))
+        torch.testing.assert_close(found, wanted.gather(-1, row.unsqueeze(-1)).squeeze(-1), atol=1e-5, rtol=0)
+        torch.testing.assert_close(total, wanted.sum(-1), atol=1e-4, rtol=0)

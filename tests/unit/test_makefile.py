@@ -1,0 +1,110 @@
+"""The Makefile calls the command line with what it parses, lists itself, and removes nothing by accident."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rag_lightning.cli import parse
+from rag_lightning.core.config import SweepConfig
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def make(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = ["make", "-f", str(ROOT / "Makefile"), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, check=False)
+
+
+def dry(*words: str) -> list[list[str]]:
+    """The words of every rag-lightning call a target would make, without the program."""
+    done = make("--dry-run", *words)
+    assert done.returncode == 0, done.stderr
+    calls = [shlex.split(line) for line in done.stdout.splitlines() if line.startswith(".venv/bin/rag-lightning ")]
+    return [call[1:] for call in calls]
+
+
+def sweep(*words: str) -> SweepConfig:
+    """What `make sweep` sweeps; the report must be of the same."""
+    (stage, *first), (report, *second) = dry("sweep", *words)
+    assert (stage, report) == ("sweep", "report") and first == second
+    parsed = parse("sweep", first)
+    assert parsed is not None and isinstance(parsed[0], SweepConfig)
+    return parsed[0]
+
+
+def test_sweep_runs_the_file_of_the_task() -> None:
+    assert sweep("TASK=nq") == SweepConfig()
+
+
+def test_sweep_takes_trials_and_seed() -> None:
+    config = sweep("TRIALS=3", "SEED=7")
+    assert (config.trials, config.seed, config.experiment.seed, config.name) == (3, 7, 7, "nq-seed7")
+
+
+def test_sweep_takes_the_file_of_the_scale() -> None:
+    config = sweep("SCALE=mini-long")
+    assert (config.name, config.experiment.scale) == ("nq-mini-long", "mini-long")
+    assert config.experiment.train.steps > SweepConfig().experiment.train.steps
+
+
+def test_sweep_takes_a_users_files_under_another_name() -> None:
+    config = sweep("CORPUS=my passages.tsv.gz", "TRAIN=a.json  b.jsonl", "DEV=d.csv", "TEST=t.csv")
+    assert config.experiment.corpus.source == "my passages.tsv.gz"
+    task = config.experiment.task
+    assert (task.train, task.dev, task.test) == (("a.json", "b.jsonl"), "d.csv", "t.csv")
+    assert config.name == task.dataset == "nq-own"
+
+
+def test_the_name_is_the_label_of_a_users_data_unless_it_has_one() -> None:
+    assert sweep("CORPUS=p.tsv", "TRAIN=a", "NAME=nq-subset").experiment.task.dataset == "nq-subset"
+    assert sweep("CORPUS=p.tsv", "TRAIN=a", "NAME=x", "DATASET=nq-subset").experiment.task.dataset == "nq-subset"
+
+
+def test_an_unknown_task_reaches_the_command_line() -> None:
+    assert dry("sweep", "TASK=nqq")[0][:3] == ["sweep", "--config", "sweeps/nqq.yaml"]
+
+
+def test_smoke_calls_its_own_file() -> None:
+    assert dry("smoke") == [[stage, "--config", "sweeps/smoke.yaml"] for stage in ("sweep", "report")]
+
+
+def test_help_lists_every_target() -> None:
+    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert targets is not None
+    shown = make("help").stdout
+    missing = [name for name in targets[1].split() if not re.search(rf"^  {name} +\S", shown, re.MULTILINE)]
+    assert not missing
+    for variable in ("TASK=", "TRIALS=", "SEED=", "SCALE=", "CORPUS=", "TORCH_INDEX=", "PORT=", "CONFIRM=", 'Q="'):
+        assert variable in shown
+
+
+@pytest.mark.parametrize("confirm", ["", "CONFIRM=no"])
+def test_runs_are_not_removed_without_a_yes(tmp_path: Path, confirm: str) -> None:
+    (tmp_path / "runs").mkdir()
+    done = make("clean-runs", *filter(None, [confirm]), cwd=tmp_path)
+    assert done.returncode != 0 and "make clean-runs CONFIRM=yes" in done.stderr
+    assert (tmp_path / "runs").exists()
+
+
+def test_runs_are_removed_with_a_yes_and_clean_keeps_them(tmp_path: Path) -> None:
+    kept = ["runs", "artifacts", "reports/out", "assets"]
+    for name in (*kept, ".venv", ".mypy_cache", "rag_lightning/__pycache__"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "mlflow.db").touch()
+    assert make("clean", cwd=tmp_path).returncode == 0
+    assert all((tmp_path / name).exists() for name in (*kept, "mlflow.db"))
+    assert not any((tmp_path / name).exists() for name in (".venv", ".mypy_cache", "rag_lightning/__pycache__"))
+    assert make("clean-runs", "CONFIRM=yes", cwd=tmp_path).returncode == 0
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["assets", "rag_lightning", "reports"]
+
+
+def test_ask_needs_a_question_and_passes_it_on_as_it_is() -> None:
+    assert make("ask", "INSTALLED=pyproject.toml").returncode != 0
+    printed = 'RAG=printf "%s|"'
+    done = make("ask", "INSTALLED=pyproject.toml", printed, 'Q=what\'s "this" `ls` $$HOME?')
+    assert done.stdout.splitlines()[-1].startswith('ask|what\'s "this" `ls` $HOME?|--config|')
