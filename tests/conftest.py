@@ -36,7 +36,9 @@ def one_thread() -> None:
 def _save_tokenizer(folder: Path, vocabulary: Sequence[str]) -> None:
     from transformers import BertTokenizerFast
 
-    BertTokenizerFast(vocab={word: i for i, word in enumerate(vocabulary)}, do_lower_case=True).save_pretrained(folder)
+    ids = {word: i for i, word in enumerate(vocabulary)}
+    mask = "[MASK]" if "[MASK]" in ids else "[UNK]"
+    BertTokenizerFast(vocab=ids, do_lower_case=True, mask_token=mask).save_pretrained(folder)
 
 
 @pytest.fixture(scope="session")

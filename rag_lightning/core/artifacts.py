@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.config import digest as digest_of
+from rag_lightning.core.digest import digest as digest_of
 from rag_lightning.core.errors import ArtifactError
 
 MANIFEST = "manifest.json"
@@ -42,6 +42,7 @@ class Artifact:
 
     @property
     def info(self) -> Mapping[str, Any]:
+        """What the stage said about its files."""
         info: Mapping[str, Any] = self.manifest["info"]
         return info
 
@@ -64,6 +65,7 @@ class Recipe:
 
     @property
     def digest(self) -> str:
+        """Name of the artifact's folder."""
         return digest_of([self.kind, self.config, self.inputs, self.version])
 
 
@@ -87,9 +89,7 @@ class ArtifactStore:
             self.announce(f"{kind} {digest}: reused")
         return self._opened.get((kind, digest))
 
-    def build(
-        self, recipe: Recipe, make: Callable[[Path], Mapping[str, Any]], *, resumable: bool = False
-    ) -> Artifact:
+    def build(self, recipe: Recipe, make: Callable[[Path], Mapping[str, Any]], *, resumable: bool = False) -> Artifact:
         """Return the artifact of a recipe, calling `make(folder) -> info` only if it does not exist yet.
 
         Raises:

@@ -6,10 +6,9 @@ Each field's sentence becomes `--help`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Formulation = Literal["rag_token", "rag_sequence", "closed_book"]
@@ -297,13 +296,5 @@ class SweepConfig:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A config section as plain JSON values."""
-    if not is_dataclass(config) or isinstance(config, type):
-        raise TypeError(f"not a config: {config!r}")
     plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     return plain
-
-
-def digest(value: Any) -> str:
-    """16 hex digits over the canonical JSON of a value."""
-    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

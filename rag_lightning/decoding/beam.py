@@ -26,7 +26,9 @@ class Finished:
     token_ids: tuple[int, ...] = field(compare=False)
 
 
-def beam_search(step: Step, batch: int, *, width: int, max_length: int, start_id: int, eos_id: int) -> list[list[Finished]]:
+def beam_search(
+    step: Step, batch: int, *, width: int, max_length: int, start_id: int, eos_id: int
+) -> list[list[Finished]]:
     """Search the `width` best sequences of each of `batch` distributions.
 
     Args:

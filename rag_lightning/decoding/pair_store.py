@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rag_lightning.core.errors import ArtifactError
 
@@ -27,7 +29,7 @@ class PairStore:
     """Hypotheses and log p(y|x,z) of pairs; `path` None keeps them in memory.
 
     Raises:
-        ArtifactError: the file is damaged.
+        ArtifactError: the file is damaged, or cannot be read or written; by every method.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -36,18 +38,18 @@ class PairStore:
             path.parent.mkdir(parents=True, exist_ok=True)
         self.generated = 0
         self.reused = 0
-        try:
+        with self._named():
             self._db = sqlite3.connect(path or ":memory:", timeout=60)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(SCHEMA)
-        except sqlite3.DatabaseError as error:
-            raise ArtifactError(f"{path}: the pair store is damaged ({error}); remove it and run again") from error
 
     def __enter__(self) -> PairStore:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -57,14 +59,15 @@ class PairStore:
 
     def commit(self) -> None:
         """Make everything added so far durable and visible to other processes."""
-        self._db.commit()
+        with self._named():
+            self._db.commit()
 
     def hypotheses(self, keys: Sequence[str]) -> dict[str, list[Candidate]]:
         """Known hypotheses, best first, of those pairs that have any."""
         wanted = list(dict.fromkeys(keys))
         found: dict[str, list[Candidate]] = {}
         for marks, part in _chunks(wanted):
-            rows = self._db.execute(f"SELECT pair, candidates FROM hypotheses WHERE pair IN ({marks})", part)
+            rows = self._read(f"SELECT pair, candidates FROM hypotheses WHERE pair IN ({marks})", part)
             found |= {pair: [tuple(c) for c in json.loads(text)] for pair, text in rows}
         self.reused += len(found)
         self.generated += len(wanted) - len(found)
@@ -75,20 +78,36 @@ class PairStore:
         wanted = list(dict.fromkeys(keys))
         found: dict[str, dict[Candidate, float]] = {key: {} for key in wanted}
         for marks, part in _chunks(wanted):
-            rows = self._db.execute(f"SELECT pair, candidate, log_prob FROM scores WHERE pair IN ({marks})", part)
+            rows = self._read(f"SELECT pair, candidate, log_prob FROM scores WHERE pair IN ({marks})", part)
             for pair, candidate, log_prob in rows:
                 found[pair][_parse(candidate)] = log_prob
         return found
 
     def add(self, key: str, candidates: Sequence[Candidate], log_probs: Mapping[Candidate, float]) -> None:
         """Store what the search of a pair produced."""
-        self._db.execute("INSERT OR IGNORE INTO hypotheses VALUES (?, ?)", (key, json.dumps(candidates)))
+        with self._named():
+            self._db.execute("INSERT OR IGNORE INTO hypotheses VALUES (?, ?)", (key, json.dumps(candidates)))
         self.add_scores(key, log_probs)
 
     def add_scores(self, key: str, log_probs: Mapping[Candidate, float]) -> None:
         """Store log p(y|x,z) of further candidates."""
         rows = [(key, _format(candidate), value) for candidate, value in log_probs.items()]
-        self._db.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?)", rows)
+        with self._named():
+            self._db.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?)", rows)
+
+    def _read(self, query: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+        with self._named():
+            return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """SQLite's own errors become one that names the file."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:  # locked, full, not writable: the file itself is sound
+            raise ArtifactError(f"{self.path}: the pair store cannot be used ({error})") from error
+        except sqlite3.DatabaseError as error:
+            raise ArtifactError(f"{self.path}: the pair store is damaged ({error}); remove it and run again") from error
 
 
 def _chunks(keys: list[str]) -> Iterator[tuple[str, list[str]]]:

@@ -48,7 +48,7 @@ def decode(
         if parents is not None:
             cache = cache.reorder(parents.repeat_interleave(k, dim=0))
         log_probs, cache = encodings.steps.step(tokens.repeat_interleave(k, dim=0), memory, cache)
-        return torch.logsumexp(log_probs.unflatten(0, (batch, k)) + priors, dim=1)
+        return torch.logsumexp(log_probs.view(batch, k, *log_probs.shape[1:]) + priors, dim=1)
 
     generator = encodings.generator
     return beam_search(

@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 POSITION_OFFSET = 2
+POSITIONS = 1024
+"""Positions whose distribution over the vocabulary is held at once."""
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Cache:
 
     @property
     def length(self) -> int:
+        """Positions stored."""
         return self.keys[0].shape[3] if self.keys else 0
 
     def reorder(self, parents: Tensor) -> Cache:
@@ -96,9 +99,10 @@ class BartSteps:
             [P, W, T] float32, 0 where the mask is false.
         """
         hidden, _ = self._run(inputs, memory, Cache([], []))
+        states, wanted = hidden[mask], targets[mask].unsqueeze(-1)
         pieces = [
-            self._log_probs(part).gather(-1, wanted.unsqueeze(-1)).squeeze(-1)
-            for part, wanted in zip(hidden[mask].split(1024), targets[mask].split(1024), strict=True)
+            self._log_probs(states[i : i + POSITIONS]).gather(-1, wanted[i : i + POSITIONS]).squeeze(-1)
+            for i in range(0, len(wanted), POSITIONS)
         ]
         scored = torch.zeros(targets.shape)
         scored[mask] = torch.cat(pieces)
@@ -125,7 +129,9 @@ class BartSteps:
     def _self_attention(
         self, attention: Any, hidden: Tensor, past: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        query, keys, values = (_split(f(hidden), self.heads) for f in (attention.q_proj, attention.k_proj, attention.v_proj))
+        query, keys, values = (
+            _split(f(hidden), self.heads) for f in (attention.q_proj, attention.k_proj, attention.v_proj)
+        )
         if past is not None:
             keys, values = torch.cat([past[0], keys], dim=3), torch.cat([past[1], values], dim=3)
         mixed = F.scaled_dot_product_attention(query, keys, values, is_causal=past is None and query.shape[3] > 1)
@@ -137,7 +143,8 @@ class BartSteps:
         mixed = F.scaled_dot_product_attention(
             _split(attention.q_proj(folded), self.heads), keys, values, attn_mask=bias
         )
-        return attention.out_proj(_merge(mixed)).view(pairs, width, length, size)
+        projected: Tensor = attention.out_proj(_merge(mixed))
+        return projected.view(pairs, width, length, size)
 
     def _log_probs(self, hidden: Tensor) -> Tensor:
         logits = self.model.lm_head(hidden) + self.model.final_logits_bias.view(-1)
@@ -146,7 +153,7 @@ class BartSteps:
 
 def _split(states: Tensor, heads: int) -> Tensor:
     """[..., T, D] -> [..., H, T, C]."""
-    return states.unflatten(-1, (heads, -1)).transpose(-2, -3)
+    return states.view(*states.shape[:-1], heads, -1).transpose(-2, -3)
 
 
 def _merge(states: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class Seq2SeqGenerator(nn.Module):
         ConfigError: the tokenizer knows ids the model does not.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, config: GeneratorConfig) -> None:
+    def __init__(self, model: Any, tokenizer: Any, config: GeneratorConfig) -> None:
         super().__init__()
         self.model: Any = model
         self.tokenizer = tokenizer
@@ -120,7 +120,7 @@ class Seq2SeqGenerator(nn.Module):
         return encoder if dtype == torch.float32 else copy.deepcopy(encoder).to(dtype)
 
 
-def load_bart(source: str | Path, dropout: float) -> nn.Module:
+def load_bart(source: str | Path, dropout: float) -> Any:
     """Load a BART in float32, safetensors only.
 
     Raises:
@@ -132,7 +132,9 @@ def load_bart(source: str | Path, dropout: float) -> nn.Module:
             source, use_safetensors=True, dtype=torch.float32, dropout=dropout, attention_dropout=0.0
         )
     except OSError as error:
-        raise AssetError(f"generator {source!s}: cannot be loaded as safetensors ({str(error).splitlines()[0]})") from error
+        raise AssetError(
+            f"generator {source!s}: cannot be loaded as safetensors ({str(error).splitlines()[0]})"
+        ) from error
     if model.config.model_type != "bart":
         raise ConfigError(f"generator {source!s}: is a {model.config.model_type}, not a BART")
     return model

@@ -1,7 +1,7 @@
 """From decoded pieces to the surface a reader expects.
 
 An uncased WordPiece decoder writes "porto - novo" and "1, 951", which no metric forgives. The pieces are looked for in
-the passages the model read, and the passage's own characters are returned; what stands in no passage is joined by rules.
+the passages the model read, and the passage's own characters are returned; other pieces are joined by rules.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ encoder computes the BERT's function, up to LayerNorm's epsilon: BART's code fix
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 from transformers import AutoModel, BartConfig, BartForConditionalGeneration
 
 from rag_lightning.core.errors import ConfigError
@@ -19,7 +19,7 @@ POSITION_OFFSET = 2
 """Rows BART's position table has in front of position 0."""
 
 
-def bart_from_bert(source: str | Path, tokenizer: object, decoder_layers: int, dropout: float) -> nn.Module:
+def bart_from_bert(source: str | Path, tokenizer: Any, decoder_layers: int, dropout: float) -> Any:
     """Build the model.
 
     Args:
@@ -33,10 +33,14 @@ def bart_from_bert(source: str | Path, tokenizer: object, decoder_layers: int, d
     """
     bert = AutoModel.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
     if bert.config.model_type != "bert":
-        raise ConfigError(f"generator.encoder={source!s}: a {bert.config.model_type} cannot warm-start a BART; use a BERT")
+        raise ConfigError(
+            f"generator.encoder={source!s}: a {bert.config.model_type} cannot warm-start a BART; use a BERT"
+        )
     total = bert.config.num_hidden_layers
     if not 1 <= decoder_layers <= total:
-        raise ConfigError(f"generator.decoder_layers={decoder_layers}: the encoder has {total} layers; use 1 to {total}")
+        raise ConfigError(
+            f"generator.decoder_layers={decoder_layers}: the encoder has {total} layers; use 1 to {total}"
+        )
     model = BartForConditionalGeneration(_bart_config(bert.config, tokenizer, decoder_layers, dropout))
     with torch.no_grad():
         _copy_embeddings(bert, model)
@@ -54,7 +58,7 @@ def spaced(total: int, count: int) -> list[int]:
     return [round((i + 1) * total / count) - 1 for i in range(count)]
 
 
-def _bart_config(bert: object, tokenizer: object, decoder_layers: int, dropout: float) -> BartConfig:
+def _bart_config(bert: Any, tokenizer: Any, decoder_layers: int, dropout: float) -> BartConfig:
     return BartConfig(
         vocab_size=bert.vocab_size,
         max_position_embeddings=bert.max_position_embeddings,
@@ -78,7 +82,7 @@ def _bart_config(bert: object, tokenizer: object, decoder_layers: int, dropout: 
     )
 
 
-def _copy_embeddings(bert: nn.Module, model: nn.Module) -> None:
+def _copy_embeddings(bert: Any, model: Any) -> None:
     embeddings = bert.embeddings
     positions = embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
     model.model.shared.weight.copy_(embeddings.word_embeddings.weight)
@@ -88,14 +92,14 @@ def _copy_embeddings(bert: nn.Module, model: nn.Module) -> None:
         _copy_linear(embeddings.LayerNorm, side.layernorm_embedding)
 
 
-def _copy_block(source: nn.Module, target: nn.Module) -> None:
+def _copy_block(source: Any, target: Any) -> None:
     _copy_attention(source, target.self_attn, target.self_attn_layer_norm)
     _copy_linear(source.intermediate.dense, target.fc1)
     _copy_linear(source.output.dense, target.fc2)
     _copy_linear(source.output.LayerNorm, target.final_layer_norm)
 
 
-def _copy_attention(source: nn.Module, attention: nn.Module, norm: nn.Module) -> None:
+def _copy_attention(source: Any, attention: Any, norm: Any) -> None:
     _copy_linear(source.attention.self.query, attention.q_proj)
     _copy_linear(source.attention.self.key, attention.k_proj)
     _copy_linear(source.attention.self.value, attention.v_proj)
@@ -103,6 +107,6 @@ def _copy_attention(source: nn.Module, attention: nn.Module, norm: nn.Module) ->
     _copy_linear(source.attention.output.LayerNorm, norm)
 
 
-def _copy_linear(source: nn.Module, target: nn.Module) -> None:
+def _copy_linear(source: Any, target: Any) -> None:
     target.weight.copy_(source.weight)
     target.bias.copy_(source.bias)

@@ -31,8 +31,13 @@ BLOCK = 1 << 16
 class Index(Protocol):
     """Anything that finds the rows of the vectors with the largest inner products."""
 
-    ntotal: int
-    dim: int
+    @property
+    def ntotal(self) -> int:
+        """Vectors in the index."""
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """queries [Q, D] -> (scores [Q, k] descending, rows [Q, k]); nothing found: row -1, score -inf."""

@@ -101,10 +101,8 @@ class Predictor:
         """Predictions in the order of the batch."""
         contexts = [self._contexts(question) for question in batch]
         pairs = [[Pair(q.example.query, passage) for passage in c] for q, c in zip(batch, contexts, strict=True)]
-        if self.formulation == "rag_sequence":
-            pools = self._sequence(batch, pairs)
-        else:
-            pools = self._token(batch, pairs)
+        decode = self._sequence if self.formulation == "rag_sequence" else self._token
+        pools = decode(batch, pairs)
         shown = [[p for p in context if p is not None] for context in contexts]
         return [self._prediction(q, pool, found) for q, pool, found in zip(batch, pools, shown, strict=True)]
 

@@ -50,7 +50,7 @@ class TrainedModule(pl.LightningModule):
         likelihood, smooth = self.log_likelihood(batch)
         epsilon = self.settings.label_smoothing
         share = epsilon / self.generator.model.config.vocab_size
-        loss = -((1 - epsilon) * likelihood + share * smooth).mean()
+        loss: Tensor = -((1 - epsilon) * likelihood + share * smooth).mean()
         self.log("loss", loss.detach(), prog_bar=True)
         return loss
 

@@ -33,9 +33,11 @@ def answer(workspace: Workspace, question: str) -> Answer:
     """
     config = workspace.config
     if not question.strip():
-        raise ConfigError("the question is empty; ask something, for example: ask \"what is the capital of bhutan\"")
+        raise ConfigError('the question is empty; ask something, for example: ask "what is the capital of bhutan"')
     example = Example("ask", question.strip(), ())
-    asked, passages, priors = Question(example, (), ()), (), ()
+    asked = Question(example, (), ())
+    passages: tuple[Passage, ...] = ()
+    priors: tuple[float, ...] = ()
     if config.formulation != "closed_book":
         asked, passages, priors = _retrieve(workspace, example)
     encodings = predict.Loaded.encodings(workspace, train.build(workspace))
@@ -43,9 +45,7 @@ def answer(workspace: Workspace, question: str) -> Answer:
     return Answer(passages, priors, prediction)
 
 
-def _retrieve(
-    workspace: Workspace, example: Example
-) -> tuple[Question, tuple[Passage, ...], tuple[float, ...]]:
+def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[Passage, ...], tuple[float, ...]]:
     import torch
 
     retriever, scale = retrieve.open_retriever(workspace, learned=True)

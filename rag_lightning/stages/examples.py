@@ -79,7 +79,10 @@ def _within(
     """The examples a smaller corpus can answer, their gold passages cut to those it holds."""
     kept: dict[str, list[Example]] = {}
     for name, listed in splits.items():
-        held = [replace(e, gold_passage_ids=tuple(g for g in e.gold_passage_ids if store.find(g) is not None)) for e in listed]
+        held = [
+            replace(e, gold_passage_ids=tuple(g for g in e.gold_passage_ids if store.find(g) is not None))
+            for e in listed
+        ]
         kept[name] = [example for example in held if example.gold_passage_ids]
     dropped = sum(map(len, splits.values())) - sum(map(len, kept.values()))
     return kept, {"questions whose gold passages are outside the limited corpus": dropped}

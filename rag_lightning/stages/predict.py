@@ -119,7 +119,7 @@ def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
 
 def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool = False) -> list[Prediction]:
     """All predictions, in the order asked."""
-    loader = DataLoader(list(predictor.batches(asked)), batch_size=None)  # type: ignore[arg-type]
+    loader: DataLoader[list[Question]] = DataLoader(list(predictor.batches(asked)), batch_size=None)  # type: ignore[arg-type]
     module = PredictionModule(predictor)
     quiet_trainer(enable_progress_bar=progress).predict(module, loader, return_predictions=False)
     return module.predictions

@@ -70,7 +70,7 @@ def _recipe(workspace: Workspace, learned: bool) -> tuple[dict[str, Any], dict[s
         return {"bm25": to_dict(config.bm25)}, inputs
     inputs["index"] = index.build(workspace).digest
     encoder = to_dict(config.encoder)
-    settings = {"index": to_dict(config.index), "query": {name: encoder[name] for name in QUERY_FIELDS}}
+    settings: dict[str, Any] = {"index": to_dict(config.index), "query": {name: encoder[name] for name in QUERY_FIELDS}}
     if learned:
         inputs["model"] = train.build(workspace).digest
     else:
@@ -136,5 +136,3 @@ def run(config: ExperimentConfig) -> None:
     workspace = Workspace(config)
     artifact = build(workspace, config.split)
     workspace.announce(f"{artifact.info['questions']} rankings in {artifact.path}")
-
-

@@ -62,9 +62,7 @@ def metric_names(predicted: bool, k: int) -> list[str]:
 def score_all(outcomes: Iterable[Outcome], names: Sequence[str]) -> list[Score]:
     """Per-example values of every metric that is defined for the example."""
     metrics = [parse_metric(name) for name in names]
-    return [
-        Score(o.example.example_id, o.example.entity, score_outcome(o, metrics), o.example.tags) for o in outcomes
-    ]
+    return [Score(o.example.example_id, o.example.entity, score_outcome(o, metrics), o.example.tags) for o in outcomes]
 
 
 def _outcomes(

@@ -109,8 +109,11 @@ def evaluator(
     config: ExperimentConfig, generator: Seq2SeqGenerator, live: LiveRetrieval | None, store: PassageStore | None
 ) -> Evaluator:
     """EM on dev with the weights as they are: greedy (RAG-Token, closed book) or Thorough, k as in training."""
-    strategy = "thorough" if config.formulation == "rag_sequence" else "greedy"
-    decoding = DecodingConfig(strategy=strategy, k=config.train.k, max_length=config.decoding.max_length)
+    decoding = DecodingConfig(
+        strategy="thorough" if config.formulation == "rag_sequence" else "greedy",
+        k=config.train.k,
+        max_length=config.decoding.max_length,
+    )
 
     def start() -> Scorer:
         encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))

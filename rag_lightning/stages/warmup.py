@@ -97,7 +97,9 @@ def question_items(workspace: Workspace, store: PassageStore, rng: np.random.Gen
             yield Item(example.query, target, gold)
             continue
         wrong = [store[int(row)] for row in found.rows]
-        wrong = [p for p in wrong if p.passage_id not in example.gold_passage_ids and not has_answer(example.answers, p.text)]
+        wrong = [
+            p for p in wrong if p.passage_id not in example.gold_passage_ids and not has_answer(example.answers, p.text)
+        ]
         yield Item(example.query, target, wrong[0] if wrong else gold)
 
 

@@ -96,7 +96,11 @@ def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
 
 def folder_digest(folder: Path) -> str:
     """Over the names and contents of a folder's files."""
-    parts = [f"{p.relative_to(folder)} {file_digest(p)}" for p in sorted(folder.rglob("*")) if p.is_file() and p.stat().st_size]
+    parts = [
+        f"{p.relative_to(folder)} {file_digest(p)}"
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.stat().st_size
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

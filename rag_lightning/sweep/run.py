@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.artifacts import write_json
-from rag_lightning.core.config import SweepConfig, digest, to_dict
+from rag_lightning.core.config import SweepConfig, to_dict
+from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import AssetError
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
 from rag_lightning.stages import examples, train
@@ -126,6 +127,8 @@ def _notes(config: SweepConfig) -> list[str]:
     for formulation in dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding):
         model = train.build(replace(workspace, config=replace(config.experiment, formulation=formulation)))  # type: ignore[arg-type]
         info = train.read_info(model)
-        notes.append(f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev EM of its checkpoint "
-                     f"{100 * (info['dev_em'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})")
+        notes.append(
+            f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev EM of its checkpoint "
+            f"{100 * (info['dev_em'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})"
+        )
     return notes

@@ -36,9 +36,7 @@ def open_study(config: SweepConfig) -> optuna.Study:
     folder = sweep_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     storage = config.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
-    return optuna.create_study(
-        study_name=config.name, storage=storage, direction="maximize", load_if_exists=True
-    )
+    return optuna.create_study(study_name=config.name, storage=storage, direction="maximize", load_if_exists=True)
 
 
 def search(config: SweepConfig, study: optuna.Study, evaluate: Callable[[System], float]) -> int:
@@ -47,8 +45,10 @@ def search(config: SweepConfig, study: optuna.Study, evaluate: Callable[[System]
     Each suggestion depends on (seed, completed trials) only. A trial that an interruption left open is closed and its
     point is asked for again, because nothing completed since.
     """
-    for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-        study.tell(trial.number, state=TrialState.FAIL)
+    for left in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+        study.tell(left.number, state=TrialState.FAIL)
+    if config.sampler == "grid":
+        _enqueue(config, study)
     done = 0
     while (completed := len(study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))) < _budget(config):
         study.sampler = sampler(config, completed)
@@ -66,12 +66,21 @@ def search(config: SweepConfig, study: optuna.Study, evaluate: Callable[[System]
 def sampler(config: SweepConfig, completed: int) -> optuna.samplers.BaseSampler:
     """The configured sampler, seeded for one trial."""
     seed = seeds.derive_seed(config.seed, f"trial {completed}") % 2**32
-    if config.sampler == "random":
+    if config.sampler in ("random", "grid"):
         return optuna.samplers.RandomSampler(seed=seed)
-    if config.sampler == "grid":
-        space = {"decoding": config.decoding, "retriever": config.retriever, "k": config.k}
-        return optuna.samplers.GridSampler(space, seed=seeds.derive_seed(config.seed, "grid") % 2**32)
     return optuna.samplers.TPESampler(seed=seed)
+
+
+def _enqueue(config: SweepConfig, study: optuna.Study) -> None:
+    """Every point of the grid once; those an earlier run completed or left waiting are not added again."""
+    known = [
+        trial.system_attrs.get("fixed_params", trial.params)
+        for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE, TrialState.WAITING])
+    ]
+    for decoding, retriever, k in product(config.decoding, config.retriever, config.k):
+        point = {"decoding": decoding, "retriever": retriever, "k": k}
+        if point not in known:
+            study.enqueue_trial(point)
 
 
 def _budget(config: SweepConfig) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rag_lightning.core.config import ExperimentConfig, digest, to_dict
+from rag_lightning.core.config import ExperimentConfig, to_dict
+from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name
 

@@ -24,7 +24,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
 from rag_lightning.core.artifacts import write_json
-from rag_lightning.core.config import digest
+from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import DataError
 from rag_lightning.tracking.contents import child_metrics, cut, flatten, history, lineage, prediction_table
 from rag_lightning.tracking.run import RUN, SUMMARY, read_run, read_summary, run_folders

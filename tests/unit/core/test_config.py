@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig, TrainerConfig, digest, to_dict
+from rag_lightning.core.config import ExperimentConfig, SweepConfig, TrainerConfig, to_dict
+from rag_lightning.core.digest import digest
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner), max_leaves=8
