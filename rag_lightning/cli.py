@@ -63,7 +63,7 @@ STAGES = {
     "train": Stage("rag_lightning.stages.train:run", "train a formulation, from the shared reader warm-up"),
     "predict": Stage("rag_lightning.stages.predict:run", "questions and rankings -> predictions"),
     "score": Stage("rag_lightning.stages.score:run", "predictions -> scores and estimates with intervals"),
-    "sweep": Stage("rag_lightning.sweep.run:run", "search k x retriever x decoding, then test the best", SweepConfig),
+    "sweep": Stage("rag_lightning.sweep.start:run", "search k x retriever x decoding, then test the best", SweepConfig),
     "report": Stage("rag_lightning.report.stage:run", "stored runs -> tables beside the paper's", SweepConfig),
     "track": Stage("rag_lightning.stages.track:run", "send stored runs to MLflow that are not there yet"),
     "ask": Stage(

@@ -1,7 +1,6 @@
-"""The dataclasses that are the command line and the YAML: one experiment = one file.
+"""The dataclasses that are the command line (each field's sentence is its help) and the YAML: one experiment, one file.
 
 Every stage reads the same `ExperimentConfig`; a stage's digest covers only the sections that change its result.
-Each field's sentence becomes `--help`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Formulation = Literal["rag_token", "rag_sequence", "closed_book"]
-RetrieverKind = Literal["dense", "bm25", "none"]
 IndexKind = Literal["flat", "hnsw", "ivf_flat", "ivf_pq", "sq8"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -24,6 +22,7 @@ class TaskConfig:
     Args:
         name: Task, one of those `rag-lightning doctor` lists.
         dataset: Label of the data in every table and run; mini-nq and nq-subset are never called nq.
+        source: Data set of the hub as hub:NAME, or hub: and a local folder of that layout; empty for files or mini.
         train: Files of training examples, empty for the scale's own data.
         dev: File of development examples.
         test: File of test examples.
@@ -32,6 +31,7 @@ class TaskConfig:
 
     name: str = "nq"
     dataset: str = "mini-nq"
+    source: str = ""
     train: tuple[str, ...] = ()
     dev: str = ""
     test: str = ""
@@ -43,7 +43,7 @@ class CorpusConfig:
     """The passages.
 
     Args:
-        source: `mini` for the embedded corpus, or a file: DPR TSV (plain or .gz) or JSONL with id, title, text.
+        source: `mini`, a file (DPR TSV, plain or .gz, or JSONL with id, title, text), or hub:NAME:CONFIG.
         limit: Keep at most this many passages, 0 for all; for smoke runs.
     """
 
@@ -131,7 +131,7 @@ class RetrieverConfig:
         k_max: Passages retrieved once; every smaller k is a prefix of them.
     """
 
-    kind: RetrieverKind = "dense"
+    kind: Literal["dense", "bm25", "none"] = "dense"
     k_max: int = 20
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+from rag_lightning.core.errors import AssetError
 
 HUB = ("huggingface.co", 443)
 HUB_REVISION = "main"
@@ -75,3 +78,38 @@ def hub_reachable(timeout: float = 1.5) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
+
+
+def require_hub(name: str) -> None:
+    """Raise AssetError, saying what the scale would need, unless the hub can be reached."""
+    if not hub_reachable():
+        raise AssetError(f"the hub cannot be reached, so {name!r} cannot be loaded; {describe_paper_scale()}")
+
+
+def resolve_commit(name: str, kind: str) -> str:
+    """The commit HUB_REVISION stands for now; it goes into the manifest of whatever is made from it.
+
+    Args:
+        name: Repository on the hub.
+        kind: "model" or "dataset".
+
+    Raises:
+        AssetError: the hub cannot be reached, or has no such repository.
+    """
+    require_hub(name)
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        found = HfApi().repo_info(name, repo_type=kind, revision=HUB_REVISION, timeout=10)
+    except (HfHubHTTPError, OSError) as error:
+        raise AssetError(f"{kind} {name!r}: the hub does not have it, or did not answer ({error})") from error
+    return str(found.sha)
+
+
+def download_model(name: str, commit: str) -> Path:
+    """A model's configuration, tokenizer and safetensors at one commit, from the hub's cache if they are there."""
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]
+    return Path(snapshot_download(name, revision=commit, allow_patterns=patterns))

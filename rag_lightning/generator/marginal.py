@@ -4,8 +4,8 @@ RAG-Sequence  p(y|x) = sum_z p(z|x) prod_i p(y_i | x, z, y_<i)
 RAG-Token     p(y|x) = prod_i sum_z p(z|x) p(y_i | x, z, y_<i)
 
 All inputs are natural logarithms in float32 and are gathered at the target tokens before marginalising, so nothing of
-size [B, K, T, V] exists. Which tokens are scored is said by `mask`: every target token including the end token, never
-the start token.
+size [B, K, T, V] exists, except for label smoothing, which is off by default. Which tokens are scored is said by `mask`:
+every target token including the end token, never the start token.
 """
 
 from __future__ import annotations
@@ -49,6 +49,26 @@ def rag_token(token_log_probs: Tensor, doc_log_probs: Tensor, mask: Tensor) -> T
 def rag_token_steps(token_log_probs: Tensor, doc_log_probs: Tensor) -> Tensor:
     """log sum_z p(z|x) p(y_t|x,z,y_<t): [B, K, T] and [B, K] -> [B, T]."""
     return torch.logsumexp(doc_log_probs.float().unsqueeze(-1) + token_log_probs.float(), dim=1)
+
+
+def rag_sequence_smoothing(log_probs: Tensor, doc_log_probs: Tensor, mask: Tensor) -> Tensor:
+    """What transformers' RAG-Sequence smooths labels with: every token of the vocabulary carries the prior.
+
+    Args:
+        log_probs: [B, K, T, V] log p(v | x, z, y_<t).
+        doc_log_probs: [B, K] log p(z|x).
+        mask: [B, T] true where a target token is scored.
+
+    Returns:
+        [B] sum over the vocabulary.
+    """
+    return rag_sequence(log_probs.sum(-1), doc_log_probs * log_probs.shape[-1], mask)
+
+
+def rag_token_smoothing(log_probs: Tensor, doc_log_probs: Tensor, mask: Tensor) -> Tensor:
+    """The same of RAG-Token: log p(v | x, y_<t), marginalised, summed over vocabulary and scored tokens."""
+    steps = rag_token_steps(log_probs.flatten(2), doc_log_probs).unflatten(-1, log_probs.shape[2:])
+    return steps.sum(-1).masked_fill(~mask.bool(), 0.0).sum(-1)
 
 
 def sequence_posterior(sequence_log_probs: Tensor, doc_log_probs: Tensor) -> Tensor:

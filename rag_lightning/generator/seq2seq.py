@@ -85,10 +85,10 @@ class Seq2SeqGenerator(nn.Module):
         Args:
             sources: P rows of ids.
             targets: [P, T] scored tokens, padded.
-            smooth: also return the sum over the vocabulary, for label smoothing.
+            smooth: also return those of all other tokens, for label smoothing.
 
         Returns:
-            [P, T] float32, or a pair of them.
+            [P, T] float32, or a pair of it and [P, T, V].
         """
         ids, mask = pad_ids(sources, self.pad_id)
         ids, mask = ids.to(targets.device), mask.to(targets.device)
@@ -103,7 +103,7 @@ class Seq2SeqGenerator(nn.Module):
         gathered = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
         if not smooth:
             return gathered
-        return gathered, logits.sum(-1) - logits.shape[-1] * logits.logsumexp(-1)
+        return gathered, logits.log_softmax(-1)
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the start token, then all but the last target."""

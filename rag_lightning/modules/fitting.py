@@ -70,19 +70,8 @@ def fit(
     evaluated = bool(dev) and config.eval_every > 0
     resume = folder / RESUME
     start = _step_of(resume)
-    settings: dict[str, Any] = {
-        "max_steps": config.steps,
-        "gradient_clip_val": config.clip,
-        "precision": "bf16-mixed" if resolve_dtype(config.dtype) == "bfloat16" else "32-true",
-        "callbacks": [*callbacks, best] if evaluated else callbacks,
-        "enable_progress_bar": progress,
-        "enable_checkpointing": evaluated,
-        "limit_val_batches": 1.0 if evaluated else 0,
-        "num_sanity_val_steps": 0,
-        "check_val_every_n_epoch": None,
-        "val_check_interval": config.eval_every if evaluated else None,
-        **config.trainer,
-    }
+    callbacks = [*callbacks, best] if evaluated else callbacks
+    settings = _settings(config, evaluated) | {"callbacks": callbacks, "enable_progress_bar": progress}
     module.train()
     data = TrainingData(items, config.batch_size, seed, start, dev if evaluated else ())
     quiet_trainer(**settings).fit(module, datamodule=data, ckpt_path=resume if start else None, weights_only=True)
@@ -94,6 +83,21 @@ def fit(
     resume.unlink(missing_ok=True)
     shutil.rmtree(folder / BEST, ignore_errors=True)
     return {"steps": config.steps, "dev_em": score}
+
+
+def _settings(config: TrainerConfig, evaluated: bool) -> dict[str, Any]:
+    """Lightning's Trainer arguments; what the configuration passes through wins."""
+    return {
+        "max_steps": config.steps,
+        "gradient_clip_val": config.clip,
+        "precision": "bf16-mixed" if resolve_dtype(config.dtype) == "bfloat16" else "32-true",
+        "enable_checkpointing": evaluated,
+        "limit_val_batches": 1.0 if evaluated else 0,
+        "num_sanity_val_steps": 0,
+        "check_val_every_n_epoch": None,
+        "val_check_interval": config.eval_every if evaluated else None,
+        **config.trainer,
+    }
 
 
 def _step_of(resume: Path) -> int:

@@ -17,7 +17,11 @@ from rag_lightning.modules.live_retrieval import LiveRetrieval
 from rag_lightning.modules.training import TrainedModule, decay_groups
 
 Marginal = Callable[[Tensor, Tensor, Tensor], Tensor]
-MARGINALS: dict[str, Marginal] = {"rag_token": marginal.rag_token, "rag_sequence": marginal.rag_sequence}
+MARGINALS: dict[str, tuple[Marginal, Marginal]] = {
+    "rag_token": (marginal.rag_token, marginal.rag_token_smoothing),
+    "rag_sequence": (marginal.rag_sequence, marginal.rag_sequence_smoothing),
+}
+"""Likelihood and label smoothing."""
 
 
 class RagModule(TrainedModule):
@@ -40,7 +44,7 @@ class RagModule(TrainedModule):
         seed: int,
     ) -> None:
         super().__init__(generator, config, seed)
-        self.marginal = MARGINALS[formulation]
+        self.marginal, self.smoothing = MARGINALS[formulation]
         self.retrieval = retrieval
         retrieval.encoder.requires_grad_(config.retriever_lr > 0)
         retrieval.log_scale.requires_grad_(config.scale_lr > 0)
@@ -52,14 +56,14 @@ class RagModule(TrainedModule):
         targets, mask = self.targets(batch)
         pairs = [Pair(item.query, passage) for item, found in zip(batch, passages, strict=True) for passage in found]
         counts = torch.tensor([len(found) for found in passages], device=self.device)
-        gathered, totals = self.pair_log_probs(
+        gathered, vocabulary = self.pair_log_probs(
             self.generator.source_ids(pairs), targets.repeat_interleave(counts, dim=0)
         )
         found_mask = torch.arange(self.settings.k, device=self.device) < counts.unsqueeze(1)
         likelihood = self.marginal(_scatter(gathered, found_mask), doc_log_probs, mask)
-        if self.settings.label_smoothing == 0:
+        if vocabulary is None:
             return likelihood, torch.zeros_like(likelihood)
-        return likelihood, self.marginal(_scatter(totals, found_mask), doc_log_probs, mask)
+        return likelihood, self.smoothing(_scatter(vocabulary, found_mask), doc_log_probs, mask)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Generator, query encoder and score_scale each at their own rate; frozen ones are left out."""
@@ -73,7 +77,7 @@ class RagModule(TrainedModule):
 
 
 def _scatter(pairs: Tensor, found: Tensor) -> Tensor:
-    """[P, T] of the pairs that exist -> [B, K, T], zero where a question has fewer passages."""
-    filled = pairs.new_zeros((*found.shape, pairs.shape[-1]))
+    """[P, …] of the pairs that exist -> [B, K, …], zero where a question has fewer passages."""
+    filled = pairs.new_zeros((*found.shape, *pairs.shape[1:]))
     filled[found] = pairs
     return filled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from rag_lightning.generator.inputs import Pair
@@ -18,5 +19,8 @@ class ReaderModule(TrainedModule):
         """[B] summed over the scored tokens, and the smoothing term [B]."""
         targets, mask = self.targets(batch)
         sources = self.generator.source_ids([Pair(item.query, item.passage) for item in batch])
-        gathered, totals = self.pair_log_probs(sources, targets)
-        return gathered.masked_fill(~mask, 0.0).sum(-1), totals.masked_fill(~mask, 0.0).sum(-1)
+        gathered, vocabulary = self.pair_log_probs(sources, targets)
+        likelihood = gathered.masked_fill(~mask, 0.0).sum(-1)
+        if vocabulary is None:
+            return likelihood, torch.zeros_like(likelihood)
+        return likelihood, vocabulary.sum(-1).masked_fill(~mask, 0.0).sum(-1)

@@ -81,19 +81,19 @@ class TrainedModule(pl.LightningModule):
         mask = torch.arange(padded.shape[1]) < lengths
         return padded.to(self.device), mask.to(self.device)
 
-    def pair_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor) -> tuple[Tensor, Tensor]:
-        """[P, T] token log-probs and their sums over the vocabulary (zeros without label smoothing)."""
+    def pair_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor) -> tuple[Tensor, Tensor | None]:
+        """[P, T] log-probs of the targets and, for label smoothing only, those of all tokens [P, T, V]."""
         smooth = self.settings.label_smoothing > 0
         order: list[int] = []
         parts: list[Tensor] = []
-        sums: list[Tensor] = []
+        vocabulary: list[Tensor] = []
         for group in token_batches([len(s) for s in sources], TOKENS_PER_FORWARD):
             result = self.generator.token_log_probs([sources[i] for i in group], targets[group], smooth)
             parts.append(result[0] if smooth else result)
-            sums.append(result[1] if smooth else torch.zeros_like(parts[-1]))
+            vocabulary += result[1:] if smooth else ()
             order += group
         back = torch.tensor(order).argsort()
-        return torch.cat(parts)[back], torch.cat(sums)[back]
+        return torch.cat(parts)[back], torch.cat(vocabulary)[back] if smooth else None
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

@@ -39,8 +39,8 @@ def embed_corpus(
 ) -> dict[str, Any]:
     """Write `folder/vectors.npy` float32 [N, D], row i being corpus row i.
 
-    Finished shards of an interrupted run are kept if it was made with the same plan; batches never cross a shard, so
-    the result is the same as in one go. `progress(done, total)` is called with numbers of passages.
+    Finished shards of an interrupted run are kept if made with the same plan; batches never cross a shard, so the
+    result is the same as in one go.
 
     Args:
         encoder: The passage encoder; its own weights are left as they are.
@@ -52,8 +52,7 @@ def embed_corpus(
         shard_size: Passages of a shard.
 
     Returns:
-        passages, dim, dtype, seconds (of this run), passages_per_second (0 if all shards were there) and
-        reused (passages found embedded).
+        passages, dim, dtype, seconds and passages_per_second (of this run), reused (passages found embedded).
 
     Raises:
         ConfigError: a passage encoder is needed, or a size below 1.
@@ -73,15 +72,9 @@ def embed_corpus(
         progress(rows.stop, len(store))
     seconds = time.perf_counter() - started
     _merge(folder, len(store), encoder.dim, shard_size)
-    rate = (len(store) - reused) / seconds if seconds else 0.0
-    return {
-        "passages": len(store),
-        "dim": encoder.dim,
-        "dtype": plan["dtype"],
-        "seconds": round(seconds, 3),
-        "passages_per_second": round(rate, 1),
-        "reused": reused,
-    }
+    rate = round((len(store) - reused) / seconds, 1) if seconds else 0.0
+    done = {"seconds": round(seconds, 3), "passages_per_second": rate, "reused": reused}
+    return {"passages": len(store), "dim": encoder.dim, "dtype": plan["dtype"], **done}
 
 
 def _plan(

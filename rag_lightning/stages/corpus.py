@@ -11,10 +11,11 @@ from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.assets import ASSETS
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.records import Passage
+from rag_lightning.corpus.hub import read_hub
 from rag_lightning.corpus.passages import read_passages
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.mini.corpus import build_passages
-from rag_lightning.stages.workspace import Workspace, file_digest
+from rag_lightning.stages.workspace import HUB, Workspace, file_digest, hub_source
 
 VERSION = 1
 MINI_TEXT = ("wiki", "factbook")
@@ -37,6 +38,8 @@ def source_digests(workspace: Workspace) -> dict[str, str]:
     source = workspace.config.corpus.source
     if source == "mini":
         return {name: ASSETS[name].sha256[:16] for name in MINI_TEXT}
+    if source.startswith(HUB):
+        return {"source": " ".join(hub_source(source))}
     return {"source": file_digest(Path(source))}
 
 
@@ -49,7 +52,8 @@ def mini_text(workspace: Workspace) -> tuple[Path, Path]:
 def _passages(workspace: Workspace) -> Iterable[Passage]:
     config = workspace.config.corpus
     if config.source != "mini":
-        passages = read_passages(Path(config.source))
+        hub = config.source.startswith(HUB)
+        passages = read_hub(*hub_source(config.source)) if hub else read_passages(Path(config.source))
         return islice(passages, config.limit) if config.limit else passages
     everything = mini_passages(workspace)
     return sample(everything, config.limit) if config.limit else everything

@@ -14,7 +14,8 @@ from rag_lightning.core.records import Example, read_jsonl, write_jsonl
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.mini.nq import build_examples
 from rag_lightning.stages import corpus
-from rag_lightning.stages.workspace import Workspace, file_digest, require_hub
+from rag_lightning.stages.workspace import Workspace, file_digest, hub_source
+from rag_lightning.tasks.hub import read_hub
 from rag_lightning.tasks.load import load_examples
 from rag_lightning.tasks.spec import get_task
 
@@ -32,11 +33,31 @@ def build(workspace: Workspace) -> Artifact:
     """
     task = workspace.config.task
     get_task(task.name)
+    if task.source:
+        return _build_from_hub(workspace)
     files = {f"train {i}": path for i, path in enumerate(task.train)} | {"dev": task.dev, "test": task.test}
     inputs = {name: file_digest(Path(path)) for name, path in files.items() if path}
     inputs["corpus"] = corpus.build(workspace).digest
     recipe = Recipe("examples", {"task": task.name, "seed": workspace.config.seed}, inputs, VERSION)
     return workspace.store.build(recipe, lambda folder: _make(workspace, folder))
+
+
+def _build_from_hub(workspace: Workspace) -> Artifact:
+    """A data set of the hub; it names no gold passages, so the corpus is no input."""
+    task, seed = workspace.config.task, workspace.config.seed
+    name, configuration, commit = hub_source(task.source)
+    recipe = Recipe(
+        "examples", {"task": task.name, "seed": seed}, {"source": f"{name} {configuration} {commit}"}, VERSION
+    )
+
+    def make(folder: Path) -> dict[str, Any]:
+        splits = read_hub(name, configuration, commit, seed)
+        return {
+            "counts": {split: write_jsonl(folder / f"{split}.jsonl", splits[split]) for split in SPLITS},
+            "notes": {},
+        }
+
+    return workspace.store.build(recipe, make)
 
 
 def read(workspace: Workspace, split: str, limited: bool = True) -> list[Example]:
@@ -65,8 +86,6 @@ def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Seq
         return loaded.parts, loaded.notes
     if workspace.config.corpus.source != "mini":
         raise ConfigError("a corpus of your own needs questions of your own: give task.train (and dev and test)")
-    if workspace.config.scale == "paper":
-        require_hub("google-research-datasets/nq_open")
     made = build_examples(corpus.mini_passages(workspace), *corpus.mini_text(workspace), workspace.config.seed)
     if not workspace.config.corpus.limit:
         return made.splits, made.dropped

@@ -13,10 +13,11 @@ from rich.console import Console
 from rag_lightning.core.artifacts import ArtifactStore
 from rag_lightning.core.assets import ASSETS, fetch_asset
 from rag_lightning.core.config import ExperimentConfig
-from rag_lightning.core.errors import AssetError
 from rag_lightning.core.files import check_file
-from rag_lightning.core.hub import describe_paper_scale, hub_reachable
+from rag_lightning.core.hub import download_model, resolve_commit
 
+HUB = "hub:"
+"""Begins the name of a data set of the hub; a local folder of the same layout may follow instead of a name."""
 CONSOLE = Console(stderr=True, highlight=False)
 
 
@@ -52,8 +53,8 @@ class Workspace:
         folder = _fetched(name, self.root / "assets", self.announce)
         return folder / ASSETS[name].prefix
 
-    def model_source(self, name: str) -> str | Path:
-        """`mini` -> the embedded encoder's folder; a local folder; else a hub name, once the hub is reachable.
+    def model_source(self, name: str) -> Path:
+        """The folder of a model: `mini` -> the embedded encoder's, a local folder, else a download of a hub name.
 
         Raises:
             AssetError: a hub name while the hub cannot be reached.
@@ -62,15 +63,14 @@ class Workspace:
             return self.asset("minilm")
         if Path(name).is_dir():
             return Path(name)
-        require_hub(name)
-        return name
+        return download_model(name, _commit(name, "model"))
 
     def model_digest(self, name: str) -> str:
         """What identifies a model's weights in a recipe."""
         if name == "mini":
             return f"mini:{ASSETS['minilm'].sha256[:16]}"
         folder = Path(name)
-        return f"folder:{folder_digest(folder)}" if folder.is_dir() else f"hub:{name}"
+        return f"folder:{folder_digest(folder)}" if folder.is_dir() else f"hub:{name}@{_commit(name, 'model')}"
 
     def with_config(self, **changes: object) -> Workspace:
         """The same workspace with some fields of the configuration changed."""
@@ -115,7 +115,14 @@ def _fetched(name: str, root: Path, announce: Callable[[str], None]) -> Path:
     return fetch_asset(ASSETS[name], root, announce)
 
 
-def require_hub(name: str) -> None:
-    """Raise AssetError, saying what it would need, unless the hub can be reached."""
-    if not hub_reachable():
-        raise AssetError(f"the hub cannot be reached, so {name!r} cannot be loaded; {describe_paper_scale()}")
+@lru_cache(maxsize=16)
+def _commit(name: str, kind: str) -> str:
+    """Resolved once per process, so that all stages of a run see one commit."""
+    return resolve_commit(name, kind)
+
+
+def hub_source(source: str) -> tuple[str, str, str]:
+    """`hub:NAME[:CONFIG]` -> (name or local folder, configuration, commit or digest of the folder)."""
+    name, _, configuration = source.removeprefix(HUB).partition(":")
+    folder = Path(name)
+    return name, configuration, folder_digest(folder) if folder.is_dir() else _commit(name, "dataset")

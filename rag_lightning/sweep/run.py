@@ -11,8 +11,6 @@ from typing import Any
 from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.config import SweepConfig, to_dict
 from rag_lightning.core.digest import digest
-from rag_lightning.core.errors import AssetError
-from rag_lightning.core.hub import describe_paper_scale, hub_reachable
 from rag_lightning.stages import examples, train
 from rag_lightning.stages.workspace import Workspace, say
 from rag_lightning.sweep import retrieval_table, selection, trial
@@ -33,10 +31,8 @@ def run(config: SweepConfig) -> None:
 
     Raises:
         ConfigError, UnknownNameError: a search space that cannot be run.
-        AssetError: scale paper where the hub cannot be reached.
+        AssetError: a model or data set that cannot be fetched.
     """
-    if config.experiment.scale == "paper" and not hub_reachable():
-        raise AssetError(f"the hub cannot be reached; {describe_paper_scale()}")
     systems = check(config)
     workspace = Workspace(config.experiment)
     examples.build(workspace)

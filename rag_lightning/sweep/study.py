@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
 from rag_lightning.core import seeds
-from rag_lightning.core.config import SweepConfig
+from rag_lightning.core.config import SweepConfig, to_dict
+from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.sweep.system import System
+from rag_lightning.core.registry import check_name
+from rag_lightning.sweep.system import System, identity
 from rag_lightning.sweep.trial import sweep_folder
+
+OBJECTIVES = ("em", "f1")
+"""Metrics that every system has, whatever its k and retriever."""
+NOT_IN_SPACE = ("trials", "seed", "sampler", "storage", "alpha", "always", "name")
 
 
 def check(config: SweepConfig) -> list[System]:
@@ -23,11 +30,19 @@ def check(config: SweepConfig) -> list[System]:
     """
     if config.trials < 1 or not (config.k and config.retriever and config.decoding):
         raise ConfigError("a sweep needs trials >= 1 and at least one k, retriever and decoding")
-    if max(config.k) > config.experiment.retriever.k_max:
-        limit = config.experiment.retriever.k_max
-        raise ConfigError(f"k={max(config.k)} exceeds experiment.retriever.k_max={limit}; raise k_max")
+    check_name("objective", config.objective, OBJECTIVES)
     points = [System.make(d, r, k) for d, r, k in product(config.decoding, config.retriever, config.k)]
-    return points + [System.parse(text) for text in config.always]
+    systems = points + [System.parse(text) for text in config.always]
+    largest, limit = max(system.k for system in systems), config.experiment.retriever.k_max
+    if largest > limit:
+        raise ConfigError(f"k={largest} exceeds experiment.retriever.k_max={limit}; raise k_max")
+    return systems
+
+
+def space(config: SweepConfig) -> dict[str, Any]:
+    """What must not change while a sweep goes on: its experiment, choices and objective."""
+    spec = {name: value for name, value in to_dict(config).items() if name not in NOT_IN_SPACE}
+    return spec | {"experiment": identity(config.experiment)}
 
 
 def open_study(config: SweepConfig) -> optuna.Study:
@@ -36,7 +51,8 @@ def open_study(config: SweepConfig) -> optuna.Study:
     folder = sweep_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     storage = config.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
-    return optuna.create_study(study_name=config.name, storage=storage, direction="maximize", load_if_exists=True)
+    name = f"{config.name}-{digest(space(config))[:8]}"  # a storage that is shared may know the name with other choices
+    return optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
 
 
 def search(config: SweepConfig, study: optuna.Study, evaluate: Callable[[System], float]) -> int:
@@ -47,11 +63,9 @@ def search(config: SweepConfig, study: optuna.Study, evaluate: Callable[[System]
     """
     for left in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
         study.tell(left.number, state=TrialState.FAIL)
-    if config.sampler == "grid":
-        _enqueue(config, study)
     done = 0
     while (completed := len(study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))) < _budget(config):
-        study.sampler = sampler(config, completed)
+        study.sampler = _next(config, study) if config.sampler == "grid" else sampler(config, completed)
         trial = study.ask()
         point = System.make(
             trial.suggest_categorical("decoding", config.decoding),
@@ -64,25 +78,40 @@ def search(config: SweepConfig, study: optuna.Study, evaluate: Callable[[System]
 
 
 def sampler(config: SweepConfig, completed: int) -> optuna.samplers.BaseSampler:
-    """The configured sampler, seeded for one trial."""
+    """The configured sampler (tpe or random), seeded for one trial."""
     seed = seeds.derive_seed(config.seed, f"trial {completed}") % 2**32
-    if config.sampler in ("random", "grid"):
+    if config.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed)
 
 
-def _enqueue(config: SweepConfig, study: optuna.Study) -> None:
-    """Every point of the grid once; those an earlier run completed or left waiting are not added again."""
-    known = [
-        trial.system_attrs.get("fixed_params", trial.params)
-        for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE, TrialState.WAITING])
-    ]
-    for decoding, retriever, k in product(config.decoding, config.retriever, config.k):
-        point = {"decoding": decoding, "retriever": retriever, "k": k}
-        if point not in known:
-            study.enqueue_trial(point)
+class _Point(optuna.samplers.BaseSampler):
+    """Suggests one point. Optuna's GridSampler takes a point that an interruption left for done."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+        """Nothing depends on other trials."""
+        return {}
+
+    def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
+        """Nothing depends on other trials."""
+        return {}
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+        """The point's value."""
+        return self.values[param_name]
+
+
+def _next(config: SweepConfig, study: optuna.Study) -> _Point:
+    """The first point of the grid that no trial has completed."""
+    done = [trial.params for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])]
+    names = ("decoding", "retriever", "k")
+    grid = (dict(zip(names, p, strict=True)) for p in product(config.decoding, config.retriever, config.k))
+    return _Point(next(point for point in grid if point not in done))
 
 
 def _budget(config: SweepConfig) -> int:
-    points = len(config.decoding) * len(config.retriever) * len(config.k)
+    points = len(set(product(config.decoding, config.retriever, config.k)))
     return min(config.trials, points) if config.sampler == "grid" else config.trials

@@ -76,7 +76,7 @@ class System:
 
     def run_id(self, base: ExperimentConfig, split: str) -> str:
         """Name of the run folder: readable, and unique to the resolved configuration."""
-        unique = digest([to_dict(self.configure(base)), split])[:8]
+        unique = digest([identity(self.configure(base)), split])[:8]
         return f"{split}-{self.formulation}-{self.decoding}-{self.retriever}-k{self.k}-{unique}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -87,3 +87,8 @@ class System:
         if self.retriever == "none":
             return "none"
         return "bm25" if self.retriever == "bm25" else "dense"
+
+
+def identity(experiment: ExperimentConfig) -> dict[str, Any]:
+    """What makes two experiments the same: everything but where they are kept and shown."""
+    return {name: value for name, value in to_dict(experiment).items() if name not in ("folder", "tracking_uri")}

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from rag_lightning.generator import marginal
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.modules.rag import MARGINALS
 
 TARGETS = torch.tensor([[4, 6, 5, 3], [5, 3, 0, 0]])
 END_ONLY = torch.tensor([[3], [3]])
-LIKELIHOODS = {"rag_sequence": marginal.rag_sequence, "rag_token": marginal.rag_token}
 
 
 def token_log_probs(toy: Seq2SeqGenerator, case: Any, targets: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ def test_likelihood_equals_that_of_transformers(
 ) -> None:
     theirs = transformers_rag(formulation)(**case.inputs, labels=labels(toy, TARGETS)).loss
     docs = marginal.doc_log_probs(case.doc_scores)
-    ours = LIKELIHOODS[formulation](token_log_probs(toy, case, TARGETS), docs, TARGETS != toy.pad_id)
+    ours = MARGINALS[formulation][0](token_log_probs(toy, case, TARGETS), docs, TARGETS.ne(toy.pad_id))
     assert theirs.shape == (2,)
     torch.testing.assert_close(ours, -theirs, atol=1e-5, rtol=0)
 
@@ -50,7 +50,7 @@ def test_a_target_of_one_token_keeps_its_prior_in_rag_token(
 ) -> None:
     theirs = transformers_rag("rag_token")(**case.inputs, labels=labels(toy, END_ONLY)).loss
     docs = marginal.doc_log_probs(case.doc_scores)
-    ours = marginal.rag_token(token_log_probs(toy, case, END_ONLY), docs, END_ONLY != toy.pad_id)
+    ours = marginal.rag_token(token_log_probs(toy, case, END_ONLY), docs, END_ONLY.ne(toy.pad_id))
     torch.testing.assert_close(ours, -theirs, atol=1e-5, rtol=0)
 
 
@@ -61,12 +61,29 @@ def test_a_target_of_one_token_loses_its_prior_in_transformers_rag_sequence(
     theirs = transformers_rag("rag_sequence")(**case.inputs, labels=labels(toy, END_ONLY)).loss
     docs = marginal.doc_log_probs(case.doc_scores)
     tokens = token_log_probs(toy, case, END_ONLY)
-    ours = marginal.rag_sequence(tokens, docs, END_ONLY != toy.pad_id)
+    ours = marginal.rag_sequence(tokens, docs, END_ONLY.ne(toy.pad_id))
     direct = (docs.exp() * tokens.squeeze(-1).exp()).sum(1).log()
     torch.testing.assert_close(ours, direct, atol=1e-5, rtol=0)
     # theirs adds log p(z) at the second target position, which here is padding and masked
     torch.testing.assert_close(-theirs, tokens.squeeze(-1).logsumexp(1), atol=1e-5, rtol=0)
     assert (ours + theirs).abs().min() > 0.5, "the difference is not rounding"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("formulation", ["rag_sequence", "rag_token"])
+def test_label_smoothing_equals_that_of_transformers(
+    toy: Seq2SeqGenerator, case: Any, transformers_rag: Callable[..., Any], formulation: str
+) -> None:
+    epsilon = 0.2
+    theirs = transformers_rag(formulation, epsilon)(**case.inputs, labels=labels(toy, TARGETS)).loss
+    sources = toy.source_ids([pair for pairs in case.questions for pair in pairs])
+    tokens, vocabulary = toy.token_log_probs(sources, TARGETS.repeat_interleave(3, 0), smooth=True)
+    docs, mask = marginal.doc_log_probs(case.doc_scores), TARGETS.ne(toy.pad_id)
+    likelihood, smoothing = MARGINALS[formulation]
+    plain = likelihood(tokens.unflatten(0, (-1, 3)), docs, mask)
+    smooth = smoothing(vocabulary.unflatten(0, (-1, 3)), docs, mask)
+    loss = -((1 - epsilon) * plain + epsilon / vocabulary.shape[-1] * smooth)
+    torch.testing.assert_close(loss, theirs, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("formulation", ["rag_sequence", "rag_token"])
@@ -79,7 +96,7 @@ def test_gradients_equal_those_of_transformers(
     own = case.doc_scores.clone().requires_grad_()
     tokens = token_log_probs(toy, case, TARGETS)
     toy.zero_grad()
-    LIKELIHOODS[formulation](tokens, marginal.doc_log_probs(own), TARGETS != toy.pad_id).sum().neg().backward()
+    MARGINALS[formulation][0](tokens, marginal.doc_log_probs(own), TARGETS.ne(toy.pad_id)).sum().neg().backward()
     assert scores.grad is not None and own.grad is not None
     torch.testing.assert_close(own.grad, scores.grad, atol=1e-5, rtol=0)
     theirs = dict(model.rag.generator.named_parameters())

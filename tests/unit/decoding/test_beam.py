@@ -1,3 +1,5 @@
+"""The search against enumeration and against a plain one with lists and sorts."""
+
 from __future__ import annotations
 
 import itertools

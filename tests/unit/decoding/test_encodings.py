@@ -1,3 +1,5 @@
+"""States are computed once, bounded in memory, and independent of batching."""
+
 from __future__ import annotations
 
 import torch

@@ -1,3 +1,5 @@
+"""What is known of pairs outlives the process; damage is named."""
+
 from __future__ import annotations
 
 from pathlib import Path

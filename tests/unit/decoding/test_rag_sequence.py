@@ -1,3 +1,5 @@
+"""Thorough and Fast against enumeration of all targets."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""RAG-Token against enumeration of all targets."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Templates, cutting, padding and targets."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Both likelihoods against sums in probability space."""
+
 from __future__ import annotations
 
 import numpy as np

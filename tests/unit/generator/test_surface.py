@@ -1,3 +1,5 @@
+"""Pieces become the characters of a passage, or are joined by rules."""
+
 from __future__ import annotations
 
 from pathlib import Path

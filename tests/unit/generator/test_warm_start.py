@@ -1,3 +1,5 @@
+"""A BART made of a BERT, saved and loaded; the generator around it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -103,7 +105,8 @@ def test_more_decoder_layers_than_the_encoder_has_are_refused(bert_folder: Path,
 
 
 def test_another_family_is_refused(bert_folder: Path, tmp_path: Path) -> None:
-    DistilBertModel(DistilBertConfig(vocab_size=20, dim=8, n_layers=1, n_heads=1, hidden_dim=8)).save_pretrained(tmp_path)
+    config = DistilBertConfig(vocab_size=20, dim=8, n_layers=1, n_heads=1, hidden_dim=8)
+    DistilBertModel(config).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="distilbert cannot warm-start"):
         bart_from_bert(tmp_path, AutoTokenizer.from_pretrained(bert_folder), 1, 0.0)
 

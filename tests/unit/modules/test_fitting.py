@@ -1,0 +1,212 @@
+"""Training that is interrupted ends where an uninterrupted one does, with the best weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from rag_lightning.core.config import TrainerConfig
+from rag_lightning.core.records import Example, Passage
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.modules import fitting
+from rag_lightning.modules.batches import Item
+from rag_lightning.modules.callbacks import RESUME
+from rag_lightning.modules.rag import RagModule
+from rag_lightning.modules.reader import ReaderModule
+
+pytestmark = [
+    # Lightning 2.6 with torch 2.13
+    pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.`:FutureWarning"),
+]
+ITEMS = [Item(f"what is {c}", f"rome {c}", Passage(c, c, f"the {c} of rome")) for c in "abcdefgh7"]
+DEV = [[Example("1", "a", ("a",)), Example("2", "b", ("b",))], [Example("3", "c", ("c",))]]
+STEPS = 8
+Weights = dict[str, Tensor]
+
+
+class Killed(RuntimeError):
+    """The process ends here."""
+
+
+class Reader(ReaderModule):
+    """Stops before a given step, and scores dev by a script; keeps the weights of every evaluation."""
+
+    dies_at = -1
+    script: dict[int, float] = {}  # noqa: RUF012
+    dies_evaluating = -1
+
+    def training_step(self, batch: list[Item], index: int) -> Tensor:
+        if self.global_step == self.dies_at:
+            raise Killed
+        return super().training_step(batch, index)
+
+    def follow(self, script: dict[int, float], dies_evaluating: int = -1) -> dict[int, Weights]:
+        seen: dict[int, Weights] = {}
+
+        def start() -> Callable[[Sequence[Example]], list[float]]:
+            if self.global_step == dies_evaluating:
+                raise Killed
+            seen[self.global_step] = weights(self)
+            return lambda batch: [script[self.global_step]] * len(batch)
+
+        self.evaluator = start
+        return seen
+
+
+def weights(module: torch.nn.Module) -> Weights:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def same(left: Weights, right: Weights) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def config(**settings: Any) -> TrainerConfig:
+    return TrainerConfig(
+        **{"steps": STEPS, "batch_size": 2, "lr": 1e-2, "warmup": 2, "eval_every": 0, "dtype": "float32", **settings}
+    )
+
+
+def fit(module: Any, folder: Path, settings: TrainerConfig, dev: Sequence[object] = ()) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    return fitting.fit(module, ITEMS, settings, folder, seed=5, dev=dev, progress=False)
+
+
+@pytest.fixture(autouse=True)
+def save_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "SAVE_EVERY", 2)
+
+
+@pytest.fixture
+def new_module(new_reader: Callable[..., Seq2SeqGenerator]) -> Callable[..., Reader]:
+    def make(settings: TrainerConfig, dies_at: int = -1) -> Reader:
+        module = Reader(new_reader(dropout=0.1), settings, seed=5)
+        module.dies_at = dies_at
+        return module
+
+    return make
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("dies_at", [[1], [4], [5], [3, 6]])
+def test_a_killed_run_ends_with_the_same_weights(
+    new_module: Callable[..., Reader], tmp_path: Path, dies_at: list[int]
+) -> None:
+    settings = config()
+    whole = new_module(settings)
+    start = weights(whole)
+    assert fit(whole, tmp_path / "whole", settings) == {"steps": STEPS, "dev_em": None}
+    assert not same(start, weights(whole))
+    for step in dies_at:
+        with pytest.raises(Killed):
+            fit(new_module(settings, step), tmp_path / "killed", settings)
+        assert (tmp_path / "killed" / RESUME).exists() == (step > 2)
+    again = new_module(settings)
+    fit(again, tmp_path / "killed", settings)
+    assert same(weights(again), weights(whole))
+    assert [p.name for p in (tmp_path / "killed").iterdir()] == ["history.jsonl"]
+
+
+def test_dropout_and_order_depend_on_the_seed(new_module: Callable[..., Reader], tmp_path: Path) -> None:
+    settings = config()
+    one, other = new_module(settings), new_module(settings)
+    other.seed = 6
+    fit(one, tmp_path / "one", settings)
+    fit(other, tmp_path / "other", settings)
+    assert not same(weights(one), weights(other))
+
+
+SCRIPT = {2: 0.25, 4: 0.75, 6: 0.5, 8: 0.0}
+
+
+def test_the_weights_of_the_best_dev_score_are_kept(new_module: Callable[..., Reader], tmp_path: Path) -> None:
+    settings = config(eval_every=2)
+    module = new_module(settings)
+    seen = module.follow(SCRIPT)
+    result = fit(module, tmp_path, settings, DEV)
+    assert result == {"steps": STEPS, "dev_em": 0.75}
+    assert sorted(seen) == [2, 4, 6, 8]
+    assert same(weights(module), seen[4]) and not same(seen[4], seen[8])
+    scored = [(row["step"], row["dev_em"]) for row in history(tmp_path) if "dev_em" in row]
+    assert scored == list(SCRIPT.items())
+
+
+@pytest.mark.parametrize("best", [2, 4, 6, 8])
+@pytest.mark.parametrize(("dies_at", "dies_evaluating"), [(5, -1), (4, -1), (-1, 4), (7, -1), (-1, 8)])
+def test_a_killed_run_keeps_the_same_best_weights(
+    new_module: Callable[..., Reader], tmp_path: Path, best: int, dies_at: int, dies_evaluating: int
+) -> None:
+    settings = config(eval_every=2)
+    script = {step: 0.9 if step == best else 0.1 for step in SCRIPT}
+    whole = new_module(settings)
+    seen = whole.follow(script)
+    fit(whole, tmp_path / "whole", settings, DEV)
+    killed = new_module(settings, dies_at)
+    killed.follow(script, dies_evaluating)
+    with pytest.raises(Killed):
+        fit(killed, tmp_path / "killed", settings, DEV)
+    again = new_module(settings)
+    again.follow(script)
+    result = fit(again, tmp_path / "killed", settings, DEV)
+    assert result == {"steps": STEPS, "dev_em": pytest.approx(0.9)}
+    assert same(weights(again), seen[best])
+    assert history(tmp_path / "killed") == history(tmp_path / "whole")
+
+
+def test_dev_em_is_the_mean_over_questions_not_batches(new_module: Callable[..., Reader], tmp_path: Path) -> None:
+    settings = config(steps=2, eval_every=2)
+    module = new_module(settings)
+    module.evaluator = lambda: lambda batch: [float(e.example_id == "3") for e in batch]
+    assert fit(module, tmp_path, settings, DEV)["dev_em"] == pytest.approx(1 / 3)
+
+
+def test_evaluating_without_an_evaluator_is_refused(new_module: Callable[..., Reader], tmp_path: Path) -> None:
+    settings = config(steps=2, eval_every=2)
+    with pytest.raises(RuntimeError, match="set `evaluator`"):
+        fit(new_module(settings), tmp_path, settings, DEV)
+
+
+def test_training_learns_its_targets(new_module: Callable[..., Reader], tmp_path: Path) -> None:
+    settings = config(steps=30, warmup=3)
+    fit(new_module(settings), tmp_path, settings)
+    losses = [row["loss"] for row in history(tmp_path)]
+    assert len(losses) == 3 and losses[-1] < 0.5 * losses[0]
+
+
+def test_rag_trains_the_retriever_and_resumes(
+    world: Any, new_reader: Callable[..., Seq2SeqGenerator], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(steps=4, k=2, retriever_lr=1e-2, scale_lr=1e-2)
+
+    def make() -> RagModule:
+        return RagModule("rag_token", new_reader(dropout=0.1), world.new_retrieval(), settings, seed=5)
+
+    whole = make()
+    start = weights(whole)
+    fit(whole, tmp_path / "whole", settings)
+    after = weights(whole)
+    changed = {".".join(name.split(".")[:2]) for name in start if not torch.equal(start[name], after[name])}
+    assert changed == {"generator.model", "retrieval.encoder", "retrieval.log_scale"}
+    killed = make()
+    step = killed.training_step
+
+    def dies(batch: list[Item], index: int) -> Tensor:
+        if killed.global_step == 3:
+            raise Killed
+        return step(batch, index)
+
+    monkeypatch.setattr(killed, "training_step", dies)
+    with pytest.raises(Killed):
+        fit(killed, tmp_path / "killed", settings)
+    again = make()
+    fit(again, tmp_path / "killed", settings)
+    assert same(weights(again), weights(whole))
