@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import string
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 if TYPE_CHECKING:
+    from rag_lightning.core.config import SweepConfig
     from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -129,3 +131,37 @@ def new_reader(bert_folder: Path) -> Callable[..., Seq2SeqGenerator]:
         return Seq2SeqGenerator.create(config, bert_folder)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a user's own: corpus.jsonl, train.jsonl, dev.jsonl, test.jsonl."""
+    from tests.tiny_project import write_data
+
+    folder = tmp_path_factory.mktemp("data")
+    write_data(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_sweep(tiny_data: Path, bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SweepConfig:
+    """A sweep over the tiny project that has run, with its report; tests may add artifacts to its folder, no more."""
+    from rag_lightning.report.stage import run as report
+    from rag_lightning.sweep.run import run
+    from tests.tiny_project import sweep
+
+    config = sweep(tmp_path_factory.mktemp("project"), tiny_data, bert_folder)
+    run(config)
+    report(config)
+    return config
+
+
+@pytest.fixture
+def tiny_copy(tiny_sweep: SweepConfig, tmp_path: Path) -> SweepConfig:
+    """The same sweep before its first trial: all is built and trained, nothing is predicted."""
+    from tests.tiny_project import moved
+
+    made = Path(tiny_sweep.experiment.folder) / "artifacts"
+    left_out = shutil.ignore_patterns("predictions", "scores", "pairs", "rankings", "*.lock")
+    shutil.copytree(made, tmp_path / "copy" / "artifacts", ignore=left_out)
+    return moved(tiny_sweep, tmp_path / "copy")

@@ -173,23 +173,23 @@ class TrainerConfig:
         weight_decay: AdamW's, on matrices only.
         clip: Gradient norm limit.
         label_smoothing: 0 is the plain likelihood.
-        eval_every: Steps between dev evaluations; the checkpoint of the best dev EM is kept. 0: only at the end.
+        eval_every: Steps between dev evaluations; the checkpoint of the best dev EM is kept. 0: none, the last is kept.
         eval_limit: Dev examples of such an evaluation, 0 for all.
         dtype: Autocast type; log-probs are float32 in any case.
         trainer: Anything else for Lightning's Trainer (devices, strategy, precision, …).
     """
 
-    steps: int = 160
+    steps: int = 120
     batch_size: int = 8
     k: int = 5
     lr: float = 1e-4
     retriever_lr: float = 5e-5
     scale_lr: float = 1e-3
-    warmup: int = 16
+    warmup: int = 12
     weight_decay: float = 0.01
     clip: float = 1.0
     label_smoothing: float = 0.0
-    eval_every: int = 80
+    eval_every: int = 60
     eval_limit: int = 200
     dtype: Dtype = "auto"
     trainer: Mapping[str, Any] = field(default_factory=dict)

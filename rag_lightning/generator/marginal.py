@@ -4,7 +4,7 @@ RAG-Sequence  p(y|x) = sum_z p(z|x) prod_i p(y_i | x, z, y_<i)
 RAG-Token     p(y|x) = prod_i sum_z p(z|x) p(y_i | x, z, y_<i)
 
 All inputs are natural logarithms in float32 and are gathered at the target tokens before marginalising, so nothing of
-size [B, K, T, V] exists, except for label smoothing, which is off by default. Which tokens are scored is said by `mask`:
+size [B, K, T, V] exists, except for label smoothing, which is off by default. `mask` says which tokens are scored:
 every target token including the end token, never the start token.
 """
 

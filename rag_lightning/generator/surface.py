@@ -7,6 +7,7 @@ the passages the model read, and the passage's own characters are returned; othe
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -64,6 +65,8 @@ class Surface:
                 return None
             if ids[at : at + size] == wanted:
                 start, end = spans[at][0], spans[at + size - 1][1]
+                while unicodedata.combining(text[end : end + 1] or " "):
+                    end += 1  # the tokenizer leaves a decomposed accent outside the last piece
                 if not (text[end : end + 1].isalnum() or text[max(start - 1, 0) : start].isalnum()):
                     return text[start:end]
 

@@ -14,18 +14,31 @@ HISTORY = "history.jsonl"
 
 
 class ResumePoint(pl.Callback):
-    """Saves the whole training state every `every` steps by rename; the newest replaces the one before."""
+    """Saves the whole training state every `every` steps by rename; the newest replaces the one before.
+
+    A step that is followed by an evaluation is not saved but the one after it: a run resumed in between would take
+    the evaluation for done, and know nothing of its score.
+    """
 
     def __init__(self, folder: Path, every: int) -> None:
         self.path, self.every = folder / RESUME, every
+        self._due = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *args: Any) -> None:
         """Save after every `every`-th optimiser step, except the last."""
         step = trainer.global_step
-        if step % self.every == 0 and step < (trainer.max_steps or 0):
+        self._due |= step % self.every == 0
+        if self._due and step < (trainer.max_steps or 0) and not _evaluates(trainer):
             temporary = self.path.with_suffix(".tmp")
             trainer.save_checkpoint(temporary)
             os.replace(temporary, self.path)
+            self._due = False
+
+
+def _evaluates(trainer: pl.Trainer) -> bool:
+    """Whether an evaluation follows this step."""
+    every = trainer.val_check_batch
+    return trainer.enable_validation and every is not None and trainer.global_step % every == 0
 
 
 class History(pl.Callback):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +24,19 @@ from rag_lightning.modules.training import TrainedModule
 
 SAVE_EVERY = 100
 BEST = "best"
+EXPECTED = (
+    ".*does not have many workers.*",  # faiss does not survive a fork
+    ".*It will use the implementation from `LightningModule`.*",  # batches are text for both
+    ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 with torch 2.13
+)
+"""Lightning's warnings that tell a user nothing."""
 
 
 def quiet_trainer(**settings: Any) -> pl.Trainer:
     """A Trainer without Lightning's own logging, checkpoints and tips; any setting may be given."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="pytorch_lightning", message=".*does not have many workers.*")
+    for message in EXPECTED:
+        warnings.filterwarnings("ignore", module="pytorch_lightning", message=message)
     defaults = {
         "accelerator": "cpu" if not torch.cuda.is_available() else "auto",
         "devices": 1,
@@ -38,6 +48,21 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
     if settings.get("enable_progress_bar") is False:
         callbacks.pop()
     return pl.Trainer(callbacks=callbacks, **{**defaults, **settings})
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Lightning turns Ctrl-C into the end of the process and then ignores it: give both back to the caller."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if main:
+            signal.signal(signal.SIGINT, before)
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def fit(
@@ -74,7 +99,8 @@ def fit(
     settings = _settings(config, evaluated) | {"callbacks": callbacks, "enable_progress_bar": progress}
     module.train()
     data = TrainingData(items, config.batch_size, seed, start, dev if evaluated else ())
-    quiet_trainer(**settings).fit(module, datamodule=data, ckpt_path=resume if start else None, weights_only=True)
+    with interruptible():
+        quiet_trainer(**settings).fit(module, datamodule=data, ckpt_path=resume if start else None, weights_only=True)
     history.write(folder)
     score = None
     if evaluated and best.best_model_path:

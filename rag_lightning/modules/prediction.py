@@ -26,6 +26,8 @@ class PredictionModule(pl.LightningModule):
         """Batches are text; tensors are made in the step."""
         return batch
 
-    def predict_step(self, batch: list[Question], *args: Any) -> None:
-        """Predict a batch."""
-        self.predictions += self._predictor.predict(batch)
+    def predict_step(self, batch: list[Question], *args: Any) -> int:
+        """Predict a batch; returns how many questions, because Lightning warns of a step that returns nothing."""
+        made = self._predictor.predict(batch)
+        self.predictions += made
+        return len(made)

@@ -6,7 +6,8 @@ https://arxiv.org/abs/1908.10084 (title and text as one string).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -137,9 +138,10 @@ def _load(source: Path | str, role: Role) -> tuple[Any, Any]:
     try:
         kind = AutoConfig.from_pretrained(source, local_files_only=local).model_type
         cls: Any = DPR_CLASSES[role] if kind == "dpr" else AutoModel
-        model, report = cls.from_pretrained(
-            source, use_safetensors=True, dtype=torch.float32, local_files_only=local, output_loading_info=True
-        )
+        with _quiet():
+            model, report = cls.from_pretrained(
+                source, use_safetensors=True, dtype=torch.float32, local_files_only=local, output_loading_info=True
+            )
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
     except (OSError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -150,6 +152,17 @@ def _load(source: Path | str, role: Role) -> tuple[Any, Any]:
             f"encoder {source}: its weights lack {missing[0]} and {len(missing) - 1} more; wrong model type?"
         )
     return model, tokenizer
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Missing weights are checked here; transformers' table of them would only alarm (a pooler that is not used)."""
+    before = transformers_logging.get_verbosity()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)  # type: ignore[no-untyped-call]
 
 
 def _check_pooling(config: EncoderConfig, model: Any, is_dpr: bool) -> None:

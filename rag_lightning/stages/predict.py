@@ -16,7 +16,7 @@ from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Prediction, write_jsonl
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.modules.fitting import quiet_trainer
+from rag_lightning.modules.fitting import interruptible, quiet_trainer
 from rag_lightning.modules.prediction import PredictionModule
 from rag_lightning.modules.predictor import Predictor, Question, check_strategy, questions
 from rag_lightning.stages import corpus, examples, retrieve, train
@@ -121,7 +121,8 @@ def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool 
     """All predictions, in the order asked."""
     loader: DataLoader[list[Question]] = DataLoader(list(predictor.batches(asked)), batch_size=None)  # type: ignore[arg-type]
     module = PredictionModule(predictor)
-    quiet_trainer(enable_progress_bar=progress).predict(module, loader, return_predictions=False)
+    with interruptible():
+        quiet_trainer(enable_progress_bar=progress).predict(module, loader, return_predictions=False)
     return module.predictions
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import to_dict
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
@@ -82,6 +83,11 @@ def training_items(workspace: Workspace) -> list[Item]:
     items = questions + [
         Item(example.query, example.answers[0], store[store.row(example.gold_passage_ids[0])]) for example in cloze
     ]
+    if not items:
+        raise ConfigError(
+            "the reader warm-up has nothing to read: no train question names a gold passage, and no cloze question can "
+            "be made from the corpus; give gold_passage_id, or set warmup.steps=0 with a generator that can read"
+        )
     return [items[i] for i in rng.permutation(len(items))]
 
 

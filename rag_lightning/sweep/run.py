@@ -11,10 +11,11 @@ from typing import Any
 from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.config import SweepConfig, to_dict
 from rag_lightning.core.digest import digest
-from rag_lightning.stages import examples, train
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.workspace import Workspace, say
 from rag_lightning.sweep import retrieval_table, selection, trial
-from rag_lightning.sweep.study import check, open_study, search
+from rag_lightning.sweep.study import check, open_study, search, space
 from rag_lightning.sweep.system import System
 from rag_lightning.tracking.mlflow import Mirror, default_uri
 from rag_lightning.tracking.run import read_summary
@@ -23,7 +24,6 @@ MINILM_NOTE = (
     "frozen retrieval is all-MiniLM-L6-v2, which its authors trained on public question-answer data that includes "
     "NQ and SQuAD training questions"
 )
-NOT_IN_SPACE = ("trials", "seed", "sampler", "storage", "alpha", "always", "name")
 
 
 def run(config: SweepConfig) -> None:
@@ -36,6 +36,7 @@ def run(config: SweepConfig) -> None:
     systems = check(config)
     workspace = Workspace(config.experiment)
     examples.build(workspace)
+    _check_corpus(workspace)
     folder = _open_folder(config)
     for formulation in dict.fromkeys(system.formulation for system in systems):
         train.build(workspace.with_config(formulation=formulation))
@@ -52,6 +53,15 @@ def run(config: SweepConfig) -> None:
     _describe(config, folder, finished=True)
     mirror.finish_parent(config.name)
     say(f"sweep {config.name}: finished; runs in {folder}")
+
+
+def _check_corpus(workspace: Workspace) -> None:
+    """Before anything is trained: are there as many passages as will be asked for."""
+    count = len(corpus.open_store(workspace))
+    wanted = {"retriever.k_max": workspace.config.retriever.k_max, "train.k": workspace.config.train.k}
+    for name, k in wanted.items():
+        if not 1 <= k <= count:
+            raise ConfigError(f"experiment.{name}={k}, but the corpus has {count} passages; choose 1 to {count}")
 
 
 def _search(config: SweepConfig, mirror: Mirror) -> list[System]:
@@ -79,9 +89,8 @@ def _evaluate(config: SweepConfig, mirror: Mirror, systems: Sequence[System], sp
 
 
 def _open_folder(config: SweepConfig) -> Path:
-    """The sweep's folder; one of another experiment or search space is put aside, not mixed with it."""
-    folder = trial.sweep_folder(config)
-    spec = {name: value for name, value in to_dict(config).items() if name not in NOT_IN_SPACE}
+    """The sweep's folder; that of another experiment or search space is put aside, and taken up when it returns."""
+    folder, spec = trial.sweep_folder(config), space(config)
     mark, current = folder / "space.json", digest(spec)
     if mark.exists():
         known = json.loads(mark.read_text(encoding="utf-8"))["digest"]
@@ -89,6 +98,10 @@ def _open_folder(config: SweepConfig) -> Path:
             aside = folder.with_name(f"{folder.name}.{known[:8]}")
             folder.rename(aside)
             say(f"sweep {config.name}: its experiment or search space has changed; the earlier runs are in {aside}")
+            earlier = folder.with_name(f"{folder.name}.{current[:8]}")
+            if earlier.exists():
+                earlier.rename(folder)
+                say(f"sweep {config.name}: this one was begun before; going on with it")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(mark, {"digest": current, "spec": spec})
     _describe(config, folder, finished=False)
@@ -116,10 +129,13 @@ def _notes(config: SweepConfig) -> list[str]:
     notes = [MINILM_NOTE] if config.experiment.encoder.model == "mini" else []
     workspace = Workspace(config.experiment)
     ceiling = trial.surface_ceiling(workspace)
-    notes.append(
-        f"surface: {ceiling['survived']} of {ceiling['answers']} answers that stand in a gold passage "
-        f"({ceiling['percent']:.2f} %) survive tokenising and realising; EM cannot exceed it"
-    )
+    if not ceiling["answers"]:
+        notes.append("surface: no gold passages are known, so what tokenising and realising loses was not measured")
+    else:
+        notes.append(
+            f"surface: {ceiling['survived']} of {ceiling['answers']} answers that stand in a gold passage "
+            f"({ceiling['percent']:.2f} %) survive tokenising and realising; EM cannot exceed it"
+        )
     for formulation in dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding):
         model = train.build(replace(workspace, config=replace(config.experiment, formulation=formulation)))  # type: ignore[arg-type]
         info = train.read_info(model)

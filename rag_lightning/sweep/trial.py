@@ -31,7 +31,7 @@ def sweep_folder(config: SweepConfig) -> Path:
 def run(config: SweepConfig, system: System, split: str, role: str) -> Path:
     """Evaluate a system, or find its finished run; returns the run folder.
 
-    A run found under another role (a trial that becomes a baseline) keeps its numbers and takes the new role.
+    A run found under another role (a trial that is also a baseline) keeps its numbers and its role.
     """
     folder = folder_of(config, system, split)
     if folder.exists() and runs.is_finished(folder):

@@ -36,8 +36,7 @@ SETTINGS = {
 def stripped(rows: torch.Tensor) -> list[tuple[int, ...]]:
     """Without start token and padding after the end."""
     return [
-        tuple(row[1 : row.index(3) + 1] if 3 in row else row[1:])
-        for row in ([int(t) for t in line] for line in rows)
+        tuple(row[1 : row.index(3) + 1] if 3 in row else row[1:]) for row in ([int(t) for t in line] for line in rows)
     ]
 
 
@@ -51,9 +50,7 @@ def test_rag_token_greedy(toy: Seq2SeqGenerator, case: Any, transformers_rag: Ca
 
 def test_rag_sequence_thorough(toy: Seq2SeqGenerator, even_case: Any, transformers_rag: Callable[..., Any]) -> None:
     model = transformers_rag("rag_sequence")
-    matrices = rag_sequence.matrices(
-        Encodings(toy), even_case.questions, PairStore(), num_beams=1, max_length=LENGTH
-    )
+    matrices = rag_sequence.matrices(Encodings(toy), even_case.questions, PairStore(), num_beams=1, max_length=LENGTH)
     priors = doc_log_probs(even_case.doc_scores).numpy()
     found = [rag_sequence.decode(m, p, "thorough") for m, p in zip(matrices, priors, strict=True)]
     assert max(len(pool) for pool in found) > 1, "the case must leave a choice"

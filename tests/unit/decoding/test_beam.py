@@ -27,7 +27,9 @@ class Table:
     def row(self, item: int, prefix: tuple[int, ...]) -> Tensor:
         """[V]; with `levels`, only so many different logits, so that ties are common."""
         random = np.random.default_rng([self.seed, item, *prefix, 99])
-        logits = random.integers(0, self.levels, self.vocabulary) if self.levels else random.normal(0, 2, self.vocabulary)
+        logits = (
+            random.integers(0, self.levels, self.vocabulary) if self.levels else random.normal(0, 2, self.vocabulary)
+        )
         return torch.log_softmax(torch.as_tensor(logits, dtype=torch.float32), -1)
 
     def step(self, tokens: Tensor, parents: Tensor | None) -> Tensor:
@@ -44,9 +46,7 @@ class Table:
         return torch.stack([torch.stack([self.row(i, p) for p in line]) for i, line in enumerate(self.prefixes)])
 
     def search(self, width: int, max_length: int) -> list[list[Finished]]:
-        return beam_search(
-            self.step, self.batch, width=width, max_length=max_length, start_id=START, eos_id=END
-        )
+        return beam_search(self.step, self.batch, width=width, max_length=max_length, start_id=START, eos_id=END)
 
     def all(self, item: int, max_length: int) -> list[tuple[float, tuple[int, ...]]]:
         """Every hypothesis with its log-prob, best first."""

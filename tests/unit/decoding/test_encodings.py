@@ -34,7 +34,11 @@ def test_each_pair_is_encoded_once(toy: Seq2SeqGenerator) -> None:
 
 def test_two_passages_of_one_text_are_one_pair(toy: Seq2SeqGenerator) -> None:
     encodings = Encodings(toy)
-    twins = [Pair("a b", Passage("1", "a", "b")), Pair("a b", Passage("2", "a", "b")), Pair("a b", Passage("3", "a", "c"))]
+    twins = [
+        Pair("a b", Passage("1", "a", "b")),
+        Pair("a b", Passage("2", "a", "b")),
+        Pair("a b", Passage("3", "a", "c")),
+    ]
     keys, _ = encodings.keys(twins)
     assert keys[0] == keys[1] != keys[2]
     states(encodings, twins)
@@ -68,10 +72,10 @@ def test_the_least_recently_used_leaves_first(toy: Seq2SeqGenerator) -> None:
     for pair in (PAIRS[0], PAIRS[1], PAIRS[0], PAIRS[3]):
         states(encodings, [pair])
     assert (encodings.encoded, encodings.reused) == (3, 1)
-    states(encodings, [PAIRS[2]])  # the longest: 1 must go, and 0, which was used before 3
-    keys, _ = encodings.keys(PAIRS)
-    assert keys[1] not in encodings._states
-    assert list(encodings._states)[-1] == keys[2]
+    small = Pair("a b", Passage("new", "", "b"))
+    states(encodings, [small])
+    keys, _ = encodings.keys([*PAIRS, small])
+    assert list(encodings._states) == [keys[0], keys[3], keys[4]], "1 was not used for the longest time"
 
 
 def test_padding_is_not_attended(toy: Seq2SeqGenerator) -> None:

@@ -56,8 +56,11 @@ def test_greedy_candidates_are_those_of_each_passage_alone(
             tokens = exact.tokens(pair)
             prefix: tuple[int, ...] = ()
             while len(prefix) < LENGTH and 3 not in prefix:
-                step = {t[len(prefix)]: tokens[i, len(prefix)] for i, t in enumerate(exact.targets)
-                        if t[: len(prefix)] == prefix and len(t) > len(prefix)}
+                step = {
+                    t[len(prefix)]: tokens[i, len(prefix)]
+                    for i, t in enumerate(exact.targets)
+                    if t[: len(prefix)] == prefix and len(t) > len(prefix)
+                }
                 prefix = (*prefix, max(step, key=step.__getitem__))
             produced = [c for c, made in zip(matrix.candidates, matrix.produced[:, k], strict=True) if made]
             assert produced == [prefix]
@@ -69,7 +72,9 @@ def test_thorough_and_fast_are_sums_over_the_candidates(
 ) -> None:
     differ = False
     for pairs, priors, matrix in zip(questions, PRIORS, run(toy, questions, num_beams), strict=True):
-        exact_p = {c: [np.exp(exact.tokens(z).sum(1)[exact.targets.index(c)]) for z in pairs] for c in matrix.candidates}
+        exact_p = {
+            c: [np.exp(exact.tokens(z).sum(1)[exact.targets.index(c)]) for z in pairs] for c in matrix.candidates
+        }
         own = {
             c: [made and p for made, p in zip(row, exact_p[c], strict=True)]
             for c, row in zip(matrix.candidates, matrix.produced.tolist(), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from rag_lightning.core.records import Passage
 from rag_lightning.generator.surface import Surface, join_pieces
 
-BENIN = Passage("1", "Benin", "The capital is Porto-Novo (1,951 in the census); Cotonou is larger. São Tomé's $4.5 river.")
+BENIN = Passage(
+    "1", "Benin", "The capital is Porto-Novo (1,951 in the census); Cotonou is larger. São Tomé's $4.5 river."
+)
 OTHER = Passage("2", "", "PORTO-NOVO")
 
 
@@ -57,7 +60,7 @@ def test_the_first_passage_that_holds_the_pieces_decides(tokenizer: Any, surface
     assert surface.realise(written, [Passage("3", "", "rome"), BENIN, OTHER]) == "Porto-Novo"
 
 
-@pytest.mark.parametrize("text", ["ROMEs and rome1", "XROME", "1,9510", "01,951"])
+@pytest.mark.parametrize("text", ["ROMEs and rome1", "XROME", "1,9510", "01,951", "本ROME", "ROME本"])
 def test_part_of_a_word_is_not_matched(tokenizer: Any, surface: Surface, text: str) -> None:
     written = "rome" if "ROME" in text else "1,951"
     assert surface.realise(ids(tokenizer, written), [Passage("1", "", text)]) == written
@@ -65,6 +68,11 @@ def test_part_of_a_word_is_not_matched(tokenizer: Any, surface: Surface, text: s
 
 def test_a_whole_word_after_part_of_a_word_is_matched(tokenizer: Any, surface: Surface) -> None:
     assert surface.realise(ids(tokenizer, "rome"), [Passage("1", "", "ROMEs of Rome")]) == "Rome"
+
+
+def test_a_decomposed_accent_at_the_end_is_kept(tokenizer: Any, surface: Surface) -> None:
+    text = unicodedata.normalize("NFD", "São Tomé is")
+    assert surface.realise(ids(tokenizer, "sao tome"), [Passage("1", "", text)]) == text[: -len(" is")]
 
 
 def test_pieces_in_no_passage_are_joined_by_rules(tokenizer: Any, surface: Surface) -> None:

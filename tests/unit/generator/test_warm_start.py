@@ -111,9 +111,7 @@ def test_another_family_is_refused(bert_folder: Path, tmp_path: Path) -> None:
         bart_from_bert(tmp_path, AutoTokenizer.from_pretrained(bert_folder), 1, 0.0)
 
 
-def test_a_saved_generator_gives_the_same_logits(
-    new_reader: Callable[..., Seq2SeqGenerator], tmp_path: Path
-) -> None:
+def test_a_saved_generator_gives_the_same_logits(new_reader: Callable[..., Seq2SeqGenerator], tmp_path: Path) -> None:
     reader = new_reader().eval()
     with torch.no_grad():
         reader.model.final_logits_bias.normal_()

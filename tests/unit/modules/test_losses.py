@@ -21,7 +21,11 @@ from rag_lightning.modules.reader import ReaderModule
 
 PASSAGE = Passage("x", "Rome", "Rome is the capital")
 BATCH = [Item("what is the city", "Rome"), Item("capital of x", "Porto-Novo 1"), Item("y", "paris in zug")]
-READ = [Item("what is the city", "Rome", PASSAGE), Item("capital of x", "Porto-Novo 1"), Item("y", "paris in zug", PASSAGE)]
+READ = [
+    Item("what is the city", "Rome", PASSAGE),
+    Item("capital of x", "Porto-Novo 1"),
+    Item("y", "paris in zug", PASSAGE),
+]
 K = 3
 
 
@@ -46,7 +50,9 @@ def direct(
     """The mean loss of BATCH by the formulas of the paper, in probability space."""
     losses = []
     for item in BATCH:
-        scores = retrieval.score_scale * (retrieval.encoder.encode_texts([item.query]) @ world.vectors.T)[0].astype(float)
+        scores = retrieval.score_scale * (retrieval.encoder.encode_texts([item.query]) @ world.vectors.T)[0].astype(
+            float
+        )
         rows = np.argsort(-scores)[:K]
         prior = np.exp(scores[rows]) / np.exp(scores[rows]).sum()
         found = [sequence_log_probs(generator, Pair(item.query, world.store[int(r)]), item.target) for r in rows]

@@ -1,0 +1,178 @@
+"""What every registered implementation must do, whatever it is; a new one is tested by being registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag_lightning.core.config import IndexConfig, SweepConfig
+from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
+from rag_lightning.core.records import Example, Prediction, read_jsonl
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_store import PairStore
+from rag_lightning.index.factory import INDEX_KINDS, build_index, load_index
+from rag_lightning.metrics.metric import FAMILIES, METRICS, Outcome, parse_metric
+from rag_lightning.modules.predictor import STRATEGIES
+from rag_lightning.stages import predict, retrieve, score, train
+from rag_lightning.stages.workspace import Workspace
+from rag_lightning.sweep import system as systems
+from rag_lightning.sweep.system import DECODINGS, RETRIEVERS, System
+from rag_lightning.tasks.spec import TASKS, get_task
+from tests.tiny_project import ANSWERS, K_MAX, passages, questions, write_lines
+
+SMALL = IndexConfig(m=8, ef_construction=40, nlist=4, nprobe=4, pq="PQ4x4np")
+GOOD = Outcome(Example("e", "q", ("rome",), ("p",)), "Rome", (False, True), (True, False))
+BAD = Outcome(Example("e", "q", ("rome",), ("p",)), "paris", (False, False), (False, False))
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    made = np.random.default_rng(0).normal(size=(120, 16)).astype(np.float32)
+    return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("kind", sorted(INDEX_KINDS))
+def test_an_index_finds_what_was_put_in(kind: str, vectors: np.ndarray, tmp_path: Path) -> None:
+    config = replace(SMALL, kind=kind)
+    build_index(config, vectors).save(tmp_path)
+    index = load_index(tmp_path, config)
+    scores, rows = index.search(vectors[:10], 3)
+    assert (index.ntotal, index.dim) == (120, 16)
+    assert scores.dtype == np.float32 and rows.dtype == np.int64 and scores.shape == rows.shape == (10, 3)
+    assert (np.diff(scores, axis=1) <= 0).all()
+    assert np.mean(rows[:, 0] == np.arange(10)) >= 0.8
+    with pytest.raises(DataError, match="not finite"):
+        build_index(config, np.full_like(vectors, np.nan))
+    with pytest.raises(DataError, match="wide instead of 16"):
+        index.search(vectors[:1, :8].copy(), 1)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_a_task_reads_its_questions_and_names_its_metrics(name: str, tmp_path: Path) -> None:
+    task = get_task(name)
+    examples = task.read(write_lines(tmp_path / "q.jsonl", questions("dev")))
+    assert task.name == name and [e.answers for e in examples] == [(ANSWERS[i % 4],) for i in range(40, 52)]
+    assert all(parse_metric(metric).name == metric for metric in task.metrics)
+    for content, says in (("", "is empty"), ('{"question": "what is it"}\n', "row 1, field 'answer'")):
+        (tmp_path / "bad.jsonl").write_text(content)
+        with pytest.raises(DataError, match=says):
+            task.read(tmp_path / "bad.jsonl")
+    with pytest.raises(DataError, match="does not exist"):
+        task.read(tmp_path / "missing.jsonl")
+
+
+@pytest.mark.parametrize("family", sorted(METRICS))
+def test_a_metric_tells_good_from_bad(family: str) -> None:
+    metric = parse_metric(f"{family}@2" if family in FAMILIES else family)
+    good, bad = metric.score(GOOD), metric.score(BAD)
+    assert good is not None and bad is not None and 0 <= bad < good <= 1
+    assert metric.direction == "higher" and metric.unit in ("%", "") and parse_metric(str(metric)).name == metric.name
+
+
+def at(config: SweepConfig, system: System) -> Workspace:
+    return Workspace(system.configure(config.experiment))
+
+
+@pytest.mark.parametrize("retriever", [name for name in RETRIEVERS if name not in ("none", "ivf_pq")])
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_retriever_ranks_every_question(retriever: str, learned: bool, tiny_sweep: SweepConfig) -> None:
+    workspace = at(tiny_sweep, System.make("rag_token/greedy", retriever, 1))
+    artifact = retrieve.build(workspace, "dev", learned)
+    rankings = retrieve.read(artifact)
+    assert [r.example_id for r in rankings] == [f"q{i}" for i in range(40, 52)]
+    for ranking in rankings:
+        assert 1 <= len(ranking.rows) == len(set(ranking.rows)) <= K_MAX
+        assert set(ranking.rows) <= set(range(len(passages())))
+        assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
+    assert artifact.info["score_scale"] > 0
+
+
+@pytest.fixture(scope="module")
+def encodings(tiny_sweep: SweepConfig) -> Iterator[Callable[[Workspace], Encodings]]:
+    made: dict[str, Encodings] = {}
+
+    def open_(workspace: Workspace) -> Encodings:
+        model = train.build(workspace)
+        if model.digest not in made:
+            made[model.digest] = Encodings(train.load_generator(workspace), "float32")
+        return made[model.digest]
+
+    yield open_
+
+
+@pytest.mark.parametrize("decoding", DECODINGS)
+def test_a_decoding_answers_every_question(
+    decoding: str, tiny_sweep: SweepConfig, encodings: Callable[[Workspace], Encodings]
+) -> None:
+    closed = decoding.startswith("closed_book")
+    workspace = at(tiny_sweep, System.make(decoding, "none" if closed else "flat", 0 if closed else 2))
+    asked = predict.asked_questions(workspace, "dev")
+    assert {len(question.rows) for question in asked} == {0 if closed else 2}
+    predictions = predict.predict_all(predict.make_predictor(workspace, encodings(workspace), PairStore()), asked)
+    assert [p.example_id for p in predictions] == [f"q{i}" for i in range(40, 52)]
+    for found in predictions:
+        log_probs = [hypothesis.log_prob for hypothesis in found.hypotheses]
+        assert found.log_prob == log_probs[0] <= 0 and log_probs == sorted(log_probs, reverse=True)
+        assert found.text == found.hypotheses[0].text
+
+
+def test_a_smaller_k_is_a_prefix(
+    tiny_sweep: SweepConfig, encodings: Callable[[Workspace], Encodings], tmp_path: Path
+) -> None:
+    """Rankings of k_max=5 cut at 2 give what rankings of k_max=2 give; the pair store changes nothing."""
+    for decoding in ("rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast"):
+        workspace = at(tiny_sweep, System.make(decoding, "hnsw", 2))
+        alone = workspace.with_config(retriever=replace(workspace.config.retriever, k_max=2))
+        ranked = predict.asked_questions(workspace, "dev"), predict.asked_questions(alone, "dev")
+        assert ranked[0] == ranked[1]
+        at_five = workspace.with_config(decoding=replace(workspace.config.decoding, k=5))
+        shared = PairStore(tmp_path / "pairs.sqlite")
+        generator = encodings(workspace)
+        predict.predict_all(predict.make_predictor(at_five, generator, shared), predict.asked_questions(at_five, "dev"))
+        after = predict.predict_all(predict.make_predictor(workspace, generator, shared), ranked[0])
+        fresh = predict.predict_all(
+            predict.make_predictor(alone, Encodings(generator.generator), PairStore()), ranked[1]
+        )
+        assert [p.text for p in after] == [p.text for p in fresh]
+        assert [p.log_prob for p in after] == pytest.approx([p.log_prob for p in fresh], abs=1e-5)
+        shared.close()
+
+
+def test_the_names_of_the_sweep_are_those_of_the_registries() -> None:
+    assert set(RETRIEVERS) == {*INDEX_KINDS, "bm25", "none"}
+    assert set(DECODINGS) == {f"{model}/{strategy}" for model, known in STRATEGIES.items() for strategy in known}
+    assert set(systems.TITLES) == set(STRATEGIES)
+
+
+@pytest.mark.parametrize(
+    ("use", "near"),
+    [
+        (lambda: TASKS.get("ng"), "did you mean 'nq'"),
+        (lambda: INDEX_KINDS.get("hsnw"), "did you mean 'hnsw'"),
+        (lambda: parse_metric("anser_recall@5"), "did you mean 'answer_recall'"),
+        (lambda: System.make("rag_tokn/greedy", "flat", 1), "did you mean 'rag_token/greedy'"),
+        (lambda: System.make("rag_token/greedy", "bm52", 1), "did you mean 'bm25'"),
+        (lambda: System.parse("rag_sequence/thorow/flat/5"), "did you mean 'rag_sequence/thorough'"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(use: Callable[[], object], near: str) -> None:
+    with pytest.raises(UnknownNameError, match=near):
+        use()
+
+
+def test_a_strategy_of_another_model_is_refused(tiny_sweep: SweepConfig) -> None:
+    workspace = at(tiny_sweep, System.make("rag_token/greedy", "flat", 1))
+    wrong = workspace.with_config(decoding=replace(workspace.config.decoding, strategy="thorough"))
+    with pytest.raises(ConfigError, match="does not decode rag_token; use greedy or beam"):
+        predict.build(wrong, "dev")
+
+
+def test_predictions_are_scored_by_every_metric_of_the_task(tiny_sweep: SweepConfig) -> None:
+    workspace = at(tiny_sweep, System.make("rag_token/greedy", "bm25", 2))
+    scored = score.build(workspace, "dev")
+    assert {"em", "f1", "mrr", "answer_recall@1"} <= set(scored.info["metrics"])
+    assert len(list(read_jsonl(predict.build(workspace, "dev").path / predict.PREDICTIONS, Prediction))) == 12

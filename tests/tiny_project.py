@@ -1,0 +1,110 @@
+"""A user's project small enough to be swept in a test: 64 passages, 64 questions, a random BERT."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rag_lightning.core.config import (
+    CorpusConfig,
+    DecodingConfig,
+    EncoderConfig,
+    ExperimentConfig,
+    GeneratorConfig,
+    IndexConfig,
+    RetrieverConfig,
+    SweepConfig,
+    TaskConfig,
+    TrainerConfig,
+)
+
+ANSWERS = ("paris", "rome", "porto", "novo")
+"""Words of one piece in the tiny BERT's vocabulary."""
+PLACES = 64
+SPLITS = {"train": range(40), "dev": range(40, 52), "test": range(52, 64)}
+K_MAX = 5
+
+
+def place(number: int) -> str:
+    """A name of its own for every number: b0a, b1b, …"""
+    return f"b{number}{'abcdefgh'[number % 8]}"
+
+
+def passages() -> list[dict[str, str]]:
+    """One passage a place."""
+    return [
+        {
+            "id": f"p{i}",
+            "title": place(i),
+            "text": f"the capital of {place(i)} is {ANSWERS[i % 4]}. the river in {place(i)} is {place(i)[::-1]}.",
+        }
+        for i in range(PLACES)
+    ]
+
+
+def questions(split: str) -> list[dict[str, object]]:
+    """One question a place, its passage named."""
+    return [
+        {
+            "id": f"q{i}",
+            "question": f"what is the capital of {place(i)}",
+            "answers": [ANSWERS[i % 4]],
+            "gold_passage_id": f"p{i}",
+        }
+        for i in SPLITS[split]
+    ]
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> Path:
+    """JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def write_data(folder: Path) -> None:
+    """corpus.jsonl, train.jsonl, dev.jsonl and test.jsonl."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_lines(folder / "corpus.jsonl", passages())
+    for split in SPLITS:
+        write_lines(folder / f"{split}.jsonl", questions(split))
+
+
+def experiment(root: Path, data: Path, bert: Path) -> ExperimentConfig:
+    """Everything in float32, so that results are the same on every machine."""
+    return ExperimentConfig(
+        folder=str(root),
+        formulation="rag_token",
+        task=TaskConfig(
+            dataset="tiny",
+            train=(str(data / "train.jsonl"),),
+            dev=str(data / "dev.jsonl"),
+            test=str(data / "test.jsonl"),
+        ),
+        corpus=CorpusConfig(source=str(data / "corpus.jsonl")),
+        encoder=EncoderConfig(model=str(bert), max_query_length=24, max_passage_length=48, dtype="float32"),
+        index=IndexConfig(m=8, ef_construction=40, ef_search=16, nlist=4, nprobe=2),
+        retriever=RetrieverConfig(k_max=K_MAX),
+        generator=GeneratorConfig(encoder=str(bert), decoder_layers=2, max_source_length=60, max_target_length=4),
+        warmup=TrainerConfig(steps=80, batch_size=16, k=1, lr=2e-3, warmup=8, eval_every=0, dtype="float32"),
+        train=TrainerConfig(steps=4, batch_size=4, k=2, lr=1e-3, warmup=1, eval_every=2, dtype="float32"),
+        decoding=DecodingConfig(num_beams=2, max_length=4, dtype="float32"),
+    )
+
+
+def sweep(root: Path, data: Path, bert: Path) -> SweepConfig:
+    """Four trials over every kind of index that fits 64 vectors."""
+    return SweepConfig(
+        name="tiny",
+        experiment=experiment(root, data, bert),
+        k=(1, 2, 5),
+        retriever=("flat", "hnsw", "ivf_flat", "sq8", "bm25"),
+        trials=4,
+        always=("closed_book/greedy/none/0", "rag_token/greedy/bm25/2"),
+    )
+
+
+def moved(config: SweepConfig, root: Path) -> SweepConfig:
+    """The same sweep kept elsewhere."""
+    return replace(config, experiment=replace(config.experiment, folder=str(root)))

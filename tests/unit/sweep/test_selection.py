@@ -1,0 +1,83 @@
+"""Per formulation the cheapest of those not significantly worse than the best."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.records import Score, write_jsonl
+from rag_lightning.sweep.selection import select
+from rag_lightning.sweep.system import System
+from rag_lightning.sweep.trial import folder_of
+
+N = 60
+BEST = [1.0] * 40 + [0.0] * 20
+NEAR = [1.0] * 39 + [0.0] * 21
+WORSE = [1.0] * 20 + [0.0] * 40
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> SweepConfig:
+    return SweepConfig(experiment=ExperimentConfig(folder=str(tmp_path)))
+
+
+def write_run(config: SweepConfig, text: str, values: Sequence[float], seconds: float) -> System:
+    """A finished dev run with these per-example values."""
+    system = System.parse(text)
+    folder = folder_of(config, system, "dev")
+    folder.mkdir(parents=True)
+    digest = text.replace("/", "-")
+    scores = Path(config.experiment.folder) / "artifacts" / "scores" / digest
+    scores.mkdir(parents=True)
+    write_jsonl(scores / "scores.jsonl", [Score(f"q{i}", f"e{i}", {"em": v}) for i, v in enumerate(values)])
+    record = {
+        "schema": 1,
+        "status": "finished",
+        "digests": {"scores": digest},
+        "timings": {"seconds_per_query": seconds},
+    }
+    (folder / "run.json").write_text(json.dumps(record))
+    return system
+
+
+def rows(config: SweepConfig) -> dict[str, Mapping[str, object]]:
+    found = json.loads((Path(config.experiment.folder) / "runs" / "nq" / "selection.json").read_text())
+    return {row["label"]: row for row in found["candidates"]}
+
+
+def test_the_cheapest_that_is_not_worse_is_chosen(config: SweepConfig) -> None:
+    best = write_run(config, "rag_token/beam/flat/20", BEST, 9.0)
+    near = write_run(config, "rag_token/greedy/flat/5", NEAR, 2.0)
+    worse = write_run(config, "rag_token/greedy/flat/1", WORSE, 0.1)
+    assert select(config, [best, near, worse]) == [near]
+    found = rows(config)
+    assert found[best.label]["within"] and found[near.label]["within"] and not found[worse.label]["within"]
+    assert [row["chosen"] for row in found.values()] == [False, True, False]
+    assert found[best.label]["mean"] == pytest.approx(100 * 40 / 60)
+    assert found[worse.label]["difference"] == pytest.approx(-100 * 20 / 60)
+    assert float(str(found[worse.label]["p"])) < 0.05
+    assert found[near.label]["cost_seconds_per_query"] == 2.0
+
+
+def test_formulations_do_not_compete(config: SweepConfig) -> None:
+    token = write_run(config, "rag_token/greedy/flat/5", BEST, 1.0)
+    sequence = write_run(config, "rag_sequence/fast/flat/5", WORSE, 5.0)
+    assert select(config, [token, sequence]) == [token, sequence]
+
+
+def test_the_best_goes_on_where_all_others_are_worse(config: SweepConfig) -> None:
+    best = write_run(config, "rag_token/greedy/flat/5", BEST, 9.0)
+    worse = write_run(config, "rag_token/greedy/flat/1", WORSE, 1.0)
+    assert select(config, [worse, best]) == [best]
+
+
+def test_runs_of_unlike_questions_are_not_compared(config: SweepConfig) -> None:
+    first = write_run(config, "rag_token/greedy/flat/5", BEST, 1.0)
+    other = write_run(config, "rag_token/greedy/flat/1", BEST[:-1], 1.0)
+    with pytest.raises(DataError, match="1 ids differ"):
+        select(config, [first, other])
