@@ -114,12 +114,19 @@ class ArtifactStore:
         try:
             info = make(partial)
             _publish(recipe, partial, final, dict(info), time.perf_counter() - started)
-        except OSError as error:
-            if error.errno not in DISK_ERRORS:
+        except Exception as error:
+            if not _disk_refused(error):
                 raise
             raise ArtifactError(f"{final}: cannot be written ({error}); earlier artifacts are untouched") from error
         self._opened[recipe.kind, recipe.digest] = made = open_artifact(final, recipe.kind)
         return made
+
+
+def _disk_refused(error: Exception) -> bool:
+    """Libraries in other languages (faiss, safetensors, sqlite) lose the error number and keep the words."""
+    if isinstance(error, OSError):
+        return error.errno in DISK_ERRORS
+    return any(words in str(error) for words in ("No space left on device", "disk is full"))
 
 
 def _publish(recipe: Recipe, partial: Path, final: Path, info: Mapping[str, Any], seconds: float) -> None:

@@ -67,7 +67,7 @@ def rag_sequence_smoothing(log_probs: Tensor, doc_log_probs: Tensor, mask: Tenso
 
 def rag_token_smoothing(log_probs: Tensor, doc_log_probs: Tensor, mask: Tensor) -> Tensor:
     """The same of RAG-Token: log p(v | x, y_<t), marginalised, summed over vocabulary and scored tokens."""
-    steps = rag_token_steps(log_probs.flatten(2), doc_log_probs).unflatten(-1, log_probs.shape[2:])
+    steps = rag_token_steps(log_probs.flatten(2), doc_log_probs).view(log_probs[:, 0].shape)
     return steps.sum(-1).masked_fill(~mask.bool(), 0.0).sum(-1)
 
 

@@ -54,8 +54,15 @@ class Seq2SeqGenerator(nn.Module):
         Args:
             config: `init: warm_start` copies the BERT at `source`; any other value loads the BART at `source`.
             source: folder or hub name.
+
+        Raises:
+            AssetError: not there, unreadable, or only as pickle.
+            ConfigError: another kind of model.
         """
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source)
+        except (OSError, ValueError) as error:
+            raise AssetError(f"generator {source!s}: its tokenizer cannot be loaded ({_line(error)})") from error
         if config.init == "warm_start":
             model = bart_from_bert(source, tokenizer, config.decoder_layers, config.dropout)
             return cls(model, tokenizer, config)
@@ -132,12 +139,14 @@ def load_bart(source: str | Path, dropout: float) -> Any:
             source, use_safetensors=True, dtype=torch.float32, dropout=dropout, attention_dropout=0.0
         )
     except OSError as error:
-        raise AssetError(
-            f"generator {source!s}: cannot be loaded as safetensors ({str(error).splitlines()[0]})"
-        ) from error
+        raise AssetError(f"generator {source!s}: cannot be loaded as safetensors ({_line(error)})") from error
     if model.config.model_type != "bart":
         raise ConfigError(f"generator {source!s}: is a {model.config.model_type}, not a BART")
     return model
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoModel, BartConfig, BartForConditionalGeneration
 
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import AssetError, ConfigError
 
 POSITION_OFFSET = 2
 """Rows BART's position table has in front of position 0."""
@@ -29,9 +29,14 @@ def bart_from_bert(source: str | Path, tokenizer: Any, decoder_layers: int, drop
         dropout: of hidden states while training (attention has none).
 
     Raises:
+        AssetError: not there, or only as pickle.
         ConfigError: the source is not of the BERT family, or has fewer layers than asked for.
     """
-    bert = AutoModel.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
+    try:
+        bert = AutoModel.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
+    except OSError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise AssetError(f"generator.encoder={source!s}: cannot be loaded as safetensors ({reason})") from error
     if bert.config.model_type != "bert":
         raise ConfigError(
             f"generator.encoder={source!s}: a {bert.config.model_type} cannot warm-start a BART; use a BERT"

@@ -50,7 +50,7 @@ def questions(
     """Join examples and rankings by id; no rankings is closed book.
 
     Raises:
-        ConfigError: an example without a ranking, or one whose ranking is shorter than needed because k is too large.
+        ConfigError: an example without a ranking.
     """
     if rankings is None:
         return [Question(example, (), ()) for example in examples]

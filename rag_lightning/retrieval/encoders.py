@@ -157,12 +157,12 @@ def _load(source: Path | str, role: Role) -> tuple[Any, Any]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Missing weights are checked here; transformers' table of them would only alarm (a pooler that is not used)."""
-    before = transformers_logging.get_verbosity()  # type: ignore[no-untyped-call]
+    before = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(before)  # type: ignore[no-untyped-call]
+        transformers_logging.set_verbosity(before)
 
 
 def _check_pooling(config: EncoderConfig, model: Any, is_dpr: bool) -> None:

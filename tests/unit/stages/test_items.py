@@ -1,0 +1,136 @@
+"""What the models are trained on, and small rules of the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.core.records import Example, Passage
+from rag_lightning.metrics.answers import has_answer
+from rag_lightning.retrieval.retriever import Hits
+from rag_lightning.stages import corpus, examples, retrieve, score, train, warmup
+from rag_lightning.stages.workspace import Workspace
+from tests.tiny_project import experiment, passages, questions, write_data, write_lines
+
+
+@pytest.fixture
+def project(tmp_path: Path, bert_folder: Path) -> ExperimentConfig:
+    write_data(tmp_path / "data")
+    return experiment(tmp_path, tmp_path / "data", bert_folder)
+
+
+def test_warm_up_questions_show_gold_or_a_passage_without_an_answer(tiny_sweep: SweepConfig) -> None:
+    workspace = Workspace(tiny_sweep.experiment)
+    store = corpus.open_store(workspace)
+    asked = {example.query: example for example in examples.read(workspace, "train")}
+    shown = [
+        item for seed in range(25) for item in warmup.question_items(workspace, store, np.random.default_rng(seed))
+    ]
+    assert len(shown) == 25 * 40
+    distractors = [
+        item for item in shown if item.passage and item.passage.passage_id not in asked[item.query].gold_passage_ids
+    ]
+    for item in distractors:
+        assert item.passage and not has_answer(asked[item.query].answers, item.passage.text)
+    assert len(distractors) / len(shown) == pytest.approx(warmup.DISTRACTORS, abs=0.03)
+    assert all(item.target in asked[item.query].answers for item in shown)
+
+
+def test_warm_up_items_are_half_cloze_and_come_from_train_alone(tiny_sweep: SweepConfig) -> None:
+    workspace = Workspace(tiny_sweep.experiment)
+    held = {p for split in ("dev", "test") for e in examples.read(workspace, split) for p in e.gold_passage_ids}
+    queries = {example.query for example in examples.read(workspace, "train")}
+    items = warmup.training_items(workspace)
+    cloze = [item for item in items if item.query not in queries]
+    assert all(item.passage and item.passage.passage_id not in held for item in cloze)
+    assert len(items) - len(cloze) == len(queries)
+    assert warmup.training_items(workspace) == items, "the same seed, the same items"
+    other = workspace.with_config(seed=1)
+    assert [item.query for item in warmup.training_items(other)] != [item.query for item in items]
+
+
+def test_answers_that_stand_in_a_gold_passage_are_the_targets(project: ExperimentConfig) -> None:
+    rows = questions("train")
+    rows[0] |= {"answers": ["the eternal city", "paris", "b0a"]}
+    rows[1] |= {"answers": ["nowhere", "elsewhere"]}
+    rows[2] |= {"gold_passage_id": []}
+    write_lines(Path(project.task.train[0]), rows)
+    items = train.training_items(Workspace(project))
+    assert [item.target for item in items[:3]] == ["paris", "b0a", "nowhere"]
+    assert [item.query for item in items[:3]] == [rows[0]["question"]] * 2 + [rows[1]["question"]]
+    assert (items[3].query, items[3].target) == (rows[2]["question"], "porto")
+    assert len(items) == 41 and all(item.passage is None for item in items)
+
+
+def test_standing_answers_may_be_a_title() -> None:
+    example = Example("e", "q", ("Mantle", "the mantle", "core"))
+    assert warmup.standing_answers(example, [Passage("p", "Mantle", "a layer of rock")]) == ["Mantle"]
+    assert warmup.standing_answers(example, []) == ["Mantle"]
+
+
+class Ranked:
+    """Finds the gold passage of the tiny project's questions at a place of the ranking."""
+
+    def __init__(self, place: int | None) -> None:
+        self.place = place
+
+    def retrieve(self, queries: Sequence[str], k: int) -> list[Hits]:
+        return [self.hits(number) for number in range(len(queries))]
+
+    def hits(self, number: int) -> Hits:
+        gold = 40 + number
+        rows = [gold + 1, gold + 2, gold + 3]  # other capitals
+        if self.place is not None:
+            rows[self.place] = gold
+        return Hits(np.array(rows) % 64, np.array([3.0, 2.0, 1.0], dtype=np.float32))
+
+
+@pytest.mark.parametrize(("place", "scale"), [(0, max(retrieve.SCALES)), (2, min(retrieve.SCALES)), (None, 1.0)])
+def test_the_scale_of_bm25_trusts_scores_as_far_as_they_are_right(
+    tiny_sweep: SweepConfig, place: int | None, scale: float
+) -> None:
+    assert retrieve.tuned_scale(Workspace(tiny_sweep.experiment), Ranked(place)) == scale
+
+
+def test_a_scale_between_is_found(tiny_sweep: SweepConfig) -> None:
+    """Right three times of four at the first place, else at the second: p of the first should be near 3/4."""
+
+    class Mixed(Ranked):
+        def hits(self, number: int) -> Hits:
+            return Ranked(0 if number % 4 else 1).hits(number)
+
+    found = retrieve.tuned_scale(Workspace(tiny_sweep.experiment), Mixed(None))
+    assert min(retrieve.SCALES) < found < max(retrieve.SCALES)
+
+
+def test_a_scale_that_is_given_is_not_tuned(tiny_sweep: SweepConfig) -> None:
+    config = tiny_sweep.experiment
+    given = replace(
+        config, retriever=replace(config.retriever, kind="bm25"), bm25=replace(config.bm25, score_scale=0.7)
+    )
+    assert retrieve.open_retriever(Workspace(given), learned=True)[1] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("predicted", "k", "names"),
+    [
+        (True, 0, ["em", "f1"]),
+        (False, 1, ["answer_recall@1", "gold_recall@1", "mrr"]),
+        (True, 3, ["em", "f1", *(f"{f}_recall@{k}" for f in ("answer", "gold") for k in (1, 2, 3)), "mrr"]),
+        (False, 0, []),
+    ],
+)
+def test_metrics_go_as_far_as_the_passages(predicted: bool, k: int, names: list[str]) -> None:
+    assert score.metric_names(predicted, k) == names
+
+
+def test_a_limit_cuts_dev_and_test_but_not_train(project: ExperimentConfig) -> None:
+    workspace = Workspace(replace(project, task=replace(project.task, limit=3)))
+    assert [len(examples.read(workspace, split)) for split in examples.SPLITS] == [40, 3, 3]
+    assert len(examples.read(workspace, "dev", limited=False)) == 12
+    assert len(passages()) == len(corpus.open_store(workspace))
