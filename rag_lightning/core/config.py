@@ -257,7 +257,7 @@ class ExperimentConfig:
     warmup: TrainerConfig = TrainerConfig(
         steps=800, batch_size=16, k=1, lr=3e-4, retriever_lr=0.0, warmup=60, eval_every=0
     )
-    train: TrainerConfig = TrainerConfig()
+    train: TrainerConfig = TrainerConfig(160, 12, 3, lr=2e-4, scale_lr=3e-2, warmup=16, eval_every=80)
     decoding: DecodingConfig = DecodingConfig()
 
 

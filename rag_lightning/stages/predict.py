@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch.utils.data import DataLoader
 
@@ -27,19 +27,21 @@ PREDICTIONS = "predictions.jsonl"
 
 
 class Loaded:
-    """A model kept between predictions of one process, with the encodings it has made."""
+    """Models kept between predictions of one process, with the encodings they have made; the oldest leaves first."""
 
-    _last: tuple[str, Encodings] | None = None
+    _kept: ClassVar[dict[str, Encodings]] = {}
+    _limit = 2
 
     @classmethod
     def encodings(cls, workspace: Workspace, model: Artifact) -> Encodings:
-        """The encodings of a model; the one before is dropped."""
+        """The encodings of a model."""
         dtype = resolve_dtype(workspace.config.decoding.dtype)
         key = f"{model.path.resolve()} {dtype}"
-        if cls._last is None or cls._last[0] != key:
-            cls._last = None
-            cls._last = (key, Encodings(train.load_generator(workspace), dtype))
-        return cls._last[1]
+        if key not in cls._kept:
+            while len(cls._kept) >= cls._limit:
+                del cls._kept[next(iter(cls._kept))]
+            cls._kept[key] = Encodings(train.load_generator(workspace), dtype)
+        return cls._kept[key]
 
 
 def build(workspace: Workspace, split: str) -> Artifact:

@@ -62,7 +62,9 @@ def models() -> tuple[Ids, Any]:
         bos_token_id=0,
     )
     bart = BartForConditionalGeneration(config).eval()
-    question = AutoModel.from_config(BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2))
+    question = AutoModel.from_config(
+        BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    )
     rag = RagConfig.from_question_encoder_generator_configs(question.config, config, n_docs=K, vocab_size=8000)
     return Ids(bart), Reference(config=rag, question_encoder=question, generator=bart).eval()
 
@@ -105,5 +107,6 @@ def test_thorough_against_transformers(
         ratios.append((middle - started) / (time.perf_counter() - middle))
     benchmark.extra_info["times_faster_than_transformers"] = round(median(ratios), 2)
     with capsys.disabled():
-        print(f"\nThorough, K={K}, greedy: {median(ratios):.1f} times faster than transformers (median of {PAIRS} pairs)")
+        ratio = f"{median(ratios):.1f} times faster than transformers (median of {PAIRS} pairs)"
+        print(f"\nThorough, K={K}, greedy: {ratio}")
     benchmark.pedantic(mine, rounds=2)
