@@ -25,7 +25,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One cell: the verdict and what it rests on (paper_value, difference and tolerance in the metric's unit)."""
+    """One cell: the verdict and what it rests on, in the metric's unit; no difference where none can be drawn."""
 
     verdict: Verdict
     why: str = ""
@@ -71,7 +71,7 @@ def compare(paper: Paper, where: Where, ours: Estimate | None, why_not: str = ""
     difference = None if value is None else ours.mean - value
     reason = _obstacle(paper, where, ours, published)
     if reason or difference is None:
-        return Compared("not comparable", reason, value, difference)
+        return Compared("not comparable", reason, value)
     tolerance = paper.tolerances[where.metric]
     near = abs(difference) <= tolerance
     return Compared("reproduced" if near else "different", "", value, difference, tolerance)
