@@ -21,18 +21,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rag_lightning.core.errors import AssetError, UnknownNameError
-from rag_lightning.core.hub import describe_paper_scale, hub_reachable
-
-__all__ = [
-    "ASSETS",
-    "Asset",
-    "asset_path",
-    "describe_paper_scale",
-    "fetch_asset",
-    "hub_reachable",
-    "unpack",
-    "verify_asset",
-]
 
 MANIFEST = "manifest.json"
 PIP_SECONDS = 600

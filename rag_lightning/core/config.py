@@ -179,17 +179,17 @@ class TrainerConfig:
         trainer: Anything else for Lightning's Trainer (devices, strategy, precision, …).
     """
 
-    steps: int = 120
-    batch_size: int = 8
-    k: int = 5
-    lr: float = 1e-4
+    steps: int = 160
+    batch_size: int = 12
+    k: int = 3
+    lr: float = 2e-4
     retriever_lr: float = 5e-5
     scale_lr: float = 1e-3
-    warmup: int = 12
+    warmup: int = 16
     weight_decay: float = 0.01
     clip: float = 1.0
     label_smoothing: float = 0.0
-    eval_every: int = 60
+    eval_every: int = 80
     eval_limit: int = 200
     dtype: Dtype = "auto"
     trainer: Mapping[str, Any] = field(default_factory=dict)
@@ -257,7 +257,7 @@ class ExperimentConfig:
     warmup: TrainerConfig = TrainerConfig(
         steps=800, batch_size=16, k=1, lr=3e-4, retriever_lr=0.0, warmup=60, eval_every=0
     )
-    train: TrainerConfig = TrainerConfig(160, 12, 3, lr=2e-4, scale_lr=3e-2, warmup=16, eval_every=80)
+    train: TrainerConfig = TrainerConfig(scale_lr=3e-2)
     decoding: DecodingConfig = DecodingConfig()
 
 

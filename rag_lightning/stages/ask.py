@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from rich.table import Table
 
 from rag_lightning.core.config import ExperimentConfig
@@ -46,8 +47,6 @@ def answer(workspace: Workspace, question: str) -> Answer:
 
 
 def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[Passage, ...], tuple[float, ...]]:
-    import torch
-
     retriever, scale = retrieve.open_retriever(workspace, learned=True)
     hits = retriever.retrieve([example.query], workspace.config.decoding.k)[0]
     scores = tuple(float(s) * scale for s in hits.scores)

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rag_lightning.core.artifacts import ArtifactStore
-from rag_lightning.core.assets import ASSETS, fetch_asset
+from rag_lightning.core.assets import ASSETS, asset_path, fetch_asset
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.files import check_file
 from rag_lightning.core.hub import download_model, resolve_commit
@@ -50,8 +50,8 @@ class Workspace:
 
     def asset(self, name: str) -> Path:
         """The file or folder a mini asset is, fetched if it is not there."""
-        folder = _fetched(name, self.root / "assets", self.announce)
-        return folder / ASSETS[name].prefix
+        _fetched(name, self.root / "assets", self.announce)
+        return asset_path(name, self.root / "assets")
 
     def model_source(self, name: str) -> Path:
         """The folder of a model: `mini` -> the embedded encoder's, a local folder, else a download of a hub name.

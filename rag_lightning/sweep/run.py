@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.workspace import Workspace, say
-from rag_lightning.sweep import retrieval_table, selection, trial
+from rag_lightning.sweep import retrieval_table, selection, surface_ceiling, trial
 from rag_lightning.sweep.study import check, open_study, search, space
 from rag_lightning.sweep.system import System
 from rag_lightning.tracking.mlflow import Mirror, default_uri
@@ -128,17 +127,9 @@ def _notes(config: SweepConfig) -> list[str]:
     """What the reader of the tables must know."""
     notes = [MINILM_NOTE] if config.experiment.encoder.model == "mini" else []
     workspace = Workspace(config.experiment)
-    ceiling = trial.surface_ceiling(workspace)
-    if not ceiling["answers"]:
-        notes.append("surface: no gold passages are known, so what tokenising and realising loses was not measured")
-    else:
-        notes.append(
-            f"surface: {ceiling['survived']} of {ceiling['answers']} answers that stand in a gold passage "
-            f"({ceiling['percent']:.2f} %) survive tokenising and realising; EM cannot exceed it"
-        )
+    notes.append(surface_ceiling.note(workspace))
     for formulation in dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding):
-        model = train.build(replace(workspace, config=replace(config.experiment, formulation=formulation)))  # type: ignore[arg-type]
-        info = train.read_info(model)
+        info = train.read_info(train.build(workspace.with_config(formulation=formulation)))
         notes.append(
             f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev EM of its checkpoint "
             f"{100 * (info['dev_em'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rag_lightning.core.config import SweepConfig, to_dict
-from rag_lightning.metrics.answers import has_answer
 from rag_lightning.stages import corpus, cost, examples, predict, score, train, warmup
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep.system import System
@@ -73,21 +71,3 @@ def _info(config: SweepConfig, system: System, split: str, role: str, folder: Pa
         seed=base.seed,
         notes=[NOT_TRAINED_WITH] if system.retriever == "bm25" else [],
     )
-
-
-def surface_ceiling(workspace: Workspace) -> dict[str, Any]:
-    """How many answers that stand in a gold passage survive tokenising and realising (dev and test)."""
-    from rag_lightning.generator.surface import Surface
-    from rag_lightning.metrics.answers import em
-
-    generator = warmup.load(workspace)
-    surface, store = Surface(generator.tokenizer), corpus.open_store(workspace)
-    survived, total = 0, 0
-    for split in ("dev", "test"):
-        for example in examples.read(workspace, split):
-            gold = [store[store.row(passage_id)] for passage_id in example.gold_passage_ids[:5]]
-            standing = [a for a in example.answers if any(has_answer([a], p.text) for p in gold)]
-            for answer, ids in zip(standing, generator.target_ids(standing) if standing else [], strict=True):
-                total += 1
-                survived += em(surface.realise(ids, gold), [answer]) == 1.0
-    return {"survived": survived, "answers": total, "percent": 100.0 * survived / max(total, 1)}
