@@ -6,13 +6,13 @@ Every stage reads the same `ExperimentConfig`; a stage's digest covers only the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from rag_lightning.core.trainer_config import Dtype, TrainerConfig, WarmupConfig
+
 Formulation = Literal["rag_token", "rag_sequence", "closed_book"]
 IndexKind = Literal["flat", "hnsw", "ivf_flat", "ivf_pq", "sq8"]
-Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -155,44 +155,7 @@ class GeneratorConfig:
     template: Literal["ours", "hf_rag"] = "ours"
     max_source_length: int = 176
     max_target_length: int = 24
-    dropout: float = 0.1
-
-
-@dataclass(frozen=True)
-class TrainerConfig:
-    """Optimisation of one training stage.
-
-    Args:
-        steps: Optimiser steps; 0 skips the stage.
-        batch_size: Questions (RAG, closed book) or question-passage pairs (reader warm-up) of a step.
-        k: Passages of a question in training.
-        lr: Peak learning rate of the generator.
-        retriever_lr: Peak learning rate of the query encoder; 0 freezes it.
-        scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
-        warmup: Steps of linear warm-up; the rate then falls linearly to zero.
-        weight_decay: AdamW's, on matrices only.
-        clip: Gradient norm limit.
-        label_smoothing: 0 is the plain likelihood.
-        eval_every: Steps between dev evaluations; the checkpoint of the best dev EM is kept. 0: none, the last is kept.
-        eval_limit: Dev examples of such an evaluation, 0 for all.
-        dtype: Autocast type; log-probs are float32 in any case.
-        trainer: Anything else for Lightning's Trainer (devices, strategy, precision, …).
-    """
-
-    steps: int = 160
-    batch_size: int = 12
-    k: int = 3
-    lr: float = 2e-4
-    retriever_lr: float = 5e-5
-    scale_lr: float = 1e-3
-    warmup: int = 16
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    label_smoothing: float = 0.0
-    eval_every: int = 80
-    eval_limit: int = 200
-    dtype: Dtype = "auto"
-    trainer: Mapping[str, Any] = field(default_factory=dict)
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -254,10 +217,8 @@ class ExperimentConfig:
     bm25: BM25Config = BM25Config()
     retriever: RetrieverConfig = RetrieverConfig()
     generator: GeneratorConfig = GeneratorConfig()
-    warmup: TrainerConfig = TrainerConfig(
-        steps=800, batch_size=16, k=1, lr=3e-4, retriever_lr=0.0, warmup=60, eval_every=0
-    )
-    train: TrainerConfig = TrainerConfig(scale_lr=3e-2)
+    warmup: WarmupConfig = field(default_factory=WarmupConfig)
+    train: TrainerConfig = field(default_factory=TrainerConfig)
     decoding: DecodingConfig = DecodingConfig()
 
 

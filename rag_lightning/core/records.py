@@ -33,7 +33,8 @@ class Example:
     """One query of a task.
 
     `entity` is the cluster that statistics resample ("" = the example is its own cluster); `tags` names the
-    slices it belongs to, e.g. {"family": "definition", "relation": "capital"}.
+    slices it belongs to, e.g. {"family": "definition", "relation": "capital"}; `gold_titles` are the articles that
+    hold the evidence, where a task names articles (FEVER, KILT).
     """
 
     example_id: str
@@ -42,6 +43,7 @@ class Example:
     gold_passage_ids: tuple[str, ...] = ()
     entity: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    gold_titles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

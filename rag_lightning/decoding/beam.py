@@ -3,19 +3,34 @@
 A hypothesis is finished when it ends in the end token, or when it has `max_length` tokens without one. Its score is
 the plain sum of log-probs: no length penalty. A finished hypothesis counts only if it ranks within the width when it
 ends. The search stops once `width` hypotheses are finished and no live beam is better than the worst of them, which is
-exact because log-probs only fall. Ties go to the lower beam, then to the lower token id.
+exact because log-probs only fall. Ties go to the lower beam, then to the lower token id. Items whose search is over
+leave the batch, so one that does not end costs nobody else a step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-Step = Callable[[Tensor, Tensor | None], Tensor]
-"""(last tokens [N, W], parents [N, W] or None at the start) -> log-probs of the next token [N, W, V], float32."""
+
+@dataclass(frozen=True)
+class Moves:
+    """Where the live beams come from.
+
+    Attributes:
+        items: [N] positions of the items in the batch of the call before; None where all stayed.
+        parents: [N, W] the beam of the same item that each beam continues.
+    """
+
+    items: Tensor | None
+    parents: Tensor
+
+
+Step = Callable[[Tensor, Moves | None], Tensor]
+"""(last tokens [N, W], moves or None at the start) -> log-probs of the next token [N, W, V], float32."""
 
 
 @dataclass(order=True)
@@ -49,21 +64,32 @@ def beam_search(
     scores[:, 0] = 0.0
     history = torch.empty((batch, width, 0), dtype=torch.long)
     pools: list[list[Finished]] = [[] for _ in range(batch)]
-    done = [False] * batch
-    parents: Tensor | None = None
+    live = list(range(batch))
+    moves: Moves | None = None
     for length in range(1, max_length + 1):
-        log_probs = step(tokens, parents)
+        log_probs = step(tokens, moves)
         vocabulary = log_probs.shape[-1]
         values, picks = best((scores.unsqueeze(-1) + log_probs).flatten(1), 2 * width)
-        parents, tokens, scores = _advance(values, picks, vocabulary, width, eos_id, history, pools, done)
+        here = [pools[i] for i in live]
+        parents, tokens, scores = _advance(values, picks, vocabulary, width, eos_id, history, here)
         history = torch.cat([_gather(history, parents), tokens.unsqueeze(-1)], dim=-1)
-        for i, pool in enumerate(pools):
-            done[i] = done[i] or (len(pool) == width and pool[-1].log_prob >= float(scores[i, 0]))
-        if all(done):
-            break
         if length == max_length:
-            _close(scores, history, pools, done, width)
+            _close(scores, history, here, width)
+            break
+        kept = [n for n, pool in enumerate(here) if not _over(pool, float(scores[n, 0]), width)]
+        if not kept:
+            break
+        items = torch.tensor(kept) if len(kept) < len(live) else None
+        if items is not None:
+            tokens, scores, history, parents = tokens[items], scores[items], history[items], parents[items]
+            live = [live[n] for n in kept]
+        moves = Moves(items, parents)
     return pools
+
+
+def _over(pool: Sequence[Finished], best_live: float, width: int) -> bool:
+    """No live beam can enter the pool any more."""
+    return len(pool) == width and pool[-1].log_prob >= best_live
 
 
 def best(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -94,24 +120,18 @@ def _advance(
     width: int,
     eos_id: int,
     history: Tensor,
-    pools: list[list[Finished]],
-    done: list[bool],
+    pools: Sequence[list[Finished]],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Split the 2W best continuations into finished hypotheses and W live beams."""
-    batch = values.shape[0]
     parents, tokens = picks // vocabulary, picks % vocabulary
     ended = tokens == eos_id
     # live beams keep their order: ended or impossible continuations are sorted behind them
     live_order = torch.argsort((ended | torch.isinf(values)).long(), dim=-1, stable=True)[:, :width]
-    for i in range(batch):
-        if done[i]:
-            continue
-        for rank in range(width):
-            if bool(ended[i, rank]) and values[i, rank] > -torch.inf:
-                prefix = tuple(history[i, parents[i, rank]].tolist())
-                pools[i].append(Finished(float(values[i, rank]), (*prefix, eos_id)))
-        pools[i].sort(reverse=True)
-        del pools[i][width:]
+    for i, rank in (ended & ~torch.isinf(values))[:, :width].nonzero().tolist():
+        prefix = tuple(history[i, parents[i, rank]].tolist())
+        pools[i].append(Finished(float(values[i, rank]), (*prefix, eos_id)))
+    for pool in pools:
+        _trim(pool, width)
     live_values = values.masked_fill(ended, -torch.inf).gather(-1, live_order)
     return parents.gather(-1, live_order), tokens.gather(-1, live_order), live_values
 
@@ -120,12 +140,16 @@ def _gather(history: Tensor, parents: Tensor) -> Tensor:
     return history.gather(1, parents.unsqueeze(-1).expand(-1, -1, history.shape[-1]))
 
 
-def _close(scores: Tensor, history: Tensor, pools: list[list[Finished]], done: list[bool], width: int) -> None:
+def _close(scores: Tensor, history: Tensor, pools: Sequence[list[Finished]], width: int) -> None:
     """At the length limit every live beam is a hypothesis."""
     for i, pool in enumerate(pools):
-        if done[i]:
-            continue
-        live = [w for w in range(width) if scores[i, w] > -torch.inf]
-        pool.extend(Finished(float(scores[i, w]), tuple(history[i, w].tolist())) for w in live)
-        pool.sort(reverse=True)
-        del pool[width:]
+        live = [] if _over(pool, float(scores[i, 0]), width) else range(width)
+        pool.extend(
+            Finished(float(scores[i, w]), tuple(history[i, w].tolist())) for w in live if scores[i, w] > -torch.inf
+        )
+        _trim(pool, width)
+
+
+def _trim(pool: list[Finished], width: int) -> None:
+    pool.sort(reverse=True)
+    del pool[width:]

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from rag_lightning.decoding.beam import Finished, beam_search
 from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_steps import PairSteps
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator.bart_steps import Cache, Memory
+from rag_lightning.generator.bart_steps import Memory
 from rag_lightning.generator.inputs import Pair
 
 Candidate = tuple[int, ...]
@@ -107,18 +108,10 @@ def search_pairs(
     encodings: Encodings, memory: Memory, count: int, num_beams: int, max_length: int
 ) -> list[list[Finished]]:
     """The beam search of every pair by p(.|x,z) alone."""
-    cache = Cache([], [])
-
-    def step(tokens: Tensor, parents: Tensor | None) -> Tensor:
-        nonlocal cache
-        if parents is not None:
-            cache = cache.reorder(parents)
-        log_probs, cache = encodings.steps.step(tokens, memory, cache)
-        return log_probs
-
+    search = PairSteps(encodings.steps, memory)
     generator = encodings.generator
     return beam_search(
-        step, count, width=num_beams, max_length=max_length, start_id=generator.start_id, eos_id=generator.eos_id
+        search.step, count, width=num_beams, max_length=max_length, start_id=generator.start_id, eos_id=generator.eos_id
     )
 
 

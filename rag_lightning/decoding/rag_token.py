@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rag_lightning.decoding.beam import Finished, beam_search
+from rag_lightning.decoding.beam import Finished, Moves, beam_search
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.generator.bart_steps import Cache
+from rag_lightning.decoding.pair_steps import PairSteps
 from rag_lightning.generator.inputs import Pair
 
 
@@ -41,14 +41,14 @@ def decode(
     keys, rows = encodings.keys([pair for pairs in filled for pair in pairs])
     memory = encodings.memory(keys, rows)
     priors = doc_log_probs.float().view(batch, k, 1, 1)
-    cache = Cache([], [])
+    search = PairSteps(encodings.steps, memory, together=k)
 
-    def step(tokens: Tensor, parents: Tensor | None) -> Tensor:
-        nonlocal cache
-        if parents is not None:
-            cache = cache.reorder(parents.repeat_interleave(k, dim=0))
-        log_probs, cache = encodings.steps.step(tokens.repeat_interleave(k, dim=0), memory, cache)
-        return torch.logsumexp(log_probs.view(batch, k, *log_probs.shape[1:]) + priors, dim=1)
+    def step(tokens: Tensor, moves: Moves | None) -> Tensor:
+        nonlocal priors
+        if moves is not None and moves.items is not None:
+            priors = priors[moves.items]
+        log_probs = search.step(tokens, moves)
+        return torch.logsumexp(log_probs.view(-1, k, *log_probs.shape[1:]) + priors, dim=1)
 
     generator = encodings.generator
     return beam_search(

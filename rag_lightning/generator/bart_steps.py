@@ -30,6 +30,11 @@ class Memory:
     values: list[Tensor]
     bias: Tensor
 
+    @property
+    def pairs(self) -> int:
+        """P."""
+        return self.bias.shape[0]
+
     def select(self, pairs: Tensor) -> Memory:
         """The memory of some pairs."""
         return Memory([k[pairs] for k in self.keys], [v[pairs] for v in self.values], self.bias[pairs])
@@ -46,6 +51,10 @@ class Cache:
     def length(self) -> int:
         """Positions stored."""
         return self.keys[0].shape[3] if self.keys else 0
+
+    def select(self, pairs: Tensor) -> Cache:
+        """The cache of some pairs."""
+        return Cache([k[pairs] for k in self.keys], [v[pairs] for v in self.values])
 
     def reorder(self, parents: Tensor) -> Cache:
         """Beam w continues beam parents[p, w] of the same pair; parents [P, W']."""
@@ -72,19 +81,21 @@ class BartSteps:
         bias = bias.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)
         return Memory(keys, values, bias[:, None, None, :])
 
-    def step(self, tokens: Tensor, memory: Memory, cache: Cache) -> tuple[Tensor, Cache]:
+    def step(self, tokens: Tensor, memory: Memory, cache: Cache, pairs: Tensor | None = None) -> tuple[Tensor, Cache]:
         """Feed one token per beam.
 
         Args:
             tokens: [P, W] the last token of each beam.
             memory: of the P pairs.
             cache: of the positions before.
+            pairs: [L] those whose distribution is wanted, None for all.
 
         Returns:
-            log-probs of the next token [P, W, V] in float32, and the cache one position longer.
+            log-probs of the next token [L, W, V] in float32, and the cache one position longer.
         """
         hidden, grown = self._run(tokens.unsqueeze(-1), memory, cache)
-        return self._log_probs(hidden.squeeze(2)), grown
+        wanted = hidden if pairs is None or len(pairs) == len(hidden) else hidden[pairs]
+        return self._log_probs(wanted.squeeze(2)), grown
 
     def score(self, inputs: Tensor, targets: Tensor, mask: Tensor, memory: Memory) -> Tensor:
         """log p(target | x, z, prefix) of W given candidates per pair.

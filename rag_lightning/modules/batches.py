@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count, islice
 
 import pytorch_lightning as pl
 import torch
@@ -45,39 +46,53 @@ def batch_plan(sizes: Sequence[int], batch_size: int, seed: int, epoch: int) -> 
     return [full[i] for i in rng.permutation(len(full))]
 
 
-class StepBatches(IterableDataset[list[Item]]):
-    """Endless epochs of batches from a given step on."""
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned for a number of steps.
 
-    def __init__(self, items: Sequence[Item], batch_size: int, seed: int, start: int = 0) -> None:
-        self.items, self.batch_size, self.seed, self.start = items, batch_size, seed, start
+    Args:
+        items: Training examples, in endless epochs.
+        batch_size: Items of a step.
+        steps: After which the next lesson begins; the last lesson goes on.
+    """
+
+    items: Sequence[Item]
+    batch_size: int
+    steps: int = 0
+
+    def batches(self, seed: int) -> Iterator[list[Item]]:
+        """Endless epochs of batches."""
+        sizes = [item.size for item in self.items]
+        for epoch in count():
+            for batch in batch_plan(sizes, self.batch_size, seed, epoch):
+                yield [self.items[i] for i in batch]
+
+
+class StepBatches(IterableDataset[list[Item]]):
+    """The batches of one lesson after the other, from a given step on."""
+
+    def __init__(self, lessons: Sequence[Lesson], seed: int, start: int = 0) -> None:
+        self.lessons, self.seed, self.start = lessons, seed, start
 
     def __iter__(self) -> Iterator[list[Item]]:
-        sizes = [item.size for item in self.items]
-        step, epoch = 0, 0
-        while True:
-            for batch in batch_plan(sizes, self.batch_size, self.seed, epoch):
-                if step >= self.start:
-                    yield [self.items[i] for i in batch]
-                step += 1
-            epoch += 1
+        *first, last = self.lessons
+        parts = [islice(lesson.batches(self.seed), lesson.steps) for lesson in first]
+        return islice(chain(*parts, last.batches(self.seed)), self.start, None)
 
 
 class TrainingData(pl.LightningDataModule):
     """Training batches and the dev batches of the evaluation.
 
     Args:
-        items: Training examples.
-        batch_size: Items of a step.
+        lessons: Training examples.
         seed: Of the order.
         start: Step to begin with, when a checkpoint is resumed.
         dev: Batches handed to `validation_step` as they are.
     """
 
-    def __init__(
-        self, items: Sequence[Item], batch_size: int, seed: int, start: int = 0, dev: Sequence[object] = ()
-    ) -> None:
+    def __init__(self, lessons: Sequence[Lesson], seed: int, start: int = 0, dev: Sequence[object] = ()) -> None:
         super().__init__()
-        self.batches = StepBatches(items, batch_size, seed, start)
+        self.batches = StepBatches(lessons, seed, start)
         self.dev = list(dev)
 
     def train_dataloader(self) -> DataLoader[list[Item]]:

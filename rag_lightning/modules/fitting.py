@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
 from rag_lightning.core.config import TrainerConfig
 from rag_lightning.core.hardware import resolve_dtype
-from rag_lightning.modules.batches import Item, TrainingData
+from rag_lightning.modules.batches import Lesson, TrainingData
 from rag_lightning.modules.callbacks import RESUME, History, ResumePoint
 from rag_lightning.modules.training import TrainedModule
 
@@ -67,7 +67,7 @@ def interruptible() -> Iterator[None]:
 
 def fit(
     module: TrainedModule,
-    items: Sequence[Item],
+    lessons: Sequence[Lesson],
     config: TrainerConfig,
     folder: Path,
     *,
@@ -79,7 +79,7 @@ def fit(
 
     Args:
         module: What is trained; holds the best (with dev) or the last weights afterwards.
-        items: Training examples.
+        lessons: Training examples.
         config: Optimisation.
         folder: For the resume point and history.jsonl; checkpoints are removed at the end.
         seed: Of order and dropout.
@@ -98,7 +98,7 @@ def fit(
     callbacks = [*callbacks, best] if evaluated else callbacks
     settings = _settings(config, evaluated) | {"callbacks": callbacks, "enable_progress_bar": progress}
     module.train()
-    data = TrainingData(items, config.batch_size, seed, start, dev if evaluated else ())
+    data = TrainingData(lessons, seed, start, dev if evaluated else ())
     with interruptible():
         quiet_trainer(**settings).fit(module, datamodule=data, ckpt_path=resume if start else None, weights_only=True)
     history.write(folder)

@@ -24,7 +24,7 @@ from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.index.index import check_k
 from rag_lightning.metrics.answers import em
-from rag_lightning.modules.batches import Item
+from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.fitting import fit
 from rag_lightning.modules.live_retrieval import LiveRetrieval
 from rag_lightning.modules.predictor import Predictor, Question
@@ -67,7 +67,8 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     together = [dev[i : i + EVALUATED_TOGETHER] for i in range(0, len(dev), EVALUATED_TOGETHER)]
     result: dict[str, Any] = {"steps": 0, "dev_em": None}
     if config.train.steps:
-        result = fit(module, items, config.train, folder, seed=config.seed, dev=together)
+        lesson = Lesson(items, config.train.batch_size)
+        result = fit(module, [lesson], config.train, folder, seed=config.seed, dev=together)
     generator.save(folder / "generator")
     info = {"formulation": config.formulation, **result, "items": len(items)}
     if isinstance(module, RagModule):

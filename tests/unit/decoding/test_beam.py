@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rag_lightning.decoding.beam import Finished, beam_search, best
+from rag_lightning.decoding.beam import Finished, Moves, beam_search, best
 
 END, START = 0, 1
 
@@ -23,6 +23,8 @@ class Table:
     def __init__(self, seed: int, batch: int, vocabulary: int, levels: int = 0) -> None:
         self.seed, self.batch, self.vocabulary, self.levels = seed, batch, vocabulary, levels
         self.prefixes: list[list[tuple[int, ...]]] = []
+        self.live: list[int] = []
+        self.fed: list[int] = []
 
     def row(self, item: int, prefix: tuple[int, ...]) -> Tensor:
         """[V]; with `levels`, only so many different logits, so that ties are common."""
@@ -32,18 +34,24 @@ class Table:
         )
         return torch.log_softmax(torch.as_tensor(logits, dtype=torch.float32), -1)
 
-    def step(self, tokens: Tensor, parents: Tensor | None) -> Tensor:
+    def step(self, tokens: Tensor, moves: Moves | None) -> Tensor:
         """The callback of `beam_search`; keeps prefixes as a model keeps its cache."""
         width = tokens.shape[1]
-        if parents is None:
+        if moves is None:
+            self.live = list(range(self.batch))
             self.prefixes = [[()] * width for _ in range(self.batch)]
             assert (tokens == START).all()
         else:
+            if moves.items is not None:
+                self.live = [self.live[n] for n in moves.items.tolist()]
+                self.prefixes = [self.prefixes[n] for n in moves.items.tolist()]
             self.prefixes = [
                 [(*old[p], t) for p, t in zip(line, last, strict=True)]
-                for old, line, last in zip(self.prefixes, parents.tolist(), tokens.tolist(), strict=True)
+                for old, line, last in zip(self.prefixes, moves.parents.tolist(), tokens.tolist(), strict=True)
             ]
-        return torch.stack([torch.stack([self.row(i, p) for p in line]) for i, line in enumerate(self.prefixes)])
+        self.fed.append(len(self.live))
+        rows = zip(self.live, self.prefixes, strict=True)
+        return torch.stack([torch.stack([self.row(i, p) for p in line]) for i, line in rows])
 
     def search(self, width: int, max_length: int) -> list[list[Finished]]:
         return beam_search(self.step, self.batch, width=width, max_length=max_length, start_id=START, eos_id=END)
@@ -118,8 +126,16 @@ def test_a_batch_is_its_items_one_by_one() -> None:
         assert table.search(width=3, max_length=4) == [whole[item]]
 
 
+def test_a_finished_item_leaves_the_batch() -> None:
+    table = Table(5, batch=8, vocabulary=6)
+    pools = table.search(width=1, max_length=12)
+    lengths = [len(pool[0].token_ids) for pool in pools]
+    assert len(set(lengths)) > 2
+    assert table.fed == [sum(length > step for length in lengths) for step in range(max(lengths))]
+
+
 def test_ties_go_to_the_lower_token() -> None:
-    def level(tokens: Tensor, parents: Tensor | None) -> Tensor:
+    def level(tokens: Tensor, moves: Moves | None) -> Tensor:
         return torch.full((*tokens.shape, 6), 1 / 6).log()
 
     (greedy,) = beam_search(level, 1, width=1, max_length=2, start_id=START, eos_id=5)
@@ -131,7 +147,7 @@ def test_ties_go_to_the_lower_token() -> None:
 def test_a_search_ends_once_nothing_live_can_be_better() -> None:
     calls = []
 
-    def certain(tokens: Tensor, parents: Tensor | None) -> Tensor:
+    def certain(tokens: Tensor, moves: Moves | None) -> Tensor:
         calls.append(tokens)
         return torch.tensor([0.9, 0.1]).log().expand(*tokens.shape, 2)
 
@@ -140,7 +156,7 @@ def test_a_search_ends_once_nothing_live_can_be_better() -> None:
 
 
 def test_impossible_continuations_are_no_hypotheses() -> None:
-    def step(tokens: Tensor, parents: Tensor | None) -> Tensor:
+    def step(tokens: Tensor, moves: Moves | None) -> Tensor:
         return torch.tensor([0.0, 1.0, 0.0]).log().expand(*tokens.shape, 3)
 
     (pool,) = beam_search(step, 1, width=3, max_length=2, start_id=START, eos_id=END)

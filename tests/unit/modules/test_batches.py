@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_lightning.core.records import Passage
-from rag_lightning.modules.batches import Item, StepBatches, TrainingData, batch_plan, seed_step
+from rag_lightning.modules.batches import Item, Lesson, StepBatches, TrainingData, batch_plan, seed_step
 
 ITEMS = [Item("q" * (1 + i % 7), str(i)) for i in range(23)]
 
@@ -52,26 +52,36 @@ def test_batches_of_sorted_items_come_in_random_order() -> None:
 
 @pytest.mark.parametrize("start", [1, 4, 5, 6, 11, 17])
 def test_a_start_continues_where_the_whole_run_would_be(start: int) -> None:
-    whole = iter(StepBatches(ITEMS, 4, seed=3))
+    whole = iter(StepBatches([Lesson(ITEMS, 4)], seed=3))
     wanted = [next(whole) for _ in range(start + 8)][start:]
-    later = iter(StepBatches(ITEMS, 4, seed=3, start=start))
+    later = iter(StepBatches([Lesson(ITEMS, 4)], seed=3, start=start))
     assert [next(later) for _ in range(8)] == wanted
 
 
+@pytest.mark.parametrize("start", [0, 2, 3, 4, 9])
+def test_lessons_follow_each_other_wherever_a_run_is_resumed(start: int) -> None:
+    lessons = [Lesson(ITEMS[:6], 2, steps=3), Lesson(ITEMS[6:], 4)]
+    stream = iter(StepBatches(lessons, seed=3, start=start))
+    found = [next(stream) for _ in range(6)]
+    alone = [iter(StepBatches([lesson], seed=3)) for lesson in lessons]
+    wanted = [next(alone[0]) for _ in range(3)] + [next(alone[1]) for _ in range(12)]
+    assert found == wanted[start : start + 6]
+
+
 def test_every_epoch_begins_anew() -> None:
-    stream = iter(StepBatches(ITEMS, 4, seed=3))
+    stream = iter(StepBatches([Lesson(ITEMS, 4)], seed=3))
     epochs = [[item.target for _ in range(5) for item in next(stream)] for _ in range(3)]
     assert all(len(set(epoch)) == 20 for epoch in epochs)
     assert epochs[0] != epochs[1]
 
 
 def test_the_loader_hands_batches_over_as_they_are() -> None:
-    data = TrainingData(ITEMS, 4, seed=3, start=2, dev=[["a"], ["b", "c"]])
-    stream = iter(StepBatches(ITEMS, 4, seed=3, start=2))
+    data = TrainingData([Lesson(ITEMS, 4)], seed=3, start=2, dev=[["a"], ["b", "c"]])
+    stream = iter(StepBatches([Lesson(ITEMS, 4)], seed=3, start=2))
     found = iter(data.train_dataloader())
     assert [next(found) for _ in range(3)] == [next(stream) for _ in range(3)]
     assert list(data.val_dataloader()) == [["a"], ["b", "c"]]
-    assert TrainingData(ITEMS, 4, seed=3).val_dataloader() == []
+    assert TrainingData([Lesson(ITEMS, 4)], seed=3).val_dataloader() == []
 
 
 def test_size_counts_query_and_passage() -> None:

@@ -15,7 +15,7 @@ from rag_lightning.core.config import TrainerConfig
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.modules import fitting
-from rag_lightning.modules.batches import Item
+from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.callbacks import RESUME
 from rag_lightning.modules.rag import RagModule
 from rag_lightning.modules.reader import ReaderModule
@@ -79,7 +79,7 @@ def config(**settings: Any) -> TrainerConfig:
 
 def fit(module: Any, folder: Path, settings: TrainerConfig, dev: Sequence[object] = ()) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
-    return fitting.fit(module, ITEMS, settings, folder, seed=5, dev=dev, progress=False)
+    return fitting.fit(module, [Lesson(ITEMS, settings.batch_size)], settings, folder, seed=5, dev=dev, progress=False)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,77 @@
+"""The sections of a configuration that say how something is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """Optimisation of one training stage.
+
+    Args:
+        steps: Optimiser steps; 0 skips the stage.
+        batch_size: Questions (RAG, closed book) or question-passage pairs (reader warm-up) of a step.
+        k: Passages of a question in training.
+        lr: Peak learning rate of the generator.
+        retriever_lr: Peak learning rate of the query encoder; 0 freezes it.
+        scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
+        warmup: Steps of linear warm-up; the rate then falls linearly to zero.
+        weight_decay: AdamW's, on matrices only.
+        clip: Gradient norm limit.
+        label_smoothing: 0 is the plain likelihood.
+        eval_every: Steps between dev evaluations; the checkpoint of the best dev EM is kept. 0: none, the last is kept.
+        eval_limit: Dev examples of such an evaluation, 0 for all.
+        dtype: Autocast type; log-probs are float32 in any case.
+        trainer: Anything else for Lightning's Trainer (devices, strategy, precision, …).
+    """
+
+    steps: int = 160
+    batch_size: int = 12
+    k: int = 3
+    lr: float = 2e-4
+    retriever_lr: float = 5e-5
+    scale_lr: float = 3e-2
+    warmup: int = 16
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    label_smoothing: float = 0.0
+    eval_every: int = 80
+    eval_limit: int = 200
+    dtype: Dtype = "auto"
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WarmupConfig(TrainerConfig):
+    """Optimisation of the reader warm-up, which begins with short windows of passages.
+
+    Args:
+        steps: Optimiser steps; 0 skips the stage.
+        batch_size: Question-passage pairs of a step that shows whole passages.
+        k: Not used: one passage a question.
+        lr: Peak learning rate of the generator.
+        retriever_lr: Not used: the retriever takes no part.
+        warmup: Steps of linear warm-up; the rate then falls linearly to zero.
+        eval_every: Steps between dev evaluations; 0: none, the last checkpoint is kept.
+        window: Words around the answer that the first steps show instead of the whole passage.
+        window_share: Share of the steps that show windows; 0 for none.
+        window_batch_size: Pairs of such a step.
+        copy_scale: Strength with which a warm-started decoder begins to write the tokens it attends to; 0 for none.
+    """
+
+    steps: int = 900
+    batch_size: int = 16
+    k: int = 1
+    lr: float = 3e-4
+    retriever_lr: float = 0.0
+    warmup: int = 60
+    eval_every: int = 0
+    window: int = 30
+    window_share: float = 0.6
+    window_batch_size: int = 24
+    copy_scale: float = 3.0
