@@ -29,30 +29,47 @@ Config = ExperimentConfig | SweepConfig
 
 
 @dataclass(frozen=True)
+class Extra:
+    """An argument that is no part of the configuration.
+
+    Args:
+        name: With dashes an option, else positional.
+        help: What it is.
+        default: False makes the option a flag.
+    """
+
+    name: str
+    help: str
+    default: str | bool = ""
+
+    @property
+    def is_option(self) -> bool:
+        """Begins with dashes."""
+        return self.name.startswith("--")
+
+
+@dataclass(frozen=True)
 class Stage:
     """One subcommand.
 
     Args:
-        target: "module:function" that is called with the configuration (and the extra argument, if any).
+        target: "module:function" that is called with the configuration and the extra arguments.
         line: What `--help` says of it.
         config: The dataclass that is its command line and its YAML.
-        extra: An argument that is no part of the configuration: a positional one, or a flag with dashes.
-        extra_help: What it is.
+        extras: What else it takes, in the order of the function's parameters.
     """
 
     target: str
     line: str
     config: type[ExperimentConfig] | type[SweepConfig] = ExperimentConfig
-    extra: str = ""
-    extra_help: str = ""
+    extras: tuple[Extra, ...] = ()
 
 
 STAGES = {
     "doctor": Stage(
         "rag_lightning.stages.doctor:run",
         "tell what works on this machine",
-        extra="--deep",
-        extra_help="Hash every artifact, also files above 1 GB.",
+        extras=(Extra("--deep", "Hash every artifact, also files above 1 GB.", False),),
     ),
     "fetch": Stage("rag_lightning.stages.fetch:run", "fetch the data and models of a scale, with their licences"),
     "corpus": Stage("rag_lightning.stages.corpus:run", "cut the text into passages"),
@@ -62,15 +79,23 @@ STAGES = {
     "retrieve": Stage("rag_lightning.stages.retrieve:run", "questions -> rankings, once at the largest k"),
     "train": Stage("rag_lightning.stages.train:run", "train a formulation, from the shared reader warm-up"),
     "predict": Stage("rag_lightning.stages.predict:run", "questions and rankings -> predictions"),
-    "score": Stage("rag_lightning.stages.score:run", "predictions -> scores and estimates with intervals"),
+    "score": Stage(
+        "rag_lightning.stages.score_results:run",
+        "predictions -> scores and estimates with intervals",
+        extras=(
+            Extra("--predictions", "Score this instead: a folder of artifacts/predictions, or a result file."),
+            Extra("--format", "Layout of that file: ours, trec, dpr, kilt or flashrag.", "ours"),
+            Extra("--questions", "File of the task's questions that it answers, instead of the configured split."),
+            Extra("--export", "FORMAT:FILE, write the same results there in that layout."),
+        ),
+    ),
     "sweep": Stage("rag_lightning.sweep.start:run", "search k x retriever x decoding, then test the best", SweepConfig),
     "report": Stage("rag_lightning.report.stage:run", "stored runs -> tables beside the paper's", SweepConfig),
     "track": Stage("rag_lightning.stages.track:run", "send stored runs to MLflow that are not there yet"),
     "ask": Stage(
         "rag_lightning.stages.ask:run",
         "answer one question, with its passages, scores and hypotheses",
-        extra="question",
-        extra_help="The question, in quotes.",
+        extras=(Extra("question", "The question, in quotes."),),
     ),
 }
 
@@ -152,32 +177,39 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
     except (ArgumentError, TypeError, ValueError) as error:
         raise ConfigError(_blame(name, words) + explain(str(error), _keys(parser))) from error
     values = {field.name: getattr(built, field.name) for field in fields(stage.config)}
-    extra = [getattr(built, stage.extra.lstrip("-"))] if stage.extra else []
-    return stage.config(**values), extra
+    return stage.config(**values), [getattr(built, extra.name.lstrip("-")) for extra in stage.extras]
 
 
 def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
-    """The parser of a stage: its dataclass, `--config`, `--print_config`, and the extra argument."""
+    """The parser of a stage: its dataclass, `--config`, `--print_config`, and the extra arguments."""
     from jsonargparse import ArgumentParser
 
     stage = STAGES[name]
-    question = f' "{stage.extra}"' if stage.extra and not stage.extra.startswith("--") else ""
-    usage = f"rag-lightning {name}{question} [--config F.yaml] [--key value ...]"
+    questions = "".join(f' "{given.name}"' for given in stage.extras if not given.is_option)
+    usage = f"rag-lightning {name}{questions} [--config F.yaml] [--key value ...]"
     parser = ArgumentParser(prog=f"rag-lightning {name}", usage=usage, description=stage.line, exit_on_error=False)
-    if extra and stage.extra.startswith("--"):
-        parser.add_argument(stage.extra, action="store_true", help=stage.extra_help)
-    elif extra and stage.extra:
-        parser.add_argument(stage.extra, type=str, help=stage.extra_help)
+    for given in stage.extras if extra else ():
+        if given.default is False:
+            parser.add_argument(given.name, action="store_true", help=given.help)
+        elif given.is_option:
+            parser.add_argument(given.name, type=str, default=given.default, help=given.help)
+        else:
+            parser.add_argument(given.name, type=str, help=given.help)
     parser.add_argument("--config", action="config", help="YAML file of these keys; keys given after it win.")
     parser.add_class_arguments(stage.config, None)
     return parser
 
 
 def _without_extra(stage: Stage, words: list[str]) -> list[str]:
-    """What is printed can be read back by any stage, so the extra argument is no part of it."""
-    if stage.extra.startswith("--"):
-        return [word for word in words if word != stage.extra]
-    return words[1:] if stage.extra and not words[0].startswith("-") else words
+    """What is printed can be read back by any stage, so the extra arguments are no part of it."""
+    flags = {extra.name for extra in stage.extras if extra.default is False}
+    valued = {extra.name for extra in stage.extras if extra.is_option} - flags
+    positional = any(not extra.is_option for extra in stage.extras)
+    kept: list[str] = []
+    for before, word in pairwise(["", *words]):
+        if before not in valued and word not in valued | flags and word.partition("=")[0] not in valued:
+            kept.append(word)
+    return kept[1:] if positional and not kept[0].startswith("-") else kept
 
 
 def _keys(parser: ArgumentParser) -> list[str]:

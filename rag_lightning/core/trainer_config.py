@@ -30,17 +30,17 @@ class TrainerConfig:
         trainer: Anything else for Lightning's Trainer (devices, strategy, precision, …).
     """
 
-    steps: int = 160
+    steps: int = 100
     batch_size: int = 12
     k: int = 3
     lr: float = 2e-4
     retriever_lr: float = 5e-5
-    scale_lr: float = 3e-2
-    warmup: int = 16
+    scale_lr: float = 6e-2
+    warmup: int = 10
     weight_decay: float = 0.01
     clip: float = 1.0
     label_smoothing: float = 0.0
-    eval_every: int = 80
+    eval_every: int = 50
     eval_limit: int = 200
     dtype: Dtype = "auto"
     trainer: Mapping[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class WarmupConfig(TrainerConfig):
 
     Args:
         steps: Optimiser steps; 0 skips the stage.
-        batch_size: Question-passage pairs of a step that shows whole passages.
+        batch_size: Question-passage pairs of a step.
         k: Not used: one passage a question.
         lr: Peak learning rate of the generator.
         retriever_lr: Not used: the retriever takes no part.
@@ -60,18 +60,16 @@ class WarmupConfig(TrainerConfig):
         eval_every: Steps between dev evaluations; 0: none, the last checkpoint is kept.
         window: Words around the answer that the first steps show instead of the whole passage.
         window_share: Share of the steps that show windows; 0 for none.
-        window_batch_size: Pairs of such a step.
         copy_scale: Strength with which a warm-started decoder begins to write the tokens it attends to; 0 for none.
     """
 
-    steps: int = 900
+    steps: int = 1000
     batch_size: int = 16
     k: int = 1
-    lr: float = 3e-4
+    lr: float = 4e-4
     retriever_lr: float = 0.0
     warmup: int = 60
     eval_every: int = 0
-    window: int = 30
-    window_share: float = 0.6
-    window_batch_size: int = 24
+    window: int = 24
+    window_share: float = 0.65
     copy_scale: float = 3.0

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from rag_lightning.generator.bart_steps import BartSteps, Memory
 from rag_lightning.generator.inputs import Pair, pad_ids
@@ -52,9 +51,11 @@ class Encodings:
     def memory(self, keys: Sequence[str], rows: Sequence[Sequence[int]]) -> Memory:
         """Cross-attention memory of P pairs, right-padded, in float32."""
         states = self._lookup(keys, rows)
-        hidden = pad_sequence(states, batch_first=True).float()
-        lengths = torch.tensor([len(s) for s in states]).unsqueeze(1)
-        return self.steps.memory(hidden, (torch.arange(hidden.shape[1]) < lengths).long())
+        lengths = torch.tensor([len(s) for s in states])
+        hidden = torch.zeros(len(states), int(lengths.max()), states[0].shape[-1])
+        for row, state in zip(hidden, states, strict=True):
+            row[: len(state)] = state
+        return self.steps.memory(hidden, (torch.arange(hidden.shape[1]) < lengths.unsqueeze(1)).long())
 
     def _lookup(self, keys: Sequence[str], rows: Sequence[Sequence[int]]) -> list[Tensor]:
         found = {key: self._states[key] for key in keys if key in self._states}

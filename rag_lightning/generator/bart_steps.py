@@ -1,9 +1,13 @@
 """BART's decoder, one step at a time and all beams of a passage together.
 
-transformers' beam search copies the cached cross-attention keys and values of every beam whenever beams move. Here
-they are stored once per (query, passage) pair; the W beams (or candidates) of a pair are a dimension of the attention's
-queries. Only the short self-attention cache is reordered. Works on the public submodules of `BartDecoder`; checked
-against its forward in tests/parity.
+transformers' beam search copies the cached cross-attention keys and values of every beam whenever beams move. Here a
+(query, passage) pair keeps nothing but its encoder states; the W beams (or candidates) of a pair are a dimension of the
+attention's queries. Only the short self-attention cache is reordered. Works on the public submodules of `BartDecoder`;
+checked against its forward in tests/parity.
+
+Keys and values are never computed. With h the encoder states, q . (K h) = (K' q) . h, and sum_s a_s V h_s =
+V sum_s a_s h_s; the key's bias moves all scores of a query alike and drops out of the softmax, the value's is added
+once. Projecting S states costs as much as S / heads of such steps, and answers are shorter than that.
 
 Shapes: P pairs, W width (beams or candidates of a pair), S source tokens, T target tokens, H heads, C head size.
 """
@@ -24,20 +28,19 @@ POSITIONS = 1024
 
 @dataclass
 class Memory:
-    """Cross-attention keys and values per layer, each [P, H, S, C], and the additive mask [P, 1, 1, S]."""
+    """Encoder states [P, S, D] and the additive mask [P, 1, S]."""
 
-    keys: list[Tensor]
-    values: list[Tensor]
+    states: Tensor
     bias: Tensor
 
     @property
     def pairs(self) -> int:
         """P."""
-        return self.bias.shape[0]
+        return self.states.shape[0]
 
     def select(self, pairs: Tensor) -> Memory:
         """The memory of some pairs."""
-        return Memory([k[pairs] for k in self.keys], [v[pairs] for v in self.values], self.bias[pairs])
+        return Memory(self.states[pairs], self.bias[pairs])
 
 
 @dataclass
@@ -70,16 +73,10 @@ class BartSteps:
         self.decoder = model.model.decoder
         self.heads = model.config.decoder_attention_heads
 
-    def memory(self, hidden: Tensor, mask: Tensor) -> Memory:
-        """Project encoder states [P, S, D] (mask [P, S]) once for all steps and beams."""
-        keys, values = [], []
-        for layer in self.decoder.layers:
-            attention = layer.encoder_attn
-            keys.append(_split(attention.k_proj(hidden), self.heads))
-            values.append(_split(attention.v_proj(hidden), self.heads))
-        bias = torch.zeros(mask.shape, dtype=hidden.dtype, device=hidden.device)
-        bias = bias.masked_fill(mask == 0, torch.finfo(hidden.dtype).min)
-        return Memory(keys, values, bias[:, None, None, :])
+    def memory(self, states: Tensor, mask: Tensor) -> Memory:
+        """Encoder states [P, S, D] with their mask [P, S], for all steps and beams."""
+        bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
+        return Memory(states, bias.masked_fill(mask == 0, torch.finfo(states.dtype).min).unsqueeze(1))
 
     def step(self, tokens: Tensor, memory: Memory, cache: Cache, pairs: Tensor | None = None) -> tuple[Tensor, Cache]:
         """Feed one token per beam.
@@ -132,7 +129,7 @@ class BartSteps:
             grown.keys.append(keys)
             grown.values.append(values)
             hidden = layer.self_attn_layer_norm(hidden + attended)
-            crossed = self._cross_attention(layer.encoder_attn, hidden, memory.keys[i], memory.values[i], memory.bias)
+            crossed = self._cross_attention(layer.encoder_attn, hidden, memory)
             hidden = layer.encoder_attn_layer_norm(hidden + crossed)
             hidden = layer.final_layer_norm(hidden + layer.fc2(layer.activation_fn(layer.fc1(hidden))))
         return hidden, grown
@@ -148,14 +145,16 @@ class BartSteps:
         mixed = F.scaled_dot_product_attention(query, keys, values, is_causal=past is None and query.shape[3] > 1)
         return attention.out_proj(_merge(mixed)), keys, values
 
-    def _cross_attention(self, attention: Any, hidden: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    def _cross_attention(self, attention: Any, hidden: Tensor, memory: Memory) -> Tensor:
         pairs, width, length, size = hidden.shape
-        folded = hidden.reshape(pairs, width * length, size)
-        mixed = F.scaled_dot_product_attention(
-            _split(attention.q_proj(folded), self.heads), keys, values, attn_mask=bias
-        )
-        projected: Tensor = attention.out_proj(_merge(mixed))
-        return projected.view(pairs, width, length, size)
+        query = attention.q_proj(hidden).view(pairs, width * length, self.heads, -1)
+        keys, values = (f.weight.view(self.heads, -1, size) for f in (attention.k_proj, attention.v_proj))
+        asked = torch.einsum("plhc,hcd->plhd", query, keys).reshape(pairs, -1, size)
+        scores = torch.baddbmm(memory.bias, asked, memory.states.transpose(1, 2), alpha=query.shape[-1] ** -0.5)
+        read = torch.bmm(scores.softmax(dim=-1), memory.states).view(pairs, -1, self.heads, size)
+        mixed = torch.einsum("plhd,hcd->plhc", read, values).reshape(pairs, width, length, size)
+        projected: Tensor = attention.out_proj(mixed + attention.v_proj.bias)
+        return projected
 
     def _log_probs(self, hidden: Tensor) -> Tensor:
         logits = self.model.lm_head(hidden) + self.model.final_logits_bias.view(-1)

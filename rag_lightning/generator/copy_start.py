@@ -52,7 +52,8 @@ def start_copying(generator: Seq2SeqGenerator, pairs: Sequence[Pair], scale: flo
 def ridge(inputs: Tensor, outputs: Tensor) -> Tensor:
     """[N, I] and [N, O] -> [I, O] that minimises the squared error plus RIDGE * N times the squared weights."""
     penalty = RIDGE * len(inputs) * torch.eye(inputs.shape[1], dtype=inputs.dtype)
-    return torch.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ outputs)
+    solution: Tensor = torch.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ outputs)
+    return solution
 
 
 def _states(generator: Seq2SeqGenerator, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:

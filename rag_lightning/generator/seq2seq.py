@@ -123,12 +123,13 @@ class Seq2SeqGenerator(nn.Module):
 
     def frozen_encoder(self, dtype: torch.dtype) -> nn.Module:
         """The encoder for inference in the given type; a copy unless it is float32 already."""
-        encoder: Any = self.model.model.encoder
+        encoder: nn.Module = self.model.model.encoder
         if dtype == torch.float32:
-            return encoder  # type: ignore[no-any-return]
-        lower = copy.deepcopy(encoder).to(dtype)
+            return encoder
+        lower: Any = copy.deepcopy(encoder).to(dtype)
         lower.set_attn_implementation("sdpa")  # whatever training uses: forward alone, the fused one is faster
-        return lower  # type: ignore[no-any-return]
+        frozen: nn.Module = lower
+        return frozen
 
 
 def load_bart(source: str | Path, dropout: float) -> Any:

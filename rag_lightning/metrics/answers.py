@@ -28,7 +28,7 @@ def em(prediction: str, answers: Sequence[str]) -> float:
         ValueError: no answers.
     """
     wanted = normalize_answer(prediction)
-    return float(any(normalize_answer(answer) == wanted for answer in _checked(answers)))
+    return float(any(normalize_answer(answer) == wanted for answer in checked(answers)))
 
 
 def f1(prediction: str, answers: Sequence[str]) -> float:
@@ -40,7 +40,7 @@ def f1(prediction: str, answers: Sequence[str]) -> float:
         ValueError: no answers.
     """
     tokens = Counter(normalize_answer(prediction).split())
-    return max(_token_f1(tokens, Counter(normalize_answer(answer).split())) for answer in _checked(answers))
+    return max(_token_f1(tokens, Counter(normalize_answer(answer).split())) for answer in checked(answers))
 
 
 def tokenize(text: str) -> list[str]:
@@ -59,20 +59,66 @@ def has_answer(answers: Iterable[str], text: str) -> bool:
 
 
 class AnswerMatcher:
-    """`has_answer` for many queries over the same passages: each passage is tokenised once.
+    """`has_answer` for many queries over the same passages: each passage is read once and tokenised at most once.
+
+    A passage whose text lacks a token of every answer is not tokenised at all.
 
     Args:
         text_of: Row of the corpus -> the passage's text.
         cache_size: Passages kept; about 1 kB each.
     """
 
-    def __init__(self, text_of: Callable[[int], str], cache_size: int = 200_000) -> None:
-        self._joined = lru_cache(maxsize=cache_size)(lambda row: _joined(text_of(row)))
+    def __init__(self, text_of: Callable[[int], str], cache_size: int = 400_000) -> None:
+        self._passage = lru_cache(maxsize=cache_size)(lambda row: _Passage(text_of(row)))
 
     def hits(self, answers: Iterable[str], rows: Iterable[int]) -> tuple[bool, ...]:
         """Per row, in the order given: does the passage hold an answer?"""
-        needles = _needles(answers)
-        return tuple(_any_in(needles, self._joined(int(row))) for row in rows)
+        needles = [(_rarest_first(needle), needle) for needle in _needles(answers)]
+        return tuple(self._passage(int(row)).holds(needles) for row in rows)
+
+
+class _Passage:
+    """A text, folded for the quick look, tokenised when that does not settle it."""
+
+    __slots__ = ("_folded", "_joined", "_text")
+
+    def __init__(self, text: str) -> None:
+        # lower-casing once serves both: ASCII tokens of the lower-cased text are the lower-cased tokens
+        self._folded = _folded(text)
+        self._text = self._folded if text.isascii() else text
+        self._joined = ""
+
+    def holds(self, needles: Iterable[tuple[Sequence[str], str]]) -> bool:
+        for tokens, needle in needles:
+            for token in tokens:
+                if token not in self._folded:
+                    break
+            else:
+                if needle in self._tokens():
+                    return True
+        return False
+
+    def _tokens(self) -> str:
+        if not self._joined:
+            self._joined = _joined(self._text)
+        return self._joined
+
+
+def _folded(text: str) -> str:
+    """Lower-cased, so that every token of the text is a sub-string of it."""
+    if text.isascii():
+        return text.lower()
+    return _one_sigma(unicodedata.normalize("NFD", text).lower())
+
+
+def _rarest_first(needle: str) -> list[str]:
+    """The tokens to look for, folded; long ones are rare."""
+    return sorted(set(_one_sigma(needle).split()), key=len, reverse=True)
+
+
+def _one_sigma(text: str) -> str:
+    # the one letter whose lower case depends on its neighbours, which a token has lost
+    return text.replace("ς", "σ")
 
 
 def _joined(text: str) -> str:
@@ -95,18 +141,21 @@ def _token_f1(left: Counter[str], right: Counter[str]) -> float:
     return 2 * common / (left.total() + right.total())
 
 
-def _checked(answers: Sequence[str]) -> Sequence[str]:
+def checked(answers: Sequence[str]) -> Sequence[str]:
+    """The answers themselves; ValueError where there is none, or where a plain string was given."""
     if isinstance(answers, str) or not answers:
         raise ValueError(f"answers must be a sequence of at least one string, got {answers!r}")
     return answers
 
 
-def _answered(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Outcome], float | None]:
+def answered(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Outcome], float | None]:
+    """A measure of prediction and answers as a metric's score; not defined where nothing was predicted."""
+
     def score(outcome: Outcome) -> float | None:
         return None if outcome.prediction is None else measure(outcome.prediction, outcome.example.answers)
 
     return score
 
 
-EM = Metric("em", "%", "higher", _answered(em))
-F1 = Metric("f1", "%", "higher", _answered(f1))
+EM = Metric("em", "%", "higher", answered(em))
+F1 = Metric("f1", "%", "higher", answered(f1))

@@ -14,15 +14,26 @@ METRICS = Registry(
     "metric",
     {
         "em": "rag_lightning.metrics.answers:EM",
+        "em_kilt": "rag_lightning.metrics.em:EM_KILT",
+        "em_lm_eval": "rag_lightning.metrics.em:EM_LM_EVAL",
+        "em_contains": "rag_lightning.metrics.em:EM_CONTAINS",
+        "em_regex": "rag_lightning.metrics.patterns:EM_REGEX",
+        "em_unanswerable": "rag_lightning.metrics.retrieval:em_unanswerable_at",
         "f1": "rag_lightning.metrics.answers:F1",
         "answer_recall": "rag_lightning.metrics.retrieval:answer_recall_at",
+        "answer_precision": "rag_lightning.metrics.retrieval:answer_precision_at",
         "gold_recall": "rag_lightning.metrics.retrieval:gold_recall_at",
+        "gold_title": "rag_lightning.metrics.pages:gold_title_at",
+        "page_r_precision": "rag_lightning.metrics.pages:PAGE_R_PRECISION",
+        "success": "rag_lightning.metrics.pages:success_metric_at",
+        "kilt_em": "rag_lightning.metrics.pages:KILT_EM",
+        "kilt_f1": "rag_lightning.metrics.pages:KILT_F1",
         "mrr": "rag_lightning.metrics.retrieval:MRR",
     },
 )
 """Name -> a Metric, or a function of k that makes one (the names written with @k)."""
 
-FAMILIES = ("answer_recall", "gold_recall")
+FAMILIES = ("answer_recall", "answer_precision", "em_unanswerable", "gold_recall", "gold_title", "success")
 """Names that need a cut-off: `answer_recall@5`."""
 
 
@@ -35,12 +46,14 @@ class Outcome:
         prediction: The answer given, None if the run answered nothing (retrieval only).
         answer_hits: Per retrieved passage, best first: does its text hold an answer; None without retrieval.
         gold_hits: Per retrieved passage, best first: is it a gold passage; None without retrieval or gold passages.
+        titles: Per retrieved passage, best first: title of its article; None without retrieval.
     """
 
     example: Example
     prediction: str | None = None
     answer_hits: tuple[bool, ...] | None = None
     gold_hits: tuple[bool, ...] | None = None
+    titles: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def bootstrap_interval(
         ValueError: no values, values that are not finite, or clusters of another length.
     """
     array = _checked(values)
-    sums, counts = _cluster_sums(array, clusters)
+    sums, counts = cluster_sums(array, clusters)
     mean = float(sums.sum() / counts.sum())
     if len(sums) == 1 or np.ptp(array) == 0:
         return mean, mean
@@ -96,10 +96,8 @@ def paired_permutation(
     Raises:
         ValueError: no values, values that are not finite, or different lengths.
     """
-    first, second = _checked(left), _checked(right)
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} values against {len(second)}: not the same examples")
-    sums, _ = _cluster_sums(first - second, clusters)
+    first, second = checked_pair(left, right)
+    sums, _ = cluster_sums(first - second, clusters)
     difference = float(sums.sum() / len(first))
     sums = sums[np.abs(sums) > _TIE]
     if not len(sums):
@@ -141,6 +139,32 @@ def not_worse_than_best(
     return compared
 
 
+def checked_pair(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> tuple[Floats, Floats]:
+    """Two systems' values as arrays.
+
+    Raises:
+        ValueError: no values, values that are not finite, or different lengths.
+    """
+    first, second = _checked(left), _checked(right)
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} values against {len(second)}: not the same examples")
+    return first, second
+
+
+def cluster_sums(values: Floats, clusters: Sequence[str] | None) -> tuple[Floats, Floats]:
+    """Per cluster the sum and the number of its values; without clusters every value is one.
+
+    Raises:
+        ValueError: clusters of another length.
+    """
+    if clusters is None:
+        return values, np.ones_like(values)
+    if len(clusters) != len(values):
+        raise ValueError(f"{len(clusters)} clusters for {len(values)} values")
+    codes = cluster_codes(clusters)
+    return np.bincount(codes, weights=values).astype(np.float64), np.bincount(codes).astype(np.float64)
+
+
 def _checked(values: Sequence[float] | Floats) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not len(array):
@@ -148,15 +172,6 @@ def _checked(values: Sequence[float] | Floats) -> Floats:
     if not np.isfinite(array).all():
         raise ValueError(f"value {int(np.flatnonzero(~np.isfinite(array))[0])} is not finite")
     return array
-
-
-def _cluster_sums(values: Floats, clusters: Sequence[str] | None) -> tuple[Floats, Floats]:
-    if clusters is None:
-        return values, np.ones_like(values)
-    if len(clusters) != len(values):
-        raise ValueError(f"{len(clusters)} clusters for {len(values)} values")
-    codes = cluster_codes(clusters)
-    return np.bincount(codes, weights=values).astype(np.float64), np.bincount(codes).astype(np.float64)
 
 
 def _bootstrap_means(sums: Floats, counts: Floats, resamples: int, seed: int) -> Floats:

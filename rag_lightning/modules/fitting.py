@@ -16,8 +16,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
-from rag_lightning.core.config import TrainerConfig
 from rag_lightning.core.hardware import resolve_dtype
+from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.modules.batches import Lesson, TrainingData
 from rag_lightning.modules.callbacks import RESUME, History, ResumePoint
 from rag_lightning.modules.training import TrainedModule

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rag_lightning.core.config import Formulation, TrainerConfig
+from rag_lightning.core.config import Formulation
+from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.generator import marginal
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator

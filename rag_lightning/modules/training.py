@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from rag_lightning.core.config import TrainerConfig
 from rag_lightning.core.records import Example
+from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
 from rag_lightning.modules.batches import Item, seed_step
 

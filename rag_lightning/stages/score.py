@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import Artifact, Recipe, write_json
-from rag_lightning.core.config import ExperimentConfig
-from rag_lightning.core.records import Example, Prediction, Ranking, Score, read_jsonl, write_jsonl
-from rag_lightning.metrics.answers import AnswerMatcher
-from rag_lightning.metrics.joining import join_by_id
-from rag_lightning.metrics.metric import Outcome, parse_metric, score_outcome
+from rag_lightning.core.artifacts import Artifact, Recipe, open_artifact, write_json
+from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.core.records import write_jsonl
+from rag_lightning.metrics.metric import FAMILIES, parse_metric
 from rag_lightning.metrics.summary import summarise
-from rag_lightning.stages import corpus, examples
+from rag_lightning.stages import examples
+from rag_lightning.stages.outcomes import Outcomes, from_artifacts, score_all
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.tasks.spec import TaskSpec, get_task
 
-VERSION = 1
+VERSION = 2
 SCORES, SUMMARY = "scores.jsonl", "summary.json"
-CUTOFFS = (1, 2, 5, 10, 20, 50)
+CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
+EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
+"""Shown side by side wherever the first of them is asked for: they are easily confused."""
+PAGES = ("page_r_precision", "kilt_em", "kilt_f1")
 
 
 def build(workspace: Workspace, split: str) -> Artifact:
@@ -33,77 +36,93 @@ def build(workspace: Workspace, split: str) -> Artifact:
     return of(workspace, split, made, predict.rankings(workspace, split), config.decoding.k)
 
 
+def of_stored(workspace: Workspace, folder: Path) -> Artifact:
+    """Scores of an artifact of predictions, by what its manifest says; nothing is predicted, no torch imported.
+
+    Raises:
+        ArtifactError: no predictions, damaged ones, or their rankings are gone.
+        ConfigError: they were made for other examples than the configuration's.
+    """
+    made, rankings, k = stored(workspace, folder)
+    settings = made.manifest["config"]
+    task = replace(workspace.config.task, limit=settings["limit"])
+    return of(workspace.with_config(task=task), settings["split"], made, rankings, k)
+
+
+def stored(workspace: Workspace, folder: Path) -> tuple[Artifact, Artifact | None, int]:
+    """Predictions, the rankings they were made from (None for closed book), and how many passages were read.
+
+    Raises:
+        ArtifactError, ConfigError: as `of_stored`.
+    """
+    made = open_artifact(folder)
+    inputs = made.manifest["inputs"]
+    if made.kind != "predictions":
+        raise ArtifactError(f"{folder}: holds {made.kind}, not predictions; give a folder of artifacts/predictions")
+    expected = examples.build(workspace).digest
+    if inputs["examples"] != expected:
+        problem = f"{folder}: was made for examples {inputs['examples']}, the configuration's are {expected}"
+        raise ConfigError(f"{problem}; give the configuration they were made with")
+    if "rankings" not in inputs:
+        return made, None, 0
+    rankings = workspace.store.find("rankings", inputs["rankings"])
+    if rankings is None:
+        raise ArtifactError(f"{folder}: its rankings {inputs['rankings']} are gone; run retrieve again")
+    return made, rankings, int(made.manifest["config"]["k"])
+
+
 def of(workspace: Workspace, split: str, predictions: Artifact | None, rankings: Artifact | None, k: int) -> Artifact:
     """Scores of predictions and of the first k of rankings; either may be left out."""
+    task = get_task(workspace.config.task.name)
     inputs = {"examples": examples.build(workspace).digest}
     inputs |= {a.kind: a.digest for a in (predictions, rankings) if a is not None}
     settings = {"split": split, "k": k, "limit": workspace.config.task.limit, "seed": workspace.config.seed}
+    names = metric_names(task, predictions is not None, k if rankings is not None else 0)
 
     def make(folder: Path) -> dict[str, Any]:
         asked = examples.read(workspace, split)
-        outcomes = _outcomes(workspace, asked, predictions, rankings, k)
-        names = metric_names(predictions is not None, k if rankings is not None else 0)
-        scores = score_all(outcomes, names)
-        write_jsonl(folder / SCORES, scores)
-        write_json(folder / SUMMARY, summarise(scores, seed=workspace.config.seed))
-        return {"examples": len(scores), "metrics": names}
+        return write(workspace, folder, from_artifacts(workspace, task, asked, predictions, rankings, k), names)
 
-    return workspace.store.build(Recipe("scores", settings, inputs, VERSION), make)
+    return workspace.store.build(Recipe("scores", settings | {"metrics": names}, inputs, VERSION), make)
 
 
-def metric_names(predicted: bool, k: int) -> list[str]:
-    """EM and F1 of predictions; recall up to k and MRR of rankings."""
+def write(workspace: Workspace, folder: Path, outcomes: Outcomes, names: list[str]) -> dict[str, Any]:
+    """Scores and summary into a folder; what could not be scored as given is announced and counted in the manifest."""
+    scores = score_all(outcomes, map(parse_metric, names))
+    write_jsonl(folder / SCORES, scores)
+    write_json(folder / SUMMARY, summarise(scores, seed=workspace.config.seed))
+    faults = [{**asdict(fault), "examples": count} for fault, count in outcomes.faults.items()]
+    for fault in faults:
+        workspace.announce(f"  answer pattern {fault['pattern']!r} {fault['reason']}; {fault['examples']} examples")
+    if outcomes.unanswered:
+        workspace.announce(f"  {len(outcomes.unanswered)} examples without a prediction count as the worst value")
+    notes: dict[str, Any] = {"unanswered": len(outcomes.unanswered)} if outcomes.unanswered else {}
+    notes |= {"pattern_faults": faults} if faults else {}
+    return {"examples": len(scores), "metrics": names, **notes}
+
+
+def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
+    """The task's metrics as far as they can be had, the exact matches side by side, retrieval at every cut-off up to k.
+
+    Metrics of gold passages, gold articles and pages are left out later where no example names any.
+    """
     cutoffs = sorted({cutoff for cutoff in (*CUTOFFS, k) if 0 < cutoff <= k})
-    names = ["em", "f1"] if predicted else []
-    names += [f"{family}@{cutoff}" for family in ("answer_recall", "gold_recall") for cutoff in cutoffs]
-    return [*names, "mrr"] if k else names
+    names = [name for name in task.metrics if _possible(name, predicted, k)]
+    names += [name for name in EXACT_MATCHES if predicted and "em" in names]
+    families = ("answer_recall", "answer_precision", "gold_recall", "gold_title", "success")
+    names += [f"{family}@{cutoff}" for family in families for cutoff in cutoffs]
+    if k:
+        names += ["mrr", *(name for name in PAGES if predicted or name == "page_r_precision")]
+    if k and predicted:
+        names.append(f"em_unanswerable@{k}")
+    return list(dict.fromkeys(names))
 
 
-def score_all(outcomes: Iterable[Outcome], names: Sequence[str]) -> list[Score]:
-    """Per-example values of every metric that is defined for the example."""
-    metrics = [parse_metric(name) for name in names]
-    return [Score(o.example.example_id, o.example.entity, score_outcome(o, metrics), o.example.tags) for o in outcomes]
-
-
-def _outcomes(
-    workspace: Workspace,
-    asked: Sequence[Example],
-    predictions: Artifact | None,
-    rankings: Artifact | None,
-    k: int,
-) -> list[Outcome]:
-    texts: dict[str, str] = {}
-    if predictions is not None:
-        file = predictions.path / "predictions.jsonl"
-        texts = {p.example_id: p.text for p, _ in join_by_id(read_jsonl(file, Prediction), asked, file)}
-    if rankings is None:
-        return [Outcome(example, texts.get(example.example_id)) for example in asked]
-    file = rankings.path / "rankings.jsonl"
-    found = [r for r, _ in join_by_id(read_jsonl(file, Ranking), asked, file)]
-    return _with_hits(workspace, asked, [Ranking(r.example_id, r.rows[:k], r.scores[:k]) for r in found], texts)
-
-
-def _with_hits(
-    workspace: Workspace, asked: Sequence[Example], found: Sequence[Ranking], texts: dict[str, str]
-) -> list[Outcome]:
-    store = corpus.open_store(workspace)
-    matcher = AnswerMatcher(lambda row: store[row].text)
-    outcomes = []
-    for example, ranking in zip(asked, found, strict=True):
-        gold = set(example.gold_passage_ids)
-        gold_hits = tuple(store[row].passage_id in gold for row in ranking.rows) if gold else None
-        hits = matcher.hits(example.answers, ranking.rows)
-        outcomes.append(Outcome(example, texts.get(example.example_id), hits, gold_hits))
-    return outcomes
-
-
-def run(config: ExperimentConfig) -> None:
-    """Score the configured split and print the estimates."""
-    workspace = Workspace(config)
-    artifact = build(workspace, config.split)
-    for line in lines(artifact):
-        workspace.announce(line)
-    workspace.announce(f"scores in {artifact.path}")
+def _possible(name: str, predicted: bool, k: int) -> bool:
+    family, _, cutoff = name.partition("@")
+    if family in FAMILIES:
+        return int(cutoff) <= k
+    return k > 0 if family in ("mrr", "page_r_precision") else predicted
 
 
 def lines(artifact: Artifact) -> list[str]:

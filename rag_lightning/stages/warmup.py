@@ -17,9 +17,10 @@ import numpy as np
 
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import WarmupConfig, to_dict
+from rag_lightning.core.config import to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
+from rag_lightning.core.trainer_config import WarmupConfig
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.copy_start import start_copying
 from rag_lightning.generator.inputs import Pair
@@ -85,7 +86,7 @@ def training_items(workspace: Workspace) -> list[Item]:
     config = workspace.config
     store = corpus.open_store(workspace)
     rng = seeds.generator(config.seed, "reader items")
-    wanted = config.warmup.steps * max(config.warmup.batch_size, config.warmup.window_batch_size)
+    wanted = config.warmup.steps * config.warmup.batch_size
     questions = list(question_items(workspace, store, rng))
     splits = {name: examples.read(workspace, name, limited=False) for name in examples.SPLITS}
     count = max(int(wanted * CLOZE_SHARE), wanted - len(questions))
@@ -106,7 +107,7 @@ def lessons(items: Sequence[Item], config: WarmupConfig, seed: int) -> list[Less
     rng = seeds.generator(seed, "reader windows")
     short = [replace(item, passage=window(item, config.window, rng)) for item in items]
     steps = round(config.window_share * config.steps)
-    first = [Lesson(short, config.window_batch_size, steps)] if steps else []
+    first = [Lesson(short, config.batch_size, steps)] if steps else []
     return [*first, Lesson(items, config.batch_size)]
 
 

@@ -25,8 +25,9 @@ from rag_lightning.tasks.spec import TASKS, get_task
 from tests.tiny_project import ANSWERS, K_MAX, passages, questions, write_lines
 
 SMALL = IndexConfig(m=8, ef_construction=40, nlist=4, nprobe=4, pq="PQ4x4np")
-GOOD = Outcome(Example("e", "q", ("rome",), ("p",)), "Rome", (False, True), (True, False))
-BAD = Outcome(Example("e", "q", ("rome",), ("p",)), "paris", (False, False), (False, False))
+ASKED = Example("e", "q", ("rome",), ("p",), gold_titles=("Gold",))
+GOOD = Outcome(ASKED, "Rome", (False, True), (True, False), ("gold", "Other"))
+BAD = Outcome(ASKED, "paris", (False, False), (False, False), ("Other", "Third"))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,9 @@ def test_a_task_reads_its_questions_and_names_its_metrics(name: str, tmp_path: P
 @pytest.mark.parametrize("family", sorted(METRICS))
 def test_a_metric_tells_good_from_bad(family: str) -> None:
     metric = parse_metric(f"{family}@2" if family in FAMILIES else family)
-    good, bad = metric.score(GOOD), metric.score(BAD)
+    # what is defined only where no passage holds an answer is shown such an outcome
+    shown = replace(GOOD, answer_hits=(False, False)) if family == "em_unanswerable" else GOOD
+    good, bad = metric.score(shown), metric.score(BAD)
     assert good is not None and bad is not None and 0 <= bad < good <= 1
     assert metric.direction == "higher" and metric.unit in ("%", "") and parse_metric(str(metric)).name == metric.name
 

@@ -12,8 +12,9 @@ import pytest
 import rag_lightning
 from rag_lightning import cli
 from rag_lightning.cli import STAGES, explain, main, parse
-from rag_lightning.core.config import ExperimentConfig, SweepConfig, TrainerConfig
+from rag_lightning.core.config import ExperimentConfig, SweepConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
+from rag_lightning.core.trainer_config import TrainerConfig
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "faiss", "mlflow", "transformers", "pytorch_lightning", "matplotlib", "datasets", "optuna", "scipy"}
@@ -134,6 +135,23 @@ def test_ask_takes_the_question_wherever_it_stands(called: Called) -> None:
 def test_doctor_is_deep_only_when_asked(called: Called) -> None:
     assert main(["doctor"]) == main(["doctor", "--deep"]) == 0
     assert [call[2] for call in called] == [False, True]
+
+
+def test_score_takes_files_of_others(called: Called) -> None:
+    assert main(["score", "--predictions", "f.jsonl", "--seed", "1", "--format=kilt"]) == main(["score"]) == 0
+    assert [call[2:] for call in called] == [("f.jsonl", "kilt", "", ""), ("", "ours", "", "")]
+
+
+@pytest.mark.parametrize(
+    "given", [["--predictions", "f", "--format", "kilt"], ["--format=kilt", "--seed", "3", "--export", "dpr:f"]]
+)
+def test_options_are_no_part_of_the_printed_configuration(
+    given: list[str], capsys: pytest.CaptureFixture[str], called: Called
+) -> None:
+    assert main(["score", *given, "--print_config"]) == 0
+    shown = capsys.readouterr().out
+    assert "name: experiment" in shown and "predictions" not in shown and not called
+    assert ("seed: 3" in shown) == ("3" in given)
 
 
 def test_the_sweep_file_of_nq_is_the_default() -> None:

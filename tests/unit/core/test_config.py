@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig, TrainerConfig, to_dict
+from rag_lightning.core.config import ExperimentConfig, SweepConfig, to_dict
 from rag_lightning.core.digest import digest
+from rag_lightning.core.trainer_config import TrainerConfig
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner), max_leaves=8

@@ -102,6 +102,15 @@ def test_has_answer_equals_the_naive_rule(answers: list[str], passages: list[str
     assert list(AnswerMatcher(passages.__getitem__).hits(answers, range(len(passages)))) == expected
 
 
+@given(
+    answers=st.lists(st.text("aΣσςİi̇ſKéE\u0301'·. ", max_size=4), max_size=3),
+    passage=st.text("aΣσςİi̇ſKéE\u0301'·. ", max_size=16),
+)
+def test_the_quick_look_misses_nothing(answers: list[str], passage: str) -> None:
+    """Letters whose lower case depends on their neighbours, or is more than one letter."""
+    assert AnswerMatcher([passage].__getitem__).hits(answers, [0]) == (naive_has_answer(answers, passage),)
+
+
 def test_has_answer_needs_whole_tokens_in_order() -> None:
     text = "He moved to New York City in 1999."
     assert has_answer(["new york"], text) and has_answer(["YORK city"], text) and has_answer(["x", "1999"], text)
@@ -119,5 +128,6 @@ def test_a_passage_is_read_once() -> None:
 
     matcher = AnswerMatcher(text_of)
     matcher.hits(["a"], [3, 4, 3])
+    matcher.hits(["text", "e"], [3, 4])
     assert matcher.hits(["text"], [4]) == (True,)
     assert read == [3, 4]

@@ -10,10 +10,11 @@ from rag_lightning.metrics.metric import FAMILIES, METRICS, Estimate, Outcome, p
 from rag_lightning.metrics.retrieval import recall_at, reciprocal_rank
 
 NAMES = ["em", "f1", "mrr", "answer_recall@5", "gold_recall@20"]
+OTHERS = ["em_kilt", "em_lm_eval", "em_contains", "em_regex", "em_unanswerable@5", "success@1", "kilt_em"]
 FLAGS = st.lists(st.booleans(), max_size=12)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *OTHERS])
 def test_names_are_printed_and_parsed_alike(name: str) -> None:
     metric = parse_metric(name)
     assert str(metric) == metric.name == name

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.core.config import TrainerConfig
 from rag_lightning.core.records import Example, Passage
+from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.modules import fitting
 from rag_lightning.modules.batches import Item, Lesson

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from rag_lightning.core.config import TrainerConfig
 from rag_lightning.core.records import Passage
+from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.modules import training

@@ -11,10 +11,13 @@ import pytest
 
 from rag_lightning.core.config import ExperimentConfig, SweepConfig
 from rag_lightning.core.records import Example, Passage
+from rag_lightning.core.trainer_config import WarmupConfig
 from rag_lightning.metrics.answers import has_answer
+from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import corpus, examples, retrieve, score, train, warmup
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.tasks.spec import get_task
 from tests.tiny_project import experiment, passages, questions, write_data, write_lines
 
 
@@ -52,6 +55,35 @@ def test_warm_up_items_are_half_cloze_and_come_from_train_alone(tiny_sweep: Swee
     assert warmup.training_items(workspace) == items, "the same seed, the same items"
     other = workspace.with_config(seed=1)
     assert [item.query for item in warmup.training_items(other)] != [item.query for item in items]
+
+
+@pytest.mark.parametrize("words", [1, 5, 12, 40, 200])
+def test_a_window_holds_the_target_and_no_more_words_than_asked(words: int) -> None:
+    text = " ".join(f"w{i}" for i in range(60)) + " Porto-Novo is here " + " ".join(f"v{i}" for i in range(37))
+    item = Item("q", "porto-novo is", Passage("p", "Benin", text))
+    random = np.random.default_rng(0)
+    seen = [warmup.window(item, words, random) for _ in range(40)]
+    for passage in seen:
+        assert passage and passage.title == "Benin" and passage.text in text
+        assert len(passage.text.split()) == min(words, 100)
+        assert "Porto-Novo" in passage.text and (words == 1 or "Porto-Novo is" in passage.text)
+    assert len({passage.text for passage in seen if passage}) > (1 if 2 < words < 100 else 0)
+
+
+def test_a_window_of_a_passage_without_the_target_is_its_beginning() -> None:
+    random = np.random.default_rng(0)
+    found = warmup.window(Item("q", "absent", Passage("p", "t", "one two three four")), 2, random)
+    assert found and found.text == "one two"
+    assert warmup.window(Item("q", "t"), 2, random) is None
+
+
+def test_the_warm_up_shows_windows_first_and_whole_passages_to_its_end() -> None:
+    items = [Item("q", "w3", Passage(str(i), "t", " ".join(f"w{n}" for n in range(50)))) for i in range(30)]
+    config = WarmupConfig(steps=10, batch_size=3, window=8, window_share=0.6)
+    first, last = warmup.lessons(items, config, seed=0)
+    assert (first.steps, first.batch_size, last.batch_size) == (6, 3, 3)
+    assert {len(i.passage.text.split()) for i in first.items if i.passage} == {8} and last.items == items
+    assert warmup.lessons(items, replace(config, window_share=0.0), seed=0) == [Lesson(items, 3)]
 
 
 def test_answers_that_stand_in_a_gold_passage_are_the_targets(project: ExperimentConfig) -> None:
@@ -116,17 +148,27 @@ def test_a_scale_that_is_given_is_not_tuned(tiny_sweep: SweepConfig) -> None:
     assert retrieve.open_retriever(Workspace(given), learned=True)[1] == 0.7
 
 
+EXACT = ["em", "f1", "em_kilt", "em_lm_eval", "em_contains"]
+
+
+def retrieved(*cutoffs: int) -> set[str]:
+    families = ("answer_recall", "answer_precision", "gold_recall", "gold_title", "success")
+    return {"mrr", "page_r_precision", *(f"{family}@{cutoff}" for family in families for cutoff in cutoffs)}
+
+
 @pytest.mark.parametrize(
     ("predicted", "k", "names"),
     [
-        (True, 0, ["em", "f1"]),
-        (False, 1, ["answer_recall@1", "gold_recall@1", "mrr"]),
-        (True, 3, ["em", "f1", *(f"{f}_recall@{k}" for f in ("answer", "gold") for k in (1, 2, 3)), "mrr"]),
-        (False, 0, []),
+        (True, 0, {*EXACT}),
+        (False, 1, retrieved(1)),
+        (True, 3, {*EXACT, *retrieved(1, 2, 3), "kilt_em", "kilt_f1", "em_unanswerable@3"}),
+        (False, 0, set()),
     ],
 )
-def test_metrics_go_as_far_as_the_passages(predicted: bool, k: int, names: list[str]) -> None:
-    assert score.metric_names(predicted, k) == names
+def test_metrics_go_as_far_as_the_passages(predicted: bool, k: int, names: set[str]) -> None:
+    found = score.metric_names(get_task("nq"), predicted, k)
+    assert set(found) == names and len(found) == len(names)
+    assert [name for name in found if name in EXACT] == [name for name in EXACT if predicted]
 
 
 def test_a_limit_cuts_dev_and_test_but_not_train(project: ExperimentConfig) -> None:

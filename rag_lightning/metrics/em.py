@@ -1,0 +1,63 @@
+"""The exact matches that are confused with SQuAD's `em` (answers.py), each under its own name.
+
+- em_kilt: KILT `eval_downstream.py` (Petroni et al. 2021). Empty answers are dropped, and "" is never right.
+- em_lm_eval: lm-evaluation-harness `nq_open` version 4. An article goes only with a space behind it, white space stays.
+- em_contains: FlashRAG `acc`, called "match" elsewhere. The prediction may say more than the answer.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+
+from rag_lightning.metrics.answers import answered, checked
+from rag_lightning.metrics.metric import Metric
+from rag_lightning.metrics.normalize import normalize_answer
+
+_LM_EVAL_IGNORED = re.compile(r"\b(?:The |the |An |A |a |an )")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def em_kilt(prediction: str, answers: Sequence[str]) -> float:
+    """KILT's EM; a prediction of white space, which KILT refuses, counts 0.
+
+    Raises:
+        ValueError: no answers.
+    """
+    given = [answer for answer in checked(answers) if answer.strip()]
+    wanted = normalize_answer(prediction)
+    return float(bool(prediction.strip()) and any(normalize_answer(answer) == wanted for answer in given))
+
+
+def em_lm_eval(prediction: str, answers: Sequence[str]) -> float:
+    """Articles, then case, then ASCII punctuation removed; of white space only that left of the prediction.
+
+    The harness also stops generation at a line's end, a full stop or a comma; that is decoding and not done here.
+
+    Raises:
+        ValueError: no answers.
+    """
+    wanted = _lm_eval(prediction.lstrip())
+    return float(any(_lm_eval(answer) == wanted for answer in checked(answers)))
+
+
+def em_contains(prediction: str, answers: Sequence[str]) -> float:
+    """1 if any normalised answer is a sub-string of the normalised prediction; inside of a word counts too.
+
+    As in the source, an answer that is empty after normalisation is in every prediction.
+
+    Raises:
+        ValueError: no answers.
+    """
+    said = normalize_answer(prediction)
+    return float(any(normalize_answer(answer) in said for answer in checked(answers)))
+
+
+def _lm_eval(text: str) -> str:
+    return _LM_EVAL_IGNORED.sub("", text).lower().translate(_PUNCTUATION)
+
+
+EM_KILT = Metric("em_kilt", "%", "higher", answered(em_kilt))
+EM_LM_EVAL = Metric("em_lm_eval", "%", "higher", answered(em_lm_eval))
+EM_CONTAINS = Metric("em_contains", "%", "higher", answered(em_contains))

@@ -1,0 +1,1 @@
+"""Other toolkits' result files: read to be scored here, written to be scored there."""

@@ -1,0 +1,33 @@
+"""Files of other toolkits' layouts, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """One string a line, UTF-8; returns how many."""
+    listed = list(lines)
+    _write(path, "".join(f"{line}\n" for line in listed))
+    return len(listed)
+
+
+def write_list(path: Path, items: Iterable[dict[str, Any]]) -> int:
+    """A JSON list of objects, one a line; returns how many."""
+    listed = [json.dumps(item, ensure_ascii=False) for item in items]
+    _write(path, "[\n" + ",\n".join(listed) + "\n]\n")
+    return len(listed)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
