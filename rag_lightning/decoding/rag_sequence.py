@@ -10,13 +10,13 @@ fast      the same with p(y|x,z) = 0 where the search of z did not produce y
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rag_lightning.decoding.beam import Finished, beam_search
 from rag_lightning.decoding.encodings import Encodings
@@ -24,6 +24,7 @@ from rag_lightning.decoding.pair_steps import PairSteps
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.bart_steps import Memory
 from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.token_tree import TokenTree
 
 Candidate = tuple[int, ...]
 
@@ -75,13 +76,40 @@ def matrices(
     """The candidate matrix of each question; pairs and scores the store knows are not computed again."""
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
     hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length)
-    result, at = [], 0
-    for pairs in questions:
-        here = slice(at, at + len(pairs))
-        at += len(pairs)
-        result.append(_matrix(encodings, keys[here], rows[here], hypotheses, store))
+    result = []
+    for here in _slices(questions):
+        candidates = _candidates(keys[here], hypotheses)
+        scores = _complete(encodings, keys[here], rows[here], candidates, store)
+        result.append(_matrix(keys[here], hypotheses, candidates, scores))
     store.commit()
     return result
+
+
+@torch.inference_mode()
+def produced_matrices(
+    encodings: Encodings,
+    questions: Sequence[Sequence[Pair]],
+    store: PairStore,
+    *,
+    num_beams: int,
+    max_length: int,
+) -> list[CandidateMatrix]:
+    """What Fast needs of each matrix: a hypothesis is scored only where it was produced, -inf elsewhere."""
+    keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
+    hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length)
+    store.commit()
+    scores = store.scores(keys)
+    return [_matrix(keys[h], hypotheses, _candidates(keys[h], hypotheses), scores) for h in _slices(questions)]
+
+
+def _slices(questions: Sequence[Sequence[Pair]]) -> Iterator[slice]:
+    """Where the pairs of each question stand."""
+    ends = accumulate(len(pairs) for pairs in questions)
+    return (slice(end - len(pairs), end) for end, pairs in zip(ends, questions, strict=True))
+
+
+def _candidates(keys: Sequence[str], hypotheses: dict[str, list[Candidate]]) -> tuple[Candidate, ...]:
+    return tuple(dict.fromkeys(c for key in keys for c in hypotheses[key]))
 
 
 def _hypotheses(
@@ -115,38 +143,33 @@ def search_pairs(
     )
 
 
-def _matrix(
+def _complete(
     encodings: Encodings,
     keys: Sequence[str],
     rows: Sequence[Sequence[int]],
-    hypotheses: dict[str, list[Candidate]],
+    candidates: Sequence[Candidate],
     store: PairStore,
-) -> CandidateMatrix:
-    candidates = tuple(dict.fromkeys(c for key in keys for c in hypotheses[key]))
+) -> dict[str, dict[Candidate, float]]:
+    """The scores of all candidates under all pairs of a question; those not known are computed and stored."""
     scores = store.scores(keys)
     short = [i for i, key in enumerate(keys) if any(c not in scores[key] for c in candidates)]
-    if short:
-        memory = encodings.memory([keys[i] for i in short], [rows[i] for i in short])
-        fresh = score_candidates(encodings, memory, len(short), candidates)
-        for i, values in zip(short, fresh.tolist(), strict=True):
-            new = {c: v for c, v in zip(candidates, values, strict=True) if c not in scores[keys[i]]}
-            store.add_scores(keys[i], new)
-            scores[keys[i]] |= new
-    log_probs = np.array([[scores[key][c] for key in keys] for c in candidates], dtype=np.float32)
+    if not short:
+        return scores
+    memory = encodings.memory([keys[i] for i in short], [rows[i] for i in short])
+    fresh = encodings.steps.score(TokenTree.of(candidates, encodings.generator.start_id), memory)
+    for i, values in zip(short, fresh.tolist(), strict=True):
+        new = {c: v for c, v in zip(candidates, values, strict=True) if c not in scores[keys[i]]}
+        store.add_scores(keys[i], new)
+        scores[keys[i]] |= new
+    return scores
+
+
+def _matrix(
+    keys: Sequence[str],
+    hypotheses: dict[str, list[Candidate]],
+    candidates: tuple[Candidate, ...],
+    scores: dict[str, dict[Candidate, float]],
+) -> CandidateMatrix:
+    log_probs = np.array([[scores[key].get(c, -np.inf) for key in keys] for c in candidates], dtype=np.float32)
     produced = np.array([[c in hypotheses[key] for key in keys] for c in candidates], dtype=np.bool_)
     return CandidateMatrix(candidates, log_probs, produced)
-
-
-def score_candidates(encodings: Encodings, memory: Memory, count: int, candidates: Sequence[Candidate]) -> Tensor:
-    """log p(y|x,z) of C candidates under P pairs: [P, C] float32; padding is not scored."""
-    generator = encodings.generator
-    width = max(map(len, candidates))
-    targets = torch.full((len(candidates), width), generator.pad_id, dtype=torch.long)
-    mask = torch.zeros((len(candidates), width), dtype=torch.bool)
-    for i, candidate in enumerate(candidates):
-        targets[i, : len(candidate)] = torch.tensor(candidate)
-        mask[i, : len(candidate)] = True
-    inputs = generator.decoder_inputs(targets)
-    shape = (count, -1, -1)
-    tokens = encodings.steps.score(inputs.expand(*shape), targets.expand(*shape), mask.expand(*shape), memory)
-    return tokens.sum(-1)

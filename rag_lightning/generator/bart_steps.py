@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rag_lightning.generator.token_tree import TokenTree
+
 POSITION_OFFSET = 2
 POSITIONS = 1024
 """Positions whose distribution over the vocabulary is held at once."""
@@ -94,38 +96,36 @@ class BartSteps:
         wanted = hidden if pairs is None or len(pairs) == len(hidden) else hidden[pairs]
         return self._log_probs(wanted.squeeze(2)), grown
 
-    def score(self, inputs: Tensor, targets: Tensor, mask: Tensor, memory: Memory) -> Tensor:
-        """log p(target | x, z, prefix) of W given candidates per pair.
+    def score(self, tree: TokenTree, memory: Memory) -> Tensor:
+        """log p(y | x, z) of the C sequences of a tree under P pairs, [P, C] float32."""
+        tokens = tree.tokens.expand(memory.pairs, 1, -1)
+        hidden, _ = self._run(tokens, memory, Cache([], []), depths=tree.depths, visible=tree.ancestors)
+        together = max(1, POSITIONS // len(tree.tokens))
+        edges = [self._edges(part, tree) for part in hidden.squeeze(1).split(together)]
+        return torch.cat(edges) @ tree.paths.T
 
-        Args:
-            inputs: [P, W, T] decoder inputs (start token first).
-            targets: [P, W, T] the tokens to score.
-            mask: [P, W, T] true where a token is scored; the vocabulary is only looked at there.
-            memory: of the P pairs.
+    def _edges(self, hidden: Tensor, tree: TokenTree) -> Tensor:
+        """[P, N, D] -> log-probs of the edges [P, E]."""
+        return self._log_probs(hidden)[:, tree.edge_nodes, tree.edge_tokens]
 
-        Returns:
-            [P, W, T] float32, 0 where the mask is false.
-        """
-        hidden, _ = self._run(inputs, memory, Cache([], []))
-        states, wanted = hidden[mask], targets[mask].unsqueeze(-1)
-        pieces = [
-            self._log_probs(states[i : i + POSITIONS]).gather(-1, wanted[i : i + POSITIONS]).squeeze(-1)
-            for i in range(0, len(wanted), POSITIONS)
-        ]
-        scored = torch.zeros(targets.shape)
-        scored[mask] = torch.cat(pieces)
-        return scored
-
-    def _run(self, tokens: Tensor, memory: Memory, cache: Cache) -> tuple[Tensor, Cache]:
-        """Decoder states [P, W, T, D] of T new tokens per beam."""
+    def _run(
+        self,
+        tokens: Tensor,
+        memory: Memory,
+        cache: Cache,
+        depths: Tensor | None = None,
+        visible: Tensor | None = None,
+    ) -> tuple[Tensor, Cache]:
+        """Decoder states [P, W, T, D] of T new tokens per beam; they follow each other unless depths and visible say
+        otherwise."""
         start, length = cache.length, tokens.shape[-1]
-        at = torch.arange(start, start + length, device=tokens.device) + POSITION_OFFSET
-        embedded = self.decoder.embed_tokens(tokens) + self.decoder.embed_positions.weight[at]
+        at = torch.arange(start, start + length, device=tokens.device) if depths is None else depths
+        embedded = self.decoder.embed_tokens(tokens) + self.decoder.embed_positions.weight[at + POSITION_OFFSET]
         hidden = self.decoder.layernorm_embedding(embedded)
         grown = Cache([], [])
         for i, layer in enumerate(self.decoder.layers):
             past = (cache.keys[i], cache.values[i]) if cache.keys else None
-            attended, keys, values = self._self_attention(layer.self_attn, hidden, past)
+            attended, keys, values = self._self_attention(layer.self_attn, hidden, past, visible)
             grown.keys.append(keys)
             grown.values.append(values)
             hidden = layer.self_attn_layer_norm(hidden + attended)
@@ -135,14 +135,15 @@ class BartSteps:
         return hidden, grown
 
     def _self_attention(
-        self, attention: Any, hidden: Tensor, past: tuple[Tensor, Tensor] | None
+        self, attention: Any, hidden: Tensor, past: tuple[Tensor, Tensor] | None, visible: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         query, keys, values = (
             _split(f(hidden), self.heads) for f in (attention.q_proj, attention.k_proj, attention.v_proj)
         )
         if past is not None:
             keys, values = torch.cat([past[0], keys], dim=3), torch.cat([past[1], values], dim=3)
-        mixed = F.scaled_dot_product_attention(query, keys, values, is_causal=past is None and query.shape[3] > 1)
+        causal = past is None and visible is None and query.shape[3] > 1
+        mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=visible, is_causal=causal)
         return attention.out_proj(_merge(mixed)), keys, values
 
     def _cross_attention(self, attention: Any, hidden: Tensor, memory: Memory) -> Tensor:

@@ -124,9 +124,9 @@ class Predictor:
         )
 
     def _sequence(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[list[Finished]]:
-        found = rag_sequence.matrices(
-            self.encodings, pairs, self.pairs, num_beams=1, max_length=self.decoding.max_length
-        )
+        fast = self.decoding.strategy == "fast"
+        build = rag_sequence.produced_matrices if fast else rag_sequence.matrices
+        found = build(self.encodings, pairs, self.pairs, num_beams=1, max_length=self.decoding.max_length)
         priors = [doc_log_probs(torch.tensor(q.doc_scores or (0.0,))).numpy().astype(np.float32) for q in batch]
         return [
             rag_sequence.decode(matrix, prior, self.decoding.strategy)

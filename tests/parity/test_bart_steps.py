@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rag_lightning.generator.bart_steps import BartSteps, Cache, Memory
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.generator.token_tree import TokenTree
 
 SOURCES = [[2, 4, 5, 3, 6, 6, 3], [2, 5, 3], [2, 6, 4, 4, 3]]
 P, W, T = len(SOURCES), 2, 4
@@ -58,18 +59,27 @@ def test_steps_equal_the_forward_of_each_unpadded_pair(
 
 
 @torch.inference_mode()
-def test_scores_equal_the_forward_and_are_zero_outside_the_mask(
-    toy: Seq2SeqGenerator, padded: tuple[Tensor, Tensor], inputs: Tensor
+def test_scores_of_a_tree_equal_the_forward_of_each_sequence(
+    toy: Seq2SeqGenerator, padded: tuple[Tensor, Tensor]
 ) -> None:
     steps, memory = steps_and_memory(toy, padded)
-    targets = torch.randint(0, 7, inputs.shape, generator=torch.Generator().manual_seed(1))
-    mask = torch.arange(T) < torch.tensor([[4, 2], [3, 1], [1, 4]]).unsqueeze(-1)
-    found = steps.score(inputs, targets, mask, memory)
-    assert found.dtype == torch.float32
+    sequences = [(4, 5, 3), (4, 5, 6, 3), (3,), (6, 3), (4, 3), (4, 5, 3), (5, 5, 5, 5)]
+    tree = TokenTree.of(sequences, toy.start_id)
+    assert (len(tree.tokens), len(tree.edge_tokens)) == (8, 13), "shared prefixes are there once"
+    found = steps.score(tree, memory)
+    assert found.dtype == torch.float32 and found.shape == (len(SOURCES), len(sequences))
     for p, source in enumerate(SOURCES):
-        for w in range(W):
-            wanted = forward(toy, source, inputs[p, w]).gather(-1, targets[p, w].unsqueeze(-1)).squeeze(-1)
-            torch.testing.assert_close(found[p, w], wanted.masked_fill(~mask[p, w], 0.0), atol=1e-5, rtol=0)
+        for c, sequence in enumerate(sequences):
+            row = torch.tensor(sequence)
+            log_probs = forward(toy, source, torch.cat([torch.tensor([toy.start_id]), row[:-1]]))
+            wanted = log_probs.gather(-1, row.unsqueeze(-1)).sum()
+            torch.testing.assert_close(found[p, c], wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("sequences", [[], [(4,), ()]])
+def test_a_tree_of_nothing_is_refused(sequences: list[tuple[int, ...]]) -> None:
+    with pytest.raises(ValueError, match="at least one token"):
+        TokenTree.of(sequences, 2)
 
 
 @torch.inference_mode()

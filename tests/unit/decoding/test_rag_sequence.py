@@ -11,7 +11,7 @@ from rag_lightning.core.records import Passage
 from rag_lightning.decoding.beam import Finished
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.decoding.rag_sequence import CandidateMatrix, decode, matrices
+from rag_lightning.decoding.rag_sequence import CandidateMatrix, decode, matrices, produced_matrices
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
@@ -147,6 +147,22 @@ def test_two_passages_of_one_text_are_one_pair(toy: Seq2SeqGenerator, questions:
     assert store.generated == 2
     np.testing.assert_array_equal(matrix.log_probs[:, 0], matrix.log_probs[:, 1])
     np.testing.assert_array_equal(matrix.produced[:, 0], matrix.produced[:, 1])
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_fast_needs_no_score_of_a_passage_that_did_not_produce_it(
+    toy: Seq2SeqGenerator, questions: Questions, num_beams: int
+) -> None:
+    whole = run(toy, questions, num_beams)
+    store = PairStore()
+    found = produced_matrices(Encodings(toy), questions, store, num_beams=num_beams, max_length=LENGTH)
+    for full, own in zip(whole, found, strict=True):
+        assert own.candidates == full.candidates and (own.produced == full.produced).all()
+        assert (np.isfinite(own.log_probs) == own.produced).all()
+        prior = np.full(own.produced.shape[1], -np.log(own.produced.shape[1]), dtype=np.float32)
+        fast, wanted = decode(own, prior, "fast"), decode(full, prior, "fast")
+        assert [h.token_ids for h in fast] == [h.token_ids for h in wanted]
+        np.testing.assert_allclose([h.log_prob for h in fast], [h.log_prob for h in wanted], atol=1e-5)
 
 
 def test_ties_go_to_the_lower_tokens() -> None:
