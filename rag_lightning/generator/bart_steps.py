@@ -101,8 +101,8 @@ class BartSteps:
         tokens = tree.tokens.expand(memory.pairs, 1, -1)
         hidden, _ = self._run(tokens, memory, Cache([], []), depths=tree.depths, visible=tree.ancestors)
         together = max(1, POSITIONS // len(tree.tokens))
-        edges = [self._edges(part, tree) for part in hidden.squeeze(1).split(together)]
-        return torch.cat(edges) @ tree.paths.T
+        parts = torch.split(hidden.squeeze(1), together)
+        return torch.cat([self._edges(part, tree) for part in parts]) @ tree.paths.T
 
     def _edges(self, hidden: Tensor, tree: TokenTree) -> Tensor:
         """[P, N, D] -> log-probs of the edges [P, E]."""
