@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -43,6 +44,23 @@ def read_lines(path: Path) -> Iterator[str]:
                 ) from error
     if row == 0:
         raise DataError(path, "is empty")
+
+
+def read_head(path: Path, size: int) -> str:
+    """The first `size` bytes of a plain or gzip UTF-8 file as text, without a byte order mark or a cut last sign.
+
+    Raises:
+        DataError: as `read_lines`.
+    """
+    check_file(path)
+    with _open(path) as handle:
+        raw = _read(path, handle.read, size, 1)
+    try:
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(raw, final=len(raw) < size)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            path, "is not UTF-8", row=raw.count(b"\n", 0, error.start) + 1, hint="convert it to UTF-8"
+        ) from error
 
 
 def read_jsonl_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -87,8 +105,12 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _next_line(path: Path, handle: IO[bytes], row: int) -> bytes:
+    return _read(path, handle.readline, -1, row)
+
+
+def _read(path: Path, read: Callable[[int], bytes], size: int, row: int) -> bytes:
     try:
-        return handle.readline()
+        return read(size)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             path, f"is a cut or damaged gzip file ({error})", row=row, hint="fetch or compress it again"
