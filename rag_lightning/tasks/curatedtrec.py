@@ -25,6 +25,7 @@ from rag_lightning.tasks.spec import QA_METRICS, TaskSpec
 
 SECONDS = 0.2
 """Longest run of a pattern on one probe; ordinary ones take microseconds."""
+PASSAGE_HEADER = {"id", "text", "title"}
 _LENGTH, _LETTERS = 40, 6
 _ESCAPE = re.compile(r"\\.")
 
@@ -42,6 +43,8 @@ def read_trec(path: Path) -> Iterator[RawExample]:
         if len(cells) not in (3, 4):
             hint = "expected qid, tab, question, tab, pattern"
             raise DataError(path, f"has {len(cells)} fields instead of 3 or 4", row=row, value=cells[0], hint=hint)
+        if row == 1 and set(cells) == PASSAGE_HEADER:
+            raise DataError(path, "is the header of a file of passages", row=row, hint="give it as corpus.source")
         if not cells[0]:
             raise DataError(path, "is empty", row=row, field="qid")
         question = question_text(path, row, "question", cells[-2])

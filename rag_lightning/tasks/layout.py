@@ -81,7 +81,7 @@ def _reader(name: str, needs: Sequence[str], parse: ParseRow, read: ReadRows) ->
                 raise DataError(path, f"is not an object with {' and '.join(needs)}", row=row, value=values)
             if not values.keys() & set(needs):
                 problem = f"is missing, as is all else that tells {name}"
-                hint = "one file holds one format"
+                hint = "one file holds one format" if row > 1 else "`rag-lightning doctor --data` tells the format"
                 raise DataError(path, problem, row=row, field=needs[0], value=sorted(values), hint=hint)
             yield parse(path, row, values)
 

@@ -44,6 +44,11 @@ class TaskSpec:
     hub: HubSource | None = None
     labels: tuple[str, ...] = ()
 
+    @property
+    def answers_in_passages(self) -> bool:
+        """Are the answers strings that passages hold? Not so where they are labels, sentences or clues."""
+        return any(name.startswith("answer_recall") for name in self.metrics)
+
     def read(self, path: Path | str) -> list[Example]:
         """The examples of a file; see `reading`."""
         return self.reading(path).examples

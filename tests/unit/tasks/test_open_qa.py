@@ -45,6 +45,24 @@ def test_dpr(tmp_path: Path) -> None:
     assert examples[1].answers == ("it's", "x\ty")
 
 
+def test_answers_stay_as_they_are_written(tmp_path: Path) -> None:
+    """Tokenised dates, letters of other alphabets, quotes of both kinds, repeated rows and several answers."""
+    text = (
+        "when is the next deadpool movie being released\t['May 18 , 2018', 'May 18, 2018']\n"
+        "who got the first nobel prize in physics\t['Wilhelm Conrad Röntgen']\n"
+        '"who sang ""hello"" first"\t"[\'Adele\', ""Lionel \'L\' Richie""]"\n'
+        "who got the first nobel prize in physics\t['Wilhelm Conrad Röntgen']\r\n"
+    )
+    examples = read_examples(write(tmp_path / "q.csv", text))
+    assert [e.answers for e in examples][:3] == [
+        ("May 18 , 2018", "May 18, 2018"),
+        ("Wilhelm Conrad Röntgen",),
+        ("Adele", "Lionel 'L' Richie"),
+    ]
+    assert examples[2].query == 'who sang "hello" first'
+    assert examples[3].example_id == examples[1].example_id + "#2"
+
+
 def test_duplicates_are_kept_under_stable_ids(tmp_path: Path) -> None:
     ids = [e.example_id for e in read_examples(write(tmp_path / "nq.csv", DPR))]
     moved = [e.example_id for e in read_examples(write(tmp_path / "nq.csv", "new\t['x']\n" + DPR))]
