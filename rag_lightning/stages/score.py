@@ -22,7 +22,6 @@ SCORES, SUMMARY = "scores.jsonl", "summary.json"
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
 EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
 """Shown side by side wherever the first of them is asked for: they are easily confused."""
-ANSWER_FAMILIES = ("answer_recall", "answer_precision")
 PAGES = ("page_r_precision", "kilt_em", "kilt_f1")
 
 
@@ -105,18 +104,16 @@ def write(workspace: Workspace, folder: Path, outcomes: Outcomes, names: list[st
 def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
     """The task's metrics as far as they can be had, the exact matches side by side, retrieval at every cut-off up to k.
 
-    Metrics of gold passages, gold articles and pages are left out later where no example names any; those of answers
-    in passages here, where the answer is a label or a sentence that no passage can hold.
+    Metrics of gold passages, gold articles and pages are left out later where no example names any.
     """
     cutoffs = sorted({cutoff for cutoff in (*CUTOFFS, k) if 0 < cutoff <= k})
     names = [name for name in task.metrics if _possible(name, predicted, k)]
     names += [name for name in EXACT_MATCHES if predicted and "em" in names]
-    families = (*(ANSWER_FAMILIES if task.answers_in_passages else ()), "gold_recall", "gold_title", "success")
+    families = ("answer_recall", "answer_precision", "gold_recall", "gold_title", "success")
     names += [f"{family}@{cutoff}" for family in families for cutoff in cutoffs]
     if k:
-        names += ["mrr"] if task.answers_in_passages else []
-        names += [name for name in PAGES if predicted or name == "page_r_precision"]
-    if k and predicted and task.answers_in_passages:
+        names += ["mrr", *(name for name in PAGES if predicted or name == "page_r_precision")]
+    if k and predicted:
         names.append(f"em_unanswerable@{k}")
     return list(dict.fromkeys(names))
 

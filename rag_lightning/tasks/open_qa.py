@@ -73,6 +73,7 @@ TRIVIA_QA = TaskSpec(
     licence="questions: not stated, their authors' copyright; code Apache 2.0",
     layouts=(DPR_CSV, TRIVIA_JSON, QUESTION_JSONL, SQUAD_JSON),
     counts={"train": 78_785, "dev": 8_837, "test": 11_313},
+    mine="present",
     printed={"train": 78_786, "dev": 8_838, "test": 11_314},
     hub=HubSource("mandarjoshi/trivia_qa", "unfiltered.nocontext", hub_rows, test="validation", held_out=8_837),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from rag_lightning.core.files import check_file
 from rag_lightning.core.records import Example
@@ -28,9 +29,11 @@ class TaskSpec:
         layouts: The file formats it is read from.
         metrics: Names that the metric registry knows; the first is the objective.
         counts: Examples of the full data set by split, to tell a whole file from a part.
-        printed: The same as the paper's Table 7 prints them; mostly one too high, as if a header had been counted.
+        labels: Of a classification task: every answer is one of them, as written here.
+        mine: How stage `targets` makes training targets of answers: present keeps those that stand in a retrieved
+            passage, regex takes the string that the pattern matches most often; "" takes the answers as they are.
+        printed: Counts as the paper's Table 7 prints them; mostly one too high, as if a header had been counted.
         hub: Its data set on the hub, None where there is none to be had.
-        labels: The classes of a classification task, as they stand in `answers`.
     """
 
     name: str
@@ -40,14 +43,10 @@ class TaskSpec:
     layouts: tuple[Layout, ...]
     metrics: tuple[str, ...] = QA_METRICS
     counts: Mapping[str, int] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    mine: Literal["", "present", "regex"] = ""
     printed: Mapping[str, int] = field(default_factory=dict)
     hub: HubSource | None = None
-    labels: tuple[str, ...] = ()
-
-    @property
-    def answers_in_passages(self) -> bool:
-        """Are the answers strings that passages hold? Not so where they are labels, sentences or clues."""
-        return any(name.startswith("answer_recall") for name in self.metrics)
 
     def read(self, path: Path | str) -> list[Example]:
         """The examples of a file; see `reading`."""

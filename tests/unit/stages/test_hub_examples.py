@@ -12,9 +12,7 @@ import pytest
 from rag_lightning.core.config import ExperimentConfig, TaskConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.stages import examples
-from rag_lightning.stages.score import metric_names
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.spec import get_task
 
 
 @pytest.fixture(autouse=True)
@@ -56,10 +54,3 @@ def test_a_task_without_a_data_set_says_so(tmp_path: Path) -> None:
     workspace = Workspace(ExperimentConfig(folder=str(tmp_path), task=TaskConfig(name="curatedtrec", source="hub:")))
     with pytest.raises(ConfigError, match=r"no official data set.*give task\.train"):
         examples.build(workspace)
-
-
-def test_answers_that_no_passage_holds_are_not_looked_for() -> None:
-    for name, looked_for in (("nq", True), ("curatedtrec", True), ("msmarco", False), ("fever3", False)):
-        names = metric_names(get_task(name), True, 5)
-        assert any(n.startswith(("answer_", "mrr", "em_unanswerable")) for n in names) == looked_for
-        assert names[0] == get_task(name).metrics[0] and "gold_title@1" in names
