@@ -21,6 +21,7 @@ from rag_lightning.tasks.spec import TaskSpec
 NO_ANSWER = "No Answer Present."
 NONE_WELL_FORMED, NONE_PRESENT = "no well-formed answer", f'"{NO_ANSWER}"'
 _NEEDS = ("query", "answers")
+_COLUMNS = (*_NEEDS, "query_id", "wellFormedAnswers")
 
 
 def marco_row(path: Path, row: int, values: Mapping[str, Any]) -> Row:
@@ -69,7 +70,9 @@ MS_MARCO = TaskSpec(
     metrics=("rouge_l_msmarco", "bleu1_msmarco", "rouge_l", "bleu1", "bleu1_sentence", "distinct_trigrams"),
     counts={"train": 153_725, "dev": 12_467, "test": 101_092},
     printed={"train": 153_726, "dev": 12_468, "test": 101_093},
-    hub=HubSource("microsoft/ms_marco", "v2.1", by_row(marco_row), test="validation", held_out=12_467),
+    hub=HubSource(
+        "microsoft/ms_marco", "v2.1", by_row(marco_row), test="validation", held_out=12_467, columns=_COLUMNS
+    ),
 )
 """Counts are of rows with a well-formed answer; of the 101,092 test queries a hidden subset is scored. With the hub the
 published dev is therefore test, and dev is held out of train."""

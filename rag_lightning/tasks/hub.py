@@ -36,6 +36,7 @@ class HubSource:
         test: Its split for test.
         held_out: How many examples dev takes from train, a tenth of train at most.
         revision: Branch that is resolved to a commit; files of PARQUET are at `configuration/split/*.parquet`.
+        columns: The only ones that are read, () for all: passages and search results are large.
     """
 
     name: str
@@ -46,6 +47,7 @@ class HubSource:
     test: str = "test"
     held_out: int = 0
     revision: str = MAIN
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ def _load(source: HubSource, name: str, configuration: str, commit: str, splits:
 def _read(source: HubSource, name: str, split: str, loaded: Mapping[str, Any], fallback: bool) -> Reading:
     if split not in loaded:
         raise DataError(name, f"has no split {split!r}", hint=f"it has {', '.join(loaded)}")
-    rows = (_named(row, split) for row in source.rows(Path(name), loaded[split]))
+    table = loaded[split]
+    kept = [column for column in table.column_names if not source.columns or column in source.columns]
+    rows = (_named(row, split) for row in source.rows(Path(name), table.select_columns(kept)))
     return to_reading(Path(name), rows, f"{name} {split}", fallback)
 
 

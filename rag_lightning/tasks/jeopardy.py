@@ -25,6 +25,7 @@ from rag_lightning.tasks.spec import TaskSpec
 EMPTY = "no clue or no answer is left without its HTML"
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _NEEDS = ("question", "answer", "category")
+_COLUMNS = (*_NEEDS, "round")
 
 
 def clean(text: str) -> str:
@@ -119,6 +120,13 @@ JEOPARDY = TaskSpec(
     metrics=("q_bleu1", "q_bleu1_2018", "bleu1", "bleu1_sentence", "rouge_l", "distinct_trigrams"),
     counts={"train": 97_391, "dev": 13_713, "test": 26_848},
     printed={"train": 97_392, "dev": 13_714, "test": 26_849},
-    hub=HubSource("kyunghyuncho/search_qa", "train_test_val", by_row(clue_row), dev="validation", revision=PARQUET),
+    hub=HubSource(
+        "kyunghyuncho/search_qa",
+        "train_test_val",
+        by_row(clue_row),
+        dev="validation",
+        revision=PARQUET,
+        columns=_COLUMNS,
+    ),
 )
 """Which of SearchQA's clues the paper kept is not published: the hub's splits are larger than the counts."""

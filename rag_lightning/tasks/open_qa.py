@@ -22,7 +22,7 @@ from rag_lightning.tasks.hub import HubSource, by_row
 from rag_lightning.tasks.layout import Layout, json_lines, json_list
 from rag_lightning.tasks.spec import TaskSpec
 from rag_lightning.tasks.squad import read_squad
-from rag_lightning.tasks.triviaqa import TRIVIA_JSON, hub_rows
+from rag_lightning.tasks.triviaqa import HUB_COLUMNS, TRIVIA_JSON, hub_rows
 
 
 def question_row(path: Path, row: int, values: Mapping[str, Any]) -> RawExample:
@@ -75,7 +75,14 @@ TRIVIA_QA = TaskSpec(
     counts={"train": 78_785, "dev": 8_837, "test": 11_313},
     mine="present",
     printed={"train": 78_786, "dev": 8_838, "test": 11_314},
-    hub=HubSource("mandarjoshi/trivia_qa", "unfiltered.nocontext", hub_rows, test="validation", held_out=8_837),
+    hub=HubSource(
+        "mandarjoshi/trivia_qa",
+        "unfiltered.nocontext",
+        hub_rows,
+        test="validation",
+        held_out=8_837,
+        columns=HUB_COLUMNS,
+    ),
 )
 """Counts are of the open-domain split: test is the published dev of `unfiltered`, whose own test hides its answers.
 The paper's second test set, Wikipedia's, is a source of its own: the release's `wikipedia-dev.json`, whose examples

@@ -17,6 +17,7 @@ from rag_lightning.tasks.examples import Dropped, RawExample, Row
 from rag_lightning.tasks.fields import answer_list, objects, own_id, question_text
 from rag_lightning.tasks.layout import Layout
 
+HUB_COLUMNS = ("question", "question_id", "answer")
 HIDDEN = "the published test files hide their answers; use a dev file as test"
 
 
