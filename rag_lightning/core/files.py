@@ -13,6 +13,8 @@ from typing import IO, Any, cast
 from rag_lightning.core.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
+UNREADABLE = (ValueError, RecursionError)
+"""What valid JSON can raise: a number of thousands of digits, brackets nested too deeply."""
 
 
 def check_file(path: Path) -> None:
@@ -80,10 +82,13 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: as `read_lines`, or not JSON (with the row of the fault).
     """
+    text = "".join(read_lines(path))
     try:
-        return json.loads("".join(read_lines(path)))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(path, f"is not JSON: {error.msg}", row=error.lineno) from error
+    except UNREADABLE as error:
+        raise DataError(path, f"is JSON that cannot be read: {error}") from error
 
 
 def _object(path: Path, row: int, line: str) -> dict[str, Any]:
@@ -91,6 +96,8 @@ def _object(path: Path, row: int, line: str) -> dict[str, Any]:
         value = json.loads(line)
     except json.JSONDecodeError as error:
         raise DataError(path, f"is not JSON: {error.msg}", row=row, value=line.strip()) from error
+    except UNREADABLE as error:
+        raise DataError(path, f"is JSON that cannot be read: {error}", row=row, value=line.strip()) from error
     if not isinstance(value, dict):
         raise DataError(path, "is not a JSON object", row=row, value=line.strip())
     return value

@@ -45,7 +45,8 @@ def build(workspace: Workspace) -> Artifact:
 def _build_from_hub(workspace: Workspace) -> Artifact:
     """A data set of the hub; it names no gold passages, so the corpus is no input."""
     task, seed = workspace.config.task, workspace.config.seed
-    hub = get_task(task.name).hub
+    spec = get_task(task.name)
+    hub = spec.hub
     if hub is None:
         raise ConfigError(f"task {task.name}: the hub has no official data set of it; give task.train, dev and test")
     own = ":".join(filter(None, (hub.name, hub.configuration)))
@@ -54,7 +55,8 @@ def _build_from_hub(workspace: Workspace) -> Artifact:
 
     def make(folder: Path) -> dict[str, Any]:
         found = read_hub(hub, name, configuration, commit, seed, task.fallback)
-        return _write(workspace, folder, found.parts, found.notes)
+        counts = {k: n for part in SPLITS for k, n in spec.count_notes(part, len(found.parts[part])).items()}
+        return _write(workspace, folder, found.parts, found.notes | counts)
 
     return workspace.store.build(Recipe("examples", _settings(workspace), inputs, VERSION), make)
 

@@ -93,12 +93,13 @@ def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, s
     Ids made from a question start with the file's name, and the n-th repetition of one ends in `#n`.
 
     Raises:
-        DataError: an id of the file's own on two rows.
+        DataError: an id of the file's own on two rows, or text that cannot be written as UTF-8.
     """
     stem = path.name.split(".")[0]
     rows: dict[str, int] = {}
     found = []
     for raw in raws:
+        _check_text(path, raw)
         if raw.own_id in rows:
             problem = f"is the id of row {rows[raw.own_id]} too"
             raise DataError(path, problem, row=raw.row, field=raw.id_field, value=raw.own_id, hint="give ids once")
@@ -106,6 +107,16 @@ def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, s
         rows[identifier] = raw.row
         found.append((_example(identifier, raw), raw.context))
     return found
+
+
+def _check_text(path: Path, raw: RawExample) -> None:
+    """JSON can escape half of a surrogate pair, which is no text."""
+    for text in (raw.question, *raw.answers, raw.own_id, raw.entity, *raw.gold, *raw.titles, *raw.tags.values()):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            problem = "holds half of a surrogate pair"
+            raise DataError(path, problem, row=raw.row, value=text, hint="write the whole sign") from error
 
 
 def _example(identifier: str, raw: RawExample) -> Example:

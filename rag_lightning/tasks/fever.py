@@ -153,5 +153,6 @@ def _spec(name: str, title: str, labels: tuple[str, ...], counts: Counts, printe
 
 
 FEVER3 = _spec("fever3", "FVR3", LABELS, (145_449, 9_999, 9_999), (145_450, 10_000, 10_000))
+"""Train's count is from no primary source; dev and test are FEVER's paper_dev and paper_test, 3,333 a label."""
 FEVER2 = _spec("fever2", "FVR2", LABELS[:2], (109_810, 6_666, 6_666), (96_966, 6_666, 6_666))
 """Without NOT ENOUGH INFO. The printed 96,966 is two thirds of fever3's train, not a count."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import read_head
+from rag_lightning.core.files import UNREADABLE, read_head
 
 Shape = Literal["JSON lines", "JSON list", "JSON columns", "JSON document", "tab-separated text"]
 SIZE = 1 << 20
@@ -76,14 +76,14 @@ def _keys(text: str) -> frozenset[str]:
         return frozenset()
     try:
         return frozenset(json.JSONDecoder().raw_decode(text)[0])
-    except json.JSONDecodeError:
+    except UNREADABLE:
         return frozenset(_KEY.findall(text))
 
 
 def _parsed(line: str) -> Any:
     try:
         return json.loads(line)
-    except json.JSONDecodeError:
+    except UNREADABLE:
         return None
 
 

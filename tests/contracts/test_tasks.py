@@ -82,6 +82,14 @@ def test_bad_files_are_named(task: TaskSpec, tmp_path: Path) -> None:
         task.read(tmp_path / "missing.jsonl")
 
 
+@pytest.mark.parametrize("value", ["1" * 5_000, "[" * 100_000 + "]" * 100_000], ids=["digits", "brackets"])
+@pytest.mark.parametrize("form", ['{{"question": {0}}}\n{{"question": {0}}}', '{{"Data": {0}}}', '[{{"qText": {0}}}]'])
+def test_json_that_python_cannot_read_is_named(task: TaskSpec, tmp_path: Path, form: str, value: str) -> None:
+    (tmp_path / "bad.json").write_text(form.format(value))
+    with pytest.raises(DataError):
+        task.read(tmp_path / "bad.json")
+
+
 def test_two_rows_with_one_id_are_named(task: TaskSpec, tmp_path: Path) -> None:
     name = "query_id" if task.name == "msmarco" else "id"
     if task.name == "jeopardy":

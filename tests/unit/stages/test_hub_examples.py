@@ -40,6 +40,7 @@ def test_what_is_dropped_is_announced_and_kept(marco: tuple[Workspace, list[str]
     info = examples.build(workspace).info
     assert info["counts"] == {"train": 18, "dev": 2, "test": 20}
     assert info["notes"]["test dropped: no well-formed answer"] == 10
+    assert info["notes"]["train expected, the whole data set"] == 153_725
     assert any("10 train dropped: no well-formed answer" in line for line in said)
 
 
