@@ -67,7 +67,7 @@ class Stage:
 
 STAGES = {
     "doctor": Stage(
-        "rag_lightning.stages.doctor:run",
+        "rag_lightning.stages.doctor_data:run",
         "tell what works on this machine, or what is wrong with a file",
         extras=(
             Extra("--deep", "Hash every artifact, also files above 1 GB.", False),

@@ -18,12 +18,11 @@ from rich.table import Table
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.assets import ASSETS, verify_asset
 from rag_lightning.core.config import DecodingConfig, ExperimentConfig, Formulation
-from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
 from rag_lightning.index.factory import INDEX_KINDS
 from rag_lightning.metrics.metric import METRICS
-from rag_lightning.stages import doctor_data
 from rag_lightning.tasks.spec import TASKS
 from rag_lightning.tracking.mlflow import default_uri
 from rag_lightning.tracking.run import git_state, package_versions, run_folders
@@ -43,24 +42,16 @@ class Finding:
     detail: str
 
 
-def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: str = "") -> None:
+def run(config: ExperimentConfig, deep: bool = False) -> None:
     """Print the findings.
 
     Args:
         config: `folder` says where assets and artifacts are.
         deep: Hash every artifact, also files above 1 GB.
-        data: Look at this file of examples instead.
-        as_task: The task it is for, empty for any.
 
     Raises:
         ArtifactError: an artifact is damaged; all of them are in the table.
-        ConfigError: a task without a file.
-        DataError, UnknownNameError: see `doctor_data.run`.
     """
-    if data:
-        return doctor_data.run(Path(data), as_task)
-    if as_task:
-        raise ConfigError("as_task goes with a file; give --data FILE")
     found = findings(Path(config.folder), deep, config.tracking_uri)
     table = Table("", "state", "detail", title="rag-lightning doctor", title_justify="left")
     for finding in found:

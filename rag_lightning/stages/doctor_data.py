@@ -6,9 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from rag_lightning.core.errors import DataError
+from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.tasks.examples import Reading
 from rag_lightning.tasks.head import look
 from rag_lightning.tasks.spec import TASKS, TaskSpec, get_task
@@ -16,7 +18,29 @@ from rag_lightning.tasks.spec import TASKS, TaskSpec, get_task
 Found = Reading | DataError
 
 
-def run(path: Path, as_task: str = "") -> None:
+def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: str = "") -> None:
+    """Look at a file of examples, or without one at the machine.
+
+    Args:
+        config, deep: See `doctor.run`.
+        data: The file, empty for none.
+        as_task: The task it is for, empty for any.
+
+    Raises:
+        ConfigError: a task without a file.
+        DataError, UnknownNameError: see `describe`.
+        ArtifactError: see `doctor.run`.
+    """
+    if data:
+        return describe(Path(data), as_task)
+    if as_task:
+        raise ConfigError("as_task goes with a file; give --data FILE")
+    from rag_lightning.stages import doctor  # imported here: a file needs no torch
+
+    doctor.run(config, deep)
+
+
+def describe(path: Path, as_task: str = "") -> None:
     """Print what each task finds in a file.
 
     Args:
@@ -33,7 +57,7 @@ def run(path: Path, as_task: str = "") -> None:
     if not likely:
         raise DataError(path, f"is {head}, which no task reads", hint="--as_task T tells what a task expects")
     found = [(task, _read(task, path)) for task in likely]
-    table = Table("task", "format", "state", title=f"{path.name}: {head}", title_justify="left")
+    table = Table("task", "format", "state", title=escape(f"{path.name}: {head}"), title_justify="left")
     table.add_column("detail", overflow="fold")
     for task, result in found:
         table.add_row(task.name, *_row(task, path, result))
@@ -57,9 +81,9 @@ def _row(task: TaskSpec, path: Path, found: Found) -> tuple[str, str, str]:
         return (
             ", ".join(look_alike) or "unknown",
             "[red]bad[/]",
-            _escaped(str(found).removeprefix(f"{path}").lstrip(", :")),
+            escape(str(found).removeprefix(f"{path}").lstrip(", :")),
         )
-    return found.layout, "[green]ok[/]", _escaped("; ".join(_details(task, found)))
+    return found.layout, "[green]ok[/]", escape("; ".join(_details(task, found)))
 
 
 def _details(task: TaskSpec, reading: Reading) -> list[str]:
@@ -77,8 +101,3 @@ def _split_of(task: TaskSpec, count: int) -> str:
     """Which split of the whole data set has as many."""
     same = [part for part, size in task.counts.items() if size == count]
     return f", as many as {task.title}'s {' and '.join(same)}" if same else ""
-
-
-def _escaped(text: str) -> str:
-    """Text that rich takes for no markup."""
-    return text.replace("[", r"\[")

@@ -69,6 +69,15 @@ def test_a_bad_file_ends_with_an_error_in_one_line(
     assert code == FAILED and says in err and err.count("\n") == 1
 
 
+def test_brackets_are_shown_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "f[1].jsonl", {**CLAIM, "[/x]": 1}, {**CLAIM, "id": 2, "claim": None, "label": "[/b]"})
+    code, out, err = ask(capsys, monkeypatch, "--data", str(file))
+    assert code == FAILED and "f[1].jsonl: JSON lines with [/x], claim" in out
+    assert "field 'claim': is missing" in out and "field 'claim': is missing" in err
+
+
 def test_a_task_is_told_what_it_expects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
