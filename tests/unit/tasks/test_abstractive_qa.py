@@ -12,7 +12,7 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.tasks.spec import get_task
 
 ROWS: list[dict[str, Any]] = [
-    {"query": ". what is a corporation?", "answers": ["A company."], "wellFormedAnswers": "[]"},
+    {"query": ". what is a barn?", "answers": ["A building."], "wellFormedAnswers": "[]"},
     {"query": "pain scale", "answers": ["5", "five"], "wellFormedAnswers": ["It is 5.", "It is 5.", "It is five."]},
     {"query": "no", "answers": ["No Answer Present."], "wellFormedAnswers": "[]"},
     {"query": "why", "answers": [], "wellFormedAnswers": []},
@@ -48,7 +48,7 @@ def test_rows_without_a_well_formed_answer_are_dropped_and_counted(tmp_path: Pat
 
 def test_other_answers_by_fallback_are_counted(tmp_path: Path) -> None:
     reading = get_task("msmarco").reading(write(tmp_path / "dev.json", "columns"), fallback=True)
-    assert [e.answers for e in reading.examples] == [("A company.",), ("It is 5.", "It is five."), ("Old.",)]
+    assert [e.answers for e in reading.examples] == [("A building.",), ("It is 5.", "It is five."), ("Old.",)]
     assert reading.notes == {
         "by fallback: no well-formed answer": 2,
         'dropped: "No Answer Present."': 1,
@@ -72,7 +72,7 @@ def test_other_answers_by_fallback_are_counted(tmp_path: Path) -> None:
 def test_bad_rows_are_named(
     tmp_path: Path, layout: str, change: dict[str, Any], row: int, field: str, says: str
 ) -> None:
-    rows = [{**ROWS[0], "wellFormedAnswers": ["A company."]}, {**ROWS[1], **change}]
+    rows = [{**ROWS[0], "wellFormedAnswers": ["A building."]}, {**ROWS[1], **change}]
     with pytest.raises(DataError, match=says) as caught:
         get_task("msmarco").read(write(tmp_path / "bad.json", layout, rows))
     assert (caught.value.row, caught.value.field) == (row, field)

@@ -13,9 +13,9 @@ from rag_lightning.tasks.curatedtrec import find_fault
 from rag_lightning.tasks.spec import get_task
 
 TSV = (
-    "1787\tWhat is David Lee Roth's birthday?\tOct(.|ober)?\\s* 10\n"
-    '1458\tfactoid\tWhat was the name of the high school in "Grease"?\tRydell\n'
-    '\n2030\tfactoid\t"cat" in French?\tchat | Qu[eé]bec \r\n'
+    "1787\tWhat is Anna Berg's birthday?\tMar(.|ch)?\\s* 12\n"
+    '1458\tfactoid\tWhat was the name of the dog in "Red Barn"?\tRover\n'
+    '\n2030\tfactoid\t"cat" in French?\tchat | p[eé]tit \r\n'
 )
 SLOW = "(b|bb)+$"
 
@@ -30,9 +30,9 @@ def test_tsv_of_three_and_of_four_columns(tmp_path: Path) -> None:
     examples = reading.examples
     assert reading.layout == "CuratedTREC TSV"
     assert [e.example_id for e in examples] == ["1787", "1458", "2030"]
-    assert examples[1].query == 'What was the name of the high school in "Grease"?'
-    assert [e.answers for e in examples] == [("Oct(.|ober)?\\s* 10",), ("Rydell",), ("chat | Qu[eé]bec",)]
-    assert em_regex("Oct. 10", examples[0].answers) == 1.0
+    assert examples[1].query == 'What was the name of the dog in "Red Barn"?'
+    assert [e.answers for e in examples] == [("Mar(.|ch)?\\s* 12",), ("Rover",), ("chat | p[eé]tit",)]
+    assert em_regex("Mar. 12", examples[0].answers) == 1.0
 
 
 def test_dpr_layouts_keep_backslashes(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_bad_rows_are_named(tmp_path: Path, text: str, row: int, field: str | No
 
 
 @pytest.mark.parametrize(
-    "pattern", ["\\b33\\b|thirty-three", "((Rothman|Schekman|S[uü]dhof).*){3}", "U.S\\s?. Naval", "(.*a){12}x", "ř+"]
+    "pattern", ["\\b21\\b|twenty-one", "((Berg|Lund|M[uü]ller).*){3}", "E.U\\s?. Court", "(.*a){12}x", "ř+"]
 )
-def test_real_patterns_have_no_fault(pattern: str) -> None:
+def test_ordinary_patterns_have_no_fault(pattern: str) -> None:
     assert find_fault(pattern) is None

@@ -126,10 +126,10 @@ def test_msmarco(tmp_path: Path) -> None:
 
 
 def test_jeopardy(tmp_path: Path) -> None:
-    row = {"category": "HISTORY", "question": "'His <i>theory</i>'", "value": "$200", "answer": "Copernicus"}
+    row = {"category": "HISTORY", "question": "'His <i>theory</i>'", "value": "$200", "answer": "Anna Berg"}
     found = load("jeopardy", converted(tmp_path / "j", {name: [row] for name in ("train", "validation", "test")}))
     assert sizes(found) == {"train": 1, "dev": 1, "test": 1}
-    assert (found.parts["dev"][0].query, found.parts["dev"][0].answers) == ("Copernicus", ("His theory",))
+    assert (found.parts["dev"][0].query, found.parts["dev"][0].answers) == ("Anna Berg", ("His theory",))
 
 
 def evidence(number: int, label: str, group: int, title: str) -> dict[str, Any]:

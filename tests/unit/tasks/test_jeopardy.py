@@ -15,13 +15,13 @@ from rag_lightning.tasks.spec import get_task
 RAW = {
     "category": "HISTORY",
     "air_date": "2004-12-31",
-    "question": "'For the last 8 years of his life, Galileo was under house arrest for espousing this man's theory'",
+    "question": "'For 8 years he kept a lighthouse, and wrote of this guest's theory'",
     "value": "$200",
-    "answer": "Copernicus",
+    "answer": "Anna Berg",
     "round": "Jeopardy!",
     "show_number": "4680",
 }
-CLUE = "For the last 8 years of his life, Galileo was under house arrest for espousing this man's theory"
+CLUE = "For 8 years he kept a lighthouse, and wrote of this guest's theory"
 
 
 def read(path: Path, text: str) -> Any:
@@ -32,7 +32,7 @@ def read(path: Path, text: str) -> Any:
 @pytest.mark.parametrize("text", [json.dumps([RAW], indent=1), json.dumps([RAW]), json.dumps(RAW)])
 def test_the_answer_is_the_query_and_the_clue_its_target(tmp_path: Path, text: str) -> None:
     (example,) = read(tmp_path / "j.json", text).examples
-    assert (example.query, example.answers, example.entity) == ("Copernicus", (CLUE,), "copernicus")
+    assert (example.query, example.answers, example.entity) == ("Anna Berg", (CLUE,), "anna berg")
     assert example.tags == {"round": "Jeopardy!"}
 
 
