@@ -67,9 +67,13 @@ class Stage:
 
 STAGES = {
     "doctor": Stage(
-        "rag_lightning.stages.doctor:run",
-        "tell what works on this machine",
-        extras=(Extra("--deep", "Hash every artifact, also files above 1 GB.", False),),
+        "rag_lightning.stages.doctor_data:run",
+        "tell what works on this machine, or what is wrong with a file",
+        extras=(
+            Extra("--deep", "Hash every artifact, also files above 1 GB.", False),
+            Extra("--data", "Look at this file of examples instead: its format, counts, and what is wrong with it."),
+            Extra("--as_task", "The task that file is for; empty for any that reads it."),
+        ),
     ),
     "fetch": Stage("rag_lightning.stages.fetch:run", "fetch the data and models of a scale, with their licences"),
     "corpus": Stage("rag_lightning.stages.corpus:run", "cut the text into passages"),

@@ -22,11 +22,14 @@ class TaskConfig:
     Args:
         name: Task, one of those `rag-lightning doctor` lists.
         dataset: Label of the data in every table and run; mini-nq and nq-subset are never called nq.
-        source: Data set of the hub as hub:NAME, or hub: and a local folder of that layout; empty for files or mini.
+        source: `hub:` for the task's own data set of the hub, hub:NAME[:CONFIG] for another of its layout, or hub: and
+            a local folder; empty for files or mini.
         train: Files of training examples, empty for the scale's own data.
         dev: File of development examples.
         test: File of test examples.
         limit: Keep at most this many examples of each of dev and test, 0 for all; for smoke runs.
+        fallback: Keep rows that lack the kind of answer the task asks for with what they have instead, counted
+            (msmarco: `answers` where there is no well-formed one).
     """
 
     name: str = "nq"
@@ -36,6 +39,7 @@ class TaskConfig:
     dev: str = ""
     test: str = ""
     limit: int = 0
+    fallback: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
 from rag_lightning.core.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
+UNREADABLE = (ValueError, RecursionError)
+"""What valid JSON can raise: a number of thousands of digits, brackets nested too deeply."""
 
 
 def check_file(path: Path) -> None:
@@ -45,6 +48,23 @@ def read_lines(path: Path) -> Iterator[str]:
         raise DataError(path, "is empty")
 
 
+def read_head(path: Path, size: int) -> str:
+    """The first `size` bytes of a plain or gzip UTF-8 file as text, without a byte order mark or a cut last sign.
+
+    Raises:
+        DataError: as `read_lines`.
+    """
+    check_file(path)
+    with _open(path) as handle:
+        raw = _read(path, handle.read, size, 1)
+    try:
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(raw, final=len(raw) < size)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            path, "is not UTF-8", row=raw.count(b"\n", 0, error.start) + 1, hint="convert it to UTF-8"
+        ) from error
+
+
 def read_jsonl_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (row, object) of a JSONL file; blank lines are passed over.
 
@@ -62,10 +82,13 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: as `read_lines`, or not JSON (with the row of the fault).
     """
+    text = "".join(read_lines(path))
     try:
-        return json.loads("".join(read_lines(path)))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(path, f"is not JSON: {error.msg}", row=error.lineno) from error
+    except UNREADABLE as error:
+        raise DataError(path, f"is JSON that cannot be read: {error}") from error
 
 
 def _object(path: Path, row: int, line: str) -> dict[str, Any]:
@@ -73,6 +96,8 @@ def _object(path: Path, row: int, line: str) -> dict[str, Any]:
         value = json.loads(line)
     except json.JSONDecodeError as error:
         raise DataError(path, f"is not JSON: {error.msg}", row=row, value=line.strip()) from error
+    except UNREADABLE as error:
+        raise DataError(path, f"is JSON that cannot be read: {error}", row=row, value=line.strip()) from error
     if not isinstance(value, dict):
         raise DataError(path, "is not a JSON object", row=row, value=line.strip())
     return value
@@ -87,8 +112,12 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _next_line(path: Path, handle: IO[bytes], row: int) -> bytes:
+    return _read(path, handle.readline, -1, row)
+
+
+def _read(path: Path, read: Callable[[int], bytes], size: int, row: int) -> bytes:
     try:
-        return handle.readline()
+        return read(size)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             path, f"is a cut or damaged gzip file ({error})", row=row, hint="fetch or compress it again"

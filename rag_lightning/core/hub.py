@@ -86,12 +86,13 @@ def require_hub(name: str) -> None:
         raise AssetError(f"the hub cannot be reached, so {name!r} cannot be loaded; {describe_paper_scale()}")
 
 
-def resolve_commit(name: str, kind: str) -> str:
-    """The commit HUB_REVISION stands for now; it goes into the manifest of whatever is made from it.
+def resolve_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
+    """The commit a revision stands for now; it goes into the manifest of whatever is made from it.
 
     Args:
         name: Repository on the hub.
         kind: "model" or "dataset".
+        revision: Branch or tag.
 
     Raises:
         AssetError: the hub cannot be reached, or has no such repository.
@@ -101,7 +102,7 @@ def resolve_commit(name: str, kind: str) -> str:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        found = HfApi().repo_info(name, repo_type=kind, revision=HUB_REVISION, timeout=10)
+        found = HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=10)
     except (HfHubHTTPError, OSError) as error:
         raise AssetError(f"{kind} {name!r}: the hub does not have it, or did not answer ({error})") from error
     return str(found.sha)

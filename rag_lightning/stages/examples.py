@@ -14,7 +14,7 @@ from rag_lightning.core.records import Example, read_jsonl, write_jsonl
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.mini.nq import build_examples
 from rag_lightning.stages import corpus
-from rag_lightning.stages.workspace import Workspace, file_digest, hub_source
+from rag_lightning.stages.workspace import HUB, Workspace, file_digest, hub_source
 from rag_lightning.tasks.hub import read_hub
 from rag_lightning.tasks.load import load_examples
 from rag_lightning.tasks.spec import get_task
@@ -38,26 +38,34 @@ def build(workspace: Workspace) -> Artifact:
     files = {f"train {i}": path for i, path in enumerate(task.train)} | {"dev": task.dev, "test": task.test}
     inputs = {name: file_digest(Path(path)) for name, path in files.items() if path}
     inputs["corpus"] = corpus.build(workspace).digest
-    recipe = Recipe("examples", {"task": task.name, "seed": workspace.config.seed}, inputs, VERSION)
+    recipe = Recipe("examples", _settings(workspace), inputs, VERSION)
     return workspace.store.build(recipe, lambda folder: _make(workspace, folder))
 
 
 def _build_from_hub(workspace: Workspace) -> Artifact:
     """A data set of the hub; it names no gold passages, so the corpus is no input."""
     task, seed = workspace.config.task, workspace.config.seed
-    name, configuration, commit = hub_source(task.source)
-    recipe = Recipe(
-        "examples", {"task": task.name, "seed": seed}, {"source": f"{name} {configuration} {commit}"}, VERSION
-    )
+    spec = get_task(task.name)
+    hub = spec.hub
+    if hub is None:
+        raise ConfigError(f"task {task.name}: the hub has no official data set of it; give task.train, dev and test")
+    own = ":".join(filter(None, (hub.name, hub.configuration)))
+    name, configuration, commit = hub_source(own if task.source == HUB else task.source, hub.revision)
+    inputs = {"source": f"{name} {configuration} {commit}"}
 
     def make(folder: Path) -> dict[str, Any]:
-        splits = read_hub(name, configuration, commit, seed)
-        return {
-            "counts": {split: write_jsonl(folder / f"{split}.jsonl", splits[split]) for split in SPLITS},
-            "notes": {},
-        }
+        found = read_hub(hub, name, configuration, commit, seed, task.fallback)
+        counts = {k: n for part in SPLITS for k, n in spec.count_notes(part, len(found.parts[part])).items()}
+        return _write(workspace, folder, found.parts, found.notes | counts)
 
-    return workspace.store.build(recipe, make)
+    return workspace.store.build(Recipe("examples", _settings(workspace), inputs, VERSION), make)
+
+
+def _settings(workspace: Workspace) -> dict[str, Any]:
+    """What decides the examples beside their inputs."""
+    task = workspace.config.task
+    fallback = {"fallback": True} if task.fallback else {}
+    return {"task": task.name, "seed": workspace.config.seed, **fallback}
 
 
 def read(workspace: Workspace, split: str, limited: bool = True) -> list[Example]:
@@ -69,14 +77,20 @@ def read(workspace: Workspace, split: str, limited: bool = True) -> list[Example
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     store = corpus.open_store(workspace)
-    splits, dropped = _splits(workspace, store)
+    return _write(workspace, folder, *_splits(workspace, store))
+
+
+def _write(
+    workspace: Workspace, folder: Path, splits: Mapping[str, Sequence[Example]], notes: Mapping[str, int]
+) -> dict[str, Any]:
+    """Three files; the notes are announced and kept in the manifest."""
     counts = {name: write_jsonl(folder / f"{name}.jsonl", splits[name]) for name in SPLITS}
-    for reason, count in dropped.items():
+    for reason, count in notes.items():
         workspace.announce(f"  {count:7} {reason}")
     empty = [name for name, count in counts.items() if count == 0]
     if empty:
         raise ConfigError(f"task {workspace.config.task.name}: no examples for {' and '.join(empty)}; give more data")
-    return {"counts": counts, "notes": dict(dropped)}
+    return {"counts": counts, "notes": dict(notes)}
 
 
 def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Sequence[Example]], Mapping[str, int]]:

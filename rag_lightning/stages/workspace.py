@@ -14,7 +14,7 @@ from rag_lightning.core.artifacts import ArtifactStore
 from rag_lightning.core.assets import ASSETS, asset_path, fetch_asset
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.files import check_file
-from rag_lightning.core.hub import download_model, resolve_commit
+from rag_lightning.core.hub import HUB_REVISION, download_model, resolve_commit
 
 HUB = "hub:"
 """Begins the name of a data set of the hub; a local folder of the same layout may follow instead of a name."""
@@ -116,13 +116,13 @@ def _fetched(name: str, root: Path, announce: Callable[[str], None]) -> Path:
 
 
 @lru_cache(maxsize=16)
-def _commit(name: str, kind: str) -> str:
+def _commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
     """Resolved once per process, so that all stages of a run see one commit."""
-    return resolve_commit(name, kind)
+    return resolve_commit(name, kind, revision)
 
 
-def hub_source(source: str) -> tuple[str, str, str]:
+def hub_source(source: str, revision: str = HUB_REVISION) -> tuple[str, str, str]:
     """`hub:NAME[:CONFIG]` -> (name or local folder, configuration, commit or digest of the folder)."""
     name, _, configuration = source.removeprefix(HUB).partition(":")
     folder = Path(name)
-    return name, configuration, folder_digest(folder) if folder.is_dir() else _commit(name, "dataset")
+    return name, configuration, folder_digest(folder) if folder.is_dir() else _commit(name, "dataset", revision)

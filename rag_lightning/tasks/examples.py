@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Example
@@ -15,7 +15,11 @@ from rag_lightning.core.records import Example
 
 @dataclass(frozen=True)
 class RawExample:
-    """What a reader found in one row: `own_id` is the file's, `context` the paragraph the question was asked about."""
+    """What a reader found in one row.
+
+    `own_id` is the file's, from its field `id_field`; `context` is the paragraph the question was asked about; `titles`
+    are alternative sets of evidence articles, as in `Example.gold_titles`.
+    """
 
     row: int
     question: str
@@ -24,21 +28,100 @@ class RawExample:
     own_id: str = ""
     entity: str = ""
     context: str = ""
+    id_field: str = "id"
+    titles: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A row that makes no example, why, and the one it makes where `task.fallback` is on."""
+
+    row: int
+    reason: str
+    instead: RawExample | None = None
+
+
+Row = RawExample | Dropped
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a file holds.
+
+    Args:
+        layout: The format it was read as.
+        pairs: Examples and their contexts ("" for none), in the order of the file.
+        notes: How many rows were dropped or read by fallback, and why.
+    """
+
+    layout: str
+    pairs: list[tuple[Example, str]]
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def examples(self) -> list[Example]:
+        """The examples alone."""
+        return [example for example, _ in self.pairs]
+
+
+def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = False) -> Reading:
+    """Examples with ids of their own, what was dropped counted.
+
+    Raises:
+        DataError: two rows have one id, or no row makes an example.
+    """
+    notes: Counter[str] = Counter()
+    raws = []
+    for row in rows:
+        if isinstance(row, RawExample):
+            raws.append(row)
+        elif fallback and row.instead is not None:
+            notes[f"by fallback: {row.reason}"] += 1
+            raws.append(row.instead)
+        else:
+            notes[f"dropped: {row.reason}"] += 1
+    if not raws:
+        why = "; ".join(f"{reason} ({times} rows)" for reason, times in notes.items())
+        raise DataError(path, f"holds no questions: {why}" if why else "holds no questions")
+    return Reading(layout, to_examples(path, raws), dict(notes))
 
 
 def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, str]]:
     """Give every row an id that no other has; returns (example, context).
 
-    The n-th repetition of an id ends in `#n`; ids made from a question start with the file's name.
+    Ids made from a question start with the file's name, and the n-th repetition of one ends in `#n`.
+
+    Raises:
+        DataError: an id of the file's own on two rows, or text that cannot be written as UTF-8.
     """
     stem = path.name.split(".")[0]
-    taken: set[str] = set()
+    rows: dict[str, int] = {}
     found = []
     for raw in raws:
-        identifier = free_id(raw.own_id or f"{stem}-{_question_hash(raw)}", taken)
-        taken.add(identifier)
-        found.append((Example(identifier, raw.question, raw.answers, raw.gold, raw.entity), raw.context))
+        _check_text(path, raw)
+        if raw.own_id in rows:
+            problem = f"is the id of row {rows[raw.own_id]} too"
+            raise DataError(path, problem, row=raw.row, field=raw.id_field, value=raw.own_id, hint="give ids once")
+        identifier = raw.own_id or free_id(f"{stem}-{_question_hash(raw)}", rows)
+        rows[identifier] = raw.row
+        found.append((_example(identifier, raw), raw.context))
     return found
+
+
+def _check_text(path: Path, raw: RawExample) -> None:
+    """JSON can escape half of a surrogate pair, which is no text."""
+    for text in (raw.question, *raw.answers, raw.own_id, raw.entity, *raw.gold, *raw.titles, *raw.tags.values()):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            problem = "holds half of a surrogate pair"
+            raise DataError(path, problem, row=raw.row, value=text, hint="write the whole sign") from error
+
+
+def _example(identifier: str, raw: RawExample) -> Example:
+    found = Example(identifier, raw.question, raw.answers, raw.gold, raw.entity)
+    return replace(found, tags=raw.tags, gold_titles=raw.titles)
 
 
 def free_id(identifier: str, taken: Collection[str]) -> str:
@@ -50,48 +133,3 @@ def free_id(identifier: str, taken: Collection[str]) -> str:
 
 def _question_hash(raw: RawExample) -> str:
     return hashlib.sha256("\n".join((raw.question, *raw.answers)).encode()).hexdigest()[:12]
-
-
-def question_text(path: Path, row: int, field: str, value: Any) -> str:
-    """The question of a row, outer white space removed.
-
-    Raises:
-        DataError: missing, not a string or empty.
-    """
-    if value is None:
-        raise DataError(path, "is missing", row=row, field=field)
-    if not isinstance(value, str) or not value.strip():
-        raise DataError(path, "must be a string that is not empty", row=row, field=field, value=value)
-    return value.strip()
-
-
-def answer_list(path: Path, row: int, field: str, value: Any) -> tuple[str, ...]:
-    """The answers of a row without repetitions, in their order.
-
-    Raises:
-        DataError: missing, not a list, empty, or holding anything but strings that are not empty.
-    """
-    if value is None:
-        raise DataError(path, "is missing", row=row, field=field)
-    if not isinstance(value, list) or not value:
-        hint = "give a list of at least one string"
-        raise DataError(path, "must hold at least one answer", row=row, field=field, value=value, hint=hint)
-    for answer in value:
-        if not isinstance(answer, str) or not answer.strip():
-            raise DataError(path, "holds an answer that is not a string or empty", row=row, field=field, value=answer)
-    return tuple(dict.fromkeys(value))
-
-
-def gold_ids(path: Path, row: int, values: Mapping[str, Any]) -> tuple[str, ...]:
-    """`gold_passage_ids` (a list) or `gold_passage_id` of a row as strings, () if it has neither.
-
-    Raises:
-        DataError: an id that is neither a string nor a whole number.
-    """
-    field = "gold_passage_ids" if "gold_passage_ids" in values else "gold_passage_id"
-    value = values.get(field, [])
-    ids = value if isinstance(value, list) else [value]
-    for one in ids:
-        if isinstance(one, bool) or not isinstance(one, (str, int)) or one == "":
-            raise DataError(path, "must be a string or a whole number", row=row, field=field, value=one)
-    return tuple(dict.fromkeys(map(str, ids)))

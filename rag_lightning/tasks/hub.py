@@ -1,51 +1,134 @@
-"""Open-domain questions from a data set of the hub in nq_open's layout (columns question, answer).
+"""Data sets of the hub, as parquet or original files: dataset scripts are no longer loaded.
 
-The hub's nq_open has 87,925 train and 3,610 validation questions. Its validation split is the test set of the paper;
-dev is held out of train by seed, as large as DPR's (8,757), or a tenth of a smaller one. It is not DPR's dev split.
+A task names its data set, configuration and splits (HubSource). Where the data set has no split for dev, dev is held
+out of train by seed, as large as the paper's, or a tenth of a smaller train. Such a dev is not the published one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.core import seeds
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Example
+from rag_lightning.tasks.examples import Dropped, RawExample, Reading, Row, to_reading
 
-DEV = 8757
+MAIN = "main"
+PARQUET = "refs/convert/parquet"
+"""Branch of the hub's own conversion, for data sets whose main branch is a script."""
+ReadRows = Callable[[Path, Iterable[Mapping[str, Any]]], Iterable[Row]]
+"""(name of the data set, its rows as columns -> values) -> rows; raises DataError."""
 
 
-def read_hub(name: str, configuration: str, commit: str, seed: int) -> dict[str, list[Example]]:
+@dataclass(frozen=True)
+class HubSource:
+    """Where a task's data is on the hub, and how its columns are read.
+
+    Args:
+        name: Data set on the hub.
+        configuration: One of the data set's, "" for the only one.
+        rows: What makes examples of its rows.
+        train: Its split for train.
+        dev: Its split for dev, "" where dev is held out of train.
+        test: Its split for test.
+        held_out: How many examples dev takes from train, a tenth of train at most.
+        revision: Branch that is resolved to a commit; files of PARQUET are at `configuration/split/*.parquet`.
+        columns: The only ones that are read, () for all: passages and search results are large.
+    """
+
+    name: str
+    configuration: str
+    rows: ReadRows
+    train: str = "train"
+    dev: str = ""
+    test: str = "test"
+    held_out: int = 0
+    revision: str = MAIN
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Split:
+    """train, dev and test, and in `notes` how many examples were read, held out and dropped."""
+
+    parts: dict[str, list[Example]]
+    notes: dict[str, int]
+
+
+def by_row(parse: Callable[[Path, int, Mapping[str, Any]], Row]) -> ReadRows:
+    """Rows read one by one, as a file of the same fields would be."""
+
+    def rows(path: Path, given: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+        for row, values in enumerate(given, 1):
+            yield parse(path, row, values)
+
+    return rows
+
+
+def read_hub(source: HubSource, name: str, configuration: str, commit: str, seed: int, fallback: bool = False) -> Split:
     """train, dev and test.
 
     Args:
-        name: Data set on the hub, or a local folder with its parquet files.
+        source: Splits and columns.
+        name: Data set on the hub, or a local folder with its parquet or original files.
         configuration: One of the data set's, "" for the only one.
         commit: Revision on the hub; not used for a folder.
-        seed: Of the dev split.
+        seed: Of a dev split that is held out.
+        fallback: As in TaskConfig.
 
     Raises:
-        DataError: a column is missing, or a row has no answers.
+        DataError: a split or column is missing, or a row is bad.
     """
+    wanted = {"train": source.train, "dev": source.dev, "test": source.test}
+    wanted = {part: split for part, split in wanted.items() if split}
+    loaded = _load(source, name, configuration, commit, list(wanted.values()))
+    readings = {part: _read(source, name, split, loaded, fallback) for part, split in wanted.items()}
+    notes = {f"{part} {reason}": n for part, reading in readings.items() for reason, n in reading.notes.items()}
+    parts = {part: reading.examples for part, reading in readings.items()}
+    if "dev" not in parts:
+        parts["train"], parts["dev"] = _hold_out(parts["train"], source.held_out, seed)
+        notes["dev held out of train"] = len(parts["dev"])
+    return Split(parts, notes)
+
+
+def _load(source: HubSource, name: str, configuration: str, commit: str, splits: list[str]) -> Mapping[str, Any]:
     from datasets import load_dataset
 
-    revision = None if Path(name).is_dir() else commit
-    loaded = load_dataset(name, configuration or None, revision=revision)
-    train = list(_examples(name, "train", loaded["train"]))
-    test = list(_examples(name, "validation", loaded["validation"]))
-    order = seeds.generator(seed, "nq_open dev").permutation(len(train)).tolist()
-    held = set(order[: min(DEV, len(train) // 10)])
-    parts = {"train": [e for i, e in enumerate(train) if i not in held], "dev": [train[i] for i in sorted(held)]}
-    return parts | {"test": test}
+    local = Path(name).is_dir()
+    try:
+        if source.revision != PARQUET:
+            return load_dataset(name, configuration or None, revision=None if local else commit)  # type: ignore[no-any-return]
+        # Left to itself, datasets takes every split called dev for one, and all configurations together.
+        folder = "/".join(filter(None, (name if local else f"hf://datasets/{name}@{commit}", configuration)))
+        return load_dataset("parquet", data_files={s: f"{folder}/{s}/*.parquet" for s in splits})  # type: ignore[no-any-return]
+    except (FileNotFoundError, ValueError) as error:
+        raise DataError(name, f"cannot be loaded: {error}", hint=f"expected splits {', '.join(splits)}") from error
 
 
-def _examples(name: str, split: str, rows: Iterable[Mapping[str, Any]]) -> Iterable[Example]:
-    for row, values in enumerate(rows, 1):
-        question, answers = values.get("question"), values.get("answer")
-        if not isinstance(question, str) or not question.strip():
-            raise DataError(name, "is missing or empty", row=row, field="question", value=question)
-        if not isinstance(answers, list) or not answers:
-            raise DataError(name, "must be a list of at least one string", row=row, field="answer", value=answers)
-        yield Example(f"{split}-{row}", question, tuple(answers))
+def _read(source: HubSource, name: str, split: str, loaded: Mapping[str, Any], fallback: bool) -> Reading:
+    if split not in loaded:
+        raise DataError(name, f"has no split {split!r}", hint=f"it has {', '.join(loaded)}")
+    table = loaded[split]
+    kept = [column for column in table.column_names if not source.columns or column in source.columns]
+    rows = (_named(row, split) for row in source.rows(Path(name), table.select_columns(kept)))
+    return to_reading(Path(name), rows, f"{name} {split}", fallback)
+
+
+def _named(row: Row, split: str) -> Row:
+    """With an id of its own: the data set's, or its split and row."""
+    if isinstance(row, Dropped):
+        return row if row.instead is None else replace(row, instead=_with_id(row.instead, split))
+    return _with_id(row, split)
+
+
+def _with_id(raw: RawExample, split: str) -> RawExample:
+    return raw if raw.own_id else replace(raw, own_id=f"{split}-{raw.row}")
+
+
+def _hold_out(examples: list[Example], size: int, seed: int) -> tuple[list[Example], list[Example]]:
+    order = seeds.generator(seed, "hub dev").permutation(len(examples)).tolist()
+    held = set(order[: min(size, len(examples) // 10)])
+    return [e for i, e in enumerate(examples) if i not in held], [examples[i] for i in sorted(held)]

@@ -7,19 +7,20 @@ removed; files that name none (SQuAD) serve training only, and training question
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from rag_lightning.core.config import TaskConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.tasks.examples import free_id
+from rag_lightning.tasks.examples import Reading, free_id
 from rag_lightning.tasks.gold import assign_gold
 from rag_lightning.tasks.holdout import drop_like, drop_near_duplicates, split_by_title
-from rag_lightning.tasks.open_qa import read_with_contexts
-from rag_lightning.tasks.spec import get_task
+from rag_lightning.tasks.hub import Split
+from rag_lightning.tasks.spec import TaskSpec, get_task
 
 
 class Passages(Protocol):
@@ -35,14 +36,6 @@ class Passages(Protocol):
         """The row of a passage id, or None."""
 
 
-@dataclass(frozen=True)
-class Split:
-    """train, dev and test, and in `notes` how many examples were read, held out and dropped."""
-
-    parts: dict[str, list[Example]]
-    notes: dict[str, int]
-
-
 def load_examples(config: TaskConfig, passages: Passages, seed: int) -> Split:
     """Read the files of a task config.
 
@@ -51,26 +44,32 @@ def load_examples(config: TaskConfig, passages: Passages, seed: int) -> Split:
         ConfigError: no train files, only one of dev and test, or nothing to hold out from.
         DataError: a bad file, or a gold passage id the corpus does not hold.
     """
-    get_task(config.name)
+    task = get_task(config.name)
     if not config.train or bool(config.dev) != bool(config.test):
         raise ConfigError("give task.train and both task.dev and task.test, or task.train alone to hold out from it")
     if not config.dev:
-        return hold_out([Path(name) for name in config.train], passages, seed)
-    files = {"train": list(config.train), "dev": [config.dev], "test": [config.test]}
-    parts = {part: _read([Path(name) for name in names], passages) for part, names in files.items()}
-    return Split(parts, {f"{part} read": len(examples) for part, examples in parts.items()})
+        return hold_out(task, [Path(name) for name in config.train], passages, seed, config.fallback)
+    parts: dict[str, list[Example]] = {}
+    notes: dict[str, int] = {}
+    for part, names in {"train": config.train, "dev": (config.dev,), "test": (config.test,)}.items():
+        readings = _readings(task, [Path(name) for name in names], config.fallback)
+        parts[part] = _join(readings, passages)
+        notes |= {f"{part} read": len(parts[part]), **_notes(readings, f"{part} ")}
+        notes |= task.count_notes(part, len(parts[part]))
+    return Split(parts, notes)
 
 
-def hold_out(files: Sequence[Path], passages: Passages, seed: int) -> Split:
+def hold_out(task: TaskSpec, files: Sequence[Path], passages: Passages, seed: int, fallback: bool = False) -> Split:
     """Train, dev and test from train files alone; see the head of this module.
 
     Raises:
         ConfigError: no file names gold passages.
         DataError: a bad file, or a gold passage id the corpus does not hold.
     """
-    named = {file: _names_gold(file) for file in files}
-    pool = _read([file for file in files if named[file]], passages)
-    extra = _read([file for file in files if not named[file]], passages, taken={e.example_id for e in pool})
+    readings = _readings(task, files, fallback)
+    pool = _join((pair for pair in readings if _names_gold(pair[1])), passages)
+    others = (pair for pair in readings if not _names_gold(pair[1]))
+    extra = _join(others, passages, taken={e.example_id for e in pool})
     if not pool:
         raise ConfigError("no dev and test files, and no train file names gold passages (gold_passage_id) to hold out")
     distinct = drop_near_duplicates(pool)
@@ -80,6 +79,7 @@ def hold_out(files: Sequence[Path], passages: Passages, seed: int) -> Split:
     parts["train"] = drop_like(wanted, [*parts["dev"], *parts["test"]])
     notes = {
         "read": len(pool) + len(extra),
+        **_notes(readings),
         "near-duplicates dropped": len(pool) - len(distinct),
         "train dropped for likeness to dev or test": len(wanted) - len(parts["train"]),
         **{part: len(examples) for part, examples in parts.items()},
@@ -88,16 +88,28 @@ def hold_out(files: Sequence[Path], passages: Passages, seed: int) -> Split:
     return Split(parts, notes)
 
 
-def _names_gold(file: Path) -> bool:
-    return any(example.gold_passage_ids for example, _ in read_with_contexts(file))
+def _readings(task: TaskSpec, files: Sequence[Path], fallback: bool) -> list[tuple[Path, Reading]]:
+    return [(file, task.reading(file, fallback)) for file in files]
 
 
-def _read(files: Sequence[Path], passages: Passages, taken: set[str] | None = None) -> list[Example]:
+def _names_gold(reading: Reading) -> bool:
+    return any(example.gold_passage_ids for example in reading.examples)
+
+
+def _notes(readings: Iterable[tuple[Path, Reading]], prefix: str = "") -> dict[str, int]:
+    """What all files dropped, or read by fallback, summed by reason."""
+    summed: Counter[str] = Counter()
+    for _, reading in readings:
+        summed.update(reading.notes)
+    return {prefix + reason: count for reason, count in summed.items()}
+
+
+def _join(readings: Iterable[tuple[Path, Reading]], passages: Passages, taken: Collection[str] = ()) -> list[Example]:
     """All examples of several files with ids of their own and gold ids the corpus holds."""
-    taken = set(taken or ())
+    taken = set(taken)
     examples: list[Example] = []
-    for file in files:
-        for example in assign_gold(read_with_contexts(file), passages):
+    for file, reading in readings:
+        for example in assign_gold(reading.pairs, passages):
             _check_gold(file, example, passages)
             identifier = free_id(example.example_id, taken)
             taken.add(identifier)

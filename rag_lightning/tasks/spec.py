@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from rag_lightning.core.files import check_file
 from rag_lightning.core.records import Example
 from rag_lightning.core.registry import Registry
+from rag_lightning.tasks.examples import Reading, to_reading
+from rag_lightning.tasks.hub import HubSource
+from rag_lightning.tasks.layout import Layout, find_layout
 
 QA_METRICS = ("em", "f1", "answer_recall@1", "answer_recall@5", "answer_recall@20", "mrr")
 
@@ -20,24 +25,71 @@ class TaskSpec:
         name: As in configs and tables.
         title: As the paper prints it.
         citation: Where the data comes from.
-        read: File -> examples, any format of the task.
+        licence: Of the data.
+        layouts: The file formats it is read from.
         metrics: Names that the metric registry knows; the first is the objective.
         counts: Examples of the full data set by split, to tell a whole file from a part.
+        labels: Of a classification task: every answer is one of them, as written here.
+        mine: How stage `targets` makes training targets of answers: present keeps those that stand in a retrieved
+            passage, regex takes the string that the pattern matches most often; "" takes the answers as they are.
+        printed: Counts as the paper's Table 7 prints them; mostly one too high, as if a header had been counted.
+        hub: Its data set on the hub, None where there is none to be had.
     """
 
     name: str
     title: str
     citation: str
-    read: Callable[[Path], list[Example]]
+    licence: str
+    layouts: tuple[Layout, ...]
     metrics: tuple[str, ...] = QA_METRICS
     counts: Mapping[str, int] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    mine: Literal["", "present", "regex"] = ""
+    printed: Mapping[str, int] = field(default_factory=dict)
+    hub: HubSource | None = None
+
+    def read(self, path: Path | str) -> list[Example]:
+        """The examples of a file; see `reading`."""
+        return self.reading(path).examples
+
+    def reading(self, path: Path | str, fallback: bool = False) -> Reading:
+        """What a file holds; its layout is told from its content.
+
+        Exact duplicates are kept, under ids of their own. An id is the file's own, or made from the question, so that
+        it does not change when rows are added or moved.
+
+        Args:
+            path: Plain or gzip.
+            fallback: As in TaskConfig.
+
+        Raises:
+            DataError: missing, empty or damaged file, an unknown or mixed layout, a bad row, two rows with one id.
+        """
+        path = Path(path)
+        check_file(path)
+        layout = find_layout(path, self.layouts)
+        return to_reading(path, layout.read(path), layout.name, fallback)
+
+    def count_notes(self, split: str, found: int) -> dict[str, int]:
+        """Where a split has not the expected number of examples, the expected and the printed number; else nothing."""
+        expected = self.counts.get(split, found)
+        if expected == found:
+            return {}
+        notes = {f"{split} expected, the whole data set": expected}
+        return notes | ({f"{split} printed in the paper": self.printed[split]} if split in self.printed else {})
 
 
 TASKS = Registry(
     "task",
     {
         "nq": "rag_lightning.tasks.open_qa:NATURAL_QUESTIONS",
-        "web_questions": "rag_lightning.tasks.open_qa:WEB_QUESTIONS",
+        "triviaqa": "rag_lightning.tasks.open_qa:TRIVIA_QA",
+        "webquestions": "rag_lightning.tasks.open_qa:WEB_QUESTIONS",
+        "curatedtrec": "rag_lightning.tasks.curatedtrec:CURATED_TREC",
+        "msmarco": "rag_lightning.tasks.abstractive_qa:MS_MARCO",
+        "jeopardy": "rag_lightning.tasks.jeopardy:JEOPARDY",
+        "fever3": "rag_lightning.tasks.fever:FEVER3",
+        "fever2": "rag_lightning.tasks.fever:FEVER2",
     },
 )
 

@@ -9,7 +9,8 @@ from urllib.parse import unquote
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_json
-from rag_lightning.tasks.examples import RawExample, answer_list, question_text
+from rag_lightning.tasks.examples import RawExample
+from rag_lightning.tasks.fields import answer_list, question_text
 
 
 def read_squad(path: Path) -> Iterator[RawExample]:

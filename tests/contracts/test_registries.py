@@ -21,8 +21,8 @@ from rag_lightning.stages import predict, retrieve, score, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import system as systems
 from rag_lightning.sweep.system import DECODINGS, RETRIEVERS, System
-from rag_lightning.tasks.spec import TASKS, get_task
-from tests.tiny_project import ANSWERS, K_MAX, passages, questions, write_lines
+from rag_lightning.tasks.spec import TASKS
+from tests.tiny_project import K_MAX, passages
 
 SMALL = IndexConfig(m=8, ef_construction=40, nlist=4, nprobe=4, pq="PQ4x4np")
 ASKED = Example("e", "q", ("rome",), ("p",), gold_titles=("Gold",))
@@ -50,20 +50,6 @@ def test_an_index_finds_what_was_put_in(kind: str, vectors: np.ndarray, tmp_path
         build_index(config, np.full_like(vectors, np.nan))
     with pytest.raises(DataError, match="wide instead of 16"):
         index.search(vectors[:1, :8].copy(), 1)
-
-
-@pytest.mark.parametrize("name", sorted(TASKS))
-def test_a_task_reads_its_questions_and_names_its_metrics(name: str, tmp_path: Path) -> None:
-    task = get_task(name)
-    examples = task.read(write_lines(tmp_path / "q.jsonl", questions("dev")))
-    assert task.name == name and [e.answers for e in examples] == [(ANSWERS[i % 4],) for i in range(40, 52)]
-    assert all(parse_metric(metric).name == metric for metric in task.metrics)
-    for content, says in (("", "is empty"), ('{"question": "what is it"}\n', "row 1, field 'answer'")):
-        (tmp_path / "bad.jsonl").write_text(content)
-        with pytest.raises(DataError, match=says):
-            task.read(tmp_path / "bad.jsonl")
-    with pytest.raises(DataError, match="does not exist"):
-        task.read(tmp_path / "missing.jsonl")
 
 
 @pytest.mark.parametrize("family", sorted(METRICS))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +13,10 @@ import pytest
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.corpus import hub as corpus_hub
-from rag_lightning.tasks import hub
+from rag_lightning.tasks.hub import Split, read_hub
+from rag_lightning.tasks.spec import TASKS, get_task
+
+Rows = list[dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
@@ -18,33 +24,168 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
 
 
-def questions(folder: Path, count: int, answers: list[str] | None = None) -> Path:
-    data = folder / "nq_open"
-    data.mkdir()
-    for split, size in (("train", count), ("validation", 3)):
-        rows = {"question": [f"{split} question {i}" for i in range(size)], "answer": [answers or ["a", "b"]] * size}
-        pq.write_table(pa.table(rows), data / f"{split}-00000-of-00001.parquet")
-    return data
+def parquet(folder: Path, splits: Mapping[str, Rows]) -> Path:
+    """A data set of parquet files."""
+    folder.mkdir()
+    for split, rows in splits.items():
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def converted(folder: Path, splits: Mapping[str, Rows]) -> Path:
+    """A data set as the hub converts one whose main branch is a script."""
+    for split, rows in splits.items():
+        (folder / split).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows), folder / split / "0000.parquet")
+    return folder
+
+
+def load(task: str, folder: Path, seed: int = 0, fallback: bool = False) -> Split:
+    source = get_task(task).hub
+    assert source is not None
+    return read_hub(source, str(folder), "", "", seed, fallback)
+
+
+def sizes(found: Split) -> dict[str, int]:
+    return {name: len(part) for name, part in found.parts.items()}
+
+
+def asked(names: Iterable[str], **more: Any) -> Rows:
+    return [{"question": f"question {name}", "answer": ["a", "b"], **more} for name in names]
+
+
+def numbered(count: int) -> list[str]:
+    return [str(i) for i in range(count)]
 
 
 def test_dev_is_held_out_of_train_and_validation_is_test(tmp_path: Path) -> None:
-    folder = questions(tmp_path, 40)
-    parts = hub.read_hub(str(folder), "", "", seed=0)
-    assert {name: len(part) for name, part in parts.items()} == {"train": 36, "dev": 4, "test": 3}
-    assert not {e.query for e in parts["train"]} & {e.query for e in parts["dev"]}
-    assert parts["test"][0].answers == ("a", "b")
-    assert [e.example_id for e in hub.read_hub(str(folder), "", "", 0)["dev"]] == [e.example_id for e in parts["dev"]]
-    assert [e.example_id for e in hub.read_hub(str(folder), "", "", 1)["dev"]] != [e.example_id for e in parts["dev"]]
+    folder = parquet(tmp_path / "nq", {"train": asked(numbered(40)), "validation": asked("xyz")})
+    found = load("nq", folder)
+    assert sizes(found) == {"train": 36, "dev": 4, "test": 3} and found.notes == {"dev held out of train": 4}
+    assert not {e.query for e in found.parts["train"]} & {e.query for e in found.parts["dev"]}
+    assert found.parts["test"][0].answers == ("a", "b") and found.parts["test"][0].example_id == "validation-1"
+    assert load("nq", folder) == found
+    assert load("nq", folder, seed=1).parts["dev"] != found.parts["dev"]
 
 
 def test_a_row_without_answers_is_named(tmp_path: Path) -> None:
-    folder = questions(tmp_path, 3)
-    pq.write_table(
-        pa.table({"question": ["q"], "answer": pa.array([[]], pa.list_(pa.string()))}),
-        folder / "train-00000-of-00001.parquet",
-    )
+    folder = parquet(tmp_path / "nq", {"train": asked("a"), "validation": asked("b")})
+    empty = pa.table({"question": ["q"], "answer": pa.array([[]], pa.list_(pa.string()))})
+    pq.write_table(empty, folder / "train-00000-of-00001.parquet")
     with pytest.raises(DataError, match="row 1, field 'answer'"):
-        hub.read_hub(str(folder), "", "", 0)
+        load("nq", folder)
+
+
+def test_a_missing_split_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no split 'validation'; it has train"):
+        load("nq", parquet(tmp_path / "nq", {"train": asked("a")}))
+
+
+def test_web_questions(tmp_path: Path) -> None:
+    rows = [{"url": "http://x", "question": "what?", "answers": ["A", "B"]}]
+    found = load("webquestions", parquet(tmp_path / "wq", {"train": rows * 20, "test": rows}))
+    assert sizes(found) == {"train": 18, "dev": 2, "test": 1}
+    assert (found.parts["test"][0].query, found.parts["test"][0].answers) == ("what?", ("A", "B"))
+
+
+def trivia(identifier: str, value: str = "Sinclair Lewis") -> dict[str, Any]:
+    answer = {"value": value, "aliases": [value, "H. S. Lewis"], "normalized_aliases": [value.lower(), "h s lewis"]}
+    return {"question": "Who?", "question_id": identifier, "question_source": "x", "answer": answer}
+
+
+def test_triviaqa_reads_aliases_and_a_question_of_two_evidences_once(tmp_path: Path) -> None:
+    rows = [trivia("tc_1"), trivia("tc_2"), trivia("tc_1")]
+    found = load("triviaqa", parquet(tmp_path / "tqa", {"train": rows, "validation": [trivia("tc_3")]}))
+    assert sizes(found) == {"train": 2, "dev": 0, "test": 1}
+    assert found.parts["test"][0].answers == ("Sinclair Lewis", "H. S. Lewis")
+    assert found.notes["train dropped: question that is there with other evidence too"] == 1
+
+
+def test_triviaqa_test_hides_its_answers(tmp_path: Path) -> None:
+    folder = parquet(tmp_path / "tqa", {"train": [trivia("a")], "validation": [trivia("b", "<unk>")]})
+    with pytest.raises(DataError, match=r"holds no answer.*hide their answers"):
+        load("triviaqa", folder)
+
+
+def marco(well_formed: list[str], answers: list[str], number: int = 1) -> dict[str, Any]:
+    passages = {"is_selected": [0], "passage_text": ["p"], "url": ["u"]}
+    names = {"query": f"what is {number}", "query_id": number, "query_type": "NUMERIC", "passages": passages}
+    return {**names, "answers": answers, "wellFormedAnswers": well_formed}
+
+
+def test_msmarco(tmp_path: Path) -> None:
+    rows = [marco(["It is 5."], ["5"], 1), marco([], ["6"], 2), marco([], ["No Answer Present."], 3)]
+    folder = parquet(tmp_path / "m", {"train": rows, "validation": rows[:1]})
+    found = load("msmarco", folder)
+    assert found.parts["test"][0].answers == ("It is 5.",) and sizes(found)["train"] == 1
+    assert found.notes["train dropped: no well-formed answer"] == 1
+    assert found.notes['train dropped: "No Answer Present."'] == 1
+    other = load("msmarco", folder, fallback=True)
+    assert [e.answers for e in other.parts["train"]] == [("It is 5.",), ("6",)]
+    assert other.notes["train by fallback: no well-formed answer"] == 1
+
+
+def test_jeopardy(tmp_path: Path) -> None:
+    row = {"category": "HISTORY", "question": "'His <i>theory</i>'", "value": "$200", "answer": "Anna Berg"}
+    found = load("jeopardy", converted(tmp_path / "j", {name: [row] for name in ("train", "validation", "test")}))
+    assert sizes(found) == {"train": 1, "dev": 1, "test": 1}
+    assert (found.parts["dev"][0].query, found.parts["dev"][0].answers) == ("Anna Berg", ("His theory",))
+
+
+def evidence(number: int, label: str, group: int, title: str) -> dict[str, Any]:
+    where = {"evidence_annotation_id": group, "evidence_id": group, "evidence_wiki_url": title}
+    return {"id": number, "label": label, "claim": f"claim {number}", **where, "evidence_sentence_id": 0}
+
+
+def test_fever_gathers_the_rows_of_a_claim(tmp_path: Path) -> None:
+    rows = [
+        evidence(7, "SUPPORTS", 1, "Soul_Food_-LRB-film-RRB-"),
+        evidence(7, "SUPPORTS", 1, "Fox_2000"),
+        evidence(7, "SUPPORTS", 2, "Fox_2000"),
+        evidence(8, "NOT ENOUGH INFO", -1, ""),
+    ]
+    folder = converted(tmp_path / "f", {name: rows for name in ("train", "paper_dev", "paper_test")})
+    first, second = load("fever3", folder).parts["dev"]
+    assert (first.example_id, first.answers) == ("7", ("supports",))
+    assert first.gold_titles == ("Fox 2000|Soul Food (film)", "Fox 2000")
+    assert (second.answers, second.gold_titles) == (("not enough info",), ())
+    two = load("fever2", folder)
+    assert sizes(two) == {"train": 1, "dev": 1, "test": 1} and two.notes["dev dropped: NOT ENOUGH INFO"] == 1
+
+
+def test_a_conversion_without_a_split_is_named(tmp_path: Path) -> None:
+    folder = converted(tmp_path / "f", {"train": [evidence(7, "SUPPORTS", 1, "A")]})
+    with pytest.raises(DataError, match=r"cannot be loaded.*expected splits train, paper_dev, paper_test"):
+        load("fever3", folder)
+
+
+def test_splits_of_like_names_are_kept_apart(tmp_path: Path) -> None:
+    names = ("train", "labelled_dev", "paper_dev", "paper_test")
+    splits = {name: [evidence(i, "SUPPORTS", 1, "A")] for i, name in enumerate(names)}
+    found = load("fever3", converted(tmp_path / "f", splits))
+    assert {part: [e.example_id for e in listed] for part, listed in found.parts.items()} == {
+        "train": ["0"],
+        "dev": ["2"],
+        "test": ["3"],
+    }
+
+
+def test_a_claim_whose_rows_are_apart_is_named(tmp_path: Path) -> None:
+    rows = [evidence(7, "SUPPORTS", 1, "A"), evidence(8, "REFUTES", 2, "B"), evidence(7, "SUPPORTS", 3, "C")]
+    folder = converted(tmp_path / "f", {name: rows for name in ("train", "paper_dev", "paper_test")})
+    with pytest.raises(DataError, match="row 3, field 'id': is the id of row 1 too"):
+        load("fever3", folder)
+
+
+def test_original_files_load_as_parquet_does(tmp_path: Path) -> None:
+    (tmp_path / "nq").mkdir()
+    for split, names in (("train", numbered(20)), ("validation", ["x"])):
+        (tmp_path / "nq" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, asked(names))))
+    assert sizes(load("nq", tmp_path / "nq")) == {"train": 18, "dev": 2, "test": 1}
+
+
+def test_every_task_but_one_has_a_data_set_on_the_hub() -> None:
+    assert [name for name in TASKS if get_task(name).hub is None] == ["curatedtrec"]
 
 
 def test_passages_are_streamed(tmp_path: Path) -> None:

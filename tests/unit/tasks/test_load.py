@@ -88,6 +88,23 @@ def test_given_files_are_read_as_they_are(store: PassageStore, tmp_path: Path) -
     assert len({e.example_id for e in split.parts["train"]}) == 120
 
 
+def test_counts_that_differ_from_the_whole_data_set_are_noted(store: PassageStore, tmp_path: Path) -> None:
+    file = gold_file(tmp_path / "g.jsonl")
+    notes = load_examples(TaskConfig(train=(file,), dev=file, test=file), store, seed=0).notes
+    assert (notes["test read"], notes["test expected, the whole data set"]) == (60, 3_610)
+    assert notes["test printed in the paper"] == 3_611
+
+
+def test_what_a_task_drops_is_noted_by_split(store: PassageStore, tmp_path: Path) -> None:
+    claim = {"label": "REFUTES", "claim": "c", "evidence": [[[1, 2, "A", 0]]]}
+    rows = [{**claim, "id": 1}, {**claim, "id": 2, "label": "NOT ENOUGH INFO"}]
+    (tmp_path / "f.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    file = str(tmp_path / "f.jsonl")
+    split = load_examples(TaskConfig(name="fever2", train=(file, file), dev=file, test=file), store, seed=0)
+    assert [e.example_id for e in split.parts["train"]] == ["1", "1#2"]
+    assert split.notes["train dropped: NOT ENOUGH INFO"] == 2 and split.notes["dev dropped: NOT ENOUGH INFO"] == 1
+
+
 def test_what_cannot_be_loaded(store: PassageStore, tmp_path: Path) -> None:
     file = gold_file(tmp_path / "g.jsonl")
     with pytest.raises(ConfigError, match=r"both task\.dev and task\.test"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rag_lightning.core.errors import DataError, UnknownNameError
-from rag_lightning.tasks.open_qa import read_examples, read_with_contexts
+from rag_lightning.tasks.open_qa import read_examples
 from rag_lightning.tasks.spec import TASKS, get_task
 
 DPR = """\
@@ -45,6 +45,24 @@ def test_dpr(tmp_path: Path) -> None:
     assert examples[1].answers == ("it's", "x\ty")
 
 
+def test_answers_stay_as_they_are_written(tmp_path: Path) -> None:
+    """Tokenised dates, letters of other alphabets, quotes of both kinds, repeated rows and several answers."""
+    text = (
+        "when is the next deadpool movie being released\t['May 18 , 2018', 'May 18, 2018']\n"
+        "who got the first nobel prize in physics\t['Wilhelm Conrad Röntgen']\n"
+        '"who sang ""hello"" first"\t"[\'Adele\', ""Lionel \'L\' Richie""]"\n'
+        "who got the first nobel prize in physics\t['Wilhelm Conrad Röntgen']\r\n"
+    )
+    examples = read_examples(write(tmp_path / "q.csv", text))
+    assert [e.answers for e in examples][:3] == [
+        ("May 18 , 2018", "May 18, 2018"),
+        ("Wilhelm Conrad Röntgen",),
+        ("Adele", "Lionel 'L' Richie"),
+    ]
+    assert examples[2].query == 'who sang "hello" first'
+    assert examples[3].example_id == examples[1].example_id + "#2"
+
+
 def test_duplicates_are_kept_under_stable_ids(tmp_path: Path) -> None:
     ids = [e.example_id for e in read_examples(write(tmp_path / "nq.csv", DPR))]
     moved = [e.example_id for e in read_examples(write(tmp_path / "nq.csv", "new\t['x']\n" + DPR))]
@@ -53,11 +71,19 @@ def test_duplicates_are_kept_under_stable_ids(tmp_path: Path) -> None:
     assert moved[1:] == ids
 
 
-def test_id_of_the_file_is_never_given_twice(tmp_path: Path) -> None:
+def test_two_rows_with_one_id_are_named(tmp_path: Path) -> None:
     row = {"question": "q", "answers": ["a"]}
     lines = [json.dumps({**row, "id": i}) for i in ("x", "x#2", "x")]
+    with pytest.raises(DataError, match=r"row 3, field 'id': is the id of row 1 too \(got 'x'\)"):
+        read_examples(write(tmp_path / "x.jsonl", "\n".join(lines)))
+
+
+def test_an_id_made_from_a_question_is_never_one_of_the_files(tmp_path: Path) -> None:
+    row = {"question": "q", "answers": ["a"]}
+    (made,) = read_examples(write(tmp_path / "x.jsonl", json.dumps(row)))
+    lines = [json.dumps(values) for values in ({**row, "id": made.example_id}, row, row)]
     examples = read_examples(write(tmp_path / "x.jsonl", "\n".join(lines)))
-    assert [e.example_id for e in examples] == ["x", "x#2", "x#3"]
+    assert [e.example_id for e in examples] == [made.example_id, f"{made.example_id}#2", f"{made.example_id}#3"]
 
 
 def test_jsonl_of_nq_open_and_with_gold(tmp_path: Path) -> None:
@@ -74,8 +100,9 @@ def test_jsonl_of_nq_open_and_with_gold(tmp_path: Path) -> None:
 @pytest.mark.parametrize("indent", [None, 1])
 def test_squad_plain_and_gzip(tmp_path: Path, indent: int | None) -> None:
     content = json.dumps(squad(), indent=indent).encode()
-    found = read_with_contexts(write(tmp_path / "s.json.gz", gzip.compress(content)))
-    assert found == read_with_contexts(write(tmp_path / "s.json", content))
+    read = get_task("nq").reading
+    found = read(write(tmp_path / "s.json.gz", gzip.compress(content))).pairs
+    assert found == read(write(tmp_path / "s.json", content)).pairs
     example, context = found[1]
     assert (example.example_id, example.query, example.answers) == ("s2", "What?", ("a hat",))
     assert (example.entity, context) == ("Saint Barthélemy", "Bo wore a hat.")
@@ -142,7 +169,7 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_registry() -> None:
     assert {get_task(name).name for name in TASKS} == set(TASKS)
     assert get_task("nq").metrics[0] == "em"
-    with pytest.raises(UnknownNameError, match="did you mean 'web_questions'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'webquestions'"):
         get_task("webquestion")
 
 
@@ -155,7 +182,7 @@ def test_registry() -> None:
         ("nq/NQ-open.dev.jsonl", get_task("nq").counts["test"]),
         ("nq/gold_passages.jsonl", 2_655),
         ("squad/test-v1.1.json.gz", 11_877),
-        ("webquestions/test.json", get_task("web_questions").counts["test"]),
+        ("webquestions/test.json", get_task("webquestions").counts["test"]),
     ],
 )
 def test_real_files(name: str, count: int) -> None:

@@ -1,0 +1,57 @@
+"""Stage `examples` on a local folder of a data set of the hub."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rag_lightning.core.config import ExperimentConfig, TaskConfig
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.stages import examples
+from rag_lightning.stages.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+@pytest.fixture
+def marco(tmp_path: Path) -> tuple[Workspace, list[str]]:
+    """20 queries with a well-formed answer, 10 without."""
+    folder, said = tmp_path / "ms_marco", list[str]()
+    folder.mkdir()
+    rows = [
+        {"query": f"q{i}", "query_id": i, "answers": ["a"], "wellFormedAnswers": ["It is a."] if i % 3 else []}
+        for i in range(30)
+    ]
+    for split in ("train", "validation"):
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}-00000-of-00001.parquet")
+    config = ExperimentConfig(folder=str(tmp_path), task=TaskConfig(name="msmarco", source=f"hub:{folder}"))
+    return Workspace(config, said.append), said
+
+
+def test_what_is_dropped_is_announced_and_kept(marco: tuple[Workspace, list[str]]) -> None:
+    workspace, said = marco
+    info = examples.build(workspace).info
+    assert info["counts"] == {"train": 18, "dev": 2, "test": 20}
+    assert info["notes"]["test dropped: no well-formed answer"] == 10
+    assert info["notes"]["train expected, the whole data set"] == 153_725
+    assert any("10 train dropped: no well-formed answer" in line for line in said)
+
+
+def test_fallback_is_another_artifact(marco: tuple[Workspace, list[str]]) -> None:
+    workspace, _ = marco
+    other = workspace.with_config(task=replace(workspace.config.task, fallback=True))
+    assert examples.build(other).info["counts"]["test"] == 30
+    assert examples.build(other).digest != examples.build(workspace).digest
+
+
+def test_a_task_without_a_data_set_says_so(tmp_path: Path) -> None:
+    workspace = Workspace(ExperimentConfig(folder=str(tmp_path), task=TaskConfig(name="curatedtrec", source="hub:")))
+    with pytest.raises(ConfigError, match=r"no official data set.*give task\.train"):
+        examples.build(workspace)

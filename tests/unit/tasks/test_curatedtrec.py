@@ -1,0 +1,71 @@
+"""Patterns as answers: three layouts, and patterns that cannot be used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.metrics.patterns import em_regex
+from rag_lightning.tasks.curatedtrec import find_fault
+from rag_lightning.tasks.spec import get_task
+
+TSV = (
+    "1787\tWhat is Anna Berg's birthday?\tMar(.|ch)?\\s* 12\n"
+    '1458\tfactoid\tWhat was the name of the dog in "Red Barn"?\tRover\n'
+    '\n2030\tfactoid\t"cat" in French?\tchat | p[eé]tit \r\n'
+)
+SLOW = "(b|bb)+$"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def test_tsv_of_three_and_of_four_columns(tmp_path: Path) -> None:
+    reading = get_task("curatedtrec").reading(write(tmp_path / "t.tsv", TSV))
+    examples = reading.examples
+    assert reading.layout == "CuratedTREC TSV"
+    assert [e.example_id for e in examples] == ["1787", "1458", "2030"]
+    assert examples[1].query == 'What was the name of the dog in "Red Barn"?'
+    assert [e.answers for e in examples] == [("Mar(.|ch)?\\s* 12",), ("Rover",), ("chat | p[eé]tit",)]
+    assert em_regex("Mar. 12", examples[0].answers) == 1.0
+
+
+def test_dpr_layouts_keep_backslashes(tmp_path: Path) -> None:
+    pattern = r"\b2,?[4567][0-9]\b"
+    row = {"question": "How high?", "answer": [pattern, "x+"]}
+    (from_json,) = get_task("curatedtrec").read(write(tmp_path / "t.jsonl", json.dumps(row)))
+    (from_csv,) = get_task("curatedtrec").read(write(tmp_path / "t.csv", f"How high?\t{[pattern, 'x+']!r}\n"))
+    assert from_json.answers == from_csv.answers == (pattern, "x+")
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "field", "says"),
+    [
+        ("1\tq\ta\n2\tq\t(\n", 2, "pattern", "does not compile: missing"),
+        (f"1\tq\ta\n2\tq\t{SLOW}\n", 2, "pattern", "runs longer than"),
+        (f"q\t['a']\nr\t['a', '{SLOW}']\n", 2, "answers", "runs longer than"),
+        ("1\tq\ta\n2\tq\n", 2, None, "2 fields instead of 3 or 4"),
+        ("1\tq\ta\n\tq\ta\n", 2, "qid", "is empty"),
+        ("1\t \ta\n", 1, "question", "must be a string that is not empty"),
+        ("1\tq\t\n", 1, "pattern", "not a string or empty"),
+        ("1\tq\ta\n1\tr\tb\n", 2, "qid", "is the id of row 1 too"),
+        ("id\ttext\ttitle\n1\tx\ty\n", 1, None, "header of a file of passages"),
+        ("only one cell\n", 1, None, "tab-separated text of 1 columns"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, text: str, row: int, field: str | None, says: str) -> None:
+    with pytest.raises(DataError, match=says) as caught:
+        get_task("curatedtrec").read(write(tmp_path / "bad.tsv", text))
+    assert (caught.value.row, caught.value.field) == (row, field)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["\\b21\\b|twenty-one", "((Berg|Lund|M[uü]ller).*){3}", "E.U\\s?. Court", "(.*a){12}x", "ř+"]
+)
+def test_ordinary_patterns_have_no_fault(pattern: str) -> None:
+    assert find_fault(pattern) is None
