@@ -8,7 +8,7 @@ from rag_lightning.core.records import Score
 from rag_lightning.metrics.metric import Estimate, parse_metric
 from rag_lightning.metrics.statistics import bootstrap_interval, paired_permutation
 from rag_lightning.metrics.summary import align
-from rag_lightning.report.collect import Run, Sweep
+from rag_lightning.report.collect import Run, Sweep, found_family
 from rag_lightning.report.compare import Compared, Where, compare, paper_dataset, paper_system
 from rag_lightning.report.paper import Paper
 from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
@@ -20,18 +20,19 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
     """Final systems and baselines on test, each beside the paper's number of its counterpart."""
     runs = _ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
     metrics = [name for name in _names(runs) if "@" not in name and name != sweep.objective]
+    family = found_family(run.estimates for run in runs)
     data = paper_dataset(sweep.dataset)
     columns = [Column("system", numeric=False), Column("role", numeric=False)]
     columns += [Column(sweep.objective, bar=True), *map(Column, metrics)]
-    columns += [Column("answer recall@k", bar=True), Column("n"), Column("s/query")]
+    columns += [Column(f"{family.replace('_', ' ')}@k", bar=True), Column("n"), Column("s/query")]
     columns += [Column(f"paper, {data} {SPLIT} {sweep.objective}"), Column("difference")]
     columns += [Column("verdict", numeric=False)]
     rows = []
     for run in runs:
         compared = compare_run(sweep, paper, run)
         ours = run.estimates.get(sweep.objective)
-        found = [run.estimates.get(name) for name in (sweep.objective, *metrics, _recall_name(run))]
-        cells = [Cell(run.label), Cell(run.role), *map(estimated, found), _count(ours)]
+        found = _estimates(run, (sweep.objective, *metrics, f"{family}@{run.system.get('k')}"))
+        cells = [Cell(run.label), Cell(run.role), *found, _count(ours)]
         cells += [number(run.seconds_per_query, 3), number(compared.paper_value), number(compared.difference)]
         rows.append(Row((*cells, Cell(str(compared))), strong=run.role == "final"))
     notes = ["Mean with its 95 % bootstrap interval; entities are resampled as clusters."]
@@ -71,16 +72,22 @@ def trials_table(sweep: Sweep) -> Table:
     """All configurations tried on dev, the best first, with those that are not significantly worse."""
     runs = _ranked(sweep, sweep.on("dev", "trial"))
     metrics = [name for name in _names(runs) if "@" not in name and name != sweep.objective]
+    family = found_family(run.estimates for run in runs)
     columns = [Column("rank"), Column("system", numeric=False), Column(sweep.objective, bar=True)]
-    columns += [*map(Column, metrics), Column("answer recall@k", bar=True), Column("n"), Column("s/query")]
+    columns += [
+        *map(Column, metrics),
+        Column(f"{family.replace('_', ' ')}@k", bar=True),
+        Column("n"),
+        Column("s/query"),
+    ]
     columns += [Column("to the best"), Column("p"), Column("not worse", numeric=False), Column("chosen", numeric=False)]
     best = runs[0].estimates.get(sweep.objective) if runs else None
     rows = []
     for rank, run in enumerate(runs, 1):
         ours = run.estimates.get(sweep.objective)
         candidate = sweep.candidates.get(run.run_id)
-        found = [run.estimates.get(name) for name in (sweep.objective, *metrics, _recall_name(run))]
-        cells = [number(rank, 0), Cell(run.label), *map(estimated, found), _count(ours)]
+        found = _estimates(run, (sweep.objective, *metrics, f"{family}@{run.system.get('k')}"))
+        cells = [number(rank, 0), Cell(run.label), *found, _count(ours)]
         cells += [number(run.seconds_per_query, 3), number(_minus(ours, best))]
         cells += [number(candidate.p if candidate else None, 4)]
         cells += [_mark(bool(candidate and candidate.within)), _mark(bool(candidate and candidate.chosen))]
@@ -154,6 +161,18 @@ def pairs_table(sweep: Sweep, scores: Mapping[str, Sequence[Score]]) -> Table:
     return Table(f"Differences on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
 
 
+def confusion_table(sweep: Sweep) -> Table:
+    """Which label each system on test took for which; no rows where the task has no labels."""
+    runs = [run for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")) if run.confusion]
+    heads = list(dict.fromkeys(head for run in runs for counts in run.confusion.values() for head in counts))
+    columns = (Column("system", numeric=False), Column("label", numeric=False), *(Column(f"as {h}") for h in heads))
+    rows = []
+    for run in runs:
+        for label, counts in run.confusion.items():
+            rows.append(Row((Cell(run.label), Cell(label), *(number(counts.get(head), 0) for head in heads))))
+    return Table(f"Labels on {sweep.dataset} {SPLIT}: true, and as predicted", columns, tuple(rows))
+
+
 def unfinished_table(sweep: Sweep) -> Table:
     """Runs that failed or have not ended: counted and listed."""
     runs = sweep.unfinished()
@@ -192,8 +211,8 @@ def _mean(run: Run, metric: str) -> float | None:
     return found.mean if found else None
 
 
-def _recall_name(run: Run) -> str:
-    return f"answer_recall@{run.system.get('k')}"
+def _estimates(run: Run, names: Iterable[str]) -> list[Cell]:
+    return [estimated(run.estimates.get(name), name in run.degraded) for name in names]
 
 
 def _names(runs: Iterable[Run]) -> list[str]:

@@ -23,6 +23,7 @@ class TaskSpec:
         read: File -> examples, any format of the task.
         metrics: Names that the metric registry knows; the first is the objective.
         counts: Examples of the full data set by split, to tell a whole file from a part.
+        labels: Of a classification task: every answer is one of them, as written here.
     """
 
     name: str
@@ -31,6 +32,7 @@ class TaskSpec:
     read: Callable[[Path], list[Example]]
     metrics: tuple[str, ...] = QA_METRICS
     counts: Mapping[str, int] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
 
 TASKS = Registry(
