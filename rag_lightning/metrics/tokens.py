@@ -45,7 +45,8 @@ def english_tokenizer() -> str:
 def english_by_rules(text: str) -> list[str]:
     """The fallback: words, numbers, contracted forms, some abbreviations, one other visible sign each.
 
-    On 12,000 sentences and questions of SQuAD articles 96.6 % are cut just as spaCy 3.8 cuts them, and 99.4 % of the tokens agree.
+    Of 12,000 sentences and questions of SQuAD articles 96.6 % are cut just as spaCy 3.8 cuts them; 99.4 % of the
+    tokens agree.
 
     >>> english_by_rules("Don't pay $1,951.50 to the U.S. well-wisher.")
     ['Do', "n't", 'pay', '$', '1,951.50', 'to', 'the', 'U.S.', 'well', '-', 'wisher', '.']
