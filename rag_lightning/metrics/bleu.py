@@ -9,6 +9,7 @@ penalty. The paper does not say which its Jeopardy numbers are.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -32,8 +33,7 @@ def sacrebleu_statistics(prediction: str, answers: Sequence[str]) -> tuple[int, 
     Raises:
         ValueError: no answers.
     """
-    found = _sacrebleu().sentence_score(prediction, list(checked(answers)))
-    return found.counts[0], found.totals[0], found.ref_len
+    return _sacrebleu_statistics(prediction, tuple(checked(answers)))
 
 
 def coco_statistics(words: Sequence[str], references: Iterable[Sequence[str]]) -> tuple[int, int, int]:
@@ -47,8 +47,7 @@ def coco_statistics(words: Sequence[str], references: Iterable[Sequence[str]]) -
 
 def bleu1(sums: Floats) -> Floats:
     """BLEU-1 of added statistics, [..., 3] -> [...]; without any match it is 0 (sacrebleu)."""
-    matched, said, wanted = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
-    said = np.maximum(said, _TINY)
+    matched, said, wanted = sums[..., 0], np.maximum(sums[..., 1], _TINY), sums[..., 2]
     penalty: Floats = np.exp(np.minimum(0.0, 1 - wanted / said))
     value: Floats = np.where(matched > 0, matched / said * penalty, 0.0)
     return value
@@ -56,11 +55,18 @@ def bleu1(sums: Floats) -> Floats:
 
 def coco_bleu1(sums: Floats) -> Floats:
     """BLEU-1 of added statistics, [..., 3] -> [...], with coco-caption's small numbers against division by zero."""
-    matched, said, wanted = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
+    matched, said, wanted = sums[..., 0], sums[..., 1], sums[..., 2]
     ratio = (said + _TINY) / (wanted + _SMALL)
     penalty: Floats = np.exp(np.minimum(0.0, 1 - 1 / ratio))
     value: Floats = (matched + _TINY) / (said + _SMALL) * penalty
     return value
+
+
+def coco_sentence_bleu1(words: Sequence[str], reference: Sequence[str]) -> float:
+    """`coco_bleu1` of one pair, without arrays."""
+    matched, said, wanted = coco_statistics(words, [reference])
+    ratio = (said + _TINY) / (wanted + _SMALL)
+    return (matched + _TINY) / (said + _SMALL) * (math.exp(1 - 1 / ratio) if ratio < 1 else 1.0)
 
 
 def from_sums(of_sums: Callable[[Floats], Floats]) -> Callable[[Sequence[Sequence[Any]]], float]:
@@ -76,6 +82,12 @@ def answerable(outcome: Outcome) -> bool:
 def english_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
     """What the words were cut with."""
     return (Note(english_tokenizer()),)
+
+
+@lru_cache(maxsize=4096)  # both metrics of one example ask for the same
+def _sacrebleu_statistics(prediction: str, answers: tuple[str, ...]) -> tuple[int, int, int]:
+    found = _sacrebleu().sentence_score(prediction, list(answers))
+    return found.counts[0], found.totals[0], found.ref_len
 
 
 @lru_cache(maxsize=1)
@@ -113,7 +125,7 @@ def _sacrebleu_of(outcome: Outcome) -> tuple[int, int, int] | None:
 
 def _sentence(outcome: Outcome) -> float | None:
     found = _sacrebleu_of(outcome)
-    return None if found is None else float(bleu1(np.array(found)))
+    return None if found is None else float(bleu1(np.array(found, dtype=np.float64)))
 
 
 def _msmarco(outcome: Outcome) -> tuple[int, int, int] | None:

@@ -15,10 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-
 from rag_lightning.metrics.answers import answered, checked
-from rag_lightning.metrics.bleu import coco_bleu1, coco_statistics
+from rag_lightning.metrics.bleu import coco_sentence_bleu1
 from rag_lightning.metrics.metric import Metric, Note, Outcome
 from rag_lightning.metrics.tokens import KEPT, treebank
 
@@ -103,26 +101,27 @@ def uncased(outcomes: Sequence[Outcome]) -> bool:
     return any(_cased(answer) for outcome in predicted for answer in outcome.example.answers)
 
 
-@lru_cache(maxsize=KEPT)
 def _q_bleu1(said: Parts, wanted: Parts, weights: Weights, both_empty: float) -> float:
-    names, content, question, stop = (
-        _agreement(getattr(said, kind), getattr(wanted, kind), both_empty)
-        for kind in ("names", "content", "question", "stop")
-    )
+    agreements, bleu = _compare(said, wanted)
+    names, content, question, stop = (both_empty if found is None else found for found in agreements)
     rest = 1 - weights.names - weights.content - weights.question
     answerability = weights.names * names + weights.content * content + weights.question * question + rest * stop
-    return weights.delta * answerability + (1 - weights.delta) * _bleu1(said.all, wanted.all)
+    return weights.delta * answerability + (1 - weights.delta) * bleu
 
 
-def _agreement(said: tuple[str, ...], wanted: tuple[str, ...], both_empty: float) -> float:
+@lru_cache(maxsize=KEPT)  # both behaviours ask for the same
+def _compare(said: Parts, wanted: Parts) -> tuple[tuple[float | None, ...], float]:
+    """How names, content, question and stop words agree (None for what neither side has), and BLEU-1 of all words."""
+    kinds = ("names", "content", "question", "stop")
+    agreements = tuple(_agreement(getattr(said, kind), getattr(wanted, kind)) for kind in kinds)
+    return agreements, coco_sentence_bleu1(said.all, wanted.all)
+
+
+def _agreement(said: tuple[str, ...], wanted: tuple[str, ...]) -> float | None:
     if not said and not wanted:
-        return both_empty
-    precision, recall = _bleu1(said, wanted), _bleu1(wanted, said)
+        return None
+    precision, recall = coco_sentence_bleu1(said, wanted), coco_sentence_bleu1(wanted, said)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def _bleu1(said: tuple[str, ...], wanted: tuple[str, ...]) -> float:
-    return float(coco_bleu1(np.array(coco_statistics(said, [wanted]))))
 
 
 def _cased(text: str) -> bool:

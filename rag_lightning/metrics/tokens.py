@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
+FALLBACK = "tokenised by fallback rules (spaCy is not installed; it comes with the extra `generation`)"
 KEPT = 65_536
 """Texts whose tokens are kept: references come back with every metric and every system."""
 _CONTRACTED = r"(?:s|re|ve|ll|d|m)\b"
@@ -34,12 +35,15 @@ def english(text: str) -> str:
 
     A run of further white space is a token to spaCy; stripped it is empty, and leaves two spaces together.
     """
-    return " ".join([token.strip().lower() for token in _english_tokenizer()[1](text)])
+    return " ".join([token.strip().lower() for token in _english_cut()(text)])
 
 
 def english_tokenizer() -> str:
     """What `english` cuts with: `tokenised by spacy 3.8.18`, or the fallback where spaCy is not installed."""
-    return _english_tokenizer()[0]
+    try:
+        return f"tokenised by spacy {version('spacy')}"
+    except PackageNotFoundError:
+        return FALLBACK
 
 
 def english_by_rules(text: str) -> list[str]:
@@ -65,10 +69,10 @@ def treebank(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
-def _english_tokenizer() -> tuple[str, Callable[[str], list[str]]]:
-    try:
-        import spacy
-    except ModuleNotFoundError:
-        return "tokenised by fallback rules (spaCy is not installed)", english_by_rules
+def _english_cut() -> Callable[[str], list[str]]:
+    if english_tokenizer() == FALLBACK:
+        return english_by_rules
+    import spacy  # imported here: 3 s, and torch with it where that is installed
+
     cut = spacy.blank("en").tokenizer
-    return f"tokenised by spacy {version('spacy')}", lambda text: [token.text for token in cut(text)]
+    return lambda text: [token.text for token in cut(text)]

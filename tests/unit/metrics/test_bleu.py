@@ -16,6 +16,7 @@ from rag_lightning.metrics.bleu import (
     BLEU1_SENTENCE,
     bleu1,
     coco_bleu1,
+    coco_sentence_bleu1,
     coco_statistics,
     from_sums,
     sacrebleu_statistics,
@@ -67,6 +68,8 @@ def test_the_msmarco_bleu1_equals_coco_caption_and_nearly_sacrebleu(pairs: Pairs
     value = from_sums(coco_bleu1)(statistics)
     assert value == pytest.approx(coco(pairs), abs=1e-12)
     assert value == pytest.approx(sacre(pairs, tokenize="none"), abs=1e-6)
+    said, references = pairs[0]
+    assert coco_sentence_bleu1(said.split(), references[0].split()) == pytest.approx(coco([(said, references[:1])]))
 
 
 def test_the_evaluator_s_tokens_are_lower_cased_and_keep_punctuation() -> None:
@@ -97,7 +100,7 @@ def test_the_signature_is_sacrebleu_s() -> None:
 
 
 def test_values_at_the_edges() -> None:
-    rows = np.array([[0, 0, 0], [0, 0, 5], [0, 5, 0], [5, 5, 5], [0, 3, 3], [3, 3, 6]])
+    rows = np.array([[0, 0, 0], [0, 0, 5], [0, 5, 0], [5, 5, 5], [0, 3, 3], [3, 3, 6]], dtype=np.float64)
     assert bleu1(rows).tolist() == pytest.approx([0, 0, 0, 1, 0, math.exp(-1)])
     assert coco_bleu1(rows).tolist() == pytest.approx([0, 0, 0, 1, 0, math.exp(-1)], abs=1e-8)
 

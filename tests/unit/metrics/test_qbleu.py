@@ -99,7 +99,7 @@ def outcome(said: str | None, wanted: str) -> Outcome:
 def test_uncased_predictions_are_marked() -> None:
     lower = [outcome("this city is on the seine", "This city is on the Seine"), outcome("paris", "Paris")]
     assert uncased(lower) and [note.degraded for note in Q_BLEU1.notes(lower)] == [False, True]
-    assert [note.text for note in Q_BLEU1_2018.notes(lower)][0] == MADE_WITH
+    assert Q_BLEU1_2018.notes(lower)[0].text == MADE_WITH
     for others in (
         [*lower, outcome("Paris", "Paris")],
         [outcome("paris", "paris")],

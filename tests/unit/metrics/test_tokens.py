@@ -1,9 +1,10 @@
 """The tokens of the generation metrics: spaCy's, the fallback's, and those in place of Stanford's."""
 
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 from hypothesis import given
@@ -16,10 +17,10 @@ from rag_lightning.metrics.tokens import english, english_by_rules, english_toke
 @pytest.fixture
 def fresh() -> Iterator[None]:
     """The choice of a tokeniser is made anew, before and after."""
-    for cached in (tokens._english_tokenizer, english):
+    for cached in (tokens._english_cut, english):
         cached.cache_clear()
     yield
-    for cached in (tokens._english_tokenizer, english):
+    for cached in (tokens._english_cut, english):
         cached.cache_clear()
 
 
@@ -31,9 +32,22 @@ def test_english_is_spacy_s_named_with_its_version() -> None:
     ), "two spaces leave an empty token between two spaces"
 
 
+def test_naming_the_tokeniser_does_not_load_it() -> None:
+    code = (
+        "import sys; from rag_lightning.metrics.rouge import ROUGE_L_MSMARCO as m; print(m.made_with(), *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("tokenised by "), done.stderr
+    assert not {"spacy", "torch", "sacrebleu"} & set(done.stdout.split()[3:])
+
+
 def test_without_spacy_the_fallback_is_named(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(tokens, "version", missing)
     monkeypatch.setitem(sys.modules, "spacy", None)
-    assert english_tokenizer() == "tokenised by fallback rules (spaCy is not installed)"
+    assert english_tokenizer().startswith("tokenised by fallback rules (spaCy is not installed")
     assert english("The U.S. isn't  well-known.") == "the u.s. is n't well - known ."
 
 
