@@ -99,11 +99,11 @@ def bootstrap_sums_interval(
         raise ValueError(f"statistics must be finite and of at least one example, got shape {parts.shape}")
     sums = np.stack([cluster_sums(column, clusters)[0] for column in parts.T], axis=-1)
     total = sums.sum(axis=0)
-    value, left_out = float(of_sums(total)), of_sums(total - sums)
+    value = float(of_sums(total))
     if len(sums) == 1 or np.ptp(sums, axis=0).max() == 0:
         return value, value
     drawn = np.concatenate([sums[picks].sum(axis=1) for picks in _picks(len(sums), sums.shape[1], resamples, seed)])
-    return _bca_interval(of_sums(drawn), value, left_out, confidence)
+    return _bca_interval(of_sums(drawn), value, of_sums(total - sums), confidence)
 
 
 def paired_permutation(

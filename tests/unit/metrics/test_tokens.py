@@ -1,15 +1,18 @@
 """The tokens of the generation metrics: spaCy's, the fallback's, and those in place of Stanford's."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag_lightning.core.files import read_json
 from rag_lightning.metrics import tokens
 from rag_lightning.metrics.tokens import english, english_by_rules, english_tokenizer, treebank
 
@@ -94,3 +97,14 @@ def test_long_text_is_cut_in_time(cut: object) -> None:
     for long in ("word " * 10_000, "a" * 10_000, "a.b'c-" * 2_000, ".a" * 5_000, "1," * 5_000):
         assert cut(long)
     assert time.process_time() - started < 10
+
+
+@pytest.mark.skipif("RAG_DATA" not in os.environ, reason="RAG_DATA is not set")
+def test_the_fallback_on_real_questions() -> None:
+    spacy = pytest.importorskip("spacy", reason="the extra `generation` is not installed")
+    articles = read_json(Path(os.environ["RAG_DATA"]) / "squad" / "test-v1.1.json.gz")["data"]
+    listed = [q["question"].strip() for article in articles for p in article["paragraphs"] for q in p["qas"]]
+    texts = [" ".join(text.split()) for text in listed[::5]]
+    cut = spacy.blank("en").tokenizer
+    same = sum(english_by_rules(text) == [token.text for token in cut(text)] for text in texts)
+    assert len(texts) > 2_000 and same / len(texts) > 0.97
