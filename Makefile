@@ -58,7 +58,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)') \
-		-c constraints.txt -e '.[dev,report]'
+		-c constraints.txt -e '.[dev,generation,report]'
 	@touch $@
 
 fetch: $(INSTALLED) ## Fetch the data and the encoder of a scale; shows sizes and licences

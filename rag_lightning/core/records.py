@@ -9,7 +9,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,12 +78,13 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The values of every metric on one example."""
+    """The values of every metric on one example; `statistics` are its part of metrics of all examples together."""
 
     example_id: str
     entity: str
     values: Mapping[str, float]
     tags: Mapping[str, str] = field(default_factory=dict)
+    statistics: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 def to_json(record: Any) -> str:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from rag_lightning.core.records import Example
 from rag_lightning.metrics.answers import F1
 from rag_lightning.metrics.em import EM_KILT
+from rag_lightning.metrics.labels import LABEL_ACCURACY
 from rag_lightning.metrics.metric import Metric, Outcome
 
 TOGETHER = "|"
@@ -126,3 +127,4 @@ def _paged(measure: Callable[[Sequence[str], EvidenceSets], float]) -> Callable[
 PAGE_R_PRECISION = Metric("page_r_precision", "%", "higher", _paged(page_r_precision))
 KILT_EM = where_page_found(EM_KILT, "kilt_em")
 KILT_F1 = where_page_found(F1, "kilt_f1")
+KILT_ACCURACY = where_page_found(LABEL_ACCURACY, "kilt_accuracy")

@@ -6,7 +6,7 @@ Sources: BCa bootstrap (Efron 1987); the paired permutation test with (1 + hits)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -69,9 +69,41 @@ def bootstrap_interval(
     if len(sums) == 1 or np.ptp(array) == 0:
         return mean, mean
     means = _bootstrap_means(sums, counts, resamples, seed)
-    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
-    low, high = np.quantile(means, _bca_levels(tails, means, mean, sums, counts))
-    return float(low), float(high)
+    left_out = (sums.sum() - sums) / (counts.sum() - counts)
+    return _bca_interval(means, mean, left_out, confidence)
+
+
+def bootstrap_sums_interval(
+    parts: Floats,
+    of_sums: Callable[[Floats], Floats],
+    clusters: Sequence[str] | None = None,
+    *,
+    seed: int,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """BCa bootstrap interval of a function of summed statistics, as `bootstrap_interval` is one of the mean.
+
+    Args:
+        parts: [n, D] statistics of each example.
+        of_sums: Added statistics, [..., D] -> [...].
+        clusters: [n] entity of each example, "" for none.
+        seed: Of the resampling; the same clusters are drawn as by `bootstrap_interval`.
+        resamples: Bootstrap samples.
+        confidence: Coverage.
+
+    Raises:
+        ValueError: no examples, statistics that are not finite, or clusters of another length.
+    """
+    if parts.ndim != 2 or not len(parts) or not np.isfinite(parts).all():
+        raise ValueError(f"statistics must be finite and of at least one example, got shape {parts.shape}")
+    sums = np.stack([cluster_sums(column, clusters)[0] for column in parts.T], axis=-1)
+    total = sums.sum(axis=0)
+    value = float(of_sums(total))
+    if len(sums) == 1 or np.ptp(sums, axis=0).max() == 0:
+        return value, value
+    drawn = np.concatenate([sums[picks].sum(axis=1) for picks in _picks(len(sums), sums.shape[1], resamples, seed)])
+    return _bca_interval(of_sums(drawn), value, of_sums(total - sums), confidence)
 
 
 def paired_permutation(
@@ -175,23 +207,34 @@ def _checked(values: Sequence[float] | Floats) -> Floats:
 
 
 def _bootstrap_means(sums: Floats, counts: Floats, resamples: int, seed: int) -> Floats:
-    draws = generator(seed, "bootstrap")
     size, equal = len(sums), bool(np.ptp(counts) == 0)
     parts = []
-    step = max(1, _CHUNK // size)
-    for start in range(0, resamples, step):
-        picks = draws.integers(0, size, size=(min(step, resamples - start), size), dtype=np.int32)
+    for picks in _picks(size, 1, resamples, seed):
         weight = counts[0] * size if equal else counts[picks].sum(axis=1)
         parts.append(sums[picks].sum(axis=1) / weight)
     return np.concatenate(parts)
 
 
-def _bca_levels(tails: Floats, means: Floats, mean: float, sums: Floats, counts: Floats) -> Floats:
+def _picks(size: int, width: int, resamples: int, seed: int) -> Iterator[NDArray[np.int32]]:
+    """[rows, size] clusters drawn, in blocks whose [rows, size, width] values fit into memory; never other draws."""
+    draws = generator(seed, "bootstrap")
+    step = max(1, _CHUNK // (size * width))
+    for start in range(0, resamples, step):
+        yield draws.integers(0, size, size=(min(step, resamples - start), size), dtype=np.int32)
+
+
+def _bca_interval(drawn: Floats, value: float, left_out: Floats, confidence: float) -> tuple[float, float]:
+    """The interval from resampled values, the value itself, and those with one cluster left out."""
+    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(drawn, _bca_levels(tails, drawn, value, left_out))
+    return float(low), float(high)
+
+
+def _bca_levels(tails: Floats, means: Floats, mean: float, left_out: Floats) -> Floats:
     """Bias-corrected and accelerated quantile levels; ties with the mean count half, as 0/1 scores tie often."""
     below = float((means < mean - _TIE).mean() + 0.5 * (np.abs(means - mean) <= _TIE).mean())
     if not 0 < below < 1:
         return tails
-    left_out = (sums.sum() - sums) / (counts.sum() - counts)
     deviation = left_out.mean() - left_out
     spread = float((deviation**2).sum()) ** 1.5
     acceleration = float((deviation**3).sum()) / (6 * spread) if spread else 0.0

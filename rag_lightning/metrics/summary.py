@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,20 +11,35 @@ import numpy as np
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Score
-from rag_lightning.metrics.metric import Estimate, Metric, parse_metric
-from rag_lightning.metrics.statistics import Floats, bootstrap_interval
+from rag_lightning.metrics.metric import AnyMetric, CorpusMetric, Estimate, Note, Outcome, parse_metric
+from rag_lightning.metrics.statistics import Floats, bootstrap_interval, bootstrap_sums_interval
 
 
-def estimate(scores: Sequence[Score], metric: Metric, *, seed: int) -> Estimate:
-    """Mean and 95 % interval of one metric over the scores that have it, entities resampled as clusters.
+def estimate(scores: Sequence[Score], metric: AnyMetric, *, seed: int) -> Estimate:
+    """Value and 95 % interval of one metric over the scores that have it, entities resampled as clusters.
 
     Raises:
         ValueError: no score has the metric, or a value is not finite.
     """
+    if isinstance(metric, CorpusMetric):
+        return _corpus_estimate(scores, metric, seed)
     having = [score for score in scores if metric.name in score.values]
     values = np.array([score.values[metric.name] for score in having], dtype=np.float64) * metric.scale
     low, high = bootstrap_interval(values, [score.entity for score in having], seed=seed)
     return Estimate(float(values.mean()), low, high, len(having), metric.unit)
+
+
+def _corpus_estimate(scores: Sequence[Score], metric: CorpusMetric, seed: int) -> Estimate:
+    having = [score for score in scores if metric.name in score.statistics]
+    if not having:
+        raise ValueError(f"no score has statistics of {metric}")
+    statistics = [score.statistics[metric.name] for score in having]
+    value, low, high = metric.combine(statistics) * metric.scale, None, None
+    if metric.of_sums:
+        parts, entities = np.array(statistics, dtype=np.float64), [score.entity for score in having]
+        bounds = bootstrap_sums_interval(parts, metric.of_sums, entities, seed=seed)
+        low, high = (bound * metric.scale for bound in bounds)
+    return Estimate(value, low, high, len(having), metric.unit)
 
 
 def summarise(scores: Sequence[Score], *, seed: int) -> dict[str, Any]:
@@ -46,6 +61,15 @@ def summarise(scores: Sequence[Score], *, seed: int) -> dict[str, Any]:
     }
 
 
+def notes_of(outcomes: Sequence[Outcome], metrics: Iterable[AnyMetric]) -> list[dict[str, Any]]:
+    """What has to be said beside the values, as it stands in summary.json: the text, the metrics, is it degraded."""
+    about: dict[Note, list[str]] = defaultdict(list)
+    for metric in metrics:
+        for note in metric.notes(outcomes):
+            about[note].append(metric.name)
+    return [{"metrics": names, "text": note.text, "degraded": note.degraded} for note, names in about.items()]
+
+
 def align(scores: Mapping[str, Sequence[Score]], metric: str) -> tuple[dict[str, Floats], list[str]]:
     """Several systems' values of one metric on the same examples: name -> [n] (0 to 1), and the examples' entities.
 
@@ -63,7 +87,7 @@ def align(scores: Mapping[str, Sequence[Score]], metric: str) -> tuple[dict[str,
 
 
 def _estimates(scores: Sequence[Score], seed: int) -> dict[str, dict[str, Any]]:
-    names = dict.fromkeys(name for score in scores for name in score.values)
+    names = dict.fromkeys(name for score in scores for name in (*score.values, *score.statistics))
     return {name: asdict(estimate(scores, parse_metric(name), seed=seed)) for name in names}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,11 +18,17 @@ STATUSES = ("finished", "failed", "running")
 ROLES = ("trial", "baseline", "final")
 PARTS = ("config", "digests", "git", "packages", "hardware", "timings")
 Estimates = Mapping[str, Estimate]
+FOUND = ("answer_recall", "gold_recall", "gold_title")
+"""Metrics of how often the right passage was found; a report shows the first that there is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run folder: run.json as `record`, summary.json as estimates (empty unless finished)."""
+    """One run folder: run.json as `record`, summary.json as estimates (empty unless finished).
+
+    `degraded` are the metrics whose values are worth less than they look; `confusion` is true label -> predicted label
+    -> how often, of classification tasks.
+    """
 
     run_id: str
     role: str
@@ -35,6 +41,8 @@ class Run:
     record: Mapping[str, Any]
     estimates: Estimates
     slices: Mapping[str, Estimates]
+    degraded: frozenset[str]
+    confusion: Mapping[str, Mapping[str, int]]
 
     @property
     def finished(self) -> bool:
@@ -122,6 +130,12 @@ def collect(sweep_dir: Path) -> Sweep:
     )
 
 
+def found_family(listed: Iterable[Estimates]) -> str:
+    """The family of FOUND that these estimates have."""
+    families = {name.partition("@")[0] for estimates in listed for name in estimates}
+    return next((family for family in FOUND if family in families), FOUND[0])
+
+
 def read_scores(run: Run, artifacts: Path) -> list[Score] | None:
     """The per-example scores of a run, None if the artifact is no longer there.
 
@@ -161,7 +175,7 @@ def _run(path: Path) -> Run:
     _need(path, {"notes": []} | raw, "notes", list)
     system = _need(path, raw, "system", dict)
     if fields["status"] != "finished":
-        return Run(**fields, system=system, record=raw, estimates={}, slices={})
+        return Run(**fields, system=system, record=raw, estimates={}, slices={}, degraded=frozenset(), confusion={})
     summary = path.with_name("summary.json")
     found = _read(summary, hint="score the run again, or remove its folder")
     slices = {
@@ -169,7 +183,29 @@ def _run(path: Path) -> Run:
         for name, values in _need(summary, found, "slices", dict).items()
     }
     estimates = _estimates(summary, _need(summary, found, "metrics", dict), "metrics")
-    return Run(**fields, system=system, record=raw, estimates=estimates, slices=slices)
+    degraded, counts = _degraded(summary, found), _confusion(summary, found)
+    return Run(
+        **fields, system=system, record=raw, estimates=estimates, slices=slices, degraded=degraded, confusion=counts
+    )
+
+
+def _degraded(path: Path, summary: Any) -> frozenset[str]:
+    notes = _need(path, {"notes": []} | summary, "notes", list)
+    marked = [note for note in notes if isinstance(note, dict) and note.get("degraded")]
+    return frozenset(str(name) for note in marked for name in _need(path, note, "metrics", list, "notes"))
+
+
+def _confusion(path: Path, summary: Any) -> dict[str, dict[str, int]]:
+    if "confusion" not in summary:
+        return {}
+    raw = _need(path, summary, "confusion", dict)
+    heads = [str(label) for label in _need(path, raw, "predicted", list, "confusion")]
+    found = {}
+    for label, counts in _need(path, raw, "true", dict, "confusion").items():
+        if not isinstance(counts, list) or len(counts) != len(heads) or not all(isinstance(c, int) for c in counts):
+            raise DataError(path, "is not a count per predicted label", field=f"confusion.true.{label}", value=counts)
+        found[label] = dict(zip(heads, counts, strict=True))
+    return found
 
 
 def _retrieved(path: Path, raw: Any) -> Retrieved:
@@ -206,7 +242,11 @@ def _estimates(path: Path, raw: Any, where: str) -> dict[str, Estimate]:
 def _estimate(path: Path, raw: Any, where: str) -> Estimate:
     if not isinstance(raw, dict):
         raise DataError(path, "is not an estimate", field=where, value=raw)
-    mean, low, high = (float(_need(path, raw, name, (int, float), where)) for name in ("mean", "low", "high"))
+    mean = float(_need(path, raw, "mean", (int, float), where))
+    if "low" in raw and "high" in raw and raw["low"] is None and raw["high"] is None:
+        low = high = None  # a metric of all examples whose parts do not add up
+    else:
+        low, high = (float(_need(path, raw, name, (int, float), where)) for name in ("low", "high"))
     return Estimate(mean, low, high, int(_need(path, raw, "n", int, where)), str(raw.get("unit", "")))
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rag_lightning.metrics.metric import Estimate
-from rag_lightning.report.collect import Sweep
+from rag_lightning.report.collect import Sweep, found_family
 from rag_lightning.report.tables import clean
 
 COLOURS = ("#3b6fd4", "#d9622b", "#2f9e6e", "#9a4fb8", "#c8a21a", "#c0395b", "#3aa6b9", "#6b7280")
@@ -59,13 +59,13 @@ def objective_lines(sweep: Sweep) -> list[Line]:
 
 
 def recall_lines(sweep: Sweep) -> list[Line]:
-    """Answer recall against k, one line per retriever and query encoder."""
-    lines = []
+    """Answer recall (or what the task has in its place) against k, one line per retriever and query encoder."""
+    lines, wanted = [], found_family(row.estimates for row in sweep.retrieval)
     for row in sweep.retrieval:
         found = {}
         for name, estimate in row.estimates.items():
             family, _, cutoff = name.partition("@")
-            if family == "answer_recall" and cutoff.isdigit():
+            if family == wanted and cutoff.isdigit():
                 found[int(cutoff)] = estimate
         name = f"{row.retriever}, {row.model}" if row.model else row.retriever
         lines.append(Line(f"{name} ({row.split})" if row.split else name, row.retriever, row.model, found))
@@ -79,7 +79,8 @@ def draw(sweep: Sweep, folder: Path) -> None:
         left, right = figure.subplots(1, 2)
         where = clean(sweep.dataset)
         _panel(left, objective_lines(sweep), f"{clean(sweep.objective)} on {where} dev", "k (passages)")
-        _panel(right, recall_lines(sweep), f"answer recall@k on {where}, %", "k (passages)")
+        found = found_family(row.estimates for row in sweep.retrieval).replace("_", " ")
+        _panel(right, recall_lines(sweep), f"{found}@k on {where}, %", "k (passages)")
         figure.savefig(folder / "figure.svg", format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(folder / "figure.png", format="png", dpi=140, metadata={"Software": None})
 
@@ -104,12 +105,17 @@ def _panel(axes: Axes, lines: Sequence[Line], title: str, xlabel: str) -> None:
 def _draw_line(axes: Axes, line: Line, colour: str, marker: str, shade: float) -> None:
     ks = sorted(line.points)
     found = [line.points[k] for k in ks]
-    means, lows, highs = ([getattr(estimate, name) for estimate in found] for name in ("mean", "low", "high"))
+    means = [estimate.mean for estimate in found]
+    lows, highs = ([_or(getattr(e, name), e.mean) for e in found] for name in ("low", "high"))
     axes.plot(ks, means, color=colour, marker=marker, markersize=4, linewidth=1.4, label=clean(line.label))
     if len(ks) > 1:
         axes.fill_between(ks, lows, highs, color=colour, alpha=shade, linewidth=0)
     else:
         axes.vlines(ks, lows, highs, color=colour, alpha=0.45, linewidth=1.2)
+
+
+def _or(bound: float | None, mean: float) -> float:
+    return mean if bound is None else bound
 
 
 def _styles(lines: Sequence[Line], key: Callable[[Line], str], choices: Sequence[str]) -> dict[str, str]:

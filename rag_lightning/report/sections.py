@@ -8,7 +8,7 @@ from rag_lightning.core.records import Score
 from rag_lightning.metrics.metric import Estimate, parse_metric
 from rag_lightning.metrics.statistics import bootstrap_interval, paired_permutation
 from rag_lightning.metrics.summary import align
-from rag_lightning.report.collect import Run, Sweep
+from rag_lightning.report.collect import Run, Sweep, found_family
 from rag_lightning.report.compare import Compared, Where, compare, paper_dataset, paper_system
 from rag_lightning.report.paper import Paper
 from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
@@ -20,24 +20,25 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
     """Final systems and baselines on test, each beside the paper's number of its counterpart."""
     runs = _ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
     metrics = [name for name in _names(runs) if "@" not in name and name != sweep.objective]
+    family = found_family(run.estimates for run in runs)
     data = paper_dataset(sweep.dataset)
     columns = [Column("system", numeric=False), Column("role", numeric=False)]
     columns += [Column(sweep.objective, bar=True), *map(Column, metrics)]
-    columns += [Column("answer recall@k", bar=True), Column("n"), Column("s/query")]
+    columns += [Column(f"{family.replace('_', ' ')}@k", bar=True), Column("n"), Column("s/query")]
     columns += [Column(f"paper, {data} {SPLIT} {sweep.objective}"), Column("difference")]
     columns += [Column("verdict", numeric=False)]
     rows = []
     for run in runs:
         compared = compare_run(sweep, paper, run)
         ours = run.estimates.get(sweep.objective)
-        found = [run.estimates.get(name) for name in (sweep.objective, *metrics, _recall_name(run))]
-        cells = [Cell(run.label), Cell(run.role), *map(estimated, found), _count(ours)]
+        found = _estimates(run, (sweep.objective, *metrics, f"{family}@{run.system.get('k')}"))
+        cells = [Cell(run.label), Cell(run.role), *found, _count(ours)]
         cells += [number(run.seconds_per_query, 3), number(compared.paper_value), number(compared.difference)]
         rows.append(Row((*cells, Cell(str(compared))), strong=run.role == "final"))
     notes = ["Mean with its 95 % bootstrap interval; entities are resampled as clusters."]
     notes += _run_notes([run for run in runs if run.finished])
     notes += [] if rows else ["No run has reached test yet."]
-    notes += _settings(paper, runs)
+    notes += _settings(sweep, paper, runs)
     return Table(f"Systems on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
 
 
@@ -50,8 +51,8 @@ def compare_run(sweep: Sweep, paper: Paper, run: Run) -> Compared:
 
 
 def paper_table(sweep: Sweep, paper: Paper) -> Table:
-    """The paper's Table 1 as printed, and what became of each row here."""
-    printed = paper.tables["table1"]
+    """The paper's table of this data set as printed (Table 1 or 2), and what became of each row here."""
+    printed = paper.tables[_source(sweep, paper)]
     verdicts: dict[str, str] = {}
     for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")):
         name = paper_system(run.system, run.record.get("config", {}))
@@ -60,7 +61,7 @@ def paper_table(sweep: Sweep, paper: Paper) -> Table:
     columns += [Column(f"here, {sweep.dataset}", numeric=False)]
     rows = []
     for name, values in printed.rows.items():
-        ours = name.startswith("RAG")
+        ours = name.startswith(("RAG", "BART"))
         missing = "not run (no such run on test)" if ours else "not run (another paper's system)"
         cells = (Cell(name), *(number(value) for value in values), Cell(verdicts.get(name, missing)))
         rows.append(Row(cells, strong=ours))
@@ -71,16 +72,22 @@ def trials_table(sweep: Sweep) -> Table:
     """All configurations tried on dev, the best first, with those that are not significantly worse."""
     runs = _ranked(sweep, sweep.on("dev", "trial"))
     metrics = [name for name in _names(runs) if "@" not in name and name != sweep.objective]
+    family = found_family(run.estimates for run in runs)
     columns = [Column("rank"), Column("system", numeric=False), Column(sweep.objective, bar=True)]
-    columns += [*map(Column, metrics), Column("answer recall@k", bar=True), Column("n"), Column("s/query")]
+    columns += [
+        *map(Column, metrics),
+        Column(f"{family.replace('_', ' ')}@k", bar=True),
+        Column("n"),
+        Column("s/query"),
+    ]
     columns += [Column("to the best"), Column("p"), Column("not worse", numeric=False), Column("chosen", numeric=False)]
     best = runs[0].estimates.get(sweep.objective) if runs else None
     rows = []
     for rank, run in enumerate(runs, 1):
         ours = run.estimates.get(sweep.objective)
         candidate = sweep.candidates.get(run.run_id)
-        found = [run.estimates.get(name) for name in (sweep.objective, *metrics, _recall_name(run))]
-        cells = [number(rank, 0), Cell(run.label), *map(estimated, found), _count(ours)]
+        found = _estimates(run, (sweep.objective, *metrics, f"{family}@{run.system.get('k')}"))
+        cells = [number(rank, 0), Cell(run.label), *found, _count(ours)]
         cells += [number(run.seconds_per_query, 3), number(_minus(ours, best))]
         cells += [number(candidate.p if candidate else None, 4)]
         cells += [_mark(bool(candidate and candidate.within)), _mark(bool(candidate and candidate.chosen))]
@@ -154,6 +161,18 @@ def pairs_table(sweep: Sweep, scores: Mapping[str, Sequence[Score]]) -> Table:
     return Table(f"Differences on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
 
 
+def confusion_table(sweep: Sweep) -> Table:
+    """Which label each system on test took for which; no rows where the task has no labels."""
+    runs = [run for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")) if run.confusion]
+    heads = list(dict.fromkeys(head for run in runs for counts in run.confusion.values() for head in counts))
+    columns = (Column("system", numeric=False), Column("label", numeric=False), *(Column(f"as {h}") for h in heads))
+    rows = []
+    for run in runs:
+        for label, counts in run.confusion.items():
+            rows.append(Row((Cell(run.label), Cell(label), *(number(counts.get(head), 0) for head in heads))))
+    return Table(f"Labels on {sweep.dataset} {SPLIT}: true, and as predicted", columns, tuple(rows))
+
+
 def unfinished_table(sweep: Sweep) -> Table:
     """Runs that failed or have not ended: counted and listed."""
     runs = sweep.unfinished()
@@ -192,8 +211,8 @@ def _mean(run: Run, metric: str) -> float | None:
     return found.mean if found else None
 
 
-def _recall_name(run: Run) -> str:
-    return f"answer_recall@{run.system.get('k')}"
+def _estimates(run: Run, names: Iterable[str]) -> list[Cell]:
+    return [estimated(run.estimates.get(name), name in run.degraded) for name in names]
 
 
 def _names(runs: Iterable[Run]) -> list[str]:
@@ -230,7 +249,16 @@ def _run_notes(runs: Sequence[Run]) -> list[str]:
     return [note if len(about) == len(runs) > 1 else f"{', '.join(about)}: {note}" for note, about in labels.items()]
 
 
-def _settings(paper: Paper, runs: Iterable[Run]) -> list[str]:
+def _source(sweep: Sweep, paper: Paper) -> str:
+    sources = {number.source for number in paper.numbers if number.dataset == paper_dataset(sweep.dataset)}
+    return "table2" if "table2" in sources else "table1"
+
+
+def _settings(sweep: Sweep, paper: Paper, runs: Iterable[Run]) -> list[str]:
+    """How the paper ran its counterparts; it does not say how in classification."""
+    if sweep.objective == "label_accuracy":
+        return []
+    kind = "generation" if _source(sweep, paper) == "table2" else "qa"
     names = dict.fromkeys(paper_system(run.system, run.record.get("config", {})) for run in runs)
-    found = [(name, paper.settings[name]["qa"]) for name in names if name in paper.settings]
+    found = [(name, paper.settings[name][kind]) for name in names if name in paper.settings]
     return [f"The paper ran {name} with {setting}." for name, setting in found]

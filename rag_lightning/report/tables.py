@@ -98,12 +98,13 @@ def number(value: float | None, digits: int = 1) -> Cell:
     return Cell(NOTHING) if value is None else Cell(f"{value:,.{digits}f}", value, digits=digits)
 
 
-def estimated(estimate: Estimate | None) -> Cell:
-    """An estimate with its interval, a dash for None."""
+def estimated(estimate: Estimate | None, degraded: bool = False) -> Cell:
+    """An estimate with its interval if it has one, a dash for None; a note below the table says why it is degraded."""
     if estimate is None:
         return Cell(NOTHING)
     digits = 1 if estimate.unit == "%" else 3
-    return Cell(f"{estimate.mean:.{digits}f}", estimate.mean, estimate.low, estimate.high, digits)
+    text = f"{estimate.mean:.{digits}f}" + (" (degraded)" if degraded else "")
+    return Cell(text, estimate.mean, estimate.low, estimate.high, digits)
 
 
 def clean(text: str) -> str:

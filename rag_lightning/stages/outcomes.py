@@ -9,7 +9,7 @@ from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.records import Example, Prediction, Ranking, Score, read_jsonl
 from rag_lightning.metrics.answers import AnswerMatcher
 from rag_lightning.metrics.joining import join_by_id
-from rag_lightning.metrics.metric import Metric, Outcome, score_outcome
+from rag_lightning.metrics.metric import AnyMetric, Outcome, score_outcome, statistics_of
 from rag_lightning.metrics.patterns import PatternFault, PatternMatcher, pattern_faults
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import Workspace
@@ -41,6 +41,11 @@ def make_matcher(task: TaskSpec, text_of: Callable[[int], str]) -> Matcher:
 def has_patterns(task: TaskSpec) -> bool:
     """Are the task's answers regular expressions?"""
     return "em_regex" in task.metrics
+
+
+def has_short_answers(task: TaskSpec) -> bool:
+    """Are the task's answers such that a passage can be said to hold one: not sentences, clues or labels?"""
+    return "em" in task.metrics or has_patterns(task)
 
 
 def find_faults(task: TaskSpec, outcomes: Sequence[Outcome], matcher: Matcher | None) -> dict[PatternFault, int]:
@@ -77,7 +82,7 @@ def from_artifacts(
     if rankings is None:
         return Outcomes(outcomes, faults=find_faults(task, outcomes, None))
     store = corpus.open_store(workspace)
-    matcher = make_matcher(task, lambda row: store[row].text)
+    matcher = make_matcher(task, lambda row: store[row].text) if has_short_answers(task) else None
     with_hits = []
     for outcome, ranking in zip(outcomes, read_rankings(rankings, asked, k), strict=True):
         found = [store[row] for row in ranking.rows]
@@ -85,7 +90,7 @@ def from_artifacts(
         with_hits.append(
             replace(
                 outcome,
-                answer_hits=matcher.hits(outcome.example.answers, ranking.rows),
+                answer_hits=matcher.hits(outcome.example.answers, ranking.rows) if matcher else None,
                 gold_hits=tuple(passage.passage_id in gold for passage in found) if gold else None,
                 titles=tuple(passage.title for passage in found),
             )
@@ -104,21 +109,21 @@ def read_rankings(rankings: Artifact, asked: Sequence[Example], k: int) -> list[
     return [replace(ranking, rows=ranking.rows[:k], scores=ranking.scores[:k]) for ranking, _ in joined]
 
 
-def score_all(outcomes: Outcomes, metrics: Iterable[Metric]) -> list[Score]:
-    """Per-example values of every metric that is defined for the example; the worst value where unanswered."""
+def score_all(outcomes: Outcomes, metrics: Iterable[AnyMetric]) -> list[Score]:
+    """Values and statistics of every metric that is defined for the example; the worst value where unanswered."""
     listed = list(metrics)
-    return [
-        Score(
-            o.example.example_id,
-            o.example.entity,
-            _worst(o, listed) if o.example.example_id in outcomes.unanswered else score_outcome(o, listed),
-            o.example.tags,
-        )
-        for o in outcomes.listed
-    ]
+    return [_score(outcome, listed, outcome.example.example_id in outcomes.unanswered) for outcome in outcomes.listed]
 
 
-def _worst(outcome: Outcome, metrics: Sequence[Metric]) -> dict[str, float]:
+def _score(outcome: Outcome, metrics: Sequence[AnyMetric], unanswered: bool) -> Score:
+    example = outcome.example
+    values = _worst(outcome, metrics) if unanswered else score_outcome(outcome, metrics)
+    # to a metric of all examples, an example without an answer has an empty one
+    said = replace(outcome, prediction="") if unanswered else outcome
+    return Score(example.example_id, example.entity, values, example.tags, statistics_of(said, metrics))
+
+
+def _worst(outcome: Outcome, metrics: Sequence[AnyMetric]) -> dict[str, float]:
     values = score_outcome(outcome, metrics)
     of_a_prediction = score_outcome(replace(outcome, prediction=""), metrics)
     worst = {metric.name: 0.0 if metric.direction == "higher" else 1.0 for metric in metrics}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,23 @@ from typing import Any
 from rag_lightning.core.artifacts import Artifact, Recipe, open_artifact, write_json
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.records import write_jsonl
+from rag_lightning.metrics.labels import confusion
 from rag_lightning.metrics.metric import FAMILIES, parse_metric
-from rag_lightning.metrics.summary import summarise
+from rag_lightning.metrics.summary import notes_of, summarise
 from rag_lightning.stages import examples
-from rag_lightning.stages.outcomes import Outcomes, from_artifacts, score_all
+from rag_lightning.stages.outcomes import Outcomes, from_artifacts, has_patterns, has_short_answers, score_all
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
-VERSION = 2
+VERSION = 3
 SCORES, SUMMARY = "scores.jsonl", "summary.json"
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
 EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
 """Shown side by side wherever the first of them is asked for: they are easily confused."""
-PAGES = ("page_r_precision", "kilt_em", "kilt_f1")
+ANSWER_FAMILIES, GOLD_FAMILIES = ("answer_recall", "answer_precision"), ("gold_recall", "gold_title", "success")
+"""Of passages that hold a short answer; of passages and articles that an example names."""
+KILT_SCORES = {"em": ("kilt_em", "kilt_f1"), "label_accuracy": ("kilt_accuracy",)}
+"""A task's metric -> what it is combined with page R-precision to."""
 
 
 def build(workspace: Workspace, split: str) -> Artifact:
@@ -78,43 +83,65 @@ def of(workspace: Workspace, split: str, predictions: Artifact | None, rankings:
     inputs |= {a.kind: a.digest for a in (predictions, rankings) if a is not None}
     settings = {"split": split, "k": k, "limit": workspace.config.task.limit, "seed": workspace.config.seed}
     names = metric_names(task, predictions is not None, k if rankings is not None else 0)
+    settings |= tools(names)
 
     def make(folder: Path) -> dict[str, Any]:
         asked = examples.read(workspace, split)
-        return write(workspace, folder, from_artifacts(workspace, task, asked, predictions, rankings, k), names)
+        outcomes = from_artifacts(workspace, task, asked, predictions, rankings, k)
+        return write(workspace, folder, outcomes, names, task.labels)
 
     return workspace.store.build(Recipe("scores", settings | {"metrics": names}, inputs, VERSION), make)
 
 
-def write(workspace: Workspace, folder: Path, outcomes: Outcomes, names: list[str]) -> dict[str, Any]:
+def tools(names: Iterable[str]) -> dict[str, Any]:
+    """What of the environment the metrics depend on, as part of a recipe; nothing where they depend on nothing."""
+    found = {name: made_with for name in names if (made_with := parse_metric(name).made_with())}
+    return {"made_with": found} if found else {}
+
+
+def write(
+    workspace: Workspace, folder: Path, outcomes: Outcomes, names: list[str], labels: Sequence[str] = ()
+) -> dict[str, Any]:
     """Scores and summary into a folder; what could not be scored as given is announced and counted in the manifest."""
-    scores = score_all(outcomes, map(parse_metric, names))
+    metrics = [parse_metric(name) for name in names]
+    scores = score_all(outcomes, metrics)
     write_jsonl(folder / SCORES, scores)
-    write_json(folder / SUMMARY, summarise(scores, seed=workspace.config.seed))
+    summary = summarise(scores, seed=workspace.config.seed)
+    summary["notes"] = notes_of(outcomes.listed, [metric for metric in metrics if metric.name in summary["metrics"]])
+    if labels and "label_accuracy" in summary["metrics"]:
+        summary["confusion"] = confusion(outcomes.listed, labels).to_dict()
+    write_json(folder / SUMMARY, summary)
+    return {"examples": len(scores), "metrics": names, **_announce_faults(workspace, outcomes)}
+
+
+def _announce_faults(workspace: Workspace, outcomes: Outcomes) -> dict[str, Any]:
     faults = [{**asdict(fault), "examples": count} for fault, count in outcomes.faults.items()]
     for fault in faults:
         workspace.announce(f"  answer pattern {fault['pattern']!r} {fault['reason']}; {fault['examples']} examples")
     if outcomes.unanswered:
         workspace.announce(f"  {len(outcomes.unanswered)} examples without a prediction count as the worst value")
-    notes: dict[str, Any] = {"unanswered": len(outcomes.unanswered)} if outcomes.unanswered else {}
-    notes |= {"pattern_faults": faults} if faults else {}
-    return {"examples": len(scores), "metrics": names, **notes}
+    found: dict[str, Any] = {"unanswered": len(outcomes.unanswered)} if outcomes.unanswered else {}
+    return found | ({"pattern_faults": faults} if faults else {})
 
 
 def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
-    """The task's metrics as far as they can be had, the exact matches side by side, retrieval at every cut-off up to k.
+    """The task's metrics as far as they can be had, and retrieval at every cut-off up to k.
 
-    Metrics of gold passages, gold articles and pages are left out later where no example names any.
+    Exact matches stand side by side where EM of strings is asked for. Whether passages hold an answer is asked only
+    where answers are short. Metrics of gold passages, gold articles and pages are left out later where no example
+    names any.
     """
     cutoffs = sorted({cutoff for cutoff in (*CUTOFFS, k) if 0 < cutoff <= k})
+    short, strings = has_short_answers(task), "em" in task.metrics and not has_patterns(task)
     names = [name for name in task.metrics if _possible(name, predicted, k)]
-    names += [name for name in EXACT_MATCHES if predicted and "em" in names]
-    families = ("answer_recall", "answer_precision", "gold_recall", "gold_title", "success")
+    names += EXACT_MATCHES if predicted and strings else ()
+    families = (*(ANSWER_FAMILIES if short else ()), *GOLD_FAMILIES)
     names += [f"{family}@{cutoff}" for family in families for cutoff in cutoffs]
     if k:
-        names += ["mrr", *(name for name in PAGES if predicted or name == "page_r_precision")]
+        names += [*(["mrr"] if short else []), "page_r_precision"]
     if k and predicted:
-        names.append(f"em_unanswerable@{k}")
+        names += [name for asked, kilt in KILT_SCORES.items() if asked in task.metrics for name in kilt]
+        names += [f"em_unanswerable@{k}"] if strings else []
     return list(dict.fromkeys(names))
 
 
@@ -126,9 +153,18 @@ def _possible(name: str, predicted: bool, k: int) -> bool:
 
 
 def lines(artifact: Artifact) -> list[str]:
-    """One line per metric: mean, interval, n."""
+    """One line per metric: value, interval if it has one, n; then what has to be said beside them."""
     summary = json.loads((artifact.path / SUMMARY).read_text(encoding="utf-8"))
-    return [
-        f"{name:20} {e['mean']:8.2f}{e['unit']:1}  [{e['low']:.2f}, {e['high']:.2f}]  n={e['n']}"
-        for name, e in summary["metrics"].items()
+    found = [
+        f"{name:20} {e['mean']:8.2f}{e['unit']:1}  {_interval(e)}n={e['n']}" for name, e in summary["metrics"].items()
     ]
+    return found + note_lines(summary)
+
+
+def note_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What has to be said beside the values of a summary, one line per note."""
+    return [f"{', '.join(note['metrics'])}: {note['text']}" for note in summary["notes"]]
+
+
+def _interval(estimate: Mapping[str, Any]) -> str:
+    return "" if estimate["low"] is None else f"[{estimate['low']:.2f}, {estimate['high']:.2f}]  "

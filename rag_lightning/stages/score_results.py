@@ -165,11 +165,12 @@ def _score_file(
     if looked_up:
         inputs["corpus"] = corpus.build(workspace).digest
     settings = {"format": kind.name, "task": task.name, "split": config.split, "limit": config.task.limit}
+    settings |= score.tools(names)
 
     def make(folder: Path) -> dict[str, Any]:
         store = corpus.open_store(workspace) if looked_up else None
         filled = [with_texts(result, store, request.predictions) for result in results] if store else results
-        return score.write(workspace, folder, to_outcomes(task, kind, filled, asked), names)
+        return score.write(workspace, folder, to_outcomes(task, kind, filled, asked), names, task.labels)
 
     recipe = Recipe("scores", settings | {"metrics": names, "seed": config.seed}, inputs, score.VERSION)
     return workspace.store.build(recipe, make)

@@ -229,6 +229,8 @@ def _tags(record: Mapping[str, Any], parent: str) -> dict[str, str]:
         tags["mlflow.source.git.commit"] = record["git"]["sha"]
     if record.get("problem"):
         tags["problem"] = str(record["problem"])[:5000]
+    if record.get("notes"):
+        tags["notes"] = "\n".join(map(str, record["notes"]))[:5000]
     return tags
 
 

@@ -52,6 +52,22 @@ def test_altered_scores_are_refused(full: Any) -> None:
         ("closed/summary.json", None, r"closed/summary\.json: is missing"),
         ("closed/summary.json", '{"metrics": {"em": {"mean": "x"}}, "slices": {}}', r"summary.*metrics\.em\.mean"),
         ("closed/summary.json", '{"metrics": {"em": 3}, "slices": {}}', r"summary.*'metrics\.em': is not an estimate"),
+        ("closed/summary.json", '{"metrics": {}, "slices": {}, "notes": 3}', r"'notes': has the wrong type"),
+        (
+            "closed/summary.json",
+            '{"metrics": {}, "slices": {}, "confusion": {}}',
+            r"'confusion\.predicted': is missing",
+        ),
+        (
+            "closed/summary.json",
+            '{"metrics": {}, "slices": {}, "confusion": {"predicted": ["a", "b"], "true": {"a": [1]}}}',
+            r"'confusion\.true\.a': is not a count per predicted label",
+        ),
+        (
+            "closed/summary.json",
+            '{"metrics": {"em": {"mean": 1, "low": null, "high": 2, "n": 3}}, "slices": {}}',
+            r"metrics\.em\.low",
+        ),
     ],
 )
 def test_damaged_files_are_named(full: Any, name: str, text: str | None, message: str) -> None:

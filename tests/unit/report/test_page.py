@@ -17,7 +17,14 @@ from rag_lightning.report.collect import collect
 from rag_lightning.report.figures import draw, objective_lines, recall_lines
 from rag_lightning.report.page import render
 from rag_lightning.report.paper import Paper
-from rag_lightning.report.sections import main_table, pairs_table, paper_table, slices_table, trials_table
+from rag_lightning.report.sections import (
+    confusion_table,
+    main_table,
+    pairs_table,
+    paper_table,
+    slices_table,
+    trials_table,
+)
 
 FILES = {"index.html", "table.md", "table.tex", "table.csv", "figure.svg", "figure.png"}
 
@@ -67,6 +74,32 @@ def test_the_main_table(full: Any, paper: Paper) -> None:
     assert any("k = 15, greedy" in note for note in table.notes)
 
 
+def test_marks_missing_intervals_and_labels(full: Any, paper: Paper, paper_path: Path) -> None:
+    path = full.folder / "final-token" / "summary.json"
+    raw = json.loads(path.read_text())
+    raw["metrics"]["q_bleu1"] = {"mean": 22.2, "low": 20.0, "high": 24.0, "n": 40, "unit": "%"}
+    raw["metrics"]["distinct_trigrams"] = {"mean": 83.5, "low": None, "high": None, "n": 40, "unit": "%"}
+    raw["notes"] = [{"metrics": ["q_bleu1"], "text": "no prediction is cased", "degraded": True}]
+    raw["confusion"] = {"predicted": ["yes", "no"], "true": {"yes": [30, 2], "no": [5, 3]}}
+    path.write_text(json.dumps(raw))
+    sweep = collect(full.folder)
+    table = main_table(sweep, paper)
+    assert column(table, "q_bleu1") == ["22.2 (degraded)", "\N{EN DASH}"]
+    assert table.rows[0].cells[[c.head for c in table.columns].index("distinct_trigrams")].interval == ""
+    labels = confusion_table(sweep)
+    assert column(labels, "label") == ["yes", "no"] and column(labels, "as no") == ["2", "3"]
+    assert "83.5" in made(full, paper_path).read_text()
+
+
+def test_where_no_answer_is_looked_for_articles_are(full: Any, paper: Paper) -> None:
+    for path in [*full.folder.glob("*/summary.json"), full.folder / "sweep.json"]:
+        path.write_text(path.read_text().replace("answer_recall@", "gold_title@"))
+    sweep = collect(full.folder)
+    assert column(main_table(sweep, paper), "gold title@k")[0] == "100.0"
+    assert column(trials_table(sweep), "gold title@k").count("100.0") == 2
+    assert recall_lines(sweep)[0].points[20].mean == 70.0
+
+
 def test_the_paper_s_table_has_a_verdict_per_row(full: Any, paper: Paper) -> None:
     table = paper_table(collect(full.folder), paper)
     verdicts = dict(zip(column(table, "paper's system"), column(table, "here, mini-nq"), strict=True))
@@ -74,6 +107,20 @@ def test_the_paper_s_table_has_a_verdict_per_row(full: Any, paper: Paper) -> Non
     assert verdicts["RAG-Token"].startswith("not comparable (mini corpus)")
     assert verdicts["RAG-Sequence"] == "not run (no such run on test)"
     assert column(table, "NQ") == ["34.5", "36.6", "40.4", "41.5", "44.1", "44.5"]
+
+
+def test_a_generation_task_stands_beside_table_2(maker: Any, paper: Paper) -> None:
+    maker.dataset = "mini-jeopardy"
+    maker.sweep()
+    maker.run("closed", "baseline", "test", 0.1, system={"formulation": "closed_book", "retriever": "none", "k": 0})
+    maker.run("final-token", "final", "test", 0.7)
+    sweep = collect(maker.folder)
+    table = paper_table(sweep, paper)
+    verdicts = dict(zip(column(table, "paper's system"), column(table, "here, mini-jeopardy"), strict=True))
+    assert "Table 2" in table.title and verdicts["BART"].startswith("not comparable (mini corpus)")
+    assert verdicts["SotA"] == "not run (another paper's system)"
+    notes = main_table(sweep, paper).notes
+    assert any("k = 10, beam 4" in note for note in notes) and not any("k = 15" in note for note in notes)
 
 
 def test_trials_are_sorted_and_marked(full: Any) -> None:

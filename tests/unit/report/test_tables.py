@@ -116,6 +116,10 @@ def test_numbers_and_dashes() -> None:
     assert number(1234.56).text == "1,234.6" and number(None).text == "\N{EN DASH}"
     assert estimated(None).value is None
     assert estimated(Estimate(0.5, 0.25, 0.75, 9, "")).interval == "[0.250, 0.750]"
+    alone = estimated(Estimate(85.7, None, None, 6, "%"))
+    assert (alone.text, alone.interval) == ("85.7", "")
+    marked = estimated(Estimate(22.2, 20.0, 24.0, 9, "%"), degraded=True)
+    assert (marked.text, marked.value, marked.interval) == ("22.2 (degraded)", 22.2, "[20.0, 24.0]")
     missing = Table("t", (Column("a"), Column("b")), (Row((number(None), number(-2.0))),))
     assert to_csv(missing) == "a,b\n,-2\n"
 

@@ -49,7 +49,7 @@ def test_a_child_holds_what_the_run_folder_holds(mirror: Mirror, run_folder: Pat
     assert len(run.data.params["long"]) == 6000 and run.data.tags["rag_lightning.cut_params"] == "long"
     assert run.data.metrics["em"] == 66.7 and run.data.metrics["em_low"] == 20.0
     assert "answer_recall_at_5_high" not in run.data.metrics
-    assert run.data.tags["mlflow.parentRunId"] == parent
+    assert run.data.tags["mlflow.parentRunId"] == parent and run.data.tags["notes"] == "a note"
     assert run.info.status == "FINISHED" and run.info.run_name == "RAG-Token · flat · k=5 · greedy"
     assert [d.dataset.name for d in run.inputs.dataset_inputs] == ["mini-nq/dev"]
     assert {file.path for file in client.list_artifacts(child)} == {"config.yaml", "predictions.json", "run.json"}

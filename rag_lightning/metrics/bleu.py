@@ -1,0 +1,151 @@
+"""BLEU-1 in two definitions that differ in tokens and in digits.
+
+- bleu1: sacrebleu (Post 2018), corpus level, its 13a tokens, case kept; bleu1_sentence is the same by example.
+- bleu1_msmarco: the MS MARCO evaluator's, coco-caption `bleu_scorer.py` over spaCy tokens in lower case, corpus level.
+
+Both clip counts by the references' maximum, and take the closest reference length (the shorter of two) for the brevity
+penalty. The paper does not say which its Jeopardy numbers are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from rag_lightning.metrics.answers import checked
+from rag_lightning.metrics.metric import CorpusMetric, Floats, Metric, Note, Outcome
+from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer
+
+NO_ANSWER = "No Answer Present."
+"""A reference that takes its query out of the MS MARCO evaluation."""
+_SMALL, _TINY = 1e-9, 1e-15
+
+
+def sacrebleu_statistics(prediction: str, answers: Sequence[str]) -> tuple[int, int, int]:
+    """Matched and all uni-grams of the prediction, and the closest reference length, by sacrebleu.
+
+    Raises:
+        ValueError: no answers.
+    """
+    return _sacrebleu_statistics(prediction, tuple(checked(answers)))
+
+
+def coco_statistics(words: Sequence[str], references: Iterable[Sequence[str]]) -> tuple[int, int, int]:
+    """The same by coco-caption, from tokens."""
+    listed = list(references)
+    most = _counts(tuple(listed[0])) if len(listed) == 1 else _maximum(listed)
+    matched = sum(min(count, most[word]) for word, count in _counts(tuple(words)).items())
+    closest = min((abs(len(reference) - len(words)), len(reference)) for reference in listed)[1]
+    return matched, len(words), closest
+
+
+def bleu1(sums: Floats) -> Floats:
+    """BLEU-1 of added statistics, [..., 3] -> [...]; without any match it is 0 (sacrebleu)."""
+    matched, said, wanted = sums[..., 0], np.maximum(sums[..., 1], _TINY), sums[..., 2]
+    penalty: Floats = np.exp(np.minimum(0.0, 1 - wanted / said))
+    value: Floats = np.where(matched > 0, matched / said * penalty, 0.0)
+    return value
+
+
+def coco_bleu1(sums: Floats) -> Floats:
+    """BLEU-1 of added statistics, [..., 3] -> [...], with coco-caption's small numbers against division by zero."""
+    matched, said, wanted = sums[..., 0], sums[..., 1], sums[..., 2]
+    ratio = (said + _TINY) / (wanted + _SMALL)
+    penalty: Floats = np.exp(np.minimum(0.0, 1 - 1 / ratio))
+    value: Floats = (matched + _TINY) / (said + _SMALL) * penalty
+    return value
+
+
+def coco_sentence_bleu1(words: Sequence[str], reference: Sequence[str]) -> float:
+    """`coco_bleu1` of one pair, without arrays."""
+    matched, said, wanted = coco_statistics(words, [reference])
+    ratio = (said + _TINY) / (wanted + _SMALL)
+    return (matched + _TINY) / (said + _SMALL) * (math.exp(1 - 1 / ratio) if ratio < 1 else 1.0)
+
+
+def from_sums(of_sums: Callable[[Floats], Floats]) -> Callable[[Sequence[Sequence[Any]]], float]:
+    """`combine` of a metric whose statistics add up."""
+    return lambda statistics: float(of_sums(np.asarray(statistics, dtype=np.float64).sum(axis=0)))
+
+
+def answerable(outcome: Outcome) -> bool:
+    """Does the MS MARCO evaluator look at it: is something predicted, and no reference `No Answer Present.`?"""
+    return outcome.prediction is not None and NO_ANSWER not in outcome.example.answers
+
+
+def english_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
+    """What the words were cut with."""
+    return (Note(english_tokenizer()),)
+
+
+@lru_cache(maxsize=4096)  # both metrics of one example ask for the same
+def _sacrebleu_statistics(prediction: str, answers: tuple[str, ...]) -> tuple[int, int, int]:
+    found = _sacrebleu().sentence_score(prediction, list(answers))
+    return found.counts[0], found.totals[0], found.ref_len
+
+
+@lru_cache(maxsize=1)
+def _sacrebleu() -> Any:
+    from sacrebleu.metrics.bleu import BLEU  # imported here: 0.3 s that other metrics need not wait for
+
+    return BLEU(max_ngram_order=1, effective_order=True)
+
+
+def signature(references: str) -> str:
+    """sacrebleu's, for `references` per prediction ("1", "var")."""
+    return f"sacrebleu nrefs:{references}|case:mixed|eff:no|tok:13a|smooth:exp|version:{version('sacrebleu')}"
+
+
+def _signed(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
+    counts = {len(o.example.answers) for o in outcomes if o.prediction is not None}
+    return (Note(signature(str(counts.pop()) if len(counts) == 1 else "var")),)
+
+
+@lru_cache(maxsize=KEPT)
+def _counts(words: tuple[str, ...]) -> Counter[str]:
+    return Counter(words)
+
+
+def _maximum(references: Sequence[Sequence[str]]) -> Counter[str]:
+    most: Counter[str] = Counter()
+    for reference in references:
+        most |= _counts(tuple(reference))
+    return most
+
+
+def _sacrebleu_of(outcome: Outcome) -> tuple[int, int, int] | None:
+    return None if outcome.prediction is None else sacrebleu_statistics(outcome.prediction, outcome.example.answers)
+
+
+def _sentence(outcome: Outcome) -> float | None:
+    found = _sacrebleu_of(outcome)
+    return None if found is None else float(bleu1(np.array(found, dtype=np.float64)))
+
+
+def _msmarco(outcome: Outcome) -> tuple[int, int, int] | None:
+    if outcome.prediction is None or not answerable(outcome):
+        return None
+    references = [english(answer).split() for answer in checked(outcome.example.answers)]
+    return coco_statistics(english(outcome.prediction).split(), references)
+
+
+BLEU1 = CorpusMetric(
+    "bleu1", "%", "higher", _sacrebleu_of, from_sums(bleu1), bleu1, made_with=lambda: signature("var"), notes=_signed
+)
+BLEU1_SENTENCE = Metric("bleu1_sentence", "%", "higher", _sentence, made_with=lambda: signature("var"), notes=_signed)
+BLEU1_MSMARCO = CorpusMetric(
+    "bleu1_msmarco",
+    "%",
+    "higher",
+    _msmarco,
+    from_sums(coco_bleu1),
+    coco_bleu1,
+    made_with=english_tokenizer,
+    notes=english_notes,
+)
