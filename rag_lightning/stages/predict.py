@@ -19,7 +19,7 @@ from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.modules.fitting import interruptible, quiet_trainer
 from rag_lightning.modules.prediction import PredictionModule
 from rag_lightning.modules.predictor import Predictor, Question, check_strategy, questions
-from rag_lightning.stages import corpus, examples, retrieve, train
+from rag_lightning.stages import classes, corpus, examples, retrieve, train
 from rag_lightning.stages.workspace import Workspace
 
 VERSION = 1
@@ -48,9 +48,10 @@ def build(workspace: Workspace, split: str) -> Artifact:
     """Predictions of one split under the configured decoding.
 
     Raises:
-        ConfigError: a strategy that does not decode the formulation, or k above retriever.k_max.
+        ConfigError: a strategy that does not decode the formulation or the task, or k above retriever.k_max.
     """
     config = workspace.config
+    classes.check(config)
     check_strategy(config.formulation, config.decoding.strategy)
     model = train.build(workspace)
     inputs = {"model": model.digest, "examples": examples.build(workspace).digest}
@@ -112,10 +113,12 @@ def make_predictor(workspace: Workspace, encodings: Encodings, pairs: PairStore)
 
 def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
     """The pair store of this model and these decode parameters; memory only where nothing is shared."""
-    config = workspace.config
-    if config.formulation != "rag_sequence":
+    decoding, formulation = workspace.config.decoding, workspace.config.formulation
+    classified = decoding.strategy == classes.CLASSIFY
+    if formulation == "closed_book" or (formulation == "rag_token" and not classified):
         return PairStore()
-    name = f"{model.digest}-greedy-{config.decoding.max_length}-{resolve_dtype(config.decoding.dtype)}.sqlite"
+    said = classes.CLASSIFY if classified else f"greedy-{decoding.max_length}"
+    name = f"{model.digest}-{said}-{resolve_dtype(decoding.dtype)}.sqlite"
     return PairStore(workspace.root / "artifacts" / "pairs" / name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from rag_lightning.core.records import Example
 from rag_lightning.core.registry import Registry
@@ -23,6 +24,9 @@ class TaskSpec:
         read: File -> examples, any format of the task.
         metrics: Names that the metric registry knows; the first is the objective.
         counts: Examples of the full data set by split, to tell a whole file from a part.
+        labels: Of a classification task: every answer is one of them, as written here.
+        mine: How stage `targets` makes training targets of answers: present keeps those that stand in a retrieved
+            passage, regex takes the string that the pattern matches most often; "" takes the answers as they are.
     """
 
     name: str
@@ -31,6 +35,13 @@ class TaskSpec:
     read: Callable[[Path], list[Example]]
     metrics: tuple[str, ...] = QA_METRICS
     counts: Mapping[str, int] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    mine: Literal["", "present", "regex"] = ""
+
+    @property
+    def extractive(self) -> bool:
+        """Whether answers are looked for in passages: the objective is an exact match."""
+        return self.metrics[0].partition("_")[0] == "em"
 
 
 TASKS = Registry(
