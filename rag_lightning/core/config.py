@@ -185,6 +185,7 @@ class DecodingConfig:
         strategy: greedy and beam decode RAG-Token (and closed book); thorough and fast decode RAG-Sequence; classify
             ranks the task's labels under either, and needs a generator.head.
         num_beams: Beams of `beam`.
+        passage_beams: Beams of each passage's own search in RAG-Sequence; 1 is greedy, as the paper's QA.
         k: Passages marginalised over.
         max_length: New tokens at most.
         pairs_per_batch: Question-passage pairs generated together.
@@ -193,6 +194,7 @@ class DecodingConfig:
 
     strategy: Strategy = "greedy"
     num_beams: int = 4
+    passage_beams: int = 1
     k: int = 5
     max_length: int = 24
     pairs_per_batch: int = 256

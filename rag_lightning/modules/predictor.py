@@ -133,7 +133,11 @@ class Predictor:
 
     def _sequence(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[list[Finished]]:
         found = rag_sequence.matrices(
-            self.encodings, pairs, self.pairs, num_beams=1, max_length=self.decoding.max_length
+            self.encodings,
+            pairs,
+            self.pairs,
+            num_beams=self.decoding.passage_beams,
+            max_length=self.decoding.max_length,
         )
         return [
             rag_sequence.decode(matrix, _prior(question).numpy().astype(np.float32), self.decoding.strategy)

@@ -8,7 +8,7 @@ from rag_lightning.core.records import Example
 from rag_lightning.metrics.metric import Metric, Outcome, parse_metric
 from rag_lightning.tasks.spec import TaskSpec
 
-OF_PASSAGES = ("mrr", "page_r_precision", "kilt_em", "kilt_f1")
+OF_PASSAGES = ("mrr", "page_r_precision", "kilt_em", "kilt_f1", "kilt_accuracy")
 """Metrics that look at what was retrieved, beside those with a cut-off."""
 
 

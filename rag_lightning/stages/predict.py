@@ -55,7 +55,7 @@ def build(workspace: Workspace, split: str) -> Artifact:
     check_strategy(config.formulation, config.decoding.strategy)
     model = train.build(workspace)
     inputs = {"model": model.digest, "examples": examples.build(workspace).digest}
-    settings = to_dict(config.decoding) | {"dtype": resolve_dtype(config.decoding.dtype), "split": split}
+    settings = decoding_settings(config) | {"dtype": resolve_dtype(config.decoding.dtype), "split": split}
     settings["limit"] = config.task.limit
     del settings["pairs_per_batch"]
     if config.decoding.strategy != "beam":
@@ -66,6 +66,15 @@ def build(workspace: Workspace, split: str) -> Artifact:
         inputs["rankings"] = rankings(workspace, split).digest
     recipe = Recipe("predictions", settings, inputs, VERSION)
     return workspace.store.build(recipe, lambda folder: _make(workspace, split, model, folder))
+
+
+def decoding_settings(config: ExperimentConfig) -> dict[str, Any]:
+    """The decoding section for a digest; passage_beams are part of it only where they are used."""
+    settings = to_dict(config.decoding)
+    used = config.formulation == "rag_sequence" and config.decoding.strategy != classes.CLASSIFY
+    if not used or config.decoding.passage_beams == 1:
+        del settings["passage_beams"]
+    return settings
 
 
 def rankings(workspace: Workspace, split: str) -> Artifact:
@@ -117,7 +126,8 @@ def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
     classified = decoding.strategy == classes.CLASSIFY
     if formulation == "closed_book" or (formulation == "rag_token" and not classified):
         return PairStore()
-    said = classes.CLASSIFY if classified else f"greedy-{decoding.max_length}"
+    search = "greedy" if decoding.passage_beams == 1 else f"beam{decoding.passage_beams}"
+    said = classes.CLASSIFY if classified else f"{search}-{decoding.max_length}"
     name = f"{model.digest}-{said}-{resolve_dtype(decoding.dtype)}.sqlite"
     return PairStore(workspace.root / "artifacts" / "pairs" / name)
 

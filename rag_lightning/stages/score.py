@@ -22,7 +22,6 @@ SCORES, SUMMARY = "scores.jsonl", "summary.json"
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
 EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
 """Shown side by side wherever the first of them is asked for: they are easily confused."""
-OF_ANSWERS = ("answer_recall", "answer_precision", "em_unanswerable", "mrr", "kilt_f1")
 PAGES = ("page_r_precision", "kilt_em", "kilt_f1")
 
 
@@ -105,8 +104,7 @@ def write(workspace: Workspace, folder: Path, outcomes: Outcomes, names: list[st
 def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
     """The task's metrics as far as they can be had, the exact matches side by side, retrieval at every cut-off up to k.
 
-    Metrics of gold passages, gold articles and pages are left out later where no example names any; those of answers
-    in passages here, where an answer is a label.
+    Metrics of gold passages, gold articles and pages are left out later where no example names any.
     """
     cutoffs = sorted({cutoff for cutoff in (*CUTOFFS, k) if 0 < cutoff <= k})
     names = [name for name in task.metrics if _possible(name, predicted, k)]
@@ -117,8 +115,6 @@ def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
         names += ["mrr", *(name for name in PAGES if predicted or name == "page_r_precision")]
     if k and predicted:
         names.append(f"em_unanswerable@{k}")
-    if task.labels:
-        names = [name for name in names if name.partition("@")[0] not in OF_ANSWERS or name in task.metrics]
     return list(dict.fromkeys(names))
 
 
