@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# How fast inputs are made says how busy the machine is, not whether the code is right.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 if TYPE_CHECKING:
     from rag_lightning.core.config import SweepConfig
@@ -89,7 +93,7 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Pa
         encoder_ffn_dim=32,
         decoder_ffn_dim=32,
         max_position_embeddings=64,
-        init_std=0.5,
+        init_std=0.35,  # so mild that float32 log-probs do not depend on the order of sums beyond 1e-5
         dropout=0.0,
         attention_dropout=0.0,
         pad_token_id=0,

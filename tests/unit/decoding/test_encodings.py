@@ -13,10 +13,10 @@ PAIRS = [Pair("a b", Passage(str(i), "", text)) for i, text in enumerate(["a b c
 
 
 def states(encodings: Encodings, pairs: list[Pair]) -> list[torch.Tensor]:
-    """Cross-attention keys of the first layer, one unpadded [H, S, C] per pair."""
+    """What decoding attends to, one unpadded [S, D] per pair."""
     memory = encodings.memory(*encodings.keys(pairs))
     lengths = [len(row) for row in encodings.keys(pairs)[1]]
-    return [keys[:, :n] for keys, n in zip(memory.keys[0], lengths, strict=True)]
+    return [state[:n] for state, n in zip(memory.states, lengths, strict=True)]
 
 
 def assert_same(left: list[torch.Tensor], right: list[torch.Tensor]) -> None:
@@ -81,7 +81,7 @@ def test_the_least_recently_used_leaves_first(toy: Seq2SeqGenerator) -> None:
 def test_padding_is_not_attended(toy: Seq2SeqGenerator) -> None:
     memory = Encodings(toy).memory(*Encodings(toy).keys(PAIRS[:2]))
     lengths = [len(row) for row in Encodings(toy).keys(PAIRS[:2])[1]]
-    assert ((memory.bias[:, 0, 0] == 0).sum(-1)).tolist() == lengths
+    assert ((memory.bias[:, 0] == 0).sum(-1)).tolist() == lengths
     assert memory.bias.min() == torch.finfo(torch.float32).min
 
 
