@@ -16,8 +16,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Hypothesis
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.decoding.rag_sequence import score_candidates
-from rag_lightning.generator.bart_steps import Memory
+from rag_lightning.generator.bart_steps import Cache, Memory
 from rag_lightning.generator.classes import Classes, ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.marginal import rag_class
@@ -77,7 +76,9 @@ def _classes(encodings: Encodings) -> Classes:
 def _score(encodings: Encodings, classes: Classes, memory: Memory, queries: Sequence[str]) -> Tensor:
     """[P, C] of P pairs and their queries."""
     if not isinstance(classes, ClassHead):
-        return score_candidates(encodings, memory, len(queries), classes.candidates)
+        start = torch.full((memory.pairs, 1), encodings.generator.start_id)
+        first, _ = encodings.steps.step(start, memory, Cache([], []))
+        return first[:, 0, list(classes.token_ids)]
     inputs, last = encodings.generator.claim_inputs(queries)
     states = encodings.steps.states(inputs.unsqueeze(1), memory)[:, 0]
     log_probs: Tensor = classes(states[torch.arange(len(last)), last])

@@ -78,6 +78,10 @@ class BartSteps:
         bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
         return Memory(states, bias.masked_fill(mask == 0, torch.finfo(states.dtype).min).unsqueeze(1))
 
+    def states(self, inputs: Tensor, memory: Memory) -> Tensor:
+        """Decoder states [P, W, T, D] of W decoder inputs [P, W, T] per pair."""
+        return self._run(inputs, memory, Cache([], []))[0]
+
     def step(self, tokens: Tensor, memory: Memory, cache: Cache, pairs: Tensor | None = None) -> tuple[Tensor, Cache]:
         """Feed one token per beam.
 
@@ -106,7 +110,7 @@ class BartSteps:
         Returns:
             [P, W, T] float32, 0 where the mask is false.
         """
-        hidden = self.states(inputs, memory)
+        hidden, _ = self._run(inputs, memory, Cache([], []))
         states, wanted = hidden[mask], targets[mask].unsqueeze(-1)
         pieces = [
             self._log_probs(states[i : i + POSITIONS]).gather(-1, wanted[i : i + POSITIONS]).squeeze(-1)
@@ -115,10 +119,6 @@ class BartSteps:
         scored = torch.zeros(targets.shape)
         scored[mask] = torch.cat(pieces)
         return scored
-
-    def states(self, inputs: Tensor, memory: Memory) -> Tensor:
-        """Decoder states [P, W, T, D] of W decoder inputs [P, W, T] per pair."""
-        return self._run(inputs, memory, Cache([], []))[0]
 
     def _run(self, tokens: Tensor, memory: Memory, cache: Cache) -> tuple[Tensor, Cache]:
         """Decoder states [P, W, T, D] of T new tokens per beam."""
