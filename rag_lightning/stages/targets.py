@@ -4,6 +4,8 @@ Two rules of the paper (section 3.1), for tasks that ask for one (`TaskSpec.mine
 
 present  an answer that stands in none of the retrieved passages is no target; a question without any is not trained on
 regex    the string that a pattern matches most often in the passages; a pattern that matches nothing is expanded
+
+Targets that examples of such a task name themselves are not used; how often the rule finds the same is counted.
 """
 
 from __future__ import annotations
@@ -92,12 +94,17 @@ def _make(workspace: Workspace, task: TaskSpec, folder: Path) -> dict[str, Any]:
     for outcome, count in counts.items():
         workspace.announce(f"  {count:7} answers {outcome}")
     workspace.announce(f"  {dropped:7} of {len(mined)} train questions without a target are not trained on")
+    named = [(one, example) for one, example in zip(mined, asked, strict=True) if example.targets]
+    agreed = sum(not set(one.targets).isdisjoint(example.targets) for one, example in named)
+    if named:
+        workspace.announce(f"  {agreed:7} of {len(named)} questions that name a target of their own have that one")
     faults = [f"{fault.pattern!r} {fault.reason}" for fault in getattr(rule, "faults", ())]
     for fault in faults:
         workspace.announce(f"  answer pattern {fault}")
     if dropped == len(mined):
         raise ConfigError(f"task {task.name}: no train question has a target in its top {workspace.config.targets.k}")
-    return {"questions": len(mined), "dropped": dropped, "answers": dict(counts), "faults": faults}
+    info = {"questions": len(mined), "dropped": dropped, "answers": dict(counts), "faults": faults}
+    return info | ({"named": len(named), "agreed": agreed} if named else {})
 
 
 def mine(rule: Rule, asked: Sequence[Example], retriever: Retriever, k: int) -> Iterator[Mined]:

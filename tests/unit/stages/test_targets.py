@@ -12,7 +12,7 @@ import pytest
 from rag_lightning.core.config import ExperimentConfig, TargetsConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, read_jsonl
-from rag_lightning.stages import targets, train, warmup
+from rag_lightning.stages import examples, targets, train, warmup
 from rag_lightning.stages.targets import Mined, Patterns, Present
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TASKS, get_task
@@ -126,6 +126,7 @@ def test_patterns_are_trained_as_the_strings_they_match(tmp_path: Path, bert_fol
     every[2] = ["("]
     workspace, said = announced(project(tmp_path, bert_folder, "tiny_regex", every))
     info = targets.build(workspace).info
+    assert "named" not in info
     assert info["answers"] == {"matched": 38, "expanded": 1, "of no use": 1} and info["dropped"] == 1
     assert any("does not compile" in line for line in said) and len(info["faults"]) == 1
     items = train.training_items(workspace)
@@ -136,6 +137,24 @@ def test_patterns_are_trained_as_the_strings_they_match(tmp_path: Path, bert_fol
     shown = warmup.training_items(workspace)
     assert all("(" not in item.target for item in shown)
     assert any(item.target == "capital of b5f is rome" for item in shown)
+
+
+@pytest.mark.usefixtures("known")
+def test_targets_that_examples_name_are_compared_with_what_is_found(
+    tmp_path: Path, bert_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, said = announced(project(tmp_path, bert_folder, "tiny_regex", {}))
+    real = examples.read
+
+    def read(at: Workspace, split: str, limited: bool = True) -> list[Example]:
+        first, second, *rest = real(at, split, limited)
+        return [replace(first, targets=("paris",)), replace(second, targets=("elsewhere",)), *rest]
+
+    monkeypatch.setattr(examples, "read", read)
+    info = targets.build(workspace).info
+    assert (info["named"], info["agreed"]) == (2, 1)
+    assert any("1 of 2 questions that name a target" in line for line in said)
+    assert [e.targets for e in targets.training_examples(workspace)[:2]] == [("paris",), ("rome",)]
 
 
 @pytest.mark.usefixtures("known")
