@@ -8,7 +8,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 TASK ?= nq
 SCALE ?= mini
-TRIALS ?= 24
+TRIALS ?=
 SEED ?= 0
 CORPUS ?=
 TRAIN ?=
@@ -33,12 +33,13 @@ empty :=
 space := $(empty) $(empty)
 comma := ,
 json_list = [$(subst $(space),$(comma),$(foreach file,$(1),"$(file)"))]
-OWN_FILES = --experiment.task.dataset '$(DATASET)' \
+# A reader shared with another task read that task's mini questions, which are not about a user's passages.
+OWN_FILES = --experiment.task.dataset '$(DATASET)' --experiment.warmup.task '' \
 	$(if $(CORPUS),--experiment.corpus.source '$(CORPUS)') \
 	$(if $(TRAIN),--experiment.task.train '$(call json_list,$(TRAIN))') \
 	$(if $(DEV),--experiment.task.dev '$(DEV)') \
 	$(if $(TEST),--experiment.task.test '$(TEST)')
-SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' --trials '$(TRIALS)' --seed '$(SEED)' \
+SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '$(TRIALS)') --seed '$(SEED)' \
 	--experiment.scale '$(SCALE)' --experiment.seed '$(SEED)' $(if $(OWN),$(OWN_FILES))
 
 # Tests never ask the hub, and tiny models are fastest on one thread.
@@ -66,8 +67,8 @@ fetch: $(INSTALLED) ## Fetch the data and the encoder of a scale; shows sizes an
 	$(RAG) fetch --scale '$(SCALE)'
 
 sweep: $(INSTALLED) ## From nothing to the table: corpus, vectors, indexes, training, trials, report
-##@ TASK=nq            which sweeps/TASK.yaml
-##@ TRIALS=24          trials of the search
+##@ TASK=nq            which sweeps/TASK.yaml: nq, triviaqa, webquestions, curatedtrec, msmarco, jeopardy, fever3, fever2
+##@ TRIALS=N           trials of the search, the task's own number unless given
 ##@ SEED=0             of everything random
 ##@ SCALE=mini         mini (two cores, half an hour), mini-long (trains about an hour) or paper (needs the hub)
 ##@ CORPUS=F           your passages: DPR TSV (plain or .gz) or JSONL with id, title, text

@@ -81,6 +81,7 @@ STAGES = {
     "embed": Stage("rag_lightning.stages.embed:run", "passages -> vectors"),
     "index": Stage("rag_lightning.stages.index:run", "vectors -> a FAISS index, or words -> BM25"),
     "retrieve": Stage("rag_lightning.stages.retrieve:run", "questions -> rankings, once at the largest k"),
+    "targets": Stage("rag_lightning.stages.targets:run", "what to train on, where answers are no targets themselves"),
     "train": Stage("rag_lightning.stages.train:run", "train a formulation, from the shared reader warm-up"),
     "predict": Stage("rag_lightning.stages.predict:run", "questions and rankings -> predictions"),
     "score": Stage(

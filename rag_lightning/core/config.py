@@ -12,6 +12,7 @@ from typing import Any, Literal
 from rag_lightning.core.trainer_config import Dtype, TrainerConfig, WarmupConfig
 
 Formulation = Literal["rag_token", "rag_sequence", "closed_book"]
+Strategy = Literal["greedy", "beam", "thorough", "fast", "classify"]
 IndexKind = Literal["flat", "hnsw", "ivf_flat", "ivf_pq", "sq8"]
 
 
@@ -151,6 +152,9 @@ class GeneratorConfig:
         max_source_length: Tokens of question and passage together.
         max_target_length: Tokens of a target, end included.
         dropout: Of the generator while it trains.
+        head: How a label is predicted: label_token writes it as one token, class_head reads the decoder's last state
+            after the claim was fed to it; none writes text.
+        verbalisers: One word of one token for each of the task's labels, in their order; empty takes the known ones.
     """
 
     init: str = "warm_start"
@@ -160,6 +164,21 @@ class GeneratorConfig:
     max_source_length: int = 176
     max_target_length: int = 24
     dropout: float = 0.0
+    head: Literal["none", "label_token", "class_head"] = "none"
+    verbalisers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TargetsConfig:
+    """Where training targets are looked for, in tasks whose answers are not targets as they stand.
+
+    Args:
+        k: Passages of a training question that are searched, all where the corpus has fewer.
+        retriever: What ranks them; dense asks the flat index with the query encoder as it is before training.
+    """
+
+    k: int = 1000
+    retriever: Literal["bm25", "dense"] = "bm25"
 
 
 @dataclass(frozen=True)
@@ -167,16 +186,19 @@ class DecodingConfig:
     """From log-probs to a string.
 
     Args:
-        strategy: greedy and beam decode RAG-Token (and closed book); thorough and fast decode RAG-Sequence.
+        strategy: greedy and beam decode RAG-Token (and closed book); thorough and fast decode RAG-Sequence; classify
+            ranks the task's labels under either, and needs a generator.head.
         num_beams: Beams of `beam`.
+        passage_beams: Beams of each passage's own search in RAG-Sequence; 1 is greedy, as the paper's QA.
         k: Passages marginalised over.
         max_length: New tokens at most.
         pairs_per_batch: Question-passage pairs generated together.
         dtype: Of the forward passes; auto takes bfloat16 where the CPU or GPU has it.
     """
 
-    strategy: Literal["greedy", "beam", "thorough", "fast"] = "greedy"
+    strategy: Strategy = "greedy"
     num_beams: int = 4
+    passage_beams: int = 1
     k: int = 5
     max_length: int = 24
     pairs_per_batch: int = 256
@@ -202,6 +224,7 @@ class ExperimentConfig:
         bm25: Lexical retrieval.
         retriever: How passages are found.
         generator: The seq2seq model.
+        targets: Where training targets are looked for, if the task asks for it.
         warmup: Training of the reader every formulation starts from; steps 0 for none.
         train: Training of the formulation.
         decoding: How predictions are made.
@@ -221,6 +244,7 @@ class ExperimentConfig:
     bm25: BM25Config = BM25Config()
     retriever: RetrieverConfig = RetrieverConfig()
     generator: GeneratorConfig = GeneratorConfig()
+    targets: TargetsConfig = TargetsConfig()
     warmup: WarmupConfig = field(default_factory=WarmupConfig)
     train: TrainerConfig = field(default_factory=TrainerConfig)
     decoding: DecodingConfig = DecodingConfig()
@@ -239,7 +263,7 @@ class SweepConfig:
         trials: Trials at most, equal ones are looked up and count.
         sampler: Optuna's: tpe, random, or grid (every point once, trials permitting).
         seed: Of the sampler.
-        objective: Dev metric that is maximised.
+        objective: Dev metric that is maximised, one that the task has for every example.
         always: Systems evaluated on dev and test beside the search, as formulation/strategy/retriever/k.
         storage: Optuna's storage URL, empty for sqlite beside the runs.
         alpha: Level of the test that calls a configuration worse than the best.

@@ -24,7 +24,7 @@ class TrainerConfig:
         weight_decay: AdamW's, on matrices only.
         clip: Gradient norm limit.
         label_smoothing: 0 is the plain likelihood.
-        eval_every: Steps between dev evaluations; the checkpoint of the best dev EM is kept. 0: none, the last is kept.
+        eval_every: Steps between dev evaluations; the best dev score's checkpoint is kept. 0: none, the last is kept.
         eval_limit: Dev examples of such an evaluation, 0 for all.
         dtype: Autocast type; log-probs are float32 in any case.
         trainer: Anything else for Lightning's Trainer (devices, strategy, precision, …).
@@ -61,6 +61,8 @@ class WarmupConfig(TrainerConfig):
         window: Words around the answer that the first steps show instead of the whole passage.
         window_share: Share of the steps that show windows; 0 for none.
         copy_scale: Strength with which a warm-started decoder begins to write the tokens it attends to; 0 for none.
+        task: Whose mini questions are read, empty for the task's own; tasks that name one and train alike share one
+            reader, which has no generator.head.
     """
 
     steps: int = 1000
@@ -73,3 +75,4 @@ class WarmupConfig(TrainerConfig):
     window: int = 24
     window_share: float = 0.65
     copy_scale: float = 3.0
+    task: str = ""

@@ -69,9 +69,13 @@ class PairStore:
         for marks, part in _chunks(wanted):
             rows = self._read(f"SELECT pair, candidates FROM hypotheses WHERE pair IN ({marks})", part)
             found |= {pair: [tuple(c) for c in json.loads(text)] for pair, text in rows}
-        self.reused += len(found)
-        self.generated += len(wanted) - len(found)
+        self.count(generated=len(wanted) - len(found), reused=len(found))
         return found
+
+    def count(self, generated: int, reused: int) -> None:
+        """Note how many pairs were worked on and how many were known."""
+        self.generated += generated
+        self.reused += reused
 
     def scores(self, keys: Sequence[str]) -> dict[str, dict[Candidate, float]]:
         """Known log p(y|x,z) of every pair asked for."""

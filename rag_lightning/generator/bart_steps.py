@@ -80,6 +80,10 @@ class BartSteps:
         bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
         return Memory(states, bias.masked_fill(mask == 0, torch.finfo(states.dtype).min).unsqueeze(1))
 
+    def states(self, inputs: Tensor, memory: Memory) -> Tensor:
+        """Decoder states [P, W, T, D] of W decoder inputs [P, W, T] per pair."""
+        return self._run(inputs, memory, Cache([], []))[0]
+
     def step(self, tokens: Tensor, memory: Memory, cache: Cache, pairs: Tensor | None = None) -> tuple[Tensor, Cache]:
         """Feed one token per beam.
 

@@ -51,6 +51,19 @@ def rag_token_steps(token_log_probs: Tensor, doc_log_probs: Tensor) -> Tensor:
     return torch.logsumexp(doc_log_probs.float().unsqueeze(-1) + token_log_probs.float(), dim=1)
 
 
+def rag_class(class_log_probs: Tensor, doc_log_probs: Tensor) -> Tensor:
+    """log p(c|x) = log sum_z p(z|x) p(c|x,z): an output of one symbol, where both models are the same.
+
+    Args:
+        class_log_probs: [B, K, C] log p(c | x, z).
+        doc_log_probs: [B, K] log p(z|x).
+
+    Returns:
+        [B, C]; exp sums to 1 over C if it does in every p(c|x,z).
+    """
+    return rag_token_steps(class_log_probs, doc_log_probs)
+
+
 def rag_sequence_smoothing(log_probs: Tensor, doc_log_probs: Tensor, mask: Tensor) -> Tensor:
     """What transformers' RAG-Sequence smooths labels with: every token of the vocabulary carries the prior.
 

@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, BartForConditionalGeneration
 from rag_lightning.core.config import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.bart_steps import BartSteps
+from rag_lightning.generator.classes import Classes, ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids
 from rag_lightning.generator.warm_start import bart_from_bert
 
@@ -29,6 +30,9 @@ class Seq2SeqGenerator(nn.Module):
         model: BartForConditionalGeneration.
         tokenizer: its tokenizer.
         config: template and lengths.
+
+    Attributes:
+        classes: How it says a label, None where it writes text (`set_classes`).
 
     Raises:
         ConfigError: the tokenizer knows ids the model does not.
@@ -46,6 +50,7 @@ class Seq2SeqGenerator(nn.Module):
         self.start_id: int = model.config.bos_token_id
         self.eos_id: int = model.config.eos_token_id
         self.pad_id: int = model.config.pad_token_id
+        self.classes: Classes | None = None
 
     @classmethod
     def create(cls, config: GeneratorConfig, source: str | Path) -> Seq2SeqGenerator:
@@ -74,9 +79,37 @@ class Seq2SeqGenerator(nn.Module):
         return cls(load_bart(folder, dropout=config.dropout), AutoTokenizer.from_pretrained(folder), config)
 
     def save(self, folder: Path) -> None:
-        """Write a plain transformers folder (safetensors, no pickle)."""
+        """Write a plain transformers folder (safetensors, no pickle), with the class head if it has one."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        if isinstance(self.classes, ClassHead):
+            self.classes.save(folder)
+
+    def set_classes(self, labels: Sequence[str], folder: Path | None = None, seed: int = 0) -> Seq2SeqGenerator:
+        """Make it say these labels by the config's head; nothing changes where that is `none`.
+
+        Args:
+            labels: Of the task.
+            folder: Where `save` wrote a head; None starts a new one.
+            seed: Of a new head.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ConfigError: a label that cannot be one token.
+            ArtifactError: no such head in the folder, or one of other labels.
+        """
+        if self.config.head == "label_token":
+            self.classes = LabelTokens.choose(self.tokenizer, labels, self.config.verbalisers)
+        if self.config.head == "class_head":
+            size = self.model.config
+            self.classes = (
+                ClassHead.load(folder, labels, size.d_model)
+                if folder
+                else ClassHead(labels, size.d_model, size.init_std, seed)
+            )
+        return self
 
     def source_ids(self, pairs: Sequence[Pair]) -> list[list[int]]:
         """Encoded input of each pair under the config's template."""
@@ -97,20 +130,35 @@ class Seq2SeqGenerator(nn.Module):
         Returns:
             [P, T] float32, or a pair of it and [P, T, V].
         """
-        ids, mask = pad_ids(sources, self.pad_id)
-        ids, mask = ids.to(targets.device), mask.to(targets.device)
-        encoded = self.model.model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-        decoded = self.model.model.decoder(
-            input_ids=self.decoder_inputs(targets),
-            encoder_hidden_states=encoded,
-            encoder_attention_mask=mask,
-            use_cache=False,
-        ).last_hidden_state
+        decoded = self._states(sources, self.decoder_inputs(targets))
         logits = (self.model.lm_head(decoded) + self.model.final_logits_bias).float()
         gathered = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
         if not smooth:
             return gathered
         return gathered, logits.log_softmax(-1)
+
+    def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:
+        """log p(c | x, z) of the class head, with gradient: [P, C] float32 for P rows of ids and their queries."""
+        inputs, last = self.claim_inputs(queries)
+        states = self._states(sources, inputs.to(head.linear.weight.device))
+        log_probs: Tensor = head(states[torch.arange(len(last)), last])
+        return log_probs
+
+    def claim_inputs(self, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """What the decoder is fed to classify [P, T], padded, and where the end token of each stands [P]."""
+        pieces = self.tokenizer(list(queries), add_special_tokens=False)["input_ids"]
+        inputs, mask = pad_ids([[self.start_id, *row, self.eos_id] for row in pieces], self.pad_id)
+        return inputs, mask.sum(-1) - 1
+
+    def _states(self, sources: Sequence[Sequence[int]], inputs: Tensor) -> Tensor:
+        """Decoder states [P, T, D] of P rows of source ids and decoder inputs [P, T]."""
+        ids, mask = pad_ids(sources, self.pad_id)
+        ids, mask = ids.to(inputs.device), mask.to(inputs.device)
+        encoded = self.model.model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        states: Tensor = self.model.model.decoder(
+            input_ids=inputs, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
+        ).last_hidden_state
+        return states
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the start token, then all but the last target."""

@@ -54,6 +54,18 @@ def search_patterns(text: str, patterns: Iterable[str], seconds: float = SECONDS
     return _joined([_run(pattern, normal, "search", seconds) for pattern in patterns])
 
 
+def find_matches(text: str, pattern: str, seconds: float = SECONDS) -> tuple[str, ...] | PatternFault:
+    """All that a pattern matches in a passage (NFC, outer white space removed), in the passage's order; none empty."""
+    compiled = _compile(unicodedata.normalize("NFD", pattern))
+    if isinstance(compiled, PatternFault):
+        return PatternFault(pattern, compiled.reason)
+    try:
+        found = [match[0] for match in compiled.finditer(unicodedata.normalize("NFD", text), timeout=seconds)]
+    except TimeoutError:
+        return _too_long(pattern, seconds)
+    return tuple(filter(None, (unicodedata.normalize("NFC", string).strip() for string in found)))
+
+
 class PatternMatcher:
     """`search_patterns` for many queries: AnswerMatcher's twin for tasks whose answers are patterns.
 
@@ -119,8 +131,12 @@ def _run(pattern: str, text: str, how: str, seconds: float) -> bool | PatternFau
     try:
         found = compiled.match(text, timeout=seconds) if how == "match" else compiled.search(text, timeout=seconds)
     except TimeoutError:
-        return PatternFault(pattern, f"runs longer than {seconds:g} s")
+        return _too_long(pattern, seconds)
     return found is not None
+
+
+def _too_long(pattern: str, seconds: float) -> PatternFault:
+    return PatternFault(pattern, f"runs longer than {seconds:g} s")
 
 
 def _joined(results: Sequence[bool | PatternFault]) -> PatternMatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -19,11 +20,15 @@ POOL = 16
 
 @dataclass(frozen=True)
 class Item:
-    """One training example: (query, target), with a passage where training gives one (reader warm-up)."""
+    """One training example: (query, target), with a passage where training gives one (reader warm-up).
+
+    `kind` says what the target is: `copied` from a passage, `written` in words of its own, or a `label` of the task.
+    """
 
     query: str
     target: str
     passage: Passage | None = None
+    kind: Literal["copied", "written", "label"] = "copied"
 
     @property
     def size(self) -> int:

@@ -42,7 +42,7 @@ def _evaluates(trainer: pl.Trainer) -> bool:
 
 
 class History(pl.Callback):
-    """Keeps (step, loss, rate, dev EM) as JSON lines; part of the resume point."""
+    """Keeps (step, loss, rate, dev score) as JSON lines; part of the resume point."""
 
     def __init__(self, every: int = 10) -> None:
         self.every = every
@@ -57,8 +57,8 @@ class History(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Record the dev score."""
-        if "dev_em" in trainer.callback_metrics and not trainer.sanity_checking:
-            self.rows.append({"step": trainer.global_step, "dev_em": float(trainer.callback_metrics["dev_em"])})
+        if "dev_score" in trainer.callback_metrics and not trainer.sanity_checking:
+            self.rows.append({"step": trainer.global_step, "dev_score": float(trainer.callback_metrics["dev_score"])})
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values, for the checkpoint."""

@@ -1,4 +1,4 @@
-"""One training run with Lightning: resumable at any step, best checkpoint by dev EM."""
+"""One training run with Lightning: resumable at any step, best checkpoint by dev score."""
 
 from __future__ import annotations
 
@@ -83,15 +83,15 @@ def fit(
         config: Optimisation.
         folder: For the resume point and history.jsonl; checkpoints are removed at the end.
         seed: Of order and dropout.
-        dev: Batches for `validation_step`, which logs dev_em.
+        dev: Batches for `validation_step`, which logs dev_score.
         progress: Show a bar.
 
     Returns:
-        steps, and dev_em of the weights kept (None without dev).
+        steps, and dev_score of the weights kept (None without dev).
     """
     history = History()
     callbacks: list[pl.Callback] = [history, ResumePoint(folder, SAVE_EVERY)]
-    best = ModelCheckpoint(folder / BEST, monitor="dev_em", mode="max", save_top_k=1, save_weights_only=True)
+    best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
     evaluated = bool(dev) and config.eval_every > 0
     resume = folder / RESUME
     start = _step_of(resume)
@@ -108,7 +108,7 @@ def fit(
         score = float(best.best_model_score) if best.best_model_score is not None else None
     resume.unlink(missing_ok=True)
     shutil.rmtree(folder / BEST, ignore_errors=True)
-    return {"steps": config.steps, "dev_em": score}
+    return {"steps": config.steps, "dev_score": score}
 
 
 def _settings(config: TrainerConfig, evaluated: bool) -> dict[str, Any]:

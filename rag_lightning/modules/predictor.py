@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rag_lightning.core.config import DecodingConfig, Formulation
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Hypothesis, Passage, Prediction, Ranking
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.decoding import rag_sequence, rag_token
+from rag_lightning.decoding import classify, rag_sequence, rag_token
 from rag_lightning.decoding.beam import Finished
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
@@ -21,9 +22,9 @@ from rag_lightning.generator.marginal import doc_log_probs
 from rag_lightning.generator.surface import Surface
 
 STRATEGIES = {
-    "rag_token": ("greedy", "beam"),
-    "rag_sequence": ("thorough", "fast"),
-    "closed_book": ("greedy", "beam"),
+    "rag_token": ("greedy", "beam", "classify"),
+    "rag_sequence": ("thorough", "fast", "classify"),
+    "closed_book": ("greedy", "beam", "classify"),
 }
 N_BEST = 5
 
@@ -73,7 +74,10 @@ class Predictor:
         encodings: Of its generator.
         decoding: Strategy, k, beams, lengths.
         passages: The corpus; None for closed book.
-        pairs: What is already known of pairs; used by RAG-Sequence.
+        pairs: What is already known of pairs; used by RAG-Sequence and by classification.
+
+    Raises:
+        ConfigError: a strategy that does not decode the formulation, or the generator.
     """
 
     def __init__(
@@ -85,6 +89,8 @@ class Predictor:
         pairs: PairStore | None = None,
     ) -> None:
         check_strategy(formulation, decoding.strategy)
+        if (decoding.strategy == "classify") != (encodings.generator.classes is not None):
+            raise ConfigError(f"decoding.strategy={decoding.strategy!r}: classify goes with a generator.head, no other")
         self.formulation, self.encodings, self.decoding = formulation, encodings, decoding
         self.passages = passages
         self.pairs = pairs or PairStore()
@@ -101,6 +107,8 @@ class Predictor:
         """Predictions in the order of the batch."""
         contexts = [self._contexts(question) for question in batch]
         pairs = [[Pair(q.example.query, passage) for passage in c] for q, c in zip(batch, contexts, strict=True)]
+        if self.decoding.strategy == "classify":
+            return self._classified(batch, pairs)
         decode = self._sequence if self.formulation == "rag_sequence" else self._token
         pools = decode(batch, pairs)
         shown = [[p for p in context if p is not None] for context in contexts]
@@ -124,13 +132,26 @@ class Predictor:
         )
 
     def _sequence(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[list[Finished]]:
-        fast = self.decoding.strategy == "fast"
-        build = rag_sequence.produced_matrices if fast else rag_sequence.matrices
-        found = build(self.encodings, pairs, self.pairs, num_beams=1, max_length=self.decoding.max_length)
-        priors = [doc_log_probs(torch.tensor(q.doc_scores or (0.0,))).numpy().astype(np.float32) for q in batch]
+        build = rag_sequence.produced_matrices if self.decoding.strategy == "fast" else rag_sequence.matrices
+        found = build(
+            self.encodings,
+            pairs,
+            self.pairs,
+            num_beams=self.decoding.passage_beams,
+            max_length=self.decoding.max_length,
+        )
         return [
-            rag_sequence.decode(matrix, prior, self.decoding.strategy)
-            for matrix, prior in zip(found, priors, strict=True)
+            rag_sequence.decode(matrix, _prior(question).numpy().astype(np.float32), self.decoding.strategy)
+            for matrix, question in zip(found, batch, strict=True)
+        ]
+
+    def _classified(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[Prediction]:
+        """All labels of each question, the most probable first."""
+        found = classify.class_log_probs(self.encodings, pairs, self.pairs)
+        pools = [classify.decode(self.encodings, m, _prior(q)) for m, q in zip(found, batch, strict=True)]
+        return [
+            Prediction(question.example.example_id, pool[0].text, pool[0].text, pool[0].log_prob, tuple(pool))
+            for question, pool in zip(batch, pools, strict=True)
         ]
 
     def _prediction(self, question: Question, pool: Sequence[Finished], passages: Sequence[Passage]) -> Prediction:
@@ -141,3 +162,8 @@ class Predictor:
         return Prediction(
             question.example.example_id, best.text, self.surface.raw(best.token_ids), best.log_prob, hypotheses
         )
+
+
+def _prior(question: Question) -> Tensor:
+    """log p(z|x) [K]; a question without passages has one empty one."""
+    return doc_log_probs(torch.tensor(question.doc_scores or (0.0,)))

@@ -11,6 +11,7 @@ from torch import Tensor
 from rag_lightning.core.config import Formulation
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.generator import marginal
+from rag_lightning.generator.classes import ClassHead
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.modules.batches import Item
@@ -54,17 +55,20 @@ class RagModule(TrainedModule):
         """log p(y|x) [B] marginalised over the k passages found, and the smoothing term [B]."""
         passages, doc_scores = self.retrieval([item.query for item in batch], self.settings.k)
         doc_log_probs = marginal.doc_log_probs(doc_scores)
-        targets, mask = self.targets(batch)
         pairs = [Pair(item.query, passage) for item, found in zip(batch, passages, strict=True) for passage in found]
         counts = torch.tensor([len(found) for found in passages], device=self.device)
-        gathered, vocabulary = self.pair_log_probs(
-            self.generator.source_ids(pairs), targets.repeat_interleave(counts, dim=0)
-        )
         found_mask = torch.arange(self.settings.k, device=self.device) < counts.unsqueeze(1)
+        sources, head = self.generator.source_ids(pairs), self.generator.classes
+        if isinstance(head, ClassHead):
+            classes = self.class_log_probs(head, sources, [pair.query for pair in pairs])
+            return self.of_labels(head, marginal.rag_class(_scatter(classes, found_mask), doc_log_probs), batch)
+        targets, mask = self.targets(batch)
+        gathered, vocabulary = self.pair_log_probs(sources, targets.repeat_interleave(counts, dim=0))
         likelihood = self.marginal(_scatter(gathered, found_mask), doc_log_probs, mask)
         if vocabulary is None:
             return likelihood, torch.zeros_like(likelihood)
-        return likelihood, self.smoothing(_scatter(vocabulary, found_mask), doc_log_probs, mask)
+        smooth = self.smoothing(_scatter(vocabulary, found_mask), doc_log_probs, mask)
+        return likelihood, smooth / vocabulary.shape[-1]
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Generator, query encoder and score_scale each at their own rate; frozen ones are left out."""

@@ -12,12 +12,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from rag_lightning.core.records import Example
 from rag_lightning.core.trainer_config import TrainerConfig
+from rag_lightning.generator.classes import ClassHead, LabelTokens, label_number
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
 from rag_lightning.modules.batches import Item, seed_step
 
 Scorer = Callable[[Sequence[Example]], list[float]]
 Evaluator = Callable[[], Scorer]
-"""Called at the start of every evaluation; the scorer it returns gives the EM of each example, 0 or 1."""
+"""Called at the start of every evaluation; the scorer it returns gives the objective of each example, 0 to 1."""
 
 TOKENS_PER_FORWARD = 4096
 """Padded source tokens of one forward pass: pairs of a step are grouped by length."""
@@ -41,7 +42,7 @@ class TrainedModule(pl.LightningModule):
         self._score: Scorer | None = None
 
     def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
-        """log p(y|x) [B] and the smoothing term [B] (0 when label_smoothing is 0)."""
+        """log p(y|x) [B] and the smoothing term [B], a mean over outcomes (0 when label_smoothing is 0)."""
         raise NotImplementedError  # pragma: no cover - abstract
 
     def on_fit_start(self) -> None:
@@ -54,8 +55,7 @@ class TrainedModule(pl.LightningModule):
         seed_step(self.seed, self.global_step)
         likelihood, smooth = self.log_likelihood(batch)
         epsilon = self.settings.label_smoothing
-        share = epsilon / self.generator.model.config.vocab_size
-        loss: Tensor = -((1 - epsilon) * likelihood + share * smooth).mean()
+        loss: Tensor = -((1 - epsilon) * likelihood + epsilon * smooth).mean()
         self.log("loss", loss.detach(), prog_bar=True)
         return loss
 
@@ -68,19 +68,25 @@ class TrainedModule(pl.LightningModule):
         self._score = self.evaluator() if self.evaluator else None
 
     def validation_step(self, batch: list[Example], index: int) -> None:
-        """Dev EM, the mean over all questions whatever the batches."""
+        """The dev score: mean of the task's objective over all questions, whatever the batches."""
         if self._score is None:
             raise RuntimeError("set `evaluator` before evaluating on dev data")
         values = self._score(batch)
-        self.log("dev_em", sum(values) / len(values), batch_size=len(values), on_epoch=True, prog_bar=True)
+        self.log("dev_score", sum(values) / len(values), batch_size=len(values), on_epoch=True, prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
         """Free what the evaluation held."""
         self._score = None
 
     def targets(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
-        """Scored tokens [B, T] of the batch, padded, and their mask [B, T]."""
-        rows = [torch.tensor(row) for row in self.generator.target_ids([item.target for item in batch])]
+        """Scored tokens [B, T] of the batch, padded, and their mask [B, T]; a label token stands alone."""
+        ids, classes = self.generator.target_ids([item.target for item in batch]), self.generator.classes
+        if isinstance(classes, LabelTokens):
+            ids = [
+                [classes.token_ids[label_number(classes, item.target)]] if item.kind == "label" else row
+                for item, row in zip(batch, ids, strict=True)
+            ]
+        rows = [torch.tensor(row) for row in ids]
         padded = pad_sequence(rows, batch_first=True, padding_value=self.generator.pad_id)
         lengths = torch.tensor([len(row) for row in rows]).unsqueeze(1)
         mask = torch.arange(padded.shape[1]) < lengths
@@ -99,6 +105,20 @@ class TrainedModule(pl.LightningModule):
             order += group
         back = torch.tensor(order).argsort()
         return torch.cat(parts)[back], torch.cat(vocabulary)[back] if smooth else None
+
+    def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:
+        """[P, C] log-probs of all classes under P pairs."""
+        order: list[int] = []
+        parts: list[Tensor] = []
+        for group in token_batches([len(s) for s in sources], TOKENS_PER_FORWARD):
+            parts.append(self.generator.class_log_probs(head, [sources[i] for i in group], [queries[i] for i in group]))
+            order += group
+        return torch.cat(parts)[torch.tensor(order).argsort()]
+
+    def of_labels(self, head: ClassHead, log_probs: Tensor, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
+        """[B, C] of the batch -> log-probs of the labels [B] and the mean over all classes [B]."""
+        wanted = torch.tensor([label_number(head, item.target) for item in batch], device=log_probs.device)
+        return log_probs.gather(-1, wanted.unsqueeze(-1)).squeeze(-1), log_probs.mean(-1)
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

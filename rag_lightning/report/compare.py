@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rag_lightning.metrics.metric import Estimate
@@ -55,6 +55,16 @@ def paper_dataset(dataset: str) -> str:
     return dataset.removeprefix("mini-").removesuffix("-subset")
 
 
+def paper_split(dataset: str, split: str) -> str:
+    """The paper's split that one of ours stands for: TriviaQA has two test sets, ours is the open-domain one."""
+    return "test-open" if (paper_dataset(dataset), split) == ("triviaqa", "test") else split
+
+
+def paper_metric(metric: str) -> str:
+    """The paper's metric that one of ours stands for: how it compares regular expressions (em_regex) is not stated."""
+    return "em" if metric == "em_regex" else metric
+
+
 def compare(paper: Paper, where: Where, ours: Estimate | None, why_not: str = "") -> Compared:
     """The verdict of one cell.
 
@@ -64,6 +74,7 @@ def compare(paper: Paper, where: Where, ours: Estimate | None, why_not: str = ""
         ours: Our estimate, None if there is none.
         why_not: Why there is none.
     """
+    where = replace(where, split=paper_split(where.dataset, where.split), metric=paper_metric(where.metric))
     published = paper.find(where.system, paper_dataset(where.dataset), where.split, where.metric)
     value = published.value if published else None
     if ours is None:

@@ -67,6 +67,11 @@ class Paper:
         found = (n for n in self.numbers if (n.system, n.dataset, n.split, n.metric) == wanted and n.k is None)
         return next(found, None)
 
+    def table_of(self, dataset: str) -> str:
+        """The first table with a column of the data set, the first of all where none has one."""
+        found = (n.source for n in self.numbers if n.dataset == dataset and n.source in self.tables)
+        return next(found, next(iter(self.tables)))
+
 
 def read_paper(path: Path) -> Paper:
     """Read reports/paper.yaml.

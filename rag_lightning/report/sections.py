@@ -14,6 +14,7 @@ from rag_lightning.report.paper import Paper
 from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
 
 SPLIT = "test"
+QA_OBJECTIVES = ("em", "em_regex", "f1")
 
 
 def main_table(sweep: Sweep, paper: Paper) -> Table:
@@ -38,7 +39,7 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
     notes = ["Mean with its 95 % bootstrap interval; entities are resampled as clusters."]
     notes += _run_notes([run for run in runs if run.finished])
     notes += [] if rows else ["No run has reached test yet."]
-    notes += _settings(sweep, paper, runs)
+    notes += _settings(paper, sweep, runs)
     return Table(f"Systems on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
 
 
@@ -51,8 +52,8 @@ def compare_run(sweep: Sweep, paper: Paper, run: Run) -> Compared:
 
 
 def paper_table(sweep: Sweep, paper: Paper) -> Table:
-    """The paper's table of this data set as printed (Table 1 or 2), and what became of each row here."""
-    printed = paper.tables[_source(sweep, paper)]
+    """The paper's table of the data set on test as printed, and what became of each row here."""
+    printed = paper.tables[paper.table_of(paper_dataset(sweep.dataset))]
     verdicts: dict[str, str] = {}
     for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")):
         name = paper_system(run.system, run.record.get("config", {}))
@@ -249,16 +250,11 @@ def _run_notes(runs: Sequence[Run]) -> list[str]:
     return [note if len(about) == len(runs) > 1 else f"{', '.join(about)}: {note}" for note, about in labels.items()]
 
 
-def _source(sweep: Sweep, paper: Paper) -> str:
-    sources = {number.source for number in paper.numbers if number.dataset == paper_dataset(sweep.dataset)}
-    return "table2" if "table2" in sources else "table1"
-
-
-def _settings(sweep: Sweep, paper: Paper, runs: Iterable[Run]) -> list[str]:
-    """How the paper ran its counterparts; it does not say how in classification."""
-    if sweep.objective == "label_accuracy":
-        return []
-    kind = "generation" if _source(sweep, paper) == "table2" else "qa"
+def _settings(paper: Paper, sweep: Sweep, runs: Iterable[Run]) -> list[str]:
+    """What the paper ran its systems with; it does not say so of classification."""
     names = dict.fromkeys(paper_system(run.system, run.record.get("config", {})) for run in runs)
+    if sweep.objective == "label_accuracy":
+        return ["The paper does not say with how many passages it classified."] if names else []
+    kind = "qa" if sweep.objective in QA_OBJECTIVES else "generation"
     found = [(name, paper.settings[name][kind]) for name in names if name in paper.settings]
     return [f"The paper ran {name} with {setting}." for name, setting in found]

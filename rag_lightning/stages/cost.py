@@ -25,7 +25,8 @@ QUESTIONS = 8
 def build(workspace: Workspace) -> Artifact:
     """info: retrieve and generate, seconds per query each, and the machine's load."""
     config = workspace.config
-    settings = {name: to_dict(getattr(config, name)) for name in ("decoding", "retriever", "index")}
+    settings = {name: to_dict(getattr(config, name)) for name in ("retriever", "index")}
+    settings["decoding"] = predict.decoding_settings(config)
     inputs = {"model": train.build(workspace).digest, "examples": examples.build(workspace).digest}
     return workspace.store.build(Recipe("cost", settings, inputs, VERSION), lambda folder: _measure(workspace, folder))
 

@@ -19,7 +19,7 @@ from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.modules.fitting import interruptible, quiet_trainer
 from rag_lightning.modules.prediction import PredictionModule
 from rag_lightning.modules.predictor import Predictor, Question, check_strategy, questions
-from rag_lightning.stages import corpus, examples, retrieve, train
+from rag_lightning.stages import classes, corpus, examples, retrieve, train
 from rag_lightning.stages.workspace import Workspace
 
 VERSION = 1
@@ -48,13 +48,14 @@ def build(workspace: Workspace, split: str) -> Artifact:
     """Predictions of one split under the configured decoding.
 
     Raises:
-        ConfigError: a strategy that does not decode the formulation, or k above retriever.k_max.
+        ConfigError: a strategy that does not decode the formulation or the task, or k above retriever.k_max.
     """
     config = workspace.config
+    classes.check(config)
     check_strategy(config.formulation, config.decoding.strategy)
     model = train.build(workspace)
     inputs = {"model": model.digest, "examples": examples.build(workspace).digest}
-    settings = to_dict(config.decoding) | {"dtype": resolve_dtype(config.decoding.dtype), "split": split}
+    settings = decoding_settings(config) | {"dtype": resolve_dtype(config.decoding.dtype), "split": split}
     settings["limit"] = config.task.limit
     del settings["pairs_per_batch"]
     if config.decoding.strategy != "beam":
@@ -65,6 +66,15 @@ def build(workspace: Workspace, split: str) -> Artifact:
         inputs["rankings"] = rankings(workspace, split).digest
     recipe = Recipe("predictions", settings, inputs, VERSION)
     return workspace.store.build(recipe, lambda folder: _make(workspace, split, model, folder))
+
+
+def decoding_settings(config: ExperimentConfig) -> dict[str, Any]:
+    """The decoding section for a digest; passage_beams are part of it only where they are used."""
+    settings = to_dict(config.decoding)
+    used = config.formulation == "rag_sequence" and config.decoding.strategy != classes.CLASSIFY
+    if not used or config.decoding.passage_beams == 1:
+        del settings["passage_beams"]
+    return settings
 
 
 def rankings(workspace: Workspace, split: str) -> Artifact:
@@ -112,10 +122,13 @@ def make_predictor(workspace: Workspace, encodings: Encodings, pairs: PairStore)
 
 def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
     """The pair store of this model and these decode parameters; memory only where nothing is shared."""
-    config = workspace.config
-    if config.formulation != "rag_sequence":
+    decoding, formulation = workspace.config.decoding, workspace.config.formulation
+    classified = decoding.strategy == classes.CLASSIFY
+    if formulation == "closed_book" or (formulation == "rag_token" and not classified):
         return PairStore()
-    name = f"{model.digest}-greedy-{config.decoding.max_length}-{resolve_dtype(config.decoding.dtype)}.sqlite"
+    search = "greedy" if decoding.passage_beams == 1 else f"beam{decoding.passage_beams}"
+    said = classes.CLASSIFY if classified else f"{search}-{decoding.max_length}"
+    name = f"{model.digest}-{said}-{resolve_dtype(decoding.dtype)}.sqlite"
     return PairStore(workspace.root / "artifacts" / "pairs" / name)
 
 

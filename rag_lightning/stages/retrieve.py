@@ -16,16 +16,18 @@ import numpy as np
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.records import Example, Ranking, read_jsonl, write_jsonl
+from rag_lightning.core.records import Example, Passage, Ranking, read_jsonl, write_jsonl
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import check_k
-from rag_lightning.metrics.answers import AnswerMatcher
+from rag_lightning.metrics.pages import evidence_sets, normalize_title
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import Retriever
 from rag_lightning.stages import corpus, examples, index, train
+from rag_lightning.stages.outcomes import make_matcher
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.tasks.spec import TaskSpec, get_task
 
 VERSION = 1
 RANKINGS = "rankings.jsonl"
@@ -105,11 +107,11 @@ def rank(retriever: Retriever, asked: Sequence[Example], k: int) -> tuple[list[R
 
 
 def tuned_scale(workspace: Workspace, retriever: Retriever) -> float:
-    """The scale that gives the passages with an answer the most log-probability on dev."""
+    """The scale that gives the passages with an answer (or the evidence) the most log-probability on dev."""
     asked = examples.read(workspace, "dev")
     store = corpus.open_store(workspace)
     rankings, _ = rank(retriever, asked, min(workspace.config.retriever.k_max, len(store)))
-    flags = answer_hits(store, asked, rankings)
+    flags = evidence_hits(get_task(workspace.config.task.name), store, asked, rankings)
     pairs = [(np.array(r.scores), np.array(f)) for r, f in zip(rankings, flags, strict=True) if any(f)]
     if not pairs:
         return 1.0
@@ -125,10 +127,23 @@ def _log_mass(logits: Any, hit: Any) -> float:
     return float(np.log(np.exp(shifted[hit]).sum()) - np.log(np.exp(shifted).sum()))
 
 
-def answer_hits(store: PassageStore, asked: Sequence[Example], rankings: Sequence[Ranking]) -> list[tuple[bool, ...]]:
-    """Does each retrieved passage hold an answer (DPR's rule: passage text only)."""
-    matcher = AnswerMatcher(lambda row: store[row].text)
-    return [matcher.hits(example.answers, r.rows) for example, r in zip(asked, rankings, strict=True)]
+def evidence_hits(
+    task: TaskSpec, store: PassageStore, asked: Sequence[Example], rankings: Sequence[Ranking]
+) -> list[tuple[bool, ...]]:
+    """Does each retrieved passage hold an answer (DPR's rule: passage text only).
+
+    Where answers do not stand in passages: is it a gold passage, or of a gold article?
+    """
+    matcher = make_matcher(task, lambda row: store[row].text)
+    pairs = zip(asked, rankings, strict=True)
+    if task.extractive:
+        return [matcher.hits(example.answers, ranking.rows) for example, ranking in pairs]
+    return [tuple(_is_gold(example, store[row]) for row in ranking.rows) for example, ranking in pairs]
+
+
+def _is_gold(example: Example, passage: Passage) -> bool:
+    titles = frozenset().union(*evidence_sets(example))
+    return passage.passage_id in example.gold_passage_ids or normalize_title(passage.title) in titles
 
 
 def run(config: ExperimentConfig) -> None:

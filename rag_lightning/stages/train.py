@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from rag_lightning.core.artifacts import Artifact, Recipe, write_json
-from rag_lightning.core.config import DecodingConfig, ExperimentConfig, to_dict
+from rag_lightning.core.config import DecodingConfig, ExperimentConfig, Strategy, to_dict
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.index.index import check_k
-from rag_lightning.metrics.answers import em
 from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.fitting import fit
 from rag_lightning.modules.live_retrieval import LiveRetrieval
@@ -32,8 +31,10 @@ from rag_lightning.modules.rag import RagModule
 from rag_lightning.modules.reader import ReaderModule
 from rag_lightning.modules.training import Evaluator, Scorer, TrainedModule
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages import corpus, embed, examples, index, warmup
+from rag_lightning.stages import classes, corpus, embed, examples, index, targets, warmup
+from rag_lightning.stages.objective import objectives, values
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.tasks.spec import get_task
 
 VERSION = 1
 RAG_FILE = "rag.json"
@@ -47,9 +48,11 @@ def build(workspace: Workspace) -> Artifact:
     settings: dict[str, Any] = {
         "formulation": config.formulation,
         "train": to_dict(config.train) | {"dtype": resolve_dtype(config.train.dtype)},
-        "generator": to_dict(config.generator),
+        "generator": classes.generator_settings(config),
         "seed": config.seed,
     }
+    if get_task(config.task.name).mine:
+        inputs["targets"] = targets.build(workspace).digest
     if config.formulation != "closed_book":
         inputs["vectors"] = embed.build(workspace).digest
         inputs["query_model"] = workspace.model_digest(config.encoder.model)
@@ -65,7 +68,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     items = training_items(workspace)
     dev = examples.read(workspace, "dev")[: config.train.eval_limit or None]
     together = [dev[i : i + EVALUATED_TOGETHER] for i in range(0, len(dev), EVALUATED_TOGETHER)]
-    result: dict[str, Any] = {"steps": 0, "dev_em": None}
+    result: dict[str, Any] = {"steps": 0, "dev_score": None}
     if config.train.steps:
         lesson = Lesson(items, config.train.batch_size)
         result = fit(module, [lesson], config.train, folder, seed=config.seed, dev=together)
@@ -97,21 +100,33 @@ def make_module(workspace: Workspace, generator: Seq2SeqGenerator) -> TrainedMod
 
 
 def training_items(workspace: Workspace) -> list[Item]:
-    """(question, answer) pairs: every answer that stands in a gold passage, else the first answer."""
-    store = corpus.open_store(workspace)
+    """(question, target) pairs, each a training example of its own.
+
+    Targets are those the example names or stage `targets` found, else the answers; of answers that are copied, those
+    that stand in a gold passage, at least the first.
+    """
+    store, task = corpus.open_store(workspace), get_task(workspace.config.task.name)
     items = []
-    for example in examples.read(workspace, "train"):
-        gold = [store[store.row(passage_id)] for passage_id in islice(example.gold_passage_ids, 5)]
-        items += [Item(example.query, answer) for answer in warmup.standing_answers(example, gold)]
+    for example in targets.training_examples(workspace):
+        wanted: Sequence[str] = example.targets or example.answers
+        if task.extractive and not example.targets:
+            gold = [store[store.row(passage_id)] for passage_id in islice(example.gold_passage_ids, 5)]
+            wanted = warmup.standing_answers(example, gold)
+        items += [Item(example.query, target, kind=warmup.kind_of(workspace)) for target in wanted]
     return items
 
 
 def evaluator(
     config: ExperimentConfig, generator: Seq2SeqGenerator, live: LiveRetrieval | None, store: PassageStore | None
 ) -> Evaluator:
-    """EM on dev with the weights as they are: greedy (RAG-Token, closed book) or Thorough, k as in training."""
+    """The task's objective on dev with the weights as they are, k as in training.
+
+    Decoding is greedy (RAG-Token, closed book) or Thorough; labels are classified.
+    """
+    metric = objectives(get_task(config.task.name))[0]
+    strategy: Strategy = "thorough" if config.formulation == "rag_sequence" else "greedy"
     decoding = DecodingConfig(
-        strategy="thorough" if config.formulation == "rag_sequence" else "greedy",
+        strategy="classify" if generator.classes else strategy,
         k=config.train.k,
         max_length=config.decoding.max_length,
     )
@@ -122,7 +137,7 @@ def evaluator(
 
         def score(batch: Sequence[Example]) -> list[float]:
             found = predictor.predict(_retrieved(batch, live, config.train.k))
-            return [em(p.text, example.answers) for p, example in zip(found, batch, strict=True)]
+            return values(metric, [prediction.text for prediction in found], batch)
 
         return score
 
@@ -143,12 +158,14 @@ def _retrieved(batch: Sequence[Example], live: LiveRetrieval | None, k: int) -> 
 def read_info(model: Artifact) -> dict[str, Any]:
     """rag.json of a trained model."""
     info: dict[str, Any] = json.loads((model.path / RAG_FILE).read_text(encoding="utf-8"))
-    return info
+    earlier = info.pop("dev_em", None)  # what models of version 0.1 call it
+    return {"dev_score": earlier} | info
 
 
 def load_generator(workspace: Workspace) -> Seq2SeqGenerator:
-    """The trained generator."""
-    return Seq2SeqGenerator.load(build(workspace).path / "generator", workspace.config.generator).eval()
+    """The trained generator, with its head if the configuration has one."""
+    folder, config = build(workspace).path / "generator", workspace.config
+    return Seq2SeqGenerator.load(folder, config.generator).set_classes(classes.labels(config), folder).eval()
 
 
 def load_query_encoder(workspace: Workspace) -> TextEncoder:

@@ -4,6 +4,10 @@ A warm-started decoder cannot copy until it has learned to. It reads cloze quest
 train questions with a gold passage; some with a distractor (a BM25 hit without an answer), so that it is not certain
 of whatever it is shown. The first steps show only a window of words around the answer: short inputs are cheap, and what
 is learned from them carries over to whole passages.
+
+Tasks whose targets are written in words of their own, or are labels, see whole gold passages, and no distractor: a clue
+or a label cannot be read from another passage. A claim without evidence shows the passage that lexical search finds
+first. `warmup.task` takes the questions of another task's mini data, so that several tasks start from one reader.
 """
 
 from __future__ import annotations
@@ -11,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import to_dict
+from rag_lightning.core.config import TaskConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.core.trainer_config import WarmupConfig
@@ -26,13 +30,16 @@ from rag_lightning.generator.copy_start import start_copying
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.metrics.answers import has_answer
+from rag_lightning.metrics.pages import evidence_sets, normalize_title
 from rag_lightning.mini.cloze import build_cloze, train_passages
 from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.fitting import fit
 from rag_lightning.modules.reader import ReaderModule
 from rag_lightning.retrieval.bm25 import BM25Retriever
-from rag_lightning.stages import corpus, examples, index
+from rag_lightning.retrieval.retriever import Hits
+from rag_lightning.stages import classes, corpus, examples, index, targets
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.tasks.spec import get_task
 
 VERSION = 2
 DISTRACTORS = 0.15
@@ -45,7 +52,13 @@ COPIED_FROM = 512
 
 
 def build(workspace: Workspace) -> Artifact:
-    """The generator after the warm-up (before it, where warmup.steps is 0)."""
+    """The generator after the warm-up (before it, where warmup.steps is 0).
+
+    Raises:
+        ConfigError: warmup.task with passages of one's own, or nothing to read.
+        UnknownNameError: warmup.task is no task.
+    """
+    workspace = reading(workspace)
     config = workspace.config
     data = examples.build(workspace)
     lexical = index.build_bm25(workspace)
@@ -56,10 +69,14 @@ def build(workspace: Workspace) -> Artifact:
         "corpus": corpus.build(workspace).digest,
         "bm25": lexical.digest,
     }
-    settings = {"generator": to_dict(config.generator), "warmup": to_dict(config.warmup), "seed": config.seed}
+    if get_task(config.task.name).mine:
+        inputs["targets"] = targets.build(workspace).digest
+    trained = {name: value for name, value in to_dict(config.warmup).items() if name != "task"}
+    settings = {"generator": classes.generator_settings(config), "warmup": trained, "seed": config.seed}
 
     def make(folder: Path) -> dict[str, Any]:
         generator = Seq2SeqGenerator.create(config.generator, workspace.model_source(source))
+        generator.set_classes(classes.labels(config), seed=head_seed(config.seed))
         if config.warmup.steps == 0:
             generator.save(folder / "generator")
             return {"steps": 0}
@@ -76,9 +93,43 @@ def build(workspace: Workspace) -> Artifact:
     return workspace.store.build(Recipe("reader", settings, inputs, VERSION), make, resumable=True)
 
 
+def reading(workspace: Workspace) -> Workspace:
+    """The workspace that the reader is warmed up in: the task's own, or that of `warmup.task`.
+
+    Raises:
+        ConfigError: warmup.task with passages of one's own.
+        UnknownNameError: warmup.task is no task.
+    """
+    config = workspace.config
+    name = config.warmup.task
+    if not name or name == config.task.name:
+        return workspace
+    get_task(name)
+    if config.corpus.source != "mini":
+        raise ConfigError(f"warmup.task={name!r}: mini questions are about the mini corpus; set warmup.task to ''")
+    return workspace.with_config(
+        task=TaskConfig(name=name, dataset=f"mini-{name}"), generator=replace(config.generator, head="none")
+    )
+
+
 def load(workspace: Workspace) -> Seq2SeqGenerator:
-    """The generator of the warm-up."""
-    return Seq2SeqGenerator.load(build(workspace).path / "generator", workspace.config.generator)
+    """The generator of the warm-up; a head that took no part in it is new."""
+    config, folder = workspace.config, build(workspace).path / "generator"
+    generator = Seq2SeqGenerator.load(folder, config.generator)
+    shared = reading(workspace) != workspace
+    return generator.set_classes(classes.labels(config), None if shared else folder, head_seed(config.seed))
+
+
+def head_seed(seed: int) -> int:
+    """Of the first weights of a class head."""
+    return seeds.derive_seed(seed, "class head")
+
+
+def kind_of(workspace: Workspace) -> Literal["copied", "written", "label"]:
+    """What the targets of the task are."""
+    if classes.labels(workspace.config):
+        return "label"
+    return "copied" if get_task(workspace.config.task.name).extractive else "written"
 
 
 def training_items(workspace: Workspace) -> list[Item]:
@@ -105,7 +156,7 @@ def training_items(workspace: Workspace) -> list[Item]:
 def lessons(items: Sequence[Item], config: WarmupConfig, seed: int) -> list[Lesson]:
     """Windows first, then whole passages."""
     rng = seeds.generator(seed, "reader windows")
-    short = [replace(item, passage=window(item, config.window, rng)) for item in items]
+    short = [replace(i, passage=window(i, config.window, rng)) if i.kind == "copied" else i for i in items]
     steps = round(config.window_share * config.steps)
     first = [Lesson(short, config.batch_size, steps)] if steps else []
     return [*first, Lesson(items, config.batch_size)]
@@ -124,24 +175,41 @@ def window(item: Item, words: int, rng: np.random.Generator) -> Passage | None:
 
 
 def question_items(workspace: Workspace, store: PassageStore, rng: np.random.Generator) -> Iterator[Item]:
-    """Train questions with a gold passage, or with a distractor; those without a gold passage are left out."""
-    asked = [example for example in examples.read(workspace, "train") if example.gold_passage_ids]
+    """Train questions with a gold passage, or with a distractor; those without a gold passage are left out.
+
+    Where targets are not copied there is no distractor, and claims without a gold passage are kept.
+    """
+    kind, labelled = kind_of(workspace), bool(get_task(workspace.config.task.name).labels)
+    asked = [e for e in targets.training_examples(workspace) if e.gold_passage_ids or labelled]
     retriever = BM25Retriever.load(index.build_bm25(workspace).path)
     hits = retriever.retrieve([example.query for example in asked], min(CANDIDATES, len(store)))
     for example, found in zip(asked, hits, strict=True):
+        if kind != "copied":
+            passage = evidence(example, found, store, rng)
+            if passage is not None:
+                yield Item(example.query, (example.targets or example.answers)[0], passage, kind)
+            continue
         gold = store[store.row(example.gold_passage_ids[int(rng.integers(len(example.gold_passage_ids)))])]
-        target = standing_answers(example, [gold])[0]
+        target, answers = standing_answers(example, [gold])[0], example.targets or example.answers
         if rng.random() >= DISTRACTORS:
             yield Item(example.query, target, gold)
             continue
         wrong = [store[int(row)] for row in found.rows]
-        wrong = [
-            p for p in wrong if p.passage_id not in example.gold_passage_ids and not has_answer(example.answers, p.text)
-        ]
+        wrong = [p for p in wrong if p.passage_id not in example.gold_passage_ids and not has_answer(answers, p.text)]
         yield Item(example.query, target, wrong[0] if wrong else gold)
 
 
+def evidence(example: Example, hits: Hits, store: PassageStore, rng: np.random.Generator) -> Passage | None:
+    """A gold passage, else the first hit of a gold article, else the first hit; None where nothing is found."""
+    if example.gold_passage_ids:
+        return store[store.row(example.gold_passage_ids[int(rng.integers(len(example.gold_passage_ids)))])]
+    found = [store[int(row)] for row in hits.rows]
+    gold = frozenset().union(*evidence_sets(example))
+    return next((passage for passage in found if normalize_title(passage.title) in gold), next(iter(found), None))
+
+
 def standing_answers(example: Example, passages: Sequence[Passage]) -> list[str]:
-    """The answers that stand in one of the passages, at least the first answer of all."""
-    found = [a for a in example.answers if any(has_answer([a], f"{p.title}. {p.text}") for p in passages)]
-    return found or [example.answers[0]]
+    """The targets or answers that stand in one of the passages, at least the first of all."""
+    listed = example.targets or example.answers
+    found = [a for a in listed if any(has_answer([a], f"{p.title}. {p.text}") for p in passages)]
+    return found or [listed[0]]

@@ -12,10 +12,12 @@ from rag_lightning.core.config import SweepConfig, to_dict
 from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.stages import corpus, examples, train
+from rag_lightning.stages.objective import objectives
 from rag_lightning.stages.workspace import Workspace, say
 from rag_lightning.sweep import retrieval_table, selection, surface_ceiling, trial
 from rag_lightning.sweep.study import check, open_study, search, space
 from rag_lightning.sweep.system import System
+from rag_lightning.tasks.spec import get_task
 from rag_lightning.tracking.mlflow import Mirror, default_uri
 from rag_lightning.tracking.run import read_summary
 
@@ -127,11 +129,14 @@ def _notes(config: SweepConfig) -> list[str]:
     """What the reader of the tables must know."""
     notes = [MINILM_NOTE] if config.experiment.encoder.model == "mini" else []
     workspace = Workspace(config.experiment)
-    notes.append(surface_ceiling.note(workspace))
+    task = get_task(config.experiment.task.name)
+    if task.metrics[0] == "em":
+        notes.append(surface_ceiling.note(workspace))
+    objective = objectives(task)[0].name
     for formulation in dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding):
         info = train.read_info(train.build(workspace.with_config(formulation=formulation)))
         notes.append(
-            f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev EM of its checkpoint "
-            f"{100 * (info['dev_em'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})"
+            f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev {objective} of its checkpoint "
+            f"{100 * (info['dev_score'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})"
         )
     return notes

@@ -14,11 +14,12 @@ from rag_lightning.core.config import SweepConfig, to_dict
 from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name
+from rag_lightning.stages import classes
+from rag_lightning.stages.objective import objectives
 from rag_lightning.sweep.system import System, identity
 from rag_lightning.sweep.trial import sweep_folder
+from rag_lightning.tasks.spec import get_task
 
-OBJECTIVES = ("em", "f1")
-"""Metrics that every system has, whatever its k and retriever."""
 NOT_IN_SPACE = ("trials", "seed", "sampler", "storage", "alpha", "always", "name")
 
 
@@ -30,9 +31,12 @@ def check(config: SweepConfig) -> list[System]:
     """
     if config.trials < 1 or not (config.k and config.retriever and config.decoding):
         raise ConfigError("a sweep needs trials >= 1 and at least one k, retriever and decoding")
-    check_name("objective", config.objective, OBJECTIVES)
+    task = get_task(config.experiment.task.name)
+    check_name(f"objective of {task.name}", config.objective, [metric.name for metric in objectives(task)])
     points = [System.make(d, r, k) for d, r, k in product(config.decoding, config.retriever, config.k)]
     systems = points + [System.parse(text) for text in config.always]
+    for system in systems:
+        classes.check(system.configure(config.experiment))
     largest, limit = max(system.k for system in systems), config.experiment.retriever.k_max
     if largest > limit:
         raise ConfigError(f"k={largest} exceeds experiment.retriever.k_max={limit}; raise k_max")

@@ -16,10 +16,13 @@ RETRIEVERS = (*INDEX_KINDS, "bm25", "none")
 DECODINGS = (
     "rag_token/greedy",
     "rag_token/beam",
+    "rag_token/classify",
     "rag_sequence/thorough",
     "rag_sequence/fast",
+    "rag_sequence/classify",
     "closed_book/greedy",
     "closed_book/beam",
+    "closed_book/classify",
 )
 
 

@@ -48,6 +48,11 @@ class TaskSpec:
     printed: Mapping[str, int] = field(default_factory=dict)
     hub: HubSource | None = None
 
+    @property
+    def extractive(self) -> bool:
+        """Whether answers are looked for in passages: the objective is an exact match."""
+        return self.metrics[0].partition("_")[0] == "em"
+
     def read(self, path: Path | str) -> list[Example]:
         """The examples of a file; see `reading`."""
         return self.reading(path).examples

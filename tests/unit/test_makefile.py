@@ -10,6 +10,7 @@ import pytest
 
 from rag_lightning.cli import parse
 from rag_lightning.core.config import SweepConfig
+from rag_lightning.sweep.system import System
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -39,6 +40,26 @@ def sweep(*words: str) -> SweepConfig:
 
 def test_sweep_runs_the_file_of_the_task() -> None:
     assert sweep("TASK=nq") == SweepConfig()
+
+
+TASKS = ("triviaqa", "webquestions", "curatedtrec", "msmarco", "jeopardy", "fever3", "fever2")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_a_sweep(task: str) -> None:
+    config = sweep(f"TASK={task}")
+    assert (config.name, config.experiment.task.name) == (task, task)
+    assert config.experiment.task.dataset == f"mini-{task}" and config.trials <= 12
+    points = [System.make(d, r, k) for d in config.decoding for r in config.retriever for k in config.k]
+    assert len(points) == config.trials and [System.parse(text) for text in config.always]
+    classified = task.startswith("fever")
+    assert (config.experiment.generator.head != "none") == classified
+    assert all(name.endswith("/classify") == classified for name in config.decoding)
+
+
+def test_a_shared_reader_is_not_for_a_users_passages() -> None:
+    assert sweep("TASK=triviaqa").experiment.warmup.task == "nq"
+    assert sweep("TASK=triviaqa", "CORPUS=p.tsv", "TRAIN=a").experiment.warmup.task == ""
 
 
 def test_sweep_takes_trials_and_seed() -> None:

@@ -123,3 +123,17 @@ def test_half_precision_inputs_are_summed_in_float32() -> None:
     mask = torch.ones(1, 300, dtype=torch.bool)
     for likelihood in (marginal.rag_sequence, marginal.rag_token):
         assert likelihood(tokens, torch.zeros(1, 1), mask).item() == -300.0
+
+
+def test_the_probability_of_a_class_is_the_sum_over_passages(case: tuple[Tensor, Tensor, Tensor]) -> None:
+    tokens, docs, _ = case
+    classes = tokens.log_softmax(-1)
+    p, z = classes.double().exp().numpy(), docs.double().exp().numpy()
+    wanted = [[sum(z[b, k] * p[b, k, c] for k in range(K)) for c in range(T)] for b in range(B)]
+    found = marginal.rag_class(classes, docs)
+    np.testing.assert_allclose(found.exp().numpy(), wanted, rtol=1e-5)
+    torch.testing.assert_close(found.exp().sum(-1), torch.ones(B))
+    one = torch.ones(B, 1, dtype=torch.bool)
+    for c in range(T):  # a target of one symbol
+        torch.testing.assert_close(found[:, c], marginal.rag_sequence(classes[..., c : c + 1], docs, one))
+        torch.testing.assert_close(found[:, c], marginal.rag_token(classes[..., c : c + 1], docs, one))

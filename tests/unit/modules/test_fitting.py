@@ -108,7 +108,7 @@ def test_a_killed_run_ends_with_the_same_weights(
     settings = config()
     whole = new_module(settings)
     start = weights(whole)
-    assert fit(whole, tmp_path / "whole", settings) == {"steps": STEPS, "dev_em": None}
+    assert fit(whole, tmp_path / "whole", settings) == {"steps": STEPS, "dev_score": None}
     assert not same(start, weights(whole))
     for step in dies_at:
         with pytest.raises(Killed):
@@ -137,10 +137,10 @@ def test_the_weights_of_the_best_dev_score_are_kept(new_module: Callable[..., Re
     module = new_module(settings)
     seen = module.follow(SCRIPT)
     result = fit(module, tmp_path, settings, DEV)
-    assert result == {"steps": STEPS, "dev_em": 0.75}
+    assert result == {"steps": STEPS, "dev_score": 0.75}
     assert sorted(seen) == [2, 4, 6, 8]
     assert same(weights(module), seen[4]) and not same(seen[4], seen[8])
-    scored = [(row["step"], row["dev_em"]) for row in history(tmp_path) if "dev_em" in row]
+    scored = [(row["step"], row["dev_score"]) for row in history(tmp_path) if "dev_score" in row]
     assert scored == list(SCRIPT.items())
 
 
@@ -163,16 +163,16 @@ def test_a_killed_run_keeps_the_same_best_weights(
     again = new_module(settings)
     again.follow(script)
     result = fit(again, tmp_path / "killed", settings, DEV)
-    assert result == {"steps": STEPS, "dev_em": pytest.approx(0.9)}
+    assert result == {"steps": STEPS, "dev_score": pytest.approx(0.9)}
     assert same(weights(again), seen[best])
     assert history(tmp_path / "killed") == history(tmp_path / "whole")
 
 
-def test_dev_em_is_the_mean_over_questions_not_batches(new_module: Callable[..., Reader], tmp_path: Path) -> None:
+def test_dev_score_is_the_mean_over_questions_not_batches(new_module: Callable[..., Reader], tmp_path: Path) -> None:
     settings = config(steps=2, eval_every=2)
     module = new_module(settings)
     module.evaluator = lambda: lambda batch: [float(e.example_id == "3") for e in batch]
-    assert fit(module, tmp_path, settings, DEV)["dev_em"] == pytest.approx(1 / 3)
+    assert fit(module, tmp_path, settings, DEV)["dev_score"] == pytest.approx(1 / 3)
 
 
 def test_evaluating_without_an_evaluator_is_refused(new_module: Callable[..., Reader], tmp_path: Path) -> None:

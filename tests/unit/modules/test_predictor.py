@@ -28,7 +28,9 @@ QUESTIONS = [
     Question(example, rows, tuple(2.0 - 0.7 * i for i in range(len(rows))))
     for example, rows in zip(EXAMPLES, ROWS, strict=True)
 ]
-ALL = [(formulation, strategy) for formulation, known in STRATEGIES.items() for strategy in known]
+ALL = [
+    (formulation, strategy) for formulation, known in STRATEGIES.items() for strategy in known if strategy != "classify"
+]
 LENGTH = 5
 
 
@@ -175,3 +177,17 @@ def test_an_example_without_a_ranking_is_named() -> None:
 
 def test_no_rankings_are_closed_book() -> None:
     assert questions(EXAMPLES[:1], None, 1.0, 5) == [Question(EXAMPLES[0], (), ())]
+
+
+def test_rag_sequence_searches_each_passage_with_as_many_beams_as_asked(encodings: Encodings, world: Any) -> None:
+    pools = []
+    for beams in (1, 3):
+        made = predictor(encodings, world, "rag_sequence", "fast", passage_beams=beams)
+        (found,) = made.predict(QUESTIONS[:1])
+        pairs = [Pair(EXAMPLES[0].query, world.store[row]) for row in ROWS[0]]
+        (matrix,) = rag_sequence.matrices(encodings, [pairs], PairStore(), num_beams=beams, max_length=LENGTH)
+        prior = torch.tensor(QUESTIONS[0].doc_scores).log_softmax(-1).numpy()
+        pool = rag_sequence.decode(matrix, prior, "fast")
+        assert found.hypotheses[0].token_ids == pool[0].token_ids
+        pools.append(len(pool))
+    assert pools[1] > pools[0]

@@ -1,13 +1,22 @@
 """Verdicts."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rag_lightning.metrics.metric import Estimate
-from rag_lightning.report.compare import Compared, Where, compare, paper_dataset, paper_system
-from rag_lightning.report.paper import Paper
+from rag_lightning.report.compare import (
+    Compared,
+    Where,
+    compare,
+    paper_dataset,
+    paper_metric,
+    paper_split,
+    paper_system,
+)
+from rag_lightning.report.paper import Paper, read_paper
 
 NQ = Where("RAG-Token", "nq", "paper", "test", "em")
 
@@ -68,3 +77,30 @@ def test_systems_have_the_paper_s_names(system: dict[str, Any], config: dict[str
 
 def test_data_sets_have_the_paper_s_names() -> None:
     assert [paper_dataset(name) for name in ("mini-nq", "nq-subset", "nq")] == ["nq"] * 3
+
+
+def test_splits_and_metrics_have_the_paper_s_names(paper: Paper) -> None:
+    assert paper_split("mini-triviaqa", "test") == "test-open"
+    assert [paper_split(name, split) for name, split in (("triviaqa", "dev"), ("nq", "test"))] == ["dev", "test"]
+    assert [paper_metric(name) for name in ("em_regex", "em", "label_accuracy")] == ["em", "em", "label_accuracy"]
+
+
+PAPER = Path(__file__).parents[3] / "reports" / "paper.yaml"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "metric", "value", "table"),
+    [
+        ("mini-triviaqa", "em", 56.8, "table1"),
+        ("mini-webquestions", "em", 45.2, "table1"),
+        ("mini-curatedtrec", "em_regex", 52.2, "table1"),
+        ("mini-jeopardy", "bleu1", 14.7, "table2"),
+        ("mini-fever3", "label_accuracy", 72.5, "table2"),
+        ("mini-fever2", "label_accuracy", 89.5, "table2"),
+    ],
+)
+def test_every_task_stands_beside_its_column(dataset: str, metric: str, value: float, table: str) -> None:
+    paper = read_paper(PAPER)
+    found = compare(paper, Where("RAG-Sequence", dataset, "mini", "test", metric), em(50.0, 600))
+    assert (found.verdict, found.paper_value, found.difference) == ("not comparable", value, None)
+    assert paper.table_of(paper_dataset(dataset)) == table

@@ -1,0 +1,191 @@
+"""Classification and shared readers in the stages: what fits together, what digests hold, what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rag_lightning.core.config import DecodingConfig, ExperimentConfig, GeneratorConfig, TaskConfig, to_dict
+from rag_lightning.core.errors import ConfigError, UnknownNameError
+from rag_lightning.core.records import Example, Passage, Ranking
+from rag_lightning.core.trainer_config import WarmupConfig
+from rag_lightning.metrics.metric import METRICS, Metric
+from rag_lightning.modules.batches import Item
+from rag_lightning.retrieval.retriever import Hits
+from rag_lightning.stages import classes, corpus, examples, index, predict, retrieve, train, warmup
+from rag_lightning.stages.objective import objectives, values
+from rag_lightning.stages.workspace import Workspace
+from rag_lightning.tasks.spec import TASKS, get_task
+from tests.tiny_claims import ACCURACY, LABELS, claims, experiment, registered, write_data
+
+CLUES = replace(get_task("nq"), name="tiny_clues", metrics=("tiny_accuracy",))
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with registered():
+        monkeypatch.setitem(TASKS._targets, "tiny_clues", "tests.unit.stages.test_classes:CLUES")
+        yield
+
+
+@pytest.fixture
+def project(tmp_path: Path, bert_folder: Path) -> ExperimentConfig:
+    write_data(tmp_path / "data")
+    return experiment(tmp_path, tmp_path / "data", bert_folder, "label_token")
+
+
+@pytest.mark.parametrize(
+    ("task", "head", "strategy", "says"),
+    [
+        ("nq", "class_head", "classify", "task nq has no labels"),
+        ("tiny_claims", "none", "classify", "classify needs label_token or class_head"),
+        ("tiny_claims", "label_token", "greedy", "classify needs label_token or class_head"),
+    ],
+)
+def test_task_head_and_decoding_must_agree(task: str, head: Any, strategy: Any, says: str) -> None:
+    config = ExperimentConfig(
+        formulation="closed_book",
+        task=TaskConfig(name=task),
+        generator=GeneratorConfig(head=head),
+        decoding=DecodingConfig(strategy=strategy),
+    )
+    with pytest.raises(ConfigError, match=says):
+        predict.build(Workspace(config), "dev")
+
+
+def test_labels_may_be_written_as_text() -> None:
+    config = ExperimentConfig(task=TaskConfig(name="tiny_claims"))
+    classes.check(config)
+    assert classes.labels(config) == ()
+    assert warmup.kind_of(Workspace(config)) == "written"
+
+
+def test_a_digest_knows_of_heads_only_where_there_is_one() -> None:
+    plain = ExperimentConfig()
+    settings = classes.generator_settings(plain)
+    assert settings == {n: v for n, v in to_dict(plain.generator).items() if n not in ("head", "verbalisers")}
+    assert set(settings) == {
+        "init", "encoder", "decoder_layers", "template", "max_source_length", "max_target_length", "dropout"
+    }  # fmt: skip
+    headed = replace(plain, task=TaskConfig(name="tiny_claims"), generator=GeneratorConfig(head="class_head"))
+    assert classes.generator_settings(headed)["labels"] == list(LABELS)
+
+
+def test_a_digest_knows_of_passage_beams_only_where_they_are_used() -> None:
+    def settings(formulation: Any, strategy: Any, beams: int) -> set[str]:
+        decoding = DecodingConfig(strategy=strategy, passage_beams=beams)
+        return set(predict.decoding_settings(ExperimentConfig(formulation=formulation, decoding=decoding)))
+
+    assert "passage_beams" in settings("rag_sequence", "fast", 4)
+    for without in (("rag_sequence", "fast", 1), ("rag_sequence", "classify", 4), ("rag_token", "beam", 4)):
+        assert "passage_beams" not in settings(*without)
+
+
+def test_objectives_are_metrics_of_one_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [metric.name for metric in objectives(get_task("nq"))] == ["em", "f1"]
+    assert objectives(get_task("tiny_claims")) == (ACCURACY,)
+    monkeypatch.setitem(METRICS._targets, "of_a_corpus", "tests.unit.stages.test_classes:OF_A_CORPUS")
+    task = replace(get_task("nq"), metrics=("of_a_corpus", "f1", "mrr", "answer_recall@1"))
+    assert [metric.name for metric in objectives(task)] == ["f1"], "the first with a value per example"
+    asked = [Example("a", "q", ("rome",)), Example("b", "q", ("paris",))]
+    assert values(objectives(get_task("nq"))[0], ["Rome", "rome"], asked) == [1.0, 0.0]
+    undefined = Metric("u", "%", "higher", lambda _: None)
+    assert values(undefined, ["x", "y"], asked) == [0.0, 0.0]
+
+
+OF_A_CORPUS = SimpleNamespace(name="of_a_corpus")
+
+
+def test_claims_are_warmed_up_on_their_evidence(project: ExperimentConfig) -> None:
+    workspace = Workspace(project)
+    store = corpus.open_store(workspace)
+    items = list(warmup.question_items(workspace, store, np.random.default_rng(0)))
+    assert len(items) == len(claims("train")) == 60 and {item.kind for item in items} == {"label"}
+    rows = {row["question"]: row for row in claims("train")}
+    for item in items:
+        row = rows[item.query]
+        assert item.passage is not None and [item.target] == row["answers"]
+        assert item.passage.title in item.query, "gold, or what lexical search finds first"
+    whole = [item.passage for item in items]
+    assert [item.passage for item in warmup.lessons(items, WarmupConfig(window=2), 0)[0].items] == whole
+
+
+def test_written_targets_see_gold_passages_alone(project: ExperimentConfig) -> None:
+    workspace = Workspace(replace(project, task=replace(project.task, name="tiny_clues"), generator=GeneratorConfig()))
+    items = list(warmup.question_items(workspace, corpus.open_store(workspace), np.random.default_rng(0)))
+    assert len(items) == 40 and {item.kind for item in items} == {"written"}
+    assert all(item.passage and item.passage.title in item.query for item in items)
+    assert {item.kind for item in train.training_items(workspace)} == {"written"}
+
+
+def hits(*rows: int) -> Hits:
+    return Hits(np.array(rows, dtype=np.int64), np.ones(len(rows), dtype=np.float32))
+
+
+def test_evidence_is_gold_then_of_a_gold_article_then_the_first_hit() -> None:
+    store: Any = [Passage("p0", "Rome", ""), Passage("p1", "Porto-Novo_(city)", ""), Passage("p2", "Paris", "")]
+    rng = np.random.default_rng(0)
+    titled = Example("e", "q", ("supports",), gold_titles=("Porto-Novo (city)|Rome", "Novo"))
+    assert warmup.evidence(titled, hits(2, 1, 0), store, rng) == store[1]
+    assert warmup.evidence(titled, hits(2), store, rng) == store[2]
+    assert warmup.evidence(Example("e", "q", ("refutes",)), hits(), store, rng) is None
+
+
+def test_the_scale_of_bm25_trusts_evidence_where_answers_are_labels() -> None:
+    store: Any = [Passage("p0", "Rome", "supports"), Passage("p1", "Porto_Novo", ""), Passage("p2", "Paris", "")]
+    example = Example("e", "q", ("supports",), gold_passage_ids=("p2",), gold_titles=("Porto Novo",))
+    ranked = [Ranking("e", (0, 1, 2), (3.0, 2.0, 1.0))]
+    assert retrieve.evidence_hits(get_task("tiny_claims"), store, [example], ranked) == [(False, True, True)]
+    assert retrieve.evidence_hits(get_task("nq"), store, [example], ranked) == [(True, False, False)]
+
+
+@pytest.fixture
+def recipes(monkeypatch: pytest.MonkeyPatch) -> Callable[[ExperimentConfig], Any]:
+    """The recipe of a configuration's reader; nothing is built."""
+    made: list[Any] = []
+
+    def examples_of(workspace: Workspace) -> Any:
+        task = workspace.config.task
+        return SimpleNamespace(digest=f"examples of {task.name} {task.train} {task.dev} {task.limit}")
+
+    monkeypatch.setattr(examples, "build", examples_of)
+    monkeypatch.setattr(corpus, "build", lambda _: SimpleNamespace(digest="corpus"))
+    monkeypatch.setattr(index, "build_bm25", lambda _: SimpleNamespace(digest="words"))
+    monkeypatch.setattr(Workspace, "store", SimpleNamespace(build=lambda recipe, *_, **__: made.append(recipe)))
+
+    def recipe(config: ExperimentConfig) -> Any:
+        warmup.build(Workspace(config))
+        return made[-1]
+
+    return recipe
+
+
+def test_tasks_that_name_another_share_its_reader(recipes: Callable[[ExperimentConfig], Any]) -> None:
+    nq = ExperimentConfig()
+    shared = replace(nq, task=TaskConfig("tiny_clues", "mini-clues"), warmup=WarmupConfig(task="nq"))
+    headed = replace(
+        shared, task=TaskConfig("tiny_claims", "mini-claims"), generator=GeneratorConfig(head="class_head")
+    )
+    found = [recipes(config) for config in (nq, shared, headed, replace(nq, warmup=WarmupConfig(task="nq")))]
+    assert len({recipe.digest for recipe in found}) == 1
+    assert recipes(replace(shared, warmup=WarmupConfig())).digest != found[0].digest
+    assert recipes(replace(shared, warmup=WarmupConfig(task="nq", steps=7))).digest != found[0].digest
+    assert recipes(replace(headed, warmup=WarmupConfig())).config["generator"]["head"] == "class_head"
+
+
+def test_a_shared_reader_reads_the_mini_corpus(project: ExperimentConfig) -> None:
+    shared = replace(project, warmup=replace(project.warmup, task="nq"))
+    with pytest.raises(ConfigError, match="mini questions are about the mini corpus"):
+        warmup.build(Workspace(shared))
+    with pytest.raises(UnknownNameError, match="did you mean 'nq'"):
+        warmup.build(Workspace(replace(shared, warmup=replace(shared.warmup, task="nqq"))))
+
+
+def test_an_item_is_copied_unless_it_says_otherwise() -> None:
+    assert Item("q", "t").kind == "copied"
