@@ -38,7 +38,7 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
     notes = ["Mean with its 95 % bootstrap interval; entities are resampled as clusters."]
     notes += _run_notes([run for run in runs if run.finished])
     notes += [] if rows else ["No run has reached test yet."]
-    notes += _settings(sweep, paper, runs)
+    notes += _settings(paper, runs)
     return Table(f"Systems on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
 
 
@@ -51,8 +51,8 @@ def compare_run(sweep: Sweep, paper: Paper, run: Run) -> Compared:
 
 
 def paper_table(sweep: Sweep, paper: Paper) -> Table:
-    """The paper's table of this data set as printed (Table 1 or 2), and what became of each row here."""
-    printed = paper.tables[_source(sweep, paper)]
+    """The paper's Table 1 as printed, and what became of each row here."""
+    printed = paper.tables["table1"]
     verdicts: dict[str, str] = {}
     for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")):
         name = paper_system(run.system, run.record.get("config", {}))
@@ -61,7 +61,7 @@ def paper_table(sweep: Sweep, paper: Paper) -> Table:
     columns += [Column(f"here, {sweep.dataset}", numeric=False)]
     rows = []
     for name, values in printed.rows.items():
-        ours = name.startswith(("RAG", "BART"))
+        ours = name.startswith("RAG")
         missing = "not run (no such run on test)" if ours else "not run (another paper's system)"
         cells = (Cell(name), *(number(value) for value in values), Cell(verdicts.get(name, missing)))
         rows.append(Row(cells, strong=ours))
@@ -249,16 +249,7 @@ def _run_notes(runs: Sequence[Run]) -> list[str]:
     return [note if len(about) == len(runs) > 1 else f"{', '.join(about)}: {note}" for note, about in labels.items()]
 
 
-def _source(sweep: Sweep, paper: Paper) -> str:
-    sources = {number.source for number in paper.numbers if number.dataset == paper_dataset(sweep.dataset)}
-    return "table2" if "table2" in sources else "table1"
-
-
-def _settings(sweep: Sweep, paper: Paper, runs: Iterable[Run]) -> list[str]:
-    """How the paper ran its counterparts; it does not say how in classification."""
-    if sweep.objective == "label_accuracy":
-        return []
-    kind = "generation" if _source(sweep, paper) == "table2" else "qa"
+def _settings(paper: Paper, runs: Iterable[Run]) -> list[str]:
     names = dict.fromkeys(paper_system(run.system, run.record.get("config", {})) for run in runs)
-    found = [(name, paper.settings[name][kind]) for name in names if name in paper.settings]
+    found = [(name, paper.settings[name]["qa"]) for name in names if name in paper.settings]
     return [f"The paper ran {name} with {setting}." for name, setting in found]
