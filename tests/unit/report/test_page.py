@@ -109,20 +109,6 @@ def test_the_paper_s_table_has_a_verdict_per_row(full: Any, paper: Paper) -> Non
     assert column(table, "NQ") == ["34.5", "36.6", "40.4", "41.5", "44.1", "44.5"]
 
 
-def test_a_generation_task_stands_beside_table_2(maker: Any, paper: Paper) -> None:
-    maker.dataset = "mini-jeopardy"
-    maker.sweep()
-    maker.run("closed", "baseline", "test", 0.1, system={"formulation": "closed_book", "retriever": "none", "k": 0})
-    maker.run("final-token", "final", "test", 0.7)
-    sweep = collect(maker.folder)
-    table = paper_table(sweep, paper)
-    verdicts = dict(zip(column(table, "paper's system"), column(table, "here, mini-jeopardy"), strict=True))
-    assert "Table 2" in table.title and verdicts["BART"].startswith("not comparable (mini corpus)")
-    assert verdicts["SotA"] == "not run (another paper's system)"
-    notes = main_table(sweep, paper).notes
-    assert any("k = 10, beam 4" in note for note in notes) and not any("k = 15" in note for note in notes)
-
-
 def test_trials_are_sorted_and_marked(full: Any) -> None:
     table = trials_table(collect(full.folder))
     scores = [float(text) for text in column(table, "em")]
