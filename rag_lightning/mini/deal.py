@@ -26,12 +26,14 @@ class Plan:
         task: As in the registry of tasks.
         sizes: The most examples of a split.
         per_item: Phrasings of an item in train; dev and test ask once.
+        first: Families taken before the others in dev and test, and kept in train, because they are rare.
         spelt: Written form of a query; lower case as people type it unless the task says otherwise.
     """
 
     task: str
     sizes: Mapping[str, int]
     per_item: int = 1
+    first: tuple[str, ...] = ()
     spelt: Callable[[str], str] = as_typed
 
 
@@ -47,6 +49,7 @@ def deal(
         rng = generator(seed, f"mini-{plan.task}/{split}")
         asked = asked_once([e for item in part for e in examples(item, split, plan, rng)], split, dropped)
         order = [asked[index] for index in rng.permutation(len(asked))]
+        order.sort(key=lambda example: example.tags["family"] not in plan.first)
         splits[split] = order if split == "train" else choose(order, plan.sizes[split], split, dropped)
     return finish(splits, plan, dropped)
 
@@ -59,7 +62,9 @@ def finish(splits: Mapping[str, Sequence[Example]], plan: Plan, dropped: Counter
     train = _unlike(splits["train"], held, "train", dropped)
     train = _unlike(train, NearDuplicates(example.query for example in dev), "train", dropped)
     dropped["train: more than needed"] += max(0, len(train) - plan.sizes["train"])
-    made = {"train": tuple(train[: plan.sizes["train"]]), "dev": tuple(dev), "test": tuple(test)}
+    train = train[: plan.sizes["train"]]
+    mixed = [train[index] for index in generator(0, f"mini-{plan.task}/order").permutation(len(train))]
+    made = {"train": tuple(mixed), "dev": tuple(dev), "test": tuple(test)}
     return MiniData(made, dict(sorted((+dropped).items())), count_examples(made))
 
 

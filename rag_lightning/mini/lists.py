@@ -16,14 +16,13 @@ _NOT_A_NAME = re.compile(
 MAX_WORDS, MAX_NAMES = 4, 15
 
 
-def read_list(*path: str, sep: str = r"[,;]", drop: str = "", first_year: bool = True) -> Callable[[Profile], list[str]]:
+def read_list(*path: str, sep: str = r"[,;]", drop: str = "") -> Callable[[Profile], list[str]]:
     """Reader of the names a field lists, in its order; [] where one of them is not plainly a name.
 
     Args:
         path: The field.
         sep: Regular expression between two names.
         drop: What is cut off the end of every name (a length, a share).
-        first_year: Cut the year in brackets at the end of the list.
     """
 
     def read(profile: Profile) -> list[str]:
