@@ -34,7 +34,8 @@ class Example:
 
     `entity` is the cluster that statistics resample ("" = the example is its own cluster); `tags` names the
     slices it belongs to, e.g. {"family": "definition", "relation": "capital"}; `gold_titles` are the articles that
-    hold the evidence, where a task names articles (FEVER, KILT).
+    hold the evidence, where a task names articles (FEVER, KILT); `targets` are what training writes, where that is
+    not an answer itself (CuratedTREC's answers are regular expressions; empty = the answers).
     """
 
     example_id: str
@@ -44,6 +45,7 @@ class Example:
     entity: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     gold_titles: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,14 @@ from rag_lightning.mini.world import World
 MIN_FIELDS = 90
 """A profile with fewer is of a place that hardly anything can be claimed about (an uninhabited island)."""
 
-_KNOWN_OTHERWISE = ("population", "area", "land_area", "coastline", "land_borders", "airports", "urban", "heritage_sites")
-"""Their absence from a profile can be made up for by other words of the corpus (landlocked, uninhabited)."""
+_KNOWN_OTHERWISE = frozenset(
+    "population area land_area coastline land_borders airports urban heritage_sites wind solar hydro biomass capital "
+    "currency largest_city independence_year head_of_government".split()
+)
+"""Their absence from a profile can be made up for by other words of the corpus: shares add up, a lead names the city."""
+
+_BY_CHAMBER = ("seats", "women_seats", "term")
+_OF_THE_SEA = ("ports", "ships")
 
 NAMED: Mapping[str, tuple[Path3, tuple[str, str, str]]] = {
     "capital": (
@@ -126,11 +132,17 @@ def gather_tellings(world: World, facts: Sequence[Fact], dropped: Counter[str]) 
 
 
 def gather_untold(world: World) -> Iterator[tuple[str, str]]:
-    """(country, relation) where the profile has no such field."""
+    """(country, relation) where the profile has no such field, nor anything else the answer could be read from."""
     for profile in claimable(world):
-        for relation, (path, _) in NAMED.items():
-            if not any(known[: len(path)] == path for known in profile.fields):
+        told = {path[: len(path) - cut] for path in profile.fields for cut in (0, 1)}
+        chambers = any(path[1].startswith("Legislative branch - ") for path in profile.fields)
+        inland = "landlocked" in profile.get("Geography", "Coastline")
+        for relation, path in _paths():
+            implied = (chambers and relation in _BY_CHAMBER) or (inland and relation in _OF_THE_SEA)
+            if relation not in _KNOWN_OTHERWISE and not implied and path not in told:
                 yield profile.name, relation
-        for relation, quantity in QUANTITIES.items():
-            if relation not in _KNOWN_OTHERWISE and quantity.missing(profile):
-                yield profile.name, relation
+
+
+def _paths() -> Iterator[tuple[str, Path3]]:
+    yield from ((relation, path) for relation, (path, _) in NAMED.items())
+    yield from ((relation, quantity.path) for relation, quantity in QUANTITIES.items())

@@ -19,16 +19,16 @@ _OPENING = re.compile(r"^(?P<subject>.{2,160}?),? (?P<verb>is|was) (?:a|an|the) 
 _AFTER_KIND = re.compile(
     r" (?:of|in|on|at|for|from|that|which|who|whose|where|with|within|to|by|between|about|into|used|known|made|located|"
     r"situated|found|founded|based|produced|directed|written|published|developed|created|released|composed|consisting|"
-    r"containing|native|belonging|formed|held|led|caused|characterized|designed|built|originating|covering|lying|under|"
+    r"containing|native|invented|tilted|belonging|formed|held|led|caused|characterized|designed|built|originating|covering|lying|under|"
     r"over|along|near|during|when|as|best|most|related|associated|named|called|established|commonly|widely|primarily|"
     r"mainly|fought|signed|spoken|performed|played|since|after|before|adapted|starring|set|active|born|through|without|"
-    r"ranging|occurring|bordering|describing|involving|using|having|considered|credited|regarded|noted|famous|or)\b|[,;:]"
+    r"ranging|occurring|bordering|describing|involving|using|having|considered|credited|regarded|noted|famous|or)\b|,(?!\d)|[;:]"
     r"| \u2013 | \u2014 |--"
 )
 _VAGUE = frozenset(
     "type kind form one part set group member series class number term name branch field variety collection word species "
     "genus family order example result process area system use act state method concept unit aspect set pair piece way "
-    "case study practice point first second last only section product position division".split()
+    "case study practice point first second last only section product position division belief idea statement claim attempt period event".split()
 )
 _ACTION = re.compile(r"(?<!organiza)(?<!institu)(?<!na)(?<!sta)(?<!civiliza)(?:tion|sion|ment|ness|ance|ence|ing)$")
 _PRONOUN = re.compile(r"^(?P<word>He|She|It|His|Her|Its)\b ")
@@ -69,7 +69,7 @@ def clues(lead: Lead) -> Iterator[Clue]:
     named = name_stems(lead)
     for sentence in sentences(lead.text)[1:5]:
         found = statement_of(sentence, lead)
-        if found and _stands_alone(found[1]) and not named & stems(f"{kind} {found[1]}"):
+        if found and _stands_alone(found[1], lead.topic == "People") and not named & stems(f"{kind} {found[1]}"):
             yield Clue(kind, found[0], found[1], sentence)
 
 
@@ -82,6 +82,7 @@ def kind_of(lead: Lead) -> str:
     words = kind.split()
     vague = not words or words[-1].lower() in _VAGUE or words[-1].lower() in STOP_WORDS or len(words) > MAX_KIND
     odd = re.search(r"[^\w '\u2019.-]| (?:and|but) (?:the|a|an) ", kind) or words[-1:] and words[-1][0].isupper()
+    odd = odd or re.search(r"\d[,\d]*\d|(?<!b)(?<!se)(?<!bre)(?<!we)ed$", kind)
     return "" if vague or odd or _ACTION.search(kind) else kind
 
 
@@ -107,11 +108,13 @@ def statement_of(sentence: str, lead: Lead) -> tuple[bool, str] | None:
     return None
 
 
-def _stands_alone(statement: str) -> bool:
+def _stands_alone(statement: str, person: bool) -> bool:
     """Enough telling words, at least one name or number, nothing that points back."""
     words = statement.split()
+    if person and re.search(r"\bits\b", statement):
+        return False
     content = [word for word in tokenize(statement) if word.isalnum() and word not in STOP_WORDS]
     telling = re.search(r"\d{2}|(?<= )[A-ZÀ-Þ][a-zà-ÿ]{2}", f" {statement}")
     return bool(
         telling and MIN_TELLING <= len(content) and len(words) <= MAX_WORDS and not _DEPENDENT.search(statement)
-    ) and not re.search(r"[\"“”:;]|\.\.|\bvs\b|[^\w.'\u2019%]$|^and ", statement)
+    ) and not re.search(r"[\"“”:;]|\.\.|\bvs\b|[^\w.'\u2019%]$|^and |\bthe \w+['\u2019]s ", statement)

@@ -25,7 +25,9 @@ from rag_lightning.mini.wiki import Lead, sentences
 from rag_lightning.mini.world import World, read_world
 
 PLAN = Plan("curatedtrec", {"train": 6000, "dev": 450, "test": 900}, first=("year", "date"))
-_IN_YEAR = re.compile(r"^(?P<before>[^,;:"“”]{12,120}?) in (?:(?P<month>[A-Z][a-z]+) )?(?P<year>1[0-9]{3}|20[0-2]\d)(?![\d–-])")
+_IN_YEAR = re.compile(
+    r"^(?P<before>[^,;:\"\u201c\u201d]{12,120}?) in (?:(?P<month>[A-Z][a-z]+) )?(?P<year>1[0-9]{3}|20[0-2]\d)(?![\d–-])"
+)
 _POINTS_BACK = re.compile(
     r"\b(?:also|however|therefore|this|these|those|such|former|latter|both|they|them|their|above|another|then|which|who"
     r"|when|until|since|but|while)\b"
@@ -103,7 +105,7 @@ def year_items(world: World) -> Iterator[Item]:
                 continue
             rows = world.lead_rows(lead) & world.finder.holding([sentence])
             if rows:
-                said = f"{title}{'\'s' if found[0] else ''} {match['before']}"
+                said = " ".join([f"{title}'s" if found[0] else str(title), match["before"]])
                 pattern = year_pattern(match["year"], "", match["month"] or "")
                 yield _year_item(lead, said, pattern, match["year"], world.finder.ids(rows), number)
 

@@ -87,7 +87,8 @@ def examples(item: Item, split: str, plan: Plan, rng: np.random.Generator) -> li
 def _example(item: Item, split: str, form: str, number: int, phrasing: str, plan: Plan) -> Example:
     name = "/".join([split, item.relation, "_".join(item.entity.split()), *filter(None, [item.key]), str(number)])
     tags = {"family": item.family, "relation": item.relation, "phrasing": phrasing}
-    return Example(name, plan.spelt(form), item.answers, item.gold, item.entity, tags, item.gold_titles)
+    query = plan.spelt(form)
+    return Example(name, query, item.answers, item.gold, item.entity, tags, item.gold_titles, item.targets)
 
 
 def asked_once(found: Sequence[Example], split: str, dropped: Counter[str]) -> list[Example]:

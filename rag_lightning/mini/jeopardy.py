@@ -66,7 +66,8 @@ def _stated(world: World, lead: Lead) -> tuple[str, str, tuple[str, ...]] | None
 
 
 def _described(lead: Lead, fact: Fact | None) -> tuple[str, str, tuple[str, ...]] | None:
-    if fact is None:
+    text = fact.slots["d"] if fact else ""
+    # "a measure of its opposition": of something that only the sentence's subject names
+    if not fact or "its" in text.split()[:5]:
         return None
-    text = fact.slots["d"]
     return "description", straight(text[0].upper() + text[1:]), fact.gold

@@ -78,8 +78,10 @@ def fact_items(world: World, facts: Sequence[Fact]) -> Iterator[Item]:
         form = SENTENCES.get(fact.relation)
         if form:
             name = named.get(fact.entity) if fact.family == "profile" else straight(strip_parentheses(fact.entity))
+            name = fact.slots["x"] if fact.relation in ("element_symbol", "atomic_number") else name
             office = " ".join(word.capitalize() for word in fact.slots.get("office", "").split())
             answer = capitalised(straight(fact.answers[0]), fact.relation)
-            text = form.format(x=name, a=answer, office=office)
+            article = "an" if answer[0] in "AEIOU" else "a"
+            text = form.format(x=name, a=answer, office=office, article=article)
             forms = tuple(template.format(**fact.slots) for template in TEMPLATES[fact.template_key])
             yield Item("fact", fact.relation, fact.entity, forms, (text[0].upper() + text[1:],), fact.gold)

@@ -15,6 +15,8 @@ _UNITS = {
     "year": r"\s*years?",
     "years": r"\s*years?",
     "metric tons": r"\s*(?:metric\s+tons?|tonnes?)",
+    "cubic meters": r"\s*(?:cubic\s+met(?:er|re)s?|m3)",
+    "barrels": r"\s*(?:barrels?|bbl)",
     "kWh": r"\s*kWh",
     "kW": r"\s*kW",
     "bbl/day": r"\s*(?:bbl/day|barrels(?:\s+(?:a|per)\s+day)?)",

@@ -40,15 +40,14 @@ class Quantity:
             return None
         return match["value"]
 
-    def missing(self, profile: Profile) -> bool:
-        """Does the profile have no such field at all, not even to say that there is nothing?"""
-        return self.path not in profile.fields
 
 
 def verb_of(phrase: str) -> str:
-    """is or are, as the phrase's head asks for: "the reserves of chad" are, "the number of ports" is."""
+    """is or are, was or were for a past year: "the reserves of chad" are, "the number of ports" is."""
+    past = re.search(r" in 20\d\d$", phrase)
     head = phrase.split(" of ")[0].split(" in ")[0].split(" per ")[0]
-    return "are" if head.endswith("s") and not head.endswith("'s") else "is"
+    several = head.endswith("s") and not head.endswith("'s")
+    return ("were" if past else "are") if several else ("was" if past else "is")
 
 
 def _of(section: str, *path: str, phrases: tuple[str, str, str], unit: str = "") -> Quantity:
@@ -78,6 +77,12 @@ _YEARLY = {
         "Remittances",
         ("the share of remittances in the gdp of {x}", "the remittances of {x} as a share of gdp", "the part of {x}'s gdp that is sent home from abroad"),
     ),
+    "exports": ("Exports", ("the value of exports from {x}", "the export value of {x}", "the income of {x} from exports")),
+    "imports": ("Imports", ("the value of imports into {x}", "the import value of {x}", "the bill of {x} for imports")),
+    "account": (
+        "Current account balance",
+        ("the current account balance of {x}", "the balance of {x}'s current account", "the current account of {x}"),
+    ),
     "per_capita": (
         "Real GDP per capita",
         ("the real gdp per capita of {x}", "the gdp per person of {x}", "economic output per head of {x}"),
@@ -87,6 +92,8 @@ _YEARLY = {
         ("the foreign exchange and gold reserves of {x}", "the foreign reserves of {x}", "the reserves of money and gold held by {x}"),
     ),
 }
+
+_YEARS = {name: (2021, 2022, 2023, 2024) for name in ("exports", "imports", "remittances")}
 
 QUANTITIES: dict[str, Quantity] = {
     "population": _of(
@@ -184,7 +191,7 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "food_spending": _of(
         _MONEY, "Average household expenditures", "on food",
-        phrases=("the share of household spending on food in {x}", "what households in {x} spend on food", "the food share of a household's budget in {x}"),
+        phrases=("the share of household spending on food in {x}", "the food spending of households in {x}", "the food share of a household's budget in {x}"),
     ),
     "labor_force": _of(
         _MONEY, "Labor force", phrases=("the labor force of {x}", "the number of workers in {x}", "the size of {x}'s workforce")
@@ -216,6 +223,66 @@ QUANTITIES: dict[str, Quantity] = {
     "solar": _of(
         _ENERGY, "Electricity generation sources", "solar",
         phrases=("the share of solar power in {x}", "the solar share of {x}'s power", "the part of {x}'s power that comes from the sun"),
+    ),
+    "wind": _of(
+        _ENERGY, "Electricity generation sources", "wind",
+        phrases=("the share of wind power in {x}", "the wind share of {x}'s power", "the part of {x}'s power that comes from wind"),
+    ),
+    "biomass": _of(
+        _ENERGY, "Electricity generation sources", "biomass and waste",
+        phrases=("the share of biomass power in {x}", "the biomass share of {x}'s power", "the part of {x}'s power that comes from biomass"),
+    ),
+    "power_exports": _of(
+        _ENERGY, "Electricity", "exports",
+        phrases=("the electricity sold abroad by {x}", "the electricity export of {x}", "the power that {x} sends abroad"),
+    ),
+    "power_imports": _of(
+        _ENERGY, "Electricity", "imports",
+        phrases=("the electricity bought abroad by {x}", "the electricity import of {x}", "the power that {x} takes from abroad"),
+    ),
+    "coal_use": _of(
+        _ENERGY, "Coal", "consumption",
+        phrases=("the coal consumption of {x}", "the amount of coal used in {x}", "the coal that {x} burns"),
+    ),
+    "coal_reserves": _of(
+        _ENERGY, "Coal", "proven reserves",
+        phrases=("the proven coal reserve of {x}", "the amount of coal in the ground of {x}", "the coal {x} can still mine"),
+    ),
+    "gas_use": _of(
+        _ENERGY, "Natural gas", "consumption",
+        phrases=("the natural gas consumption of {x}", "the amount of natural gas used in {x}", "the natural gas that {x} burns"),
+    ),
+    "gas_output": _of(
+        _ENERGY, "Natural gas", "production",
+        phrases=("the natural gas production of {x}", "the natural gas output of {x}", "the natural gas that {x} brings up"),
+    ),
+    "oil_output": _of(
+        _ENERGY, "Petroleum", "total petroleum production",
+        phrases=("the petroleum production of {x}", "the daily oil output of {x}", "the oil that {x} pumps a day"),
+    ),
+    "oil_reserves": _of(
+        _ENERGY, "Petroleum", "crude oil estimated reserves",
+        phrases=("the estimated crude oil reserve of {x}", "the amount of crude oil in the ground of {x}", "the crude oil {x} can still pump"),
+    ),
+    "debt_2023": _of(
+        _MONEY, "Debt - external", "Debt - external 2023",
+        phrases=("the external debt of {x} in 2023", "the foreign debt of {x} in 2023", "the debt {x} owed abroad in 2023"),
+    ),
+    "hospital_beds": _of(
+        _PEOPLE, "Hospital bed density",
+        phrases=("the number of hospital beds per 1,000 people in {x}", "the hospital bed density of {x}", "{x}'s hospital beds for 1,000 people"),
+    ),
+    "underweight": _of(
+        _PEOPLE, "Children under the age of 5 years underweight",
+        phrases=("the share of children under five in {x} who are underweight", "the rate of underweight small children in {x}", "the part of {x}'s small children who weigh too little"),
+    ),
+    "child_marriage": _of(
+        _PEOPLE, "Child marriage", "women married by age 18",
+        phrases=("the share of women in {x} married by age 18", "the child marriage rate of {x} by age 18", "the part of {x}'s women who marry before 18"),
+    ),
+    "refugees": _of(
+        "Transnational Issues", "Refugees and internally displaced persons", "refugees",
+        phrases=("the number of refugees in {x}", "the refugee count of {x}", "how many refugees {x} hosts"),
     ),
     "internet_users": _of(
         "Communications", "Internet users", "percent of population",
@@ -261,6 +328,6 @@ QUANTITIES: dict[str, Quantity] = {
     **{
         f"{name}_{year}": _yearly(field, year, *phrases)
         for name, (field, phrases) in _YEARLY.items()
-        for year in (2022, 2023, 2024)
+        for year in _YEARS.get(name, (2022, 2023, 2024))
     },
 }

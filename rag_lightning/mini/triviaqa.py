@@ -91,7 +91,9 @@ def description_items(facts: Sequence[Fact]) -> Iterator[Item]:
         if fact.family == "definition" and len(fact.slots["d"].split()) >= 10:
             d, was = fact.slots["d"], fact.slots["was"]
             who = "who" if fact.template_key == "definition/person" else "what"
-            forms = (f"{who} {was} {d}", f"{d}: {who} are we looking for", f"we mean {d}: {who} {was} it")
+            # Articles without a topic are of people as well.
+            sought = "who or what is it" if fact.relation.endswith("uncategorized") else f"{who} is it"
+            forms = (f"{who} {was} {d}", f"{d}: {sought}", f"we mean {d}: give the name")
             relation = fact.relation.replace("definition/", "description/")
             yield Item("description", relation, fact.entity, forms, fact.answers, fact.gold)
 
