@@ -51,7 +51,9 @@ def balanced(told: Pairs, untold: Pairs, limit: int, rng: np.random.Generator) -
     return steps
 
 
-def _step(country: str, onward: Mapping[str, list[str]], lacking: Mapping[str, list[str]]) -> tuple[str, str, str] | None:
+def _step(
+    country: str, onward: Mapping[str, list[str]], lacking: Mapping[str, list[str]]
+) -> tuple[str, str, str] | None:
     relations = onward.get(country, [])
     while relations:
         relation = relations.pop()

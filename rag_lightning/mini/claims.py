@@ -18,10 +18,10 @@ MIN_FIELDS = 90
 """A profile with fewer is of a place that hardly anything can be claimed about (an uninhabited island)."""
 
 _KNOWN_OTHERWISE = frozenset(
-    "population area land_area coastline land_borders airports urban heritage_sites wind solar hydro biomass capital "
-    "currency largest_city independence_year head_of_government".split()
+    ("population", "area", "land_area", "coastline", "land_borders", "airports", "urban", "heritage_sites", "wind")
+    + ("solar", "hydro", "biomass", "capital", "currency", "largest_city", "independence_year", "head_of_government")
 )
-"""Their absence from a profile can be made up for by other words of the corpus: shares add up, a lead names the city."""
+"""What a profile lacks here may be told by other words of the corpus: shares add up, a lead names the city."""
 
 _BY_CHAMBER = ("seats", "women_seats", "term")
 _OF_THE_SEA = ("ports", "ships")
@@ -41,11 +41,19 @@ NAMED: Mapping[str, tuple[Path3, tuple[str, str, str]]] = {
     ),
     "symbol": (
         ("Government", "National symbol(s)"),
-        ("the national symbol of {x} is the {v}", "the {v} is the symbol of {x}", "{x} has the {v} as its national symbol"),
+        (
+            "the national symbol of {x} is the {v}",
+            "the {v} is the symbol of {x}",
+            "{x} has the {v} as its national symbol",
+        ),
     ),
     "holiday_date": (
         ("Government", "National holiday"),
-        ("the national holiday of {x} is on {v}", "{x} celebrates its national holiday on {v}", "on {v} {x} has its national day"),
+        (
+            "the national holiday of {x} is on {v}",
+            "{x} celebrates its national holiday on {v}",
+            "on {v} {x} has its national day",
+        ),
     ),
     "legislature": (
         ("Government", "Legislative branch", "legislature name"),
@@ -57,15 +65,27 @@ NAMED: Mapping[str, tuple[Path3, tuple[str, str, str]]] = {
     ),
     "internet_code": (
         ("Communications", "Internet country code"),
-        ("the internet country code of {x} is {v}", "{v} is the internet domain of {x}", "internet addresses of {x} end in {v}"),
+        (
+            "the internet country code of {x} is {v}",
+            "{v} is the internet domain of {x}",
+            "internet addresses of {x} end in {v}",
+        ),
     ),
     "aircraft_prefix": (
         ("Transportation", "Civil aircraft registration country code prefix"),
-        ("the aircraft registration prefix of {x} is {v}", "aircraft of {x} carry the prefix {v}", "{v} marks aircraft of {x}"),
+        (
+            "the aircraft registration prefix of {x} is {v}",
+            "aircraft of {x} carry the prefix {v}",
+            "{v} marks aircraft of {x}",
+        ),
     ),
     "independence_year": (
         ("Government", "Independence"),
-        ("{x} became independent in {v}", "the independence of {x} dates from {v}", "{x} gained its independence in {v}"),
+        (
+            "{x} became independent in {v}",
+            "the independence of {x} dates from {v}",
+            "{x} gained its independence in {v}",
+        ),
     ),
     "head_of_government": (
         ("Government", "Executive branch", "head of government"),
@@ -73,7 +93,11 @@ NAMED: Mapping[str, tuple[Path3, tuple[str, str, str]]] = {
     ),
     "space_agency": (
         ("Space", "Space agency/agencies"),
-        ("the space agency of {x} is the {v}", "the {v} runs the space program of {x}", "{x} goes to space with the {v}"),
+        (
+            "the space agency of {x} is the {v}",
+            "the {v} runs the space program of {x}",
+            "{x} goes to space with the {v}",
+        ),
     ),
 }
 
@@ -120,13 +144,13 @@ def gather_tellings(world: World, facts: Sequence[Fact], dropped: Counter[str]) 
             yield Telling(fact.entity, fact.relation, value, fact.answers, fact.gold[:1])
     for profile in claimable(world):
         for relation, quantity in QUANTITIES.items():
-            value = quantity.read(profile)
-            if not value:
+            number = quantity.read(profile)
+            if not number:
                 continue
             rows = world.country_rows(profile) & world.finder.holding([f"{quantity.label}:"])
-            rows &= world.finder.holding([value])
+            rows &= world.finder.holding([number])
             if rows:
-                yield Telling(profile.name, relation, value, (value,), world.finder.ids(rows))
+                yield Telling(profile.name, relation, number, (number,), world.finder.ids(rows))
             else:
                 dropped[f"{relation}: not in one passage"] += 1
 

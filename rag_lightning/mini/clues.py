@@ -26,9 +26,65 @@ _AFTER_KIND = re.compile(
     r"| \u2013 | \u2014 |--"
 )
 _VAGUE = frozenset(
-    "type kind form one part set group member series class number term name branch field variety collection word species "
-    "genus family order example result process area system use act state method concept unit aspect set pair piece way "
-    "case study practice point first second last only section product position division belief idea statement claim attempt period event".split()
+    [
+        "type",
+        "kind",
+        "form",
+        "one",
+        "part",
+        "set",
+        "group",
+        "member",
+        "series",
+        "class",
+        "number",
+        "term",
+        "name",
+        "branch",
+        "field",
+        "variety",
+        "collection",
+        "word",
+        "species",
+        "genus",
+        "family",
+        "order",
+        "example",
+        "result",
+        "process",
+        "area",
+        "system",
+        "use",
+        "act",
+        "state",
+        "method",
+        "concept",
+        "unit",
+        "aspect",
+        "set",
+        "pair",
+        "piece",
+        "way",
+        "case",
+        "study",
+        "practice",
+        "point",
+        "first",
+        "second",
+        "last",
+        "only",
+        "section",
+        "product",
+        "position",
+        "division",
+        "belief",
+        "idea",
+        "statement",
+        "claim",
+        "attempt",
+        "period",
+        "event",
+    ]
 )
 _ACTION = re.compile(r"(?<!organiza)(?<!institu)(?<!na)(?<!sta)(?<!civiliza)(?:tion|sion|ment|ness|ance|ence|ing)$")
 _PRONOUN = re.compile(r"^(?P<word>He|She|It|His|Her|Its)\b ")
@@ -81,7 +137,7 @@ def kind_of(lead: Lead) -> str:
     kind = _AFTER_KIND.split(match["rest"], maxsplit=1)[0].strip(" \"'“”")
     words = kind.split()
     vague = not words or words[-1].lower() in _VAGUE or words[-1].lower() in STOP_WORDS or len(words) > MAX_KIND
-    odd = re.search(r"[^\w '\u2019.-]| (?:and|but) (?:the|a|an) ", kind) or words[-1:] and words[-1][0].isupper()
+    odd = re.search(r"[^\w '\u2019.-]| (?:and|but) (?:the|a|an) ", kind) or (words[-1:] and words[-1][0].isupper())
     odd = odd or re.search(r"\d[,\d]*\d|(?<!b)(?<!se)(?<!bre)(?<!we)ed$", kind)
     return "" if vague or odd or _ACTION.search(kind) else kind
 
@@ -116,5 +172,5 @@ def _stands_alone(statement: str, person: bool) -> bool:
     content = [word for word in tokenize(statement) if word.isalnum() and word not in STOP_WORDS]
     telling = re.search(r"\d{2}|(?<= )[A-ZÀ-Þ][a-zà-ÿ]{2}", f" {statement}")
     return bool(
-        telling and MIN_TELLING <= len(content) and len(words) <= MAX_WORDS and not _DEPENDENT.search(statement)
+        telling and len(content) >= MIN_TELLING and len(words) <= MAX_WORDS and not _DEPENDENT.search(statement)
     ) and not re.search(r"[\"“”:;]|\.\.|\bvs\b|[^\w.'\u2019%]$|^and |\bthe \w+['\u2019]s ", statement)

@@ -61,7 +61,7 @@ def build_examples(passages: Sequence[Passage], wiki_json: Path, factbook_dir: P
 
 
 def quantity_items(world: World, profile: Profile, dropped: Counter[str]) -> Iterator[Item]:
-    """"what is the mean elevation of chad" for every number of the profile."""
+    """ "what is the mean elevation of chad" for every number of the profile."""
     x, own = country_as_typed(profile), world.country_rows(profile)
     for relation, quantity in QUANTITIES.items():
         value = quantity.read(profile)
@@ -87,7 +87,9 @@ def dated_items(facts: Sequence[Fact]) -> Iterator[Item]:
         if fact.relation == "holiday_date" and _DAY.match(answer):
             pattern = date_pattern(*answer.split())
         elif fact.relation in _DATED:
-            pattern = year_pattern(answer, *(day.groups() if day else ())) if len(answer) == 4 else number_pattern(answer)
+            pattern = (
+                year_pattern(answer, *(day.groups() if day else ())) if len(answer) == 4 else number_pattern(answer)
+            )
         else:
             continue
         forms = tuple(form.format(**fact.slots) for form in TEMPLATES[fact.relation])
@@ -101,7 +103,12 @@ def year_items(world: World) -> Iterator[Item]:
         for number, sentence in enumerate(sentences(lead.text)[:5] if title else []):
             found = statement_of(sentence, lead)
             match = _IN_YEAR.match(found[1]) if found else None
-            if not found or not match or len(_OTHER_YEAR.findall(sentence)) != 1 or _POINTS_BACK.search(match["before"]):
+            if (
+                not found
+                or not match
+                or len(_OTHER_YEAR.findall(sentence)) != 1
+                or _POINTS_BACK.search(match["before"])
+            ):
                 continue
             rows = world.lead_rows(lead) & world.finder.holding([sentence])
             if rows:

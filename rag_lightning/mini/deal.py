@@ -105,8 +105,8 @@ def choose(found: Sequence[Example], count: int, split: str, dropped: Counter[st
     while True:
         fewer = _within_caps(kept, len(kept))
         if len(fewer) == len(kept):
-            dropped[f"{split}: beyond the caps of relation and answer, or the number asked for"] += (
-                len(found) - len(kept)
+            dropped[f"{split}: beyond the caps of relation and answer, or the number asked for"] += len(found) - len(
+                kept
             )
             return kept
         kept = fewer

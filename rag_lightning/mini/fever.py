@@ -20,7 +20,15 @@ from rag_lightning.core.seeds import generator
 from rag_lightning.mini.ask import UNSEEN_SHARE
 from rag_lightning.mini.assign import Assignment
 from rag_lightning.mini.balance import balanced, capped, deranged
-from rag_lightning.mini.claims import NAMED, Telling, claim_forms, claimable, country_in_claims, gather_tellings, gather_untold
+from rag_lightning.mini.claims import (
+    NAMED,
+    Telling,
+    claim_forms,
+    claimable,
+    country_in_claims,
+    gather_tellings,
+    gather_untold,
+)
 from rag_lightning.mini.data import SPLITS, MiniData
 from rag_lightning.mini.deal import Plan, finish
 from rag_lightning.mini.nq import gather_facts
@@ -95,7 +103,7 @@ def _claims(
         steps = balanced(told, capped(matter.untold, len(matter.untold), rng), groups, rng)[:groups]
     for country, relation, other in steps:
         chosen.setdefault(relation, []).append((matter.tellings[country, relation], other))
-    for relation, found in chosen.items():
+    for found in chosen.values():
         kept, mixed = refutable(found, rng)
         dropped[f"{split}: values of a relation that are too alike to be refuted"] += len(found) - len(kept)
         for (telling, open_country), refuted in zip(kept, mixed, strict=True):
@@ -106,7 +114,7 @@ def _claims(
 def refutable(
     found: Sequence[tuple[Telling, str]], rng: np.random.Generator
 ) -> tuple[list[tuple[Telling, str]], list[Telling]]:
-    """The tellings that can be paired, and for each the one that its value is false of; the commonest value gives way."""
+    """The tellings that can be paired, and for each the one its value is false of; the commonest value gives way."""
     kept = list(found)
     while kept:
         tellings = [telling for telling, _ in kept]
@@ -135,6 +143,10 @@ def _group(
     for label, country, gold in zip(labels, subjects, evidence, strict=False):
         text = form.format(x=names[country], v=telling.value)
         name = "/".join((split, telling.relation, "_".join(telling.country.split()), label.replace(" ", "_")))
-        tags = {"family": "name" if telling.relation in NAMED else "number", "relation": telling.relation, "phrasing": "unseen" if new else "seen"}
+        tags = {
+            "family": "name" if telling.relation in NAMED else "number",
+            "relation": telling.relation,
+            "phrasing": "unseen" if new else "seen",
+        }
         titles = (country,) if gold else ()
         yield Example(name, f"{text[0].upper()}{text[1:]}.", (label,), gold, country, tags, titles)

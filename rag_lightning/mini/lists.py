@@ -50,8 +50,12 @@ def read_shares(*path: str) -> Callable[[Profile], list[str]]:
 
 def read_official(profile: Profile) -> list[str]:
     """The languages marked official; a language with an explanation inside its bracket is one too."""
-    value = profile.get("People and Society", "Languages") or profile.get("People and Society", "Languages", "Languages")
-    found = re.findall(r"(?:^|[,;] |and )([A-ZÀ-Þ][\w'-]*(?: [A-ZÀ-Þ][\w'-]*){0,2}) \([^()]*\bofficial\b[^()]*\)", value)
+    value = profile.get("People and Society", "Languages") or profile.get(
+        "People and Society", "Languages", "Languages"
+    )
+    found = re.findall(
+        r"(?:^|[,;] |and )([A-ZÀ-Þ][\w'-]*(?: [A-ZÀ-Þ][\w'-]*){0,2}) \([^()]*\bofficial\b[^()]*\)", value
+    )
     bad = re.search(r"not official|unofficial|co-official|only|no official", value)
     return [] if bad else found
 

@@ -21,7 +21,9 @@ _UNITS = {
     "kW": r"\s*kW",
     "bbl/day": r"\s*(?:bbl/day|barrels(?:\s+(?:a|per)\s+day)?)",
 }
-_NUMBER = re.compile(r"^(?P<sign>[-−]?)(?P<dollar>\$?)(?P<number>\d[\d,]*(?:\.\d+)?)(?: (?P<scale>[mbt]r?illion))?(?P<unit>.*)$")
+_NUMBER = re.compile(
+    r"^(?P<sign>[-−]?)(?P<dollar>\$?)(?P<number>\d[\d,]*(?:\.\d+)?)(?: (?P<scale>[mbt]r?illion))?(?P<unit>.*)$"
+)
 
 
 def number_pattern(value: str) -> str:

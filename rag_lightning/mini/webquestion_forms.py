@@ -25,17 +25,29 @@ LIST_RELATIONS: dict[str, ListRelation] = {
     "official_language": (
         f"{_PEOPLE} - Languages",
         read_official,
-        ("what is the official language of {x}", "what official language does {x} have", "what language is official in {x}"),
+        (
+            "what is the official language of {x}",
+            "what official language does {x} have",
+            "what language is official in {x}",
+        ),
     ),
     "border": (
         f"{_LAND} - Land boundaries",
         read_list(_LAND, "Land boundaries", "border countries", drop=_LENGTH, sep="[;,](?! ?[0-9]{3})"),
-        ("what countries border {x}", "what country is next to {x}", "which countries does {x} share a land border with"),
+        (
+            "what countries border {x}",
+            "what country is next to {x}",
+            "which countries does {x} share a land border with",
+        ),
     ),
     "religion": (
         f"{_PEOPLE} - Religions",
         read_shares(_PEOPLE, "Religions"),
-        ("what religion do people in {x} follow", "what are the main religions in {x}", "what do people believe in in {x}"),
+        (
+            "what religion do people in {x} follow",
+            "what are the main religions in {x}",
+            "what do people believe in in {x}",
+        ),
     ),
     "ethnic_group": (
         f"{_PEOPLE} - Ethnic groups",
@@ -65,12 +77,20 @@ LIST_RELATIONS: dict[str, ListRelation] = {
     "farm_product": (
         f"{_TRADE} - Agricultural products",
         read_list(_TRADE, "Agricultural products"),
-        ("what do farmers grow or raise in {x}", "what are the agricultural products of {x}", "what comes from farms in {x}"),
+        (
+            "what do farmers grow or raise in {x}",
+            "what are the agricultural products of {x}",
+            "what comes from farms in {x}",
+        ),
     ),
     "resource": (
         f"{_LAND} - Natural resources",
         read_list(_LAND, "Natural resources"),
-        ("what natural resources does {x} have", "what are the natural resources of {x}", "what is found in the ground of {x}"),
+        (
+            "what natural resources does {x} have",
+            "what are the natural resources of {x}",
+            "what is found in the ground of {x}",
+        ),
     ),
     "industry": (
         f"{_TRADE} - Industries",
@@ -90,7 +110,11 @@ LIST_RELATIONS: dict[str, ListRelation] = {
     "heritage_site": (
         f"{_STATE} - National heritage",
         read_sites,
-        ("what world heritage sites are in {x}", "name a world heritage site in {x}", "which unesco sites does {x} have"),
+        (
+            "what world heritage sites are in {x}",
+            "name a world heritage site in {x}",
+            "which unesco sites does {x} have",
+        ),
     ),
     "river": (
         f"{_LAND} - Major rivers (by length in km)",

@@ -105,7 +105,9 @@ def _within(
             replace(e, gold_passage_ids=tuple(g for g in e.gold_passage_ids if store.find(g) is not None))
             for e in listed
         ]
-        kept[name] = [new for new, old in zip(held, listed, strict=True) if new.gold_passage_ids or not old.gold_passage_ids]
+        kept[name] = [
+            new for new, old in zip(held, listed, strict=True) if new.gold_passage_ids or not old.gold_passage_ids
+        ]
     dropped = sum(map(len, splits.values())) - sum(map(len, kept.values()))
     return kept, {"questions whose gold passages are outside the limited corpus": dropped}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rag_lightning.mini.quantities import QUANTITIES
 
-COUNTRIES, LEADS = 130, 260
+COUNTRIES, LEADS = 100, 180
 _KINDS = ("river", "composer", "bridge", "temple", "glacier", "painter")
 
 
