@@ -65,6 +65,8 @@ def statement_items(world: World, dropped: Counter[str]) -> Iterator[Item]:
         found = 0
         for number, clue in enumerate(clues(lead)):
             rows = world.lead_rows(lead) & world.finder.holding([clue.sentence])
+            # Later passages of a lead may say "he" throughout.
+            rows &= world.finder.holding(names)
             if rows:
                 gold = world.finder.ids(rows)
                 forms = _forms(clue)
