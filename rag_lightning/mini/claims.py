@@ -18,8 +18,25 @@ MIN_FIELDS = 90
 """A profile with fewer is of a place that hardly anything can be claimed about (an uninhabited island)."""
 
 _KNOWN_OTHERWISE = frozenset(
-    ("population", "area", "land_area", "coastline", "land_borders", "airports", "urban", "heritage_sites", "wind")
-    + ("solar", "hydro", "biomass", "capital", "currency", "largest_city", "independence_year", "head_of_government")
+    [
+        "population",
+        "area",
+        "land_area",
+        "coastline",
+        "land_borders",
+        "airports",
+        "urban",
+        "heritage_sites",
+        "wind",
+        "solar",
+        "hydro",
+        "biomass",
+        "capital",
+        "currency",
+        "largest_city",
+        "independence_year",
+        "head_of_government",
+    ]
 )
 """What a profile lacks here may be told by other words of the corpus: shares add up, a lead names the city."""
 
