@@ -88,6 +88,7 @@ _VAGUE = frozenset(
 )
 _ACTION = re.compile(r"(?<!organiza)(?<!institu)(?<!na)(?<!sta)(?<!civiliza)(?:tion|sion|ment|ness|ance|ence|ing)$")
 _PRONOUN = re.compile(r"^(?P<word>He|She|It|His|Her|Its)\b ")
+_VERB = re.compile(r"(?:is|was|has|had|[a-z]+s)\b", re.IGNORECASE)
 _DEPENDENT = re.compile(
     r"\b(?:also|however|therefore|thus|this|these|those|such|former|latter|both|they|them|their|above|instead|other|"
     r"others|another|then|too)\b",
@@ -159,7 +160,7 @@ def statement_of(sentence: str, lead: Lead) -> tuple[bool, str] | None:
     names += [lead.title.split()[-1]] if lead.topic == "People" else []
     for name in names:
         # Only before a verb: "Goldfish released into the wild" is not about the goldfish.
-        if re.match(rf"{re.escape(name)} (?:is|was|has|had|[a-z]+s)\b", flat, re.IGNORECASE):
+        if flat.lower().startswith(f"{name.lower()} ") and _VERB.match(flat, len(name) + 1):
             return False, flat[len(name) :].strip()
     return None
 
