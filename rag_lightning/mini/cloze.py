@@ -49,7 +49,7 @@ def train_passages(passages: Sequence[Passage], examples: Mapping[str, Iterable[
     """Passages that neither are about an entity of dev or test nor are gold for one of their questions.
 
     Args:
-        examples: `MiniNQ.splits`.
+        examples: `MiniData.splits`.
     """
     held = [example for split in ("dev", "test") for example in examples[split]]
     entities = {entity_key(example.entity) for example in held}

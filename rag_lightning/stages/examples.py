@@ -12,7 +12,7 @@ from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.mini.nq import build_examples
+from rag_lightning.mini.registry import builder_of
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import HUB, Workspace, file_digest, hub_source
 from rag_lightning.tasks.hub import read_hub
@@ -100,7 +100,7 @@ def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Seq
         return loaded.parts, loaded.notes
     if workspace.config.corpus.source != "mini":
         raise ConfigError("a corpus of your own needs questions of your own: give task.train (and dev and test)")
-    made = build_examples(corpus.mini_passages(workspace), *corpus.mini_text(workspace), workspace.config.seed)
+    made = builder_of(task.name)(corpus.mini_passages(workspace), *corpus.mini_text(workspace), workspace.config.seed)
     if not workspace.config.corpus.limit:
         return made.splits, made.dropped
     return _within(made.splits, store)
@@ -109,14 +109,19 @@ def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Seq
 def _within(
     splits: Mapping[str, Sequence[Example]], store: PassageStore
 ) -> tuple[dict[str, list[Example]], dict[str, int]]:
-    """The examples a smaller corpus can answer, their gold passages cut to those it holds."""
+    """The examples a smaller corpus can answer, their gold passages cut to those it holds.
+
+    A claim without evidence ("not enough info") has no gold passage in any corpus and stays.
+    """
     kept: dict[str, list[Example]] = {}
     for name, listed in splits.items():
         held = [
             replace(e, gold_passage_ids=tuple(g for g in e.gold_passage_ids if store.find(g) is not None))
             for e in listed
         ]
-        kept[name] = [example for example in held if example.gold_passage_ids]
+        kept[name] = [
+            new for new, old in zip(held, listed, strict=True) if new.gold_passage_ids or not old.gold_passage_ids
+        ]
     dropped = sum(map(len, splits.values())) - sum(map(len, kept.values()))
     return kept, {"questions whose gold passages are outside the limited corpus": dropped}
 

@@ -14,8 +14,9 @@ from rag_lightning.metrics.answers import has_answer
 from rag_lightning.mini.ask import ask
 from rag_lightning.mini.cloze import build_cloze, train_passages
 from rag_lightning.mini.corpus import build_passages
+from rag_lightning.mini.data import MiniData
 from rag_lightning.mini.fact import Fact
-from rag_lightning.mini.nq import MiniNQ, build_examples
+from rag_lightning.mini.nq import build_examples
 from rag_lightning.mini.split import cap, entity_key, leave_out_lopsided, split_facts
 from rag_lightning.mini.templates import HELD_OUT_RELATIONS, TEMPLATES
 
@@ -105,7 +106,7 @@ def test_the_whole_build_is_the_same_twice_and_changes_with_the_seed(tmp_path: P
     check(first, passages)
 
 
-def check(data: MiniNQ, passages: list[Passage]) -> None:
+def check(data: MiniData, passages: list[Passage]) -> None:
     text = {passage.passage_id: passage for passage in passages}
     owners: dict[str, str] = {}
     for split, examples in data.splits.items():

@@ -1,0 +1,198 @@
+"""What the builders read from leads and profile fields, and the patterns they answer with."""
+
+import re
+
+import pytest
+import regex
+
+from rag_lightning.mini.claims import NAMED, claim_forms
+from rag_lightning.mini.clues import clues, kind_of
+from rag_lightning.mini.factbook import Profile
+from rag_lightning.mini.lists import read_cities, read_list, read_official, read_rivers, read_shares, read_sites
+from rag_lightning.mini.msmarco import described
+from rag_lightning.mini.patterns import FLAGS, date_pattern, number_pattern, year_pattern
+from rag_lightning.mini.quantities import QUANTITIES, verb_of
+from rag_lightning.mini.sentence_forms import SENTENCES, capitalised, in_case
+from rag_lightning.mini.templates import TEMPLATES
+from rag_lightning.mini.webquestion_forms import LIST_RELATIONS, SINGLE_RELATIONS
+from rag_lightning.mini.wiki import Lead
+
+VOLTA = Lead(
+    "Alessandro Volta",
+    "Alessandro Volta was an Italian physicist of Como. He invented the voltaic pile in 1799 near Lake Como. "
+    "His electrical work pleased Napoleon in Paris in 1801. However he was tired of it in Pavia. He also met Bob Hall.",
+    "People",
+)
+
+
+def test_a_statement_is_told_of_a_kind() -> None:
+    first, second = clues(VOLTA)
+    assert first.kind == "Italian physicist"
+    assert first.about("which x") == "which x invented the voltaic pile in 1799 near Lake Como"
+    assert second.about("this x") == "this x's electrical work pleased Napoleon in Paris in 1801"
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "kind"),
+    [
+        ("Nile", "The Nile is a major river in Africa.", "major river"),
+        ("Cake", "Cake is a form of sweet food.", ""),
+        ("Lake", "A lake is a 24,514-square-kilometre lake in Africa.", ""),
+        ("Brew", "Brew is the production of beer.", ""),
+        ("Nile", "Something else is a river.", ""),
+        ("Cube", "The Cube is a puzzle invented in 1974.", "puzzle"),
+    ],
+)
+def test_the_kind_is_what_the_first_sentence_says(title: str, text: str, kind: str) -> None:
+    assert kind_of(Lead(title, text, "x")) == kind
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "He painted the other chapel in Rome in 1512.",
+        "He liked it.",
+        "He served as its first president from 1946 until 1969 in Hanoi.",
+        "The city's people praise the great painter Bob in 1512.",
+        "Painted chapels in Rome show Bob at work in 1512.",
+    ],
+)
+def test_statements_that_need_the_text_around_them_are_no_clue(second: str) -> None:
+    assert list(clues(Lead("Bob Roe", f"Bob Roe was a British painter. {second}", "People"))) == []
+
+
+def test_a_statement_with_the_name_is_no_clue() -> None:
+    lead = Lead("Bob Roe", "Bob Roe was a British painter. He founded the Roe Gallery in London in 1880.", "People")
+    assert list(clues(lead)) == []
+
+
+def profile(**fields: str) -> Profile:
+    return Profile("zz", "Zed", {("S", name): value for name, value in fields.items()})
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("gold, silver, iron ore (2023)", ["gold", "silver", "iron ore"]),
+        ("gold; silver; note: few", ["gold", "silver"]),
+        ("none", []),
+        ("various minerals, and others", []),
+        ("", []),
+    ],
+)
+def test_a_list_is_read_where_it_is_plain(value: str, names: list[str]) -> None:
+    assert read_list("S", "F")(profile(F=value)) == names
+
+
+def test_shares_below_five_percent_and_others_are_no_answer() -> None:
+    value = "Christian 85.5% (Protestant 33.4%), Muslim 10.9%, Bahai 1.8%, other 8% (2019 est.)"
+    assert read_shares("S", "F")(profile(F=value)) == ["Christian", "Muslim"]
+
+
+def test_named_lists() -> None:
+    def of(section: str, *path: str, value: str) -> Profile:
+        return Profile("zz", "Zed", {(section, *path): value})
+
+    languages = ("People and Society", "Languages")
+    assert read_official(of(*languages, value="English (official), Kiswahili (official), Luo")) == [
+        "English",
+        "Kiswahili",
+    ]
+    assert read_official(of(*languages, value="English (official only in courts)")) == []
+    rivers = of("Geography", "Major rivers (by length in km)", value="Nile (shared) - 6,650 km; Jur - 9 km note: x")
+    assert read_rivers(rivers) == ["Nile", "Jur"]
+    cities = of(
+        "People and Society", "Major urban areas - population", value="5.3 million NAIROBI (capital), 1,400 Voi (2023)"
+    )
+    assert read_cities(cities) == ["NAIROBI", "Voi"]
+    path = ("Government", "National heritage", "selected World Heritage Site locales")
+    assert read_sites(of(*path, value="Lamu Old Town (c); Fort Jesus, Mombasa (c)")) == ["Lamu Old Town"]
+
+
+@pytest.mark.parametrize(
+    ("value", "matching", "other"),
+    [
+        ("1,952 km", ("1,952 km", "1952", "1952 kilometres"), ("21,952 km", "1,9520", "952", "1,952.5")),
+        ("8.5%", ("8.5%", "8.5 percent", "8.5"), ("18.5%", "8.55%", "8,5")),
+        ("$1.5 billion", ("$1.5 billion", "US$1.5 billion", "1.5 billion"), ("$1.5 million", "$1.5")),
+        ("-3%", ("-3%",), ("3%", "-30%")),
+        ("39,000 kW", ("39,000 kW", "39000"), ("39 kW",)),
+        ("4 years", ("4 years", "4"), ("14 years", "4.5")),
+    ],
+)
+def test_number_patterns(value: str, matching: tuple[str, ...], other: tuple[str, ...]) -> None:
+    check_pattern(number_pattern(value), matching, other)
+
+
+def check_pattern(pattern: str, matching: tuple[str, ...], other: tuple[str, ...]) -> None:
+    for compiled in (re.compile(pattern, FLAGS), regex.compile(pattern, regex.I | regex.U | regex.M)):
+        assert all(compiled.match(text) for text in matching)
+        assert not any(compiled.match(text) or compiled.fullmatch(text) for text in other)
+
+
+def test_dates_are_matched_in_both_orders() -> None:
+    check_pattern(
+        date_pattern("4", "July"), ("4 July", "July 4", "4th of July 1776", "july 04"), ("14 July", "July 14", "July")
+    )
+    check_pattern(year_pattern("1912", "15", "April"), ("1912", "15 April 1912", "April 15, 1912"), ("1913", "21912"))
+    check_pattern(year_pattern("1912", "", "April"), ("April 1912", "1912"), ("April",))
+
+
+def test_what_is_not_a_number_has_no_pattern() -> None:
+    with pytest.raises(ValueError, match="no number"):
+        number_pattern("many")
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("13.2% (2023 est.)", "13.2%"),
+        ("$1.5 billion (2023 est.)", "$1.5 billion"),
+        ("-$5.8 million (2022 est.)", "-$5.8 million"),
+        ("25.93 births/1,000 population (2025 est.)", "25.93"),
+        ("660 km (2008)", "660 km"),
+        ("0 km (landlocked)", None),
+        ("10 years; 6 years if married", "10 years"),
+        ("12-15 km", None),
+        ("about 5", None),
+        ("", None),
+    ],
+)
+def test_a_quantity_is_one_number(value: str, read: str | None) -> None:
+    quantity = QUANTITIES["railways"]
+    assert quantity.read(Profile("zz", "Zed", {quantity.path: value})) == read
+
+
+def test_phrases_agree_with_their_verb() -> None:
+    assert verb_of("the reserves of chad") == "are" and verb_of("the number of ports in chad") == "is"
+    assert verb_of("inflation in chad in 2023") == "was" and verb_of("the exports of chad in 2023") == "were"
+
+
+def test_every_relation_has_phrasings_with_a_place_for_the_country() -> None:
+    for relation, quantity in QUANTITIES.items():
+        assert len(set(quantity.phrases)) == 3 and all("{x}" in phrase for phrase in quantity.phrases), relation
+    for relation in (*QUANTITIES, *NAMED):
+        forms = claim_forms(relation)
+        assert len(set(forms)) == 3 and all("{x}" in form and "{v}" in form for form in forms), relation
+    listed = [forms for _, _, forms in LIST_RELATIONS.values()]
+    assert all(
+        len(set(forms)) == 3 and all("{x}" in form for form in forms) for forms in [*listed, *SINGLE_RELATIONS.values()]
+    )
+    assert set(SENTENCES) <= set(TEMPLATES) and set(SINGLE_RELATIONS) <= set(TEMPLATES)
+
+
+def test_sentences_are_whole() -> None:
+    text = "A morpheme (say) is the smallest meaningful constituent of a language. More."
+    assert described(Lead("Morpheme", text, "x")) == (
+        "A morpheme is the smallest meaningful constituent of a language.",
+        "is",
+    )
+    assert described(Lead("Morpheme", "A morpheme is a thing.", "x")) is None
+    assert described(Lead("Other", text, "x")) is None
+    assert described(Lead("Morpheme", "A morpheme is a part of (broken text in a language. X", "x")) is None
+
+
+def test_names_keep_ordinary_case_in_sentences() -> None:
+    assert capitalised("Kais SAIED", "head_of_state") == "Kais Saied"
+    assert capitalised("NATO Hill", "highest_point") == "NATO Hill"
+    assert in_case("Bahamas", "the bahamas") == "the Bahamas" and in_case("Chad", "chad") == "Chad"
