@@ -77,6 +77,7 @@ def _content(sweep: Sweep, artifacts: Path, paper: Paper) -> Content:
         sections.trials_table(sweep),
         sections.retrieval_table(sweep),
         sections.slices_table(sweep),
+        sections.definitions_table(sweep),
         sections.confusion_table(sweep),
     ]
     closing = [_samples(sweep, run, artifacts) for run in on_test if run.role == "final"]

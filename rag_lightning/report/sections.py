@@ -15,32 +15,46 @@ from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estim
 
 SPLIT = "test"
 QA_OBJECTIVES = ("em", "em_regex", "f1")
+EXACT_MATCHES = ("em_kilt", "em_lm_eval", "em_contains")
+"""Other definitions of the exact match; they have a table of their own."""
 
 
 def main_table(sweep: Sweep, paper: Paper) -> Table:
     """Final systems and baselines on test, each beside the paper's number of its counterpart."""
     runs = _ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
-    metrics = [name for name in _names(runs) if "@" not in name and name != sweep.objective]
+    metrics = _others(sweep, runs)
     family = found_family(run.estimates for run in runs)
     data = paper_dataset(sweep.dataset)
     columns = [Column("system", numeric=False), Column("role", numeric=False)]
-    columns += [Column(sweep.objective, bar=True), *map(Column, metrics)]
+    columns += [Column(sweep.objective, bar=True), Column(f"paper, {data} {SPLIT} {sweep.objective}")]
+    columns += [Column("difference"), Column("verdict", numeric=False), *map(Column, metrics)]
     columns += [Column(f"{family.replace('_', ' ')}@k", bar=True), Column("n"), Column("s/query")]
-    columns += [Column(f"paper, {data} {SPLIT} {sweep.objective}"), Column("difference")]
-    columns += [Column("verdict", numeric=False)]
     rows = []
     for run in runs:
         compared = compare_run(sweep, paper, run)
         ours = run.estimates.get(sweep.objective)
-        found = _estimates(run, (sweep.objective, *metrics, f"{family}@{run.system.get('k')}"))
-        cells = [Cell(run.label), Cell(run.role), *found, _count(ours)]
-        cells += [number(run.seconds_per_query, 3), number(compared.paper_value), number(compared.difference)]
-        rows.append(Row((*cells, Cell(str(compared))), strong=run.role == "final"))
+        cells = [Cell(run.label), Cell(run.role), *_estimates(run, (sweep.objective,))]
+        cells += [number(compared.paper_value), number(compared.difference), Cell(str(compared))]
+        cells += [*_estimates(run, (*metrics, f"{family}@{run.system.get('k')}")), _count(ours)]
+        rows.append(Row((*cells, number(run.seconds_per_query, 3)), strong=run.role == "final"))
     notes = ["Mean with its 95 % bootstrap interval; entities are resampled as clusters."]
     notes += _run_notes([run for run in runs if run.finished])
     notes += [] if rows else ["No run has reached test yet."]
     notes += _settings(paper, sweep, runs)
     return Table(f"Systems on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
+
+
+def definitions_table(sweep: Sweep) -> Table:
+    """The exact match on test by each of the definitions that are easily confused."""
+    runs = _ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
+    names = [name for name in ("em", *EXACT_MATCHES) if any(name in run.estimates for run in runs)]
+    rows = tuple(Row((Cell(run.label), *_estimates(run, names))) for run in runs) if len(names) > 1 else ()
+    notes = (
+        "em: SQuAD's normalisation, as the paper; em_kilt: KILT's; em_lm_eval: lm-eval's nq_open; "
+        "em_contains: an answer stands in the prediction.",
+    )
+    columns = (Column("system", numeric=False), *map(Column, names))
+    return Table(f"Exact match on {sweep.dataset} {SPLIT}, by definition", columns, rows, notes)
 
 
 def compare_run(sweep: Sweep, paper: Paper, run: Run) -> Compared:
@@ -72,7 +86,7 @@ def paper_table(sweep: Sweep, paper: Paper) -> Table:
 def trials_table(sweep: Sweep) -> Table:
     """All configurations tried on dev, the best first, with those that are not significantly worse."""
     runs = _ranked(sweep, sweep.on("dev", "trial"))
-    metrics = [name for name in _names(runs) if "@" not in name and name != sweep.objective]
+    metrics = _others(sweep, runs)
     family = found_family(run.estimates for run in runs)
     columns = [Column("rank"), Column("system", numeric=False), Column(sweep.objective, bar=True)]
     columns += [
@@ -214,6 +228,11 @@ def _mean(run: Run, metric: str) -> float | None:
 
 def _estimates(run: Run, names: Iterable[str]) -> list[Cell]:
     return [estimated(run.estimates.get(name), name in run.degraded) for name in names]
+
+
+def _others(sweep: Sweep, runs: Iterable[Run]) -> list[str]:
+    """Metrics without cut-off beside the objective."""
+    return [name for name in _names(runs) if "@" not in name and name not in (sweep.objective, *EXACT_MATCHES)]
 
 
 def _names(runs: Iterable[Run]) -> list[str]:
