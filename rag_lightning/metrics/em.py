@@ -15,6 +15,8 @@ from rag_lightning.metrics.answers import answered, checked
 from rag_lightning.metrics.metric import Metric
 from rag_lightning.metrics.normalize import normalize_answer
 
+EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
+"""Shown side by side wherever the first of them is asked for."""
 _LM_EVAL_IGNORED = re.compile(r"\b(?:The |the |An |A |a |an )")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rag_lightning.core.records import Score
+from rag_lightning.metrics.em import EXACT_MATCHES
 from rag_lightning.metrics.metric import Estimate, parse_metric
 from rag_lightning.metrics.statistics import bootstrap_interval, paired_permutation
 from rag_lightning.metrics.summary import align
@@ -15,8 +16,6 @@ from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estim
 
 SPLIT = "test"
 QA_OBJECTIVES = ("em", "em_regex", "f1")
-EXACT_MATCHES = ("em_kilt", "em_lm_eval", "em_contains")
-"""Other definitions of the exact match; they have a table of their own."""
 
 
 def main_table(sweep: Sweep, paper: Paper) -> Table:
@@ -47,7 +46,7 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
 def definitions_table(sweep: Sweep) -> Table:
     """The exact match on test by each of the definitions that are easily confused."""
     runs = _ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
-    names = [name for name in ("em", *EXACT_MATCHES) if any(name in run.estimates for run in runs)]
+    names = [name for name in EXACT_MATCHES if any(name in run.estimates for run in runs)]
     rows = tuple(Row((Cell(run.label), *_estimates(run, names))) for run in runs) if len(names) > 1 else ()
     notes = (
         "em: SQuAD's normalisation, as the paper; em_kilt: KILT's; em_lm_eval: lm-eval's nq_open; "
@@ -231,8 +230,9 @@ def _estimates(run: Run, names: Iterable[str]) -> list[Cell]:
 
 
 def _others(sweep: Sweep, runs: Iterable[Run]) -> list[str]:
-    """Metrics without cut-off beside the objective."""
-    return [name for name in _names(runs) if "@" not in name and name not in (sweep.objective, *EXACT_MATCHES)]
+    """Metrics without cut-off beside the objective; other definitions of the exact match have a table of their own."""
+    elsewhere = (sweep.objective, *EXACT_MATCHES[1:])
+    return [name for name in _names(runs) if "@" not in name and name not in elsewhere]
 
 
 def _names(runs: Iterable[Run]) -> list[str]:

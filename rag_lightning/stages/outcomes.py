@@ -43,11 +43,6 @@ def has_patterns(task: TaskSpec) -> bool:
     return "em_regex" in task.metrics
 
 
-def has_short_answers(task: TaskSpec) -> bool:
-    """Are the task's answers such that a passage can be said to hold one: not sentences, clues or labels?"""
-    return "em" in task.metrics or has_patterns(task)
-
-
 def find_faults(task: TaskSpec, outcomes: Sequence[Outcome], matcher: Matcher | None) -> dict[PatternFault, int]:
     """The patterns that predictions or passages could not be compared with."""
     if not has_patterns(task):
@@ -82,7 +77,7 @@ def from_artifacts(
     if rankings is None:
         return Outcomes(outcomes, faults=find_faults(task, outcomes, None))
     store = corpus.open_store(workspace)
-    matcher = make_matcher(task, lambda row: store[row].text) if has_short_answers(task) else None
+    matcher = make_matcher(task, lambda row: store[row].text) if task.extractive else None
     with_hits = []
     for outcome, ranking in zip(outcomes, read_rankings(rankings, asked, k), strict=True):
         found = [store[row] for row in ranking.rows]

@@ -10,7 +10,7 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Example
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.metrics.metric import Outcome
-from rag_lightning.stages.outcomes import Matcher, Outcomes, find_faults, has_short_answers, make_matcher
+from rag_lightning.stages.outcomes import Matcher, Outcomes, find_faults, make_matcher
 from rag_lightning.tasks.exchange.record import Format, Result, RetrievedPassage
 from rag_lightning.tasks.spec import TaskSpec
 
@@ -35,7 +35,7 @@ def to_outcomes(task: TaskSpec, kind: Format, results: Sequence[Result], asked: 
     """Outcomes in the order of the examples, to which the results belong one by one."""
     rows = dict(zip((p.text or "" for r in results for p in r.passages or ()), count(), strict=False))
     texts = {row: text for text, row in rows.items()}
-    matcher = make_matcher(task, texts.__getitem__) if has_short_answers(task) else None
+    matcher = make_matcher(task, texts.__getitem__) if task.extractive else None
     listed = [_outcome(kind, r, e, matcher, rows) for r, e in zip(results, asked, strict=True)]
     predicted = any(outcome.prediction is not None for outcome in listed)
     unanswered = {o.example.example_id for o in listed if predicted and o.prediction is None}

@@ -11,19 +11,18 @@ from typing import Any
 from rag_lightning.core.artifacts import Artifact, Recipe, open_artifact, write_json
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.records import write_jsonl
+from rag_lightning.metrics.em import EXACT_MATCHES
 from rag_lightning.metrics.labels import confusion
 from rag_lightning.metrics.metric import FAMILIES, parse_metric
 from rag_lightning.metrics.summary import notes_of, summarise
 from rag_lightning.stages import examples
-from rag_lightning.stages.outcomes import Outcomes, from_artifacts, has_patterns, has_short_answers, score_all
+from rag_lightning.stages.outcomes import Outcomes, from_artifacts, has_patterns, score_all
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
 VERSION = 3
 SCORES, SUMMARY = "scores.jsonl", "summary.json"
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
-EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
-"""Shown side by side wherever the first of them is asked for: they are easily confused."""
 ANSWER_FAMILIES, GOLD_FAMILIES = ("answer_recall", "answer_precision"), ("gold_recall", "gold_title", "success")
 """Of passages that hold a short answer; of passages and articles that an example names."""
 KILT_SCORES = {"em": ("kilt_em", "kilt_f1"), "label_accuracy": ("kilt_accuracy",)}
@@ -132,7 +131,7 @@ def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
     names any.
     """
     cutoffs = sorted({cutoff for cutoff in (*CUTOFFS, k) if 0 < cutoff <= k})
-    short, strings = has_short_answers(task), "em" in task.metrics and not has_patterns(task)
+    short, strings = task.extractive, "em" in task.metrics and not has_patterns(task)
     names = [name for name in task.metrics if _possible(name, predicted, k)]
     names += EXACT_MATCHES if predicted and strings else ()
     families = (*(ANSWER_FAMILIES if short else ()), *GOLD_FAMILIES)
