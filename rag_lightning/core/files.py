@@ -38,14 +38,22 @@ def read_lines(path: Path) -> Iterator[str]:
     with _open(path) as handle:
         while raw := _next_line(path, handle, row + 1):
             row += 1
-            try:
-                yield raw.decode("utf-8-sig" if row == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    path, f"is not UTF-8 (byte {error.start + 1} of the line)", row=row, hint="convert it to UTF-8"
-                ) from error
+            yield decode_line(path, row, raw)
     if row == 0:
         raise DataError(path, "is empty")
+
+
+def decode_line(path: Path, row: int, raw: bytes) -> str:
+    """One line of a UTF-8 file as text, a byte order mark before the first dropped.
+
+    Raises:
+        DataError: bytes that are not UTF-8.
+    """
+    try:
+        return raw.decode("utf-8-sig" if row == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        problem = f"is not UTF-8 (byte {error.start + 1} of the line)"
+        raise DataError(path, problem, row=row, hint="convert it to UTF-8") from error
 
 
 def read_head(path: Path, size: int) -> str:
@@ -91,13 +99,22 @@ def read_json(path: Path) -> Any:
         raise DataError(path, f"is JSON that cannot be read: {error}") from error
 
 
-def _object(path: Path, row: int, line: str) -> dict[str, Any]:
+def read_value(path: Path, row: int, line: str) -> Any:
+    """The JSON value of one line.
+
+    Raises:
+        DataError: not JSON, or JSON that cannot be read.
+    """
     try:
-        value = json.loads(line)
+        return json.loads(line)
     except json.JSONDecodeError as error:
         raise DataError(path, f"is not JSON: {error.msg}", row=row, value=line.strip()) from error
     except UNREADABLE as error:
         raise DataError(path, f"is JSON that cannot be read: {error}", row=row, value=line.strip()) from error
+
+
+def _object(path: Path, row: int, line: str) -> dict[str, Any]:
+    value = read_value(path, row, line)
     if not isinstance(value, dict):
         raise DataError(path, "is not a JSON object", row=row, value=line.strip())
     return value

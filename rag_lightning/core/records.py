@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import decode_line, read_value
 
 R = TypeVar("R")
 
@@ -115,15 +116,13 @@ def read_jsonl(path: Path, cls: type[R]) -> Iterator[R]:
     """Read records of one class back.
 
     Raises:
-        DataError: a line that is not JSON, or whose fields are not the record's.
+        DataError: a line that is not UTF-8 or not JSON, or whose fields are not the record's.
     """
     hints = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    with path.open(encoding="utf-8") as handle:
-        for row, line in enumerate(handle, 1):
-            try:
-                raw = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(path, f"is not JSON: {error.msg}", row=row, value=line.strip()) from error
+    with path.open("rb") as handle:
+        for row, encoded in enumerate(handle, 1):
+            line = decode_line(path, row, encoded)
+            raw = read_value(path, row, line)
             if not isinstance(raw, dict) or not set(raw) <= set(hints):
                 raise DataError(path, f"is not a {cls.__name__}", row=row, value=line.strip())
             try:

@@ -23,7 +23,7 @@ from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
 from rag_lightning.index.factory import INDEX_KINDS
 from rag_lightning.metrics.metric import METRICS
-from rag_lightning.tasks.spec import TASKS
+from rag_lightning.tasks.spec import TASKS, get_task
 from rag_lightning.tracking.mlflow import default_uri
 from rag_lightning.tracking.run import git_state, package_versions, run_folders
 
@@ -51,7 +51,9 @@ def run(config: ExperimentConfig, deep: bool = False) -> None:
 
     Raises:
         ArtifactError: an artifact is damaged; all of them are in the table.
+        UnknownNameError: the configured task is none.
     """
+    get_task(config.task.name)
     found = findings(Path(config.folder), deep, config.tracking_uri)
     table = Table("", "state", "detail", title="rag-lightning doctor", title_justify="left")
     for finding in found:

@@ -89,7 +89,18 @@ def of(workspace: Workspace, split: str, predictions: Artifact | None, rankings:
         outcomes = from_artifacts(workspace, task, asked, predictions, rankings, k)
         return write(workspace, folder, outcomes, names, task.labels)
 
-    return workspace.store.build(Recipe("scores", settings | {"metrics": names}, inputs, VERSION), make)
+    return announced(
+        workspace, workspace.store.build(Recipe("scores", settings | {"metrics": names}, inputs, VERSION), make)
+    )
+
+
+def announced(workspace: Workspace, scores: Artifact) -> Artifact:
+    """The scores, after telling what could not be scored as given; told again where they are reused."""
+    for fault in scores.info.get("pattern_faults", ()):
+        workspace.announce(f"  answer pattern {fault['pattern']!r} {fault['reason']}; {fault['examples']} examples")
+    if unanswered := scores.info.get("unanswered"):
+        workspace.announce(f"  {unanswered} examples without a prediction count as the worst value")
+    return scores
 
 
 def tools(names: Iterable[str]) -> dict[str, Any]:
@@ -101,7 +112,7 @@ def tools(names: Iterable[str]) -> dict[str, Any]:
 def write(
     workspace: Workspace, folder: Path, outcomes: Outcomes, names: list[str], labels: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Scores and summary into a folder; what could not be scored as given is announced and counted in the manifest."""
+    """Scores and summary into a folder; what could not be scored as given is counted in the manifest."""
     metrics = [parse_metric(name) for name in names]
     scores = score_all(outcomes, metrics)
     write_jsonl(folder / SCORES, scores)
@@ -110,15 +121,11 @@ def write(
     if labels and "label_accuracy" in summary["metrics"]:
         summary["confusion"] = confusion(outcomes.listed, labels).to_dict()
     write_json(folder / SUMMARY, summary)
-    return {"examples": len(scores), "metrics": names, **_announce_faults(workspace, outcomes)}
+    return {"examples": len(scores), "metrics": names, **_faults(outcomes)}
 
 
-def _announce_faults(workspace: Workspace, outcomes: Outcomes) -> dict[str, Any]:
+def _faults(outcomes: Outcomes) -> dict[str, Any]:
     faults = [{**asdict(fault), "examples": count} for fault, count in outcomes.faults.items()]
-    for fault in faults:
-        workspace.announce(f"  answer pattern {fault['pattern']!r} {fault['reason']}; {fault['examples']} examples")
-    if outcomes.unanswered:
-        workspace.announce(f"  {len(outcomes.unanswered)} examples without a prediction count as the worst value")
     found: dict[str, Any] = {"unanswered": len(outcomes.unanswered)} if outcomes.unanswered else {}
     return found | ({"pattern_faults": faults} if faults else {})
 

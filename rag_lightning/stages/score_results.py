@@ -173,7 +173,7 @@ def _score_file(
         return score.write(workspace, folder, to_outcomes(task, kind, filled, asked), names, task.labels)
 
     recipe = Recipe("scores", settings | {"metrics": names, "seed": config.seed}, inputs, score.VERSION)
-    return workspace.store.build(recipe, make)
+    return score.announced(workspace, workspace.store.build(recipe, make))
 
 
 def _examples_digest(workspace: Workspace, request: Request) -> str:

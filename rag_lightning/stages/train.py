@@ -44,6 +44,7 @@ EVALUATED_TOGETHER = 20
 def build(workspace: Workspace) -> Artifact:
     """The trained model of the configured formulation."""
     config = workspace.config
+    classes.labels(config)  # a head for a task without labels is refused before anything is built
     inputs = {"reader": warmup.build(workspace).digest, "examples": examples.build(workspace).digest}
     settings: dict[str, Any] = {
         "formulation": config.formulation,

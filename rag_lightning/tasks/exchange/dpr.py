@@ -64,7 +64,8 @@ def _item(result: Result) -> dict[str, Any]:
     contexts = []
     for passage in passages_of(result):
         if passage.text is None:
-            raise DataError("results", "has no text to write", field="passage_id", value=passage.passage_id)
+            hint = "the passages are known by name only; export kilt or trec"
+            raise DataError("results", "has no text to write", field="passage_id", value=passage.passage_id, hint=hint)
         title = passage.title or ""
         contexts.append({"id": passage.passage_id, "title": title, "text": passage.text, "score": str(passage.score)})
     named = {"id": result.example_id} if result.example_id else {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file
 from rag_lightning.core.records import Prediction, read_jsonl, to_json
-from rag_lightning.tasks.exchange.record import Format, Result
+from rag_lightning.tasks.exchange.record import Format, Result, id_of, text_of
 from rag_lightning.tasks.exchange.writing import write_lines
 
 
@@ -19,7 +19,10 @@ def read_predictions(path: Path) -> list[Result]:
         DataError: missing or empty, or a line that is no prediction.
     """
     check_file(path)
-    return [Result(found.example_id, prediction=found.text) for found in read_jsonl(path, Prediction)]
+    return [
+        Result(id_of(path, row, "example_id", found.example_id), prediction=text_of(path, row, "text", found.text))
+        for row, found in enumerate(read_jsonl(path, Prediction), 1)
+    ]
 
 
 def write_predictions(path: Path, results: Iterable[Result]) -> int:

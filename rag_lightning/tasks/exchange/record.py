@@ -86,10 +86,12 @@ def text_of(path: Path, row: int, field: str, value: Any) -> str:
     """A field that must be a string.
 
     Raises:
-        DataError: missing or of another type.
+        DataError: missing, of another type, or holding half of a surrogate pair, which no file can be written with.
     """
     if not isinstance(value, str):
         raise DataError(path, "is missing" if value is None else "must be a string", row=row, field=field, value=value)
+    if any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise DataError(path, "holds half of a surrogate pair", row=row, field=field, hint="write the whole sign")
     return value
 
 
@@ -112,7 +114,7 @@ def score_of(path: Path, row: int, value: Any) -> float:
     """
     try:
         number = float(0.0 if value is None else value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(path, "must be a number", row=row, field="score", value=value) from error
     if not abs(number) < float("inf"):
         raise DataError(path, "must be a finite number", row=row, field="score", value=value)

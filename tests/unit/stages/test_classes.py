@@ -59,6 +59,14 @@ def test_task_head_and_decoding_must_agree(task: str, head: Any, strategy: Any, 
         predict.build(Workspace(config), "dev")
 
 
+def test_training_a_head_for_a_task_without_labels_builds_nothing(project: ExperimentConfig) -> None:
+    said: list[str] = []
+    config = replace(project, task=replace(project.task, name="nq"))
+    with pytest.raises(ConfigError, match="task nq has no labels"):
+        train.build(Workspace(config, said.append))
+    assert not said and not (Path(config.folder) / "artifacts").exists()
+
+
 def test_labels_may_be_written_as_text() -> None:
     config = ExperimentConfig(task=TaskConfig(name="tiny_claims"))
     classes.check(config)

@@ -44,6 +44,11 @@ def test_names_are_those_of_the_registries(tmp_path: Path) -> None:
     assert "nq" in details["tasks"].split(", ")
 
 
+def test_an_unknown_task_ends_doctor_with_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--folder", str(tmp_path), "--task.name", "feverx"]) == 2
+    assert "did you mean 'fever3' or 'fever2'" in capsys.readouterr().err
+
+
 def test_a_damaged_artifact_ends_doctor_with_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_artifact(tmp_path)
     (tmp_path / "artifacts" / "corpus" / "0.partial").mkdir()

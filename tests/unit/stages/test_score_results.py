@@ -130,6 +130,9 @@ def test_a_missing_prediction_counts_as_the_worst_and_is_counted(workspace: Work
     said: list[str] = []
     artifact = score_request(replace(workspace, announce=said.append), Request(str(tmp_path / "f"), "flashrag"))
     assert artifact.info["unanswered"] == 3 and any("3 examples without a prediction" in line for line in said)
+    said.clear()
+    score_request(replace(workspace, announce=said.append), Request(str(tmp_path / "f"), "flashrag"))
+    assert any("3 examples without a prediction" in line for line in said), "told again where the score is reused"
     found = summary(artifact)
     assert found["em"]["n"] == 12 and found["em"]["mean"] == pytest.approx(100 * 6 / 12)
 

@@ -180,3 +180,38 @@ def test_missing_and_extra_results_are_listed() -> None:
 def test_predictions_of_ours_are_read(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "p.jsonl", [Prediction("q", "Text", "text", -1.0)])
     assert get_format("ours").read(tmp_path / "p.jsonl") == [Result("q", prediction="Text")]
+
+
+OURS_LINE = '{"example_id": "q", "text": %s, "raw_text": "x", "log_prob": 0.0, "hypotheses": []}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("ours", (OURS_LINE % '"é"').encode("latin-1"), "row 1 is not UTF-8|row 1: is not UTF-8"),
+        ("ours", (OURS_LINE % "5").encode(), "row 1, field 'text'.* must be a string"),
+        ("ours", (OURS_LINE % "null").encode(), "row 1, field 'text'.* is missing"),
+        ("ours", ("[" * 100_000).encode(), "row 1.*cannot be read|row 1.*is not JSON"),
+        ("ours", (OURS_LINE % '"x"').replace('"q"', "[1]").encode(), "row 1, field 'example_id'"),
+        ("kilt", b'{"id": "q", "output": [{"answer": "\\ud800"}]}\n', "row 1, field 'output.answer'.*surrogate"),
+        (
+            "dpr",
+            b'[{"question": "q", "answers": [], "ctxs": [{"id": "1", "text": "t", "score": 1' + b"0" * 400 + b"}]}]",
+            "row 1, field 'score'.* must be a number",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_named(name: str, content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(content)
+    with pytest.raises(DataError, match=says):
+        get_format(name).read(tmp_path / "f")
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("place", ["folder", "file/below"])
+def test_a_place_that_cannot_be_written_is_named(name: str, place: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(DataError, match="cannot be written"):
+        get_format(name).write(tmp_path / place, RESULTS)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"], "nothing is left behind"
