@@ -60,6 +60,7 @@ class WarmupConfig(TrainerConfig):
         eval_every: Steps between dev evaluations; 0: none, the last checkpoint is kept.
         window: Words around the answer that the first steps show instead of the whole passage.
         window_share: Share of the steps that show windows; 0 for none.
+        rounds: Times that every train question is read, its passage drawn anew each time.
         copy_scale: Strength with which a warm-started decoder begins to write the tokens it attends to; 0 for none.
         task: Whose mini questions are read, empty for the task's own; tasks that name one and train alike share one
             reader, which has no generator.head.
@@ -74,5 +75,31 @@ class WarmupConfig(TrainerConfig):
     eval_every: int = 0
     window: int = 24
     window_share: float = 0.65
+    rounds: int = 1
     copy_scale: float = 3.0
     task: str = ""
+
+
+@dataclass(frozen=True)
+class RetrieverWarmupConfig(TrainerConfig):
+    """Optimisation of the query encoder on questions with known passages, before RAG training (as DPR comes trained).
+
+    Args:
+        steps: Optimiser steps; 0 skips the stage.
+        batch_size: Questions of a step; the passages of the others are negatives of each.
+        k: Passages the query encoder itself finds for a question at that step: its hard negatives.
+        lr: Not used: the generator takes no part.
+        retriever_lr: Peak learning rate of the query encoder.
+        scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
+        warmup: Steps of linear warm-up; the rate then falls linearly to zero.
+        label_smoothing: Not used.
+        eval_every: Not used: the last checkpoint is kept.
+    """
+
+    steps: int = 100
+    batch_size: int = 64
+    k: int = 100
+    lr: float = 0.0
+    retriever_lr: float = 1e-4
+    scale_lr: float = 2e-2
+    eval_every: int = 0

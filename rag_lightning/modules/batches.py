@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
-from typing import Literal
+from typing import Literal, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -16,6 +16,14 @@ from rag_lightning.core.records import Passage
 
 POOL = 16
 """Batches whose items are sorted by length together: less padding, still random."""
+
+
+class Sized(Protocol):
+    """What can be learned from."""
+
+    @property
+    def size(self) -> int:
+        """A cheap stand-in for the number of tokens."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +69,11 @@ class Lesson:
         steps: After which the next lesson begins; the last lesson goes on.
     """
 
-    items: Sequence[Item]
+    items: Sequence[Sized]
     batch_size: int
     steps: int = 0
 
-    def batches(self, seed: int) -> Iterator[list[Item]]:
+    def batches(self, seed: int) -> Iterator[list[Sized]]:
         """Endless epochs of batches."""
         sizes = [item.size for item in self.items]
         for epoch in count():
@@ -73,13 +81,13 @@ class Lesson:
                 yield [self.items[i] for i in batch]
 
 
-class StepBatches(IterableDataset[list[Item]]):
+class StepBatches(IterableDataset[list[Sized]]):
     """The batches of one lesson after the other, from a given step on."""
 
     def __init__(self, lessons: Sequence[Lesson], seed: int, start: int = 0) -> None:
         self.lessons, self.seed, self.start = lessons, seed, start
 
-    def __iter__(self) -> Iterator[list[Item]]:
+    def __iter__(self) -> Iterator[list[Sized]]:
         *first, last = self.lessons
         parts = [islice(lesson.batches(self.seed), lesson.steps) for lesson in first]
         return islice(chain(*parts, last.batches(self.seed)), self.start, None)
@@ -100,7 +108,7 @@ class TrainingData(pl.LightningDataModule):
         self.batches = StepBatches(lessons, seed, start)
         self.dev = list(dev)
 
-    def train_dataloader(self) -> DataLoader[list[Item]]:
+    def train_dataloader(self) -> DataLoader[list[Sized]]:
         """One item of the loader is one batch; no workers, because faiss does not survive a fork."""
         return DataLoader(self.batches, batch_size=None)
 

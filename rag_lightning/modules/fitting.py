@@ -20,7 +20,7 @@ from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.modules.batches import Lesson, TrainingData
 from rag_lightning.modules.callbacks import RESUME, History, ResumePoint
-from rag_lightning.modules.training import TrainedModule
+from rag_lightning.modules.training import OptimisedModule
 
 SAVE_EVERY = 100
 BEST = "best"
@@ -66,7 +66,7 @@ def interruptible() -> Iterator[None]:
 
 
 def fit(
-    module: TrainedModule,
+    module: OptimisedModule,
     lessons: Sequence[Lesson],
     config: TrainerConfig,
     folder: Path,

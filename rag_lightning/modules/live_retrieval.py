@@ -49,12 +49,20 @@ class LiveRetrieval(nn.Module):
         scores, rows = self._index.search(self.encoder.encode_texts(queries), k)
         return rows, scores * np.float32(self.score_scale)
 
-    def forward(self, queries: Sequence[str], k: int) -> tuple[list[list[Passage]], Tensor]:
-        """Passages of each query and doc_scores [B, K], which carry the gradient."""
+    def find(self, queries: Sequence[str], k: int) -> tuple[Tensor, NDArray[np.int64]]:
+        """Query vectors [B, D] with gradient, and the rows [B, k] they find (-1 = nothing found)."""
         vectors = self.encoder(**self.encoder.tokenize(queries)).float()
         _, rows = self._index.search(np.ascontiguousarray(vectors.detach().cpu().numpy(), dtype=np.float32), k)
-        gathered = torch.from_numpy(self._vectors[np.maximum(rows, 0)]).to(vectors.device)
-        scores = torch.einsum("bd,bkd->bk", vectors, gathered) * self.log_scale.exp()
+        return vectors, rows
+
+    def gather(self, rows: NDArray[np.int64]) -> Tensor:
+        """Frozen passage vectors [*rows, D]."""
+        return torch.from_numpy(self._vectors[rows]).to(self.log_scale.device)
+
+    def forward(self, queries: Sequence[str], k: int) -> tuple[list[list[Passage]], Tensor]:
+        """Passages of each query and doc_scores [B, K], which carry the gradient."""
+        vectors, rows = self.find(queries, k)
+        scores = torch.einsum("bd,bkd->bk", vectors, self.gather(np.maximum(rows, 0))) * self.log_scale.exp()
         missing = torch.from_numpy(rows < 0).to(vectors.device)
         found = [[self._store[row] for row in line if row >= 0] for line in rows.tolist()]
         return found, scores.masked_fill(missing, -torch.inf)

@@ -16,7 +16,8 @@ from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.modules.batches import Item
 from rag_lightning.modules.live_retrieval import LiveRetrieval
-from rag_lightning.modules.training import TrainedModule, decay_groups
+from rag_lightning.modules.query_encoder import freeze, retrieval_groups
+from rag_lightning.modules.training import TrainedModule, fast_attention
 
 Marginal = Callable[[Tensor, Tensor, Tensor], Tensor]
 MARGINALS: dict[str, tuple[Marginal, Marginal]] = {
@@ -48,8 +49,12 @@ class RagModule(TrainedModule):
         super().__init__(generator, config, seed)
         self.marginal, self.smoothing = MARGINALS[formulation]
         self.retrieval = retrieval
-        retrieval.encoder.requires_grad_(config.retriever_lr > 0)
-        retrieval.log_scale.requires_grad_(config.scale_lr > 0)
+        freeze(retrieval, config)
+
+    def on_fit_start(self) -> None:
+        """The fast way of training attention, in both models."""
+        super().on_fit_start()
+        fast_attention(self.retrieval.encoder.model, self.device)
 
     def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """log p(y|x) [B] marginalised over the k passages found, and the smoothing term [B]."""
@@ -72,13 +77,7 @@ class RagModule(TrainedModule):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Generator, query encoder and score_scale each at their own rate; frozen ones are left out."""
-        groups = super().parameter_groups()
-        if self.settings.retriever_lr > 0:
-            encoder = self.retrieval.encoder.parameters()
-            groups += decay_groups(encoder, self.settings.retriever_lr, self.settings.weight_decay)
-        if self.settings.scale_lr > 0:
-            groups.append({"params": [self.retrieval.log_scale], "lr": self.settings.scale_lr, "weight_decay": 0.0})
-        return groups
+        return super().parameter_groups() + retrieval_groups(self.retrieval, self.settings)
 
 
 def _scatter(pairs: Tensor, found: Tensor) -> Tensor:

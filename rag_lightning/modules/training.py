@@ -24,7 +24,62 @@ TOKENS_PER_FORWARD = 4096
 """Padded source tokens of one forward pass: pairs of a step are grouped by length."""
 
 
-class TrainedModule(pl.LightningModule):
+class OptimisedModule(pl.LightningModule):
+    """Anything trained by a negative log-likelihood.
+
+    Args:
+        config: Optimisation.
+        seed: Of dropout.
+    """
+
+    def __init__(self, config: TrainerConfig, seed: int) -> None:
+        super().__init__()
+        self.settings = config
+        self.seed = seed
+
+    def log_likelihood(self, batch: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """log p(y|x) [B] and the smoothing term [B], a mean over outcomes (0 when label_smoothing is 0)."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def training_step(self, batch: Sequence[Any], index: int) -> Tensor:
+        """Mean over the batch of -log p(y|x); label smoothing as transformers' RAG does it."""
+        seed_step(self.seed, self.global_step)
+        likelihood, smooth = self.log_likelihood(batch)
+        epsilon = self.settings.label_smoothing
+        loss: Tensor = -((1 - epsilon) * likelihood + epsilon * smooth).mean()
+        self.log("loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def transfer_batch_to_device(self, batch: Any, device: Any, index: int) -> Any:
+        """Batches are text; tensors are made on the device in the step."""
+        return batch
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip by norm here: Lightning refuses a fused optimizer, though bfloat16 scales no gradients."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is trained, each group at its own rate."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; linear warm-up, then linear decay to zero at the last step."""
+        optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.settings.lr, fused=True)
+        warmup, steps = self.settings.warmup, self.settings.steps
+
+        def factor(step: int) -> float:
+            rising = (step + 1) / max(warmup, 1)
+            falling = (steps - step) / max(steps - warmup, 1)
+            return max(min(rising, falling, 1.0), 0.0)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class TrainedModule(OptimisedModule):
     """A generator, trained by the negative log-likelihood its subclass defines.
 
     Args:
@@ -34,34 +89,14 @@ class TrainedModule(pl.LightningModule):
     """
 
     def __init__(self, generator: Seq2SeqGenerator, config: TrainerConfig, seed: int) -> None:
-        super().__init__()
+        super().__init__(config, seed)
         self.generator = generator
-        self.settings = config
-        self.seed = seed
         self.evaluator: Evaluator | None = None
         self._score: Scorer | None = None
 
-    def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
-        """log p(y|x) [B] and the smoothing term [B], a mean over outcomes (0 when label_smoothing is 0)."""
-        raise NotImplementedError  # pragma: no cover - abstract
-
     def on_fit_start(self) -> None:
-        """torch's fused attention has a slow backward pass on a CPU: 1.3 times the whole step at 70 to 150 tokens."""
-        if self.device.type == "cpu":
-            self.generator.model.set_attn_implementation("eager")
-
-    def training_step(self, batch: list[Item], index: int) -> Tensor:
-        """Mean over the batch of -log p(y|x); label smoothing as transformers' RAG does it."""
-        seed_step(self.seed, self.global_step)
-        likelihood, smooth = self.log_likelihood(batch)
-        epsilon = self.settings.label_smoothing
-        loss: Tensor = -((1 - epsilon) * likelihood + epsilon * smooth).mean()
-        self.log("loss", loss.detach(), prog_bar=True)
-        return loss
-
-    def transfer_batch_to_device(self, batch: list[Item], device: Any, index: int) -> list[Item]:
-        """Batches are text; tensors are made on the device in the step."""
-        return batch
+        """The fast way of training attention on this device."""
+        fast_attention(self.generator.model, self.device)
 
     def on_validation_epoch_start(self) -> None:
         """The weights have changed since the last evaluation."""
@@ -120,29 +155,15 @@ class TrainedModule(pl.LightningModule):
         wanted = torch.tensor([label_number(head, item.target) for item in batch], device=log_probs.device)
         return log_probs.gather(-1, wanted.unsqueeze(-1)).squeeze(-1), log_probs.mean(-1)
 
-    def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        """Clip by norm here: Lightning refuses a fused optimizer, though bfloat16 scales no gradients."""
-        if gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
-
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Generator parameters: weight decay on matrices only."""
         return decay_groups(self.generator.parameters(), self.settings.lr, self.settings.weight_decay)
 
-    def configure_optimizers(self) -> Any:
-        """AdamW; linear warm-up, then linear decay to zero at the last step."""
-        optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.settings.lr, fused=True)
-        warmup, steps = self.settings.warmup, self.settings.steps
 
-        def factor(step: int) -> float:
-            rising = (step + 1) / max(warmup, 1)
-            falling = (steps - step) / max(steps - warmup, 1)
-            return max(min(rising, falling, 1.0), 0.0)
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+def fast_attention(model: Any, device: torch.device) -> None:
+    """torch's fused attention has a slow backward pass on a CPU: 1.3 times the whole step at 70 to 150 tokens."""
+    if device.type == "cpu":
+        model.set_attn_implementation("eager")
 
 
 def decay_groups(parameters: Any, lr: float, weight_decay: float) -> list[dict[str, Any]]:

@@ -128,7 +128,10 @@ def retrieval_table(sweep: Sweep) -> Table:
         cells += [_count(next(iter(row.estimates.values()), None)), number(_times(row.index_bytes, 1e-6))]
         cells += [number(row.build_seconds), number(_times(row.seconds_per_query, 1e3), 2)]
         rows.append(Row(tuple(cells)))
-    notes = ["frozen: the query encoder as it came."]
+    notes = [
+        "frozen: the query encoder as it came; warmed up: trained on questions with known passages; the rest: the "
+        "query encoder of that trained model."
+    ]
     if sweep.scale.startswith("mini"):
         notes += ["MiniLM, which it starts from, saw public QA data in its training, NQ and SQuAD questions included."]
     return Table(f"Retrieval on {sweep.dataset}", tuple(columns), tuple(rows), tuple(notes))

@@ -47,7 +47,7 @@ def answer(workspace: Workspace, question: str) -> Answer:
 
 
 def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[Passage, ...], tuple[float, ...]]:
-    retriever, scale = retrieve.open_retriever(workspace, learned=True)
+    retriever, scale = retrieve.open_retriever(workspace)
     hits = retriever.retrieve([example.query], workspace.config.decoding.k)[0]
     scores = tuple(float(s) * scale for s in hits.scores)
     store = corpus.open_store(workspace)

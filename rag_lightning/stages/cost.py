@@ -38,7 +38,7 @@ def _measure(workspace: Workspace, folder: Path) -> dict[str, Any]:
     encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))
     found, seconds = [Question(example, (), ()) for example in asked], 0.0
     if config.formulation != "closed_book":
-        retriever, scale = retrieve.open_retriever(workspace, learned=True)
+        retriever, scale = retrieve.open_retriever(workspace)
         rankings, seconds = retrieve.rank(retriever, asked, config.decoding.k)
         found = [
             Question(example, r.rows, tuple(s * scale for s in r.scores))

@@ -1,7 +1,7 @@
 """Stage `retrieve`: questions -> artifacts/rankings, once at the largest k; every smaller k is a prefix.
 
-`learned` says whose query encoder asks: the trained model's, or the one training started from (frozen). BM25 asks with
-words and needs neither; its score_scale is tuned on dev unless the configuration gives one.
+`asker` says whose query encoder asks: as it came (frozen), after the retriever warm-up, or the trained model's. BM25
+asks with words and needs none; its score_scale is tuned on dev unless the configuration gives one.
 """
 
 from __future__ import annotations
@@ -9,34 +9,33 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.records import Example, Passage, Ranking, read_jsonl, write_jsonl
-from rag_lightning.corpus.store import PassageStore
+from rag_lightning.core.records import Example, Ranking, read_jsonl, write_jsonl
 from rag_lightning.index.index import check_k
-from rag_lightning.metrics.pages import evidence_sets, normalize_title
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import Retriever
-from rag_lightning.stages import corpus, examples, index, train
-from rag_lightning.stages.outcomes import make_matcher
+from rag_lightning.stages import corpus, examples, index, retriever_warmup, train
+from rag_lightning.stages.evidence import evidence_hits
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.spec import TaskSpec, get_task
+from rag_lightning.tasks.spec import get_task
 
 VERSION = 1
+Asker = Literal["frozen", "warmed up", "trained"]
 RANKINGS = "rankings.jsonl"
 BATCH = 256
 SCALES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
 QUERY_FIELDS = ("pooling", "normalize", "query_prefix", "max_query_length")
 
 
-def build(workspace: Workspace, split: str, learned: bool = True) -> Artifact:
+def build(workspace: Workspace, split: str, asker: Asker = "trained") -> Artifact:
     """Rankings of one split by the configured retriever.
 
     Raises:
@@ -45,12 +44,12 @@ def build(workspace: Workspace, split: str, learned: bool = True) -> Artifact:
     config = workspace.config
     if config.retriever.kind == "none":
         raise ConfigError("retriever.kind=none retrieves nothing")
-    settings, inputs = _recipe(workspace, learned)
+    settings, inputs = _recipe(workspace, asker)
     settings |= {"split": split, "k_max": config.retriever.k_max, "limit": config.task.limit}
 
     def make(folder: Path) -> dict[str, Any]:
         asked = examples.read(workspace, split)
-        retriever, scale = open_retriever(workspace, learned)
+        retriever, scale = open_retriever(workspace, asker)
         check_k(config.retriever.k_max, len(corpus.open_store(workspace)))
         rankings, seconds = rank(retriever, asked, config.retriever.k_max)
         write_jsonl(folder / RANKINGS, rankings)
@@ -64,7 +63,7 @@ def read(artifact: Artifact) -> list[Ranking]:
     return list(read_jsonl(artifact.path / RANKINGS, Ranking))
 
 
-def _recipe(workspace: Workspace, learned: bool) -> tuple[dict[str, Any], dict[str, str]]:
+def _recipe(workspace: Workspace, asker: Asker) -> tuple[dict[str, Any], dict[str, str]]:
     config = workspace.config
     inputs = {"examples": examples.build(workspace).digest}
     if config.retriever.kind == "bm25":
@@ -73,26 +72,32 @@ def _recipe(workspace: Workspace, learned: bool) -> tuple[dict[str, Any], dict[s
     inputs["index"] = index.build(workspace).digest
     encoder = to_dict(config.encoder)
     settings: dict[str, Any] = {"index": to_dict(config.index), "query": {name: encoder[name] for name in QUERY_FIELDS}}
-    if learned:
+    if asker == "trained":
         inputs["model"] = train.build(workspace).digest
     else:
-        inputs["query_model"] = workspace.model_digest(config.encoder.model)
-        settings["score_scale"] = config.encoder.score_scale
+        start = _before_training(workspace, asker)
+        inputs["query_model"] = start.digest
+        settings["score_scale"] = start.score_scale
     return settings, inputs
 
 
-def open_retriever(workspace: Workspace, learned: bool) -> tuple[Retriever, float]:
+def open_retriever(workspace: Workspace, asker: Asker = "trained") -> tuple[Retriever, float]:
     """The configured retriever and the score_scale of p(z|x) that goes with it."""
     config = workspace.config
     if config.retriever.kind == "bm25":
         lexical = BM25Retriever.load(index.build_bm25(workspace).path)
         return lexical, config.bm25.score_scale or tuned_scale(workspace, lexical)
     searched = index.open_index(workspace)
-    if learned:
+    if asker == "trained":
         scale = float(train.read_info(train.build(workspace))["score_scale"])
         return DenseRetriever(train.load_query_encoder(workspace), searched), scale
-    encoder = TextEncoder(config.encoder, workspace.model_source(config.encoder.model), "query").eval()
-    return DenseRetriever(encoder, searched), config.encoder.score_scale
+    start = _before_training(workspace, asker)
+    encoder = TextEncoder(config.encoder, start.source, "query").eval()
+    return DenseRetriever(encoder, searched), start.score_scale
+
+
+def _before_training(workspace: Workspace, asker: Asker) -> retriever_warmup.Start:
+    return retriever_warmup.as_it_came(workspace) if asker == "frozen" else retriever_warmup.start(workspace)
 
 
 def rank(retriever: Retriever, asked: Sequence[Example], k: int) -> tuple[list[Ranking], float]:
@@ -125,25 +130,6 @@ def tuned_scale(workspace: Workspace, retriever: Retriever) -> float:
 def _log_mass(logits: Any, hit: Any) -> float:
     shifted = logits - logits.max()
     return float(np.log(np.exp(shifted[hit]).sum()) - np.log(np.exp(shifted).sum()))
-
-
-def evidence_hits(
-    task: TaskSpec, store: PassageStore, asked: Sequence[Example], rankings: Sequence[Ranking]
-) -> list[tuple[bool, ...]]:
-    """Does each retrieved passage hold an answer (DPR's rule: passage text only).
-
-    Where answers do not stand in passages: is it a gold passage, or of a gold article?
-    """
-    matcher = make_matcher(task, lambda row: store[row].text)
-    pairs = zip(asked, rankings, strict=True)
-    if task.extractive:
-        return [matcher.hits(example.answers, ranking.rows) for example, ranking in pairs]
-    return [tuple(_is_gold(example, store[row]) for row in ranking.rows) for example, ranking in pairs]
-
-
-def _is_gold(example: Example, passage: Passage) -> bool:
-    titles = frozenset().union(*evidence_sets(example))
-    return passage.passage_id in example.gold_passage_ids or normalize_title(passage.title) in titles
 
 
 def run(config: ExperimentConfig) -> None:

@@ -31,7 +31,7 @@ from rag_lightning.modules.rag import RagModule
 from rag_lightning.modules.reader import ReaderModule
 from rag_lightning.modules.training import Evaluator, Scorer, TrainedModule
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages import classes, corpus, embed, examples, index, targets, warmup
+from rag_lightning.stages import classes, corpus, embed, examples, index, retriever_warmup, targets, warmup
 from rag_lightning.stages.objective import objectives, values
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
@@ -56,7 +56,8 @@ def build(workspace: Workspace) -> Artifact:
         inputs["targets"] = targets.build(workspace).digest
     if config.formulation != "closed_book":
         inputs["vectors"] = embed.build(workspace).digest
-        inputs["query_model"] = workspace.model_digest(config.encoder.model)
+        name = "retriever" if config.retriever_warmup.steps else "query_model"
+        inputs[name] = retriever_warmup.start(workspace).digest
         settings["encoder"] = to_dict(config.encoder)
     recipe = Recipe("model", settings, inputs, VERSION)
     return workspace.store.build(recipe, lambda folder: _make(workspace, folder), resumable=True)
@@ -92,9 +93,10 @@ def make_module(workspace: Workspace, generator: Seq2SeqGenerator) -> TrainedMod
         return module
     store = corpus.open_store(workspace)
     check_k(config.train.k, len(store))
-    encoder = TextEncoder(config.encoder, workspace.model_source(config.encoder.model), "query")
+    start = retriever_warmup.start(workspace)
+    encoder = TextEncoder(config.encoder, start.source, "query")
     searched = index.open_index(index.flat(workspace))
-    live = LiveRetrieval(encoder, searched, embed.open_vectors(workspace), store, config.encoder.score_scale)
+    live = LiveRetrieval(encoder, searched, embed.open_vectors(workspace), store, start.score_scale)
     module = RagModule(config.formulation, generator, live, config.train, config.seed)
     module.evaluator = evaluator(config, generator, live, store)
     return module

@@ -72,6 +72,8 @@ def build(workspace: Workspace) -> Artifact:
     if get_task(config.task.name).mine:
         inputs["targets"] = targets.build(workspace).digest
     trained = {name: value for name, value in to_dict(config.warmup).items() if name != "task"}
+    if config.warmup.rounds == 1:
+        del trained["rounds"]
     settings = {"generator": classes.generator_settings(config), "warmup": trained, "seed": config.seed}
 
     def make(folder: Path) -> dict[str, Any]:
@@ -138,7 +140,7 @@ def training_items(workspace: Workspace) -> list[Item]:
     store = corpus.open_store(workspace)
     rng = seeds.generator(config.seed, "reader items")
     wanted = config.warmup.steps * config.warmup.batch_size
-    questions = list(question_items(workspace, store, rng))
+    questions = [item for _ in range(config.warmup.rounds) for item in question_items(workspace, store, rng)]
     splits = {name: examples.read(workspace, name, limited=False) for name in examples.SPLITS}
     count = max(int(wanted * CLOZE_SHARE), wanted - len(questions))
     cloze = build_cloze(train_passages(tuple(store), splits), config.seed, count)

@@ -1,4 +1,4 @@
-"""How well each retriever finds passages by itself, for the query encoder before and after training."""
+"""How well each retriever finds passages by itself, for the query encoder as it came, warmed up and trained."""
 
 from __future__ import annotations
 
@@ -11,25 +11,32 @@ from rag_lightning.stages import index, retrieve, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep.system import System
 
-FROZEN = "frozen"
+FROZEN, WARMED_UP = "frozen", "warmed up"
 
 
 def rows(config: SweepConfig, split: str = "dev") -> list[dict[str, Any]]:
-    """One row per retriever and query encoder (frozen, and of each trained formulation)."""
+    """One row per retriever and query encoder (frozen, warmed up, and of each trained formulation)."""
     return [row for retriever in config.retriever for row in _rows(config, retriever, split)]
 
 
 def _rows(config: SweepConfig, retriever: str, split: str) -> Iterator[dict[str, Any]]:
     formulations = dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding)
-    models = [FROZEN] if retriever == "bm25" else [FROZEN, *formulations]
+    warmed_up = [WARMED_UP] if config.experiment.retriever_warmup.steps else []
+    models = [FROZEN] if retriever == "bm25" else [FROZEN, *warmed_up, *formulations]
     for model in models:
-        decoding = next(d for d in config.decoding if model == FROZEN or d.startswith(model))
+        decoding = next(d for d in config.decoding if model in (FROZEN, WARMED_UP) or d.startswith(model))
         system = System.make(decoding, retriever, 1)
         yield _row(Workspace(system.configure(config.experiment)), retriever, model, split)
 
 
+def _asker(model: str) -> retrieve.Asker:
+    if model == FROZEN:
+        return "frozen"
+    return "warmed up" if model == WARMED_UP else "trained"
+
+
 def _row(workspace: Workspace, retriever: str, model: str, split: str) -> dict[str, Any]:
-    ranked = retrieve.build(workspace, split, learned=model != FROZEN)
+    ranked = retrieve.build(workspace, split, _asker(model))
     scored = score.of(workspace, split, None, ranked, workspace.config.retriever.k_max)
     built = index.build_bm25(workspace) if retriever == "bm25" else index.build(workspace)
     summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))

@@ -13,9 +13,13 @@ from rag_lightning.core.artifacts import Artifact, open_artifact, read_manifest
 from rag_lightning.core.records import Example, Prediction, Score, read_jsonl
 
 PARAM_LIMIT = 6000
-HISTORIES = {"reader": "warmup", "model": "train"}
+HISTORIES = {"retriever": "retriever_warmup", "reader": "warmup", "model": "train"}
 """Kinds of artifact that hold a history.jsonl -> what its metrics begin with."""
-MADE_FROM = {"scores": ("predictions",), "predictions": ("model", "examples"), "model": ("reader", "examples")}
+MADE_FROM = {
+    "scores": ("predictions",),
+    "predictions": ("model", "examples"),
+    "model": ("retriever", "reader", "examples"),
+}
 """Kind of artifact -> those of its inputs that are shown too."""
 HISTORY = "history.jsonl"
 

@@ -54,10 +54,10 @@ def at(config: SweepConfig, system: System) -> Workspace:
 
 
 @pytest.mark.parametrize("retriever", [name for name in RETRIEVERS if name not in ("none", "ivf_pq")])
-@pytest.mark.parametrize("learned", [True, False])
-def test_a_retriever_ranks_every_question(retriever: str, learned: bool, tiny_sweep: SweepConfig) -> None:
+@pytest.mark.parametrize("asker", ["frozen", "warmed up", "trained"])
+def test_a_retriever_ranks_every_question(retriever: str, asker: retrieve.Asker, tiny_sweep: SweepConfig) -> None:
     workspace = at(tiny_sweep, System.make("rag_token/greedy", retriever, 1))
-    artifact = retrieve.build(workspace, "dev", learned)
+    artifact = retrieve.build(workspace, "dev", asker)
     rankings = retrieve.read(artifact)
     assert [r.example_id for r in rankings] == [f"q{i}" for i in range(40, 52)]
     for ranking in rankings:

@@ -18,7 +18,8 @@ from rag_lightning.core.trainer_config import WarmupConfig
 from rag_lightning.metrics.metric import METRICS, Metric
 from rag_lightning.modules.batches import Item
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.stages import classes, corpus, examples, index, predict, retrieve, train, warmup
+from rag_lightning.stages import classes, corpus, examples, index, predict, train, warmup
+from rag_lightning.stages.evidence import evidence_hits
 from rag_lightning.stages.objective import objectives, values
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TASKS, get_task
@@ -149,8 +150,8 @@ def test_the_scale_of_bm25_trusts_evidence_where_answers_are_labels() -> None:
     store: Any = [Passage("p0", "Rome", "supports"), Passage("p1", "Porto_Novo", ""), Passage("p2", "Paris", "")]
     example = Example("e", "q", ("supports",), gold_passage_ids=("p2",), gold_titles=("Porto Novo",))
     ranked = [Ranking("e", (0, 1, 2), (3.0, 2.0, 1.0))]
-    assert retrieve.evidence_hits(get_task("tiny_claims"), store, [example], ranked) == [(False, True, True)]
-    assert retrieve.evidence_hits(get_task("nq"), store, [example], ranked) == [(True, False, False)]
+    assert evidence_hits(get_task("tiny_claims"), store, [example], ranked) == [(False, True, True)]
+    assert evidence_hits(get_task("nq"), store, [example], ranked) == [(True, False, False)]
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_a_scale_that_is_given_is_not_tuned(tiny_sweep: SweepConfig) -> None:
     given = replace(
         config, retriever=replace(config.retriever, kind="bm25"), bm25=replace(config.bm25, score_scale=0.7)
     )
-    assert retrieve.open_retriever(Workspace(given), learned=True)[1] == 0.7
+    assert retrieve.open_retriever(Workspace(given))[1] == 0.7
 
 
 EXACT = ["em", "f1", "em_kilt", "em_lm_eval", "em_contains"]

@@ -1,0 +1,81 @@
+"""The query encoder trained by itself, on questions whose passages are known.
+
+DPR's loss (https://arxiv.org/abs/2004.04906, section 3.2) for a frozen index: the passages of the other questions of
+the batch are negatives, and so are those the query encoder finds; a question may have several positive passages, whose
+probabilities add up. The passage vectors stay as they are, as in RAG training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rag_lightning.core.trainer_config import TrainerConfig
+from rag_lightning.modules.live_retrieval import LiveRetrieval
+from rag_lightning.modules.training import OptimisedModule, decay_groups, fast_attention
+
+
+@dataclass(frozen=True)
+class Sought:
+    """A question and the corpus rows of its positive passages, at least one."""
+
+    query: str
+    rows: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """A cheap stand-in for the number of tokens."""
+        return len(self.query)
+
+
+class QueryEncoderModule(OptimisedModule):
+    """log p(positive passages | question) among the candidates of a step.
+
+    Args:
+        retrieval: Its query encoder and score_scale are trained.
+        config: Optimisation; `k` hard negatives of a question.
+        seed: Of dropout.
+    """
+
+    def __init__(self, retrieval: LiveRetrieval, config: TrainerConfig, seed: int) -> None:
+        super().__init__(config, seed)
+        self.retrieval = retrieval
+        freeze(retrieval, config)
+
+    def on_fit_start(self) -> None:
+        """The fast way of training attention on this device."""
+        fast_attention(self.retrieval.encoder.model, self.device)
+
+    def log_likelihood(self, batch: Sequence[Sought]) -> tuple[Tensor, Tensor]:
+        """[B], and zeros for smoothing."""
+        vectors, found = self.retrieval.find([item.query for item in batch], self.settings.k)
+        rows = np.unique(np.concatenate([found[found >= 0], *(np.array(item.rows) for item in batch)]))
+        logits = vectors @ self.retrieval.gather(rows).T * self.retrieval.log_scale.exp()
+        positive = torch.from_numpy(np.stack([np.isin(rows, item.rows) for item in batch])).to(logits.device)
+        likelihood = logits.masked_fill(~positive, -torch.inf).logsumexp(-1) - logits.logsumexp(-1)
+        return likelihood, torch.zeros_like(likelihood)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Query encoder and score_scale."""
+        return retrieval_groups(self.retrieval, self.settings)
+
+
+def freeze(retrieval: LiveRetrieval, config: TrainerConfig) -> None:
+    """The query encoder is trained where retriever_lr > 0, its scale where scale_lr > 0."""
+    retrieval.encoder.requires_grad_(config.retriever_lr > 0)
+    retrieval.log_scale.requires_grad_(config.scale_lr > 0)
+
+
+def retrieval_groups(retrieval: LiveRetrieval, config: TrainerConfig) -> list[dict[str, Any]]:
+    """AdamW groups of query encoder and score_scale, each at its own rate; frozen ones are left out."""
+    groups = []
+    if config.retriever_lr > 0:
+        groups += decay_groups(retrieval.encoder.parameters(), config.retriever_lr, config.weight_decay)
+    if config.scale_lr > 0:
+        groups.append({"params": [retrieval.log_scale], "lr": config.scale_lr, "weight_decay": 0.0})
+    return groups

@@ -1,0 +1,123 @@
+"""Stage `retriever`: the query encoder that RAG training starts from, trained on questions with known passages.
+
+The paper starts from DPR, which was trained so (section 2.2); an encoder as it comes was not. Positive passages are the
+gold ones; of a question without any, those among the first BM25 hits that hold an answer (or the evidence), as DPR does
+for data sets without gold passages. Passage encoder and index are frozen. Files: `query_encoder/`, `history.jsonl`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.core.config import to_dict
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.hardware import resolve_dtype
+from rag_lightning.core.records import Example
+from rag_lightning.corpus.store import PassageStore
+from rag_lightning.modules.batches import Lesson
+from rag_lightning.modules.fitting import fit
+from rag_lightning.modules.live_retrieval import LiveRetrieval
+from rag_lightning.modules.query_encoder import QueryEncoderModule, Sought
+from rag_lightning.retrieval.bm25 import BM25Retriever
+from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.stages import corpus, embed, examples, index, targets
+from rag_lightning.stages.evidence import evidence_hits
+from rag_lightning.stages.workspace import Workspace
+from rag_lightning.tasks.spec import get_task
+
+VERSION = 1
+CANDIDATES = 20
+"""BM25 hits in which the positives of a question without gold passages are looked for."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A query encoder's folder or hub name, the score_scale that goes with it, and what identifies both."""
+
+    source: Path | str
+    score_scale: float
+    digest: str
+
+
+def start(workspace: Workspace) -> Start:
+    """What RAG training starts from: the encoder of this stage, or as it comes where the stage has no steps."""
+    if workspace.config.retriever_warmup.steps == 0:
+        return as_it_came(workspace)
+    built = build(workspace)
+    return Start(built.path / "query_encoder", float(built.info["score_scale"]), built.digest)
+
+
+def as_it_came(workspace: Workspace) -> Start:
+    """The configured encoder, no training of ours: frozen retrieval."""
+    encoder = workspace.config.encoder
+    return Start(workspace.model_source(encoder.model), encoder.score_scale, workspace.model_digest(encoder.model))
+
+
+def build(workspace: Workspace) -> Artifact:
+    """The query encoder after the warm-up.
+
+    Raises:
+        ConfigError: no train question has a known passage.
+    """
+    config = workspace.config
+    settings = {
+        "train": to_dict(config.retriever_warmup) | {"dtype": resolve_dtype(config.retriever_warmup.dtype)},
+        "encoder": to_dict(config.encoder),
+        "seed": config.seed,
+    }
+    inputs = {
+        "examples": examples.build(workspace).digest,
+        "vectors": embed.build(workspace).digest,
+        "bm25": index.build_bm25(workspace).digest,
+        "query_model": workspace.model_digest(config.encoder.model),
+    }
+    if get_task(config.task.name).mine:
+        inputs["targets"] = targets.build(workspace).digest
+    recipe = Recipe("retriever", settings, inputs, VERSION)
+    return workspace.store.build(recipe, lambda folder: _make(workspace, folder), resumable=True)
+
+
+def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    config = workspace.config
+    store = corpus.open_store(workspace)
+    asked = targets.training_examples(workspace)
+    items = sought(workspace, store, asked)
+    if not items:
+        raise ConfigError(
+            "the retriever warm-up has nothing to learn: no train question names a gold passage, and no answer stands "
+            f"in the first {CANDIDATES} BM25 hits of its question; set retriever_warmup.steps=0"
+        )
+    encoder = TextEncoder(config.encoder, workspace.model_source(config.encoder.model), "query")
+    searched, vectors = index.open_index(index.flat(workspace)), embed.open_vectors(workspace)
+    live = LiveRetrieval(encoder, searched, vectors, store, config.encoder.score_scale)
+    settings = replace(config.retriever_warmup, k=min(config.retriever_warmup.k, len(store)))
+    module = QueryEncoderModule(live, settings, config.seed)
+    result = fit(module, [Lesson(items, settings.batch_size)], settings, folder, seed=config.seed)
+    encoder.model.save_pretrained(folder / "query_encoder")
+    encoder.tokenizer.save_pretrained(folder / "query_encoder")
+    left_out = len(asked) - len(items)
+    if left_out:
+        workspace.announce(f"retriever warm-up: {left_out} of {len(asked)} train questions have no known passage")
+    return {"steps": result["steps"], "score_scale": live.score_scale, "questions": len(items), "left_out": left_out}
+
+
+def sought(workspace: Workspace, store: PassageStore, asked: Sequence[Example]) -> list[Sought]:
+    """Questions with the rows of their positive passages; those without any are left out."""
+    bare = [example for example in asked if not example.gold_passage_ids]
+    mined: dict[str, tuple[int, ...]] = {}
+    if bare:
+        lexical = BM25Retriever.load(index.build_bm25(workspace).path)
+        hits = lexical.retrieve([example.query for example in bare], min(CANDIDATES, len(store)))
+        rankings = [found.ranking(example.example_id) for found, example in zip(hits, bare, strict=True)]
+        flags = evidence_hits(get_task(workspace.config.task.name), store, bare, rankings)
+        for ranking, right in zip(rankings, flags, strict=True):
+            mined[ranking.example_id] = tuple(r for r, hit in zip(ranking.rows, right, strict=True) if hit)
+    items = [
+        Sought(e.query, tuple(map(store.row, e.gold_passage_ids)) if e.gold_passage_ids else mined[e.example_id])
+        for e in asked
+    ]
+    return [item for item in items if item.rows]
