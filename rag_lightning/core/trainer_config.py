@@ -30,7 +30,7 @@ class TrainerConfig:
         trainer: Anything else for Lightning's Trainer (devices, strategy, precision, …).
     """
 
-    steps: int = 100
+    steps: int = 60
     batch_size: int = 12
     k: int = 3
     lr: float = 2e-4
@@ -40,7 +40,7 @@ class TrainerConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     label_smoothing: float = 0.0
-    eval_every: int = 50
+    eval_every: int = 30
     eval_limit: int = 200
     dtype: Dtype = "auto"
     trainer: Mapping[str, Any] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class WarmupConfig(TrainerConfig):
             reader, which has no generator.head.
     """
 
-    steps: int = 1000
+    steps: int = 900
     batch_size: int = 16
     k: int = 1
     lr: float = 4e-4

@@ -30,7 +30,7 @@ class Encodings:
         generator: Seq2SeqGenerator,
         dtype: str = "float32",
         tokens_per_batch: int = 8192,
-        max_bytes: int = 1 << 30,
+        max_bytes: int = 2 << 30,
     ) -> None:
         self.generator = generator.eval()
         self.steps: BartSteps = generator.steps()

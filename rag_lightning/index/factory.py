@@ -9,7 +9,7 @@ from pathlib import Path
 from rag_lightning.core.config import IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.registry import Registry
-from rag_lightning.index.index import INFO_FILE, FaissIndex, Floats
+from rag_lightning.index.index import INFO_FILE, FaissIndex, Floats, Report
 
 INDEX_KINDS = Registry(
     "index kind",
@@ -24,8 +24,12 @@ INDEX_KINDS = Registry(
 SEARCH_FIELDS = ("ef_search", "nprobe")
 
 
-def build_index(config: IndexConfig, vectors: Floats, threads: int = 0) -> FaissIndex:
-    """Build the configured kind over vectors [N, D] float32 (may be memory-mapped); threads 0: as FAISS is set.
+def build_index(
+    config: IndexConfig, vectors: Floats, threads: int = 0, report: Report = lambda done, total: None
+) -> FaissIndex:
+    """Build the configured kind over vectors [N, D] float32 (may be memory-mapped).
+
+    `threads` 0: as FAISS is set; `report` is told how many of how many vectors are in.
 
     Raises:
         UnknownNameError: no such kind.
@@ -33,7 +37,7 @@ def build_index(config: IndexConfig, vectors: Floats, threads: int = 0) -> Faiss
         ConfigError: parameters that do not fit the vectors.
     """
     kind: type[FaissIndex] = INDEX_KINDS.get(config.kind)
-    return kind.build(config, vectors, threads)
+    return kind.build(config, vectors, threads, report)
 
 
 def load_index(folder: Path, config: IndexConfig | None = None) -> FaissIndex:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rag_lightning.core.config import IndexConfig
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.index.index import FaissIndex, Floats, faiss
+from rag_lightning.index.index import FaissIndex, Floats, Report, faiss
 
 
 class HNSWIndex(FaissIndex):
@@ -32,9 +32,10 @@ class HNSWIndex(FaissIndex):
         index.hnsw.efConstruction = config.ef_construction
         return index
 
-    def _fill(self, vectors: Floats) -> None:
+    def _fill(self, vectors: Floats, report: Report) -> None:
         # One add of everything: FAISS orders the nodes of a call by level, so blocks would give another graph.
         self.faiss_index.add(np.ascontiguousarray(vectors))
+        report(len(vectors), len(vectors))
 
     def search_parameters(self, k: int) -> Any:
         """ef_search, never below k."""

@@ -6,7 +6,7 @@ Never search in a process that was forked after a search in its parent: FAISS ha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Report = Callable[[int, int], None]
 faiss: Any = _faiss
 """FAISS without its type stubs, which lack names that exist."""
 FAISS_FILE, INFO_FILE = "index.faiss", "index.json"
@@ -111,8 +112,10 @@ class FaissIndex:
         raise NotImplementedError
 
     @classmethod
-    def build(cls, config: IndexConfig, vectors: Floats, threads: int = 0) -> Self:
-        """Train on and add all vectors; the same vectors give the same index.
+    def build(
+        cls, config: IndexConfig, vectors: Floats, threads: int = 0, report: Report = lambda done, total: None
+    ) -> Self:
+        """Train on and add all vectors, telling `report` how many are in; the same vectors give the same index.
 
         Raises:
             DataError: see `check_vectors`.
@@ -121,14 +124,15 @@ class FaissIndex:
         check_vectors(vectors)
         built = cls(config, cls.empty(config, *vectors.shape))
         with faiss_threads(threads):
-            built._fill(vectors)
+            built._fill(vectors, report)
         return built
 
-    def _fill(self, vectors: Floats) -> None:
+    def _fill(self, vectors: Floats, report: Report) -> None:
         if not self.faiss_index.is_trained:
             self.faiss_index.train(np.ascontiguousarray(vectors))
         for start in range(0, len(vectors), BLOCK):
             self.faiss_index.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
+            report(min(start + BLOCK, len(vectors)), len(vectors))
 
     def search_parameters(self, k: int) -> Any:
         """FAISS's search parameters for this kind, or None."""

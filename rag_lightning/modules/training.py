@@ -36,6 +36,8 @@ class OptimisedModule(pl.LightningModule):
         super().__init__()
         self.settings = config
         self.seed = seed
+        self.evaluator: Evaluator | None = None
+        self._score: Scorer | None = None
 
     def log_likelihood(self, batch: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """log p(y|x) [B] and the smoothing term [B], a mean over outcomes (0 when label_smoothing is 0)."""
@@ -49,6 +51,21 @@ class OptimisedModule(pl.LightningModule):
         loss: Tensor = -((1 - epsilon) * likelihood + epsilon * smooth).mean()
         self.log("loss", loss.detach(), prog_bar=True)
         return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """The weights have changed since the last evaluation."""
+        self._score = self.evaluator() if self.evaluator else None
+
+    def validation_step(self, batch: list[Example], index: int) -> None:
+        """The dev score: mean of the task's objective over all questions, whatever the batches."""
+        if self._score is None:
+            raise RuntimeError("set `evaluator` before evaluating on dev data")
+        values = self._score(batch)
+        self.log("dev_score", sum(values) / len(values), batch_size=len(values), on_epoch=True, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Free what the evaluation held."""
+        self._score = None
 
     def transfer_batch_to_device(self, batch: Any, device: Any, index: int) -> Any:
         """Batches are text; tensors are made on the device in the step."""
@@ -91,27 +108,10 @@ class TrainedModule(OptimisedModule):
     def __init__(self, generator: Seq2SeqGenerator, config: TrainerConfig, seed: int) -> None:
         super().__init__(config, seed)
         self.generator = generator
-        self.evaluator: Evaluator | None = None
-        self._score: Scorer | None = None
 
     def on_fit_start(self) -> None:
         """The fast way of training attention on this device."""
         fast_attention(self.generator.model, self.device)
-
-    def on_validation_epoch_start(self) -> None:
-        """The weights have changed since the last evaluation."""
-        self._score = self.evaluator() if self.evaluator else None
-
-    def validation_step(self, batch: list[Example], index: int) -> None:
-        """The dev score: mean of the task's objective over all questions, whatever the batches."""
-        if self._score is None:
-            raise RuntimeError("set `evaluator` before evaluating on dev data")
-        values = self._score(batch)
-        self.log("dev_score", sum(values) / len(values), batch_size=len(values), on_epoch=True, prog_bar=True)
-
-    def on_validation_epoch_end(self) -> None:
-        """Free what the evaluation held."""
-        self._score = None
 
     def targets(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """Scored tokens [B, T] of the batch, padded, and their mask [B, T]; a label token stands alone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from rag_lightning.core.artifacts import Artifact, Recipe
@@ -15,6 +16,7 @@ from rag_lightning.corpus.hub import read_hub
 from rag_lightning.corpus.passages import read_passages
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.mini.corpus import build_passages
+from rag_lightning.stages.progress import counted
 from rag_lightning.stages.workspace import HUB, Workspace, file_digest, hub_source
 
 VERSION = 1
@@ -25,7 +27,11 @@ def build(workspace: Workspace) -> Artifact:
     """The corpus of the configuration."""
     config = workspace.config.corpus
     recipe = Recipe("corpus", {"limit": config.limit}, source_digests(workspace), VERSION)
-    return workspace.store.build(recipe, lambda folder: write_passages(folder, _passages(workspace)))
+
+    def make(folder: Path) -> dict[str, Any]:
+        return write_passages(folder, counted(_passages(workspace), "reading", "passages", config.limit or None))
+
+    return workspace.store.build(recipe, make)
 
 
 def open_store(workspace: Workspace) -> PassageStore:

@@ -12,6 +12,7 @@ from rag_lightning.index.factory import build_index, load_index
 from rag_lightning.index.index import FaissIndex
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.stages import corpus, embed
+from rag_lightning.stages.progress import counted, progress
 from rag_lightning.stages.workspace import Workspace
 
 VERSION = 1
@@ -34,7 +35,8 @@ def build(workspace: Workspace) -> Artifact:
 
     def make(folder: Path) -> dict[str, Any]:
         started = time.perf_counter()
-        index = build_index(config, embed.open_vectors(workspace))
+        with progress(f"adding to {config.kind}", "vectors") as report:
+            index = build_index(config, embed.open_vectors(workspace), report=report)
         return {**index.save(folder), "build_seconds": round(time.perf_counter() - started, 3)}
 
     return workspace.store.build(recipe, make)
@@ -58,7 +60,8 @@ def build_bm25(workspace: Workspace) -> Artifact:
 
     def make(folder: Path) -> dict[str, Any]:
         started = time.perf_counter()
-        info = BM25Retriever.build(config, corpus.open_store(workspace)).save(folder)
+        store = corpus.open_store(workspace)
+        info = BM25Retriever.build(config, counted(store, "reading", "passages", len(store))).save(folder)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         return {**info, "bytes": size, "build_seconds": round(time.perf_counter() - started, 3)}
 

@@ -1,11 +1,14 @@
-"""One progress bar with rate and ETA for work that reports (done, total)."""
+"""Progress bars with rate and ETA: for work that reports (done, total), and for work that takes things one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from tqdm import tqdm
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -21,3 +24,8 @@ def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         yield update
     finally:
         bar.close()
+
+
+def counted(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
+    """The items; no ETA where their number is not known."""
+    yield from tqdm(items, desc=what, unit=f" {unit}", total=total, mininterval=1.0, dynamic_ncols=True)

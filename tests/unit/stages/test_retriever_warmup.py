@@ -65,7 +65,7 @@ def test_questions_without_a_known_passage_are_counted(project: ExperimentConfig
 def test_nothing_to_learn_is_told(project: ExperimentConfig) -> None:
     forget_gold(project)
     write_lines(Path(project.folder) / "data" / "corpus.jsonl", [{**row, "text": "a few words"} for row in passages()])
-    with pytest.raises(ConfigError, match="retriever_warmup.steps=0"):
+    with pytest.raises(ConfigError, match=r"retriever_warmup\.steps=0"):
         retriever_warmup.build(Workspace(project))
 
 
