@@ -41,7 +41,12 @@ def join_by_id(
     wanted = [example.example_id for example in examples]
     problems = _problems([record.example_id for record in listed], wanted)
     if problems:
-        raise DataError(source, "; ".join(problems), field="example_id", hint="predict again for these examples")
+        raise DataError(
+            source,
+            "; ".join(problems),
+            field="example_id",
+            hint="give the questions they were made for, or predict again for those that are missing",
+        )
     return [(by_id[example.example_id], example) for example in examples]
 
 
