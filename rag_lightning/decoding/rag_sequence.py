@@ -27,6 +27,7 @@ from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.token_tree import TokenTree
 
 Candidate = tuple[int, ...]
+STRATEGIES = ("thorough", "fast")
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,25 @@ def decode(matrix: CandidateMatrix, doc_log_probs: NDArray[np.float32], strategy
         matrix: of at least k passages.
         doc_log_probs: [k], normalised over these k.
         strategy: "thorough" or "fast".
+
+    Returns:
+        Each with its log p(y|x,z) of the k passages; under fast None where passage z did not produce it.
     """
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy must be thorough or fast, got {strategy!r}")
     k = len(doc_log_probs)
     kept = np.flatnonzero(matrix.produced[:, :k].any(axis=1))
-    terms = matrix.log_probs[kept, :k] + doc_log_probs
+    values = matrix.log_probs[kept, :k]
     if strategy == "fast":
-        terms = np.where(matrix.produced[kept, :k], terms, -np.inf)
-    elif strategy != "thorough":
-        raise ValueError(f"strategy must be thorough or fast, got {strategy!r}")
-    scores = np.logaddexp.reduce(terms.astype(np.float64), axis=1)
+        values = np.where(matrix.produced[kept, :k], values, -np.inf)
+    scores = np.logaddexp.reduce((values + doc_log_probs).astype(np.float64), axis=1)
     order = sorted(range(len(kept)), key=lambda i: (-scores[i], matrix.candidates[kept[i]]))
-    return [Finished(float(scores[i]), matrix.candidates[kept[i]]) for i in order]
+    return [Finished(float(scores[i]), matrix.candidates[kept[i]], _scored(values[i])) for i in order]
+
+
+def _scored(row: NDArray[np.float32]) -> tuple[float | None, ...]:
+    """-inf, which JSON does not know, is None."""
+    return tuple(None if value == -np.inf else value for value in row.tolist())
 
 
 @torch.inference_mode()

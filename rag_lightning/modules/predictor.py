@@ -156,7 +156,8 @@ class Predictor:
 
     def _prediction(self, question: Question, pool: Sequence[Finished], passages: Sequence[Passage]) -> Prediction:
         hypotheses = tuple(
-            Hypothesis(self.surface.realise(h.token_ids, passages), h.log_prob, h.token_ids) for h in pool[:N_BEST]
+            Hypothesis(self.surface.realise(h.token_ids, passages), h.log_prob, h.token_ids, h.passage_log_probs)
+            for h in pool[:N_BEST]
         )
         best = hypotheses[0]
         return Prediction(
