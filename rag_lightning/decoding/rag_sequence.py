@@ -6,6 +6,8 @@ read from its prefixes:
 
 thorough  score(y) = log sum_z p(z|x) p(y|x,z), all k passages
 fast      the same with p(y|x,z) = 0 where the search of z did not produce y
+
+At k only the hypotheses of the first k passages are candidates, as in a run with that k.
 """
 
 from __future__ import annotations
@@ -19,15 +21,16 @@ import torch
 from numpy.typing import NDArray
 
 from rag_lightning.decoding.beam import Finished, beam_search
+from rag_lightning.decoding.checks import STRATEGIES, check_doc_scores, check_grid
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_steps import PairSteps
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.bart_steps import Memory
 from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.marginal import doc_log_probs
 from rag_lightning.generator.token_tree import TokenTree
 
 Candidate = tuple[int, ...]
-STRATEGIES = ("thorough", "fast")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,55 @@ def decode(matrix: CandidateMatrix, doc_log_probs: NDArray[np.float32], strategy
 def _scored(row: NDArray[np.float32]) -> tuple[float | None, ...]:
     """-inf, which JSON does not know, is None."""
     return tuple(None if value == -np.inf else value for value in row.tolist())
+
+
+def decode_all(
+    encodings: Encodings,
+    questions: Sequence[Sequence[Pair]],
+    doc_scores: Sequence[Sequence[float]],
+    store: PairStore,
+    *,
+    ks: Sequence[int],
+    strategies: Sequence[str],
+    num_beams: int,
+    max_length: int,
+) -> dict[tuple[int, str], list[list[Finished]]]:
+    """Every k and strategy from one pass over the largest k.
+
+    Args:
+        encodings: Of the generator.
+        questions: B lists of pairs, best passage first; those beyond the largest k are not looked at.
+        doc_scores: B lists of scaled scores; log p(z|x) is normalised over the first k of them.
+        store: What is known of pairs.
+        ks: Each at least 1; a question with fewer pairs is decoded with all it has.
+        strategies: "thorough", "fast" or both; without "thorough" only what a passage produced is scored.
+        num_beams: Of each passage's own search; 1 is greedy.
+        max_length: Tokens at most, the end token included.
+
+    Returns:
+        (k, strategy) -> for each question its hypotheses, best first: those of a run with this k alone.
+
+    Raises:
+        ConfigError: no k, a number below 1, no strategy or an unknown one.
+        DataError: scores that are not one finite number a pair.
+    """
+    check_grid(ks, strategies, num_beams, max_length)
+    for i, (pairs, scores) in enumerate(zip(questions, doc_scores, strict=True)):
+        check_doc_scores(f"question {i}", scores, len(pairs))
+    build = matrices if "thorough" in strategies else produced_matrices
+    cut = [pairs[: max(ks)] for pairs in questions]
+    found = build(encodings, cut, store, num_beams=num_beams, max_length=max_length)
+    priors = {k: [_prior(scores[:k]) for scores in doc_scores] for k in ks}
+    return {
+        (k, strategy): [decode(m, prior, strategy) for m, prior in zip(found, priors[k], strict=True)]
+        for k in ks
+        for strategy in strategies
+    }
+
+
+def _prior(doc_scores: Sequence[float]) -> NDArray[np.float32]:
+    prior: NDArray[np.float32] = doc_log_probs(torch.tensor(doc_scores)).numpy()
+    return prior
 
 
 @torch.inference_mode()
