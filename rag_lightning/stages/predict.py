@@ -14,6 +14,7 @@ from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Prediction, write_jsonl
+from rag_lightning.decoding.checks import check_decoding
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.modules.fitting import interruptible, quiet_trainer
@@ -53,6 +54,7 @@ def build(workspace: Workspace, split: str) -> Artifact:
     config = workspace.config
     classes.check(config)
     check_strategy(config.formulation, config.decoding.strategy)
+    check_decoding(config.decoding)
     model = train.build(workspace)
     inputs = {"model": model.digest, "examples": examples.build(workspace).digest}
     settings = decoding_settings(config) | {"dtype": resolve_dtype(config.decoding.dtype), "split": split}
@@ -69,11 +71,14 @@ def build(workspace: Workspace, split: str) -> Artifact:
 
 
 def decoding_settings(config: ExperimentConfig) -> dict[str, Any]:
-    """The decoding section for a digest; passage_beams are part of it only where they are used."""
+    """The decoding section for a digest; passage_beams and length_penalty are part of it only where they are used."""
     settings = to_dict(config.decoding)
+    del settings["pair_store_mb"]
     used = config.formulation == "rag_sequence" and config.decoding.strategy != classes.CLASSIFY
     if not used or config.decoding.passage_beams == 1:
         del settings["passage_beams"]
+    if config.decoding.strategy in (classes.CLASSIFY, "greedy") or not config.decoding.length_penalty:
+        del settings["length_penalty"]
     return settings
 
 
