@@ -31,6 +31,8 @@ from rag_lightning.generator.marginal import doc_log_probs
 from rag_lightning.generator.token_tree import TokenTree
 
 Candidate = tuple[int, ...]
+Hypotheses = dict[str, dict[Candidate, float]]
+"""Of every pair what its search produced, best first, with log p(y|x,z)."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def matrices(
     result = []
     for here in _slices(questions):
         candidates = _candidates(keys[here], hypotheses)
-        scores = _complete(encodings, keys[here], rows[here], candidates, store)
+        scores = _complete(encodings, keys[here], rows[here], candidates, hypotheses, store)
         result.append(_matrix(keys[here], hypotheses, candidates, scores))
     store.commit()
     return result
@@ -159,8 +161,7 @@ def produced_matrices(
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
     hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length)
     store.commit()
-    scores = store.scores(keys)
-    return [_matrix(keys[h], hypotheses, _candidates(keys[h], hypotheses), scores) for h in _slices(questions)]
+    return [_matrix(keys[h], hypotheses, _candidates(keys[h], hypotheses), hypotheses) for h in _slices(questions)]
 
 
 def _slices(questions: Sequence[Sequence[Pair]]) -> Iterator[slice]:
@@ -169,7 +170,7 @@ def _slices(questions: Sequence[Sequence[Pair]]) -> Iterator[slice]:
     return (slice(end - len(pairs), end) for end, pairs in zip(ends, questions, strict=True))
 
 
-def _candidates(keys: Sequence[str], hypotheses: dict[str, list[Candidate]]) -> tuple[Candidate, ...]:
+def _candidates(keys: Sequence[str], hypotheses: Hypotheses) -> tuple[Candidate, ...]:
     return tuple(dict.fromkeys(c for key in keys for c in hypotheses[key]))
 
 
@@ -180,7 +181,7 @@ def _hypotheses(
     store: PairStore,
     num_beams: int,
     max_length: int,
-) -> dict[str, list[Candidate]]:
+) -> Hypotheses:
     known = store.hypotheses(keys)
     missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
     if not missing:
@@ -188,8 +189,8 @@ def _hypotheses(
     memory = encodings.memory(list(missing), list(missing.values()))
     found = search_pairs(encodings, memory, len(missing), num_beams, max_length)
     for key, pool in zip(missing, found, strict=True):
-        known[key] = [h.token_ids for h in pool]
-        store.add(key, known[key], {h.token_ids: h.log_prob for h in pool})
+        known[key] = {h.token_ids: h.log_prob for h in pool}
+        store.add(key, known[key])
     return known
 
 
@@ -209,10 +210,11 @@ def _complete(
     keys: Sequence[str],
     rows: Sequence[Sequence[int]],
     candidates: Sequence[Candidate],
+    hypotheses: Hypotheses,
     store: PairStore,
 ) -> dict[str, dict[Candidate, float]]:
     """The scores of all candidates under all pairs of a question; those not known are computed and stored."""
-    scores = store.scores(keys)
+    scores = {key: known | hypotheses[key] for key, known in store.scores(keys).items()}
     short = [i for i, key in enumerate(keys) if any(c not in scores[key] for c in candidates)]
     if not short:
         return scores
@@ -227,7 +229,7 @@ def _complete(
 
 def _matrix(
     keys: Sequence[str],
-    hypotheses: dict[str, list[Candidate]],
+    hypotheses: Hypotheses,
     candidates: tuple[Candidate, ...],
     scores: dict[str, dict[Candidate, float]],
 ) -> CandidateMatrix:
