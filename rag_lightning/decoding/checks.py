@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from rag_lightning.core.config import DecodingConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 
@@ -26,12 +28,26 @@ def check_grid(ks: Sequence[int], strategies: Sequence[str], num_beams: int, max
     """Raise ConfigError unless there is a k, no number is below 1, and every strategy is one of RAG-Sequence."""
     if not ks or min(ks) < 1:
         raise ConfigError(f"k must be at least 1, got {list(ks)}")
-    for name, value in (("num_beams", num_beams), ("max_length", max_length)):
-        if value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
+    check_search(num_beams, max_length)
     unknown = [name for name in strategies if name not in STRATEGIES]
     if not strategies or unknown:
         raise UnknownNameError(f"RAG-Sequence is decoded by {' or '.join(STRATEGIES)}, got {list(strategies)}")
+
+
+def check_search(num_beams: int, max_length: int) -> None:
+    """Raise ConfigError unless both are at least 1."""
+    for name, value in (("num_beams", num_beams), ("max_length", max_length)):
+        if value < 1:
+            raise ConfigError(f"{name} must be at least 1, got {value}")
+
+
+def check_doc_log_probs(doc_log_probs: Tensor) -> None:
+    """Raise DataError where log p(z|x) [B, K] of a question holds a NaN or an inf, or no passage has any."""
+    for row, values in enumerate(doc_log_probs.tolist(), 1):
+        wrong = [value for value in values if math.isnan(value) or value == math.inf]
+        if wrong or max(values) == -math.inf:
+            hint = "its doc_scores hold a NaN or an inf: check the query encoder and the index"
+            raise DataError("doc_log_probs", "is no distribution", row=row, value=(wrong or values)[0], hint=hint)
 
 
 def check_doc_scores(name: str, doc_scores: Sequence[float], passages: int) -> None:

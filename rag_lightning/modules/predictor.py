@@ -83,7 +83,7 @@ class Predictor:
         encodings: Of its generator.
         decoding: Strategy, k, beams, lengths.
         passages: The corpus; None for closed book.
-        pairs: What is already known of pairs; used by RAG-Sequence and by classification.
+        pairs: What is already known of pairs; RAG-Token keeps whole questions there, and closed book nothing.
 
     Raises:
         ConfigError: a strategy that does not decode the formulation, or the generator; a count below 1; a max_length
@@ -147,7 +147,12 @@ class Predictor:
             scores[i, : len(kept)] = torch.tensor(kept)
         beams = self.decoding.num_beams if self.decoding.strategy == "beam" else 1
         return rag_token.decode(
-            self.encodings, pairs, doc_log_probs(scores), num_beams=beams, max_length=self.decoding.max_length
+            self.encodings,
+            pairs,
+            doc_log_probs(scores),
+            num_beams=beams,
+            max_length=self.decoding.max_length,
+            store=self.pairs if self.formulation == "rag_token" else None,
         )
 
     def _sequence(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[list[Finished]]:
