@@ -164,7 +164,7 @@ class PairStore:
         rows += [(key, None, None, _bytes(key, text), last + 1) for key, text, *_ in scores]
         db.executemany(UPSERT, rows)
         db.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?)", scores)
-        return 0 if self.max_bytes is None else evict(db, self.max_bytes)
+        return evict(db, self.max_bytes) if rows and self.max_bytes is not None else 0
 
 
 def _numbers(log_probs: Mapping[Candidate, float]) -> dict[Candidate, float]:

@@ -173,6 +173,16 @@ def test_a_file_that_is_no_database_is_put_aside(tmp_path: Path) -> None:
         assert store.find(["p"]) == {"p": FOUND} and store.rebuilt == 0
 
 
+def test_two_processes_that_find_a_file_damaged_go_on_with_one_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    path.write_bytes(b"not a database, but long enough to look at" * 50)
+    running = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), name]) for name in "ab"]
+    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    with PairStore(path, {"generator": "abc"}) as store:
+        assert len(store.find([f"{name} {i}" for name in "ab" for i in range(60)])) == 120
+    assert path.with_name("store.sqlite.aside").read_bytes().startswith(b"not a database"), "put aside once"
+
+
 def test_a_file_damaged_inside_is_begun_again_without_losing_new_work(tmp_path: Path) -> None:
     path, said = tmp_path / "store.sqlite", list[str]()
     names = filled(path, 400)
