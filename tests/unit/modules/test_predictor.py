@@ -119,6 +119,25 @@ def test_pairs_are_generated_once_for_all_strategies(encodings: Encodings, world
     assert (store.generated, store.reused) == (9, 9)
 
 
+def test_a_question_of_rag_token_with_known_passages_and_scores_is_not_searched_again(
+    encodings: Encodings, world: Any
+) -> None:
+    store = PairStore()
+    first = predictor(encodings, world, "rag_token", "beam", store).predict(QUESTIONS)
+    assert (store.generated, store.reused) == (9, 0)
+    other = [*QUESTIONS[:3], replace(QUESTIONS[3], doc_scores=(2.0, 1.3, 0.5))]
+    again = predictor(encodings, world, "rag_token", "beam", store).predict(other)
+    assert (store.generated, store.reused) == (12, 6), "another score is another question"
+    assert again[:3] == first[:3] and again[3] != first[3]
+
+
+def test_closed_book_keeps_nothing_in_the_store(encodings: Encodings, world: Any) -> None:
+    store = PairStore()
+    asked = [Question(EXAMPLES[0], (), ())]
+    predictor(encodings, world, "closed_book", "greedy", store).predict(asked)
+    assert (store.generated, store.reused) == (0, 0)
+
+
 @pytest.mark.parametrize(("formulation", "sizes"), [("rag_token", [2, 2]), ("closed_book", [4])])
 def test_a_batch_holds_as_many_pairs_as_fit(
     encodings: Encodings, world: Any, formulation: str, sizes: list[int]
