@@ -133,7 +133,7 @@ def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
         return PairStore()
     said, dtype = _said(workspace.config), resolve_dtype(decoding.dtype)
     path = workspace.root / "artifacts" / "pairs" / f"{model.digest}-{said}-{dtype}.sqlite"
-    owner = {"generator": model.digest, "decoding": said, "dtype": dtype}
+    owner = {"generator": model.digest, "decoding": said, "dtype": dtype, "code": str(VERSION)}
     return PairStore(path, owner, decoding.pair_store_mb * 10**6, workspace.announce)
 
 

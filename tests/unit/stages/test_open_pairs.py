@@ -69,3 +69,15 @@ def test_counts_below_one_are_refused_before_anything_is_built(tmp_path: Path) -
         with pytest.raises(ConfigError, match=f"decoding.{name}=0 must be at least 1"):
             predict.build(workspace(tmp_path, "rag_sequence", strategy="thorough", **{name: 0}), "dev")
     assert not (tmp_path / "artifacts").exists()
+
+
+def test_a_file_of_other_code_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    where = workspace(tmp_path, "rag_token", said)
+    with opened(where) as store:
+        store.add("p", FOUND)
+    with opened(where) as again:
+        assert again.find(["p"]) == {"p": FOUND} and not said
+    monkeypatch.setattr(predict, "VERSION", predict.VERSION + 1)
+    with opened(where) as other:
+        assert other.find(["p"]) == {} and len(said) == 1
