@@ -193,6 +193,10 @@ class DecodingConfig:
         k: Passages marginalised over.
         max_length: New tokens at most.
         pairs_per_batch: Question-passage pairs generated together.
+        length_penalty: Ranks the hypotheses that were found by log p(y|x) / tokens ** length_penalty, the end token
+            counted; 0 ranks by log p(y|x). Which are found, and the log-probs reported, do not depend on it.
+        pair_store_mb: Bound of each file of known pair generations, in megabytes (10^6 bytes); the least recently used
+            leave first.
         dtype: Of the forward passes; auto takes bfloat16 where the CPU or GPU has it.
     """
 
@@ -202,6 +206,8 @@ class DecodingConfig:
     k: int = 5
     max_length: int = 24
     pairs_per_batch: int = 256
+    length_penalty: float = 0.0
+    pair_store_mb: int = 512
     dtype: Dtype = "auto"
 
 

@@ -60,12 +60,17 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A decoded string; `log_prob` is the true log p(y|x), `passage_log_probs` the log p(y|x,z) if known."""
+    """A decoded string.
+
+    `log_prob` is the true log p(y|x). `passage_log_probs` are the log p(y|x,z) of the k passages in the order of the
+    ranking; None where Fast decoding did not score it and takes p(y|x,z) as 0; empty under RAG-Token, where no passage
+    stands behind a whole output.
+    """
 
     text: str
     log_prob: float
     token_ids: tuple[int, ...] = ()
-    passage_log_probs: tuple[float, ...] = ()
+    passage_log_probs: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

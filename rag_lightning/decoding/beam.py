@@ -35,10 +35,17 @@ Step = Callable[[Tensor, Moves | None], Tensor]
 
 @dataclass(order=True)
 class Finished:
-    """A finished hypothesis; sorts worst first."""
+    """A finished hypothesis; sorts worst first.
+
+    Attributes:
+        log_prob: log p(y|x).
+        token_ids: y, without the start token.
+        passage_log_probs: log p(y|x,z) of the K passages, None where it was not scored; empty where it has no meaning.
+    """
 
     log_prob: float
     token_ids: tuple[int, ...] = field(compare=False)
+    passage_log_probs: tuple[float | None, ...] = field(default=(), compare=False)
 
 
 def beam_search(

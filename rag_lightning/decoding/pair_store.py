@@ -1,48 +1,73 @@
-"""What the generator said of (query, passage) pairs, kept between trials and processes (sqlite).
+"""What the generator said of (query, passage) pairs, kept between trials and processes.
 
 Key of a pair: digest of its encoded input ids, in a file of its own per generator and decode parameters; never a row or
-a passage id. So a second index, a larger k or a resumed run pays only for pairs not seen before.
+a passage id. So a second index, a larger k or a resumed run pays only for pairs not seen before. Every value carries a
+checksum; a pair with one that does not match is dropped and generated again.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.decoding.pair_database import PairDatabase, drop, evict
 
 Candidate = tuple[int, ...]
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS hypotheses (pair TEXT PRIMARY KEY, candidates TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS scores (pair TEXT, candidate TEXT, log_prob REAL NOT NULL, PRIMARY KEY (pair, candidate))
-WITHOUT ROWID;
-"""
 CHUNK = 500
+ROW_BYTES = 40
+"""What sqlite needs for a row beside its text, about."""
+UPSERT = """INSERT INTO pairs VALUES (?, ?, ?, ?, ?) ON CONFLICT (pair) DO UPDATE SET
+hypotheses = coalesce(hypotheses, excluded.hypotheses), crc = coalesce(crc, excluded.crc),
+bytes = bytes + excluded.bytes, used = excluded.used"""
 
 
 class PairStore:
-    """Hypotheses and log p(y|x,z) of pairs; `path` None keeps them in memory.
+    """Hypotheses and log p(y|x,z) of pairs.
+
+    Args:
+        path: The file; None keeps them in memory.
+        owner: Generator and decode parameters; a file of others is never read but begun again.
+        max_bytes: Bound of what is kept (an estimate of the file's size); None for none.
+        announce: Told of a file begun again, of damaged pairs and of pairs that left.
+
+    Attributes:
+        generated: Pairs that were worked on.
+        reused: Pairs that were known.
+        damaged: Pairs dropped because a checksum did not match.
+        evicted: Pairs that left to stay within the bound, the least recently used first.
 
     Raises:
-        ArtifactError: the file is damaged, or cannot be read or written; by every method.
+        ArtifactError: the file cannot be read or written; by every method.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = path
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self.generated = 0
-        self.reused = 0
-        with self._named():
-            self._db = sqlite3.connect(path or ":memory:", timeout=60)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(SCHEMA)
+    def __init__(
+        self,
+        path: Path | None = None,
+        owner: Mapping[str, str] | None = None,
+        max_bytes: int | None = None,
+        announce: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.path, self.max_bytes = path, max_bytes
+        self.generated = self.reused = self.damaged = self.evicted = 0
+        self._announce = announce
+        self._database = PairDatabase(path, owner or {}, announce)
+        self._hypotheses: dict[str, dict[Candidate, float]] = {}
+        self._scores: dict[str, dict[Candidate, float]] = {}
+        self._used: set[str] = set()
+        self._bad: set[str] = set()
+
+    @property
+    def rebuilt(self) -> int:
+        """How often the file was begun again."""
+        return self._database.rebuilt
 
     def __enter__(self) -> PairStore:
         return self
@@ -53,24 +78,40 @@ class PairStore:
         self.close()
 
     def close(self) -> None:
-        """Commit and close."""
+        """Commit, say what was lost, and close."""
         self.commit()
-        self._db.close()
+        self._database.close()
+        if self.damaged:
+            self._announce(f"pair store {self.path}: {self.damaged} damaged pairs were dropped")
+        if self.evicted:
+            self._announce(f"pair store {self.path}: {self.evicted} least recently used pairs left to make room")
 
     def commit(self) -> None:
         """Make everything added so far durable and visible to other processes."""
-        with self._named():
-            self._db.commit()
+        if self._hypotheses or self._scores or self._used or self._bad:
+            self.evicted += self._database.write(self._flush)
+        for waiting in (self._hypotheses, self._scores, self._used, self._bad):
+            waiting.clear()
 
-    def hypotheses(self, keys: Sequence[str]) -> dict[str, list[Candidate]]:
-        """Known hypotheses, best first, of those pairs that have any."""
-        wanted = list(dict.fromkeys(keys))
-        found: dict[str, list[Candidate]] = {}
-        for marks, part in _chunks(wanted):
-            rows = self._read(f"SELECT pair, candidates FROM hypotheses WHERE pair IN ({marks})", part)
-            found |= {pair: [tuple(c) for c in json.loads(text)] for pair, text in rows}
-        self.count(generated=len(wanted) - len(found), reused=len(found))
+    def hypotheses(self, keys: Sequence[str]) -> dict[str, dict[Candidate, float]]:
+        """Known hypotheses with their log-probs, best first, of those pairs that have any; all are counted."""
+        found = self.find(keys)
+        self.count(generated=len(set(keys)) - len(found), reused=len(found))
         return found
+
+    def find(self, keys: Sequence[str]) -> dict[str, dict[Candidate, float]]:
+        """The same without counting."""
+        wanted = list(dict.fromkeys(keys))
+        found = {key: self._hypotheses[key] for key in wanted if key in self._hypotheses}
+        for marks, part in _chunks([key for key in wanted if key not in found]):
+            query = f"SELECT pair, hypotheses, crc FROM pairs WHERE hypotheses NOT NULL AND pair IN ({marks})"
+            for pair, text, crc in self._database.read(query, part):
+                if _crc(pair, text) == crc:
+                    found[pair.decode()] = {tuple(ids): value for ids, value in json.loads(text)}
+                else:
+                    self._drop(pair)
+        self._used.update(found)
+        return {key: dict(found[key]) for key in wanted if key in found}
 
     def count(self, generated: int, reused: int) -> None:
         """Note how many pairs were worked on and how many were known."""
@@ -78,40 +119,69 @@ class PairStore:
         self.reused += reused
 
     def scores(self, keys: Sequence[str]) -> dict[str, dict[Candidate, float]]:
-        """Known log p(y|x,z) of every pair asked for."""
-        wanted = list(dict.fromkeys(keys))
-        found: dict[str, dict[Candidate, float]] = {key: {} for key in wanted}
-        for marks, part in _chunks(wanted):
-            rows = self._read(f"SELECT pair, candidate, log_prob FROM scores WHERE pair IN ({marks})", part)
-            for pair, candidate, log_prob in rows:
-                found[pair][_parse(candidate)] = log_prob
-        return found
+        """Known log p(y|x,z) of every pair asked for, beside those of its own hypotheses."""
+        found: dict[str, dict[Candidate, float]] = {key: {} for key in keys}
+        for marks, part in _chunks(list(found)):
+            query = f"SELECT pair, candidate, log_prob, crc FROM scores WHERE pair IN ({marks})"
+            for pair, candidate, log_prob, crc in self._database.read(query, part):
+                if _crc(pair, candidate, log_prob) == crc:
+                    found[pair.decode()][_parse(candidate)] = log_prob
+                else:
+                    self._drop(pair)
+        self._used.update(key for key, known in found.items() if known)
+        return {key: self._scores.get(key, {}) | known for key, known in found.items()}
 
-    def add(self, key: str, candidates: Sequence[Candidate], log_probs: Mapping[Candidate, float]) -> None:
-        """Store what the search of a pair produced."""
-        with self._named():
-            self._db.execute("INSERT OR IGNORE INTO hypotheses VALUES (?, ?)", (key, json.dumps(candidates)))
-        self.add_scores(key, log_probs)
+    def add(self, key: str, hypotheses: Mapping[Candidate, float]) -> None:
+        """Store what a search produced, best first; what is known of a pair stays.
+
+        Raises:
+            ConfigError: a log-prob that is NaN; by `add_scores` too.
+        """
+        self._hypotheses.setdefault(key, _numbers(hypotheses))
 
     def add_scores(self, key: str, log_probs: Mapping[Candidate, float]) -> None:
         """Store log p(y|x,z) of further candidates."""
-        rows = [(key, _format(candidate), value) for candidate, value in log_probs.items()]
-        with self._named():
-            self._db.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?)", rows)
+        self._scores[key] = _numbers(log_probs) | self._scores.get(key, {})
 
-    def _read(self, query: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
-        with self._named():
-            return self._db.execute(query, values).fetchall()
+    def _drop(self, pair: bytes) -> None:
+        key = pair.decode(errors="replace")
+        self.damaged += key not in self._bad
+        self._bad.add(key)
 
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """SQLite's own errors become one that names the file."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:  # locked, full, not writable: the file itself is sound
-            raise ArtifactError(f"{self.path}: the pair store cannot be used ({error})") from error
-        except sqlite3.DatabaseError as error:
-            raise ArtifactError(f"{self.path}: the pair store is damaged ({error}); remove it and run again") from error
+    def _flush(self, db: sqlite3.Connection) -> int:
+        (last,) = db.execute("SELECT coalesce(max(used), 0) FROM pairs").fetchone()
+        drop(db, [(key,) for key in self._bad])
+        db.executemany("UPDATE pairs SET used = ? WHERE pair = ?", [(last + 1, key) for key in self._used])
+        rows: list[tuple[Any, ...]] = []
+        for key, found in self._hypotheses.items():
+            text = json.dumps(list(found.items())).encode()
+            rows.append((key, text.decode(), _crc(key.encode(), text), _bytes(key, text), last + 1))
+        scores = [
+            (key, text.decode(), value, _crc(key.encode(), text, value))
+            for key, known in self._scores.items()
+            for text, value in ((_format(candidate), value) for candidate, value in known.items())
+        ]
+        rows += [(key, None, None, _bytes(key, text), last + 1) for key, text, *_ in scores]
+        db.executemany(UPSERT, rows)
+        db.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?)", scores)
+        return evict(db, self.max_bytes) if rows and self.max_bytes is not None else 0
+
+
+def _numbers(log_probs: Mapping[Candidate, float]) -> dict[Candidate, float]:
+    if any(math.isnan(value) for value in log_probs.values()):
+        raise ConfigError("the generator gives log p(y|x,z) = nan; its weights hold numbers that are none: train again")
+    return {candidate: value + 0.0 for candidate, value in log_probs.items()}  # sqlite keeps -0.0 as 0.0
+
+
+def _crc(pair: bytes, *values: Any) -> int:
+    """Over exactly what is stored; a value of a type that is never stored has one of its own."""
+    parts = [struct.pack("<d", value) if isinstance(value, float) else value for value in values]
+    whole = [part if isinstance(part, bytes) else repr(part).encode() for part in (pair, *parts)]
+    return zlib.crc32(b"\0".join(whole))
+
+
+def _bytes(key: str, text: bytes | str) -> int:
+    return ROW_BYTES + len(key) + len(text)
 
 
 def _chunks(keys: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -120,9 +190,9 @@ def _chunks(keys: list[str]) -> Iterator[tuple[str, list[str]]]:
         yield ",".join("?" * len(part)), part
 
 
-def _format(candidate: Candidate) -> str:
-    return " ".join(map(str, candidate))
+def _format(candidate: Candidate) -> bytes:
+    return " ".join(map(str, candidate)).encode()
 
 
-def _parse(text: str) -> Candidate:
+def _parse(text: bytes) -> Candidate:
     return tuple(map(int, text.split()))

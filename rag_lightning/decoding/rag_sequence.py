@@ -6,6 +6,8 @@ read from its prefixes:
 
 thorough  score(y) = log sum_z p(z|x) p(y|x,z), all k passages
 fast      the same with p(y|x,z) = 0 where the search of z did not produce y
+
+At k only the hypotheses of the first k passages are candidates, as in a run with that k.
 """
 
 from __future__ import annotations
@@ -19,14 +21,18 @@ import torch
 from numpy.typing import NDArray
 
 from rag_lightning.decoding.beam import Finished, beam_search
+from rag_lightning.decoding.checks import STRATEGIES, check_doc_scores, check_grid
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_steps import PairSteps
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.bart_steps import Memory
 from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.marginal import doc_log_probs
 from rag_lightning.generator.token_tree import TokenTree
 
 Candidate = tuple[int, ...]
+Hypotheses = dict[str, dict[Candidate, float]]
+"""Of every pair what its search produced, best first, with log p(y|x,z)."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +57,74 @@ def decode(matrix: CandidateMatrix, doc_log_probs: NDArray[np.float32], strategy
         matrix: of at least k passages.
         doc_log_probs: [k], normalised over these k.
         strategy: "thorough" or "fast".
+
+    Returns:
+        Each with its log p(y|x,z) of the k passages; under fast None where passage z did not produce it.
     """
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy must be thorough or fast, got {strategy!r}")
     k = len(doc_log_probs)
     kept = np.flatnonzero(matrix.produced[:, :k].any(axis=1))
-    terms = matrix.log_probs[kept, :k] + doc_log_probs
+    values = matrix.log_probs[kept, :k]
     if strategy == "fast":
-        terms = np.where(matrix.produced[kept, :k], terms, -np.inf)
-    elif strategy != "thorough":
-        raise ValueError(f"strategy must be thorough or fast, got {strategy!r}")
-    scores = np.logaddexp.reduce(terms.astype(np.float64), axis=1)
+        values = np.where(matrix.produced[kept, :k], values, -np.inf)
+    scores = np.logaddexp.reduce((values + doc_log_probs).astype(np.float64), axis=1)
     order = sorted(range(len(kept)), key=lambda i: (-scores[i], matrix.candidates[kept[i]]))
-    return [Finished(float(scores[i]), matrix.candidates[kept[i]]) for i in order]
+    return [Finished(float(scores[i]), matrix.candidates[kept[i]], _scored(values[i])) for i in order]
+
+
+def _scored(row: NDArray[np.float32]) -> tuple[float | None, ...]:
+    """-inf, which JSON does not know, is None."""
+    return tuple(None if value == -np.inf else value for value in row.tolist())
+
+
+def decode_all(
+    encodings: Encodings,
+    questions: Sequence[Sequence[Pair]],
+    doc_scores: Sequence[Sequence[float]],
+    store: PairStore,
+    *,
+    ks: Sequence[int],
+    strategies: Sequence[str],
+    num_beams: int,
+    max_length: int,
+) -> dict[tuple[int, str], list[list[Finished]]]:
+    """Every k and strategy from one pass over the largest k.
+
+    Args:
+        encodings: Of the generator.
+        questions: B lists of pairs, best passage first; those beyond the largest k are not looked at.
+        doc_scores: B lists of scaled scores; log p(z|x) is normalised over the first k of them.
+        store: What is known of pairs.
+        ks: Each at least 1; a question with fewer pairs is decoded with all it has.
+        strategies: "thorough", "fast" or both; without "thorough" only what a passage produced is scored.
+        num_beams: Of each passage's own search; 1 is greedy.
+        max_length: Tokens at most, the end token included.
+
+    Returns:
+        (k, strategy) -> for each question its hypotheses, best first: those of a run with this k alone.
+
+    Raises:
+        ConfigError: no k, a number below 1, no strategy or an unknown one.
+        DataError: scores that are not one finite number a pair.
+    """
+    check_grid(ks, strategies, num_beams, max_length)
+    for i, (pairs, scores) in enumerate(zip(questions, doc_scores, strict=True)):
+        check_doc_scores(f"question {i}", scores, len(pairs))
+    build = matrices if "thorough" in strategies else produced_matrices
+    cut = [pairs[: max(ks)] for pairs in questions]
+    found = build(encodings, cut, store, num_beams=num_beams, max_length=max_length)
+    priors = {k: [_prior(scores[:k]) for scores in doc_scores] for k in ks}
+    return {
+        (k, strategy): [decode(m, prior, strategy) for m, prior in zip(found, priors[k], strict=True)]
+        for k in ks
+        for strategy in strategies
+    }
+
+
+def _prior(doc_scores: Sequence[float]) -> NDArray[np.float32]:
+    prior: NDArray[np.float32] = doc_log_probs(torch.tensor(doc_scores)).numpy()
+    return prior
 
 
 @torch.inference_mode()
@@ -79,7 +142,7 @@ def matrices(
     result = []
     for here in _slices(questions):
         candidates = _candidates(keys[here], hypotheses)
-        scores = _complete(encodings, keys[here], rows[here], candidates, store)
+        scores = _complete(encodings, keys[here], rows[here], candidates, hypotheses, store)
         result.append(_matrix(keys[here], hypotheses, candidates, scores))
     store.commit()
     return result
@@ -98,8 +161,7 @@ def produced_matrices(
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
     hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length)
     store.commit()
-    scores = store.scores(keys)
-    return [_matrix(keys[h], hypotheses, _candidates(keys[h], hypotheses), scores) for h in _slices(questions)]
+    return [_matrix(keys[h], hypotheses, _candidates(keys[h], hypotheses), hypotheses) for h in _slices(questions)]
 
 
 def _slices(questions: Sequence[Sequence[Pair]]) -> Iterator[slice]:
@@ -108,7 +170,7 @@ def _slices(questions: Sequence[Sequence[Pair]]) -> Iterator[slice]:
     return (slice(end - len(pairs), end) for end, pairs in zip(ends, questions, strict=True))
 
 
-def _candidates(keys: Sequence[str], hypotheses: dict[str, list[Candidate]]) -> tuple[Candidate, ...]:
+def _candidates(keys: Sequence[str], hypotheses: Hypotheses) -> tuple[Candidate, ...]:
     return tuple(dict.fromkeys(c for key in keys for c in hypotheses[key]))
 
 
@@ -119,7 +181,7 @@ def _hypotheses(
     store: PairStore,
     num_beams: int,
     max_length: int,
-) -> dict[str, list[Candidate]]:
+) -> Hypotheses:
     known = store.hypotheses(keys)
     missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
     if not missing:
@@ -127,8 +189,8 @@ def _hypotheses(
     memory = encodings.memory(list(missing), list(missing.values()))
     found = search_pairs(encodings, memory, len(missing), num_beams, max_length)
     for key, pool in zip(missing, found, strict=True):
-        known[key] = [h.token_ids for h in pool]
-        store.add(key, known[key], {h.token_ids: h.log_prob for h in pool})
+        known[key] = {h.token_ids: h.log_prob for h in pool}
+        store.add(key, known[key])
     return known
 
 
@@ -148,10 +210,11 @@ def _complete(
     keys: Sequence[str],
     rows: Sequence[Sequence[int]],
     candidates: Sequence[Candidate],
+    hypotheses: Hypotheses,
     store: PairStore,
 ) -> dict[str, dict[Candidate, float]]:
     """The scores of all candidates under all pairs of a question; those not known are computed and stored."""
-    scores = store.scores(keys)
+    scores = {key: known | hypotheses[key] for key, known in store.scores(keys).items()}
     short = [i for i, key in enumerate(keys) if any(c not in scores[key] for c in candidates)]
     if not short:
         return scores
@@ -166,7 +229,7 @@ def _complete(
 
 def _matrix(
     keys: Sequence[str],
-    hypotheses: dict[str, list[Candidate]],
+    hypotheses: Hypotheses,
     candidates: tuple[Candidate, ...],
     scores: dict[str, dict[Candidate, float]],
 ) -> CandidateMatrix:

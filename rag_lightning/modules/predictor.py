@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from rag_lightning.core.config import DecodingConfig, Formulation
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Hypothesis, Passage, Prediction, Ranking
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.decoding import classify, rag_sequence, rag_token
+from rag_lightning.decoding import classify, length_penalty, rag_sequence, rag_token
 from rag_lightning.decoding.beam import Finished
+from rag_lightning.decoding.checks import check_decoding, check_doc_scores
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.inputs import Pair
@@ -43,6 +45,13 @@ def check_strategy(formulation: Formulation, strategy: str) -> None:
     if strategy not in STRATEGIES[formulation]:
         known = " or ".join(STRATEGIES[formulation])
         raise ConfigError(f"decoding.strategy={strategy!r} does not decode {formulation}; use {known}")
+
+
+def check_positions(generator: Any, max_length: int) -> None:
+    """Raise ConfigError if the decoder has fewer positions than a hypothesis may have tokens."""
+    positions = getattr(generator.model.config, "max_position_embeddings", max_length)
+    if max_length > positions:
+        raise ConfigError(f"decoding.max_length={max_length} exceeds the {positions} positions of the generator")
 
 
 def questions(
@@ -74,10 +83,11 @@ class Predictor:
         encodings: Of its generator.
         decoding: Strategy, k, beams, lengths.
         passages: The corpus; None for closed book.
-        pairs: What is already known of pairs; used by RAG-Sequence and by classification.
+        pairs: What is already known of pairs; RAG-Token keeps whole questions there, and closed book nothing.
 
     Raises:
-        ConfigError: a strategy that does not decode the formulation, or the generator.
+        ConfigError: a strategy that does not decode the formulation, or the generator; a count below 1; a max_length
+            beyond the decoder's positions.
     """
 
     def __init__(
@@ -89,8 +99,10 @@ class Predictor:
         pairs: PairStore | None = None,
     ) -> None:
         check_strategy(formulation, decoding.strategy)
+        check_decoding(decoding)
         if (decoding.strategy == "classify") != (encodings.generator.classes is not None):
             raise ConfigError(f"decoding.strategy={decoding.strategy!r}: classify goes with a generator.head, no other")
+        check_positions(encodings.generator, decoding.max_length)
         self.formulation, self.encodings, self.decoding = formulation, encodings, decoding
         self.passages = passages
         self.pairs = pairs or PairStore()
@@ -104,13 +116,20 @@ class Predictor:
             yield list(items[start : start + size])
 
     def predict(self, batch: Sequence[Question]) -> list[Prediction]:
-        """Predictions in the order of the batch."""
+        """Predictions in the order of the batch.
+
+        Raises:
+            DataError: doc_scores that are not one finite number a passage.
+        """
+        for question in batch:
+            if question.rows or question.doc_scores:
+                check_doc_scores(question.example.example_id, question.doc_scores, len(question.rows))
         contexts = [self._contexts(question) for question in batch]
         pairs = [[Pair(q.example.query, passage) for passage in c] for q, c in zip(batch, contexts, strict=True)]
         if self.decoding.strategy == "classify":
             return self._classified(batch, pairs)
         decode = self._sequence if self.formulation == "rag_sequence" else self._token
-        pools = decode(batch, pairs)
+        pools = [length_penalty.rank(pool, self.decoding.length_penalty) for pool in decode(batch, pairs)]
         shown = [[p for p in context if p is not None] for context in contexts]
         return [self._prediction(q, pool, found) for q, pool, found in zip(batch, pools, shown, strict=True)]
 
@@ -128,7 +147,12 @@ class Predictor:
             scores[i, : len(kept)] = torch.tensor(kept)
         beams = self.decoding.num_beams if self.decoding.strategy == "beam" else 1
         return rag_token.decode(
-            self.encodings, pairs, doc_log_probs(scores), num_beams=beams, max_length=self.decoding.max_length
+            self.encodings,
+            pairs,
+            doc_log_probs(scores),
+            num_beams=beams,
+            max_length=self.decoding.max_length,
+            store=self.pairs if self.formulation == "rag_token" else None,
         )
 
     def _sequence(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[list[Finished]]:
@@ -156,7 +180,8 @@ class Predictor:
 
     def _prediction(self, question: Question, pool: Sequence[Finished], passages: Sequence[Passage]) -> Prediction:
         hypotheses = tuple(
-            Hypothesis(self.surface.realise(h.token_ids, passages), h.log_prob, h.token_ids) for h in pool[:N_BEST]
+            Hypothesis(self.surface.realise(h.token_ids, passages), h.log_prob, h.token_ids, h.passage_log_probs)
+            for h in pool[:N_BEST]
         )
         best = hypotheses[0]
         return Prediction(

@@ -1,7 +1,8 @@
-"""Stage `ask`: one question, its passages with their posteriors, and the hypotheses."""
+"""Stage `ask`: one question, its passages with priors and posteriors, and the hypotheses."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,20 +11,32 @@ from rich.table import Table
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, Prediction
+from rag_lightning.decoding import posterior
 from rag_lightning.decoding.pair_store import PairStore
+from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.marginal import doc_log_probs
 from rag_lightning.modules.predictor import Question
 from rag_lightning.stages import corpus, predict, retrieve, train
 from rag_lightning.stages.workspace import CONSOLE, Workspace
 
+SHOWN = 3
+"""Passages named beside a token."""
+
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said: passages best first with p(z|x), and the prediction."""
+    """What the model said: passages best first with p(z|x), and the prediction.
+
+    Attributes:
+        posteriors: p(z|x,y) of the prediction; empty under RAG-Token and without passages.
+        tokens: Under RAG-Token the tokens of the prediction, each with its p(z|x,y_i); else empty.
+    """
 
     passages: tuple[Passage, ...]
     priors: tuple[float, ...]
     prediction: Prediction
+    posteriors: tuple[float, ...] = ()
+    tokens: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
 def answer(workspace: Workspace, question: str) -> Answer:
@@ -43,7 +56,18 @@ def answer(workspace: Workspace, question: str) -> Answer:
         asked, passages, priors = _retrieve(workspace, example)
     encodings = predict.Loaded.encodings(workspace, train.build(workspace))
     prediction = predict.make_predictor(workspace, encodings, PairStore()).predict([asked])[0]
-    return Answer(passages, priors, prediction)
+    best = prediction.hypotheses[0]
+    if not passages:
+        return Answer(passages, priors, prediction)
+    docs = doc_log_probs(torch.tensor([asked.doc_scores]))[0]
+    if best.passage_log_probs:
+        shares = posterior.of_sequence(best.passage_log_probs, docs)
+        return Answer(passages, priors, prediction, posteriors=tuple(shares.tolist()))
+    pairs = [Pair(example.query, passage) for passage in passages]
+    table = posterior.of_tokens(encodings, pairs, best.token_ids, docs).tolist()
+    names = encodings.generator.tokenizer.convert_ids_to_tokens(list(best.token_ids))
+    shown = tuple((name, tuple(row)) for name, row in zip(names, table, strict=True))
+    return Answer(passages, priors, prediction, tokens=shown)
 
 
 def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[Passage, ...], tuple[float, ...]]:
@@ -61,14 +85,30 @@ def run(config: ExperimentConfig, question: str) -> None:
     found = answer(Workspace(config), question)
     CONSOLE.print(f"[bold]{_plain(found.prediction.text)}[/bold]   log p(y|x) = {found.prediction.log_prob:.3f}")
     if found.passages:
-        passages = Table("p(z|x)", "title", "passage", title="passages")
-        for passage, prior in zip(found.passages, found.priors, strict=True):
-            passages.add_row(f"{prior:.3f}", _plain(passage.title), _plain(passage.text[:200]))
-        CONSOLE.print(passages)
+        CONSOLE.print(_passages(found))
+    if found.tokens:
+        CONSOLE.print(_tokens(found.tokens))
     hypotheses = Table("log p(y|x)", "hypothesis", title="hypotheses")
     for hypothesis in found.prediction.hypotheses:
         hypotheses.add_row(f"{hypothesis.log_prob:.3f}", _plain(hypothesis.text))
     CONSOLE.print(hypotheses)
+
+
+def _passages(found: Answer) -> Table:
+    table = Table("z", "p(z|x)", "p(z|x,y)", "title", "passage", title="passages")
+    shares = [f"{share:.3f}" for share in found.posteriors] or ["by token"] * len(found.passages)
+    for z, (passage, prior, share) in enumerate(zip(found.passages, found.priors, shares, strict=True), 1):
+        table.add_row(str(z), f"{prior:.3f}", share, _plain(passage.title), _plain(passage.text[:200]))
+    return table
+
+
+def _tokens(tokens: Sequence[tuple[str, tuple[float, ...]]]) -> Table:
+    """Every token with the passages behind it; wide tables are of no use, so the three that share most."""
+    table = Table("token", "p(z|x,y_i), the largest", title="passages behind each token")
+    for name, shares in tokens:
+        order = sorted(range(len(shares)), key=lambda z: (-shares[z], z))[:SHOWN]
+        table.add_row(_plain(name), "  ".join(f"z={z + 1} {shares[z]:.3f}" for z in order))
+    return table
 
 
 def _plain(text: str) -> str:

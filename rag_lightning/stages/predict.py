@@ -14,6 +14,7 @@ from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Prediction, write_jsonl
+from rag_lightning.decoding.checks import check_decoding
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.modules.fitting import interruptible, quiet_trainer
@@ -53,6 +54,7 @@ def build(workspace: Workspace, split: str) -> Artifact:
     config = workspace.config
     classes.check(config)
     check_strategy(config.formulation, config.decoding.strategy)
+    check_decoding(config.decoding)
     model = train.build(workspace)
     inputs = {"model": model.digest, "examples": examples.build(workspace).digest}
     settings = decoding_settings(config) | {"dtype": resolve_dtype(config.decoding.dtype), "split": split}
@@ -69,11 +71,14 @@ def build(workspace: Workspace, split: str) -> Artifact:
 
 
 def decoding_settings(config: ExperimentConfig) -> dict[str, Any]:
-    """The decoding section for a digest; passage_beams are part of it only where they are used."""
+    """The decoding section for a digest; passage_beams and length_penalty are part of it only where they are used."""
     settings = to_dict(config.decoding)
+    del settings["pair_store_mb"]
     used = config.formulation == "rag_sequence" and config.decoding.strategy != classes.CLASSIFY
     if not used or config.decoding.passage_beams == 1:
         del settings["passage_beams"]
+    if config.decoding.strategy in (classes.CLASSIFY, "greedy") or not config.decoding.length_penalty:
+        del settings["length_penalty"]
     return settings
 
 
@@ -95,12 +100,13 @@ def _make(workspace: Workspace, split: str, model: Artifact, folder: Path) -> di
         predictions = predict_all(predictor, asked, progress=True)
         seconds = time.perf_counter() - started
         reuse = {"pairs_generated": pairs.generated, "pairs_reused": pairs.reused}
+        lost = {"pairs_damaged": pairs.damaged, "pairs_evicted": pairs.evicted, "pair_stores_rebuilt": pairs.rebuilt}
     write_jsonl(folder / PREDICTIONS, predictions)
     encoded = {"encoded": encodings.encoded - before[0], "encodings_reused": encodings.reused - before[1]}
     if reuse["pairs_generated"] + reuse["pairs_reused"]:
         total = reuse["pairs_generated"] + reuse["pairs_reused"]
         workspace.announce(f"reused {reuse['pairs_reused']} of {total} pair generations")
-    return {"questions": len(predictions), "seconds": round(seconds, 3), **reuse, **encoded}
+    return {"questions": len(predictions), "seconds": round(seconds, 3), **reuse, **lost, **encoded}
 
 
 def asked_questions(workspace: Workspace, split: str) -> list[Question]:
@@ -122,14 +128,25 @@ def make_predictor(workspace: Workspace, encodings: Encodings, pairs: PairStore)
 
 def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
     """The pair store of this model and these decode parameters; memory only where nothing is shared."""
-    decoding, formulation = workspace.config.decoding, workspace.config.formulation
-    classified = decoding.strategy == classes.CLASSIFY
-    if formulation == "closed_book" or (formulation == "rag_token" and not classified):
+    decoding = workspace.config.decoding
+    if workspace.config.formulation == "closed_book":
         return PairStore()
+    said, dtype = _said(workspace.config), resolve_dtype(decoding.dtype)
+    path = workspace.root / "artifacts" / "pairs" / f"{model.digest}-{said}-{dtype}.sqlite"
+    owner = {"generator": model.digest, "decoding": said, "dtype": dtype, "code": str(VERSION)}
+    return PairStore(path, owner, decoding.pair_store_mb * 10**6, workspace.announce)
+
+
+def _said(config: ExperimentConfig) -> str:
+    """The decode parameters that what is known of a pair (of a whole question under RAG-Token) depends on."""
+    decoding = config.decoding
+    if decoding.strategy == classes.CLASSIFY:
+        return classes.CLASSIFY
+    if config.formulation == "rag_token":
+        beams = decoding.num_beams if decoding.strategy == "beam" else 1
+        return f"token{beams}-{decoding.max_length}"
     search = "greedy" if decoding.passage_beams == 1 else f"beam{decoding.passage_beams}"
-    said = classes.CLASSIFY if classified else f"{search}-{decoding.max_length}"
-    name = f"{model.digest}-{said}-{resolve_dtype(decoding.dtype)}.sqlite"
-    return PairStore(workspace.root / "artifacts" / "pairs" / name)
+    return f"{search}-{decoding.max_length}"
 
 
 def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool = False) -> list[Prediction]:

@@ -93,5 +93,9 @@ class System:
 
 
 def identity(experiment: ExperimentConfig) -> dict[str, Any]:
-    """What makes two experiments the same: everything but where they are kept and shown."""
-    return {name: value for name, value in to_dict(experiment).items() if name not in ("folder", "tracking_uri")}
+    """What makes two experiments the same: everything but where they are kept and shown, and how much is kept."""
+    kept = {name: value for name, value in to_dict(experiment).items() if name not in ("folder", "tracking_uri")}
+    del kept["decoding"]["pair_store_mb"]
+    if not experiment.decoding.length_penalty:  # runs made before there was one stay known
+        del kept["decoding"]["length_penalty"]
+    return kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from rag_lightning.core.config import SweepConfig
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.modules.predictor import Predictor
 from rag_lightning.report import stage as report
-from rag_lightning.stages import predict
+from rag_lightning.stages import ask, predict
+from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.study import open_study
+from rag_lightning.sweep.system import System
 from rag_lightning.tracking.mlflow import default_uri
 from tests.tiny_project import SPLITS
 
@@ -102,6 +105,26 @@ def test_run_folders_say_what_ran_and_what_came_out(tiny_sweep: SweepConfig) -> 
         mean = 100 * sum(score.values["em"] for score in scores) / len(scores)
         assert summary["metrics"]["em"]["mean"] == pytest.approx(mean) and summary["metrics"]["em"]["n"] == 12
         assert record["timings"]["seconds_per_query"] > 0
+
+
+@pytest.mark.parametrize(
+    "text", ["rag_token/greedy/bm25/2", "rag_sequence/thorough/bm25/2", "rag_sequence/fast/flat/3"]
+)
+def test_an_answer_says_which_passages_are_behind_it(tiny_sweep: SweepConfig, text: str) -> None:
+    system = System.parse(text)
+    found = ask.answer(Workspace(system.configure(tiny_sweep.experiment)), "what is the capital of b0a")
+    best = found.prediction.hypotheses[0]
+    assert len(found.passages) == system.k == len(found.priors)
+    if system.formulation == "rag_token":
+        assert found.posteriors == () == best.passage_log_probs
+        assert len(found.tokens) == len(best.token_ids)
+        assert all(sum(shares) == pytest.approx(1) and len(shares) == system.k for _, shares in found.tokens)
+        return
+    scored = [0.0 if value is None else exp(value) for value in best.passage_log_probs]
+    joint = [prior * value for prior, value in zip(found.priors, scored, strict=True)]
+    assert sum(joint) == pytest.approx(exp(best.log_prob), rel=1e-4)
+    assert found.posteriors == pytest.approx([value / sum(joint) for value in joint], rel=1e-3)
+    assert found.tokens == ()
 
 
 def test_the_sweep_is_described(tiny_sweep: SweepConfig) -> None:

@@ -58,6 +58,32 @@ def test_rag_sequence_thorough(toy: Seq2SeqGenerator, even_case: Any, transforme
     assert [pool[0].token_ids for pool in found] == stripped(rows)
 
 
+def test_every_k_of_one_pass_is_thorough_with_that_many_passages(
+    toy: Seq2SeqGenerator, even_case: Any, transformers_rag: Callable[..., Any]
+) -> None:
+    grid = rag_sequence.decode_all(
+        Encodings(toy),
+        even_case.questions,
+        even_case.doc_scores.tolist(),
+        PairStore(),
+        ks=[1, 2, 3],
+        strategies=["thorough", "fast"],
+        num_beams=1,
+        max_length=LENGTH,
+    )
+    for k in (1, 2, 3):
+        kept = torch.tensor([3 * i + z for i in range(2) for z in range(k)])
+        rows = transformers_rag("rag_sequence", n_docs=k).generate(
+            context_input_ids=even_case.ids[kept],
+            context_attention_mask=even_case.mask[kept],
+            doc_scores=even_case.doc_scores[:, :k],
+            num_beams=1,
+            do_sample=False,
+            **SETTINGS,
+        )
+        assert [pool[0].token_ids for pool in grid[k, "thorough"]] == stripped(rows)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("formulation", ["rag_sequence", "rag_token"])
 def test_scores_of_hypotheses_equal_the_likelihood_of_transformers(

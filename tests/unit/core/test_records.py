@@ -88,3 +88,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
         write_jsonl(path, failing())
     assert [p.passage_id for p in read_jsonl(path, Passage)] == ["1"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_log_prob_that_was_not_scored_comes_back_as_none(tmp_path: Path) -> None:
+    made = Prediction("a", "x", "x", -1.0, (Hypothesis("x", -1.0, (4, 3), (-0.5, None)),))
+    write_jsonl(tmp_path / "p.jsonl", [made])
+    assert "Infinity" not in (tmp_path / "p.jsonl").read_text(encoding="utf-8")
+    assert list(read_jsonl(tmp_path / "p.jsonl", Prediction)) == [made]

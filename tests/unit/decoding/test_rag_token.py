@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.records import Passage
 from rag_lightning.decoding import rag_token
 from rag_lightning.decoding.beam import Finished
 from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.marginal import doc_log_probs
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
@@ -101,3 +105,74 @@ def test_closed_book_is_one_input_without_a_passage(toy: Seq2SeqGenerator, exact
     values = exact.tokens(pair).sum(1)
     assert pool[0].token_ids == exact.targets[int(values.argmax())]
     assert pool[0].log_prob == pytest.approx(values.max(), abs=1e-5)
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_what_is_known_of_questions_is_not_searched_again_and_is_the_same(
+    toy: Seq2SeqGenerator, questions: Questions, tmp_path: Path, num_beams: int
+) -> None:
+    settings: Any = {"num_beams": num_beams, "max_length": LENGTH}
+    wanted = decode(toy, questions, PRIORS, num_beams)
+    with PairStore(tmp_path / "store.sqlite") as store:
+        first = rag_token.decode(Encodings(toy), questions[:2], PRIORS[:2], **settings, store=store)
+        assert (store.generated, store.reused) == (5, 0)
+    with PairStore(tmp_path / "store.sqlite") as store:
+        encodings = Encodings(toy)
+        found = rag_token.decode(encodings, questions, PRIORS, **settings, store=store)
+        assert (store.generated, store.reused, encodings.encoded) == (1, 5, 1)
+        again = rag_token.decode(encodings, questions, PRIORS, **settings, store=store)
+        assert (store.generated, store.reused, encodings.encoded) == (1, 11, 1)
+    close(found, wanted)
+    for left, right in ((found[:2], first), (again, found)):
+        assert [[(h.token_ids, h.log_prob) for h in pool] for pool in left] == [
+            [(h.token_ids, h.log_prob) for h in pool] for pool in right
+        ], "to the last bit"
+
+
+@pytest.mark.parametrize("change", ["prior", "order", "fewer", "beams", "length"])
+def test_another_search_is_not_mistaken_for_a_known_one(
+    toy: Seq2SeqGenerator, questions: Questions, change: str
+) -> None:
+    pairs, priors = questions[0], PRIORS[:1].clone()
+    settings = {"num_beams": 2, "max_length": LENGTH}
+    store = PairStore()
+    rag_token.decode(Encodings(toy), [pairs], priors, **settings, store=store)  # type: ignore[arg-type]
+    if change == "prior":
+        priors[0, 1] = torch.nextafter(priors[0, 1], torch.tensor(0.0))
+    pairs = {"order": pairs[::-1], "fewer": pairs[:2]}.get(change, pairs)
+    priors = priors[:, : len(pairs)]
+    settings |= {"beams": {"num_beams": 3}, "length": {"max_length": 2}}.get(change, {})
+    found = rag_token.decode(Encodings(toy), [pairs], priors, **settings, store=store)  # type: ignore[arg-type]
+    assert (store.generated, store.reused) == (3 + len(pairs), 0)
+    close(found, rag_token.decode(Encodings(toy), [pairs], priors, **settings))  # type: ignore[arg-type]
+
+
+def test_two_equal_questions_of_a_batch_have_one_answer(toy: Seq2SeqGenerator, questions: Questions) -> None:
+    twice = rag_token.decode(
+        Encodings(toy), [questions[0]] * 2, PRIORS[[0, 0]], num_beams=2, max_length=LENGTH, store=PairStore()
+    )
+    close(twice, [decode(toy, questions[:1], PRIORS[:1], 2)[0]] * 2)
+
+
+def test_equal_scores_and_an_empty_passage_are_decoded(toy: Seq2SeqGenerator, exact: Any) -> None:
+    pairs = [Pair("a b", Passage("e", "", "")), Pair("a b", Passage("z", "", "c"))]
+    priors = doc_log_probs(torch.tensor([[3.0, 3.0]]))
+    pool = decode(toy, [pairs], priors, len(exact.targets))[0]
+    values = exact.token(pairs, np.array([0.5, 0.5]))
+    np.testing.assert_allclose([h.log_prob for h in pool], np.sort(values)[::-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("scores", [[1.0, float("nan"), 0.0], [1.0, float("inf"), 0.0], [-float("inf")] * 3])
+def test_priors_that_are_no_distribution_are_named(
+    toy: Seq2SeqGenerator, questions: Questions, scores: list[float]
+) -> None:
+    priors = doc_log_probs(torch.tensor([[1.0, 0.5, 0.2], scores]))
+    with pytest.raises(DataError, match="doc_log_probs, row 2: is no distribution"):
+        decode(toy, [questions[0]] * 2, priors, 1)
+
+
+@pytest.mark.parametrize("name", ["num_beams", "max_length"])
+def test_a_search_of_nothing_is_refused(toy: Seq2SeqGenerator, questions: Questions, name: str) -> None:
+    settings = {"num_beams": 1, "max_length": LENGTH} | {name: 0}
+    with pytest.raises(ConfigError, match=f"{name} must be at least 1, got 0"):
+        rag_token.decode(Encodings(toy), questions, PRIORS, **settings)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from rag_lightning.core.config import DecodingConfig
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Example, Prediction, Ranking
 from rag_lightning.decoding import rag_sequence, rag_token
 from rag_lightning.decoding.encodings import Encodings
@@ -40,7 +41,7 @@ def encodings(new_reader: Callable[..., Seq2SeqGenerator]) -> Encodings:
 
 
 def predictor(
-    encodings: Encodings, world: Any, formulation: Any, strategy: Any, pairs: PairStore | None = None, **more: int
+    encodings: Encodings, world: Any, formulation: Any, strategy: Any, pairs: PairStore | None = None, **more: Any
 ) -> Predictor:
     decoding = DecodingConfig(strategy=strategy, k=3, max_length=LENGTH, num_beams=3, **more)
     return Predictor(formulation, encodings, decoding, None if formulation == "closed_book" else world.store, pairs)
@@ -118,6 +119,25 @@ def test_pairs_are_generated_once_for_all_strategies(encodings: Encodings, world
     assert (store.generated, store.reused) == (9, 9)
 
 
+def test_a_question_of_rag_token_with_known_passages_and_scores_is_not_searched_again(
+    encodings: Encodings, world: Any
+) -> None:
+    store = PairStore()
+    first = predictor(encodings, world, "rag_token", "beam", store).predict(QUESTIONS)
+    assert (store.generated, store.reused) == (9, 0)
+    other = [*QUESTIONS[:3], replace(QUESTIONS[3], doc_scores=(2.0, 1.3, 0.5))]
+    again = predictor(encodings, world, "rag_token", "beam", store).predict(other)
+    assert (store.generated, store.reused) == (12, 6), "another score is another question"
+    assert again[:3] == first[:3] and again[3] != first[3]
+
+
+def test_closed_book_keeps_nothing_in_the_store(encodings: Encodings, world: Any) -> None:
+    store = PairStore()
+    asked = [Question(EXAMPLES[0], (), ())]
+    predictor(encodings, world, "closed_book", "greedy", store).predict(asked)
+    assert (store.generated, store.reused) == (0, 0)
+
+
 @pytest.mark.parametrize(("formulation", "sizes"), [("rag_token", [2, 2]), ("closed_book", [4])])
 def test_a_batch_holds_as_many_pairs_as_fit(
     encodings: Encodings, world: Any, formulation: str, sizes: list[int]
@@ -191,3 +211,49 @@ def test_rag_sequence_searches_each_passage_with_as_many_beams_as_asked(encoding
         assert found.hypotheses[0].token_ids == pool[0].token_ids
         pools.append(len(pool))
     assert pools[1] > pools[0]
+
+
+@pytest.mark.parametrize("name", ["k", "num_beams", "passage_beams", "max_length", "pairs_per_batch"])
+def test_counts_below_one_are_refused(encodings: Encodings, world: Any, name: str) -> None:
+    decoding = replace(DecodingConfig(strategy="greedy"), **{name: 0})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=f"decoding.{name}=0 must be at least 1"):
+        Predictor("rag_token", encodings, decoding, world.store)
+
+
+def test_more_tokens_than_the_decoder_has_positions_are_refused(encodings: Encodings, world: Any) -> None:
+    positions = encodings.generator.model.config.max_position_embeddings
+    Predictor("rag_token", encodings, DecodingConfig(max_length=positions), world.store)
+    with pytest.raises(ConfigError, match=f"max_length={positions + 1} exceeds the {positions} positions"):
+        Predictor("rag_token", encodings, DecodingConfig(max_length=positions + 1), world.store)
+
+
+@pytest.mark.parametrize(("formulation", "strategy"), [("rag_token", "greedy"), ("rag_sequence", "thorough")])
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_no_number_is_named(
+    encodings: Encodings, world: Any, formulation: str, strategy: str, score: float
+) -> None:
+    asked = [QUESTIONS[0], Question(EXAMPLES[1], (2, 1), (1.0, score))]
+    with pytest.raises(DataError, match=rf"ranking of e1, row 2, field 'doc_scores': .* \(got {score}\)"):
+        predictor(encodings, world, formulation, strategy).predict(asked)
+
+
+@pytest.mark.parametrize("penalty", [float("nan"), float("inf")])
+def test_a_length_penalty_that_is_no_number_is_refused(encodings: Encodings, world: Any, penalty: float) -> None:
+    with pytest.raises(ConfigError, match=r"length_penalty=.* must be a finite number"):
+        Predictor("rag_token", encodings, DecodingConfig(length_penalty=penalty), world.store)
+
+
+@pytest.mark.parametrize(("formulation", "strategy"), [("rag_token", "beam"), ("rag_sequence", "fast")])
+def test_a_length_penalty_ranks_and_the_log_probs_stay_true(
+    encodings: Encodings, world: Any, monkeypatch: pytest.MonkeyPatch, formulation: str, strategy: str
+) -> None:
+    short, long = rag_token.Finished(-1.0, (40, 3)), rag_token.Finished(-1.5, (40, 41, 42, 3))
+    if formulation == "rag_token":
+        monkeypatch.setattr(rag_token, "decode", lambda *_, **__: [[short, long]])
+    else:
+        monkeypatch.setattr(rag_sequence, "decode", lambda *_: [short, long])
+    for penalty, best in ((0.0, short), (1.0, long), (-1.0, short)):
+        made = predictor(encodings, world, formulation, strategy, length_penalty=penalty)
+        (found,) = made.predict(QUESTIONS[:1])
+        assert found.hypotheses[0].token_ids == best.token_ids and found.log_prob == best.log_prob
+        assert {h.log_prob for h in found.hypotheses} == {-1.0, -1.5}

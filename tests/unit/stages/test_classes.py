@@ -96,6 +96,17 @@ def test_a_digest_knows_of_passage_beams_only_where_they_are_used() -> None:
         assert "passage_beams" not in settings(*without)
 
 
+def test_a_digest_knows_of_a_length_penalty_only_where_it_ranks() -> None:
+    def settings(strategy: Any, penalty: float) -> set[str]:
+        decoding = DecodingConfig(strategy=strategy, length_penalty=penalty)
+        return set(predict.decoding_settings(ExperimentConfig(formulation="rag_sequence", decoding=decoding)))
+
+    assert "length_penalty" in settings("thorough", -0.5)
+    for without in (("thorough", 0.0), ("classify", 1.0), ("greedy", 1.0)):
+        assert "length_penalty" not in settings(*without)
+    assert "pair_store_mb" not in settings("thorough", 1.0), "what is kept does not change what is said"
+
+
 def test_objectives_are_metrics_of_one_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [metric.name for metric in objectives(get_task("nq"))] == ["em", "f1"]
     assert objectives(get_task("tiny_claims")) == (ACCURACY,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -110,16 +111,26 @@ def test_a_shared_storage_keeps_spaces_apart(tmp_path: Path) -> None:
     assert len(completed(first)) == 6
 
 
+def decoding(base: SweepConfig, **changes: Any) -> SweepConfig:
+    experiment = base.experiment
+    return replace(base, experiment=replace(experiment, decoding=replace(experiment.decoding, **changes)))
+
+
 def test_what_a_space_is(tmp_path: Path) -> None:
     base = config(tmp_path, "tpe")
     same = [
         replace(base, trials=99, seed=3, sampler="random", alpha=0.1, always=()),
         replace(base, experiment=replace(base.experiment, folder="elsewhere", tracking_uri="sqlite:///x.db")),
+        decoding(base, pair_store_mb=9),
     ]
     assert all(space(other) == space(base) for other in same)
     unlike = [
         replace(base, k=(1,)),
         replace(base, objective="f1"),
         replace(base, experiment=replace(base.experiment, seed=1)),
+        replace(
+            base, experiment=replace(base.experiment, decoding=replace(base.experiment.decoding, length_penalty=1))
+        ),
     ]
     assert all(space(other) != space(base) for other in unlike)
+    assert "length_penalty" not in space(base)["experiment"]["decoding"], "sweeps begun before there was one go on"

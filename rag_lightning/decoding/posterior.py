@@ -1,0 +1,61 @@
+"""Which passages stand behind a finished hypothesis: p(z|x,y), and p(z|x,y_i) of every token (paper, Figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rag_lightning.decoding.beam import Moves
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_steps import PairSteps
+from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.marginal import sequence_posterior, token_posterior
+
+
+def of_sequence(passage_log_probs: Sequence[float | None], doc_log_probs: Tensor) -> Tensor:
+    """p(z|x,y) of one RAG-Sequence hypothesis.
+
+    Args:
+        passage_log_probs: K log p(y|x,z); None is a passage whose p(y|x,z) counts as 0.
+        doc_log_probs: [K] log p(z|x).
+
+    Returns:
+        [K], sums to 1; 0 for a None.
+
+    Raises:
+        ValueError: not K values, or none that was scored.
+    """
+    if len(passage_log_probs) != len(doc_log_probs) or all(value is None for value in passage_log_probs):
+        raise ValueError(f"{len(doc_log_probs)} passages need as many log-probs, one scored; got {passage_log_probs}")
+    values = torch.tensor([-torch.inf if value is None else value for value in passage_log_probs])
+    return sequence_posterior(values.unsqueeze(0), doc_log_probs.unsqueeze(0))[0]
+
+
+@torch.inference_mode()
+def of_tokens(encodings: Encodings, pairs: Sequence[Pair], token_ids: Sequence[int], doc_log_probs: Tensor) -> Tensor:
+    """p(z|x,y_i,y_<i) of every token of one RAG-Token hypothesis.
+
+    Args:
+        encodings: Of the generator; the pairs' states are reused if the search has just made them.
+        pairs: K pairs of one query.
+        token_ids: T tokens y, the end token included, without the start token.
+        doc_log_probs: [K] log p(z|x).
+
+    Returns:
+        [T, K]; every row sums to 1.
+    """
+    token_log_probs = _token_log_probs(encodings, pairs, token_ids)
+    return token_posterior(token_log_probs.unsqueeze(0), doc_log_probs.unsqueeze(0))[0].T
+
+
+def _token_log_probs(encodings: Encodings, pairs: Sequence[Pair], token_ids: Sequence[int]) -> Tensor:
+    """log p(y_i|x,z,y_<i) [K, T], the hypothesis fed token by token."""
+    search = PairSteps(encodings.steps, encodings.memory(*encodings.keys(pairs)), together=len(pairs))
+    fed, found = encodings.generator.start_id, []
+    moves = None
+    for token in token_ids:
+        found.append(search.step(torch.tensor([[fed]]), moves)[:, 0, token])
+        fed, moves = token, Moves(None, torch.tensor([[0]]))
+    return torch.stack(found, dim=-1)

@@ -1,0 +1,24 @@
+"""A penalty orders what was found and changes no score."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag_lightning.decoding.beam import Finished
+from rag_lightning.decoding.length_penalty import rank
+
+POOL = [Finished(-1.0, (3,)), Finished(-1.5, (4, 5, 3)), Finished(-3.0, (4, 4, 4, 4, 4, 3)), Finished(-3.0, (5, 3))]
+
+
+@pytest.mark.parametrize(
+    ("penalty", "order"), [(0.0, [0, 1, 2, 3]), (1.0, [1, 2, 0, 3]), (2.0, [2, 1, 3, 0]), (-1.0, [0, 1, 3, 2])]
+)
+def test_the_ranking_is_log_prob_over_tokens_to_the_penalty(penalty: float, order: list[int]) -> None:
+    found = rank(POOL, penalty)
+    assert [POOL.index(h) if h.log_prob != -3.0 else 2 + (len(h.token_ids) == 2) for h in found] == order
+    assert sorted(id(h) for h in found) == sorted(map(id, POOL)), "the very hypotheses, log-probs and all"
+
+
+def test_equal_ones_keep_their_order() -> None:
+    twins = [Finished(-2.0, (4, 3)), Finished(-2.0, (5, 3)), Finished(-1.0, (3,))]
+    assert [h.token_ids for h in rank(twins, 1.0)] == [(4, 3), (5, 3), (3,)]
