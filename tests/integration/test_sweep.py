@@ -26,6 +26,8 @@ from rag_lightning.sweep.system import System
 from rag_lightning.tracking.mlflow import default_uri
 from tests.tiny_project import SPLITS
 
+ENCODERS = ("frozen", "warmed up", "rag_token", "rag_sequence")
+
 
 class NoMirror:
     """MLflow takes seconds to make a store; what is sent is tested once."""
@@ -131,7 +133,7 @@ def test_the_sweep_is_described(tiny_sweep: SweepConfig) -> None:
     described = load(sweep_folder(tiny_sweep) / "sweep.json")
     assert described["finished"] and described["dataset"] == "tiny" and described["objective"] == "em"
     rows = {(row["retriever"], row["model"]) for row in described["retrieval"]}
-    dense = {(kind, model) for kind in tiny_sweep.retriever[:-1] for model in ("frozen", "rag_token", "rag_sequence")}
+    dense = {(kind, model) for kind in tiny_sweep.retriever[:-1] for model in ENCODERS}
     assert rows == dense | {("bm25", "words")}
     assert all(0 <= row["metrics"]["gold_recall@5"]["mean"] <= 100 for row in described["retrieval"])
     words = next(row for row in described["retrieval"] if row["model"] == "words")
