@@ -26,6 +26,8 @@ INPUT_TEXT = {"prefix": None, "title_sep": " / ", "doc_sep": " // "}
 OURS = "rag_lightning"
 """Key of config.json for what transformers has no name for."""
 WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
+VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
+"""Files of a tokenizer, one of these sets; without any, transformers makes an empty tokenizer and says nothing."""
 CONVERT = "load it with transformers where you trust the file, and save_pretrained it again as safetensors"
 
 
@@ -73,11 +75,14 @@ class RagCheckpoint:
         """Where the tokenizer of a part is.
 
         Raises:
-            AssetError: no such folder.
+            AssetError: no such folder, or one without a vocabulary.
         """
         folder = self.folder / f"{part}_tokenizer"
         if not folder.is_dir():
             raise AssetError(f"RAG checkpoint {self.folder}: the folder {folder.name} is missing")
+        if not any(all((folder / name).is_file() for name in names) for names in VOCABULARIES):
+            wanted = " or ".join(" with ".join(names) for names in VOCABULARIES)
+            raise AssetError(f"RAG checkpoint {self.folder}: {folder.name} lacks its vocabulary, {wanted}")
         return folder
 
     def load(self, part: Part, model_class: Any, **changes: Any) -> Any:
