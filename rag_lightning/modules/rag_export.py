@@ -97,8 +97,8 @@ def scaled(model: Any, scale: float) -> Any:
 
 def placeholder() -> Any:
     """The smallest DPR: transformers builds one from the configuration, and says that its weights are new."""
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
-    return DPRQuestionEncoder(DPRConfig(vocab_size=8, max_position_embeddings=8, **sizes))
+    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 8}
+    return DPRQuestionEncoder(DPRConfig(intermediate_size=8, max_position_embeddings=8, **sizes))
 
 
 def rag_config(generator: Seq2SeqGenerator, questions: Any, dim: int, n_docs: int, said: dict[str, Any]) -> Any:

@@ -46,9 +46,7 @@ class TextEncoder(nn.Module):
     def __init__(self, config: EncoderConfig, source: Path | str, role: Role) -> None:
         super().__init__()
         self.config, self.role = config, role
-        self.model, self.tokenizer = (
-            question_encoder_of(Path(source), config, role) if is_rag(source) else _load(source, role)
-        )
+        self.model, self.tokenizer = _load(source, role, config)
         self.is_dpr = self.model.config.model_type == "dpr"
         _check_pooling(config, self.model, self.is_dpr)
         if config.pooling != "pooler" and getattr(self.model, "pooler", None) is not None:
@@ -135,7 +133,10 @@ def passage_text(passage: Passage) -> str:
     return f"{passage.title} {passage.text}" if passage.title else passage.text
 
 
-def _load(source: Path | str, role: Role) -> tuple[Any, Any]:
+def _load(source: Path | str, role: Role, config: EncoderConfig) -> tuple[Any, Any]:
+    if is_rag(source):
+        with _quiet():
+            return question_encoder_of(Path(source), config, role)
     local = Path(source).is_dir()
     if not local and (isinstance(source, Path) or str(source).startswith(("/", ".", "~"))):
         raise AssetError(f"encoder folder {source} does not exist; run `rag-lightning fetch` or check the path")

@@ -108,6 +108,20 @@ def test_a_tokenizer_without_its_vocabulary(folder: Path, file: str) -> None:
         generator_of(folder, 0.0)
 
 
+def test_tokenizer_files_as_released(toy: Seq2SeqGenerator, tmp_path: Path) -> None:
+    """Released folders hold vocabulary and merges only, no name of a class."""
+    model = make_rag(toy, "rag_token")
+    model.config.generator.vocab_size = 300
+    folder = save_rag(type(model)(model.config), toy.tokenizer, tmp_path)
+    shutil.rmtree(folder / "generator_tokenizer")
+    (folder / "generator_tokenizer").mkdir()
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "a", "b", "Ġ", "ab", "Ġab"]
+    (folder / "generator_tokenizer" / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (folder / "generator_tokenizer" / "merges.txt").write_text("#version: 0.2\na b\nĠ ab\n")
+    _, tokenizer = generator_of(folder, 0.0)
+    assert tokenizer.convert_ids_to_tokens(tokenizer("ab ab")["input_ids"]) == ["<s>", "ab", "Ġab", "</s>"]
+
+
 def test_a_damaged_tokenizer(folder: Path) -> None:
     (folder / "generator_tokenizer" / "tokenizer.json").write_text("{")
     with pytest.raises(AssetError, match="generator_tokenizer cannot be loaded"):
@@ -119,7 +133,7 @@ def test_missing_weights(folder: Path) -> None:
     with pytest.raises(AssetError, match=r"weights lack generator\.model\.decoder\.layers\.1\..* more"):
         generator_of(folder, 0.0)
     keep(folder, lambda key: "generator" not in key)
-    with pytest.raises(AssetError, match="weights lack generator$"):
+    with pytest.raises(AssetError, match=r"weights lack generator$"):
         generator_of(folder, 0.0)
 
 
