@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from torch import Tensor
 from transformers import AutoTokenizer, RagTokenizer
 
 from rag_lightning.core.config import EncoderConfig, GeneratorConfig
+from rag_lightning.decoding import rag_sequence, rag_token
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator import marginal
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.modules.rag import MARGINALS
@@ -116,3 +120,25 @@ def test_the_exported_tokenizer_is_the_generators(toy: Seq2SeqGenerator, bert_fo
     write_rag(tmp_path, "rag_token", toy, TextEncoder(EncoderConfig(), bert_folder, "query"), n_docs=3)
     found = AutoTokenizer.from_pretrained(tmp_path / "generator_tokenizer")
     assert found("a b c")["input_ids"] == toy.tokenizer("a b c")["input_ids"]
+
+
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_an_exported_model_decodes_there_from_our_start_token(
+    toy: Seq2SeqGenerator, even_case: Any, bert_folder: Path, tmp_path: Path, formulation: str
+) -> None:
+    """A BART starts from its end token; ours from the one its targets were trained after."""
+    bart = copy.deepcopy(toy.model)
+    bart.config.decoder_start_token_id = bart.generation_config.decoder_start_token_id = toy.eos_id
+    generator = Seq2SeqGenerator(bart, toy.tokenizer, toy.config)
+    write_rag(tmp_path, formulation, generator, TextEncoder(EncoderConfig(), bert_folder, "query"), n_docs=3)
+    model = CLASSES[formulation].from_pretrained(tmp_path).eval()
+    rows = model.generate(**even_case.inputs, num_beams=1, do_sample=False, max_length=6)
+    encodings, docs = Encodings(toy), marginal.doc_log_probs(even_case.doc_scores)
+    if formulation == "rag_token":
+        pools = rag_token.decode(encodings, even_case.questions, docs, num_beams=1, max_length=5)
+    else:
+        matrices = rag_sequence.matrices(encodings, even_case.questions, PairStore(), num_beams=1, max_length=5)
+        pools = [rag_sequence.decode(m, p, "thorough") for m, p in zip(matrices, docs.numpy(), strict=True)]
+    for row, pool in zip(rows.tolist(), pools, strict=True):
+        wanted = [toy.start_id, *pool[0].token_ids]
+        assert row[: len(wanted)] == wanted and set(row[len(wanted) :]) <= {toy.pad_id}
