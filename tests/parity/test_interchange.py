@@ -132,6 +132,7 @@ def test_an_exported_model_decodes_there_from_our_start_token(
     generator = Seq2SeqGenerator(bart, toy.tokenizer, toy.config)
     write_rag(tmp_path, formulation, generator, TextEncoder(EncoderConfig(), bert_folder, "query"), n_docs=3)
     model = CLASSES[formulation].from_pretrained(tmp_path).eval()
+    assert model.config.decoder_start_token_id == toy.start_id
     rows = model.generate(**even_case.inputs, num_beams=1, do_sample=False, max_length=6)
     encodings, docs = Encodings(toy), marginal.doc_log_probs(even_case.doc_scores)
     if formulation == "rag_token":
