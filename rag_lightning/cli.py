@@ -94,6 +94,11 @@ STAGES = {
             Extra("--export", "FORMAT:FILE, write the same results there in that layout."),
         ),
     ),
+    "export": Stage(
+        "rag_lightning.stages.export:run",
+        "write a trained model in the layout of transformers' RAG",
+        extras=(Extra("--to", "The new folder."),),
+    ),
     "sweep": Stage("rag_lightning.sweep.start:run", "search k x retriever x decoding, then test the best", SweepConfig),
     "report": Stage("rag_lightning.report.stage:run", "stored runs -> tables beside the paper's", SweepConfig),
     "track": Stage("rag_lightning.stages.track:run", "send stored runs to MLflow that are not there yet"),

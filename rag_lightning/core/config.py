@@ -61,7 +61,8 @@ class EncoderConfig:
     """The query and passage encoders.
 
     Args:
-        model: `mini` for the embedded MiniLM, a local folder, or a hub name; the query encoder.
+        model: `mini` for the embedded MiniLM, a local folder, or a hub name; the query encoder, which a RAG checkpoint
+            of transformers has too.
         passage_model: The passage encoder, empty for the same as `model`.
         pooling: How token states become one vector.
         normalize: Scale vectors to unit length.
@@ -145,7 +146,8 @@ class GeneratorConfig:
     """The seq2seq generator.
 
     Args:
-        init: `warm_start` copies a BERT-family encoder into a BART; else a BART by local folder or hub name.
+        init: `warm_start` copies a BERT-family encoder into a BART; else a BART, or a RAG checkpoint of transformers
+            whose generator is taken, by local folder or hub name.
         encoder: What warm_start copies: `mini`, a local folder or a hub name.
         decoder_layers: Layers of a warm-started decoder.
         template: Input text: ours (question never cut) or hf_rag (transformers' exact string).
@@ -155,6 +157,7 @@ class GeneratorConfig:
         head: How a label is predicted: label_token writes it as one token, class_head reads the decoder's last state
             after the claim was fed to it; none writes text.
         verbalisers: One word of one token for each of the task's labels, in their order; empty takes the known ones.
+        mismatch: allow opens a RAG checkpoint that was trained as another formulation or with another template.
     """
 
     init: str = "warm_start"
@@ -166,6 +169,7 @@ class GeneratorConfig:
     dropout: float = 0.0
     head: Literal["none", "label_token", "class_head"] = "none"
     verbalisers: tuple[str, ...] = ()
+    mismatch: Literal["refuse", "allow"] = "refuse"
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,11 @@ from transformers import AutoTokenizer, BartForConditionalGeneration
 
 from rag_lightning.core.config import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.core.rag_checkpoint import is_rag
 from rag_lightning.generator.bart_steps import BartSteps
 from rag_lightning.generator.classes import Classes, ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids
+from rag_lightning.generator.rag_part import generator_of
 from rag_lightning.generator.warm_start import bart_from_bert
 
 
@@ -57,13 +59,16 @@ class Seq2SeqGenerator(nn.Module):
         """A generator before any training.
 
         Args:
-            config: `init: warm_start` copies the BERT at `source`; any other value loads the BART at `source`.
+            config: `init: warm_start` copies the BERT at `source`; any other value loads the BART at `source`, or the
+                generator of the RAG checkpoint there.
             source: folder or hub name.
 
         Raises:
             AssetError: not there, unreadable, or only as pickle.
             ConfigError: another kind of model.
         """
+        if config.init != "warm_start" and is_rag(source):
+            return cls(*generator_of(Path(source), config.dropout), config)
         try:
             tokenizer = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError) as error:

@@ -21,7 +21,9 @@ from transformers.utils import logging as transformers_logging
 
 from rag_lightning.core.config import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.core.rag_checkpoint import is_rag
 from rag_lightning.core.records import Passage
+from rag_lightning.retrieval.rag_part import question_encoder_of
 
 Role = Literal["query", "passage"]
 DPR_CLASSES = {"query": DPRQuestionEncoder, "passage": DPRContextEncoder}
@@ -33,7 +35,8 @@ class TextEncoder(nn.Module):
     Args:
         config: Pooling, normalisation, prefixes and lengths.
         source: A local folder (never asks the network) or a hub name; weights must be safetensors.
-        role: Which prefix and length apply; a DPR checkpoint is opened as its question or context encoder.
+        role: Which prefix and length apply; a DPR checkpoint is opened as its question or context encoder, a RAG
+            checkpoint as its question encoder.
 
     Raises:
         AssetError: the model cannot be reached or read, has no safetensors, or lacks weights.
@@ -43,7 +46,7 @@ class TextEncoder(nn.Module):
     def __init__(self, config: EncoderConfig, source: Path | str, role: Role) -> None:
         super().__init__()
         self.config, self.role = config, role
-        self.model, self.tokenizer = _load(source, role)
+        self.model, self.tokenizer = _load(source, role, config)
         self.is_dpr = self.model.config.model_type == "dpr"
         _check_pooling(config, self.model, self.is_dpr)
         if config.pooling != "pooler" and getattr(self.model, "pooler", None) is not None:
@@ -130,7 +133,10 @@ def passage_text(passage: Passage) -> str:
     return f"{passage.title} {passage.text}" if passage.title else passage.text
 
 
-def _load(source: Path | str, role: Role) -> tuple[Any, Any]:
+def _load(source: Path | str, role: Role, config: EncoderConfig) -> tuple[Any, Any]:
+    if is_rag(source):
+        with _quiet():
+            return question_encoder_of(Path(source), config, role)
     local = Path(source).is_dir()
     if not local and (isinstance(source, Path) or str(source).startswith(("/", ".", "~"))):
         raise AssetError(f"encoder folder {source} does not exist; run `rag-lightning fetch` or check the path")

@@ -43,6 +43,7 @@ def labels(config: ExperimentConfig) -> tuple[str, ...]:
 def generator_settings(config: ExperimentConfig) -> dict[str, Any]:
     """The generator's section for a digest; a head and its labels are part of it only where there is one."""
     settings = to_dict(config.generator)
+    del settings["mismatch"]  # whether it may be opened changes no result
     if config.generator.head == "none":
         return {name: value for name, value in settings.items() if name not in HEAD_FIELDS}
     return settings | {"labels": list(labels(config))}

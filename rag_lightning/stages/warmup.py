@@ -38,6 +38,7 @@ from rag_lightning.modules.reader import ReaderModule
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import classes, corpus, examples, index, targets
+from rag_lightning.stages.rag_start import check_start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 
@@ -55,9 +56,11 @@ def build(workspace: Workspace) -> Artifact:
     """The generator after the warm-up (before it, where warmup.steps is 0).
 
     Raises:
-        ConfigError: warmup.task with passages of one's own, or nothing to read.
+        ConfigError: warmup.task with passages of one's own, nothing to read, or the RAG checkpoint of another
+            formulation.
         UnknownNameError: warmup.task is no task.
     """
+    check_start(workspace)
     workspace = reading(workspace)
     config = workspace.config
     data = examples.build(workspace)

@@ -1,0 +1,65 @@
+"""Stage `export`: a trained model -> a folder in the layout of transformers' RAG."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.modules.rag_export import CLASSES, write_rag
+from rag_lightning.stages import train
+from rag_lightning.stages.workspace import Workspace
+
+
+def run(config: ExperimentConfig, to: str) -> None:
+    """Write the configured model to a new folder and say what is in it.
+
+    Raises:
+        ConfigError: no folder given, one that holds something, or a model that is no RAG model of transformers.
+    """
+    workspace, folder = Workspace(config), Path(to)
+    if not to:
+        raise ConfigError("export needs --to FOLDER")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"--to {to}: exists already; name a new or empty folder")
+    check(config)
+    said = export(workspace, folder)
+    name = CLASSES[config.formulation].__name__
+    workspace.announce(f"{folder}: {name}.from_pretrained loads it")
+    if said["question_encoder"]:
+        workspace.announce(
+            f"question encoder {said['question_encoder']}; doc_scores are inner products times {said['score_scale']:g}"
+        )
+    if said["template"] != "hf_rag":
+        workspace.announce(
+            f"it was trained with the template {said['template']}: its likelihoods are the same for the same input "
+            "ids, but transformers' RagRetriever writes another text"
+        )
+
+
+def check(config: ExperimentConfig) -> None:
+    """What cannot be exported is refused before anything is trained.
+
+    Raises:
+        ConfigError: closed book, or a class head.
+    """
+    if config.formulation not in CLASSES:
+        raise ConfigError(f"formulation {config.formulation} is no RAG model; export rag_sequence or rag_token")
+    if config.generator.head == "class_head":
+        raise ConfigError("generator.head is class_head: transformers' RAG has no such head; export another")
+
+
+def export(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    """Write the trained model; the folder appears whole or not at all. Returns what `write_rag` says."""
+    config = workspace.config
+    scale = float(train.read_info(train.build(workspace))["score_scale"])
+    generator, encoder = train.load_generator(workspace), train.load_query_encoder(workspace)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as place:
+        made = Path(place) / "rag"
+        said = write_rag(made, config.formulation, generator, encoder, config.decoding.k, scale)
+        os.replace(made, folder)
+    return said
