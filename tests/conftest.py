@@ -20,6 +20,7 @@ settings.load_profile("shared machine")
 
 if TYPE_CHECKING:
     from rag_lightning.core.config import SweepConfig
+    from rag_lightning.generator.causal import CausalGenerator
     from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -169,3 +170,44 @@ def tiny_copy(tiny_sweep: SweepConfig, tmp_path: Path) -> SweepConfig:
     left_out = shutil.ignore_patterns("predictions", "scores", "pairs", "rankings", "*.lock")
     shutil.copytree(made, tmp_path / "copy" / "artifacts", ignore=left_out)
     return moved(tiny_sweep, tmp_path / "copy")
+
+
+@pytest.fixture(scope="session")
+def llama_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+    """A Llama over 7 tokens, 16 wide, 4 heads sharing 2 key/value heads, its embeddings tied."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("llama")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(TOY_VOCAB),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.35,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    _save_tokenizer(folder, TOY_VOCAB)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_llama(llama_folder: Path) -> CausalGenerator:
+    """The toy Llama as a generator in eval mode; tests must not train it."""
+    from transformers import AutoTokenizer
+
+    from rag_lightning.core.config import GeneratorConfig
+    from rag_lightning.generator.causal import CausalGenerator, load_llama
+
+    config = GeneratorConfig(template="prompt", max_source_length=40, max_target_length=TOY_LENGTH)
+    tokenizer = AutoTokenizer.from_pretrained(llama_folder)
+    tokenizer.eos_token = "[SEP]"
+    return CausalGenerator(load_llama(llama_folder), tokenizer, config).eval()

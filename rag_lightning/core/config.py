@@ -150,7 +150,8 @@ class GeneratorConfig:
             whose generator is taken, by local folder or hub name.
         encoder: What warm_start copies: `mini`, a local folder or a hub name.
         decoder_layers: Layers of a warm-started decoder.
-        template: Input text: ours (question never cut) or hf_rag (transformers' exact string).
+        template: Input text: ours (question never cut), hf_rag (transformers' exact string), or prompt (decoder-only
+            models: passage, question, "Answer:"; question never cut).
         max_source_length: Tokens of question and passage together.
         max_target_length: Tokens of a target, end included.
         dropout: Of the generator while it trains.
@@ -163,7 +164,7 @@ class GeneratorConfig:
     init: str = "warm_start"
     encoder: str = "mini"
     decoder_layers: int = 3
-    template: Literal["ours", "hf_rag"] = "ours"
+    template: Literal["ours", "hf_rag", "prompt"] = "ours"
     max_source_length: int = 176
     max_target_length: int = 24
     dropout: float = 0.0

@@ -1,4 +1,7 @@
-"""Each (query, passage) pair is encoded once per model: encoder states in a bounded, least-recently-used memory."""
+"""Each (query, passage) pair is encoded once per model: its states in a bounded, least-recently-used memory.
+
+They are encoder states of a seq2seq model, and the prompt's keys and values of a decoder-only one.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rag_lightning.generator.bart_steps import BartSteps, Memory
+from rag_lightning.generator.bart_steps import Memory
 from rag_lightning.generator.inputs import Pair, pad_ids
-from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
+from rag_lightning.generator.protocol import Generator, Steps
+from rag_lightning.generator.seq2seq import token_batches
 
 
 class Encodings:
@@ -27,13 +31,14 @@ class Encodings:
 
     def __init__(
         self,
-        generator: Seq2SeqGenerator,
+        generator: Generator,
         dtype: str = "float32",
         tokens_per_batch: int = 8192,
         max_bytes: int = 2 << 30,
     ) -> None:
-        self.generator = generator.eval()
-        self.steps: BartSteps = generator.steps()
+        generator.eval()
+        self.generator = generator
+        self.steps: Steps = generator.steps()
         self.encoder = generator.frozen_encoder(getattr(torch, dtype))
         self.tokens_per_batch = tokens_per_batch
         self.max_bytes = max_bytes

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from rag_lightning.decoding.beam import Moves
-from rag_lightning.generator.bart_steps import BartSteps, Cache, Memory
+from rag_lightning.generator.bart_steps import Cache, Memory
+from rag_lightning.generator.protocol import Steps
 
 SHRINK_AT = 0.75
 """Keys and values of pairs that have left are let go once this share or less is live: copying them is not free."""
@@ -21,7 +22,7 @@ class PairSteps:
         together: K.
     """
 
-    def __init__(self, steps: BartSteps, memory: Memory, together: int = 1) -> None:
+    def __init__(self, steps: Steps, memory: Memory, together: int = 1) -> None:
         self._steps, self._memory, self._together = steps, memory, together
         self._cache = Cache([], [])
         self._rows = torch.arange(memory.pairs)

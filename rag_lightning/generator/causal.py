@@ -1,0 +1,155 @@
+"""The decoder-only generator: a Llama with its tokenizer and the template `prompt`.
+
+Scored tokens: the pieces of " target" (the space that separates it from the prompt) and the end token. The last token
+of the prompt is fed first and never scored, as a seq2seq decoder's start token is.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, LlamaForCausalLM
+
+from rag_lightning.core.config import GeneratorConfig
+from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.generator.classes import Classes
+from rag_lightning.generator.inputs import Pair, encode_targets, pad_ids
+from rag_lightning.generator.llama_steps import LlamaSteps, PromptEncoder
+from rag_lightning.generator.prompt import closing_ids, encode_prompts
+
+
+class CausalGenerator(nn.Module):
+    """p(y | x, z) of a Llama-family model.
+
+    Args:
+        model: LlamaForCausalLM.
+        tokenizer: its tokenizer.
+        config: lengths; `template: prompt`, `head: none`.
+
+    Attributes:
+        classes: Always None: it writes text.
+
+    Raises:
+        ConfigError: another template, a head, lengths beyond the model's positions, no end token, or a tokenizer that
+            knows ids the model does not.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, config: GeneratorConfig) -> None:
+        super().__init__()
+        _check(model.config, tokenizer, config)
+        self.model: Any = model
+        self.tokenizer = tokenizer
+        self.config = config
+        self.start_id: int = closing_ids(tokenizer)[-1]
+        self.eos_id: int = tokenizer.eos_token_id
+        self.pad_id: int = self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self.classes: Classes | None = None
+
+    @classmethod
+    def load(cls, source: str | Path, config: GeneratorConfig) -> CausalGenerator:
+        """A model of a folder or of the hub, before or after training.
+
+        Raises:
+            AssetError: not there, unreadable, or only as pickle.
+            ConfigError: another kind of model.
+        """
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source)
+        except (OSError, ValueError) as error:
+            raise AssetError(f"generator {source!s}: its tokenizer cannot be loaded ({_line(error)})") from error
+        return cls(load_llama(source), tokenizer, config)
+
+    def save(self, folder: Path) -> None:
+        """Write a plain transformers folder (safetensors, no pickle)."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def source_ids(self, pairs: Sequence[Pair]) -> list[list[int]]:
+        """Prompt of each pair, without the last token that all prompts share."""
+        return encode_prompts(self.tokenizer, pairs, self.config.max_source_length)
+
+    def target_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Scored tokens of each target."""
+        spaced = [f" {text}" for text in texts]
+        return encode_targets(self.tokenizer, spaced, self.eos_id, self.config.max_target_length)
+
+    def token_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False) -> Any:
+        """Teacher-forced log p(y_t | x, z, y_<t), with gradient: the training forward.
+
+        Args:
+            sources: P rows of ids.
+            targets: [P, T] scored tokens, padded.
+            smooth: also return those of all other tokens, for label smoothing.
+
+        Returns:
+            [P, T] float32, or a pair of it and [P, T, V].
+        """
+        fed = self.decoder_inputs(targets).tolist()
+        ids, mask = pad_ids([[*s, *row] for s, row in zip(sources, fed, strict=True)], self.pad_id)
+        ids, mask = ids.to(targets.device), mask.to(targets.device)
+        states = self.model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        starts = torch.tensor([len(s) for s in sources], device=targets.device).unsqueeze(1)
+        at = starts + torch.arange(targets.shape[1], device=targets.device)
+        scored = states[torch.arange(len(sources), device=targets.device).unsqueeze(1), at]
+        logits = self.model.lm_head(scored).float()
+        gathered = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+        if not smooth:
+            return gathered
+        return gathered, logits.log_softmax(-1)
+
+    def decoder_inputs(self, targets: Tensor) -> Tensor:
+        """[..., T] targets -> [..., T] inputs: the prompt's last token, then all but the last target."""
+        start = torch.full_like(targets[..., :1], self.start_id)
+        return torch.cat([start, targets[..., :-1]], dim=-1)
+
+    def steps(self) -> LlamaSteps:
+        """The step loop for decoding (call `eval()` first)."""
+        return LlamaSteps(self.model)
+
+    def frozen_encoder(self, dtype: torch.dtype) -> PromptEncoder:
+        """Keys and values of prompts, in the given type; a copy of the model unless it is float32 already."""
+        if dtype == torch.float32:
+            return PromptEncoder(self.model.model)
+        return PromptEncoder(copy.deepcopy(self.model.model).to(dtype))
+
+
+def load_llama(source: str | Path) -> Any:
+    """Load a Llama in float32, safetensors only.
+
+    Raises:
+        AssetError: not there, or only as pickle.
+        ConfigError: another kind of model.
+    """
+    try:
+        model = LlamaForCausalLM.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise AssetError(f"generator {source!s}: cannot be loaded as safetensors ({_line(error)})") from error
+    if model.config.model_type != "llama":
+        raise ConfigError(f"generator {source!s}: is a {model.config.model_type}, not a Llama")
+    return model
+
+
+def _check(sizes: Any, tokenizer: Any, config: GeneratorConfig) -> None:
+    if config.template != "prompt":
+        raise ConfigError(f"generator.template={config.template!r}: a decoder-only generator reads `prompt`")
+    if config.head != "none":
+        raise ConfigError(f"generator.head={config.head!r}: a decoder-only generator writes text; use none")
+    if len(tokenizer) > sizes.vocab_size:
+        raise ConfigError(f"generator: its tokenizer has {len(tokenizer)} tokens, the model only {sizes.vocab_size}")
+    if tokenizer.eos_token_id is None:
+        raise ConfigError("generator: its tokenizer has no end token, without which no target ends")
+    wanted = config.max_source_length + config.max_target_length
+    if wanted > sizes.max_position_embeddings:
+        raise ConfigError(
+            f"generator: max_source_length + max_target_length = {wanted}, but the model has only "
+            f"{sizes.max_position_embeddings} positions"
+        )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
