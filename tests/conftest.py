@@ -176,7 +176,7 @@ def tiny_copy(tiny_sweep: SweepConfig, tmp_path: Path) -> SweepConfig:
 def llama_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """A Llama over 7 tokens, 16 wide, 4 heads sharing 2 key/value heads, its embeddings tied."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     folder = tmp_path_factory.mktemp("llama")
     torch.manual_seed(0)
@@ -196,6 +196,9 @@ def llama_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> 
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     _save_tokenizer(folder, TOY_VOCAB)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.eos_token = "[SEP]"
+    tokenizer.save_pretrained(folder)
     return folder
 
 
@@ -209,5 +212,4 @@ def toy_llama(llama_folder: Path) -> CausalGenerator:
 
     config = GeneratorConfig(template="prompt", max_source_length=40, max_target_length=TOY_LENGTH)
     tokenizer = AutoTokenizer.from_pretrained(llama_folder)
-    tokenizer.eos_token = "[SEP]"
     return CausalGenerator(load_llama(llama_folder), tokenizer, config).eval()

@@ -146,8 +146,8 @@ class GeneratorConfig:
     """The seq2seq generator.
 
     Args:
-        init: `warm_start` copies a BERT-family encoder into a BART; else a BART, or a RAG checkpoint of transformers
-            whose generator is taken, by local folder or hub name.
+        init: `warm_start` copies a BERT-family encoder into a BART; else a BART, a Llama (decoder-only, template
+            prompt), or a RAG checkpoint of transformers whose generator is taken, by local folder or hub name.
         encoder: What warm_start copies: `mini`, a local folder or a hub name.
         decoder_layers: Layers of a warm-started decoder.
         template: Input text: ours (question never cut), hf_rag (transformers' exact string), or prompt (decoder-only

@@ -20,6 +20,7 @@ from rag_lightning.generator.bart_steps import Cache, Memory
 from rag_lightning.generator.classes import Classes, ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.marginal import rag_class
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
 
 @torch.inference_mode()
@@ -79,6 +80,8 @@ def _score(encodings: Encodings, classes: Classes, memory: Memory, queries: Sequ
         start = torch.full((memory.pairs, 1), encodings.generator.start_id)
         first, _ = encodings.steps.step(start, memory, Cache([], []))
         return first[:, 0, list(classes.token_ids)]
+    if not isinstance(encodings.generator, Seq2SeqGenerator):
+        raise ConfigError("a class head reads the decoder of a seq2seq generator; this one has none")
     inputs, last = encodings.generator.claim_inputs(queries)
     states = encodings.steps.states(inputs.unsqueeze(1), memory)[:, 0]
     log_probs: Tensor = classes(states[torch.arange(len(last)), last])

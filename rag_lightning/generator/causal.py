@@ -69,6 +69,10 @@ class CausalGenerator(nn.Module):
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
+    def set_classes(self, labels: Sequence[str], folder: Path | None = None, seed: int = 0) -> CausalGenerator:
+        """Nothing to set: a decoder-only generator has no head, and asking for one was refused. Returns itself."""
+        return self
+
     def source_ids(self, pairs: Sequence[Pair]) -> list[list[int]]:
         """Prompt of each pair, without the last token that all prompts share."""
         return encode_prompts(self.tokenizer, pairs, self.config.max_source_length)

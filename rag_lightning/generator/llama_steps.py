@@ -173,7 +173,7 @@ def _attend(
     to_prompt = torch.einsum("pwgrtc,pgsc->pwgrts", asked, prompt[0]) + bias[:, :, None, None, None]
     to_own = torch.einsum("pwgrtc,pwguc->pwgrtu", asked, own[0]).masked_fill(~visible, -torch.inf)
     weights = torch.cat([to_prompt, to_own], dim=-1).softmax(dim=-1)
-    read, kept = weights.split([to_prompt.shape[-1], to_own.shape[-1]], dim=-1)
+    read, kept = torch.split(weights, [to_prompt.shape[-1], to_own.shape[-1]], dim=-1)
     mixed = torch.einsum("pwgrts,pgsc->pwgrtc", read, prompt[1]) + torch.einsum("pwgrtu,pwguc->pwgrtc", kept, own[1])
     return mixed.reshape(pairs, width, heads, length, size).transpose(2, 3).flatten(3)
 

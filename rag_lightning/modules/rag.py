@@ -13,7 +13,7 @@ from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.generator import marginal
 from rag_lightning.generator.classes import ClassHead
 from rag_lightning.generator.inputs import Pair
-from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.generator.opening import Writer
 from rag_lightning.modules.batches import Item
 from rag_lightning.modules.live_retrieval import LiveRetrieval
 from rag_lightning.modules.query_encoder import freeze, retrieval_groups
@@ -41,7 +41,7 @@ class RagModule(TrainedModule):
     def __init__(
         self,
         formulation: Formulation,
-        generator: Seq2SeqGenerator,
+        generator: Writer,
         retrieval: LiveRetrieval,
         config: TrainerConfig,
         seed: int,

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from rag_lightning.core.records import Example
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.generator.classes import ClassHead, LabelTokens, label_number
+from rag_lightning.generator.opening import Writer
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
 from rag_lightning.modules.batches import Item, seed_step
 
@@ -105,7 +106,7 @@ class TrainedModule(OptimisedModule):
         seed: Of dropout.
     """
 
-    def __init__(self, generator: Seq2SeqGenerator, config: TrainerConfig, seed: int) -> None:
+    def __init__(self, generator: Writer, config: TrainerConfig, seed: int) -> None:
         super().__init__(config, seed)
         self.generator = generator
 
@@ -143,6 +144,8 @@ class TrainedModule(OptimisedModule):
 
     def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:
         """[P, C] log-probs of all classes under P pairs."""
+        if not isinstance(self.generator, Seq2SeqGenerator):
+            raise TypeError("a class head reads the decoder of a seq2seq generator")
         order: list[int] = []
         parts: list[Tensor] = []
         for group in token_batches([len(s) for s in sources], TOKENS_PER_FORWARD):

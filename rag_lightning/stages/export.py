@@ -9,6 +9,7 @@ from typing import Any
 
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.modules.rag_export import CLASSES, write_rag
 from rag_lightning.stages import train
 from rag_lightning.stages.workspace import Workspace
@@ -57,6 +58,8 @@ def export(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
     scale = float(train.read_info(train.build(workspace))["score_scale"])
     generator, encoder = train.load_generator(workspace), train.load_query_encoder(workspace)
+    if not isinstance(generator, Seq2SeqGenerator):
+        raise ConfigError("transformers' RAG has a seq2seq generator; a decoder-only one cannot be exported")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as place:
         made = Path(place) / "rag"

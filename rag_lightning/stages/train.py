@@ -21,7 +21,8 @@ from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.generator import opening
+from rag_lightning.generator.opening import Writer
 from rag_lightning.index.index import check_k
 from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.fitting import fit
@@ -84,7 +85,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     return info
 
 
-def make_module(workspace: Workspace, generator: Seq2SeqGenerator) -> TrainedModule:
+def make_module(workspace: Workspace, generator: Writer) -> TrainedModule:
     """The LightningModule of the formulation, with its evaluation on dev."""
     config = workspace.config
     if config.formulation == "closed_book":
@@ -120,7 +121,7 @@ def training_items(workspace: Workspace) -> list[Item]:
 
 
 def evaluator(
-    config: ExperimentConfig, generator: Seq2SeqGenerator, live: LiveRetrieval | None, store: PassageStore | None
+    config: ExperimentConfig, generator: Writer, live: LiveRetrieval | None, store: PassageStore | None
 ) -> Evaluator:
     """The task's objective on dev with the weights as they are, k as in training.
 
@@ -165,10 +166,10 @@ def read_info(model: Artifact) -> dict[str, Any]:
     return {"dev_score": earlier} | info
 
 
-def load_generator(workspace: Workspace) -> Seq2SeqGenerator:
+def load_generator(workspace: Workspace) -> Writer:
     """The trained generator, with its head if the configuration has one."""
     folder, config = build(workspace).path / "generator", workspace.config
-    return Seq2SeqGenerator.load(folder, config.generator).set_classes(classes.labels(config), folder).eval()
+    return opening.load_generator(folder, config.generator).set_classes(classes.labels(config), folder).eval()
 
 
 def load_query_encoder(workspace: Workspace) -> TextEncoder:

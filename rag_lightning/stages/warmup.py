@@ -28,6 +28,7 @@ from rag_lightning.core.trainer_config import WarmupConfig
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.copy_start import start_copying
 from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.opening import Writer, create_generator, load_generator
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.metrics.pages import evidence_sets, normalize_title
@@ -80,16 +81,17 @@ def build(workspace: Workspace) -> Artifact:
     settings = {"generator": classes.generator_settings(config), "warmup": trained, "seed": config.seed}
 
     def make(folder: Path) -> dict[str, Any]:
-        generator = Seq2SeqGenerator.create(config.generator, workspace.model_source(source))
+        generator = create_generator(config.generator, workspace.model_source(source))
         generator.set_classes(classes.labels(config), seed=head_seed(config.seed))
         if config.warmup.steps == 0:
             generator.save(folder / "generator")
             return {"steps": 0}
         items = training_items(workspace)
         copied = None
-        if config.generator.init == "warm_start" and config.warmup.copy_scale:
+        strength = config.warmup.copy_scale if config.generator.init == "warm_start" else 0.0
+        if strength and isinstance(generator, Seq2SeqGenerator):
             fitted_on = [Pair(item.query, item.passage) for item in items[:COPIED_FROM]]
-            copied = start_copying(generator, fitted_on, config.warmup.copy_scale)
+            copied = start_copying(generator, fitted_on, strength)
         module = ReaderModule(generator, config.warmup, config.seed)
         result = fit(module, lessons(items, config.warmup, config.seed), config.warmup, folder, seed=config.seed)
         generator.save(folder / "generator")
@@ -117,10 +119,10 @@ def reading(workspace: Workspace) -> Workspace:
     )
 
 
-def load(workspace: Workspace) -> Seq2SeqGenerator:
+def load(workspace: Workspace) -> Writer:
     """The generator of the warm-up; a head that took no part in it is new."""
     config, folder = workspace.config, build(workspace).path / "generator"
-    generator = Seq2SeqGenerator.load(folder, config.generator)
+    generator = load_generator(folder, config.generator)
     shared = reading(workspace) != workspace
     return generator.set_classes(classes.labels(config), None if shared else folder, head_seed(config.seed))
 
