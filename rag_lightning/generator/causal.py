@@ -1,7 +1,8 @@
 """The decoder-only generator: a Llama with its tokenizer and the template `prompt`.
 
-Scored tokens: the pieces of " target" (the space that separates it from the prompt) and the end token. The last token
-of the prompt is fed first and never scored, as a seq2seq decoder's start token is.
+Scored tokens: the pieces of " target" (the space that separates it from the prompt) and the end token: a line break
+where the tokenizer has one token for it, as an answer is one line of the prompt, else the tokenizer's own end token.
+The last token of the prompt is fed first and never scored, as a seq2seq decoder's start token is.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class CausalGenerator(nn.Module):
         self.tokenizer = tokenizer
         self.config = config
         self.start_id: int = closing_ids(tokenizer)[-1]
-        self.eos_id: int = tokenizer.eos_token_id
-        self.pad_id: int = self.eos_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self.eos_id: int = end_id(tokenizer)
+        self.pad_id: int = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self.classes: Classes | None = None
 
     @classmethod
@@ -120,6 +121,13 @@ class CausalGenerator(nn.Module):
         if dtype == torch.float32:
             return PromptEncoder(self.model.model)
         return PromptEncoder(copy.deepcopy(self.model.model).to(dtype))
+
+
+def end_id(tokenizer: Any) -> int:
+    """The token that ends a target."""
+    ids = tokenizer("\n", add_special_tokens=False)["input_ids"]
+    own: int = tokenizer.eos_token_id
+    return int(ids[0]) if len(ids) == 1 and ids[0] != tokenizer.unk_token_id else own
 
 
 def load_llama(source: str | Path) -> Any:

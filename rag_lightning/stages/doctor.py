@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
-from rag_lightning.core.assets import ASSETS, verify_asset
+from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.config import DecodingConfig, ExperimentConfig, Formulation
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
@@ -99,7 +99,8 @@ def _hub() -> Iterator[Finding]:
 
 
 def _assets(root: Path) -> Iterator[Finding]:
-    for asset in ASSETS.values():
+    optional = [asset for asset in OPTIONAL_ASSETS.values() if (root / asset.folder).exists()]
+    for asset in [*ASSETS.values(), *optional]:
         what = f"asset {asset.name}"
         if not (root / asset.folder).exists():
             yield Finding(what, "missing", f"{asset.description}; `rag-lightning fetch` brings it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag_lightning.core.assets import ASSETS, fetch_asset
+from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, fetch_asset
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import AssetError
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
@@ -22,7 +22,8 @@ def run(config: ExperimentConfig) -> None:
     if config.scale == "paper":
         check_paper_scale()
     root = Path(config.folder) / "assets"
-    for asset in ASSETS.values():
+    named = [OPTIONAL_ASSETS[n] for n in (config.generator.init, config.generator.encoder) if n in OPTIONAL_ASSETS]
+    for asset in [*ASSETS.values(), *named]:
         folder = fetch_asset(asset, root, say)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         say(f"  {asset.description}: {size / 1e6:.1f} MB in {folder}")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rag_lightning.core.artifacts import ArtifactStore
-from rag_lightning.core.assets import ASSETS, asset_path, fetch_asset
+from rag_lightning.core.artifacts import ArtifactStore, Recipe
+from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, asset_path, fetch_asset, find_asset
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.files import check_file
 from rag_lightning.core.hub import HUB_REVISION, download_model, resolve_commit
@@ -54,13 +54,15 @@ class Workspace:
         return asset_path(name, self.root / "assets")
 
     def model_source(self, name: str) -> Path:
-        """The folder of a model: `mini` -> the embedded encoder's, a local folder, else a download of a hub name.
+        """The folder of a model: an embedded one (`mini`, `smollm2`), a local folder, else a download of a hub name.
 
         Raises:
-            AssetError: a hub name while the hub cannot be reached.
+            AssetError: a hub name while the hub cannot be reached; smollm2 without what unpacks it.
         """
         if name == "mini":
             return self.asset("minilm")
+        if name in OPTIONAL_ASSETS:
+            return self._unpacked(name)
         if Path(name).is_dir():
             return Path(name)
         return download_model(name, _commit(name, "model"))
@@ -69,8 +71,17 @@ class Workspace:
         """What identifies a model's weights in a recipe."""
         if name == "mini":
             return f"mini:{ASSETS['minilm'].sha256[:16]}"
+        if name in OPTIONAL_ASSETS:
+            return f"{name}:{OPTIONAL_ASSETS[name].sha256[:16]}"
         folder = Path(name)
         return f"folder:{folder_digest(folder)}" if folder.is_dir() else f"hub:{name}@{_commit(name, 'model')}"
+
+    def _unpacked(self, name: str) -> Path:
+        """An embedded GGUF file as a plain folder, an artifact."""
+        from rag_lightning.generator.gguf import unpack_gguf  # imported here: most workspaces need no torch
+
+        recipe = Recipe("unpacked", {}, {"model": self.model_digest(name)}, 1)
+        return self.store.build(recipe, lambda folder: unpack_gguf(self.asset(name), folder / "model")).path / "model"
 
     def with_config(self, **changes: object) -> Workspace:
         """The same workspace with some fields of the configuration changed."""
@@ -112,7 +123,7 @@ def _store(root: Path, announce: Callable[[str], None]) -> ArtifactStore:
 @lru_cache(maxsize=16)
 def _fetched(name: str, root: Path, announce: Callable[[str], None]) -> Path:
     """Verified once per process."""
-    return fetch_asset(ASSETS[name], root, announce)
+    return fetch_asset(find_asset(name), root, announce)
 
 
 @lru_cache(maxsize=16)

