@@ -66,7 +66,7 @@ class WarmupConfig(TrainerConfig):
             reader, which has no generator.head.
     """
 
-    steps: int = 900
+    steps: int = 1000
     batch_size: int = 16
     k: int = 1
     lr: float = 4e-4
