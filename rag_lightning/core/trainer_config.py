@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from rag_lightning.core.errors import ConfigError
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -103,3 +106,23 @@ class RetrieverWarmupConfig(TrainerConfig):
     retriever_lr: float = 1e-4
     scale_lr: float = 2e-2
     eval_every: int = 0
+
+
+LEAST = {"steps": 0, "batch_size": 1, "k": 1, "warmup": 0, "eval_every": 0, "eval_limit": 0, "rounds": 1, "window": 1}
+RATES = ("lr", "retriever_lr", "scale_lr", "weight_decay", "clip", "copy_scale")
+SHARES = ("label_smoothing", "window_share")
+
+
+def check_training(section: str, config: TrainerConfig) -> None:
+    """Raise ConfigError, naming section and field, where a number would train nothing, for ever, or backwards."""
+    for name, least in LEAST.items():
+        if getattr(config, name, least) < least:
+            raise ConfigError(f"{section}.{name}={getattr(config, name)} must be at least {least}")
+    for name in RATES:
+        value = getattr(config, name, 0.0)
+        if not (math.isfinite(value) and value >= 0):
+            raise ConfigError(f"{section}.{name}={value} must be a finite number, at least 0")
+    for name in SHARES:
+        value = getattr(config, name, 0.0)
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{section}.{name}={value} must be between 0 and 1")

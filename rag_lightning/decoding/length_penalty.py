@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rag_lightning.decoding.beam import Finished
@@ -16,4 +17,11 @@ def rank(pool: Sequence[Finished], length_penalty: float) -> list[Finished]:
     """
     if not length_penalty:
         return list(pool)
-    return sorted(pool, key=lambda h: h.log_prob / len(h.token_ids) ** length_penalty, reverse=True)
+    return sorted(pool, key=lambda h: _cost(h, length_penalty))
+
+
+def _cost(hypothesis: Finished, length_penalty: float) -> float:
+    """log(-log p / T ** penalty): the same order, and no power that is beyond all numbers."""
+    if hypothesis.log_prob >= 0:
+        return -math.inf
+    return math.log(-hypothesis.log_prob) - length_penalty * math.log(len(hypothesis.token_ids))

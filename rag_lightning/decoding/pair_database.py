@@ -50,10 +50,11 @@ class PairDatabase:
         self.path, self.rebuilt = path, 0
         self._owner, self._announce = dict(owner), announce
         self._inode = -1
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with self._named(), self._locked():
-            self._open("")
+        with self._named():
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                self._open("")
 
     def close(self) -> None:
         """Close; what was written stays."""

@@ -37,7 +37,7 @@ class Seq2SeqGenerator(nn.Module):
         classes: How it says a label, None where it writes text (`set_classes`).
 
     Raises:
-        ConfigError: the tokenizer knows ids the model does not.
+        ConfigError: the tokenizer knows ids the model does not, or a template of decoder-only generators.
     """
 
     def __init__(self, model: Any, tokenizer: Any, config: GeneratorConfig) -> None:
@@ -45,6 +45,8 @@ class Seq2SeqGenerator(nn.Module):
         self.model: Any = model
         self.tokenizer = tokenizer
         self.config = config
+        if config.template == "prompt":
+            raise ConfigError("generator.template='prompt' is for decoder-only generators; use ours or hf_rag")
         if len(tokenizer) > model.config.vocab_size:
             raise ConfigError(
                 f"generator: its tokenizer has {len(tokenizer)} tokens, the model only {model.config.vocab_size}"
@@ -196,8 +198,8 @@ def load_bart(source: str | Path, dropout: float) -> Any:
         model = BartForConditionalGeneration.from_pretrained(
             source, use_safetensors=True, dtype=torch.float32, dropout=dropout, attention_dropout=0.0
         )
-    except OSError as error:
-        raise AssetError(f"generator {source!s}: cannot be loaded as safetensors ({_line(error)})") from error
+    except (OSError, ValueError) as error:
+        raise AssetError(f"generator {source!s}: cannot be loaded as a safetensors BART ({_line(error)})") from error
     if model.config.model_type != "bart":
         raise ConfigError(f"generator {source!s}: is a {model.config.model_type}, not a BART")
     return model

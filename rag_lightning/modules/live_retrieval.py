@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Index
@@ -29,12 +30,17 @@ class LiveRetrieval(nn.Module):
         vectors: [N, D] float32, memory-mapped.
         store: Row -> Passage.
         score_scale: Start value; its logarithm is a parameter.
+
+    Raises:
+        ConfigError: a score_scale that has no logarithm.
     """
 
     def __init__(
         self, encoder: TextEncoder, index: Index, vectors: NDArray[np.float32], store: PassageStore, score_scale: float
     ) -> None:
         super().__init__()
+        if not (math.isfinite(score_scale) and score_scale > 0):
+            raise ConfigError(f"encoder.score_scale={score_scale} must be a finite number above 0")
         self.encoder = encoder
         self.log_scale = nn.Parameter(torch.tensor(math.log(score_scale)))
         self._index, self._vectors, self._store = index, vectors, store
@@ -43,6 +49,16 @@ class LiveRetrieval(nn.Module):
     def score_scale(self) -> float:
         """What inner products are multiplied by."""
         return float(self.log_scale.detach().exp())
+
+    def learnt_scale(self, rate: str) -> float:
+        """The scale after training at the rate of that name.
+
+        Raises:
+            ConfigError: training has driven it to 0 or beyond all numbers.
+        """
+        if not (math.isfinite(self.score_scale) and self.score_scale > 0):
+            raise ConfigError(f"training has made score_scale {self.score_scale}; lower {rate}")
+        return self.score_scale
 
     def search(self, queries: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """rows [B, k] (-1 = nothing found) and scaled doc_scores [B, k], without gradient or dropout."""

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.generator.opening import model_type
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.modules.rag_export import CLASSES, write_rag
 from rag_lightning.stages import train
 from rag_lightning.stages.workspace import Workspace
+
+DECODER_ONLY = "transformers' RAG has a seq2seq generator; a decoder-only one cannot be exported"
 
 
 def run(config: ExperimentConfig, to: str) -> None:
@@ -24,10 +30,13 @@ def run(config: ExperimentConfig, to: str) -> None:
     workspace, folder = Workspace(config), Path(to)
     if not to:
         raise ConfigError("export needs --to FOLDER")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"--to {to}: exists already; name a new or empty folder")
-    check(config)
-    said = export(workspace, folder)
+    with _named(to):
+        if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+            raise ConfigError(f"--to {to}: exists already; name a new or empty folder")
+    check(workspace)
+    with _named(to):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        said = export(workspace, folder)
     name = CLASSES[config.formulation].__name__
     workspace.announce(f"{folder}: {name}.from_pretrained loads it")
     if said["question_encoder"]:
@@ -41,16 +50,31 @@ def run(config: ExperimentConfig, to: str) -> None:
         )
 
 
-def check(config: ExperimentConfig) -> None:
+@contextmanager
+def _named(to: str) -> Iterator[None]:
+    """What the file system refuses becomes one line that names the option; a full disk stays what it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_ERRORS:
+            raise
+        raise ConfigError(f"--to {to}: cannot be written ({error.strerror})") from error
+
+
+def check(workspace: Workspace) -> None:
     """What cannot be exported is refused before anything is trained.
 
     Raises:
-        ConfigError: closed book, or a class head.
+        ConfigError: closed book, a class head, or a decoder-only generator.
     """
+    config = workspace.config
     if config.formulation not in CLASSES:
         raise ConfigError(f"formulation {config.formulation} is no RAG model; export rag_sequence or rag_token")
     if config.generator.head == "class_head":
         raise ConfigError("generator.head is class_head: transformers' RAG has no such head; export another")
+    init = config.generator.init
+    if init != "warm_start" and model_type(workspace.model_source(init)) == "llama":
+        raise ConfigError(DECODER_ONLY)
 
 
 def export(workspace: Workspace, folder: Path) -> dict[str, Any]:
@@ -59,9 +83,8 @@ def export(workspace: Workspace, folder: Path) -> dict[str, Any]:
     scale = float(train.read_info(train.build(workspace))["score_scale"])
     generator, encoder = train.load_generator(workspace), train.load_query_encoder(workspace)
     if not isinstance(generator, Seq2SeqGenerator):
-        raise ConfigError("transformers' RAG has a seq2seq generator; a decoder-only one cannot be exported")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as place:
+        raise ConfigError(DECODER_ONLY)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as place:
         made = Path(place) / "rag"
         said = write_rag(made, config.formulation, generator, encoder, config.decoding.k, scale)
         os.replace(made, folder)

@@ -17,6 +17,7 @@ from rag_lightning.core.config import to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
+from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_training
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.modules.batches import Lesson
 from rag_lightning.modules.fitting import fit
@@ -45,6 +46,7 @@ class Start:
 
 def start(workspace: Workspace) -> Start:
     """What RAG training starts from: the encoder of this stage, or as it comes where the stage has no steps."""
+    _check(workspace.config.retriever_warmup)
     if workspace.config.retriever_warmup.steps == 0:
         return as_it_came(workspace)
     built = build(workspace)
@@ -61,9 +63,10 @@ def build(workspace: Workspace) -> Artifact:
     """The query encoder after the warm-up.
 
     Raises:
-        ConfigError: no train question has a known passage.
+        ConfigError: no train question has a known passage, or settings under which nothing can be learned.
     """
     config = workspace.config
+    _check(config.retriever_warmup)
     settings = {
         "train": to_dict(config.retriever_warmup) | {"dtype": resolve_dtype(config.retriever_warmup.dtype)},
         "encoder": to_dict(config.encoder),
@@ -79,6 +82,14 @@ def build(workspace: Workspace) -> Artifact:
         inputs["targets"] = targets.build(workspace).digest
     recipe = Recipe("retriever", settings, inputs, VERSION)
     return workspace.store.build(recipe, lambda folder: _make(workspace, folder), resumable=True)
+
+
+def _check(config: RetrieverWarmupConfig) -> None:
+    check_training("retriever_warmup", config)
+    if config.label_smoothing:
+        raise ConfigError(f"retriever_warmup.label_smoothing={config.label_smoothing}: there is none here; leave it 0")
+    if config.steps and config.retriever_lr == config.scale_lr == 0:
+        raise ConfigError("retriever_warmup trains nothing with retriever_lr=0 and scale_lr=0; set its steps=0")
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
@@ -97,12 +108,13 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     settings = replace(config.retriever_warmup, k=min(config.retriever_warmup.k, len(store)))
     module = QueryEncoderModule(live, settings, config.seed)
     result = fit(module, [Lesson(items, settings.batch_size)], settings, folder, seed=config.seed)
+    scale = live.learnt_scale("retriever_warmup.scale_lr")
     encoder.model.save_pretrained(folder / "query_encoder")
     encoder.tokenizer.save_pretrained(folder / "query_encoder")
     left_out = len(asked) - len(items)
     if left_out:
         workspace.announce(f"retriever warm-up: {left_out} of {len(asked)} train questions have no known passage")
-    return {"steps": result["steps"], "score_scale": live.score_scale, "questions": len(items), "left_out": left_out}
+    return {"steps": result["steps"], "score_scale": scale, "questions": len(items), "left_out": left_out}
 
 
 def sought(workspace: Workspace, store: PassageStore, asked: Sequence[Example]) -> list[Sought]:

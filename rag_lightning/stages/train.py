@@ -19,6 +19,7 @@ from rag_lightning.core.artifacts import Artifact, Recipe, write_json
 from rag_lightning.core.config import DecodingConfig, ExperimentConfig, Strategy, to_dict
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
+from rag_lightning.core.trainer_config import check_training
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.generator import opening
@@ -45,6 +46,7 @@ EVALUATED_TOGETHER = 20
 def build(workspace: Workspace) -> Artifact:
     """The trained model of the configured formulation."""
     config = workspace.config
+    check_training("train", config.train)
     classes.labels(config)  # a head for a task without labels is refused before anything is built
     inputs = {"reader": warmup.build(workspace).digest, "examples": examples.build(workspace).digest}
     settings: dict[str, Any] = {
@@ -80,7 +82,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     if isinstance(module, RagModule):
         module.retrieval.encoder.model.save_pretrained(folder / "query_encoder")
         module.retrieval.encoder.tokenizer.save_pretrained(folder / "query_encoder")
-        info["score_scale"] = module.retrieval.score_scale
+        info["score_scale"] = module.retrieval.learnt_scale("train.scale_lr")
     write_json(folder / RAG_FILE, info)
     return info
 

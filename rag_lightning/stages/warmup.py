@@ -24,7 +24,7 @@ from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import TaskConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.core.trainer_config import WarmupConfig
+from rag_lightning.core.trainer_config import WarmupConfig, check_training
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.copy_start import start_copying
 from rag_lightning.generator.inputs import Pair
@@ -61,6 +61,7 @@ def build(workspace: Workspace) -> Artifact:
             formulation.
         UnknownNameError: warmup.task is no task.
     """
+    check_training("warmup", workspace.config.warmup)
     check_start(workspace)
     workspace = reading(workspace)
     config = workspace.config

@@ -141,7 +141,7 @@ def test_a_tokenizer_larger_than_the_model_is_refused(bert_folder: Path, toy_fol
 
 def test_a_folder_without_weights_is_an_asset_error(toy_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes((toy_folder / "config.json").read_bytes())
-    with pytest.raises(AssetError, match="cannot be loaded as safetensors"):
+    with pytest.raises(AssetError, match="cannot be loaded as a safetensors BART"):
         load_bart(tmp_path, 0.0)
 
 

@@ -141,3 +141,16 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "closed_book is no RAG model" in capsys.readouterr().err
     assert main(["export"]) == 2
     assert "export needs --to FOLDER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["file/x", "n" * 300])
+def test_a_place_that_cannot_be_is_named(project: ExperimentConfig, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"--to .*cannot be written"):
+        export.run(project, str(tmp_path / name))
+
+
+def test_a_link_is_not_written_through(project: ExperimentConfig, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="exists already"):
+        export.run(project, str(tmp_path / "link"))

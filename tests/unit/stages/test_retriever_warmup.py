@@ -96,3 +96,27 @@ def test_closed_book_needs_no_retriever(project: ExperimentConfig) -> None:
     said: list[str] = []
     train.build(Workspace(replace(project, formulation="closed_book"), said.append))
     assert not [line for line in said if line.startswith("retriever ")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"retriever_lr": 0.0, "scale_lr": 0.0}, "trains nothing"),
+        ({"label_smoothing": 0.1}, "leave it 0"),
+        ({"steps": -1}, "must be at least 0"),
+        ({"scale_lr": 1e6}, r"lower retriever_warmup\.scale_lr"),
+    ],
+)
+def test_settings_that_would_break_it_are_refused(
+    project: ExperimentConfig, settings: dict[str, Any], named: str
+) -> None:
+    config = replace(project, retriever_warmup=replace(project.retriever_warmup, **settings))
+    with pytest.raises(ConfigError, match=named):
+        retriever_warmup.start(Workspace(config))
+
+
+@pytest.mark.parametrize("scale", [0.0, -2.0, float("nan")])
+def test_a_scale_without_a_logarithm_is_refused(project: ExperimentConfig, scale: float) -> None:
+    config = replace(project, encoder=replace(project.encoder, score_scale=scale))
+    with pytest.raises(ConfigError, match=r"encoder\.score_scale="):
+        retriever_warmup.start(Workspace(config))
