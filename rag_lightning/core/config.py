@@ -61,8 +61,7 @@ class EncoderConfig:
     """The query and passage encoders.
 
     Args:
-        model: `mini` for the embedded MiniLM, a local folder, or a hub name; the query encoder, which a RAG checkpoint
-            of transformers has too.
+        model: The query encoder: `mini` for the embedded MiniLM, or folder or hub name, also of a RAG checkpoint.
         passage_model: The passage encoder, empty for the same as `model`.
         pooling: How token states become one vector.
         normalize: Scale vectors to unit length.
@@ -200,8 +199,7 @@ class DecodingConfig:
         pairs_per_batch: Question-passage pairs generated together.
         length_penalty: Ranks the hypotheses that were found by log p(y|x) / tokens ** length_penalty, the end token
             counted; 0 ranks by log p(y|x). Which are found, and the log-probs reported, do not depend on it.
-        pair_store_mb: Bound of each file of known pair generations, in megabytes (10^6 bytes); the least recently used
-            leave first.
+        pair_store_mb: Bound of each file of known pair generations, in 10^6 bytes; the least recently used leave.
         dtype: Of the forward passes; auto takes bfloat16 where the CPU or GPU has it.
     """
 
