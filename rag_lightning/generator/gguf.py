@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def unpack_gguf(file: Path, folder: Path) -> dict[str, Any]:
         raise AssetError(
             f"{file}: reading GGUF needs the extra: pip install -c constraints.txt -e '.[gguf]'"
         ) from error
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, IndexError, struct.error) as error:
         hint = (
             ""
             if "accelerate" not in str(error)

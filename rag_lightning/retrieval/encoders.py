@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, DPRContextEncoder, DPRQuestionEncoder
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
 from rag_lightning.core.config import EncoderConfig
@@ -142,8 +143,9 @@ def _load(source: Path | str, role: Role, config: EncoderConfig) -> tuple[Any, A
         raise AssetError(f"encoder folder {source} does not exist; run `rag-lightning fetch` or check the path")
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        kind = AutoConfig.from_pretrained(source, local_files_only=local).model_type
-        cls: Any = DPR_CLASSES[role] if kind == "dpr" else AutoModel
+        settings = AutoConfig.from_pretrained(source, local_files_only=local)
+        _check_family(source, settings)
+        cls: Any = DPR_CLASSES[role] if settings.model_type == "dpr" else AutoModel
         with _quiet():
             model, report = cls.from_pretrained(
                 source, use_safetensors=True, dtype=torch.float32, local_files_only=local, output_loading_info=True
@@ -158,6 +160,13 @@ def _load(source: Path | str, role: Role, config: EncoderConfig) -> tuple[Any, A
             f"encoder {source}: its weights lack {missing[0]} and {len(missing) - 1} more; wrong model type?"
         )
     return model, tokenizer
+
+
+def _check_family(source: Path | str, settings: Any) -> None:
+    """A model that can fill in a masked word reads both ways, as an encoder must; a Llama does not."""
+    kind = settings.model_type
+    if kind != "dpr" and (settings.is_encoder_decoder or kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES):
+        raise ConfigError(f"encoder {source}: is a {kind}, not a BERT-family encoder or a DPR")
 
 
 @contextmanager

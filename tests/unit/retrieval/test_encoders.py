@@ -119,3 +119,9 @@ def test_checkpoint_without_the_weights_is_refused(tiny_bert: Path, tmp_path: Pa
     save_file({k: v for k, v in weights.items() if "layer.1" not in k}, copied / "model.safetensors", {"format": "pt"})
     with pytest.raises(AssetError, match="weights lack encoder"):
         encoder(copied)
+
+
+def test_a_model_that_is_no_encoder_is_refused(llama_folder: Path, toy_folder: Path) -> None:
+    for folder, kind in ((llama_folder, "llama"), (toy_folder, "bart")):
+        with pytest.raises(ConfigError, match=f"is a {kind}, not a BERT-family encoder"):
+            TextEncoder(EncoderConfig(), folder, "query")
