@@ -142,7 +142,7 @@ class RetrieverConfig:
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """The seq2seq generator.
+    """The generator, seq2seq or decoder-only.
 
     Args:
         init: `warm_start` copies a BERT-family encoder into a BART; else a BART, a Llama (decoder-only, template

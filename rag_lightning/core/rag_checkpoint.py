@@ -36,11 +36,16 @@ def is_rag(source: Path | str) -> bool:
 
     The checkpoint itself is checked by `open_rag`.
     """
+    return model_type(source) == "rag"
+
+
+def model_type(source: Path | str) -> str:
+    """What config.json of a folder names; empty for a hub name or an unreadable one, which loading tells better."""
     try:
         settings = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(settings, dict) and settings.get("model_type") == "rag"
+        return ""
+    return str(settings.get("model_type", "")) if isinstance(settings, dict) else ""
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class RetrieverWarmupConfig(TrainerConfig):
         retriever_lr: Peak learning rate of the query encoder.
         scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
         warmup: Steps of linear warm-up; the rate then falls linearly to zero.
-        label_smoothing: Not used.
+        label_smoothing: There is none here; anything but 0 is refused.
         eval_every: Not used: the last checkpoint is kept.
     """
 

@@ -35,6 +35,12 @@ class Memory:
     states: Tensor
     bias: Tensor
 
+    @classmethod
+    def of(cls, states: Tensor, mask: Tensor) -> Memory:
+        """States [P, S, D] with their mask [P, S] (1 = token)."""
+        bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
+        return cls(states, bias.masked_fill(mask == 0, torch.finfo(states.dtype).min).unsqueeze(1))
+
     @property
     def pairs(self) -> int:
         """P."""
@@ -77,8 +83,7 @@ class BartSteps:
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:
         """Encoder states [P, S, D] with their mask [P, S], for all steps and beams."""
-        bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
-        return Memory(states, bias.masked_fill(mask == 0, torch.finfo(states.dtype).min).unsqueeze(1))
+        return Memory.of(states, mask)
 
     def states(self, inputs: Tensor, memory: Memory) -> Tensor:
         """Decoder states [P, W, T, D] of W decoder inputs [P, W, T] per pair."""
@@ -142,7 +147,7 @@ class BartSteps:
         self, attention: Any, hidden: Tensor, past: tuple[Tensor, Tensor] | None, visible: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         query, keys, values = (
-            _split(f(hidden), self.heads) for f in (attention.q_proj, attention.k_proj, attention.v_proj)
+            split_heads(f(hidden), self.heads) for f in (attention.q_proj, attention.k_proj, attention.v_proj)
         )
         if past is not None:
             keys, values = torch.cat([past[0], keys], dim=3), torch.cat([past[1], values], dim=3)
@@ -166,7 +171,7 @@ class BartSteps:
         return torch.log_softmax(logits.float(), dim=-1)
 
 
-def _split(states: Tensor, heads: int) -> Tensor:
+def split_heads(states: Tensor, heads: int) -> Tensor:
     """[..., T, D] -> [..., H, T, C]."""
     return states.view(*states.shape[:-1], heads, -1).transpose(-2, -3)
 

@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from rag_lightning.core.config import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.classes import Classes
-from rag_lightning.generator.inputs import Pair, encode_targets, pad_ids
+from rag_lightning.generator.inputs import Pair, encode_targets, pad_ids, shifted, target_log_probs
 from rag_lightning.generator.llama_steps import LlamaSteps, PromptEncoder
 from rag_lightning.generator.prompt import closing_ids, encode_prompts
 
@@ -102,15 +102,11 @@ class CausalGenerator(nn.Module):
         at = starts + torch.arange(targets.shape[1], device=targets.device)
         scored = states[torch.arange(len(sources), device=targets.device).unsqueeze(1), at]
         logits = self.model.lm_head(scored).float()
-        gathered = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-        if not smooth:
-            return gathered
-        return gathered, logits.log_softmax(-1)
+        return target_log_probs(logits, targets, smooth)
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the prompt's last token, then all but the last target."""
-        start = torch.full_like(targets[..., :1], self.start_id)
-        return torch.cat([start, targets[..., :-1]], dim=-1)
+        return shifted(targets, self.start_id)
 
     def steps(self) -> LlamaSteps:
         """The step loop for decoding (call `eval()` first)."""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.generator.bart_steps import POSITIONS, Cache, Memory
+from rag_lightning.generator.bart_steps import POSITIONS, Cache, Memory, split_heads
 from rag_lightning.generator.token_tree import TokenTree
 
 ROPE_TYPES = ("default", "linear", "llama3")
@@ -69,8 +69,7 @@ class LlamaSteps:
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:
         """Prompt states [P, S, L * 2 * G * C] with their mask [P, S], for all steps and beams."""
-        bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
-        return Memory(states, bias.masked_fill(mask == 0, torch.finfo(states.dtype).min).unsqueeze(1))
+        return Memory.of(states, mask)
 
     def states(self, inputs: Tensor, memory: Memory) -> Tensor:
         """Final states [P, W, T, D] of W continuations [P, W, T] per prompt."""
@@ -141,9 +140,9 @@ class LlamaSteps:
         self, attention: Any, hidden: Tensor, turn: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [P, W, H, T, C], keys and values [P, W, G, t, C] of all generated positions."""
-        query = _rotate(_split(attention.q_proj(hidden), self.heads), turn)
-        keys = _rotate(_split(attention.k_proj(hidden), self.groups), turn)
-        values = _split(attention.v_proj(hidden), self.groups)
+        query = _rotate(split_heads(attention.q_proj(hidden), self.heads), turn)
+        keys = _rotate(split_heads(attention.k_proj(hidden), self.groups), turn)
+        values = split_heads(attention.v_proj(hidden), self.groups)
         if past is not None:
             keys, values = torch.cat([past[0], keys], dim=3), torch.cat([past[1], values], dim=3)
         return query, keys, values
@@ -176,11 +175,6 @@ def _attend(
     read, kept = torch.split(weights, [to_prompt.shape[-1], to_own.shape[-1]], dim=-1)
     mixed = torch.einsum("pwgrts,pgsc->pwgrtc", read, prompt[1]) + torch.einsum("pwgrtu,pwguc->pwgrtc", kept, own[1])
     return mixed.reshape(pairs, width, heads, length, size).transpose(2, 3).flatten(3)
-
-
-def _split(states: Tensor, heads: int) -> Tensor:
-    """[P, W, T, H * C] -> [P, W, H, T, C]."""
-    return states.view(*states.shape[:-1], heads, -1).transpose(-2, -3)
 
 
 def _rotate(states: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rag_lightning.core.config import GeneratorConfig
+from rag_lightning.core.rag_checkpoint import model_type
 from rag_lightning.generator.causal import CausalGenerator
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
@@ -28,12 +28,3 @@ def load_generator(folder: Path, config: GeneratorConfig) -> Writer:
     """A generator that was saved."""
     family = CausalGenerator if model_type(folder) == "llama" else Seq2SeqGenerator
     return family.load(folder, config)
-
-
-def model_type(source: str | Path) -> str:
-    """What config.json of a folder names; empty where there is none, which loading tells better."""
-    try:
-        settings = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return str(settings.get("model_type", "")) if isinstance(settings, dict) else ""

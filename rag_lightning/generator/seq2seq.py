@@ -20,7 +20,7 @@ from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.rag_checkpoint import is_rag
 from rag_lightning.generator.bart_steps import BartSteps
 from rag_lightning.generator.classes import Classes, ClassHead, LabelTokens
-from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids
+from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids, shifted, target_log_probs
 from rag_lightning.generator.rag_part import generator_of
 from rag_lightning.generator.warm_start import bart_from_bert
 
@@ -139,10 +139,7 @@ class Seq2SeqGenerator(nn.Module):
         """
         decoded = self._states(sources, self.decoder_inputs(targets))
         logits = (self.model.lm_head(decoded) + self.model.final_logits_bias).float()
-        gathered = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-        if not smooth:
-            return gathered
-        return gathered, logits.log_softmax(-1)
+        return target_log_probs(logits, targets, smooth)
 
     def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:
         """log p(c | x, z) of the class head, with gradient: [P, C] float32 for P rows of ids and their queries."""
@@ -169,8 +166,7 @@ class Seq2SeqGenerator(nn.Module):
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the start token, then all but the last target."""
-        start = torch.full_like(targets[..., :1], self.start_id)
-        return torch.cat([start, targets[..., :-1]], dim=-1)
+        return shifted(targets, self.start_id)
 
     def steps(self) -> BartSteps:
         """The step loop for decoding (call `eval()` first)."""

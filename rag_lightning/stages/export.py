@@ -12,7 +12,7 @@ from typing import Any
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.generator.opening import model_type
+from rag_lightning.core.rag_checkpoint import model_type
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.modules.rag_export import CLASSES, write_rag
 from rag_lightning.stages import train
