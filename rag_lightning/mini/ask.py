@@ -9,7 +9,7 @@ import numpy as np
 
 from rag_lightning.core.records import Example
 from rag_lightning.mini.fact import Fact
-from rag_lightning.mini.templates import HELD_OUT_RELATIONS, TEMPLATES
+from rag_lightning.mini.templates import HELD_OUT_BRIDGES, HELD_OUT_RELATIONS, TEMPLATES
 from rag_lightning.mini.text import as_typed
 
 UNSEEN_SHARE = 0.3
@@ -31,7 +31,8 @@ def ask(split: str, facts: Sequence[Fact], rng: np.random.Generator, dropped: Co
 
 def _examples(split: str, fact: Fact, rng: np.random.Generator) -> list[Example]:
     if fact.family == "two_hop":
-        return [_example(split, fact, fact.slots["template"], 0, "seen")]
+        phrasing = "unseen" if fact.slots["bridge"] in HELD_OUT_BRIDGES else "seen"
+        return [_example(split, fact, fact.slots["template"], 0, phrasing)]
     *seen, unseen = TEMPLATES[fact.template_key]
     if split == "test" and rng.random() < UNSEEN_SHARE:
         return [_example(split, fact, unseen, len(seen), "unseen")]

@@ -15,10 +15,12 @@ from rag_lightning.mini.fact import Fact
 from rag_lightning.mini.facts import lead_facts, title_as_typed
 from rag_lightning.mini.profiles import country_as_typed, profile_facts
 from rag_lightning.mini.split import cap, leave_out_lopsided, split_facts
-from rag_lightning.mini.twohop import two_hop_facts
+from rag_lightning.mini.twohop import SEEN_BRIDGES, two_hop_facts
 from rag_lightning.mini.world import World, read_world
 
 TWO_HOP_COUNT = 210
+TWO_HOP_COUNTS = {"train": 1000, "dev": 60}
+"""Two-hop questions of the splits beside test, over their own countries."""
 
 
 def build_examples(passages: Sequence[Passage], wiki_json: Path, factbook_dir: Path, seed: int = 0) -> MiniData:
@@ -40,6 +42,9 @@ def build_examples(passages: Sequence[Passage], wiki_json: Path, factbook_dir: P
     in_test = [fact for fact in parts["test"] if fact.family == "profile"]
     hops = two_hop_facts(in_test, profile, TWO_HOP_COUNT, generator(seed, "mini-nq/two-hop"))
     parts["test"] = cap([*parts["test"], *hops], dropped)
+    for split, count in TWO_HOP_COUNTS.items():
+        known = [fact for fact in parts[split] if fact.family == "profile"]
+        parts[split] += two_hop_facts(known, profile, count, generator(seed, f"mini-nq/two-hop/{split}"), SEEN_BRIDGES)
     splits = {name: ask(name, part, generator(seed, f"mini-nq/{name}"), dropped) for name, part in parts.items()}
     return MiniData(splits, dict(sorted(dropped.items())), count_examples(splits))
 

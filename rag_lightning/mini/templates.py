@@ -207,6 +207,9 @@ TWO_HOP_BRIDGES = {
     "former_name": "the {land} formerly called {b}",
 }
 
+HELD_OUT_BRIDGES = frozenset({"former_name"})
+"""Bridges of two-hop questions that only test has."""
+
 TWO_HOP_TARGETS = {
     "currency": "what is the currency of {x}",
     "capital": "what is the capital of {x}",

@@ -1,24 +1,37 @@
-"""Two-hop questions: a country is named by one of its facts and asked for another. Only test has them."""
+"""Two-hop questions: a country is named by one of its facts and asked for another. A slice of their own in each split."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from rag_lightning.mini.definitions import stems
 from rag_lightning.mini.fact import Fact
-from rag_lightning.mini.templates import TWO_HOP_BRIDGES, TWO_HOP_TARGETS
+from rag_lightning.mini.templates import HELD_OUT_BRIDGES, TWO_HOP_BRIDGES, TWO_HOP_TARGETS
 from rag_lightning.mini.text import as_typed
 
 
-def two_hop_facts(facts: Sequence[Fact], every: Sequence[Fact], count: int, rng: np.random.Generator) -> list[Fact]:
+SEEN_BRIDGES = frozenset(TWO_HOP_BRIDGES) - HELD_OUT_BRIDGES
+"""What may name a country in train and dev."""
+
+
+def two_hop_facts(
+    facts: Sequence[Fact],
+    every: Sequence[Fact],
+    count: int,
+    rng: np.random.Generator,
+    bridges: Collection[str] = frozenset(TWO_HOP_BRIDGES),
+) -> list[Fact]:
     """About `count` questions over the countries of `facts`.
 
     Args:
         facts: Profile facts of the countries that may be asked about.
         every: Profile facts of all countries, to leave out bridges that several share.
+        count: Questions at most.
+        rng: Decides which.
+        bridges: Relations that may name a country.
     """
     shared = Counter((fact.relation, as_typed(fact.answers[0])) for fact in every)
     by_country: defaultdict[str, list[Fact]] = defaultdict(list)
@@ -29,7 +42,7 @@ def two_hop_facts(facts: Sequence[Fact], every: Sequence[Fact], count: int, rng:
         for known in by_country.values()
         for bridge in known
         for target in known
-        if _usable(bridge, target) and shared[bridge.relation, as_typed(bridge.answers[0])] == 1
+        if bridge.relation in bridges and _usable(bridge, target) and shared[bridge.relation, as_typed(bridge.answers[0])] == 1
     ]
     order = rng.permutation(len(pairs))
     return _spread([pairs[index] for index in order], count)

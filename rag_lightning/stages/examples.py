@@ -19,7 +19,7 @@ from rag_lightning.tasks.hub import read_hub
 from rag_lightning.tasks.load import load_examples
 from rag_lightning.tasks.spec import get_task
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "dev", "test")
 
 
