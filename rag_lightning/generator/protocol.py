@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rag_lightning.core.config import GeneratorConfig
+from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.generator.bart_steps import Cache, Memory
 from rag_lightning.generator.classes import Classes
 from rag_lightning.generator.inputs import Pair
