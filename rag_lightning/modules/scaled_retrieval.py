@@ -40,8 +40,7 @@ class ScaledRetrieval(nn.Module):
 
     def __init__(self, store: PassageStore, score_scale: float, field: str) -> None:
         super().__init__()
-        if not (math.isfinite(score_scale) and score_scale > 0):
-            raise ConfigError(f"{field}={score_scale} must be a finite number above 0")
+        check_scale(score_scale, field)
         self.log_scale = nn.Parameter(torch.tensor(math.log(score_scale)))
         self.register_parameter("null_bias", None)
         self.store = store
@@ -62,9 +61,7 @@ class ScaledRetrieval(nn.Module):
         Raises:
             ConfigError: training has driven it to 0 or beyond all numbers.
         """
-        if not (math.isfinite(self.score_scale) and self.score_scale > 0):
-            raise ConfigError(f"training has made score_scale {self.score_scale}; lower {rate}")
-        return self.score_scale
+        return check_learnt_scale(self.score_scale, rate)
 
     def scored(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], Tensor]:
         """rows [B, k] (-1 = nothing found) and scaled doc_scores [B, k] (-inf there), with gradient."""
@@ -135,3 +132,20 @@ def padded(hits: Sequence[Hits], k: int) -> tuple[NDArray[np.int64], NDArray[np.
     for i, found in enumerate(hits):
         rows[i, : len(found.rows)], scores[i, : len(found.rows)] = found.rows, found.scores
     return rows, scores
+
+
+def check_scale(score_scale: float, field: str = "encoder.score_scale") -> None:
+    """Raise ConfigError, naming the field, for a score_scale that has no logarithm."""
+    if not (math.isfinite(score_scale) and score_scale > 0):
+        raise ConfigError(f"{field}={score_scale} must be a finite number above 0")
+
+
+def check_learnt_scale(score_scale: float, rate: str) -> float:
+    """The scale that training at the rate of that name ended with.
+
+    Raises:
+        ConfigError: training has driven it to 0 or beyond all numbers.
+    """
+    if not (math.isfinite(score_scale) and score_scale > 0):
+        raise ConfigError(f"training has made score_scale {score_scale}; lower {rate}")
+    return score_scale
