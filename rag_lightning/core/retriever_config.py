@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.trainer_config import TrainerConfig
@@ -43,6 +43,20 @@ def training_kind(config: RetrieverConfig) -> RetrieverKind:
 def is_swapped(config: RetrieverConfig) -> bool:
     """Whether another retriever works at test than in training."""
     return training_kind(config) != config.kind
+
+
+def retriever_settings(config: RetrieverConfig) -> dict[str, Any]:
+    """The section for a digest or a run's name, as it was before a retriever could be trained with: `kind` alone is
+    dense training.
+    """
+    settings: dict[str, Any] = {"kind": config.kind, "k_max": config.k_max}
+    if training_kind(config) not in ("dense", "none"):
+        settings["trained_with"] = training_kind(config)
+    if not config.train:
+        settings["train"] = False
+    if config.null_document != "none":
+        settings["null_document"] = config.null_document
+    return settings
 
 
 def check_retriever(config: RetrieverConfig, formulation: str) -> None:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.generator.classes import Classes
 from rag_lightning.generator.inputs import Pair, encode_targets, pad_ids, shifted, target_log_probs
 from rag_lightning.generator.llama_steps import LlamaSteps, PromptEncoder

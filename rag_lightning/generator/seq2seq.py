@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BartForConditionalGeneration
 
-from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.core.rag_checkpoint import is_rag
 from rag_lightning.generator.bart_steps import BartSteps
 from rag_lightning.generator.classes import Classes, ClassHead, LabelTokens

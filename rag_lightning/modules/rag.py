@@ -33,8 +33,8 @@ class RagModule(TrainedModule):
     Args:
         formulation: rag_token or rag_sequence.
         generator: Trained.
-        retrieval: Its query encoder, if it has one, is trained where retriever_lr > 0, its scale and null document where
-            scale_lr > 0.
+        retrieval: Its query encoder, if it has one, is trained where retriever_lr > 0, its scale and null document
+            where scale_lr > 0.
         config: Optimisation; `k` passages of a question.
         seed: Of dropout.
     """

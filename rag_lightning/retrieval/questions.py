@@ -109,7 +109,9 @@ class OracleRetriever:
         rows, scores = found.rows[others][: k - 1], found.scores[others][: k - 1]
         own = np.float32(query @ self.vectors[gold])
         first = max([own, *scores[:1]])
-        return Hits(np.concatenate([[gold], rows]).astype(np.int64), np.concatenate([[first], scores], dtype=np.float32))
+        return Hits(
+            np.concatenate([[gold], rows]).astype(np.int64), np.concatenate([[first], scores], dtype=np.float32)
+        )
 
 
 def gold_rows(store: PassageStore, asked: Sequence[Asked]) -> NDArray[np.int64]:
