@@ -79,13 +79,13 @@ SCRIPT = "finetune_rag.sh of the authors' port"
 TRAIN_PRESETS: Mapping[str, Mapping[str, Setting]] = {
     "ours": {},
     "paper": {
-        "train.k": Setting(5, True, "section 3: 5 or 10, no significant difference"),
-        "train.weight_decay": Setting(0.0, True, "section 2.4: Adam, which AdamW is without decay"),
-        "train.scale_lr": Setting(0.0, True, "section 2.2: inner products are the logits, no temperature"),
+        "train.k": Setting(5, True, "the paper: 5 or 10, no significant difference"),
+        "train.weight_decay": Setting(0.0, True, "the paper: Adam, which AdamW is without decay"),
+        "train.scale_lr": Setting(0.0, True, "the paper: inner products are the logits, no temperature"),
     },
     "authors": {
-        "train.k": Setting(5, True, "the paper's section 3: 5 or 10"),
-        "train.scale_lr": Setting(0.0, True, "the paper's section 2.2: no temperature"),
+        "train.k": Setting(5, True, "the paper: 5 or 10"),
+        "train.scale_lr": Setting(0.0, True, "the paper: no temperature"),
         "train.lr": Setting(3e-5, False, SCRIPT),
         "train.retriever_lr": Setting(3e-5, False, f"{SCRIPT}, one rate for all"),
         "train.batch_size": Setting(64, False, f"{SCRIPT}, 8 on each of 8 GPUs"),

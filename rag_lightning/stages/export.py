@@ -75,9 +75,7 @@ def check(workspace: Workspace) -> None:
         raise ConfigError("generator.head is class_head: transformers' RAG has no such head; export another")
     trained = training_kind(config.retriever)
     if trained not in ENCODING:
-        raise ConfigError(
-            f"a model trained with {trained} retrieval has no query encoder, which transformers' RAG needs"
-        )
+        raise ConfigError(f"a model trained with {trained} retrieval has no query encoder, as transformers' RAG has")
     if config.retriever.null_document != "none":
         raise ConfigError("retriever.null_document: transformers' RAG has none; export a model without")
     init = config.generator.init

@@ -13,8 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe, write_json
 from rag_lightning.core.config import DecodingConfig, ExperimentConfig, Strategy, to_dict
@@ -162,12 +160,10 @@ def _retrieved(batch: Sequence[Example], retrieval: ScaledRetrieval | None, k: i
     if retrieval is None:
         return [Question(example, (), ()) for example in batch]
     rows, scores = retrieval.ranked(batch, k)
-    kept = [np.flatnonzero(line >= 0) for line in rows]
+    found = rows >= 0
     return [
-        Question(
-            example, tuple(map(int, rows[i][kept[i]])), tuple(map(float, scores[i][kept[i]])), retrieval.null_score
-        )
-        for i, example in enumerate(batch)
+        Question(example, tuple(row[kept].tolist()), tuple(score[kept].tolist()), retrieval.null_score)
+        for example, row, score, kept in zip(batch, rows, scores, found, strict=True)
     ]
 
 

@@ -41,7 +41,7 @@ def recipe(workspace: Workspace) -> tuple[dict[str, Any], dict[str, str]]:
         inputs["bm25"] = bm25.build(workspace).digest
         tuned_on = {"k_max": config.retriever.k_max, "limit": config.task.limit}
         settings["bm25"] = {"score_scale": config.bm25.score_scale} if config.bm25.score_scale else tuned_on
-    special = {} if kind == "dense" else {"kind": kind}
+    special: dict[str, str] = {} if kind == "dense" else {"kind": kind}
     if config.retriever.null_document != "none":
         special["null_document"] = config.retriever.null_document
     return settings | ({"retriever": special} if special else {}), inputs

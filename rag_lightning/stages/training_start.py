@@ -1,7 +1,7 @@
 """What training starts from: the warm-ups, or the trained model of another task (`init_from`).
 
-The paper starts WebQuestions and CuratedTREC from its NQ model (section 3.1). Such a model must be what the configuration
-would have made: the same formulation, architecture and tokenizer, and beside the same passage encoder.
+The paper starts WebQuestions and CuratedTREC from its NQ model (section 3.1). Such a model must be what the
+configuration would have made: the same formulation, architecture and tokenizer, and beside the same passage encoder.
 """
 
 from __future__ import annotations
