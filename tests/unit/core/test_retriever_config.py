@@ -54,7 +54,7 @@ def test_what_was_there_before_has_the_same_settings(changes: dict[str, Any], se
 
 
 def test_a_model_with_passages_needs_some() -> None:
-    with pytest.raises(ConfigError, match="retriever.kind=none retrieves nothing, and rag_token needs passages"):
+    with pytest.raises(ConfigError, match=r"retriever\.kind=none retrieves nothing, and rag_token needs passages"):
         check_retriever(RetrieverConfig(kind="none"), "rag_token")
     check_retriever(RetrieverConfig(kind="none"), "closed_book")
     with pytest.raises(ConfigError, match="null_document=bias is a logit beside the scores of dense retrieval"):
