@@ -18,7 +18,7 @@ from rag_lightning.core.config import to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example, Ranking
-from rag_lightning.core.trainer_config import BiencoderConfig, check_training
+from rag_lightning.core.trainer_config import BiencoderConfig, TrainerConfig, check_training
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.modules.batches import Lesson
 from rag_lightning.modules.biencoder import BiencoderModule
@@ -36,6 +36,7 @@ VERSION = 1
 CANDIDATES = 20
 """BM25 hits in which hard negatives, and positives of a question without gold passages, are looked for."""
 UNUSED = ("lr", "label_smoothing", "eval_every", "eval_limit", "files")
+"""Fields that change nothing here; files are known by their content."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,8 @@ def build(workspace: Workspace) -> Artifact:
     config = workspace.config
     check_settings(config.biencoder)
     check_scale(config.encoder.score_scale)
-    trained = {name: value for name, value in to_dict(config.biencoder).items() if name not in UNUSED}
     settings = {
-        "train": trained | {"dtype": resolve_dtype(config.biencoder.dtype)},
+        "train": train_settings(config.biencoder),
         "encoder": to_dict(config.encoder),
         "seed": config.seed,
     }
@@ -99,6 +99,12 @@ def build(workspace: Workspace) -> Artifact:
         inputs |= {"examples": examples.build(workspace).digest, "bm25": bm25.build(workspace).digest}
     recipe = Recipe("biencoder", settings, inputs, VERSION)
     return workspace.store.build(recipe, lambda folder: _make(workspace, folder), resumable=True)
+
+
+def train_settings(config: TrainerConfig) -> dict[str, Any]:
+    """What of a section that trains retrieval alone changes its result, for a digest."""
+    used = {name: value for name, value in to_dict(config).items() if name not in UNUSED}
+    return used | {"dtype": resolve_dtype(config.dtype)}
 
 
 def check_settings(config: BiencoderConfig) -> None:

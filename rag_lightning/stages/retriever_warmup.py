@@ -15,7 +15,6 @@ from typing import Any
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import to_dict
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
 from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_training
 from rag_lightning.corpus.store import PassageStore
@@ -52,7 +51,7 @@ def build(workspace: Workspace) -> Artifact:
     config = workspace.config
     _check(config.retriever_warmup)
     settings = {
-        "train": to_dict(config.retriever_warmup) | {"dtype": resolve_dtype(config.retriever_warmup.dtype)},
+        "train": biencoder.train_settings(config.retriever_warmup),
         "encoder": to_dict(config.encoder),
         "seed": config.seed,
     }
