@@ -23,6 +23,7 @@ from rag_lightning.retrieval.questions import ByText, OracleRetriever, QuestionR
 from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index, retriever_warmup, train
 from rag_lightning.stages.ranking import rank, tuned_scale
 from rag_lightning.stages.training_retrieval import count_gold
+from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace
 
 VERSION = 1
@@ -116,7 +117,7 @@ def open_retriever(workspace: Workspace, asker: Asker = "trained") -> tuple[Ques
     return ByText(dense), scale
 
 
-def _before_training(workspace: Workspace, asker: Asker) -> biencoder.Start:
+def _before_training(workspace: Workspace, asker: Asker) -> Start:
     return biencoder.query_start(workspace) if asker == "frozen" else retriever_warmup.start(workspace)
 
 

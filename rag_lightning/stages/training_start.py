@@ -22,7 +22,7 @@ from rag_lightning.core.retriever_config import ENCODING, training_kind
 from rag_lightning.generator.classes import holds_head
 from rag_lightning.generator.opening import Writer, load_generator
 from rag_lightning.stages import classes, embed, retriever_warmup, warmup
-from rag_lightning.stages.biencoder import Start
+from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace, folder_digest
 
 RAG_FILE = "rag.json"

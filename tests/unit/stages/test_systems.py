@@ -106,8 +106,7 @@ def test_dense_swapped_in_for_a_model_without_a_query_encoder_is_as_before_train
 
 def test_frozen_is_both_rates_at_zero(project: ExperimentConfig) -> None:
     frozen = of(project, train=False)
-    rates = of(project, **{"train": True})
-    rates = rates.with_config(train=replace(project.train, retriever_lr=0.0, scale_lr=0.0))
+    rates = of(project).with_config(train=replace(project.train, retriever_lr=0.0, scale_lr=0.0))
     assert train.build(frozen).digest == train.build(rates).digest != train.build(of(project)).digest
     before = retrieve.open_retriever(frozen, "warmed up")
     after = retrieve.open_retriever(frozen)
@@ -124,16 +123,11 @@ def test_the_oracle_says_of_how_many_questions_it_knew_nothing(project: Experime
     trained, ranked = train.build(workspace).info["gold"], retrieve.build(workspace, "dev").info["gold"]
     assert trained == {"questions": 40, "with_gold": 37, "without_gold": 3}
     assert ranked == {"questions": 12, "with_gold": 11, "without_gold": 1}
-    assert "oracle, training: 37 of 40 questions have a known gold passage; the other 3 take plain dense" in "".join(
-        said
-    )
-    assert "oracle, dev: 11 of 12 questions" in "".join(said)
-    store = corpus.open_store(workspace)
-    plain = retrieve.rank(retrieve.open_retriever(of(project, seed=5, trained_with="oracle"))[0], [], 5)[0]
-    assert plain == []
-    for example, ranking in zip(
-        examples.read(workspace, "dev"), retrieve.read(retrieve.build(workspace, "dev")), strict=True
-    ):
+    told = " ".join(said)
+    assert "oracle, training: 37 of 40 questions have a known gold passage; the other 3 take plain" in told
+    assert "oracle, dev: 11 of 12 questions" in told
+    store, rankings = corpus.open_store(workspace), retrieve.read(retrieve.build(workspace, "dev"))
+    for example, ranking in zip(examples.read(workspace, "dev"), rankings, strict=True):
         gold = [store.row(name) for name in example.gold_passage_ids]
         assert ranking.rows[0] in (gold or ranking.rows) and len(set(ranking.rows)) == 5
 
@@ -167,7 +161,7 @@ def test_a_null_document_is_trained_and_read(project: ExperimentConfig, formulat
 
 
 def test_a_model_with_passages_is_not_trained_without_a_retriever(project: ExperimentConfig) -> None:
-    with pytest.raises(ConfigError, match="retriever.kind=none retrieves nothing, and rag_token needs passages"):
+    with pytest.raises(ConfigError, match=r"retriever\.kind=none retrieves nothing, and rag_token needs passages"):
         train.build(of(project, kind="none"))
 
 
@@ -257,9 +251,8 @@ def test_only_the_decoder_changes(project: ExperimentConfig) -> None:
     model = train.build(workspace)
     before, after = warmup.load(workspace).state_dict(), train.load_generator(workspace).state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed and all(
-        ".decoder.layers." in n or ".decoder.layernorm" in n or ".decoder.embed_p" in n for n in changed
-    )
+    of_decoder = (".decoder.layers.", ".decoder.layernorm_embedding.", ".decoder.embed_positions.")
+    assert changed and all(any(part in name for part in of_decoder) for name in changed)
     assert 0 < model.info["trained_parameters"] < sum(value.numel() for value in before.values())
     assert model.digest != train.build(of(project)).digest
     assert model.manifest["inputs"]["reader"] == train.build(of(project)).manifest["inputs"]["reader"]
