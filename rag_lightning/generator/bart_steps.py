@@ -14,6 +14,7 @@ Shapes: P pairs, W width (beams or candidates of a pair), S source tokens, T tar
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,13 +73,20 @@ class Cache:
 
 
 class BartSteps:
-    """The step loop over a `BartForConditionalGeneration`, in float32 and without dropout."""
+    """The step loop over a `BartForConditionalGeneration`, without dropout.
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.decoder = model.model.decoder
+    Args:
+        model: In eval mode.
+        dtype: Of the forward pass and of memories; other than float32 it runs on a copy of the decoder. States that
+            leave it are float32.
+    """
+
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
+        self.model, self.dtype = model, dtype
+        decoder = model.model.decoder
+        self.decoder = decoder if dtype == torch.float32 else copy.deepcopy(decoder).to(dtype)
         self.heads = model.config.decoder_attention_heads
-        self.vocabulary = Vocabulary(model.lm_head.weight, model.final_logits_bias)
+        self.vocabulary = Vocabulary(model.lm_head.weight, model.final_logits_bias, dtype)
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:
         """Encoder states [P, S, D] with their mask [P, S], for all steps and beams."""
@@ -86,7 +94,7 @@ class BartSteps:
 
     def states(self, inputs: Tensor, memory: Memory) -> Tensor:
         """Decoder states [P, W, T, D] of W decoder inputs [P, W, T] per pair."""
-        return self._run(inputs, memory, Cache([], []))[0]
+        return self._run(inputs, memory, Cache([], []))[0].float()
 
     def step(self, tokens: Tensor, memory: Memory, cache: Cache, pairs: Tensor | None = None) -> tuple[Tensor, Cache]:
         """Feed one token per beam.
@@ -102,7 +110,7 @@ class BartSteps:
         """
         hidden, grown = self._run(tokens.unsqueeze(-1), memory, cache)
         wanted = hidden if pairs is None or len(pairs) == len(hidden) else hidden[pairs]
-        return wanted.squeeze(2), grown
+        return wanted.squeeze(2).float(), grown
 
     def tree_states(self, tokens: Tensor, depths: Tensor, visible: Tensor, memory: Memory) -> Tensor:
         """Decoder states [P, N, D] of a token tree per pair.
@@ -114,7 +122,7 @@ class BartSteps:
             memory: of the P pairs.
         """
         tokens, depths, visible = tokens.unsqueeze(1), depths.unsqueeze(1), visible[:, None, None]
-        return self._run(tokens, memory, Cache([], []), depths, visible)[0].squeeze(1)
+        return self._run(tokens, memory, Cache([], []), depths, visible)[0].squeeze(1).float()
 
     def _run(
         self,

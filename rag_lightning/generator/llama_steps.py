@@ -55,18 +55,24 @@ class PromptEncoder:
 class LlamaSteps:
     """The step loop over a `LlamaForCausalLM`, in float32 and without dropout; the interface is BartSteps'.
 
+    Args:
+        model: In eval mode.
+        dtype: Of the products over the vocabulary, no other.
+
     Raises:
         ConfigError: rotary positions that depend on the length of the sequence.
     """
 
-    def __init__(self, model: Any) -> None:
+    dtype = torch.float32
+
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
         kind = (model.config.rope_parameters or {}).get("rope_type", "default")
         if kind not in ROPE_TYPES:
             raise ConfigError(f"generator: rope_type={kind!r} is not supported; known: {', '.join(ROPE_TYPES)}")
         self.model = model
         self.heads: int = model.config.num_attention_heads
         self.groups: int = model.config.num_key_value_heads
-        self.vocabulary = Vocabulary(model.lm_head.weight)
+        self.vocabulary = Vocabulary(model.lm_head.weight, dtype=dtype)
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:
         """Prompt states [P, S, L * 2 * G * C] with their mask [P, S], for all steps and beams."""

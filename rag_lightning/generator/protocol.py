@@ -19,9 +19,11 @@ class Steps(Protocol):
     """The step loop of a model family; shapes as in BartSteps.
 
     Attributes:
+        dtype: Of memories.
         vocabulary: Reads the distribution of the next token from states.
     """
 
+    dtype: torch.dtype
     vocabulary: Vocabulary
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:
@@ -67,8 +69,8 @@ class Generator(Protocol):
     def token_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False) -> Any:
         """Teacher-forced log p(y_t | x, z, y_<t) [P, T], with gradient."""
 
-    def steps(self) -> Steps:
-        """Its step loop."""
+    def steps(self, dtype: torch.dtype) -> Steps:
+        """Its step loop, in the given type where the family's can be."""
 
     def frozen_encoder(self, dtype: torch.dtype) -> Any:
         """What turns source ids into the states `Steps.memory` takes, without gradient."""

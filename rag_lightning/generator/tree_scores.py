@@ -46,8 +46,8 @@ def score(steps: Steps, trees: Sequence[TokenTree], owners: Tensor, memory: Memo
     sums = torch.zeros(used.shape)
     sums[used] = steps.vocabulary.logsumexp(states[used])
     log_probs = torch.zeros(wanted.shape)
-    logits = steps.vocabulary.logits(states[pairs, nodes], edge_tokens[pairs, edges])
-    log_probs[pairs, edges] = logits - sums[pairs, nodes]
+    logits = steps.vocabulary.logits(states[pairs, nodes], edge_tokens[pairs, edges].unsqueeze(-1))
+    log_probs[pairs, edges] = logits.squeeze(-1) - sums[pairs, nodes]
     return torch.einsum("pe,pce->pc", log_probs, paths).masked_fill(~asked, torch.nan)
 
 
