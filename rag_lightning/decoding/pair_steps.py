@@ -34,7 +34,7 @@ class PairSteps:
         fed = torch.zeros((self._memory.pairs, tokens.shape[1]), dtype=torch.long)
         fed[self._rows] = tokens.repeat_interleave(self._together, dim=0)
         states, self._cache = self._steps.step(fed, self._memory, self._cache, self._rows)
-        return states.unflatten(0, (-1, self._together))
+        return states.view(-1, self._together, *states.shape[1:])
 
     def _move(self, moves: Moves) -> None:
         if moves.items is not None:
