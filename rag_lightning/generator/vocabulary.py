@@ -1,8 +1,8 @@
 """p(token | decoder state) over the whole vocabulary: a generator's last and widest matrix product.
 
 The product is made a slice of the vocabulary at a time, while the slice is in the processor's cache, and only what is
-asked for leaves it: the sum of all tokens, the best few, or the marginal over passages. No [P, W, V] of log-probs is
-held, and all numbers are float32. Ties go to the lower token id.
+asked for leaves it: the sum of all tokens or the best few. Only the marginal over passages holds all of [N, K, W, V],
+once. All numbers that leave are float32. Ties go to the lower token id.
 
 In bfloat16 the products only say which tokens are the best and what all others add up to; the logits of the best are
 computed again in float32, so that no tie of rounded logits decides, and log-probs are not rounded.
