@@ -142,9 +142,8 @@ def test_a_scale_between_is_found(tiny_sweep: SweepConfig) -> None:
 
 def test_a_scale_that_is_given_is_not_tuned(tiny_sweep: SweepConfig) -> None:
     config = tiny_sweep.experiment
-    given = replace(
-        config, retriever=replace(config.retriever, kind="bm25"), bm25=replace(config.bm25, score_scale=0.7)
-    )
+    swapped_in = replace(config.retriever, kind="bm25", trained_with="dense")
+    given = replace(config, retriever=swapped_in, bm25=replace(config.bm25, score_scale=0.7))
     assert retrieve.open_retriever(Workspace(given))[1] == 0.7
 
 
