@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import read_object
 from rag_lightning.core.generator_config import GeneratorConfig
 
 SIZES = {
@@ -29,16 +28,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: missing, or no JSON object.
     """
-    path = folder / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(path, "cannot be read", hint="is the folder a model?") from error
-    except ValueError as error:
-        raise DataError(path, "is not JSON") from error
-    if not isinstance(found, dict):
-        raise DataError(path, "is not a JSON object")
-    return found
+    return read_object(folder / "config.json")
 
 
 def describe(settings: Mapping[str, Any]) -> str:

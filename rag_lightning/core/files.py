@@ -99,6 +99,23 @@ def read_json(path: Path) -> Any:
         raise DataError(path, f"is JSON that cannot be read: {error}") from error
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a small file of a model's folder, such as config.json.
+
+    Raises:
+        DataError: missing, unreadable, or no JSON object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(path, "cannot be read", hint="is the folder a model or a checkpoint?") from error
+    except UNREADABLE as error:
+        raise DataError(path, "is not JSON") from error
+    if not isinstance(found, dict):
+        raise DataError(path, "is not a JSON object")
+    return found
+
+
 def read_value(path: Path, row: int, line: str) -> Any:
     """The JSON value of one line.
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from safetensors import SafetensorError, safe_open
 
 from rag_lightning.core.errors import AssetError, ConfigError, DataError
+from rag_lightning.core.files import read_object
 
 Part = Literal["generator", "question_encoder"]
 CLASSES = {"rag_sequence": "RagSequenceForGeneration", "rag_token": "RagTokenForGeneration"}
@@ -146,7 +147,7 @@ class RagCheckpoint:
 
     def _files(self) -> list[Path]:
         if (self.folder / SHARDS).is_file():
-            index = _read_object(self.folder / SHARDS).get("weight_map")
+            index = read_object(self.folder / SHARDS).get("weight_map")
             if not isinstance(index, dict):
                 raise DataError(self.folder / SHARDS, "is missing or no object", field="weight_map")
             # a shard is a plain name: nothing outside the folder is read
@@ -169,7 +170,7 @@ def open_rag(folder: Path) -> RagCheckpoint:
         DataError: no config.json, or not a JSON object.
         ConfigError: not a RAG model, or an input text that the template hf_rag does not write.
     """
-    settings = _read_object(folder / "config.json")
+    settings = read_object(folder / "config.json")
     if settings.get("model_type") != "rag":
         raise ConfigError(f"{folder}: is a {settings.get('model_type')!r} checkpoint, not a RAG checkpoint")
     for name, wanted in INPUT_TEXT.items():
@@ -196,15 +197,3 @@ def check_use(checkpoint: RagCheckpoint, formulation: str, template: str) -> Non
             f"RAG checkpoint {checkpoint.folder}: reads the input template {checkpoint.template}, "
             f"generator.template is {template}; {hint}"
         )
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(path, "cannot be read", hint="is the folder a checkpoint?") from error
-    except ValueError as error:
-        raise DataError(path, "is not JSON") from error
-    if not isinstance(found, dict):
-        raise DataError(path, "is not a JSON object")
-    return found

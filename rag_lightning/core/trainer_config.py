@@ -109,7 +109,7 @@ class RetrieverWarmupConfig(TrainerConfig):
 
 
 @dataclass(frozen=True)
-class BiencoderConfig(TrainerConfig):
+class BiencoderConfig(RetrieverWarmupConfig):
     """Optimisation of both encoders on questions with known passages (DPR), before the corpus is embedded.
 
     Args:
@@ -127,12 +127,7 @@ class BiencoderConfig(TrainerConfig):
     """
 
     steps: int = 0
-    batch_size: int = 64
     k: int = 1
-    lr: float = 0.0
-    retriever_lr: float = 1e-4
-    scale_lr: float = 2e-2
-    eval_every: int = 0
     negatives: Literal["bm25", "dense"] = "bm25"
     files: tuple[str, ...] = ()
 
@@ -155,3 +150,10 @@ def check_training(section: str, config: TrainerConfig) -> None:
         value = getattr(config, name, 0.0)
         if not 0 <= value <= 1:
             raise ConfigError(f"{section}.{name}={value} must be between 0 and 1")
+
+
+def check_retriever_training(section: str, config: RetrieverWarmupConfig) -> None:
+    """`check_training` of a section that trains retrieval alone, whose loss has no label smoothing."""
+    check_training(section, config)
+    if config.label_smoothing:
+        raise ConfigError(f"{section}.label_smoothing={config.label_smoothing}: there is none here; leave it 0")

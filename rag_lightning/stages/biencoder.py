@@ -18,7 +18,7 @@ from rag_lightning.core.config import IndexConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import BiencoderConfig, TrainerConfig, check_training
+from rag_lightning.core.trainer_config import BiencoderConfig, TrainerConfig, check_retriever_training
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.flat import FlatIndex
 from rag_lightning.modules.batches import Lesson
@@ -30,11 +30,10 @@ from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import Role, TextEncoder
 from rag_lightning.retrieval.retriever import Retriever
 from rag_lightning.stages import bm25, corpus, examples, vectors
-from rag_lightning.stages.evidence import evidence_hits
+from rag_lightning.stages.ranking import marked
 from rag_lightning.stages.vectors import Start, as_it_comes
 from rag_lightning.stages.workspace import Workspace, file_digest
 from rag_lightning.tasks.biencoder import KnownPassages, read_biencoder
-from rag_lightning.tasks.spec import get_task
 
 VERSION = 1
 CANDIDATES = 20
@@ -42,8 +41,6 @@ CANDIDATES = 20
 FOLDERS: dict[Role, str] = {"query": "query_encoder", "passage": "passage_encoder"}
 UNUSED = ("lr", "label_smoothing", "eval_every", "eval_limit", "files")
 """Fields that change nothing here; files are known by their content."""
-
-
 Marked = list[tuple[int, bool]]
 """Rows of the corpus, best first, and whether each answers the question."""
 
@@ -106,9 +103,7 @@ def train_settings(config: TrainerConfig) -> dict[str, Any]:
 
 def check_settings(config: BiencoderConfig) -> None:
     """Raise ConfigError for numbers that train nothing, for ever, or backwards."""
-    check_training("biencoder", config)
-    if config.label_smoothing:
-        raise ConfigError(f"biencoder.label_smoothing={config.label_smoothing}: there is none here; leave it 0")
+    check_retriever_training("biencoder", config)
     if config.steps and config.retriever_lr == 0:
         raise ConfigError("biencoder trains nothing with retriever_lr=0; set its steps=0")
 
@@ -117,10 +112,10 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
     items, left_out = _from_files(config.biencoder) if config.biencoder.files else _from_task(workspace)
     if not items:
-        raise ConfigError(
-            "the biencoder has nothing to learn: no train question has a gold passage or a BM25 hit with an answer "
-            "among the first 20; set biencoder.steps=0"
-        )
+        lacking = "no row of biencoder.files has a positive passage"
+        if not config.biencoder.files:
+            lacking = f"no train question has a gold passage, or an answer in its first {CANDIDATES} BM25 hits"
+        raise ConfigError(f"the biencoder has nothing to learn: {lacking}; set biencoder.steps=0")
     if left_out:
         workspace.announce(f"biencoder: {left_out} of {len(items) + left_out} train questions have no known passage")
     encoders = {role: TextEncoder(config.encoder, as_it_comes(workspace, role).source, role) for role in FOLDERS}
@@ -145,16 +140,16 @@ def _from_task(workspace: Workspace) -> tuple[list[KnownPassages], int]:
     """Train questions with a known passage, and how many have none."""
     store, asked = corpus.open_store(workspace), examples.read(workspace, "train")
     lexical = BM25Retriever.load(bm25.build(workspace).path)
-    positives = _hits(workspace, store, lexical, asked)
+    positives = _marked_rows(workspace, lexical, asked)
     dense = workspace.config.biencoder.negatives == "dense"
-    negatives = _hits(workspace, store, _frozen(workspace), asked) if dense else positives
+    negatives = _marked_rows(workspace, frozen_retriever(workspace), asked) if dense else positives
     k = workspace.config.biencoder.k
     items = [known(store, *three, k) for three in zip(asked, positives, negatives, strict=True)]
     found = [item for item in items if item is not None]
     return found, len(asked) - len(found)
 
 
-def _frozen(workspace: Workspace) -> Retriever:
+def frozen_retriever(workspace: Workspace) -> DenseRetriever:
     """Exact search with both encoders as they come."""
     start = as_it_comes(workspace, "query")
     encoder = TextEncoder(workspace.config.encoder, start.source, "query").eval()
@@ -162,17 +157,12 @@ def _frozen(workspace: Workspace) -> Retriever:
     return DenseRetriever(encoder, FlatIndex.build(IndexConfig("flat"), found))
 
 
-def _hits(workspace: Workspace, store: PassageStore, retriever: Retriever, asked: Sequence[Example]) -> list[Marked]:
-    """Of each question the passages found, best first, and whether each answers it."""
-    hits = retriever.retrieve([example.query for example in asked], min(CANDIDATES, len(store)))
-    rankings = [found.ranking(example.example_id) for found, example in zip(hits, asked, strict=True)]
-    flags = evidence_hits(get_task(workspace.config.task.name), store, asked, rankings)
-    return [list(zip(r.rows, f, strict=True)) for r, f in zip(rankings, flags, strict=True)]
+def _marked_rows(workspace: Workspace, retriever: Retriever, asked: Sequence[Example]) -> list[Marked]:
+    rankings, flags = marked(workspace, retriever, asked, CANDIDATES)
+    return [list(zip(ranking.rows, hits, strict=True)) for ranking, hits in zip(rankings, flags, strict=True)]
 
 
-def known(
-    store: PassageStore, example: Example, hits: Sequence[tuple[int, bool]], others: Sequence[tuple[int, bool]], k: int
-) -> KnownPassages | None:
+def known(store: PassageStore, example: Example, hits: Marked, others: Marked, k: int) -> KnownPassages | None:
     """What is learned of a question; None where no passage is known to answer it.
 
     Args:

@@ -31,12 +31,18 @@ def rank(retriever: QuestionRetriever, asked: Sequence[Example], k: int) -> tupl
     return rankings, time.perf_counter() - started
 
 
+def marked(
+    workspace: Workspace, retriever: Retriever, asked: Sequence[Example], k: int
+) -> tuple[list[Ranking], list[tuple[bool, ...]]]:
+    """Rankings of at most k passages, and of each passage whether it holds an answer (or the evidence)."""
+    store = corpus.open_store(workspace)
+    rankings, _ = rank(ByText(retriever), asked, min(k, len(store)))
+    return rankings, evidence_hits(get_task(workspace.config.task.name), store, asked, rankings)
+
+
 def tuned_scale(workspace: Workspace, retriever: Retriever) -> float:
     """The scale that gives the passages with an answer (or the evidence) the most log-probability on dev."""
-    asked = examples.read(workspace, "dev")
-    store = corpus.open_store(workspace)
-    rankings, _ = rank(ByText(retriever), asked, min(workspace.config.retriever.k_max, len(store)))
-    flags = evidence_hits(get_task(workspace.config.task.name), store, asked, rankings)
+    rankings, flags = marked(workspace, retriever, examples.read(workspace, "dev"), workspace.config.retriever.k_max)
     pairs = [(np.array(r.scores), np.array(f)) for r, f in zip(rankings, flags, strict=True) if any(f)]
     if not pairs:
         return 1.0

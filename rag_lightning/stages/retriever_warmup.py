@@ -16,7 +16,7 @@ from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_training
+from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_retriever_training
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.modules.batches import Lesson
 from rag_lightning.modules.fitting import fit
@@ -26,7 +26,7 @@ from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index, targets
 from rag_lightning.stages.biencoder import CANDIDATES
-from rag_lightning.stages.evidence import evidence_hits
+from rag_lightning.stages.ranking import marked
 from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
@@ -69,9 +69,7 @@ def build(workspace: Workspace) -> Artifact:
 
 
 def _check(config: RetrieverWarmupConfig) -> None:
-    check_training("retriever_warmup", config)
-    if config.label_smoothing:
-        raise ConfigError(f"retriever_warmup.label_smoothing={config.label_smoothing}: there is none here; leave it 0")
+    check_retriever_training("retriever_warmup", config)
     if config.steps and config.retriever_lr == config.scale_lr == 0:
         raise ConfigError("retriever_warmup trains nothing with retriever_lr=0 and scale_lr=0; set its steps=0")
 
@@ -108,9 +106,7 @@ def sought(workspace: Workspace, store: PassageStore, asked: Sequence[Example]) 
     mined: dict[str, tuple[int, ...]] = {}
     if bare:
         lexical = BM25Retriever.load(bm25.build(workspace).path)
-        hits = lexical.retrieve([example.query for example in bare], min(CANDIDATES, len(store)))
-        rankings = [found.ranking(example.example_id) for found, example in zip(hits, bare, strict=True)]
-        flags = evidence_hits(get_task(workspace.config.task.name), store, bare, rankings)
+        rankings, flags = marked(workspace, lexical, bare, CANDIDATES)
         for ranking, right in zip(rankings, flags, strict=True):
             mined[ranking.example_id] = tuple(r for r, hit in zip(ranking.rows, right, strict=True) if hit)
     items = [

@@ -24,10 +24,8 @@ from rag_lightning.corpus.store import PassageStore
 from rag_lightning.metrics.answers import AnswerMatcher
 from rag_lightning.metrics.patterns import PatternFault, find_matches
 from rag_lightning.retrieval.bm25 import BM25Retriever
-from rag_lightning.retrieval.dense import DenseRetriever
-from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import Retriever
-from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index
+from rag_lightning.stages import biencoder, bm25, corpus, embed, examples
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.expansion import expand
 from rag_lightning.tasks.spec import TaskSpec, get_task
@@ -121,8 +119,7 @@ def open_retriever(workspace: Workspace) -> Retriever:
     config = workspace.config
     if config.targets.retriever == "bm25":
         return BM25Retriever.load(bm25.build(workspace).path)
-    encoder = TextEncoder(config.encoder, workspace.model_source(config.encoder.model), "query").eval()
-    return DenseRetriever(encoder, index.open_index(index.flat(biencoder.as_it_came(workspace))))
+    return biencoder.frozen_retriever(workspace)
 
 
 class Present:

@@ -38,7 +38,7 @@ from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FI
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 
-VERSION = 1
+VERSION = 2
 EVALUATED_TOGETHER = 20
 
 

@@ -39,8 +39,8 @@ def run(config: SweepConfig) -> None:
     examples.build(workspace)
     _check_corpus(workspace)
     folder = _open_folder(config)
-    for system in {system.formulation: system for system in systems}.values():
-        train.build(Workspace(system.configure(config.experiment)))
+    for trained in _trained(config, systems).values():
+        train.build(trained)
     mirror = Mirror(
         default_uri(workspace.root, config.experiment.tracking_uri), config.experiment.task.name, workspace.root, say
     )
@@ -54,6 +54,11 @@ def run(config: SweepConfig) -> None:
     _describe(config, folder, finished=True, again=_touched_before(config, chosen))
     mirror.finish_parent(config.name)
     say(f"sweep {config.name}: finished; runs in {folder}")
+
+
+def _trained(config: SweepConfig, systems: Sequence[System]) -> dict[str, Workspace]:
+    """Of each formulation where its model is trained: all its systems share it."""
+    return {system.formulation: Workspace(system.configure(config.experiment)) for system in systems}
 
 
 def _check_corpus(workspace: Workspace) -> None:
@@ -141,9 +146,9 @@ def _notes(config: SweepConfig) -> list[str]:
     if task.metrics[0] == "em":
         notes.append(surface_ceiling.note(workspace))
     objective = objectives(task)[0].name
+    trained = _trained(config, check(config))
     for formulation in dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding):
-        system = next(s for s in check(config) if s.formulation == formulation)
-        info = train.read_info(train.build(Workspace(system.configure(config.experiment))))
+        info = train.read_info(train.build(trained[formulation]))
         notes.append(
             f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev {objective} of its checkpoint "
             f"{100 * (info['dev_score'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})"

@@ -13,7 +13,7 @@ from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep.system import System
 from rag_lightning.tracking import run as runs
 
-TITLES = {"bm25": "BM25", "dense": "Dense retrieval", "oracle": "The oracle", "random": "Random retrieval"}
+NAMES = {"bm25": "BM25", "dense": "dense retrieval", "oracle": "the oracle", "random": "random retrieval"}
 
 
 def folder_of(config: SweepConfig, system: System, split: str) -> Path:
@@ -80,5 +80,5 @@ def swapped(config: ExperimentConfig) -> list[str]:
     kind, trained = config.retriever.kind, training_kind(config.retriever)
     if config.formulation == "closed_book" or kind == trained:
         return []
-    names = "dense retrieval" if trained == "dense" else TITLES[trained].replace("The", "the")
-    return [f"{TITLES[kind]} was swapped in at test: the model was trained with {names}"]
+    name = NAMES[kind]
+    return [f"{name[0].upper()}{name[1:]} was swapped in at test: the model was trained with {NAMES[trained]}"]

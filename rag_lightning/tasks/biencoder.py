@@ -13,6 +13,7 @@ from typing import Any
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_json
 from rag_lightning.core.records import Passage
+from rag_lightning.tasks.exchange.record import id_of, list_of, text_of
 
 POSITIVE, HARD, OTHER = "positive_ctxs", "hard_negative_ctxs", "negative_ctxs"
 
@@ -47,41 +48,38 @@ def read_biencoder(path: Path, k: int) -> Iterator[KnownPassages | None]:
     Raises:
         DataError: not a JSON list of such rows, naming row and field.
     """
-    rows = read_json(path)
-    if not isinstance(rows, list) or not rows:
-        raise DataError(path, "is not a list of questions", hint=f"expected DPR's question, answers, {POSITIVE}, …")
+    rows = list_of(path, 1, "the whole file", read_json(path))
+    if not rows:
+        raise DataError(path, "is an empty list", hint=f"expected rows of question, answers, {POSITIVE}, …")
     for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise DataError(path, "is not an object with question and positive_ctxs", row=number, value=row)
         yield _known(path, number, row, k)
 
 
 def _known(path: Path, number: int, row: Mapping[str, Any], k: int) -> KnownPassages | None:
-    question = row.get("question")
-    if not isinstance(question, str) or not question.strip():
-        raise DataError(path, "is no question", row=number, field="question", value=question)
-    positives = _passages(path, number, row, POSITIVE)
+    question = _written(path, number, "question", row.get("question"))
+    positives = _passages(path, number, row, POSITIVE, None)
     if not positives:
         return None
     right = frozenset(passage.passage_id for passage in positives)
-    others = [*_passages(path, number, row, HARD, ()), *_passages(path, number, row, OTHER, ())]
+    others = [*_passages(path, number, row, HARD, []), *_passages(path, number, row, OTHER, [])]
     negatives = [passage for passage in others if passage.passage_id not in right]
     return KnownPassages(question, positives[0], right, tuple(negatives[:k]))
 
 
-def _passages(path: Path, number: int, row: Mapping[str, Any], field: str, default: Any = None) -> list[Passage]:
-    found = row.get(field, default)
-    if not isinstance(found, list | tuple):
-        raise DataError(path, "is not a list of passages", row=number, field=field, value=found)
-    return [_passage(path, number, field, item) for item in found]
+def _passages(path: Path, number: int, row: Mapping[str, Any], field: str, default: Any) -> list[Passage]:
+    return [_passage(path, number, field, item) for item in list_of(path, number, field, row.get(field, default))]
 
 
-def _passage(path: Path, number: int, field: str, item: Any) -> Passage:
-    text = item.get("text") if isinstance(item, dict) else None
-    if not isinstance(text, str) or not text.strip():
-        raise DataError(path, "holds a passage without text", row=number, field=field, value=item)
-    title = item.get("title") or ""
-    if not isinstance(title, str):
-        raise DataError(path, "holds a title that is no text", row=number, field=field, value=title)
+def _passage(path: Path, number: int, field: str, item: Mapping[str, Any]) -> Passage:
+    text = _written(path, number, f"{field}.text", item.get("text"))
+    title = text_of(path, number, f"{field}.title", item.get("title") or "")
     known = item.get("passage_id", item.get("psg_id"))
-    return Passage(f"{title} {text}" if known is None else str(known), title, text)
+    name = f"{title} {text}" if known is None else id_of(path, number, f"{field}.passage_id", known)
+    return Passage(name, title, text)
+
+
+def _written(path: Path, number: int, field: str, value: Any) -> str:
+    text = text_of(path, number, field, value)
+    if not text.strip():
+        raise DataError(path, "is empty", row=number, field=field, value=value)
+    return text

@@ -103,6 +103,14 @@ def test_dprs_own_files_take_the_place_of_the_task(project: ExperimentConfig, tm
     assert f"biencoder: 1 of {len(rows)} train questions have no known passage" in said
 
 
+def test_files_without_a_positive_passage_are_told_as_such(project: ExperimentConfig, tmp_path: Path) -> None:
+    path = tmp_path / "biencoder-train.json"
+    path.write_text(json.dumps([{"question": "q", "answers": ["a"], "positive_ctxs": []}]), encoding="utf-8")
+    config = replace(project, biencoder=replace(project.biencoder, files=(str(path),)))
+    with pytest.raises(ConfigError, match=r"no row of biencoder\.files has a positive passage"):
+        biencoder.build(Workspace(config))
+
+
 def test_nothing_to_learn_is_told(project: ExperimentConfig) -> None:
     data = Path(project.folder) / "data"
     for split in ("train", "dev", "test"):

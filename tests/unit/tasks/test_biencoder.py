@@ -58,14 +58,17 @@ def test_psg_id_and_missing_ids_are_known_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ({}, "is not a list of questions"),
-        ([], "is not a list of questions"),
-        (["x"], "is not an object"),
-        ([ROW | {"question": " "}], "question"),
-        ([ROW, {"question": "q"}], "positive_ctxs"),
-        ([ROW | {"hard_negative_ctxs": "x"}], "hard_negative_ctxs"),
-        ([ROW | {"positive_ctxs": [{"title": "t"}]}], "passage without text"),
-        ([ROW | {"positive_ctxs": [context("1", title=3)]}], "title"),
+        ({}, "whole file.*must be a list of objects"),
+        ([], "is an empty list"),
+        (["x"], "whole file.*must be a list of objects"),
+        ([ROW, ROW | {"question": " "}], "row 2.*question.*is empty"),
+        ([ROW, {"question": "q"}], "row 2.*positive_ctxs.*must be a list of objects"),
+        ([ROW | {"hard_negative_ctxs": "x"}], "row 1.*hard_negative_ctxs.*must be a list of objects"),
+        ([ROW | {"positive_ctxs": [{"title": "t"}]}], r"row 1.*positive_ctxs\.text.*is missing"),
+        ([ROW | {"positive_ctxs": [context("1", text="  ")]}], r"row 1.*positive_ctxs\.text.*is empty"),
+        ([ROW | {"positive_ctxs": [context("1", title=3)]}], r"row 1.*positive_ctxs\.title.*must be a string"),
+        ([ROW | {"positive_ctxs": [context("1", passage_id=[])]}], r"row 1.*positive_ctxs\.passage_id"),
+        ([ROW | {"positive_ctxs": [context("1", text="\ud800")]}], "half of a surrogate pair"),
     ],
 )
 def test_other_layouts_name_row_and_field(tmp_path: Path, rows: Any, said: str) -> None:
