@@ -111,7 +111,6 @@ STAGES = {
     "plan": Stage(
         "rag_lightning.stages.plan:run",
         "tell passages, bytes, memory, disk and hours of an experiment before anything is built",
-        extras=(Extra("--measure", "Measure rates first: a few seconds on this machine, with the models.", False),),
     ),
     "track": Stage("rag_lightning.stages.track:run", "send stored runs to MLflow that are not there yet"),
     "ask": Stage(

@@ -39,7 +39,12 @@ def write_tables(folder: Path, title: str, tables: Sequence[Table]) -> Path:
         "index.html": head + "\n".join(map(to_html, tables)) + "\n</body>\n</html>\n",
     }
     for name, text in texts.items():
-        temporary = folder / f"{name}.{os.getpid()}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, folder / name)
+        write_text(folder / name, text)
     return folder / "table.md"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

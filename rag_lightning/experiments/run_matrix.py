@@ -6,22 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.experiments_config import MatrixConfig
-from rag_lightning.core.hub import hub_reachable
+from rag_lightning.core.hub import cached_commit, hub_reachable
 from rag_lightning.experiments.matrix import Cell, Matrix, load_matrix, select
 from rag_lightning.experiments.order import by_reuse
-from rag_lightning.experiments.page import write_tables
+from rag_lightning.experiments.page import write_tables, write_text
 from rag_lightning.experiments.run_cell import FAILURES, Job, Split, make_job, run_job
 from rag_lightning.metrics.metric import Estimate
-from rag_lightning.report.tables import NOTHING, Cell as TableCell, Column, Row, Table, estimated, number
+from rag_lightning.report.tables import NOTHING, Column, Row, Table, estimated, number
+from rag_lightning.report.tables import Cell as TableCell
 from rag_lightning.stages.objective import objectives
 from rag_lightning.stages.workspace import say
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.tracking.mlflow import Mirror, default_uri
 from rag_lightning.tracking.run import read_summary
 
-NO_HUB = "the hub cannot be reached"
+NO_HUB = "the hub cannot be reached, and nothing was fetched from it"
+FETCHED = "facebook/bart-large"
+"""The model that every experiment of scale paper needs."""
 
 
 def run(config: MatrixConfig) -> None:
@@ -43,6 +48,7 @@ def run(config: MatrixConfig) -> None:
     if config.list_only:
         for job in jobs:
             say(f"{job.label} ({job.cell.source})")
+        say(f"written as files: {write_cells(Path(config.folder) / 'reports' / 'out' / 'cells', jobs)}")
         return
     done, failed = _run_all(jobs, config.split)
     place = Path(config.folder) / "reports" / "out" / f"matrix-{config.scale}-{config.split}"
@@ -67,8 +73,9 @@ def chosen(matrix: Matrix, config: MatrixConfig) -> list[Cell]:
 
 
 def reachable(cells: Sequence[Cell]) -> list[Cell]:
-    """The same cells; those of scale paper cannot run where the hub cannot be reached."""
-    if not any(cell.scale == "paper" and not cell.skip for cell in cells) or hub_reachable():
+    """The same cells; those of scale paper cannot run where neither the hub nor what was fetched from it is there."""
+    wanted = any(cell.scale == "paper" and not cell.skip for cell in cells)
+    if not wanted or cached_commit(FETCHED, "model") or hub_reachable():
         return list(cells)
     return [replace(cell, skip=cell.skip or NO_HUB) if cell.scale == "paper" else cell for cell in cells]
 
@@ -82,6 +89,15 @@ def in_order(matrix: Matrix, cells: Sequence[Cell], config: MatrixConfig) -> lis
     seeds = config.seeds or matrix.seeds
     jobs = [make_job(cell, seed, config.folder, config.tracking_uri) for seed in seeds for cell in cells]
     return by_reuse(jobs, lambda job: job.config)
+
+
+def write_cells(folder: Path, jobs: Sequence[Job]) -> Path:
+    """Each cell as an experiment file that every stage reads with --config, whole or not at all; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for job in jobs:
+        text = yaml.safe_dump({**job.cell.values, "name": job.cell.name}, sort_keys=False, allow_unicode=True)
+        write_text(folder / f"{job.cell.name}.yaml", text)
+    return folder
 
 
 def _run_all(jobs: Sequence[Job], split: Split) -> tuple[dict[str, Path], dict[str, str]]:

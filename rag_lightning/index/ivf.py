@@ -47,7 +47,7 @@ class IVFPQIndex(IVFFlatIndex):
         Raises:
             ConfigError: a quantizer that does not divide the width, or has more centroids than there are vectors.
         """
-        parts, bits = _quantizer(config.pq)
+        parts, bits = quantizer(config.pq)
         if dim % parts:
             fitting = max(m for m in range(1, parts + 1) if dim % m == 0)
             raise ConfigError(
@@ -71,7 +71,12 @@ def cells(config: IndexConfig, count: int) -> int:
     return config.nlist or max(1, min(round(4 * math.sqrt(count)), count // POINTS_PER_CELL))
 
 
-def _quantizer(name: str) -> tuple[int, int]:
+def quantizer(name: str) -> tuple[int, int]:
+    """(parts, bits of a part) of a product quantizer's FAISS name.
+
+    Raises:
+        ConfigError: no such name.
+    """
     match = re.fullmatch(r"PQ(\d+)x(\d+)(np)?", name)
     if not match or int(match[1]) < 1 or not 1 <= int(match[2]) <= 16:
         raise ConfigError(f"index.pq is {name!r}; expected a FAISS name such as PQ48x8np")
