@@ -46,8 +46,7 @@ SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '
 # Tests never ask the hub, and tiny models are fastest on one thread.
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui ask test test-all bench check \
-	clean clean-runs
+.PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui ask test test-all bench check clean clean-runs
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,9 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _built(where: str, read: Callable[[ArgumentParser], Any], changes: Mapping[str, Any]) -> ExperimentConfig:
-    from jsonargparse import ArgumentError, ArgumentParser
+    from jsonargparse import ArgumentError
 
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", action="config")
-    parser.add_class_arguments(ExperimentConfig, None)
+    parser = _parser()
     keys = [action.dest for action in parser._actions if action.dest != "help"]
     try:
         built = parser.instantiate(read(parser))
@@ -60,3 +59,13 @@ def _built(where: str, read: Callable[[ArgumentParser], Any], changes: Mapping[s
         return replace(config, **changes)
     except (ArgumentError, TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {' '.join(explain(str(error), keys).split())}") from error
+
+
+@cache
+def _parser() -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(ExperimentConfig, None)
+    return parser

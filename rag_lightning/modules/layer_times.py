@@ -29,7 +29,7 @@ def encode_seconds(shape: Shape, tokens: int, dtype: Dtype) -> float:
 
 
 def train_seconds(shape: Shape, tokens: int, dtype: Dtype, target_tokens: int = 0) -> float:
-    """Forward and backward of one text (and target) of so many tokens: a layer of each kind timed, times their number."""
+    """Forward and backward of one text (and target) of so many tokens: one layer of each kind timed."""
     layer, states = _encoder(shape), _states(shape, tokens)
     device = states.device.type
     seconds = shape.layers * _best(lambda: layer(states).sum().backward(), dtype, device)
