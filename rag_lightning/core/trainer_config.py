@@ -108,6 +108,33 @@ class RetrieverWarmupConfig(TrainerConfig):
     eval_every: int = 0
 
 
+@dataclass(frozen=True)
+class BiencoderConfig(TrainerConfig):
+    """Optimisation of both encoders on questions with known passages (DPR), before the corpus is embedded.
+
+    Args:
+        steps: Optimiser steps; 0 skips the stage.
+        batch_size: Questions of a step; the passages of the others are negatives of each.
+        k: Hard negatives of a question: the first BM25 hits that hold no answer, or those of the file.
+        lr: Not used: the generator takes no part.
+        retriever_lr: Peak learning rate of both encoders.
+        scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
+        warmup: Steps of linear warm-up; the rate then falls linearly to zero.
+        label_smoothing: There is none here; anything but 0 is refused.
+        eval_every: Not used: the last checkpoint is kept.
+        files: Training data in DPR's biencoder JSON, instead of the task's train questions; empty for those.
+    """
+
+    steps: int = 0
+    batch_size: int = 64
+    k: int = 1
+    lr: float = 0.0
+    retriever_lr: float = 1e-4
+    scale_lr: float = 2e-2
+    eval_every: int = 0
+    files: tuple[str, ...] = ()
+
+
 LEAST = {"steps": 0, "batch_size": 1, "k": 1, "warmup": 0, "eval_every": 0, "eval_limit": 0, "rounds": 1, "window": 1}
 RATES = ("lr", "retriever_lr", "scale_lr", "weight_decay", "clip", "copy_scale")
 SHARES = ("label_smoothing", "window_share")

@@ -20,7 +20,7 @@ def reuse_key(config: ExperimentConfig) -> tuple[str, ...]:
     parts = [
         plain["corpus"],
         [plain["task"], questions],
-        plain["encoder"],
+        [plain["encoder"], plain["biencoder"], config.seed if config.biencoder.steps else None],
         [plain["generator"], plain["warmup"], config.seed],
         plain["retriever_warmup"],
         [plain["formulation"], plain["train"]],

@@ -67,6 +67,8 @@ def plan(workspace: Workspace) -> list[Line]:
     config = workspace.config
     check_training("warmup", config.warmup)
     check_training("train", config.train)
+    check_training("biencoder", config.biencoder)
+    check_training("retriever_warmup", config.retriever_warmup)
     classes.labels(config)
     size, encoder = count_passages(config), shape_of(config.encoder.model, "encoder")
     passage = shape_of(config.encoder.passage_model or config.encoder.model, "encoder")

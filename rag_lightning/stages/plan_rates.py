@@ -64,6 +64,10 @@ class Rates:
             rate, basis = self._reader()
             yield Part("reader warm-up", f"{count:,} pairs", count / rate, basis)
         if config.formulation != "closed_book":
+            if config.biencoder.steps:
+                count = config.biencoder.steps * config.biencoder.batch_size
+                rate, basis = self._biencoder()
+                yield Part("biencoder", f"{count:,} questions", count / rate, basis)
             rate, basis = self._embedding()
             yield Part("embedding", f"{passages:,} passages", passages / rate, basis)
             if config.retriever_warmup.steps:
@@ -87,6 +91,15 @@ class Rates:
 
         tokens = min(PASSAGE_TOKENS, encoder.max_passage_length)
         return _timed(encode_seconds(self.passage, tokens, encoder.dtype), "passages/s")
+
+    def _biencoder(self) -> tuple[float, str]:
+        """A question, its passage and its hard negatives are encoded and learned from."""
+        from rag_lightning.modules.layer_times import train_seconds
+
+        config = self.workspace.config
+        dtype, tokens = config.biencoder.dtype, min(PASSAGE_TOKENS, config.encoder.max_passage_length)
+        passages = (1 + config.biencoder.k) * train_seconds(self.passage, tokens, dtype)
+        return _timed(train_seconds(self.encoder, QUERY_TOKENS, dtype) + passages, "questions/s")
 
     def _reader(self) -> tuple[float, str]:
         config = self.workspace.config

@@ -39,7 +39,7 @@ from rag_lightning.modules.fitting import fit
 from rag_lightning.modules.reader import ReaderModule
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.stages import classes, corpus, examples, index, targets
+from rag_lightning.stages import bm25, classes, corpus, examples, targets
 from rag_lightning.stages.rag_start import check_start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
@@ -67,7 +67,7 @@ def build(workspace: Workspace) -> Artifact:
     workspace = reading(workspace)
     config = workspace.config
     data = examples.build(workspace)
-    lexical = index.build_bm25(workspace)
+    lexical = bm25.build(workspace)
     source = config.generator.encoder if config.generator.init == "warm_start" else config.generator.init
     inputs = {
         "model": workspace.model_digest(source),
@@ -191,7 +191,7 @@ def question_items(workspace: Workspace, store: PassageStore, rng: np.random.Gen
     """
     kind, labelled = kind_of(workspace), bool(get_task(workspace.config.task.name).labels)
     asked = [e for e in targets.training_examples(workspace) if e.gold_passage_ids or labelled]
-    retriever = BM25Retriever.load(index.build_bm25(workspace).path)
+    retriever = BM25Retriever.load(bm25.build(workspace).path)
     hits = retriever.retrieve([example.query for example in asked], min(CANDIDATES, len(store)))
     for example, found in zip(asked, hits, strict=True):
         if kind != "copied":
