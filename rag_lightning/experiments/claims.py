@@ -27,6 +27,7 @@ class Comparison:
         baseline_k: The same for the baselines.
         direction: Of the system's value beside the baseline's.
         aim: Difference that is hoped for, in the metric's unit; it is told whether it was met, not tested. 0 for none.
+        reach: The same of the system's own value.
     """
 
     task: str
@@ -37,6 +38,7 @@ class Comparison:
     baseline_k: int = 0
     direction: Literal["higher", "lower"] = "higher"
     aim: float = 0.0
+    reach: float = 0.0
 
     def arms(self) -> Iterator[tuple[tuple[str, int], tuple[str, int]]]:
         """((system, k), (baseline, k)) of every comparison."""

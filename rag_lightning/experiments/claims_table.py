@@ -28,7 +28,7 @@ def lines(outcome: Outcome) -> list[str]:
     """What the user is told: one line a comparison, then the curves, then the verdict."""
     found = []
     for one in outcome.tested:
-        aim = "" if one.aim_met is None else f", aim {one.aim:g} {'met' if one.aim_met else 'not met'}"
+        aim = "".join(f", aim: {said}" for said in one.aims)
         found.append(
             f"{one.metric}: {one.system} {one.mean:.2f} - {one.baseline} {one.baseline_mean:.2f} = "
             f"{one.difference:+.2f}{one.unit} [{one.low:.2f}, {one.high:.2f}], n={one.n}, seeds={one.seeds}, "
@@ -60,7 +60,7 @@ def _comparisons(title: str, found: Sequence[tuple[Claim, Stored]]) -> Table:
     columns = [Column(head, numeric=False) for head in ("claim", "metric", "system", "baseline")]
     columns += [Column("system's"), Column("baseline's"), Column("difference"), Column("n"), Column("seeds")]
     columns += [Column("p"), Column("adjusted p"), Column("smallest"), Column("verdict", numeric=False)]
-    columns += [Column("aim", numeric=False)]
+    columns += [Column("aims", numeric=False)]
     rows = []
     for claim, stored in found:
         for one in stored["tested"]:
@@ -69,19 +69,13 @@ def _comparisons(title: str, found: Sequence[tuple[Claim, Stored]]) -> Table:
             cells = [Cell(claim.name), Cell(one["metric"]), Cell(one["system"]), Cell(one["baseline"])]
             cells += [number(one["mean"], digits), number(one["baseline_mean"], digits), estimated(estimate)]
             cells += [number(one["n"], 0), number(one["seeds"], 0), number(one["p"], 4), number(one["p_holm"], 4)]
-            cells += [number(one["smallest"], digits), Cell(one["verdict"]), Cell(_aim(one))]
+            cells += [number(one["smallest"], digits), Cell(one["verdict"]), Cell("; ".join(one["aims"]) or NOTHING)]
             rows.append(Row(tuple(cells), strong=one["verdict"] == "supported"))
         if not stored["tested"]:
             blank = [Cell(NOTHING) for _ in columns[1:-2]]
             why = f"{stored['verdict']}: {stored['why']}" if stored["why"] else str(stored["verdict"])
             rows.append(Row((Cell(claim.name), *blank, Cell(why), Cell(NOTHING))))
     return Table(title, tuple(columns), tuple(rows), NOTES)
-
-
-def _aim(one: Mapping[str, Any]) -> str:
-    if one["aim_met"] is None:
-        return NOTHING
-    return f"{one['aim']:g} {'met' if one['aim_met'] else 'not met'}"
 
 
 def _curves(title: str, points: Sequence[Mapping[str, Any]]) -> Table:

@@ -20,8 +20,9 @@ from rag_lightning.experiments.run_cell import Job, Split
 from rag_lightning.sweep.system import identity
 from rag_lightning.tracking.run import now
 
-SHOWN = ("says", "source")
+SAID = ("says", "source")
 """Parts of a claim that change nothing."""
+SHOWN_CHANGES = 5
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Entry:
         if found is None:
             self.write(None)
         elif found["digest"] != self.digest:
-            changed = ", ".join(differing(found["settings"], self.settings)) or "its settings"
+            changed = ", ".join(differing(found["settings"], self.settings)[:SHOWN_CHANGES]) or "its settings"
             raise ConfigError(
                 f"claim {self.path.stem} met test at {found['started']} with other settings (digest {found['digest']}, "
                 f"now {self.digest}; changed: {changed}); a claim meets test once: restore the settings, or give the "
@@ -99,10 +100,14 @@ def entry(root: Path, claim: Claim, scale: str, split: Split, jobs: Sequence[Job
         split: dev or test.
         jobs: All its trainings; where they are kept does not matter.
     """
-    tested = {name: value for name, value in claim.as_dict().items() if name not in SHOWN}
-    experiments = {f"{job.label}": identity(job.config) for job in jobs}
+    tested = {name: value for name, value in claim.as_dict().items() if name not in SAID}
+    experiments = {_key(job): identity(job.config) for job in jobs}
     settings = json.loads(json.dumps({"claim": tested, "scale": scale, "split": split, "experiments": experiments}))
     return Entry(root / "runs" / "claims" / f"{scale}-{split}" / f"{claim.name}.json", settings)
+
+
+def _key(job: Job) -> str:
+    return f"{job.cell.name} with k={job.config.decoding.k} and seed {job.config.seed}"
 
 
 def differing(old: Any, new: Any, where: str = "") -> list[str]:

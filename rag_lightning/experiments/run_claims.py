@@ -122,8 +122,8 @@ def _log(claim: Claim, outcome: Outcome, config: ClaimsConfig) -> None:
     root = Path(config.folder)
     store = Mirror(default_uri(root, config.tracking_uri), "claims", root, say)
     name = f"{claim.name} {config.scale} {config.split}"
-    store.parent(name, claim.as_dict() | {"verdict": outcome.verdict})
-    metrics: dict[str, float] = {}
+    store.parent(name, claim.as_dict())
+    metrics = {"supported": float(outcome.verdict == "supported"), "null": float(outcome.verdict == "null")}
     for one in outcome.tested:
         about = metric_name(f"{one.metric}/{one.system} - {one.baseline}".replace(",", ""))
         metrics |= {f"{about}/{part}": float(getattr(one, part)) for part in ("difference", "low", "high", "p_holm")}

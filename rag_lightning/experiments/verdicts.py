@@ -30,7 +30,7 @@ class Tested:
     """One comparison of a claim, in the metric's unit.
 
     `spreads` are the standard deviations of the seeds' means (None with one seed); `smallest` is the difference that
-    the test would have found with power 0.8; `aim_met` is None without an aim.
+    the test would have found with power 0.8; `aims` says of every declared aim whether it was met.
     """
 
     task: str
@@ -50,8 +50,7 @@ class Tested:
     p_holm: float
     smallest: float | None
     verdict: Word
-    aim: float
-    aim_met: bool | None
+    aims: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def _tested(
     word: Word = "null"
     if found.significant:
         word = "supported" if sign * found.difference > 0 else "not supported"
-    difference = found.difference * metric.scale
+    difference, mean = found.difference * metric.scale, float(np.mean(first.values)) * metric.scale
     return Tested(
         part.task,
         part.metric,
@@ -152,7 +151,7 @@ def _tested(
         label(right),
         len(values),
         len(first.means),
-        float(np.mean(first.values)) * metric.scale,
+        mean,
         float(np.mean(second.values)) * metric.scale,
         (_scaled(first.spread, metric.scale), _scaled(second.spread, metric.scale)),
         difference,
@@ -162,9 +161,17 @@ def _tested(
         found.p_holm,
         _scaled(found.smallest, metric.scale),
         word,
-        part.aim,
-        sign * difference >= part.aim if part.aim else None,
+        _aims(part, sign * difference, mean, sign),
     )
+
+
+def _aims(part: Comparison, gain: float, mean: float, sign: int) -> tuple[str, ...]:
+    found = []
+    if part.aim:
+        found.append(f"difference {part.aim:g} {'met' if gain >= part.aim else 'not met'}")
+    if part.reach:
+        found.append(f"value {part.reach:g} {'met' if sign * mean >= sign * part.reach else 'not met'}")
+    return tuple(found)
 
 
 def _points(claim: Claim, scores: Scores) -> tuple[Point, ...]:

@@ -137,10 +137,13 @@ def test_scores_are_averaged_over_seeds_before_the_test() -> None:
     ],
 )
 def test_the_verdict_follows_the_declared_direction(left: Any, right: Any, direction: Any, verdict: str) -> None:
-    part = replace(claim().comparisons[0], direction=direction, aim=10)
+    part = replace(claim().comparisons[0], direction=direction, aim=10, reach=50)
     outcome = judge(claim(comparisons=(part,), seeds=(0,)), {LEFT: {0: scores(left)}, RIGHT: {0: scores(right)}})
     assert outcome.verdict == outcome.tested[0].verdict == verdict
-    assert outcome.tested[0].aim_met == (verdict == "supported")
+    said = "met" if verdict == "supported" else "not met"
+    assert outcome.tested[0].aims[0] == f"difference 10 {said}"
+    if verdict != "null":
+        assert outcome.tested[0].aims[1] == f"value 50 {said}"
 
 
 def test_holm_is_over_all_comparisons_of_a_claim() -> None:

@@ -36,7 +36,7 @@ def cells(matrix: Matrix) -> dict[str, Cell]:
 
 def write(folder: Path, matrix: Mapping[str, Any], **files: Mapping[str, Any]) -> Path:
     for name, values in {"matrix": matrix, **files}.items():
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(dict(values)))
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(dict(values), sort_keys=False))
     return folder / "matrix.yaml"
 
 
