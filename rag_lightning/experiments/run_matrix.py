@@ -39,6 +39,7 @@ def run(config: MatrixConfig) -> None:
     """
     matrix = load_matrix(Path(config.file))
     cells = chosen(matrix, config)
+    cells = cells if config.list_only else reachable(cells)
     skipped = [cell for cell in cells if cell.skip]
     for cell in skipped:
         say(f"{cell.name}: cannot run here: {cell.skip}")
@@ -60,16 +61,17 @@ def run(config: MatrixConfig) -> None:
 
 
 def chosen(matrix: Matrix, config: MatrixConfig) -> list[Cell]:
-    """The cells asked for by name, also of other scales and extra files; without names all of the scale.
+    """The scale's cells and extra files of these names, also a cell of another scale; without names the scale's cells.
 
     Raises:
         UnknownNameError: a name that is no cell's.
     """
+    mine = matrix.cells(config.scale)
     if not config.only:
-        return reachable(matrix.cells(config.scale))
-    others = [scale for scale in matrix.scales if scale != config.scale]
-    everything = [cell for scale in (config.scale, *others) for cell in matrix.cells(scale)] + matrix.extras()
-    return reachable(select(everything, config.only))
+        return mine
+    others = [cell for scale in matrix.scales if scale != config.scale for cell in matrix.cells(scale)]
+    named = [cell for cell in others if cell.name in config.only]
+    return select([*mine, *matrix.extras(), *named], config.only)
 
 
 def reachable(cells: Sequence[Cell]) -> list[Cell]:

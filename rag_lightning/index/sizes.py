@@ -31,5 +31,5 @@ def index_bytes(config: IndexConfig, count: int, dim: int) -> int:
     centroids = cells(config, count) * full
     if config.kind == "ivf_flat":
         return count * (full + ROW) + centroids
-    parts, bits = quantizer(config.pq)
+    parts, bits = quantizer(config.pq, count, dim)
     return count * (-(-parts * bits // 8) + ROW) + centroids + 2**bits * full

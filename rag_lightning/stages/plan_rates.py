@@ -20,6 +20,7 @@ from rag_lightning.stages.workspace import Workspace
 
 PASSAGE_TOKENS, QUERY_TOKENS = 140, 16
 """About what 100 words and a question take."""
+TOKENS_A_WORD = PASSAGE_TOKENS / 100
 TIMED = "layers timed on this machine"
 
 
@@ -114,7 +115,9 @@ class Rates:
         if found := self._newest("reader", alike):
             other = found["config"]["warmup"]
             return _said(other["steps"] * other["batch_size"] / found["seconds"], found, "pairs/s")
-        return _timed(self._pair_seconds(), "pairs/s")
+        share = config.warmup.window_share
+        short = self._pair_seconds(round(TOKENS_A_WORD * config.warmup.window) + QUERY_TOKENS) if share else 0.0
+        return _timed(share * short + (1 - share) * self._pair_seconds(), "pairs/s")
 
     def _queries(self, passages: int) -> tuple[float, str]:
         config = self.workspace.config
