@@ -48,8 +48,9 @@ def configs(root: Path) -> Iterator[str]:
             except ConfigError as error:
                 yield str(error)
                 continue
-            if parsed is not None and parsed[0].name != path.stem:
-                yield f"{shown}: name is {parsed[0].name!r}, the file is {path.stem!r}"
+            name = getattr(parsed[0], "name", "") if parsed else path.stem
+            if name != path.stem:
+                yield f"{shown}: name is {name!r}, the file is {path.stem!r}"
 
 
 def table_of(root: Path, name: str) -> Iterator[str]:

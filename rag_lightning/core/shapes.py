@@ -44,7 +44,9 @@ class Shape:
 
 MINILM = Shape(384, 1536, 6, 30_522, 512)
 BERT_BASE = Shape(768, 3072, 12, 30_522, 512)
-BART_LARGE = Shape(1024, 4096, 12, 50_265, 1026, 12)  # its position tables have 2 rows in front
+BART_ROWS = 2
+"""Rows of BART's position tables in front of position 0."""
+BART_LARGE = Shape(1024, 4096, 12, 50_265, 1024 + BART_ROWS, 12)
 KNOWN: Mapping[str, Shape] = {
     "mini": MINILM,
     "facebook/dpr-question_encoder-single-nq-base": BERT_BASE,
@@ -84,7 +86,7 @@ def shape_of(name: str, part: str) -> Shape:
     names = {"bert": BERT_FIELDS, "dpr": BERT_FIELDS, "bart": BART_FIELDS}.get(str(kind))
     if names is None or not all(isinstance(raw.get(field), int) for field in names):
         raise ConfigError(f"{file}: a model of type {kind!r} cannot be planned with; a BERT, DPR, BART or RAG can")
+    width, ffn, layers, vocabulary, positions = (int(raw[field]) for field in names)
     if kind != "bart":
-        return Shape(*(raw[field] for field in names))
-    shape = Shape(*(raw[field] for field in names), raw["decoder_layers"])
-    return Shape(shape.width, shape.ffn, shape.layers, shape.vocabulary, shape.positions + 2, shape.decoder_layers)
+        return Shape(width, ffn, layers, vocabulary, positions)
+    return Shape(width, ffn, layers, vocabulary, positions + BART_ROWS, int(raw["decoder_layers"]))

@@ -129,7 +129,8 @@ def _check(claim: Claim, path: Path, matrix: Matrix) -> None:
         )
     if not 0 < claim.alpha < 1:
         raise ConfigError(f"alpha {where} is {claim.alpha}; it must be between 0 and 1")
-    for part in (*claim.comparisons, *claim.curves):
+    parts: list[Comparison | Curve] = [*claim.comparisons, *claim.curves]
+    for part in parts:
         check_name(f"task {where}", part.task, list(matrix.tasks))
         metric = parse_metric(part.metric)
         if not isinstance(metric, Metric):
@@ -137,8 +138,11 @@ def _check(claim: Claim, path: Path, matrix: Matrix) -> None:
         named = (*part.systems, *(part.baselines if isinstance(part, Comparison) else ()))
         for system in named:
             check_name(f"experiment {where}", system, list(matrix.systems))
-        if not part.systems or min((*(part.k if isinstance(part, Curve) else (part.k, part.baseline_k)), 0)) < 0:
+        numbers = part.k if isinstance(part, Curve) else (part.k, part.baseline_k)
+        if not part.systems or min(numbers, default=-1) < 0:
             raise ConfigError(f"{part.task}/{part.metric} {where} needs systems, and no k below 0")
-    for part in claim.comparisons:
-        if any(system == baseline for system, baseline in part.arms()):
-            raise ConfigError(f"{part.task}/{part.metric} {where} compares a system with itself; give another k")
+    for compared in claim.comparisons:
+        if any(system == baseline for system, baseline in compared.arms()):
+            raise ConfigError(
+                f"{compared.task}/{compared.metric} {where} compares a system with itself; give another k"
+            )

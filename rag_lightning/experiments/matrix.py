@@ -212,7 +212,10 @@ def _covers(skip: Skip, scale: str, task: str, system: str) -> bool:
 def _mentioned(matrix: Matrix) -> list[tuple[str, list[str], Sequence[str]]]:
     """(where, names, known names) of every name that must be known."""
     scales, tasks, systems = list(matrix.scales), list(matrix.tasks), list(matrix.systems)
-    found = [("scale in decoding", list(matrix.decoding), scales), ("extra", list(matrix.extra), list(matrix.files))]
+    found: list[tuple[str, list[str], Sequence[str]]] = [
+        ("scale in decoding", list(matrix.decoding), scales),
+        ("extra", list(matrix.extra), list(matrix.files)),
+    ]
     for scale in matrix.scales.values():
         found += [("task of a scale", [*scale.tasks, *scale.task_values], tasks)]
     for system in matrix.systems.values():

@@ -32,4 +32,5 @@ def index_bytes(config: IndexConfig, count: int, dim: int) -> int:
     if config.kind == "ivf_flat":
         return count * (full + ROW) + centroids
     parts, bits = quantizer(config.pq, count, dim)
-    return count * (-(-parts * bits // 8) + ROW) + centroids + 2**bits * full
+    codebook = (1 << bits) * full
+    return count * (-(-parts * bits // 8) + ROW) + centroids + codebook

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.shapes import Shape, shape_of
+from rag_lightning.core.shapes import BART_ROWS, Shape, shape_of
 from rag_lightning.core.trainer_config import check_training
 from rag_lightning.corpus.passages import read_passages
 from rag_lightning.index.sizes import index_bytes
@@ -130,7 +130,7 @@ def generator_shape(config: ExperimentConfig) -> Shape:
             raise ConfigError(f"generator.init={config.generator.init!r}: is an encoder, not a generator")
         return found
     source = shape_of(config.generator.encoder, "encoder")
-    return replace(source, positions=source.positions + 2, decoder_layers=config.generator.decoder_layers)
+    return replace(source, positions=source.positions + BART_ROWS, decoder_layers=config.generator.decoder_layers)
 
 
 def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]:

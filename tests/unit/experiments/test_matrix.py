@@ -92,6 +92,16 @@ def test_a_file_and_the_systems_of_the_matrix_say_the_same(matrix: Matrix, cells
         assert (config.retriever.kind == "bm25") == ("bm25" in cell.system)
 
 
+def test_a_file_trains_as_the_matrix_would_without_it(matrix: Matrix) -> None:
+    bare = replace(matrix)
+    bare.__dict__["files"] = {f"{task}_{BASE}": matrix.files[f"{task}_{BASE}"] for task in matrix.tasks}
+    expanded = {cell.name: cell for scale in matrix.scales for cell in bare.cells(scale)}
+    for name in set(matrix.files) & set(expanded):
+        config, other = load_experiment(FOLDER / f"{name}.yaml", {}), expanded[name].experiment(0)
+        for section in ("biencoder", "retriever_warmup", "warmup", "train", "generator", "encoder", "formulation"):
+            assert getattr(config, section) == getattr(other, section), f"{name}: {section}"
+
+
 def test_frozen_differs_from_the_full_model_in_the_rates_alone(cells: dict[str, Cell]) -> None:
     full, frozen = (cells[f"fever3_{name}"].experiment(0) for name in ("rag_token", "rag_token_frozen"))
     rates = {"retriever_lr": 0.0, "scale_lr": 0.0}
