@@ -16,13 +16,13 @@ from rag_lightning.core.config import ExperimentConfig, SweepConfig
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.experiments_config import ClaimsConfig, MatrixConfig
 from rag_lightning.core.explain import explain
+from rag_lightning.core.loading import PRINT, parse_expanded
 from rag_lightning.core.registry import check_name
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
-PRINT = "--print_config"
 Function = Callable[..., None]
 Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig
 
@@ -190,7 +190,7 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
     if any(word.startswith(PRINT) for word in words):
         parser, words = make_parser(name, extra=False), _without_extra(stage, words)
     try:
-        built = parser.instantiate(parser.parse_args(words))
+        built = parse_expanded(parser, words)
     except SystemExit as stop:
         if stop.code:
             raise

@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rag_lightning.core.data_config import CorpusConfig, TaskConfig
+from rag_lightning.core.generator_config import GeneratorConfig
+from rag_lightning.core.presets import SystemName, TrainPreset, check_expanded
+from rag_lightning.core.retriever_config import RetrieverConfig
 from rag_lightning.core.trainer_config import (
     BiencoderConfig,
     Dtype,
@@ -95,51 +98,6 @@ class BM25Config:
 
 
 @dataclass(frozen=True)
-class RetrieverConfig:
-    """How passages are found.
-
-    Args:
-        kind: dense searches the index with the query encoder, bm25 the words, none is closed book.
-        k_max: Passages retrieved once; every smaller k is a prefix of them.
-    """
-
-    kind: Literal["dense", "bm25", "none"] = "dense"
-    k_max: int = 20
-
-
-@dataclass(frozen=True)
-class GeneratorConfig:
-    """The generator, seq2seq or decoder-only.
-
-    Args:
-        init: `warm_start` copies a BERT-family encoder into a BART; else a BART, a Llama (decoder-only, template
-            prompt), or a RAG checkpoint of transformers whose generator is taken, by local folder or hub name.
-        encoder: What warm_start copies: `mini`, a local folder or a hub name.
-        decoder_layers: Layers of a warm-started decoder.
-        template: Input text: ours (question never cut), hf_rag (transformers' exact string), or prompt (decoder-only
-            models: passage, question, "Answer:"; question never cut).
-        max_source_length: Tokens of question and passage together.
-        max_target_length: Tokens of a target, end included.
-        dropout: Of the generator while it trains.
-        head: How a label is predicted: label_token writes it as one token, class_head reads the decoder's last state
-            after the claim was fed to it; none writes text.
-        verbalisers: One word of one token for each of the task's labels, in their order; empty takes the known ones.
-        mismatch: allow opens a RAG checkpoint that was trained as another formulation or with another template.
-    """
-
-    init: str = "warm_start"
-    encoder: str = "mini"
-    decoder_layers: int = 3
-    template: Literal["ours", "hf_rag", "prompt"] = "ours"
-    max_source_length: int = 176
-    max_target_length: int = 24
-    dropout: float = 0.0
-    head: Literal["none", "label_token", "class_head"] = "none"
-    verbalisers: tuple[str, ...] = ()
-    mismatch: Literal["refuse", "allow"] = "refuse"
-
-
-@dataclass(frozen=True)
 class TargetsConfig:
     """Where training targets are looked for, in tasks whose answers are not targets as they stand.
 
@@ -187,8 +145,14 @@ class ExperimentConfig:
 
     Args:
         name: Of the experiment, used for its run folder.
+        system: A word for what a system is made of, which stands for the fields that core/presets.py lists; those that
+            are given win, unless they make it another system. custom stands for none.
+        train_preset: Where fields of training that are not given come from: ours (the defaults), the paper's stated
+            values, or the authors' sample script (core/presets.py says which field is which).
         scale: mini: embedded assets on two cores; paper: the hub's data and models.
         formulation: The model: rag_token, rag_sequence or closed_book.
+        init_from: A trained model (folder or digest of an artifact) whose generator and query encoder training starts
+            from, in place of the warm-ups; as the paper starts WebQuestions and CuratedTREC from its NQ model.
         split: What predict and score work on.
         seed: Of everything random.
         folder: Where artifacts, assets, runs and reports are kept.
@@ -209,8 +173,11 @@ class ExperimentConfig:
     """
 
     name: str = "experiment"
+    system: SystemName = "custom"
+    train_preset: TrainPreset = "ours"
     scale: Literal["mini", "mini-long", "paper"] = "mini"
     formulation: Formulation = "rag_sequence"
+    init_from: str = ""
     split: Literal["dev", "test"] = "dev"
     seed: int = 0
     folder: str = "."
@@ -220,14 +187,18 @@ class ExperimentConfig:
     encoder: EncoderConfig = EncoderConfig()
     index: IndexConfig = IndexConfig()
     bm25: BM25Config = BM25Config()
-    retriever: RetrieverConfig = RetrieverConfig()
-    generator: GeneratorConfig = GeneratorConfig()
+    retriever: RetrieverConfig = field(default_factory=RetrieverConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     targets: TargetsConfig = TargetsConfig()
     biencoder: BiencoderConfig = field(default_factory=BiencoderConfig)
     retriever_warmup: RetrieverWarmupConfig = field(default_factory=RetrieverWarmupConfig)
     warmup: WarmupConfig = field(default_factory=WarmupConfig)
     train: TrainerConfig = field(default_factory=TrainerConfig)
     decoding: DecodingConfig = DecodingConfig()
+
+    def __post_init__(self) -> None:
+        """Words are expanded where a file or the command line is read; here they must agree with the fields."""
+        check_expanded(self)
 
 
 @dataclass(frozen=True)
@@ -238,7 +209,8 @@ class SweepConfig:
         name: Of the sweep: runs/<name>, reports/out/<name>, the MLflow parent run.
         experiment: What every trial shares.
         k: Passages marginalised over.
-        retriever: An index kind (dense retrieval through it) or bm25.
+        retriever: An index kind (dense retrieval through it), bm25, oracle or random; another than the experiment
+            trains with is swapped in at test.
         decoding: formulation/strategy.
         trials: Trials at most, equal ones are looked up and count.
         sampler: Optuna's: tpe, random, or grid (every point once, trials permitting).

@@ -38,15 +38,12 @@ class ScaleRow:
 
 @dataclass(frozen=True)
 class SystemRow:
-    """One system: its row of the paper's tables, its formulation, its tasks (empty for all), what it changes, or why it
-    cannot run.
-    """
+    """One system: its row of the paper's tables, its formulation, its tasks (empty for all), what it changes."""
 
     row: str
     formulation: str = ""
     tasks: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ class Matrix:
     def _cell(self, scale: str, task: str, system: str) -> Cell:
         row, at = self.systems[system], self.scales[scale]
         name = f"{task}_{system}{at.suffix}"
-        skip = row.reason or next((s.reason for s in self.skips if _covers(s, scale, task, system)), "")
+        skip = next((s.reason for s in self.skips if _covers(s, scale, task, system)), "")
         if name in self.files:
             return Cell(name, task, system, scale, row.row, self._asked_alike(self.files[name]), self._file(name), skip)
         base = f"{task}_{BASE}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.digest import digest
+from rag_lightning.core.retriever_config import training_kind
+from rag_lightning.stages import classes
 
 T = TypeVar("T")
 
@@ -21,12 +23,18 @@ def reuse_key(config: ExperimentConfig) -> tuple[str, ...]:
         plain["corpus"],
         [plain["task"], questions],
         [plain["encoder"], plain["biencoder"], config.seed if config.biencoder.steps else None],
-        [plain["generator"], plain["warmup"], config.seed],
+        [classes.generator_settings(config), plain["warmup"], config.seed],
         plain["retriever_warmup"],
-        [plain["formulation"], plain["train"]],
+        [plain["formulation"], plain["train"], config.init_from, *_trained(config)],
         [plain["retriever"], plain["index"], plain["bm25"]],
     ]
     return tuple(digest(part) for part in parts)
+
+
+def _trained(config: ExperimentConfig) -> list[Any]:
+    """What else changes a trained model: what finds the passages of training, and what is updated."""
+    retriever = config.retriever
+    return [training_kind(retriever), retriever.train, retriever.null_document, classes.trained_part(config)]
 
 
 def by_reuse(jobs: Sequence[T], config_of: Callable[[T], ExperimentConfig]) -> list[T]:

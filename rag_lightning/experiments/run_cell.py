@@ -33,7 +33,7 @@ class Job:
     @property
     def label(self) -> str:
         """Cell, seed, and the system as tables print it."""
-        return f"{self.cell.name}, seed {self.config.seed}: {System.of(self.config).label}"
+        return f"{self.cell.name}, seed {self.config.seed}: {System.of(self.config).label_in(self.config)}"
 
 
 def make_job(cell: Cell, seed: int, folder: str, tracking_uri: str, k: int = 0) -> Job:
@@ -90,5 +90,5 @@ def _info(job: Job, split: Split, folder: Path) -> runs.RunInfo:
         scale=config.scale,
         config=to_dict(replace(config, split=split)),
         seed=config.seed,
-        notes=[trial.NOT_TRAINED_WITH] if system.retriever == "bm25" else [],
+        notes=trial.swapped(config),
     )

@@ -123,6 +123,15 @@ class ClassHead(nn.Module):
 Classes = LabelTokens | ClassHead
 
 
+def holds_head(folder: Path, labels: Sequence[str]) -> bool:
+    """Whether a folder holds a head of these labels."""
+    file = folder / HEAD_FILE
+    if not file.is_file():
+        return False
+    with safe_open(file, framework="pt") as opened:
+        return tuple(json.loads((opened.metadata() or {}).get("labels", "[]"))) == tuple(labels)
+
+
 def label_number(classes: Classes, label: str) -> int:
     """Position of a label.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag_lightning.core.config import GeneratorConfig
+from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.core.rag_checkpoint import model_type
 from rag_lightning.generator.causal import CausalGenerator
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator

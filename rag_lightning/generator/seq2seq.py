@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BartForConditionalGeneration
 
-from rag_lightning.core.config import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.core.rag_checkpoint import is_rag
 from rag_lightning.generator.bart_steps import BartSteps
 from rag_lightning.generator.classes import Classes, ClassHead, LabelTokens
@@ -168,9 +168,9 @@ class Seq2SeqGenerator(nn.Module):
         """[..., T] targets -> [..., T] inputs: the start token, then all but the last target."""
         return shifted(targets, self.start_id)
 
-    def steps(self) -> BartSteps:
+    def steps(self, dtype: torch.dtype = torch.float32) -> BartSteps:
         """The step loop for decoding (call `eval()` first)."""
-        return BartSteps(self.model)
+        return BartSteps(self.model, dtype)
 
     def frozen_encoder(self, dtype: torch.dtype) -> nn.Module:
         """The encoder for inference in the given type; a copy unless it is float32 already."""

@@ -31,12 +31,15 @@ class Item:
     """One training example: (query, target), with a passage where training gives one (reader warm-up).
 
     `kind` says what the target is: `copied` from a passage, `written` in words of its own, or a `label` of the task.
+    `example_id` and `gold_passage_ids` are those of the example it was made from, for retrieval that looks at them.
     """
 
     query: str
     target: str
     passage: Passage | None = None
     kind: Literal["copied", "written", "label"] = "copied"
+    example_id: str = ""
+    gold_passage_ids: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

@@ -6,22 +6,23 @@ reaches the query encoder and score_scale. Passage encoder and index are frozen 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Index
+from rag_lightning.modules.scaled_retrieval import ScaledRetrieval, padded
+from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.retrieval.questions import Asked, OracleRetriever, gold_first, gold_rows
 
 
-class LiveRetrieval(nn.Module):
+class LiveRetrieval(ScaledRetrieval):
     """The trained half of the retriever.
 
     Args:
@@ -35,27 +36,14 @@ class LiveRetrieval(nn.Module):
         ConfigError: a score_scale that has no logarithm.
     """
 
+    encoder: TextEncoder
+
     def __init__(
         self, encoder: TextEncoder, index: Index, vectors: NDArray[np.float32], store: PassageStore, score_scale: float
     ) -> None:
-        super().__init__()
-        check_scale(score_scale)
+        super().__init__(store, score_scale, "encoder.score_scale")
         self.encoder = encoder
-        self.log_scale = nn.Parameter(torch.tensor(math.log(score_scale)))
-        self._index, self._vectors, self._store = index, vectors, store
-
-    @property
-    def score_scale(self) -> float:
-        """What inner products are multiplied by."""
-        return float(self.log_scale.detach().exp())
-
-    def learnt_scale(self, rate: str) -> float:
-        """The scale after training at the rate of that name.
-
-        Raises:
-            ConfigError: training has driven it to 0 or beyond all numbers.
-        """
-        return check_learnt_scale(self.score_scale, rate)
+        self._index, self._vectors = index, vectors
 
     def search(self, queries: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """rows [B, k] (-1 = nothing found) and scaled doc_scores [B, k], without gradient or dropout."""
@@ -75,24 +63,44 @@ class LiveRetrieval(nn.Module):
     def forward(self, queries: Sequence[str], k: int) -> tuple[list[list[Passage]], Tensor]:
         """Passages of each query and doc_scores [B, K], which carry the gradient."""
         vectors, rows = self.find(queries, k)
+        return self.passages(rows), self.inner_products(vectors, rows)
+
+    def inner_products(self, vectors: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        """Scaled doc_scores [B, K] of query vectors [B, D] and rows [B, K]; -inf where there is none."""
         scores = torch.einsum("bd,bkd->bk", vectors, self.gather(np.maximum(rows, 0))) * self.log_scale.exp()
-        missing = torch.from_numpy(rows < 0).to(vectors.device)
-        found = [[self._store[row] for row in line if row >= 0] for line in rows.tolist()]
-        return found, scores.masked_fill(missing, -torch.inf)
+        return scores.masked_fill(torch.from_numpy(rows < 0).to(vectors.device), -torch.inf)
+
+    def scored(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], Tensor]:
+        """As ScaledRetrieval."""
+        vectors, rows = self.find([question.query for question in asked], k)
+        return rows, self.inner_products(vectors, rows)
+
+    def ranked(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As ScaledRetrieval."""
+        return self.search([question.query for question in asked], k)
 
 
-def check_scale(score_scale: float) -> None:
-    """Raise ConfigError for a score_scale that has no logarithm."""
-    if not (math.isfinite(score_scale) and score_scale > 0):
-        raise ConfigError(f"encoder.score_scale={score_scale} must be a finite number above 0")
+class OracleRetrieval(LiveRetrieval):
+    """A gold passage first, the others as the live query encoder ranks them without it (see OracleRetriever).
 
-
-def check_learnt_scale(score_scale: float, rate: str) -> float:
-    """The scale that training at the rate of that name ended with.
-
-    Raises:
-        ConfigError: training has driven it to 0 or beyond all numbers.
+    The gradient of the gold passage's score is that of its own inner product, also where it is lifted to the best of
+    the others. A question whose gold passage is not known is retrieved for as ever.
     """
-    if not (math.isfinite(score_scale) and score_scale > 0):
-        raise ConfigError(f"training has made score_scale {score_scale}; lower {rate}")
-    return score_scale
+
+    def scored(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], Tensor]:
+        """As ScaledRetrieval."""
+        vectors, found = self.find([question.query for question in asked], k)
+        gold = gold_rows(self.store, asked)
+        rows = gold_first(found, gold)
+        scores = self.inner_products(vectors, rows)
+        if k == 1:
+            return rows, scores
+        lift = (scores[:, 1] - scores[:, 0]).detach().clamp_min(0.0)  # of a missing other -inf: nothing
+        known = torch.from_numpy(gold >= 0).to(scores.device)
+        return rows, torch.cat([scores[:, :1] + torch.where(known, lift, 0.0).unsqueeze(1), scores[:, 1:]], dim=1)
+
+    def ranked(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """As ScaledRetrieval."""
+        oracle = OracleRetriever(DenseRetriever(self.encoder, self._index), self._vectors, self.store)
+        rows, scores = padded(oracle.retrieve(asked, k), k)
+        return rows, scores * np.float32(self.score_scale)

@@ -33,11 +33,27 @@ N_BEST = 5
 
 @dataclass(frozen=True)
 class Question:
-    """An example with what was retrieved for it (best first; more than k is cut) and the scaled doc_scores."""
+    """An example with what was retrieved for it (best first; more than k is cut) and the scaled doc_scores.
+
+    `null_score` is the logit of an empty passage that is read beside those, after them; None for none.
+    """
 
     example: Example
     rows: tuple[int, ...]
     doc_scores: tuple[float, ...]
+    null_score: float | None = None
+
+    @property
+    def logits(self) -> tuple[float, ...]:
+        """Of p(z|x) over all that is read; a question without any passage has one empty one."""
+        read = self.doc_scores if self.null_score is None else (*self.doc_scores, self.null_score)
+        return read or (0.0,)
+
+    @property
+    def contexts(self) -> tuple[int | None, ...]:
+        """The row of each that is read, None for an empty passage."""
+        read = self.rows if self.null_score is None else (*self.rows, None)
+        return read or (None,)
 
 
 def check_strategy(formulation: Formulation, strategy: str) -> None:
@@ -55,7 +71,11 @@ def check_positions(generator: Any, max_length: int) -> None:
 
 
 def questions(
-    examples: Sequence[Example], rankings: Sequence[Ranking] | None, score_scale: float, k: int
+    examples: Sequence[Example],
+    rankings: Sequence[Ranking] | None,
+    score_scale: float,
+    k: int,
+    null_score: float | None = None,
 ) -> list[Question]:
     """Join examples and rankings by id; no rankings is closed book.
 
@@ -70,7 +90,7 @@ def questions(
         raise ConfigError(f"{len(missing)} examples have no ranking, the first is {missing[0]!r}; retrieve again")
     found = [by_id[example.example_id] for example in examples]
     return [
-        Question(example, r.rows[:k], tuple(s * score_scale for s in r.scores[:k]))
+        Question(example, r.rows[:k], tuple(s * score_scale for s in r.scores[:k]), null_score)
         for example, r in zip(examples, found, strict=True)
     ]
 
@@ -135,16 +155,16 @@ class Predictor:
 
     def _contexts(self, question: Question) -> list[Passage | None]:
         """The passages; a question without any is answered from the parameters alone."""
-        if self.passages is None or not question.rows:
+        passages = self.passages
+        if passages is None:
             return [None]
-        return [self.passages[row] for row in question.rows]
+        return [None if row is None else passages[row] for row in question.contexts]
 
     def _token(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[list[Finished]]:
         width = max(map(len, pairs))
         scores = torch.full((len(batch), width), -torch.inf)
         for i, question in enumerate(batch):
-            kept = question.doc_scores or (0.0,)
-            scores[i, : len(kept)] = torch.tensor(kept)
+            scores[i, : len(question.logits)] = torch.tensor(question.logits)
         beams = self.decoding.num_beams if self.decoding.strategy == "beam" else 1
         return rag_token.decode(
             self.encodings,
@@ -191,4 +211,4 @@ class Predictor:
 
 def _prior(question: Question) -> Tensor:
     """log p(z|x) [K]; a question without passages has one empty one."""
-    return doc_log_probs(torch.tensor(question.doc_scores or (0.0,)))
+    return doc_log_probs(torch.tensor(question.logits))

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.modules.live_retrieval import LiveRetrieval
+from rag_lightning.modules.scaled_retrieval import ScaledRetrieval
 from rag_lightning.modules.training import OptimisedModule, decay_groups, fast_attention
 
 
@@ -65,17 +66,23 @@ class QueryEncoderModule(OptimisedModule):
         return retrieval_groups(self.retrieval, self.settings)
 
 
-def freeze(retrieval: LiveRetrieval, config: TrainerConfig) -> None:
-    """The query encoder is trained where retriever_lr > 0, its scale where scale_lr > 0."""
-    retrieval.encoder.requires_grad_(config.retriever_lr > 0)
-    retrieval.log_scale.requires_grad_(config.scale_lr > 0)
+def freeze(retrieval: ScaledRetrieval, config: TrainerConfig) -> None:
+    """A query encoder is trained where retriever_lr > 0; the scale, and a null document, where scale_lr > 0."""
+    if retrieval.encoder is not None:
+        retrieval.encoder.requires_grad_(config.retriever_lr > 0)
+    for parameter in _logits(retrieval):
+        parameter.requires_grad_(config.scale_lr > 0)
 
 
-def retrieval_groups(retrieval: LiveRetrieval, config: TrainerConfig) -> list[dict[str, Any]]:
+def retrieval_groups(retrieval: ScaledRetrieval, config: TrainerConfig) -> list[dict[str, Any]]:
     """AdamW groups of query encoder and score_scale, each at its own rate; frozen ones are left out."""
     groups = []
-    if config.retriever_lr > 0:
+    if config.retriever_lr > 0 and retrieval.encoder is not None:
         groups += decay_groups(retrieval.encoder.parameters(), config.retriever_lr, config.weight_decay)
     if config.scale_lr > 0:
-        groups.append({"params": [retrieval.log_scale], "lr": config.scale_lr, "weight_decay": 0.0})
+        groups.append({"params": _logits(retrieval), "lr": config.scale_lr, "weight_decay": 0.0})
     return groups
+
+
+def _logits(retrieval: ScaledRetrieval) -> list[nn.Parameter]:
+    return [retrieval.log_scale] + ([] if retrieval.null_bias is None else [retrieval.null_bias])

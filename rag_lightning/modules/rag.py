@@ -15,8 +15,8 @@ from rag_lightning.generator.classes import ClassHead
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.opening import Writer
 from rag_lightning.modules.batches import Item
-from rag_lightning.modules.live_retrieval import LiveRetrieval
 from rag_lightning.modules.query_encoder import freeze, retrieval_groups
+from rag_lightning.modules.scaled_retrieval import ScaledRetrieval
 from rag_lightning.modules.training import TrainedModule, fast_attention
 
 Marginal = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -33,7 +33,8 @@ class RagModule(TrainedModule):
     Args:
         formulation: rag_token or rag_sequence.
         generator: Trained.
-        retrieval: Its query encoder is trained where retriever_lr > 0, its scale where scale_lr > 0.
+        retrieval: Its query encoder, if it has one, is trained where retriever_lr > 0, its scale and null document
+            where scale_lr > 0.
         config: Optimisation; `k` passages of a question.
         seed: Of dropout.
     """
@@ -42,7 +43,7 @@ class RagModule(TrainedModule):
         self,
         formulation: Formulation,
         generator: Writer,
-        retrieval: LiveRetrieval,
+        retrieval: ScaledRetrieval,
         config: TrainerConfig,
         seed: int,
     ) -> None:
@@ -54,15 +55,16 @@ class RagModule(TrainedModule):
     def on_fit_start(self) -> None:
         """The fast way of training attention, in both models."""
         super().on_fit_start()
-        fast_attention(self.retrieval.encoder.model, self.device)
+        if self.retrieval.encoder is not None:
+            fast_attention(self.retrieval.encoder.model, self.device)
 
     def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """log p(y|x) [B] marginalised over the k passages found, and the smoothing term [B]."""
-        passages, doc_scores = self.retrieval([item.query for item in batch], self.settings.k)
+        passages, doc_scores = self.retrieval.read(batch, self.settings.k)
         doc_log_probs = marginal.doc_log_probs(doc_scores)
         pairs = [Pair(item.query, passage) for item, found in zip(batch, passages, strict=True) for passage in found]
         counts = torch.tensor([len(found) for found in passages], device=self.device)
-        found_mask = torch.arange(self.settings.k, device=self.device) < counts.unsqueeze(1)
+        found_mask = torch.arange(doc_scores.shape[1], device=self.device) < counts.unsqueeze(1)
         sources, head = self.generator.source_ids(pairs), self.generator.classes
         if isinstance(head, ClassHead):
             classes = self.class_log_probs(head, sources, [pair.query for pair in pairs])

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.paper import Paper, Published
 
+SAID = {"bm25": "BM25", "oracle": "oracle", "random": "random passages", "dense": "dense retrieval"}
 Verdict = Literal["reproduced", "different", "not comparable", "not run"]
 
 
@@ -38,16 +39,33 @@ class Compared:
 
 
 def paper_system(system: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """The paper's name of a system of ours: RAG-Token, RAG-Sequence-BM25, RAG-Token-Frozen, BART."""
+    """The paper's name of a system of ours: RAG-Token, RAG-Sequence-BM25, RAG-Token-Frozen, BART.
+
+    The paper's BM25 row is trained with BM25; a retriever that was swapped in at test, an oracle, chance and a null
+    document have no row there, and get names of their own.
+    """
     formulation = system.get("formulation")
     if formulation == "closed_book":
         return "BART"
     name = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence"}.get(str(formulation), str(formulation))
-    if system.get("retriever") == "bm25":
-        return f"{name}-BM25"
-    train = config.get("train")
-    frozen = isinstance(train, Mapping) and train.get("retriever_lr") == 0
+    retriever, train = (_section(config, part) for part in ("retriever", "train"))
+    kind = str(system.get("retriever"))
+    asked = kind if kind in ("bm25", "oracle", "random") else "dense"
+    with_ = retriever.get("trained_with", "dense")  # runs before there was a choice
+    trained = asked if with_ == "same" else with_
+    if retriever.get("null_document", "none") != "none":
+        name += " with a null document"
+    if asked != trained:
+        return f"{name}, {SAID[asked]} swapped in"
+    if asked != "dense":
+        return f"{name}-BM25" if asked == "bm25" else f"{name}, {SAID[asked]}"
+    frozen = train.get("retriever_lr") == 0 or retriever.get("train") is False
     return f"{name}-Frozen" if frozen else name
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = config.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def paper_dataset(dataset: str) -> str:

@@ -15,12 +15,14 @@ from rag_lightning.decoding import posterior
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.marginal import doc_log_probs
-from rag_lightning.modules.predictor import Question
+from rag_lightning.modules.predictor import Question, questions
 from rag_lightning.stages import corpus, predict, retrieve, train
 from rag_lightning.stages.workspace import CONSOLE, Workspace
 
 SHOWN = 3
 """Passages named beside a token."""
+EMPTY = Passage("", "(null document)", "")
+"""Stands for the empty passage of retriever.null_document."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,11 @@ def answer(workspace: Workspace, question: str) -> Answer:
     best = prediction.hypotheses[0]
     if not passages:
         return Answer(passages, priors, prediction)
-    docs = doc_log_probs(torch.tensor([asked.doc_scores]))[0]
+    docs = doc_log_probs(torch.tensor([asked.logits]))[0]
     if best.passage_log_probs:
         shares = posterior.of_sequence(best.passage_log_probs, docs)
         return Answer(passages, priors, prediction, posteriors=tuple(shares.tolist()))
-    pairs = [Pair(example.query, passage) for passage in passages]
+    pairs = [Pair(example.query, None if passage is EMPTY else passage) for passage in passages]
     table = posterior.of_tokens(encodings, pairs, best.token_ids, docs).tolist()
     names = encodings.generator.tokenizer.convert_ids_to_tokens(list(best.token_ids))
     shown = tuple((name, tuple(row)) for name, row in zip(names, table, strict=True))
@@ -72,12 +74,16 @@ def answer(workspace: Workspace, question: str) -> Answer:
 
 def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[Passage, ...], tuple[float, ...]]:
     retriever, scale = retrieve.open_retriever(workspace)
-    hits = retriever.retrieve([example.query], workspace.config.decoding.k)[0]
-    scores = tuple(float(s) * scale for s in hits.scores)
+    k = workspace.config.decoding.k
+    ranking = retriever.retrieve([example], k)[0].ranking(example.example_id)
+    asked = questions([example], [ranking], scale, k, predict.null_score(workspace))[0]
+    if workspace.config.retriever.kind == "oracle":
+        workspace.announce("oracle: no gold passage of this question is known; plain dense retrieval")
+    if not asked.rows and asked.null_score is None:
+        return asked, (), ()
     store = corpus.open_store(workspace)
-    priors = doc_log_probs(torch.tensor([scores])).exp()[0].tolist() if scores else ()
-    rows = tuple(map(int, hits.rows))
-    return Question(example, rows, scores), tuple(store[row] for row in rows), tuple(priors)
+    priors = doc_log_probs(torch.tensor([asked.logits])).exp()[0].tolist()
+    return asked, tuple(EMPTY if row is None else store[row] for row in asked.contexts), tuple(priors)
 
 
 def run(config: ExperimentConfig, question: str) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import to_dict
 from rag_lightning.core.hardware import describe, resolve_dtype
+from rag_lightning.core.retriever_config import retriever_settings
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.modules.predictor import Question
+from rag_lightning.modules.predictor import Question, questions
 from rag_lightning.stages import examples, predict, retrieve, train
+from rag_lightning.stages.ranking import rank
 from rag_lightning.stages.workspace import Workspace
 
 VERSION = 1
@@ -25,7 +27,7 @@ QUESTIONS = 8
 def build(workspace: Workspace) -> Artifact:
     """info: retrieve and generate, seconds per query each, and the machine's load."""
     config = workspace.config
-    settings = {name: to_dict(getattr(config, name)) for name in ("retriever", "index")}
+    settings: dict[str, Any] = {"retriever": retriever_settings(config.retriever), "index": to_dict(config.index)}
     settings["decoding"] = predict.decoding_settings(config)
     inputs = {"model": train.build(workspace).digest, "examples": examples.build(workspace).digest}
     return workspace.store.build(Recipe("cost", settings, inputs, VERSION), lambda folder: _measure(workspace, folder))
@@ -39,11 +41,8 @@ def _measure(workspace: Workspace, folder: Path) -> dict[str, Any]:
     found, seconds = [Question(example, (), ()) for example in asked], 0.0
     if config.formulation != "closed_book":
         retriever, scale = retrieve.open_retriever(workspace)
-        rankings, seconds = retrieve.rank(retriever, asked, config.decoding.k)
-        found = [
-            Question(example, r.rows, tuple(s * scale for s in r.scores))
-            for example, r in zip(asked, rankings, strict=True)
-        ]
+        rankings, seconds = rank(retriever, asked, config.decoding.k)
+        found = questions(asked, rankings, scale, config.decoding.k, predict.null_score(workspace))
     predictor = predict.make_predictor(workspace, encodings, PairStore())
     started = time.perf_counter()
     for batch in predictor.batches(found):

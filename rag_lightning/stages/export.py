@@ -13,6 +13,7 @@ from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.rag_checkpoint import model_type
+from rag_lightning.core.retriever_config import ENCODING, training_kind
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.modules.rag_export import CLASSES, write_rag
 from rag_lightning.stages import train
@@ -65,13 +66,18 @@ def check(workspace: Workspace) -> None:
     """What cannot be exported is refused before anything is trained.
 
     Raises:
-        ConfigError: closed book, a class head, or a decoder-only generator.
+        ConfigError: closed book, a class head, a null document, no query encoder, or a decoder-only generator.
     """
     config = workspace.config
     if config.formulation not in CLASSES:
         raise ConfigError(f"formulation {config.formulation} is no RAG model; export rag_sequence or rag_token")
     if config.generator.head == "class_head":
         raise ConfigError("generator.head is class_head: transformers' RAG has no such head; export another")
+    trained = training_kind(config.retriever)
+    if trained not in ENCODING:
+        raise ConfigError(f"a model trained with {trained} retrieval has no query encoder, as transformers' RAG has")
+    if config.retriever.null_document != "none":
+        raise ConfigError("retriever.null_document: transformers' RAG has none; export a model without")
     init = config.generator.init
     if init != "warm_start" and model_type(workspace.model_source(init)) == "llama":
         raise ConfigError(DECODER_ONLY)

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.retriever_config import ENCODING
 from rag_lightning.core.shapes import BART_ROWS, Shape, shape_of
 from rag_lightning.core.trainer_config import check_training
 from rag_lightning.corpus.passages import read_passages
@@ -75,10 +76,9 @@ def plan(workspace: Workspace) -> list[Line]:
     if passage.width != encoder.width:
         raise ConfigError(f"encoder.model makes vectors {encoder.width} wide, encoder.passage_model {passage.width}")
     generator = generator_shape(config)
-    searches = config.formulation != "closed_book"
     return [
         Line("passages", f"{size.passages:,}", size.basis),
-        *(_vectors(config, size, encoder.width) if searches else []),
+        *(_vectors(config, size, encoder.width) if plan_rates.encodes(config) else []),
         Line("bm25", _bytes(size.passages * BM25_BYTES), f"derived: {BM25_BYTES} bytes a passage, as on mini"),
         *_space(config, size, encoder, generator),
         *_hours(plan_rates.Rates(workspace, encoder, passage, generator), size.passages),
@@ -136,7 +136,7 @@ def generator_shape(config: ExperimentConfig) -> Shape:
 def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]:
     yield Line("vectors", _bytes(4 * size.passages * width), f"{width} wide, float32")
     for kind in KINDS:
-        mine = " (configured)" if kind == config.index.kind and config.retriever.kind == "dense" else ""
+        mine = " (configured)" if kind == config.index.kind and config.retriever.kind in ENCODING else ""
         try:
             value = _bytes(index_bytes(replace(config.index, kind=kind), size.passages, width))  # type: ignore[arg-type]
         except ConfigError as error:
@@ -148,11 +148,11 @@ def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]
 
 def _space(config: ExperimentConfig, size: Size, encoder: Shape, generator: Shape) -> Iterator[Line]:
     flat, index = 0, 0
-    if config.formulation != "closed_book":
+    if plan_rates.encodes(config):
         flat = 4 * size.passages * encoder.width
-        index = index_bytes(config.index, size.passages, encoder.width) if config.retriever.kind == "dense" else 0
+        index = index_bytes(config.index, size.passages, encoder.width) if config.retriever.kind in ENCODING else 0
     bm25 = size.passages * BM25_BYTES
-    learns = config.train.retriever_lr > 0 and flat > 0
+    learns = plan_rates.learns(config)
     training = flat + TRAINED * generator.parameters + (TRAINED if learns else USED) * encoder.parameters
     predicting = max(index, bm25) + USED * (generator.parameters + encoder.parameters)
     basis = "derived: exact index, float32 weights, gradients and moments; without activations"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.artifacts import MANIFEST, read_manifest
-from rag_lightning.core.config import to_dict
+from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.hardware import cpu_count
+from rag_lightning.core.retriever_config import ENCODING, applied_rates, training_kind
 from rag_lightning.core.shapes import Shape
 from rag_lightning.stages import classes
 from rag_lightning.stages.workspace import Workspace
@@ -64,14 +65,14 @@ class Rates:
             count = config.warmup.steps * config.warmup.batch_size
             rate, basis = self._reader()
             yield Part("reader warm-up", f"{count:,} pairs", count / rate, basis)
-        if config.formulation != "closed_book":
+        if encodes(config):
             if config.biencoder.steps:
                 count = config.biencoder.steps * config.biencoder.batch_size
                 rate, basis = self._biencoder()
                 yield Part("biencoder", f"{count:,} questions", count / rate, basis)
             rate, basis = self._embedding()
             yield Part("embedding", f"{passages:,} passages", passages / rate, basis)
-            if config.retriever_warmup.steps:
+            if config.retriever_warmup.steps and training_kind(config.retriever) in ENCODING:
                 count = config.retriever_warmup.steps * config.retriever_warmup.batch_size
                 rate, basis = self._queries(passages)
                 yield Part("retriever warm-up", f"{count:,} questions", count / rate, basis)
@@ -146,7 +147,8 @@ class Rates:
         if config.formulation == "closed_book":
             return _timed(self._pair_seconds(QUERY_TOKENS), "questions/s")
         seconds = config.train.k * self._pair_seconds()
-        seconds += self._query_seconds(passages, learns=config.train.retriever_lr > 0)
+        if training_kind(config.retriever) in ENCODING:
+            seconds += self._query_seconds(passages, learns=learns(config))
         return _timed(seconds, "questions/s")
 
     def _pair_seconds(self, tokens: int = PASSAGE_TOKENS + QUERY_TOKENS) -> float:
@@ -171,6 +173,17 @@ class Rates:
         files = sorted(root.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime, reverse=True)
         manifests = (read_manifest(file.parent) for file in files if file.parent.suffix != ".partial")
         return next((m for m in manifests if m.get("seconds", 0) > 0 and fits(m)), None)
+
+
+def encodes(config: ExperimentConfig) -> bool:
+    """Whether passages are embedded: in training or at prediction something asks with the query encoder."""
+    kinds = {config.retriever.kind, training_kind(config.retriever)}
+    return config.formulation != "closed_book" and not kinds.isdisjoint(ENCODING)
+
+
+def learns(config: ExperimentConfig) -> bool:
+    """Whether RAG training updates the query encoder."""
+    return encodes(config) and applied_rates(config.train, config.retriever).retriever_lr > 0
 
 
 def _folders(name: str) -> tuple[str, ...]:

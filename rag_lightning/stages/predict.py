@@ -23,7 +23,7 @@ from rag_lightning.modules.predictor import Predictor, Question, check_strategy,
 from rag_lightning.stages import classes, corpus, examples, retrieve, train
 from rag_lightning.stages.workspace import Workspace
 
-VERSION = 1
+VERSION = 2
 PREDICTIONS = "predictions.jsonl"
 
 
@@ -116,7 +116,15 @@ def asked_questions(workspace: Workspace, split: str) -> list[Question]:
     if config.formulation == "closed_book":
         return questions(asked, None, 1.0, 0)
     artifact = rankings(workspace, split)
-    return questions(asked, retrieve.read(artifact), float(artifact.info["score_scale"]), config.decoding.k)
+    found, scale = retrieve.read(artifact), float(artifact.info["score_scale"])
+    return questions(asked, found, scale, config.decoding.k, null_score(workspace))
+
+
+def null_score(workspace: Workspace) -> float | None:
+    """The trained logit of the empty passage, None where there is none."""
+    if workspace.config.retriever.null_document == "none":
+        return None
+    return float(train.read_info(train.build(workspace))["null_bias"])
 
 
 def make_predictor(workspace: Workspace, encodings: Encodings, pairs: PairStore) -> Predictor:

@@ -25,8 +25,9 @@ from rag_lightning.modules.query_encoder import QueryEncoderModule, Sought
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index, targets
-from rag_lightning.stages.biencoder import CANDIDATES, Start
+from rag_lightning.stages.biencoder import CANDIDATES
 from rag_lightning.stages.evidence import evidence_hits
+from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 

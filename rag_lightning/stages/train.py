@@ -13,33 +13,32 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe, write_json
 from rag_lightning.core.config import DecodingConfig, ExperimentConfig, Strategy, to_dict
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import check_training
+from rag_lightning.core.retriever_config import applied_rates, check_retriever
+from rag_lightning.core.trainer_config import TrainerConfig, check_training
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.generator import opening
+from rag_lightning.generator import opening, trained_part
 from rag_lightning.generator.opening import Writer
-from rag_lightning.index.index import check_k
 from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.live_retrieval import LiveRetrieval
 from rag_lightning.modules.predictor import Predictor, Question
 from rag_lightning.modules.rag import RagModule
 from rag_lightning.modules.reader import ReaderModule
+from rag_lightning.modules.scaled_retrieval import ScaledRetrieval
 from rag_lightning.modules.training import Evaluator, Scorer, TrainedModule
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages import classes, corpus, embed, examples, index, retriever_warmup, targets, warmup
+from rag_lightning.stages import classes, corpus, examples, targets, training_retrieval, training_start, warmup
 from rag_lightning.stages.objective import objectives, values
+from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FILE
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 
 VERSION = 1
-RAG_FILE = "rag.json"
 EVALUATED_TOGETHER = 20
 
 
@@ -47,61 +46,67 @@ def build(workspace: Workspace) -> Artifact:
     """The trained model of the configured formulation."""
     config = workspace.config
     check_training("train", config.train)
+    check_retriever(config.retriever, config.formulation)
     classes.labels(config)  # a head for a task without labels is refused before anything is built
-    inputs = {"reader": warmup.build(workspace).digest, "examples": examples.build(workspace).digest}
+    inputs = training_start.digests(workspace) | {"examples": examples.build(workspace).digest}
     settings: dict[str, Any] = {
         "formulation": config.formulation,
-        "train": to_dict(config.train) | {"dtype": resolve_dtype(config.train.dtype)},
+        "train": to_dict(applied(config)) | {"dtype": resolve_dtype(config.train.dtype)},
         "generator": classes.generator_settings(config),
         "seed": config.seed,
     }
     if get_task(config.task.name).mine:
         inputs["targets"] = targets.build(workspace).digest
+    settings |= classes.trained_part(config)
     if config.formulation != "closed_book":
-        inputs["vectors"] = embed.build(workspace).digest
-        name = "retriever" if config.retriever_warmup.steps or config.biencoder.steps else "query_model"
-        inputs[name] = retriever_warmup.start(workspace).digest
-        settings["encoder"] = to_dict(config.encoder)
+        found, needed = training_retrieval.recipe(workspace)
+        settings, inputs = settings | found, inputs | needed
     recipe = Recipe("model", settings, inputs, VERSION)
     return workspace.store.build(recipe, lambda folder: _make(workspace, folder), resumable=True)
 
 
+def applied(config: ExperimentConfig) -> TrainerConfig:
+    """The optimisation, with a rate of 0 for what the retriever of training has not, or does not train."""
+    closed = config.formulation == "closed_book"
+    return config.train if closed else applied_rates(config.train, config.retriever)
+
+
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
-    generator = warmup.load(workspace)
-    module = make_module(workspace, generator)
+    generator = training_start.generator(workspace)
+    trained_part.select(generator, config.generator, seeds.derive_seed(config.seed, "lora"))
     items = training_items(workspace)
+    module = make_module(workspace, generator, items)
     dev = examples.read(workspace, "dev")[: config.train.eval_limit or None]
     together = [dev[i : i + EVALUATED_TOGETHER] for i in range(0, len(dev), EVALUATED_TOGETHER)]
     result: dict[str, Any] = {"steps": 0, "dev_score": None}
     if config.train.steps:
         lesson = Lesson(items, config.train.batch_size)
         result = fit(module, [lesson], config.train, folder, seed=config.seed, dev=together)
-    generator.save(folder / "generator")
     info = {"formulation": config.formulation, **result, "items": len(items)}
+    if config.generator.train != "all":
+        info["trained_parameters"] = trained_part.trained_parameters(generator)
+    trained_part.merge(generator).save(folder / GENERATOR)
     if isinstance(module, RagModule):
-        module.retrieval.encoder.model.save_pretrained(folder / "query_encoder")
-        module.retrieval.encoder.tokenizer.save_pretrained(folder / "query_encoder")
-        info["score_scale"] = module.retrieval.learnt_scale("train.scale_lr")
+        encoder = module.retrieval.encoder
+        if encoder is not None:
+            encoder.model.save_pretrained(folder / QUERY_ENCODER)
+            encoder.tokenizer.save_pretrained(folder / QUERY_ENCODER)
+        info |= training_retrieval.said(workspace, module.retrieval, items)
     write_json(folder / RAG_FILE, info)
     return info
 
 
-def make_module(workspace: Workspace, generator: Writer) -> TrainedModule:
+def make_module(workspace: Workspace, generator: Writer, items: Sequence[Item]) -> TrainedModule:
     """The LightningModule of the formulation, with its evaluation on dev."""
     config = workspace.config
     if config.formulation == "closed_book":
         module: TrainedModule = ReaderModule(generator, config.train, config.seed)
         module.evaluator = evaluator(config, generator, None, None)
         return module
-    store = corpus.open_store(workspace)
-    check_k(config.train.k, len(store))
-    start = retriever_warmup.start(workspace)
-    encoder = TextEncoder(config.encoder, start.source, "query")
-    searched = index.open_index(index.flat(workspace))
-    live = LiveRetrieval(encoder, searched, embed.open_vectors(workspace), store, start.score_scale)
-    module = RagModule(config.formulation, generator, live, config.train, config.seed)
-    module.evaluator = evaluator(config, generator, live, store)
+    retrieval = training_retrieval.open_retrieval(workspace, items)
+    module = RagModule(config.formulation, generator, retrieval, applied(config), config.seed)
+    module.evaluator = evaluator(config, generator, retrieval, corpus.open_store(workspace))
     return module
 
 
@@ -118,12 +123,13 @@ def training_items(workspace: Workspace) -> list[Item]:
         if task.extractive and not example.targets:
             gold = [store[store.row(passage_id)] for passage_id in islice(example.gold_passage_ids, 5)]
             wanted = warmup.standing_answers(example, gold)
-        items += [Item(example.query, target, kind=warmup.kind_of(workspace)) for target in wanted]
+        kind, named = warmup.kind_of(workspace), (example.example_id, example.gold_passage_ids)
+        items += [Item(example.query, target, None, kind, *named) for target in wanted]
     return items
 
 
 def evaluator(
-    config: ExperimentConfig, generator: Writer, live: LiveRetrieval | None, store: PassageStore | None
+    config: ExperimentConfig, generator: Writer, retrieval: ScaledRetrieval | None, store: PassageStore | None
 ) -> Evaluator:
     """The task's objective on dev with the weights as they are, k as in training.
 
@@ -138,11 +144,11 @@ def evaluator(
     )
 
     def start() -> Scorer:
-        encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))
+        encodings = Encodings(trained_part.merged(generator), resolve_dtype(config.decoding.dtype))
         predictor = Predictor(config.formulation, encodings, decoding, store)
 
         def score(batch: Sequence[Example]) -> list[float]:
-            found = predictor.predict(_retrieved(batch, live, config.train.k))
+            found = predictor.predict(_retrieved(batch, retrieval, config.train.k))
             return values(metric, [prediction.text for prediction in found], batch)
 
         return score
@@ -150,14 +156,14 @@ def evaluator(
     return start
 
 
-def _retrieved(batch: Sequence[Example], live: LiveRetrieval | None, k: int) -> list[Question]:
-    if live is None:
+def _retrieved(batch: Sequence[Example], retrieval: ScaledRetrieval | None, k: int) -> list[Question]:
+    if retrieval is None:
         return [Question(example, (), ()) for example in batch]
-    rows, scores = live.search([example.query for example in batch], k)
-    kept = [np.flatnonzero(line >= 0) for line in rows]
+    rows, scores = retrieval.ranked(batch, k)
+    found = rows >= 0
     return [
-        Question(example, tuple(map(int, rows[i][kept[i]])), tuple(map(float, scores[i][kept[i]])))
-        for i, example in enumerate(batch)
+        Question(example, tuple(row[kept].tolist()), tuple(score[kept].tolist()), retrieval.null_score)
+        for example, row, score, kept in zip(batch, rows, scores, found, strict=True)
     ]
 
 
@@ -170,13 +176,13 @@ def read_info(model: Artifact) -> dict[str, Any]:
 
 def load_generator(workspace: Workspace) -> Writer:
     """The trained generator, with its head if the configuration has one."""
-    folder, config = build(workspace).path / "generator", workspace.config
+    folder, config = build(workspace).path / GENERATOR, workspace.config
     return opening.load_generator(folder, config.generator).set_classes(classes.labels(config), folder).eval()
 
 
 def load_query_encoder(workspace: Workspace) -> TextEncoder:
-    """The trained query encoder."""
-    return TextEncoder(workspace.config.encoder, build(workspace).path / "query_encoder", "query").eval()
+    """The trained query encoder; a model that was not trained with dense or oracle retrieval has none."""
+    return TextEncoder(workspace.config.encoder, build(workspace).path / QUERY_ENCODER, "query").eval()
 
 
 def run(config: ExperimentConfig) -> None:

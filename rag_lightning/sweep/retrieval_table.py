@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rag_lightning.core.config import SweepConfig
+from rag_lightning.core.retriever_config import ENCODING, training_kind
 from rag_lightning.stages import bm25, index, retrieve, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep.system import System
 
 FROZEN, WARMED_UP = "frozen", "warmed up"
+UNASKED = {"bm25": "words", "random": "chance"}
+"""Retrievers without a query encoder, and what ranks in its place."""
 
 
 def rows(config: SweepConfig, split: str = "dev") -> list[dict[str, Any]]:
@@ -23,7 +26,8 @@ def _rows(config: SweepConfig, retriever: str, split: str) -> Iterator[dict[str,
     formulations = dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding)
     before = config.experiment.retriever_warmup.steps or config.experiment.biencoder.steps
     warmed_up = [WARMED_UP] if before else []
-    models = [FROZEN] if retriever == "bm25" else [FROZEN, *warmed_up, *formulations]
+    trained = training_kind(config.experiment.retriever) in (*ENCODING, "none")
+    models = [FROZEN] if retriever in UNASKED else [FROZEN, *warmed_up, *(formulations if trained else ())]
     for model in models:
         decoding = next(d for d in config.decoding if model in (FROZEN, WARMED_UP) or d.startswith(model))
         system = System.make(decoding, retriever, 1)
@@ -39,15 +43,22 @@ def _asker(model: str) -> retrieve.Asker:
 def _row(workspace: Workspace, retriever: str, model: str, split: str) -> dict[str, Any]:
     ranked = retrieve.build(workspace, split, _asker(model))
     scored = score.of(workspace, split, None, ranked, workspace.config.retriever.k_max)
-    built = bm25.build(workspace) if retriever == "bm25" else index.build(workspace)
+    built = _built(workspace, retriever)
     summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
     return {
         "retriever": retriever,
-        "model": "words" if retriever == "bm25" else model,
+        "model": UNASKED.get(retriever, model),
         "split": split,
         "metrics": summary["metrics"],
         "score_scale": ranked.info["score_scale"],
-        "index_bytes": built.info["bytes"],
-        "build_seconds": built.info["build_seconds"],
+        "index_bytes": built.get("bytes"),
+        "build_seconds": built.get("build_seconds"),
         "seconds_per_query": ranked.info["seconds_per_query"],
     }
+
+
+def _built(workspace: Workspace, retriever: str) -> Mapping[str, Any]:
+    """What is known of the index that is searched; nothing of random, which searches none."""
+    if retriever == "random":
+        return {}
+    return (bm25.build(workspace) if retriever == "bm25" else index.build(workspace)).info

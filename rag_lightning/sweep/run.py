@@ -39,8 +39,8 @@ def run(config: SweepConfig) -> None:
     examples.build(workspace)
     _check_corpus(workspace)
     folder = _open_folder(config)
-    for formulation in dict.fromkeys(system.formulation for system in systems):
-        train.build(workspace.with_config(formulation=formulation))
+    for system in {system.formulation: system for system in systems}.values():
+        train.build(Workspace(system.configure(config.experiment)))
     mirror = Mirror(
         default_uri(workspace.root, config.experiment.tracking_uri), config.experiment.task.name, workspace.root, say
     )
@@ -142,7 +142,8 @@ def _notes(config: SweepConfig) -> list[str]:
         notes.append(surface_ceiling.note(workspace))
     objective = objectives(task)[0].name
     for formulation in dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding):
-        info = train.read_info(train.build(workspace.with_config(formulation=formulation)))
+        system = next(s for s in check(config) if s.formulation == formulation)
+        info = train.read_info(train.build(Workspace(system.configure(config.experiment))))
         notes.append(
             f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev {objective} of its checkpoint "
             f"{100 * (info['dev_score'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})"

@@ -14,6 +14,7 @@ from rag_lightning.core.config import SweepConfig, to_dict
 from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name
+from rag_lightning.core.retriever_config import check_retriever
 from rag_lightning.stages import classes
 from rag_lightning.stages.objective import objectives
 from rag_lightning.sweep.system import System, identity
@@ -36,7 +37,9 @@ def check(config: SweepConfig) -> list[System]:
     points = [System.make(d, r, k) for d, r, k in product(config.decoding, config.retriever, config.k)]
     systems = points + [System.parse(text) for text in config.always]
     for system in systems:
-        classes.check(system.configure(config.experiment))
+        configured = system.configure(config.experiment)
+        classes.check(configured)
+        check_retriever(configured.retriever, configured.formulation)
     largest, limit = max(system.k for system in systems), config.experiment.retriever.k_max
     if largest > limit:
         raise ConfigError(f"k={largest} exceeds experiment.retriever.k_max={limit}; raise k_max")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rag_lightning.generator.surface import Surface
 from rag_lightning.metrics.answers import em, has_answer
-from rag_lightning.stages import corpus, examples, warmup
+from rag_lightning.stages import corpus, examples, training_start
 from rag_lightning.stages.workspace import Workspace
 
 GOLD = 5
@@ -24,7 +24,7 @@ def note(workspace: Workspace) -> str:
 
 def count(workspace: Workspace) -> tuple[int, int]:
     """(answers that survive, answers that stand in a gold passage)."""
-    generator = warmup.load(workspace)
+    generator = training_start.generator(workspace)
     surface, store = Surface(generator.tokenizer), corpus.open_store(workspace)
     survived, total = 0, 0
     for example in [e for split in ("dev", "test") for e in examples.read(workspace, split)]:

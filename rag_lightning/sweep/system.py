@@ -8,11 +8,16 @@ from typing import Any
 from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.presets import UNSET
 from rag_lightning.core.registry import check_name
+from rag_lightning.core.retriever_config import RetrieverConfig, retriever_settings, training_kind
+from rag_lightning.stages import classes
 
 TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
 INDEX_KINDS = ("flat", "hnsw", "ivf_flat", "ivf_pq", "sq8")
-RETRIEVERS = (*INDEX_KINDS, "bm25", "none")
+OWN_KINDS = ("bm25", "oracle", "random", "none")
+"""Retrievers that are a kind of their own; an index kind is dense retrieval through it."""
+RETRIEVERS = (*INDEX_KINDS, *OWN_KINDS)
 DECODINGS = (
     "rag_token/greedy",
     "rag_token/beam",
@@ -28,7 +33,7 @@ DECODINGS = (
 
 @dataclass(frozen=True)
 class System:
-    """One cell of the sweep; retriever is an index kind, bm25 or none."""
+    """One cell of the sweep; retriever is an index kind (dense retrieval), or a kind of its own."""
 
     formulation: str
     decoding: str
@@ -74,14 +79,14 @@ class System:
 
     @property
     def label(self) -> str:
-        """As tables print it."""
+        """As tables print it, of a model trained as ever: with dense retrieval, its query encoder too."""
         if self.formulation == "closed_book":
             return f"{TITLES[self.formulation]} · {self.decoding}"
         return f"{TITLES[self.formulation]} · {self.retriever} · k={self.k} · {self.decoding}"
 
     def configure(self, base: ExperimentConfig) -> ExperimentConfig:
         """The experiment of this system."""
-        retriever = replace(base.retriever, kind=self._retriever_kind())
+        retriever = self._retriever(base.retriever)
         index = replace(base.index, kind=self.retriever) if self.retriever in INDEX_KINDS else base.index  # type: ignore[arg-type]
         decoding = replace(base.decoding, strategy=self.decoding, k=self.k or base.decoding.k)  # type: ignore[arg-type]
         return replace(base, formulation=self.formulation, retriever=retriever, index=index, decoding=decoding)  # type: ignore[arg-type]
@@ -95,10 +100,25 @@ class System:
         """Plain values, for run.json."""
         return asdict(self)
 
-    def _retriever_kind(self) -> Any:
-        if self.retriever == "none":
-            return "none"
-        return "bm25" if self.retriever == "bm25" else "dense"
+    def label_in(self, base: ExperimentConfig) -> str:
+        """The label, with how the experiment trains where that is another way."""
+        config = self.configure(base).retriever
+        if self.formulation == "closed_book":
+            return self.label
+        trained = training_kind(config)
+        how = [] if trained == "dense" else [f"trained with {trained}"]
+        how += [] if config.train else ["frozen"]
+        how += [] if config.null_document == "none" else ["null document"]
+        return " · ".join([self.label, *how])
+
+    def _retriever(self, base: RetrieverConfig) -> RetrieverConfig:
+        """What the experiment trains with stays; another kind is swapped in."""
+        kind: Any = self.retriever if self.retriever in OWN_KINDS else "dense"
+        if kind == "none":
+            return replace(base, kind=kind)
+        trained = training_kind(base)
+        trained = "dense" if trained == "none" else trained
+        return replace(base, kind=kind, trained_with="same" if kind == trained else trained)
 
 
 def identity(experiment: ExperimentConfig) -> dict[str, Any]:
@@ -110,4 +130,8 @@ def identity(experiment: ExperimentConfig) -> dict[str, Any]:
         del kept["decoding"]["length_penalty"]
     if experiment.task.seed is None:
         del kept["task"]["seed"]
-    return kept
+    kept["retriever"] = retriever_settings(experiment.retriever)
+    kept["generator"] = {n: v for n, v in kept["generator"].items() if n not in classes.OF_TRAINING}
+    kept |= classes.trained_part(experiment)
+    gone = [*UNSET] if experiment.init_from else [*UNSET, "init_from"]
+    return {name: value for name, value in kept.items() if name not in gone}

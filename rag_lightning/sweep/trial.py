@@ -6,13 +6,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from rag_lightning.core.config import SweepConfig, to_dict
-from rag_lightning.stages import corpus, cost, examples, predict, score, train, warmup
+from rag_lightning.core.config import ExperimentConfig, SweepConfig, to_dict
+from rag_lightning.core.retriever_config import training_kind
+from rag_lightning.stages import corpus, cost, examples, predict, score, train, training_start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep.system import System
 from rag_lightning.tracking import run as runs
 
-NOT_TRAINED_WITH = "BM25 was swapped in at test: the model was trained with dense retrieval"
+TITLES = {"bm25": "BM25", "dense": "Dense retrieval", "oracle": "The oracle", "random": "Random retrieval"}
 
 
 def folder_of(config: SweepConfig, system: System, split: str) -> Path:
@@ -35,7 +36,7 @@ def run(config: SweepConfig, system: System, split: str, role: str) -> Path:
     if folder.exists() and runs.is_finished(folder):
         return folder
     workspace = Workspace(system.configure(config.experiment))
-    workspace.announce(f"{split}: {system.label}")
+    workspace.announce(f"{split}: {system.label_in(config.experiment)}")
     with runs.recorded(folder, _info(config, system, split, role, folder)) as result:
         evaluate(workspace, split, result)
     return folder
@@ -49,7 +50,7 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
     result.notes += score.note_lines(result.summary)
     result.digests = {"scores": scored.digest, "predictions": made.digest}
     result.digests |= {"examples": examples.build(workspace).digest, "corpus": corpus.build(workspace).digest}
-    result.digests |= {"model": train.build(workspace).digest, "reader": warmup.build(workspace).digest}
+    result.digests |= {"model": train.build(workspace).digest} | training_start.digests(workspace)
     if workspace.config.formulation != "closed_book":
         result.digests["rankings"] = predict.rankings(workspace, split).digest
     measured = cost.build(workspace).info
@@ -69,11 +70,20 @@ def _info(config: SweepConfig, system: System, split: str, role: str, folder: Pa
         role=role,
         split=split,
         system=system.as_dict(),
-        label=system.label,
+        label=system.label_in(base),
         task=base.task.name,
         dataset=base.task.dataset,
         scale=base.scale,
         config=to_dict(replace(system.configure(base), split=split)),  # type: ignore[arg-type]
         seed=base.seed,
-        notes=[NOT_TRAINED_WITH] if system.retriever == "bm25" else [],
+        notes=swapped(system.configure(base)),
     )
+
+
+def swapped(config: ExperimentConfig) -> list[str]:
+    """What has to be said of a retriever that the model was not trained with."""
+    kind, trained = config.retriever.kind, training_kind(config.retriever)
+    if config.formulation == "closed_book" or kind == trained:
+        return []
+    names = "dense retrieval" if trained == "dense" else TITLES[trained].replace("The", "the")
+    return [f"{TITLES[kind]} was swapped in at test: the model was trained with {names}"]

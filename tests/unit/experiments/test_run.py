@@ -23,7 +23,7 @@ SYSTEMS = {
     "closed_book": {"row": "BART", "formulation": "closed_book", "values": {"retriever": {"kind": "none"}}},
     "rag_sequence": {"row": "RAG-Sequence", "formulation": "rag_sequence"},
     "rag_token": {"row": "RAG-Token", "formulation": "rag_token"},
-    "oracle": {"row": "no row", "reason": "not yet"},
+    "oracle": {"row": "no row"},
 }
 DECODING = {
     "mini": {
@@ -85,6 +85,7 @@ def project(tmp_path: Path) -> Path:
     folder = tmp_path / "experiments"
     folder.mkdir()
     matrix = {"seeds": [0, 1], "questions_seed": 0, "tasks": ["nq"], "systems": SYSTEMS, "scales": {"mini": {}}}
+    matrix |= {"skips": [{"system": "oracle", "reason": "not yet"}]}
     one = {"name": "above", "says": "RAG is above.", "source": "Table 1", "seeds": [0, 1], "comparisons": [COMPARISON]}
     other = {"name": "own", "says": "x", "source": "y", "needs": "files of one's own"}
     unable = {**one, "name": "unable", "comparisons": [{**COMPARISON, "systems": ["oracle"]}]}

@@ -61,11 +61,26 @@ def test_a_missing_run_says_why(paper: Paper) -> None:
     assert str(compare(paper, NQ, None)) == "not run (no such run in this sweep)"
 
 
+def rag(retriever: str, **config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A system and the configuration of its retriever."""
+    return {"formulation": "rag_sequence", "retriever": retriever}, {"retriever": config}
+
+
 @pytest.mark.parametrize(
     ("system", "config", "name"),
     [
         ({"formulation": "rag_token", "retriever": "hnsw"}, {}, "RAG-Token"),
-        ({"formulation": "rag_sequence", "retriever": "bm25"}, {"train": {"retriever_lr": 0}}, "RAG-Sequence-BM25"),
+        ({"formulation": "rag_sequence", "retriever": "bm25"}, {}, "RAG-Sequence, BM25 swapped in"),
+        (*rag("bm25", kind="bm25", trained_with="dense"), "RAG-Sequence, BM25 swapped in"),
+        (*rag("bm25", kind="bm25", trained_with="same"), "RAG-Sequence-BM25"),
+        (*rag("flat", kind="dense", trained_with="same", train=False), "RAG-Sequence-Frozen"),
+        (*rag("flat", kind="dense", trained_with="bm25"), "RAG-Sequence, dense retrieval swapped in"),
+        (*rag("oracle", kind="oracle", trained_with="same"), "RAG-Sequence, oracle"),
+        (*rag("random", kind="random", trained_with="dense"), "RAG-Sequence, random passages swapped in"),
+        (
+            *rag("flat", kind="dense", trained_with="same", null_document="bias"),
+            "RAG-Sequence with a null document",
+        ),
         ({"formulation": "rag_sequence", "retriever": "flat"}, {"train": {"retriever_lr": 0}}, "RAG-Sequence-Frozen"),
         ({"formulation": "rag_token", "retriever": "flat"}, {"train": {"retriever_lr": 1e-5}}, "RAG-Token"),
         ({"formulation": "closed_book"}, {}, "BART"),

@@ -78,9 +78,8 @@ def test_labels_may_be_written_as_text() -> None:
 def test_a_digest_knows_of_heads_only_where_there_is_one() -> None:
     plain = ExperimentConfig()
     settings = classes.generator_settings(plain)
-    assert settings == {
-        n: v for n, v in to_dict(plain.generator).items() if n not in ("head", "verbalisers", "mismatch")
-    }
+    left_out = (*classes.HEAD_FIELDS, *classes.OF_TRAINING, "mismatch")
+    assert settings == {n: v for n, v in to_dict(plain.generator).items() if n not in left_out}
     assert set(settings) == {
         "init", "encoder", "decoder_layers", "template", "max_source_length", "max_target_length", "dropout"
     }  # fmt: skip

@@ -15,7 +15,7 @@ from rag_lightning.core.trainer_config import WarmupConfig
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.stages import corpus, examples, retrieve, score, train, warmup
+from rag_lightning.stages import corpus, examples, ranking, retrieve, score, train, warmup
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 from tests.tiny_project import experiment, passages, questions, write_data, write_lines
@@ -122,11 +122,11 @@ class Ranked:
         return Hits(np.array(rows) % 64, np.array([3.0, 2.0, 1.0], dtype=np.float32))
 
 
-@pytest.mark.parametrize(("place", "scale"), [(0, max(retrieve.SCALES)), (2, min(retrieve.SCALES)), (None, 1.0)])
+@pytest.mark.parametrize(("place", "scale"), [(0, max(ranking.SCALES)), (2, min(ranking.SCALES)), (None, 1.0)])
 def test_the_scale_of_bm25_trusts_scores_as_far_as_they_are_right(
     tiny_sweep: SweepConfig, place: int | None, scale: float
 ) -> None:
-    assert retrieve.tuned_scale(Workspace(tiny_sweep.experiment), Ranked(place)) == scale
+    assert ranking.tuned_scale(Workspace(tiny_sweep.experiment), Ranked(place)) == scale
 
 
 def test_a_scale_between_is_found(tiny_sweep: SweepConfig) -> None:
@@ -136,15 +136,14 @@ def test_a_scale_between_is_found(tiny_sweep: SweepConfig) -> None:
         def hits(self, number: int) -> Hits:
             return Ranked(0 if number % 4 else 1).hits(number)
 
-    found = retrieve.tuned_scale(Workspace(tiny_sweep.experiment), Mixed(None))
-    assert min(retrieve.SCALES) < found < max(retrieve.SCALES)
+    found = ranking.tuned_scale(Workspace(tiny_sweep.experiment), Mixed(None))
+    assert min(ranking.SCALES) < found < max(ranking.SCALES)
 
 
 def test_a_scale_that_is_given_is_not_tuned(tiny_sweep: SweepConfig) -> None:
     config = tiny_sweep.experiment
-    given = replace(
-        config, retriever=replace(config.retriever, kind="bm25"), bm25=replace(config.bm25, score_scale=0.7)
-    )
+    swapped_in = replace(config.retriever, kind="bm25", trained_with="dense")
+    given = replace(config, retriever=swapped_in, bm25=replace(config.bm25, score_scale=0.7))
     assert retrieve.open_retriever(Workspace(given))[1] == 0.7
 
 

@@ -1,0 +1,79 @@
+"""Which part of a generator is trained: all of it, all but its encoder, or low-rank matrices beside it.
+
+LoRA (https://arxiv.org/abs/2106.09685): W + (alpha / r) B A at query and value projections, A and B trained, W frozen.
+They are merged into W where the model decodes or is saved, so that nothing else knows of them.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.core.generator_config import GeneratorConfig
+from rag_lightning.generator.opening import Writer
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+
+PROJECTIONS = ["q_proj", "v_proj"]
+"""As BART and Llama call them."""
+
+
+def select(generator: Writer, config: GeneratorConfig, seed: int) -> None:
+    """Freeze, in place, what config.train leaves as it is, and add what it trains instead.
+
+    Args:
+        generator: As it was opened; its class head is trained in any case.
+        config: train, lora_rank, lora_alpha.
+        seed: Of LoRA's first matrices.
+
+    Raises:
+        ConfigError: `decoder` of a decoder-only generator, or a rank or alpha that trains nothing.
+        AssetError: LoRA without peft.
+    """
+    if config.train == "decoder":
+        if not isinstance(generator, Seq2SeqGenerator):
+            raise ConfigError("generator.train=decoder: a decoder-only generator has no encoder; use all or lora")
+        generator.model.get_encoder().requires_grad_(False)  # and with it the token embeddings that both share
+    if config.train == "lora":
+        _add_lora(generator.model, config, seed)
+
+
+def _add_lora(model: nn.Module, config: GeneratorConfig, seed: int) -> None:
+    if config.lora_rank < 1 or not 0 < config.lora_alpha < float("inf"):
+        raise ConfigError(
+            f"generator.lora_rank={config.lora_rank} must be at least 1, and "
+            f"generator.lora_alpha={config.lora_alpha} a finite number above 0"
+        )
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise AssetError(
+            f"generator.train=lora needs peft ({error}): pip install -c constraints.txt -e '.[lora]'"
+        ) from error
+    adapter = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=PROJECTIONS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        inject_adapter_in_model(adapter, model)
+
+
+def merge(generator: Writer) -> Writer:
+    """Add low-rank matrices to the weights they stand beside, in place; nothing to do without any. Returns it."""
+    for name, module in list(generator.model.named_modules()):
+        if hasattr(module, "lora_A") and hasattr(module, "get_base_layer"):
+            module.merge()
+            parent, _, leaf = name.rpartition(".")
+            setattr(generator.model.get_submodule(parent), leaf, module.get_base_layer())
+    return generator
+
+
+def merged(generator: Writer) -> Writer:
+    """What decodes: the generator itself, or a merged copy where training goes on with low-rank matrices."""
+    adapted = any(hasattr(module, "lora_A") for module in generator.model.modules())
+    return merge(copy.deepcopy(generator)) if adapted else generator
+
+
+def trained_parameters(generator: nn.Module) -> int:
+    """How many numbers training updates."""
+    return sum(parameter.numel() for parameter in generator.parameters() if parameter.requires_grad)

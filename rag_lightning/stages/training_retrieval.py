@@ -1,0 +1,109 @@
+"""What finds the passages of training: retriever.kind, or retriever.trained_with where another is swapped in at test.
+
+dense and oracle train the query encoder and the scale of its scores, bm25 the scale of BM25's, random nothing. The BM25
+row of the paper's Table 6 is trained with BM25, its scores the logits: bm25.score_scale=1, retriever.train=false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rag_lightning.core.config import to_dict
+from rag_lightning.core.retriever_config import ENCODING, training_kind
+from rag_lightning.index.index import check_k
+from rag_lightning.modules.batches import Item
+from rag_lightning.modules.live_retrieval import LiveRetrieval, OracleRetrieval
+from rag_lightning.modules.scaled_retrieval import FixedRetrieval, ScaledRetrieval
+from rag_lightning.retrieval.bm25 import BM25Retriever
+from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.retrieval.questions import ByText, RandomRetriever, gold_rows
+from rag_lightning.stages import bm25, corpus, embed, index, training_start
+from rag_lightning.stages.ranking import tuned_scale
+from rag_lightning.stages.workspace import Workspace
+
+NULL_FITTED_ON = 64
+"""Training questions whose mean doc_score a null document begins with."""
+
+
+def recipe(workspace: Workspace) -> tuple[dict[str, Any], dict[str, str]]:
+    """Its part of a model's recipe, settings and inputs; what is as ever leaves nothing in it."""
+    config = workspace.config
+    kind = training_kind(config.retriever)
+    settings: dict[str, Any] = {}
+    if kind in ENCODING:
+        name = "retriever" if config.retriever_warmup.steps or config.biencoder.steps else "query_model"
+        inputs = {"vectors": embed.build(workspace).digest, name: training_start.query(workspace).digest}
+        settings["encoder"] = to_dict(config.encoder)
+    else:
+        inputs = {"corpus": corpus.build(workspace).digest}
+    if kind == "bm25":
+        inputs["bm25"] = bm25.build(workspace).digest
+        tuned_on = {"k_max": config.retriever.k_max, "limit": config.task.limit}
+        settings["bm25"] = {"score_scale": config.bm25.score_scale} if config.bm25.score_scale else tuned_on
+    special: dict[str, str] = {} if kind == "dense" else {"kind": kind}
+    if config.retriever.null_document != "none":
+        special["null_document"] = config.retriever.null_document
+    return settings | ({"retriever": special} if special else {}), inputs
+
+
+def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetrieval:
+    """The retriever as training finds it.
+
+    Args:
+        workspace: Of a formulation with passages.
+        items: Training examples, on which a null document begins.
+
+    Raises:
+        ConfigError: train.k larger than the corpus, or a score_scale that has no logarithm.
+    """
+    config = workspace.config
+    check_k(config.train.k, len(corpus.open_store(workspace)))
+    kind = training_kind(config.retriever)
+    made = _encoding(workspace, kind) if kind in ENCODING else _fixed(workspace, kind)
+    if config.retriever.null_document == "bias":
+        made.add_null_document(items[:NULL_FITTED_ON], config.train.k)
+    return made
+
+
+def _encoding(workspace: Workspace, kind: str) -> ScaledRetrieval:
+    start = training_start.query(workspace)
+    encoder = TextEncoder(workspace.config.encoder, start.source, "query")
+    searched = index.open_index(index.flat(workspace))
+    family = OracleRetrieval if kind == "oracle" else LiveRetrieval
+    store = corpus.open_store(workspace)
+    return family(encoder, searched, embed.open_vectors(workspace), store, start.score_scale)
+
+
+def _fixed(workspace: Workspace, kind: str) -> ScaledRetrieval:
+    config, store = workspace.config, corpus.open_store(workspace)
+    if kind == "random":
+        return FixedRetrieval(RandomRetriever(config.seed, len(store)), store, 1.0, "random score_scale")
+    lexical = BM25Retriever.load(bm25.build(workspace).path)
+    scale = config.bm25.score_scale or tuned_scale(workspace, lexical)
+    return FixedRetrieval(ByText(lexical), store, scale, "bm25.score_scale")
+
+
+def said(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[Item]) -> dict[str, Any]:
+    """What the model's info says of it, after training; questions an oracle knew nothing of are announced."""
+    kind = training_kind(workspace.config.retriever)
+    info: dict[str, Any] = {"score_scale": retrieval.learnt_scale("train.scale_lr")}
+    if kind != "dense":
+        info["retriever"] = kind
+    if kind == "oracle":
+        asked = list({item.example_id: item for item in items}.values())
+        info["gold"] = count_gold(workspace, asked, "training")
+    if retrieval.null_score is not None:
+        info["null_bias"] = retrieval.null_score
+    return info
+
+
+def count_gold(workspace: Workspace, asked: Sequence[Any], what: str) -> dict[str, int]:
+    """How many questions have a known gold passage, and how many were retrieved for without one; both announced."""
+    known = int((gold_rows(corpus.open_store(workspace), asked) >= 0).sum())
+    bare = len(asked) - known
+    workspace.announce(
+        f"oracle, {what}: {known} of {len(asked)} questions have a known gold passage"
+        + (f"; the other {bare} take plain dense retrieval" if bare else "")
+    )
+    return {"questions": len(asked), "with_gold": known, "without_gold": bare}

@@ -1,0 +1,168 @@
+"""What training starts from: the warm-ups, or the trained model of another task (`init_from`).
+
+The paper starts WebQuestions and CuratedTREC from its NQ model (section 3.1). Such a model must be what the
+configuration would have made: the same formulation, architecture and tokenizer, and beside the same passage encoder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from rag_lightning.core.architecture import describe, expected_generator, expected_query_encoder, read_settings
+from rag_lightning.core.artifacts import MANIFEST, open_artifact
+from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.rag_checkpoint import is_rag
+from rag_lightning.core.retriever_config import ENCODING, training_kind
+from rag_lightning.generator.classes import holds_head
+from rag_lightning.generator.opening import Writer, load_generator
+from rag_lightning.stages import classes, embed, retriever_warmup, warmup
+from rag_lightning.stages.vectors import Start
+from rag_lightning.stages.workspace import Workspace, folder_digest
+
+RAG_FILE = "rag.json"
+GENERATOR, QUERY_ENCODER = "generator", "query_encoder"
+PROBE = "The Capital of São-Paulo, 1,951?"
+ENCODED_BY = ("model", "passage_model", "pooling", "normalize", "query_prefix")
+"""Fields of `encoder` under which another query encoder would be needed."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model's folder.
+
+    Args:
+        folder: With rag.json, generator/ and, of dense retrieval, query_encoder/.
+        info: Its rag.json.
+        digest: Of the artifact, or of the folder's content.
+        manifest: Of the artifact, empty for a plain folder.
+    """
+
+    folder: Path
+    info: Mapping[str, Any]
+    digest: str
+    manifest: Mapping[str, Any]
+
+    @property
+    def retriever(self) -> str:
+        """What found the passages of its training."""
+        return str(self.info.get("retriever", "dense"))
+
+
+def digests(workspace: Workspace) -> dict[str, str]:
+    """What the generator comes from, as an input of a recipe."""
+    found = opened(workspace)
+    return {"init_from": found.digest} if found else {"reader": warmup.build(workspace).digest}
+
+
+def generator(workspace: Workspace) -> Writer:
+    """The generator to be trained; a head that none was trained for is new."""
+    found = opened(workspace)
+    if found is None:
+        return warmup.load(workspace)
+    config, folder = workspace.config, found.folder / GENERATOR
+    labels = classes.labels(config)
+    known = config.generator.head == "class_head" and holds_head(folder, labels)
+    made = load_generator(folder, config.generator)
+    return made.set_classes(labels, folder if known else None, warmup.head_seed(config.seed))
+
+
+def query(workspace: Workspace) -> Start:
+    """The query encoder to be trained, with its score_scale."""
+    found = opened(workspace)
+    if found is None:
+        return retriever_warmup.start(workspace)
+    if found.retriever not in ENCODING:
+        raise ConfigError(
+            f"init_from={workspace.config.init_from}: was trained with {found.retriever} retrieval and has no query "
+            f"encoder, which {training_kind(workspace.config.retriever)} retrieval needs; start from another"
+        )
+    return Start(found.folder / QUERY_ENCODER, float(found.info["score_scale"]), f"init_from:{found.digest}")
+
+
+def opened(workspace: Workspace) -> Trained | None:
+    """The model of init_from, checked against the configuration; None where there is none.
+
+    Raises:
+        ConfigError: no such model, or another formulation, template, architecture, tokenizer or passage encoder.
+        ArtifactError: it is damaged.
+        DataError: a file of it is missing or cannot be read.
+    """
+    name = workspace.config.init_from
+    if not name:
+        return None
+    found = _open(workspace, name)
+    _check(workspace, name, found)
+    return found
+
+
+def _open(workspace: Workspace, name: str) -> Trained:
+    folder = Path(name)
+    if not folder.is_dir():
+        artifact = workspace.store.find("model", name) if "/" not in name else None
+        if artifact is None:
+            raise ConfigError(
+                f"init_from={name}: is neither a folder nor the digest of a model in {workspace.root / 'artifacts'}; "
+                "train that model first, `rag-lightning train` ends with its folder"
+            )
+        folder = artifact.path
+    manifest: Mapping[str, Any] = {}
+    if (folder / MANIFEST).is_file():
+        manifest = open_artifact(folder).manifest
+    file = folder / RAG_FILE
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(file, "is missing or not JSON", hint="init_from wants the folder of a trained model") from error
+    if not isinstance(info, dict) or "formulation" not in info:
+        raise DataError(file, "is missing", field="formulation", hint="init_from wants the folder of a trained model")
+    return Trained(folder, info, str(manifest.get("digest") or f"folder:{folder_digest(folder)}"), manifest)
+
+
+def _check(workspace: Workspace, name: str, found: Trained) -> None:
+    """Everything a model must have in common with what the configuration would have made."""
+    config = workspace.config
+
+    def same(what: str, theirs: object, ours: object) -> None:
+        if theirs != ours:
+            raise ConfigError(f"init_from={name}: its {what} is {theirs}, the configuration's is {ours}")
+
+    same("formulation", found.info["formulation"], config.formulation)
+    settings = found.manifest.get("config", {})
+    if "generator" in settings:
+        same("generator.template", settings["generator"]["template"], config.generator.template)
+    init = config.generator
+    source = workspace.model_source(init.encoder if init.init == "warm_start" else init.init)
+    generator_folder = found.folder / GENERATOR
+    same("generator", describe(read_settings(generator_folder)), describe(expected_generator(init, source)))
+    _check_tokenizer(name, "generator", generator_folder, _tokenizer_folder(source, "generator"))
+    if config.formulation == "closed_book" or not {found.retriever, training_kind(config.retriever)} <= set(ENCODING):
+        return
+    source = workspace.model_source(config.encoder.model)
+    encoder_folder = found.folder / QUERY_ENCODER
+    same("query encoder", describe(read_settings(encoder_folder)), describe(expected_query_encoder(source)))
+    _check_tokenizer(name, "query encoder", encoder_folder, _tokenizer_folder(source, "question_encoder"))
+    for field in ENCODED_BY if "encoder" in settings else ():
+        same(f"encoder.{field}", settings["encoder"][field], getattr(config.encoder, field))
+    if config.biencoder.steps:  # its passage encoder is trained, for this data
+        vectors = found.manifest.get("inputs", {}).get("vectors", "not known")
+        same("input of passage vectors", vectors, embed.build(workspace).digest)
+
+
+def _tokenizer_folder(source: Path, part: str) -> Path:
+    return source / f"{part}_tokenizer" if is_rag(source) else source
+
+
+def _check_tokenizer(name: str, part: str, theirs: Path, ours: Path) -> None:
+    """Raise ConfigError unless both have the same vocabulary and cut a text alike."""
+    found, wanted = AutoTokenizer.from_pretrained(theirs), AutoTokenizer.from_pretrained(ours)
+    if found.get_vocab() != wanted.get_vocab() or found(PROBE)["input_ids"] != wanted(PROBE)["input_ids"]:
+        raise ConfigError(
+            f"init_from={name}: the tokenizer of its {part} ({theirs}: {len(found)} tokens) is not the configuration's "
+            f"({ours}: {len(wanted)} tokens)"
+        )

@@ -1,0 +1,273 @@
+"""Every kind of system from training to scores, and what its artifacts say; the tiny project, its stages shared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rag_lightning.core.artifacts import Artifact
+from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.records import Prediction, read_jsonl
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.stages import ask, corpus, cost, examples, export, predict, retrieve, score, train, warmup
+from rag_lightning.stages.workspace import Workspace
+from tests.tiny_project import experiment, questions, write_data, write_lines
+
+WITHOUT_GOLD = {"train": (0, 3, 4), "dev": (1,)}
+"""Questions of a split that name no gold passage."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, bert_folder: Path) -> ExperimentConfig:
+    folder = tmp_path_factory.mktemp("systems")
+    write_data(folder / "data")
+    for split, bare in WITHOUT_GOLD.items():
+        rows = questions(split)
+        for i in bare:
+            del rows[i]["gold_passage_id"]
+        write_lines(folder / "data" / f"{split}.jsonl", rows)
+    base = experiment(folder, folder / "data", bert_folder)
+    return replace(
+        base,
+        warmup=replace(base.warmup, steps=12),
+        train=replace(base.train, steps=2, eval_every=2),
+        decoding=replace(base.decoding, k=2),
+    )
+
+
+def of(project: ExperimentConfig, said: list[str] | None = None, **changes: Any) -> Workspace:
+    """The project with fields of its retriever and generator changed."""
+    retriever = {n: changes.pop(n) for n in ("kind", "trained_with", "train", "null_document") if n in changes}
+    config = replace(project, retriever=replace(project.retriever, **retriever), **changes)
+    return Workspace(config, (said if said is not None else []).append)
+
+
+def inputs(artifact: Artifact) -> set[str]:
+    return set(artifact.manifest["inputs"])
+
+
+@pytest.mark.parametrize("formulation", ["rag_token", "rag_sequence"])
+@pytest.mark.parametrize("kind", ["dense", "bm25", "oracle", "random"])
+def test_it_is_trained_asked_and_scored(project: ExperimentConfig, kind: str, formulation: str) -> None:
+    strategy = "thorough" if formulation == "rag_sequence" else "greedy"
+    decoding: Any = replace(project.decoding, strategy=strategy)
+    workspace = of(project, kind=kind, formulation=formulation, decoding=decoding)
+    model = train.build(workspace)
+    assert model.info["dev_score"] is not None and model.info["score_scale"] > 0
+    assert model.info.get("retriever", "dense") == kind
+    assert (model.path / "query_encoder").is_dir() == (kind in ("dense", "oracle"))
+    assert len(list(read_jsonl(predict.build(workspace, "dev").path / predict.PREDICTIONS, Prediction))) == 12
+    summary = json.loads((score.build(workspace, "dev").path / score.SUMMARY).read_text())
+    assert summary["metrics"]["em"]["n"] == 12
+    if kind == "oracle":
+        assert summary["metrics"]["gold_recall@1"]["mean"] == 100
+    assert cost.build(workspace).info["questions"] == cost.QUESTIONS
+    assert len(ask.answer(workspace, "what is the capital of b0a").passages) == 2
+
+
+def test_dense_training_has_the_recipe_it_always_had(project: ExperimentConfig) -> None:
+    model = train.build(of(project))
+    settings = model.manifest["config"]
+    assert set(settings) == {"formulation", "train", "generator", "seed", "encoder"}
+    assert inputs(model) == {"reader", "examples", "vectors", "retriever"}
+    assert not {"train", "lora_rank", "lora_alpha"} & set(settings["generator"])
+    reader = warmup.build(of(project)).manifest["config"]["generator"]
+    assert reader == settings["generator"]
+
+
+def test_bm25_swapped_in_is_the_dense_model_and_another_than_trained_with_bm25(project: ExperimentConfig) -> None:
+    dense, swapped = of(project), of(project, kind="bm25", trained_with="dense")
+    own = of(project, kind="bm25")
+    assert train.build(swapped).digest == train.build(dense).digest != train.build(own).digest
+    assert inputs(train.build(own)) == {"reader", "examples", "corpus", "bm25"}
+    tuned = retrieve.build(swapped, "dev")
+    learnt = retrieve.build(own, "dev")
+    assert tuned.manifest["config"].keys() == {"bm25", "split", "k_max", "limit"}
+    assert "model" in inputs(learnt) and "model" not in inputs(tuned)
+    assert [r.rows for r in retrieve.read(tuned)] == [r.rows for r in retrieve.read(learnt)]
+    assert learnt.info["score_scale"] == train.build(own).info["score_scale"] != tuned.info["score_scale"]
+    assert predict.build(swapped, "dev").digest != predict.build(own, "dev").digest
+    given = of(project, kind="bm25", train=False, bm25=replace(project.bm25, score_scale=0.7))
+    assert train.build(given).info["score_scale"] == pytest.approx(0.7), "not trained, it stays"
+
+
+def test_dense_swapped_in_for_a_model_without_a_query_encoder_is_as_before_training(project: ExperimentConfig) -> None:
+    swapped = of(project, kind="dense", trained_with="random")
+    assert retrieve.build(swapped, "dev").digest == retrieve.build(of(project), "dev", "warmed up").digest
+    with pytest.raises(ConfigError, match="trained with random retrieval has no query encoder"):
+        export.check(swapped)
+
+
+def test_frozen_is_both_rates_at_zero(project: ExperimentConfig) -> None:
+    frozen = of(project, train=False)
+    rates = of(project).with_config(train=replace(project.train, retriever_lr=0.0, scale_lr=0.0))
+    assert train.build(frozen).digest == train.build(rates).digest != train.build(of(project)).digest
+    before = retrieve.open_retriever(frozen, "warmed up")
+    after = retrieve.open_retriever(frozen)
+    assert after[1] == pytest.approx(before[1], rel=1e-6)
+    asked = examples.read(frozen, "dev")
+    assert [h.rows.tolist() for h in after[0].retrieve(asked, 5)] == [
+        h.rows.tolist() for h in before[0].retrieve(asked, 5)
+    ]
+
+
+def test_the_oracle_says_of_how_many_questions_it_knew_nothing(project: ExperimentConfig) -> None:
+    said: list[str] = []
+    workspace = of(project, said, kind="oracle", seed=5)
+    trained, ranked = train.build(workspace).info["gold"], retrieve.build(workspace, "dev").info["gold"]
+    assert trained == {"questions": 40, "with_gold": 37, "without_gold": 3}
+    assert ranked == {"questions": 12, "with_gold": 11, "without_gold": 1}
+    told = " ".join(said)
+    assert "oracle, training: 37 of 40 questions have a known gold passage; the other 3 take plain" in told
+    assert "oracle, dev: 11 of 12 questions" in told
+    store, rankings = corpus.open_store(workspace), retrieve.read(retrieve.build(workspace, "dev"))
+    for example, ranking in zip(examples.read(workspace, "dev"), rankings, strict=True):
+        gold = [store.row(name) for name in example.gold_passage_ids]
+        assert ranking.rows[0] in (gold or ranking.rows) and len(set(ranking.rows)) == 5
+
+
+def test_random_passages_are_the_same_for_every_model(project: ExperimentConfig) -> None:
+    digests = {retrieve.build(of(project, kind="random", trained_with=w), "dev").digest for w in ("same", "dense")}
+    assert len(digests) == 1
+    other = retrieve.build(of(project, kind="random", trained_with="dense", seed=1), "dev")
+    assert other.digest not in digests and other.info["score_scale"] == 1.0
+
+
+@pytest.mark.parametrize("formulation", ["rag_token", "rag_sequence"])
+def test_a_null_document_is_trained_and_read(project: ExperimentConfig, formulation: str) -> None:
+    strategy: Any = "thorough" if formulation == "rag_sequence" else "greedy"
+    decoding = replace(project.decoding, strategy=strategy)
+    workspace = of(project, null_document="bias", formulation=formulation, decoding=decoding)
+    bias = train.build(workspace).info["null_bias"]
+    asked = predict.asked_questions(workspace, "dev")
+    assert all(q.null_score == bias and len(q.rows) == 2 and len(q.logits) == 3 for q in asked)
+    made = list(read_jsonl(predict.build(workspace, "dev").path / predict.PREDICTIONS, Prediction))
+    if formulation == "rag_sequence":
+        assert {len(h.passage_log_probs) for p in made for h in p.hypotheses} == {3}
+    shown = ask.answer(workspace, "what is the capital of b0a")
+    assert shown.passages[-1] is ask.EMPTY and len(shown.priors) == 3 and sum(shown.priors) == pytest.approx(1)
+    with pytest.raises(ConfigError, match="null_document: transformers' RAG has none"):
+        export.check(workspace)
+    with pytest.raises(ConfigError, match="null_document=bias is a logit beside the scores of dense"):
+        train.build(of(project, kind="bm25", trained_with="dense", null_document="bias"))
+    with pytest.raises(ConfigError, match="null_document=bias is a logit beside the scores of dense"):
+        retrieve.build(of(project, kind="bm25", trained_with="dense", null_document="bias"), "dev")
+
+
+def test_a_model_with_passages_is_not_trained_without_a_retriever(project: ExperimentConfig) -> None:
+    with pytest.raises(ConfigError, match=r"retriever\.kind=none retrieves nothing, and rag_token needs passages"):
+        train.build(of(project, kind="none"))
+
+
+# --- init_from ----------------------------------------------------------------------
+
+
+def untrained(project: ExperimentConfig, init_from: str, **changes: Any) -> Workspace:
+    """Starts from a model and leaves it as it is."""
+    return of(project, init_from=init_from, train=True, **changes).with_config(train=replace(project.train, steps=0))
+
+
+def weights(workspace: Workspace) -> dict[str, torch.Tensor]:
+    found = train.load_generator(workspace).state_dict()
+    return found | {f"q.{n}": v for n, v in train.load_query_encoder(workspace).state_dict().items()}
+
+
+def test_training_starts_from_another_model(project: ExperimentConfig) -> None:
+    source = train.build(of(project))
+    by_digest, by_folder = (untrained(project, name) for name in (source.digest, str(source.path)))
+    first, then = weights(of(project)), weights(by_digest)
+    assert first.keys() == then.keys() and all(torch.equal(first[name], then[name]) for name in first)
+    assert train.build(by_digest).digest == train.build(by_folder).digest != source.digest
+    assert inputs(train.build(by_digest)) == {"init_from", "examples", "vectors", "retriever"}
+    assert train.build(by_digest).info["score_scale"] == pytest.approx(source.info["score_scale"], rel=1e-6)
+    further = of(project, init_from=source.digest, seed=7)
+    changed = weights(further)
+    assert any(not torch.equal(first[name], changed[name]) for name in first)
+    assert predict.build(further, "dev").info["questions"] == 12
+
+
+def test_a_model_of_another_kind_is_refused_with_both_named(
+    project: ExperimentConfig, tmp_path: Path, bert_folder: Path
+) -> None:
+    source = train.build(of(project)).digest
+
+    def refused(says: str, init_from: str = source, **changes: Any) -> None:
+        with pytest.raises(ConfigError, match=rf"init_from={init_from}: {says}"):
+            train.build(of(project, init_from=init_from, **changes))
+
+    refused("its formulation is rag_token, the configuration's is rag_sequence", formulation="rag_sequence")
+    refused(
+        r"its generator is bart, width 32.*decoder layers 2.*, the configuration's is bart.*decoder layers 3",
+        generator=replace(project.generator, decoder_layers=3),
+    )
+    refused(
+        "its generator.template is ours, the configuration's is hf_rag",
+        generator=replace(project.generator, template="hf_rag"),
+    )
+    refused(
+        r"its encoder\.pooling is mean, the configuration's is cls", encoder=replace(project.encoder, pooling="cls")
+    )
+    other = tmp_path / "cased"
+    retokenized(bert_folder, other)
+    cased = replace(project.generator, encoder=str(other))
+    refused(r"the tokenizer of its generator \(.*tokens\) is not the configuration's", generator=cased)
+    without = train.build(of(project, kind="random"))
+    refused("was trained with random retrieval and has no query encoder, which dense", without.digest)
+    refused("is neither a folder nor the digest of a model", "0123456789abcdef")
+
+
+def retokenized(source: Path, folder: Path) -> None:
+    """The same model with a tokenizer of as many other words."""
+    from transformers import BertModel, BertTokenizerFast
+
+    from tests.conftest import BERT_VOCAB
+
+    BertModel.from_pretrained(source).save_pretrained(folder)
+    words = [*BERT_VOCAB[:-1], "lima"]
+    BertTokenizerFast(vocab={word: i for i, word in enumerate(words)}, do_lower_case=True).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"steps": 3}'])
+def test_a_folder_that_is_no_trained_model_is_told(
+    project: ExperimentConfig, tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "rag.json").write_text(content)
+    with pytest.raises(DataError, match=r"rag\.json.*init_from wants the folder of a trained model"):
+        train.build(of(project, init_from=str(tmp_path)))
+
+
+# --- generator.train ----------------------------------------------------------------
+
+
+def test_only_the_decoder_changes(project: ExperimentConfig) -> None:
+    workspace = of(project, generator=replace(project.generator, train="decoder"))
+    model = train.build(workspace)
+    before, after = warmup.load(workspace).state_dict(), train.load_generator(workspace).state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    of_decoder = (".decoder.layers.", ".decoder.layernorm_embedding.", ".decoder.embed_positions.")
+    assert changed and all(any(part in name for part in of_decoder) for name in changed)
+    assert 0 < model.info["trained_parameters"] < sum(value.numel() for value in before.values())
+    assert model.digest != train.build(of(project)).digest
+    assert model.manifest["inputs"]["reader"] == train.build(of(project)).manifest["inputs"]["reader"]
+
+
+def test_lora_leaves_a_plain_folder(project: ExperimentConfig) -> None:
+    pytest.importorskip("peft", reason="the extra `lora` is not installed")
+    workspace = of(project, generator=replace(project.generator, train="lora", lora_rank=2))
+    model = train.build(workspace)
+    before, after = warmup.load(workspace).state_dict(), train.load_generator(workspace).state_dict()
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.endswith(("q_proj.weight", "v_proj.weight")) for name in changed)
+    plain = Seq2SeqGenerator.load(model.path / "generator", project.generator).state_dict()
+    assert all(torch.equal(plain[name], after[name]) for name in plain)
+    assert predict.build(workspace, "dev").info["questions"] == 12
+    ranks = replace(workspace.config.generator, lora_rank=3)
+    assert train.build(workspace.with_config(generator=ranks)).digest != model.digest
