@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.config import ExperimentConfig
-from rag_lightning.core.errors import DataError
+from rag_lightning.core.errors import DataError, UnknownNameError
 from rag_lightning.core.loading import experiment_of, merged
 from rag_lightning.core.registry import check_name
 from rag_lightning.core.typed import build, read_yaml
@@ -190,7 +191,10 @@ def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
     names = [cell.name for cell in cells]
     for pattern in only:
         if not any(fnmatchcase(name, pattern) for name in names):
-            check_name("experiment", pattern, names)
+            near = get_close_matches(pattern, names, n=3, cutoff=0.5)
+            guess = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+            hint = "`rag-lightning matrix --list_only true` lists all"  # there are more than a line can hold
+            raise UnknownNameError(f"unknown experiment {pattern!r}: {guess}{hint}")
     return [cell for cell in cells if not only or any(fnmatchcase(cell.name, pattern) for pattern in only)]
 
 
