@@ -15,6 +15,7 @@ TRAIN ?=
 DEV ?=
 TEST ?=
 EXPERIMENT ?= experiments/nq_rag_sequence.yaml
+SPLIT ?= dev
 PORT ?= 5000
 CONFIRM ?=
 SLOW ?=
@@ -46,7 +47,7 @@ SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '
 # Tests never ask the hub, and tiny models are fastest on one thread.
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep smoke report mlflow-ui ask test test-all bench check clean clean-runs
+.PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui ask test test-all bench check clean clean-runs
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
@@ -87,6 +88,25 @@ smoke: $(INSTALLED) ## The whole path on a few hundred examples, in about three 
 report: $(INSTALLED) ## Render reports/out/NAME again from stored runs
 ##@ TASK= SCALE= SEED= NAME=   as for sweep
 	$(RAG) report $(SWEEP_ARGS)
+
+experiment: $(INSTALLED) ## Run one experiment on dev: a file of experiments/ or a cell of its matrix.yaml
+##@ NAME=…             such as nq_rag_sequence or fever3_rag_token_frozen
+##@ SEED=0             of its training
+	@test '$(origin NAME)' != file || { echo 'make experiment needs a name: make experiment NAME=nq_rag_sequence' >&2; exit 2; }
+	$(RAG) matrix --only '["$(NAME)"]' --seeds '[$(SEED)]'
+
+matrix: $(INSTALLED) ## Run every experiment of the matrix on dev; goes on where it was interrupted
+##@ SCALE=mini         mini, mini-long or paper
+	$(RAG) matrix --scale '$(SCALE)'
+
+claims: $(INSTALLED) ## Test the claims of experiments/claims.yaml and print the verdicts
+##@ SCALE=mini         of their experiments
+##@ SPLIT=dev          dev to investigate, test to decide (a claim meets test once)
+	$(RAG) claims --scale '$(SCALE)' --split '$(SPLIT)'
+
+plan: $(INSTALLED) ## Passages, bytes, memory, disk and hours of an experiment before anything is built
+##@ EXPERIMENT=F       its file
+	$(RAG) plan --config '$(EXPERIMENT)'
 
 mlflow-ui: $(INSTALLED) ## Open the MLflow UI, for this machine only
 ##@ PORT=5000          of http://127.0.0.1

@@ -11,11 +11,15 @@ from pathlib import Path
 import yaml
 
 from rag_lightning.cli import STAGES, parse
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, RagLightningError
+from rag_lightning.experiments.claims import load_claims
+from rag_lightning.experiments.matrix import load_matrix
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = ("Reproduces:", "Command:", "Cost:", "Expected:")
 DOCUMENTS = ("README.md", "experiments/README.md", "sweeps/README.md", "reports/README.md")
+TABLES = ("matrix", "claims")
+"""Files of experiments/ that are no experiment themselves."""
 FILE_LINES, FUNCTION_LINES = 300, 50
 
 
@@ -36,13 +40,33 @@ def configs(root: Path) -> Iterator[str]:
             shown = path.relative_to(root)
             header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
             yield from (f"{shown}: no line '# {word}'" for word in HEADER if not any(word in line for line in header))
+            if path.stem in TABLES:
+                yield from table_of(root, path.stem)
+                continue
             try:
                 parsed = parse(stage, ["--config", str(path)])
             except ConfigError as error:
                 yield str(error)
                 continue
-            if parsed is not None and parsed[0].name != path.stem:
-                yield f"{shown}: name is {parsed[0].name!r}, the file is {path.stem!r}"
+            name = getattr(parsed[0], "name", "") if parsed else path.stem
+            if name != path.stem:
+                yield f"{shown}: name is {name!r}, the file is {path.stem!r}"
+
+
+def table_of(root: Path, name: str) -> Iterator[str]:
+    """The matrix expands to experiments; the claims name its cells."""
+    folder = root / "experiments"
+    try:
+        matrix = load_matrix(folder / "matrix.yaml")
+        if name == "claims":
+            load_claims(folder / "claims.yaml", matrix)
+            return
+        for scale in matrix.scales:
+            for cell in matrix.cells(scale):
+                if not cell.skip:
+                    cell.experiment(seed=0)
+    except RagLightningError as error:
+        yield str(error)
 
 
 def reports(root: Path) -> Iterator[str]:

@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from rag_lightning.core.data_config import CorpusConfig, TaskConfig
 from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.core.presets import SystemName, TrainPreset, check_expanded
 from rag_lightning.core.retriever_config import RetrieverConfig
@@ -23,46 +24,6 @@ from rag_lightning.core.trainer_config import (
 Formulation = Literal["rag_token", "rag_sequence", "closed_book"]
 Strategy = Literal["greedy", "beam", "thorough", "fast", "classify"]
 IndexKind = Literal["flat", "hnsw", "ivf_flat", "ivf_pq", "sq8"]
-
-
-@dataclass(frozen=True)
-class TaskConfig:
-    """What is asked.
-
-    Args:
-        name: Task, one of those `rag-lightning doctor` lists.
-        dataset: Label of the data in every table and run; mini-nq and nq-subset are never called nq.
-        source: `hub:` for the task's own data set of the hub, hub:NAME[:CONFIG] for another of its layout, or hub: and
-            a local folder; empty for files or mini.
-        train: Files of training examples, empty for the scale's own data.
-        dev: File of development examples.
-        test: File of test examples.
-        limit: Keep at most this many examples of each of dev and test, 0 for all; for smoke runs.
-        fallback: Keep rows that lack the kind of answer the task asks for with what they have instead, counted
-            (msmarco: `answers` where there is no well-formed one).
-    """
-
-    name: str = "nq"
-    dataset: str = "mini-nq"
-    source: str = ""
-    train: tuple[str, ...] = ()
-    dev: str = ""
-    test: str = ""
-    limit: int = 0
-    fallback: bool = False
-
-
-@dataclass(frozen=True)
-class CorpusConfig:
-    """The passages.
-
-    Args:
-        source: `mini`, a file (DPR TSV, plain or .gz, or JSONL with id, title, text), or hub:NAME:CONFIG.
-        limit: Keep at most this many passages, 0 for all; for smoke runs.
-    """
-
-    source: str = "mini"
-    limit: int = 0
 
 
 @dataclass(frozen=True)
@@ -221,8 +182,8 @@ class ExperimentConfig:
     seed: int = 0
     folder: str = "."
     tracking_uri: str = ""
-    task: TaskConfig = TaskConfig()
-    corpus: CorpusConfig = CorpusConfig()
+    task: TaskConfig = field(default_factory=TaskConfig)
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
     encoder: EncoderConfig = EncoderConfig()
     index: IndexConfig = IndexConfig()
     bm25: BM25Config = BM25Config()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ def require_hub(name: str) -> None:
 def resolve_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
     """The commit a revision stands for now; it goes into the manifest of whatever is made from it.
 
+    Under HF_HUB_OFFLINE it is the one that was fetched.
+
     Args:
         name: Repository on the hub.
         kind: "model" or "dataset".
@@ -97,6 +100,8 @@ def resolve_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
     Raises:
         AssetError: the hub cannot be reached, or has no such repository.
     """
+    if offline() and (known := cached_commit(name, kind, revision)):
+        return known
     require_hub(name)
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -106,6 +111,25 @@ def resolve_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
     except (HfHubHTTPError, OSError) as error:
         raise AssetError(f"{kind} {name!r}: the hub does not have it, or did not answer ({error})") from error
     return str(found.sha)
+
+
+def offline() -> bool:
+    """Whether HF_HUB_OFFLINE says that the hub must not be asked, as on the nodes of a cluster."""
+    return os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in ("1", "on", "true", "yes")
+
+
+def cached_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str | None:
+    """The commit that the hub's cache holds for a revision, None where it holds none.
+
+    Args:
+        name: Repository on the hub.
+        kind: "model" or "dataset".
+        revision: Branch or tag.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    reference = Path(HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}" / "refs" / revision
+    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
 
 
 def download_model(name: str, commit: str) -> Path:

@@ -47,16 +47,7 @@ class IVFPQIndex(IVFFlatIndex):
         Raises:
             ConfigError: a quantizer that does not divide the width, or has more centroids than there are vectors.
         """
-        parts, bits = _quantizer(config.pq)
-        if dim % parts:
-            fitting = max(m for m in range(1, parts + 1) if dim % m == 0)
-            raise ConfigError(
-                f"index.pq {config.pq!r}: {parts} parts do not divide vectors {dim} wide; PQ{fitting}x{bits}np does"
-            )
-        if count < 2**bits:
-            raise ConfigError(
-                f"index.pq {config.pq!r} needs at least {2**bits} vectors, there are {count}; use kind flat"
-            )
+        quantizer(config.pq, count, dim)
         return _make(f"IVF{cells(config, count)},{config.pq}", config, dim)
 
 
@@ -71,11 +62,24 @@ def cells(config: IndexConfig, count: int) -> int:
     return config.nlist or max(1, min(round(4 * math.sqrt(count)), count // POINTS_PER_CELL))
 
 
-def _quantizer(name: str) -> tuple[int, int]:
+def quantizer(name: str, count: int, dim: int) -> tuple[int, int]:
+    """(parts, bits of a part) of a product quantizer's FAISS name.
+
+    Raises:
+        ConfigError: no such name, parts that do not divide the width, or more centroids than there are vectors.
+    """
     match = re.fullmatch(r"PQ(\d+)x(\d+)(np)?", name)
     if not match or int(match[1]) < 1 or not 1 <= int(match[2]) <= 16:
         raise ConfigError(f"index.pq is {name!r}; expected a FAISS name such as PQ48x8np")
-    return int(match[1]), int(match[2])
+    parts, bits = int(match[1]), int(match[2])
+    if dim % parts:
+        fitting = max(m for m in range(1, parts + 1) if dim % m == 0)
+        raise ConfigError(
+            f"index.pq {name!r}: {parts} parts do not divide vectors {dim} wide; PQ{fitting}x{bits}np does"
+        )
+    if count < 2**bits:
+        raise ConfigError(f"index.pq {name!r} needs at least {2**bits} vectors, there are {count}; use kind flat")
+    return parts, bits
 
 
 def _make(factory: str, config: IndexConfig, dim: int) -> Any:

@@ -20,6 +20,25 @@ LARGE = 60
 
 
 @dataclass(frozen=True)
+class Pair:
+    """One comparison with its values.
+
+    Args:
+        system: Tested.
+        baseline: Tested against.
+        left: [n] values of the system, higher is better.
+        right: [n] values of the baseline on the same examples, in the same order.
+        clusters: [n] entity of each example, "" for none.
+    """
+
+    system: str
+    baseline: str
+    left: Sequence[float] | Floats
+    right: Sequence[float] | Floats
+    clusters: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
 class Family:
     """All comparisons that one claim rests on.
 
@@ -51,9 +70,8 @@ class Family:
 
     @property
     def permutations(self) -> int:
-        """Sign flips per comparison: 9,999, or 100 m / alpha where m exceeds 60."""
-        count = len(self.comparisons)
-        return PERMUTATIONS if count <= LARGE else math.ceil(100 * count / self.alpha)
+        """Sign flips per comparison, see `sign_flips`."""
+        return sign_flips(len(self.comparisons), self.alpha)
 
     def __str__(self) -> str:
         head = (
@@ -122,23 +140,42 @@ def compare_family(
     missing = sorted({name for pair in family.comparisons for name in pair} - set(scores))
     if missing:
         raise ValueError(f"family {family.name!r}: no scores of {', '.join(missing)}")
-    tested = [
-        paired_permutation(scores[a], scores[b], clusters, seed=seed, permutations=family.permutations)
-        for a, b in family.comparisons
-    ]
+    pairs = [Pair(a, b, scores[a], scores[b], clusters) for a, b in family.comparisons]
+    return compare_pairs(pairs, alpha=family.alpha, seed=seed)
+
+
+def compare_pairs(pairs: Sequence[Pair], *, alpha: float, seed: int = 0) -> list[Verdict]:
+    """Test comparisons that make one family, each on examples of its own.
+
+    Args:
+        pairs: The family, in the declared order.
+        alpha: Chance of one false alarm or more in the whole family.
+        seed: Of the sign flips.
+
+    Raises:
+        ValueError: values that cannot be compared.
+    """
+    flips = sign_flips(len(pairs), alpha)
+    tested = [paired_permutation(p.left, p.right, p.clusters, seed=seed, permutations=flips) for p in pairs]
     adjusted = holm([p for _, p in tested])
     return [
         Verdict(
-            *pair,
+            pair.system,
+            pair.baseline,
             difference,
             p,
             p_holm,
-            p_holm <= family.alpha,
-            smallest_difference(scores[pair[0]], scores[pair[1]], clusters, alpha=family.alpha),
-            _mcnemar(scores[pair[0]], scores[pair[1]]),
+            p_holm <= alpha,
+            smallest_difference(pair.left, pair.right, pair.clusters, alpha=alpha),
+            _mcnemar(pair.left, pair.right),
         )
-        for pair, (difference, p), p_holm in zip(family.comparisons, tested, adjusted, strict=True)
+        for pair, (difference, p), p_holm in zip(pairs, tested, adjusted, strict=True)
     ]
+
+
+def sign_flips(comparisons: int, alpha: float) -> int:
+    """Per comparison of a family: 9,999, or 100 m / alpha where its m comparisons exceed 60."""
+    return PERMUTATIONS if comparisons <= LARGE else math.ceil(100 * comparisons / alpha)
 
 
 def _mcnemar(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> float | None:

@@ -44,7 +44,7 @@ def build(workspace: Workspace) -> Artifact:
 
 def _build_from_hub(workspace: Workspace) -> Artifact:
     """A data set of the hub; it names no gold passages, so the corpus is no input."""
-    task, seed = workspace.config.task, workspace.config.seed
+    task, seed = workspace.config.task, data_seed(workspace)
     spec = get_task(task.name)
     hub = spec.hub
     if hub is None:
@@ -65,7 +65,13 @@ def _settings(workspace: Workspace) -> dict[str, Any]:
     """What decides the examples beside their inputs."""
     task = workspace.config.task
     fallback = {"fallback": True} if task.fallback else {}
-    return {"task": task.name, "seed": workspace.config.seed, **fallback}
+    return {"task": task.name, "seed": data_seed(workspace), **fallback}
+
+
+def data_seed(workspace: Workspace) -> int:
+    """Of mini questions and of held-out splits: `task.seed`, or the experiment's where that is not given."""
+    given = workspace.config.task.seed
+    return workspace.config.seed if given is None else given
 
 
 def read(workspace: Workspace, split: str, limited: bool = True) -> list[Example]:
@@ -96,11 +102,12 @@ def _write(
 def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Sequence[Example]], Mapping[str, int]]:
     task = workspace.config.task
     if task.train or task.dev or task.test:
-        loaded = load_examples(task, store, workspace.config.seed)
+        loaded = load_examples(task, store, data_seed(workspace))
         return loaded.parts, loaded.notes
     if workspace.config.corpus.source != "mini":
         raise ConfigError("a corpus of your own needs questions of your own: give task.train (and dev and test)")
-    made = builder_of(task.name)(corpus.mini_passages(workspace), *corpus.mini_text(workspace), workspace.config.seed)
+    text = corpus.mini_text(workspace)
+    made = builder_of(task.name)(corpus.mini_passages(workspace), *text, data_seed(workspace))
     if not workspace.config.corpus.limit:
         return made.splits, made.dropped
     return _within(made.splits, store)

@@ -8,7 +8,7 @@ from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, fetch_asset
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import AssetError
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
-from rag_lightning.stages.workspace import say
+from rag_lightning.stages.workspace import Workspace, say
 
 PROBE_SECONDS = 1.0
 
@@ -21,12 +21,27 @@ def run(config: ExperimentConfig) -> None:
     """
     if config.scale == "paper":
         check_paper_scale()
+        fetch_models(config)
     root = Path(config.folder) / "assets"
     named = [OPTIONAL_ASSETS[n] for n in (config.generator.init, config.generator.encoder) if n in OPTIONAL_ASSETS]
     for asset in [*ASSETS.values(), *named]:
         folder = fetch_asset(asset, root, say)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         say(f"  {asset.description}: {size / 1e6:.1f} MB in {folder}")
+
+
+def fetch_models(config: ExperimentConfig) -> None:
+    """Download the hub's models that the configuration names, so that they are there without a network.
+
+    Raises:
+        AssetError: one of them cannot be had.
+    """
+    named = [config.encoder.model, config.encoder.passage_model]
+    named.append(config.generator.encoder if config.generator.init == "warm_start" else config.generator.init)
+    workspace = Workspace(config)
+    for name in dict.fromkeys(named):
+        if name and name != "mini" and name not in OPTIONAL_ASSETS:
+            say(f"{name}: {workspace.model_source(name)}")
 
 
 def check_paper_scale() -> None:

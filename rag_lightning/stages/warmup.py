@@ -21,7 +21,8 @@ import numpy as np
 
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import TaskConfig, to_dict
+from rag_lightning.core.config import to_dict
+from rag_lightning.core.data_config import TaskConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.core.trainer_config import WarmupConfig, check_training
@@ -116,7 +117,8 @@ def reading(workspace: Workspace) -> Workspace:
     if config.corpus.source != "mini":
         raise ConfigError(f"warmup.task={name!r}: mini questions are about the mini corpus; set warmup.task to ''")
     return workspace.with_config(
-        task=TaskConfig(name=name, dataset=f"mini-{name}"), generator=replace(config.generator, head="none")
+        task=TaskConfig(name=name, dataset=f"mini-{name}", seed=config.task.seed),
+        generator=replace(config.generator, head="none"),
     )
 
 

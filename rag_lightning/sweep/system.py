@@ -68,6 +68,15 @@ class System:
             raise ConfigError(f"{decoding} with retriever {retriever} and k={k}: closed_book goes with none and 0 only")
         return cls(formulation, strategy, retriever, k)
 
+    @classmethod
+    def of(cls, config: ExperimentConfig) -> System:
+        """The point that an experiment is."""
+        if config.formulation == "closed_book":
+            return cls(config.formulation, config.decoding.strategy, "none", 0)
+        dense = config.retriever.kind == "dense"
+        retriever = config.index.kind if dense else config.retriever.kind
+        return cls(config.formulation, config.decoding.strategy, retriever, config.decoding.k)
+
     @property
     def label(self) -> str:
         """As tables print it, of a model trained as ever: with dense retrieval, its query encoder too."""
@@ -116,8 +125,11 @@ def identity(experiment: ExperimentConfig) -> dict[str, Any]:
     """What makes two experiments the same: everything but where they are kept and shown, and how much is kept."""
     kept = {name: value for name, value in to_dict(experiment).items() if name not in ("folder", "tracking_uri")}
     del kept["decoding"]["pair_store_mb"]
-    if not experiment.decoding.length_penalty:  # runs made before there was one stay known
+    # runs made before there was one stay known
+    if not experiment.decoding.length_penalty:
         del kept["decoding"]["length_penalty"]
+    if experiment.task.seed is None:
+        del kept["task"]["seed"]
     kept["retriever"] = retriever_settings(experiment.retriever)
     kept["generator"] = {n: v for n, v in kept["generator"].items() if n not in classes.OF_TRAINING}
     kept |= classes.trained_part(experiment)

@@ -38,23 +38,28 @@ def run(config: SweepConfig, system: System, split: str, role: str) -> Path:
     workspace = Workspace(system.configure(config.experiment))
     workspace.announce(f"{split}: {system.label_in(config.experiment)}")
     with runs.recorded(folder, _info(config, system, split, role, folder)) as result:
-        scored = score.build(workspace, split)
-        made = predict.build(workspace, split)
-        result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
-        result.notes += score.note_lines(result.summary)
-        result.digests = {"scores": scored.digest, "predictions": made.digest}
-        result.digests |= {"examples": examples.build(workspace).digest, "corpus": corpus.build(workspace).digest}
-        result.digests |= {"model": train.build(workspace).digest} | training_start.digests(workspace)
-        if system.formulation != "closed_book":
-            result.digests["rankings"] = predict.rankings(workspace, split).digest
-        measured = cost.build(workspace).info
-        result.timings = {
-            "retrieve": measured["retrieve"],
-            "generate": measured["generate"],
-            "seconds_per_query": measured["retrieve"] + measured["generate"],
-            "predict_stage": made.info["seconds"],
-        }
+        evaluate(workspace, split, result)
     return folder
+
+
+def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
+    """Score the workspace's system on a split; summary, notes, digests and timings go into the result."""
+    scored = score.build(workspace, split)
+    made = predict.build(workspace, split)
+    result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
+    result.notes += score.note_lines(result.summary)
+    result.digests = {"scores": scored.digest, "predictions": made.digest}
+    result.digests |= {"examples": examples.build(workspace).digest, "corpus": corpus.build(workspace).digest}
+    result.digests |= {"model": train.build(workspace).digest} | training_start.digests(workspace)
+    if workspace.config.formulation != "closed_book":
+        result.digests["rankings"] = predict.rankings(workspace, split).digest
+    measured = cost.build(workspace).info
+    result.timings = {
+        "retrieve": measured["retrieve"],
+        "generate": measured["generate"],
+        "seconds_per_query": measured["retrieve"] + measured["generate"],
+        "predict_stage": made.info["seconds"],
+    }
 
 
 def _info(config: SweepConfig, system: System, split: str, role: str, folder: Path) -> runs.RunInfo:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from rag_lightning.core.config import TaskConfig
+from rag_lightning.core.data_config import TaskConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.tasks.examples import Reading, free_id

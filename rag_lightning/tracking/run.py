@@ -51,7 +51,7 @@ class RunInfo:
     Args:
         run_id: Name of its folder.
         sweep: Name of the folder above.
-        role: trial, baseline or final.
+        role: trial, baseline or final in a sweep; cell in the matrix of experiments.
         split: dev or test.
         system: formulation, retriever, k, decoding.
         label: The system in words, as tables print it.

@@ -10,6 +10,7 @@ import pytest
 
 from rag_lightning.cli import parse
 from rag_lightning.core.config import SweepConfig
+from rag_lightning.core.experiments_config import ClaimsConfig, MatrixConfig
 from rag_lightning.sweep.system import System
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +89,27 @@ def test_the_name_is_the_label_of_a_users_data_unless_it_has_one() -> None:
 
 def test_an_unknown_task_reaches_the_command_line() -> None:
     assert dry("sweep", "TASK=nqq")[0][:3] == ["sweep", "--config", "sweeps/nqq.yaml"]
+
+
+def test_an_experiment_is_run_by_its_name() -> None:
+    (call,) = dry("experiment", "NAME=fever3_rag_token", "SEED=2")
+    parsed = parse(call[0], call[1:])
+    assert call[0] == "matrix" and parsed is not None
+    assert parsed[0] == MatrixConfig(only=("fever3_rag_token",), seeds=(2,))
+
+
+def test_an_experiment_needs_a_name() -> None:
+    done = make("experiment", "INSTALLED=pyproject.toml")
+    assert done.returncode != 0 and "make experiment NAME=nq_rag_sequence" in done.stderr
+
+
+def test_matrix_claims_and_plan_call_their_stages() -> None:
+    assert dry("matrix", "SCALE=mini-long") == [["matrix", "--scale", "mini-long"]]
+    assert dry("claims") == [["claims", "--scale", "mini", "--split", "dev"]]
+    (call,) = dry("claims", "SPLIT=test")
+    parsed = parse(call[0], call[1:])
+    assert parsed is not None and parsed[0] == ClaimsConfig(split="test")
+    assert dry("plan") == [["plan", "--config", "experiments/nq_rag_sequence.yaml"]]
 
 
 def test_smoke_calls_its_own_file() -> None:

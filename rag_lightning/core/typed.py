@@ -1,0 +1,82 @@
+"""Plain values of a YAML file -> frozen dataclasses; whatever does not fit is named by file, field and value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.registry import check_name
+
+T = TypeVar("T")
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain values of a YAML file.
+
+    Raises:
+        DataError: missing, not UTF-8, or not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise DataError(path, "does not exist", hint="give the path of the file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(path, f"is not YAML: {' '.join(str(error).split())}") from error
+
+
+def build(cls: type[T], raw: object, path: Path, where: str = "") -> T:
+    """A dataclass from plain values; its fields are str, int, float, bool, Literal, Any, tuple[X, …], Mapping[str, X]
+    or such dataclasses.
+
+    Args:
+        cls: The dataclass.
+        raw: What the file says.
+        path: The file, for messages.
+        where: The field that `raw` stands in, empty for the file itself.
+
+    Raises:
+        UnknownNameError: a key that is no field, or a word that is no choice; with the nearest.
+        DataError: a missing key or a value of a wrong type.
+    """
+    if not isinstance(raw, Mapping):
+        raise DataError(path, "must be a mapping of keys to values", field=where or None, value=raw)
+    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
+    for key in raw:
+        check_name(f"key of {path}{f', {where}' if where else ''}", str(key), list(known))
+    for name, field in known.items():
+        if name not in raw and field.default is MISSING and field.default_factory is MISSING:
+            raise DataError(path, "is missing", field=_join(where, name))
+    hints = get_type_hints(cls)
+    return cls(**{name: _value(hints[name], value, path, _join(where, name)) for name, value in raw.items()})
+
+
+def _value(hint: Any, value: Any, path: Path, where: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if is_dataclass(hint):
+        return build(hint, value, path, where)  # type: ignore[arg-type]
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise DataError(path, "must be a list, such as [a, b]", field=where, value=value)
+        return tuple(_value(args[0], item, path, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is Literal:
+        check_name(f"{where} of {path}", str(value), [str(choice) for choice in args])
+        return value
+    if origin is not None:
+        if not isinstance(value, Mapping):
+            raise DataError(path, "must be a mapping, such as {a: 1}", field=where, value=value)
+        return {str(key): _value(args[1], item, path, f"{where}.{key}") for key, item in value.items()}
+    fits = isinstance(value, (int, float) if hint is float else hint) and (hint is bool or not isinstance(value, bool))
+    if not fits:
+        raise DataError(path, f"must be {hint.__name__}", field=where, value=value)
+    return value
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name

@@ -1,0 +1,34 @@
+"""Where the hub must not be asked, the commit that was fetched stands for a revision."""
+
+from pathlib import Path
+
+import pytest
+
+from rag_lightning.core import hub
+from rag_lightning.core.errors import AssetError
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache that holds one model, and no hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "hub_reachable", lambda timeout=1.5: False)
+    reference = tmp_path / "models--someone--bart" / "refs" / hub.HUB_REVISION
+    reference.parent.mkdir(parents=True)
+    reference.write_text("abc123\n")
+    return tmp_path
+
+
+def test_what_was_fetched_is_found(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert hub.resolve_commit("someone/bart", "model") == "abc123"
+    assert hub.cached_commit("someone/bart", "dataset") is None
+    with pytest.raises(AssetError, match="cannot be reached"):
+        hub.resolve_commit("someone/other", "model")
+
+
+@pytest.mark.parametrize("value", ["", "0", "no"])
+def test_the_hub_is_asked_where_it_may_be(value: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", value)
+    with pytest.raises(AssetError, match="cannot be reached"):
+        hub.resolve_commit("someone/bart", "model")

@@ -1,0 +1,40 @@
+"""`task.seed` keeps the questions while the seed of training changes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rag_lightning.core.config import ExperimentConfig, GeneratorConfig
+from rag_lightning.stages import examples, fetch
+from rag_lightning.stages.workspace import Workspace
+from rag_lightning.sweep.system import identity
+from tests.tiny_project import experiment
+
+
+def digest(config: ExperimentConfig) -> str:
+    return examples.build(Workspace(config, lambda message: None)).digest
+
+
+def test_the_questions_have_a_seed_of_their_own(tmp_path: Path, tiny_data: Path) -> None:
+    plain = experiment(tmp_path, tiny_data, tmp_path)
+    fixed = replace(plain, task=replace(plain.task, seed=0))
+    assert digest(fixed) == digest(plain) == digest(replace(fixed, seed=5)) != digest(replace(plain, seed=5))
+
+
+def test_runs_made_before_there_was_one_stay_known() -> None:
+    config = ExperimentConfig()
+    assert "seed" not in identity(config)["task"]
+    assert identity(replace(config, task=replace(config.task, seed=0)))["task"]["seed"] == 0
+
+
+def test_models_of_the_hub_are_fetched_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(Workspace, "model_source", lambda self, name: asked.append(name) or Path(name))
+    config = ExperimentConfig(generator=GeneratorConfig(init="facebook/bart-large"))
+    encoder = replace(config.encoder, model="facebook/dpr", passage_model="facebook/dpr")
+    fetch.fetch_models(replace(config, encoder=encoder))
+    assert asked == ["facebook/dpr", "facebook/bart-large"]
+    asked.clear()
+    fetch.fetch_models(ExperimentConfig())
+    assert asked == []
