@@ -42,7 +42,9 @@ def two_hop_facts(
         for known in by_country.values()
         for bridge in known
         for target in known
-        if bridge.relation in bridges and _usable(bridge, target) and shared[bridge.relation, as_typed(bridge.answers[0])] == 1
+        if bridge.relation in bridges
+        and _usable(bridge, target)
+        and shared[bridge.relation, as_typed(bridge.answers[0])] == 1
     ]
     order = rng.permutation(len(pairs))
     return _spread([pairs[index] for index in order], count)

@@ -7,19 +7,23 @@ import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from rag_lightning.core.hardware import resolve_dtype
-from rag_lightning.core.trainer_config import TrainerConfig
+from rag_lightning.core.trainer_config import TrainerConfig, accumulation, processes
 from rag_lightning.modules.batches import Lesson, TrainingData
-from rag_lightning.modules.callbacks import RESUME, History, ResumePoint
+from rag_lightning.modules.callbacks import RESUME, History, Metered, ResumePoint
+from rag_lightning.modules.divergence import FAILED_BATCH, NotFinite, keep_batch
+from rag_lightning.modules.progress_bar import ProgressBar
+from rag_lightning.modules.resume import open_resume
 from rag_lightning.modules.training import OptimisedModule
 
 SAVE_EVERY = 100
@@ -44,7 +48,7 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
         "enable_checkpointing": False,
         "enable_model_summary": False,
     }
-    callbacks = [*settings.pop("callbacks", []), TQDMProgressBar(refresh_rate=10, leave=True)]
+    callbacks = [*settings.pop("callbacks", []), ProgressBar(refresh_rate=10, leave=True)]
     if settings.get("enable_progress_bar") is False:
         callbacks.pop()
     return pl.Trainer(callbacks=callbacks, **{**defaults, **settings})
@@ -74,8 +78,11 @@ def fit(
     seed: int,
     dev: Sequence[object] = (),
     progress: bool = True,
+    announce: Callable[[str], None] = lambda message: None,
 ) -> dict[str, Any]:
     """Train `module` in place; continue from the folder's resume point if there is one.
+
+    With several devices every process calls it (see `launch`), and the first one writes.
 
     Args:
         module: What is trained; holds the best (with dev) or the last weights afterwards.
@@ -85,35 +92,66 @@ def fit(
         seed: Of order and dropout.
         dev: Batches for `validation_step`, which logs dev_score.
         progress: Show a bar.
+        announce: Told of a resume point that cannot be used.
 
     Returns:
-        steps, and dev_score of the weights kept (None without dev).
+        steps trained, dev_score of the weights kept (None without dev), and `training`: padding_waste,
+        retrieval_share and pairs_per_second of all steps.
+
+    Raises:
+        TrainingError: a loss or gradient that is no number; its batch is written into the folder.
+        ArtifactError: a resume point of something else.
+        ConfigError: fewer training examples than a step takes.
     """
     history = History()
-    callbacks: list[pl.Callback] = [history, ResumePoint(folder, SAVE_EVERY)]
+    callbacks: list[pl.Callback] = [history, Metered(module.meter), ResumePoint(folder, SAVE_EVERY)]
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
     evaluated = bool(dev) and config.eval_every > 0
     resume = folder / RESUME
-    start = _step_of(resume)
-    callbacks = [*callbacks, best] if evaluated else callbacks
-    settings = _settings(config, evaluated) | {"callbacks": callbacks, "enable_progress_bar": progress}
+    start = open_resume(resume, module, announce)
+    callbacks += _of_evaluation(config, best) if evaluated else []
+    trainer = quiet_trainer(**_settings(config, evaluated), callbacks=callbacks, enable_progress_bar=progress)
     module.train()
-    data = TrainingData(lessons, seed, start, dev if evaluated else ())
-    with interruptible():
-        quiet_trainer(**settings).fit(module, datamodule=data, ckpt_path=resume if start else None, weights_only=True)
-    history.write(folder)
+    data = TrainingData(lessons, seed, start, dev if evaluated else (), trainer.accumulate_grad_batches)
+    try:
+        with interruptible():
+            trainer.fit(module, datamodule=data, ckpt_path=resume if start else None, weights_only=True)
+    except NotFinite as failure:
+        raise keep_batch(failure, folder, trainer.global_rank) from failure
     score = None
-    if evaluated and best.best_model_path:
-        module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-        score = float(best.best_model_score) if best.best_model_score is not None else None
-    resume.unlink(missing_ok=True)
-    shutil.rmtree(folder / BEST, ignore_errors=True)
-    return {"steps": config.steps, "dev_score": score}
+    if trainer.is_global_zero:
+        history.write(folder)
+        score = _take_best(module, best) if evaluated else None
+        resume.unlink(missing_ok=True)
+        for file in folder.glob(f"{FAILED_BATCH}*.json"):
+            file.unlink()
+        shutil.rmtree(folder / BEST, ignore_errors=True)
+    return {"steps": trainer.global_step, "dev_score": score, "training": module.meter.summary()}
+
+
+def _take_best(module: OptimisedModule, best: ModelCheckpoint) -> float | None:
+    """Load the weights of the best evaluation; its score."""
+    if not best.best_model_path:
+        return None
+    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+    return float(best.best_model_score) if best.best_model_score is not None else None
+
+
+def _of_evaluation(config: TrainerConfig, best: ModelCheckpoint) -> list[pl.Callback]:
+    """Keep the best weights; stop where they are long past, if that is wanted."""
+    if not config.patience:
+        return [best]
+    stop = EarlyStopping("dev_score", mode="max", patience=config.patience, check_on_train_epoch_end=False)
+    return [stop, best]
 
 
 def _settings(config: TrainerConfig, evaluated: bool) -> dict[str, Any]:
-    """Lightning's Trainer arguments; what the configuration passes through wins."""
-    return {
+    """Lightning's Trainer arguments; what the configuration passes through wins.
+
+    Lightning counts batches between evaluations, the configuration optimiser steps. Processes are started by `launch`,
+    never by Lightning, and share out the data themselves.
+    """
+    settings = {
         "max_steps": config.steps,
         "gradient_clip_val": config.clip,
         "precision": "bf16-mixed" if resolve_dtype(config.dtype) == "bfloat16" else "32-true",
@@ -121,10 +159,11 @@ def _settings(config: TrainerConfig, evaluated: bool) -> dict[str, Any]:
         "limit_val_batches": 1.0 if evaluated else 0,
         "num_sanity_val_steps": 0,
         "check_val_every_n_epoch": None,
-        "val_check_interval": config.eval_every if evaluated else None,
+        "val_check_interval": config.eval_every * accumulation("train", config) if evaluated else None,
+        "use_distributed_sampler": False,
         **config.trainer,
     }
-
-
-def _step_of(resume: Path) -> int:
-    return int(torch.load(resume, weights_only=True)["global_step"]) if resume.exists() else 0
+    if processes("train", config) > 1:
+        strategy = config.trainer.get("strategy", "auto")
+        settings |= {"strategy": "ddp" if strategy == "auto" else strategy, "plugins": [LightningEnvironment()]}
+    return settings

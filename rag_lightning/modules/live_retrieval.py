@@ -18,6 +18,8 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Index
+from rag_lightning.modules.divergence import is_finite
+from rag_lightning.modules.meter import Meter
 from rag_lightning.retrieval.encoders import TextEncoder
 
 
@@ -30,6 +32,9 @@ class LiveRetrieval(nn.Module):
         vectors: [N, D] float32, memory-mapped.
         store: Row -> Passage.
         score_scale: Start value; its logarithm is a parameter.
+
+    Attributes:
+        meter: Of the training it is part of; its own until then.
 
     Raises:
         ConfigError: a score_scale that has no logarithm.
@@ -44,6 +49,7 @@ class LiveRetrieval(nn.Module):
         self.encoder = encoder
         self.log_scale = nn.Parameter(torch.tensor(math.log(score_scale)))
         self._index, self._vectors, self._store = index, vectors, store
+        self.meter = Meter()
 
     @property
     def score_scale(self) -> float:
@@ -66,19 +72,28 @@ class LiveRetrieval(nn.Module):
         return rows, scores * np.float32(self.score_scale)
 
     def find(self, queries: Sequence[str], k: int) -> tuple[Tensor, NDArray[np.int64]]:
-        """Query vectors [B, D] with gradient, and the rows [B, k] they find (-1 = nothing found)."""
+        """Query vectors [B, D] with gradient, and the rows [B, k] they find (-1 = nothing found).
+
+        Raises:
+            FloatingPointError: a vector is no number.
+        """
         vectors = self.encoder(**self.encoder.tokenize(queries)).float()
-        _, rows = self._index.search(np.ascontiguousarray(vectors.detach().cpu().numpy(), dtype=np.float32), k)
+        if not is_finite(vectors):
+            raise FloatingPointError("a query vector is not finite")
+        with self.meter.retrieving():
+            _, rows = self._index.search(np.ascontiguousarray(vectors.detach().cpu().numpy(), dtype=np.float32), k)
         return vectors, rows
 
     def gather(self, rows: NDArray[np.int64]) -> Tensor:
         """Frozen passage vectors [*rows, D]."""
-        return torch.from_numpy(self._vectors[rows]).to(self.log_scale.device)
+        with self.meter.retrieving():
+            return torch.from_numpy(self._vectors[rows]).to(self.log_scale.device)
 
     def forward(self, queries: Sequence[str], k: int) -> tuple[list[list[Passage]], Tensor]:
         """Passages of each query and doc_scores [B, K], which carry the gradient."""
         vectors, rows = self.find(queries, k)
         scores = torch.einsum("bd,bkd->bk", vectors, self.gather(np.maximum(rows, 0))) * self.log_scale.exp()
         missing = torch.from_numpy(rows < 0).to(vectors.device)
-        found = [[self._store[row] for row in line if row >= 0] for line in rows.tolist()]
+        with self.meter.retrieving():
+            found = [[self._store[row] for row in line if row >= 0] for line in rows.tolist()]
         return found, scores.masked_fill(missing, -torch.inf)

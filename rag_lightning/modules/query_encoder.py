@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.modules.live_retrieval import LiveRetrieval
@@ -45,7 +45,12 @@ class QueryEncoderModule(OptimisedModule):
     def __init__(self, retrieval: LiveRetrieval, config: TrainerConfig, seed: int) -> None:
         super().__init__(config, seed)
         self.retrieval = retrieval
+        retrieval.meter = self.meter
         freeze(retrieval, config)
+
+    def watched(self) -> list[nn.Parameter]:
+        """The query encoder, where it is trained."""
+        return [parameter for parameter in self.retrieval.encoder.parameters() if parameter.requires_grad]
 
     def on_fit_start(self) -> None:
         """The fast way of training attention on this device."""
@@ -53,6 +58,7 @@ class QueryEncoderModule(OptimisedModule):
 
     def log_likelihood(self, batch: Sequence[Sought]) -> tuple[Tensor, Tensor]:
         """[B], and zeros for smoothing."""
+        self.meter.pairs += len(batch)
         vectors, found = self.retrieval.find([item.query for item in batch], self.settings.k)
         rows = np.unique(np.concatenate([found[found >= 0], *(np.array(item.rows) for item in batch)]))
         logits = vectors @ self.retrieval.gather(rows).T * self.retrieval.log_scale.exp()

@@ -17,7 +17,7 @@ from rag_lightning.core.config import to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_training
+from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_training, recipe_settings
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.modules.batches import Lesson
 from rag_lightning.modules.fitting import fit
@@ -68,7 +68,8 @@ def build(workspace: Workspace) -> Artifact:
     config = workspace.config
     _check(config.retriever_warmup)
     settings = {
-        "train": to_dict(config.retriever_warmup) | {"dtype": resolve_dtype(config.retriever_warmup.dtype)},
+        "train": recipe_settings(to_dict(config.retriever_warmup))
+        | {"dtype": resolve_dtype(config.retriever_warmup.dtype)},
         "encoder": to_dict(config.encoder),
         "seed": config.seed,
     }

@@ -19,7 +19,7 @@ from rag_lightning.core.artifacts import Artifact, Recipe, write_json
 from rag_lightning.core.config import DecodingConfig, ExperimentConfig, Strategy, to_dict
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import check_training
+from rag_lightning.core.trainer_config import check_training, recipe_settings
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.generator import opening
@@ -51,7 +51,7 @@ def build(workspace: Workspace) -> Artifact:
     inputs = {"reader": warmup.build(workspace).digest, "examples": examples.build(workspace).digest}
     settings: dict[str, Any] = {
         "formulation": config.formulation,
-        "train": to_dict(config.train) | {"dtype": resolve_dtype(config.train.dtype)},
+        "train": recipe_settings(to_dict(config.train)) | {"dtype": resolve_dtype(config.train.dtype)},
         "generator": classes.generator_settings(config),
         "seed": config.seed,
     }

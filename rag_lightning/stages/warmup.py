@@ -24,7 +24,7 @@ from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import TaskConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.core.trainer_config import WarmupConfig, check_training
+from rag_lightning.core.trainer_config import WarmupConfig, check_training, recipe_settings
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.copy_start import start_copying
 from rag_lightning.generator.inputs import Pair
@@ -76,7 +76,7 @@ def build(workspace: Workspace) -> Artifact:
     }
     if get_task(config.task.name).mine:
         inputs["targets"] = targets.build(workspace).digest
-    trained = {name: value for name, value in to_dict(config.warmup).items() if name != "task"}
+    trained = recipe_settings({name: value for name, value in to_dict(config.warmup).items() if name != "task"})
     if config.warmup.rounds == 1:
         del trained["rounds"]
     settings = {"generator": classes.generator_settings(config), "warmup": trained, "seed": config.seed}

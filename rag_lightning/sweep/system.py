@@ -9,6 +9,7 @@ from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name
+from rag_lightning.core.trainer_config import recipe_settings
 
 TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
 INDEX_KINDS = ("flat", "hnsw", "ivf_flat", "ivf_pq", "sq8")
@@ -98,4 +99,6 @@ def identity(experiment: ExperimentConfig) -> dict[str, Any]:
     del kept["decoding"]["pair_store_mb"]
     if not experiment.decoding.length_penalty:  # runs made before there was one stay known
         del kept["decoding"]["length_penalty"]
+    for section in ("retriever_warmup", "warmup", "train"):
+        kept[section] = recipe_settings(kept[section])
     return kept
