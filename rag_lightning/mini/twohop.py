@@ -1,4 +1,4 @@
-"""Two-hop questions: a country is named by one of its facts and asked for another. A slice of their own in each split."""
+"""Two-hop questions, a slice of their own: a country is named by one of its facts and asked for another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from rag_lightning.mini.definitions import stems
 from rag_lightning.mini.fact import Fact
 from rag_lightning.mini.templates import HELD_OUT_BRIDGES, TWO_HOP_BRIDGES, TWO_HOP_TARGETS
 from rag_lightning.mini.text import as_typed
-
 
 SEEN_BRIDGES = frozenset(TWO_HOP_BRIDGES) - HELD_OUT_BRIDGES
 """What may name a country in train and dev."""

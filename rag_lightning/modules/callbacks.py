@@ -1,4 +1,4 @@
-"""Callbacks of training: a resume point that is never half written, the history of what was logged, what was counted."""
+"""Callbacks of training: a resume point that is never half written, the history of what was logged, the meter."""
 
 from __future__ import annotations
 
@@ -108,6 +108,18 @@ class History(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue a resumed history."""
         self.rows = list(state_dict["rows"])
+
+    def summary(self) -> dict[str, Any]:
+        """`evaluation`: what was seen when the best weights were; `collapsed_at`: steps at which retrieval collapsed.
+
+        Empty where no evaluation saw any retrieval.
+        """
+        seen = [row for row in self.rows if "collapse" in row]
+        if not seen:
+            return {}
+        best = max(seen, key=lambda row: row["dev_score"])
+        kept = {name: value for name, value in best.items() if name not in ("dev_score", "collapse")}
+        return {"evaluation": kept, "collapsed_at": [int(row["step"]) for row in seen if row["collapse"]]}
 
     def write(self, folder: Path) -> None:
         """Write `history.jsonl`."""

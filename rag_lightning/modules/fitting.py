@@ -95,8 +95,8 @@ def fit(
         announce: Told of a resume point that cannot be used.
 
     Returns:
-        steps trained, dev_score of the weights kept (None without dev), and `training`: padding_waste,
-        retrieval_share and pairs_per_second of all steps.
+        steps trained, dev_score of the weights kept (None without dev), `training` (padding_waste, retrieval_share and
+        pairs_per_second of all steps), and where evaluations see retrieval `evaluation` and `collapsed_at`.
 
     Raises:
         TrainingError: a loss or gradient that is no number; its batch is written into the folder.
@@ -126,7 +126,7 @@ def fit(
         for file in folder.glob(f"{FAILED_BATCH}*.json"):
             file.unlink()
         shutil.rmtree(folder / BEST, ignore_errors=True)
-    return {"steps": trainer.global_step, "dev_score": score, "training": module.meter.summary()}
+    return {"steps": trainer.global_step, "dev_score": score, "training": module.meter.summary(), **history.summary()}
 
 
 def _take_best(module: OptimisedModule, best: ModelCheckpoint) -> float | None:

@@ -139,4 +139,5 @@ def _notes(config: SweepConfig) -> list[str]:
             f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev {objective} of its checkpoint "
             f"{100 * (info['dev_score'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})"
         )
+        notes += [f"{formulation}: {line}" for line in train.alarms(info)]
     return notes
