@@ -9,7 +9,13 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from rag_lightning.core.trainer_config import Dtype, RetrieverWarmupConfig, TrainerConfig, WarmupConfig
+from rag_lightning.core.trainer_config import (
+    BiencoderConfig,
+    Dtype,
+    RetrieverWarmupConfig,
+    TrainerConfig,
+    WarmupConfig,
+)
 
 Formulation = Literal["rag_token", "rag_sequence", "closed_book"]
 Strategy = Literal["greedy", "beam", "thorough", "fast", "classify"]
@@ -234,6 +240,7 @@ class ExperimentConfig:
         retriever: How passages are found.
         generator: The seq2seq model.
         targets: Where training targets are looked for, if the task asks for it.
+        biencoder: Training of both encoders on known passages before the corpus is embedded; steps 0 for none.
         retriever_warmup: Training of the query encoder on known passages before RAG; steps 0 for none.
         warmup: Training of the reader every formulation starts from; steps 0 for none.
         train: Training of the formulation.
@@ -255,6 +262,7 @@ class ExperimentConfig:
     retriever: RetrieverConfig = RetrieverConfig()
     generator: GeneratorConfig = GeneratorConfig()
     targets: TargetsConfig = TargetsConfig()
+    biencoder: BiencoderConfig = field(default_factory=BiencoderConfig)
     retriever_warmup: RetrieverWarmupConfig = field(default_factory=RetrieverWarmupConfig)
     warmup: WarmupConfig = field(default_factory=WarmupConfig)
     train: TrainerConfig = field(default_factory=TrainerConfig)

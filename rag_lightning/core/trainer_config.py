@@ -119,6 +119,33 @@ class RetrieverWarmupConfig(TrainerConfig):
     eval_every: int = 0
 
 
+@dataclass(frozen=True)
+class BiencoderConfig(TrainerConfig):
+    """Optimisation of both encoders on questions with known passages (DPR), before the corpus is embedded.
+
+    Args:
+        steps: Optimiser steps; 0 skips the stage.
+        batch_size: Questions of a step; the passages of the others are negatives of each.
+        k: Hard negatives of a question: the first BM25 hits that hold no answer, or those of the file.
+        lr: Not used: the generator takes no part.
+        retriever_lr: Peak learning rate of both encoders.
+        scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
+        warmup: Steps of linear warm-up; the rate then falls as `decay` says.
+        label_smoothing: There is none here; anything but 0 is refused.
+        eval_every: Not used: the last checkpoint is kept.
+        files: Training data in DPR's biencoder JSON, instead of the task's train questions; empty for those.
+    """
+
+    steps: int = 0
+    batch_size: int = 64
+    k: int = 1
+    lr: float = 0.0
+    retriever_lr: float = 1e-4
+    scale_lr: float = 2e-2
+    eval_every: int = 0
+    files: tuple[str, ...] = ()
+
+
 LEAST = {
     "steps": 0,
     "batch_size": 1,
@@ -207,3 +234,12 @@ def accumulation(section: str, config: TrainerConfig) -> int:
     if not isinstance(count, int) or count < 1:
         raise ConfigError(f"{section}.trainer.accumulate_grad_batches={count!r} must be a number, at least 1")
     return count
+
+
+def check_one_batch(section: str, config: TrainerConfig) -> None:
+    """Raise ConfigError where a step would be several batches, though it learns to tell the passages of one apart."""
+    if processes(section, config) * accumulation(section, config) > 1:
+        raise ConfigError(
+            f"{section}.trainer: the passages of other questions of a step are negatives of each, so it is one batch "
+            f"of one process; leave out devices and accumulate_grad_batches, and raise {section}.batch_size"
+        )

@@ -44,8 +44,7 @@ class LiveRetrieval(nn.Module):
         self, encoder: TextEncoder, index: Index, vectors: NDArray[np.float32], store: PassageStore, score_scale: float
     ) -> None:
         super().__init__()
-        if not (math.isfinite(score_scale) and score_scale > 0):
-            raise ConfigError(f"encoder.score_scale={score_scale} must be a finite number above 0")
+        check_scale(score_scale)
         self.encoder = encoder
         self.log_scale = nn.Parameter(torch.tensor(math.log(score_scale)))
         self._index, self._vectors, self._store = index, vectors, store
@@ -62,9 +61,7 @@ class LiveRetrieval(nn.Module):
         Raises:
             ConfigError: training has driven it to 0 or beyond all numbers.
         """
-        if not (math.isfinite(self.score_scale) and self.score_scale > 0):
-            raise ConfigError(f"training has made score_scale {self.score_scale}; lower {rate}")
-        return self.score_scale
+        return check_learnt_scale(self.score_scale, rate)
 
     def search(self, queries: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """rows [B, k] (-1 = nothing found) and scaled doc_scores [B, k], without gradient or dropout."""
@@ -97,3 +94,20 @@ class LiveRetrieval(nn.Module):
         with self.meter.retrieving():
             found = [[self._store[row] for row in line if row >= 0] for line in rows.tolist()]
         return found, scores.masked_fill(missing, -torch.inf)
+
+
+def check_scale(score_scale: float) -> None:
+    """Raise ConfigError for a score_scale that has no logarithm."""
+    if not (math.isfinite(score_scale) and score_scale > 0):
+        raise ConfigError(f"encoder.score_scale={score_scale} must be a finite number above 0")
+
+
+def check_learnt_scale(score_scale: float, rate: str) -> float:
+    """The scale that training at the rate of that name ended with.
+
+    Raises:
+        ConfigError: training has driven it to 0 or beyond all numbers.
+    """
+    if not (math.isfinite(score_scale) and score_scale > 0):
+        raise ConfigError(f"training has made score_scale {score_scale}; lower {rate}")
+    return score_scale

@@ -171,8 +171,8 @@ class RetrievalMonitor:
 def alarm(steps: Sequence[int]) -> str:
     """The warning of a collapse seen at these steps."""
     return (
-        f"ALARM collapse: at step {', '.join(map(str, steps))} different dev questions get the same passages, which the "
-        "query encoder that training started from did not; lower train.retriever_lr, or freeze it with 0"
+        f"ALARM collapse: at step {', '.join(map(str, steps))} different dev questions get the same passages, which "
+        "the query encoder that training started from did not do; lower train.retriever_lr, or freeze it with 0"
     )
 
 

@@ -15,7 +15,7 @@ from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import check_vectors
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages import corpus
+from rag_lightning.stages import biencoder, corpus
 from rag_lightning.stages.progress import progress
 from rag_lightning.stages.workspace import Workspace
 
@@ -26,14 +26,14 @@ FIELDS = ("pooling", "normalize", "passage_prefix", "max_passage_length")
 def build(workspace: Workspace) -> Artifact:
     """The vectors of the corpus under the passage encoder; an interrupted run continues by shards."""
     encoder = workspace.config.encoder
-    name = encoder.passage_model or encoder.model
+    start = biencoder.passage_start(workspace)
     passages = corpus.build(workspace)
     dtype = resolve_dtype(encoder.dtype)
     settings = {field: to_dict(encoder)[field] for field in FIELDS} | {"dtype": dtype}
-    inputs = {"corpus": passages.digest, "model": workspace.model_digest(name)}
+    inputs = {"corpus": passages.digest, "model": start.digest}
 
     def make(folder: Any) -> dict[str, Any]:
-        model = TextEncoder(replace(encoder, dtype=dtype), workspace.model_source(name), "passage")  # type: ignore[arg-type]
+        model = TextEncoder(replace(encoder, dtype=dtype), start.source, "passage")  # type: ignore[arg-type]
         with progress("embedding", "passages") as report:
             return embed_corpus(model, PassageStore(passages.path), folder, encoder.tokens_per_batch, dtype, report)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Stage `index`: vectors -> artifacts/index (FAISS), or words -> artifacts/bm25."""
+"""Stage `index`: vectors -> artifacts/index (FAISS)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import ExperimentConfig, IndexConfig, to_dict
 from rag_lightning.index.factory import build_index, load_index
 from rag_lightning.index.index import FaissIndex
-from rag_lightning.retrieval.bm25 import BM25Retriever
-from rag_lightning.stages import corpus, embed
-from rag_lightning.stages.progress import counted, progress
+from rag_lightning.stages import bm25, embed
+from rag_lightning.stages.progress import progress
 from rag_lightning.stages.workspace import Workspace
 
 VERSION = 1
@@ -57,25 +56,9 @@ def flat(workspace: Workspace) -> Workspace:
     return workspace.with_config(index=IndexConfig("flat"))
 
 
-def build_bm25(workspace: Workspace) -> Artifact:
-    """The BM25 retriever over title and text."""
-    config = workspace.config.bm25
-    settings = {name: value for name, value in to_dict(config).items() if name != "score_scale"}
-    passages = corpus.build(workspace)
-
-    def make(folder: Path) -> dict[str, Any]:
-        started = time.perf_counter()
-        store = corpus.open_store(workspace)
-        info = BM25Retriever.build(config, counted(store, "reading", "passages", len(store))).save(folder)
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        return {**info, "bytes": size, "build_seconds": round(time.perf_counter() - started, 3)}
-
-    return workspace.store.build(Recipe("bm25", settings, {"corpus": passages.digest}, VERSION), make)
-
-
 def run(config: ExperimentConfig) -> None:
     """Build what the configured retriever searches."""
     workspace = Workspace(config)
-    artifact = build_bm25(workspace) if config.retriever.kind == "bm25" else build(workspace)
+    artifact = bm25.build(workspace) if config.retriever.kind == "bm25" else build(workspace)
     info = artifact.info
     workspace.announce(f"{info['bytes'] / 1e6:.1f} MB in {info['build_seconds']} s: {artifact.path}")

@@ -22,7 +22,7 @@ from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import Retriever
-from rag_lightning.stages import corpus, examples, index, retriever_warmup, train
+from rag_lightning.stages import biencoder, bm25, corpus, examples, index, retriever_warmup, train
 from rag_lightning.stages.evidence import evidence_hits
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
@@ -41,6 +41,7 @@ def build(workspace: Workspace, split: str, asker: Asker = "trained") -> Artifac
     Raises:
         ConfigError: closed book has no rankings, or k_max exceeds the corpus.
     """
+    workspace = biencoder.as_it_came(workspace) if asker == "frozen" else workspace
     config = workspace.config
     if config.retriever.kind == "none":
         raise ConfigError("retriever.kind=none retrieves nothing")
@@ -67,7 +68,7 @@ def _recipe(workspace: Workspace, asker: Asker) -> tuple[dict[str, Any], dict[st
     config = workspace.config
     inputs = {"examples": examples.build(workspace).digest}
     if config.retriever.kind == "bm25":
-        inputs["bm25"] = index.build_bm25(workspace).digest
+        inputs["bm25"] = bm25.build(workspace).digest
         return {"bm25": to_dict(config.bm25)}, inputs
     inputs["index"] = index.build(workspace).digest
     encoder = to_dict(config.encoder)
@@ -85,7 +86,7 @@ def open_retriever(workspace: Workspace, asker: Asker = "trained") -> tuple[Retr
     """The configured retriever and the score_scale of p(z|x) that goes with it."""
     config = workspace.config
     if config.retriever.kind == "bm25":
-        lexical = BM25Retriever.load(index.build_bm25(workspace).path)
+        lexical = BM25Retriever.load(bm25.build(workspace).path)
         return lexical, config.bm25.score_scale or tuned_scale(workspace, lexical)
     searched = index.open_index(workspace)
     if asker == "trained":
@@ -96,8 +97,8 @@ def open_retriever(workspace: Workspace, asker: Asker = "trained") -> tuple[Retr
     return DenseRetriever(encoder, searched), start.score_scale
 
 
-def _before_training(workspace: Workspace, asker: Asker) -> retriever_warmup.Start:
-    return retriever_warmup.as_it_came(workspace) if asker == "frozen" else retriever_warmup.start(workspace)
+def _before_training(workspace: Workspace, asker: Asker) -> biencoder.Start:
+    return biencoder.query_start(workspace) if asker == "frozen" else retriever_warmup.start(workspace)
 
 
 def rank(retriever: Retriever, asked: Sequence[Example], k: int) -> tuple[list[Ranking], float]:

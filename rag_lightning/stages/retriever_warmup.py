@@ -8,7 +8,7 @@ for data sets without gold passages. Passage encoder and index are frozen. Files
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rag_lightning.core.config import to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_training, recipe_settings
+from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_one_batch, check_training, recipe_settings
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.modules.batches import Lesson
 from rag_lightning.modules.fitting import fit
@@ -25,38 +25,22 @@ from rag_lightning.modules.live_retrieval import LiveRetrieval
 from rag_lightning.modules.query_encoder import QueryEncoderModule, Sought
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages import corpus, embed, examples, index, targets
+from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index, targets
+from rag_lightning.stages.biencoder import CANDIDATES, Start
 from rag_lightning.stages.evidence import evidence_hits
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 
 VERSION = 1
-CANDIDATES = 20
-"""BM25 hits in which the positives of a question without gold passages are looked for."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """A query encoder's folder or hub name, the score_scale that goes with it, and what identifies both."""
-
-    source: Path | str
-    score_scale: float
-    digest: str
 
 
 def start(workspace: Workspace) -> Start:
-    """What RAG training starts from: the encoder of this stage, or as it comes where the stage has no steps."""
+    """What RAG training starts from: the query encoder of this stage, or of the one before where this has no steps."""
     _check(workspace.config.retriever_warmup)
     if workspace.config.retriever_warmup.steps == 0:
-        return as_it_came(workspace)
+        return biencoder.query_start(workspace)
     built = build(workspace)
     return Start(built.path / "query_encoder", float(built.info["score_scale"]), built.digest)
-
-
-def as_it_came(workspace: Workspace) -> Start:
-    """The configured encoder, no training of ours: frozen retrieval."""
-    encoder = workspace.config.encoder
-    return Start(workspace.model_source(encoder.model), encoder.score_scale, workspace.model_digest(encoder.model))
 
 
 def build(workspace: Workspace) -> Artifact:
@@ -76,8 +60,8 @@ def build(workspace: Workspace) -> Artifact:
     inputs = {
         "examples": examples.build(workspace).digest,
         "vectors": embed.build(workspace).digest,
-        "bm25": index.build_bm25(workspace).digest,
-        "query_model": workspace.model_digest(config.encoder.model),
+        "bm25": bm25.build(workspace).digest,
+        "query_model": biencoder.query_start(workspace).digest,
     }
     if get_task(config.task.name).mine:
         inputs["targets"] = targets.build(workspace).digest
@@ -87,6 +71,7 @@ def build(workspace: Workspace) -> Artifact:
 
 def _check(config: RetrieverWarmupConfig) -> None:
     check_training("retriever_warmup", config)
+    check_one_batch("retriever_warmup", config)
     if config.label_smoothing:
         raise ConfigError(f"retriever_warmup.label_smoothing={config.label_smoothing}: there is none here; leave it 0")
     if config.steps and config.retriever_lr == config.scale_lr == 0:
@@ -103,12 +88,14 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
             "the retriever warm-up has nothing to learn: no train question names a gold passage, and no answer stands "
             f"in the first {CANDIDATES} BM25 hits of its question; set retriever_warmup.steps=0"
         )
-    encoder = TextEncoder(config.encoder, workspace.model_source(config.encoder.model), "query")
+    before = biencoder.query_start(workspace)
+    encoder = TextEncoder(config.encoder, before.source, "query")
     searched, vectors = index.open_index(index.flat(workspace)), embed.open_vectors(workspace)
-    live = LiveRetrieval(encoder, searched, vectors, store, config.encoder.score_scale)
+    live = LiveRetrieval(encoder, searched, vectors, store, before.score_scale)
     settings = replace(config.retriever_warmup, k=min(config.retriever_warmup.k, len(store)))
     module = QueryEncoderModule(live, settings, config.seed)
-    result = fit(module, [Lesson(items, settings.batch_size)], settings, folder, seed=config.seed)
+    lesson = Lesson(items, settings.batch_size)
+    result = fit(module, [lesson], settings, folder, seed=config.seed, announce=workspace.announce)
     scale = live.learnt_scale("retriever_warmup.scale_lr")
     encoder.model.save_pretrained(folder / "query_encoder")
     encoder.tokenizer.save_pretrained(folder / "query_encoder")
@@ -123,7 +110,7 @@ def sought(workspace: Workspace, store: PassageStore, asked: Sequence[Example]) 
     bare = [example for example in asked if not example.gold_passage_ids]
     mined: dict[str, tuple[int, ...]] = {}
     if bare:
-        lexical = BM25Retriever.load(index.build_bm25(workspace).path)
+        lexical = BM25Retriever.load(bm25.build(workspace).path)
         hits = lexical.retrieve([example.query for example in bare], min(CANDIDATES, len(store)))
         rankings = [found.ranking(example.example_id) for found, example in zip(hits, bare, strict=True)]
         flags = evidence_hits(get_task(workspace.config.task.name), store, bare, rankings)

@@ -27,7 +27,7 @@ from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import Retriever
-from rag_lightning.stages import corpus, embed, examples, index
+from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.expansion import expand
 from rag_lightning.tasks.spec import TaskSpec, get_task
@@ -64,9 +64,9 @@ def build(workspace: Workspace) -> Artifact:
     settings: dict[str, Any] = {"mine": task.mine, "targets": to_dict(config.targets)}
     inputs = {"examples": examples.build(workspace).digest, "corpus": corpus.build(workspace).digest}
     if config.targets.retriever == "bm25":
-        inputs["bm25"] = index.build_bm25(workspace).digest
+        inputs["bm25"] = bm25.build(workspace).digest
     else:
-        inputs["vectors"] = embed.build(workspace).digest
+        inputs["vectors"] = embed.build(biencoder.as_it_came(workspace)).digest
         inputs["query_model"] = workspace.model_digest(config.encoder.model)
         settings["encoder"] = to_dict(config.encoder)
     recipe = Recipe("targets", settings, inputs, VERSION)
@@ -120,9 +120,9 @@ def open_retriever(workspace: Workspace) -> Retriever:
     """What the configuration searches for targets with; nothing of it is trained yet."""
     config = workspace.config
     if config.targets.retriever == "bm25":
-        return BM25Retriever.load(index.build_bm25(workspace).path)
+        return BM25Retriever.load(bm25.build(workspace).path)
     encoder = TextEncoder(config.encoder, workspace.model_source(config.encoder.model), "query").eval()
-    return DenseRetriever(encoder, index.open_index(index.flat(workspace)))
+    return DenseRetriever(encoder, index.open_index(index.flat(biencoder.as_it_came(workspace))))
 
 
 class Present:

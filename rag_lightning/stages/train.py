@@ -64,7 +64,7 @@ def build(workspace: Workspace) -> Artifact:
         inputs["targets"] = targets.build(workspace).digest
     if config.formulation != "closed_book":
         inputs["vectors"] = embed.build(workspace).digest
-        name = "retriever" if config.retriever_warmup.steps else "query_model"
+        name = "retriever" if config.retriever_warmup.steps or config.biencoder.steps else "query_model"
         inputs[name] = retriever_warmup.start(workspace).digest
         settings["encoder"] = to_dict(config.encoder)
     recipe = Recipe("model", settings, inputs, VERSION)

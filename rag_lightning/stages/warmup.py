@@ -24,7 +24,7 @@ from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import TaskConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.core.trainer_config import WarmupConfig, check_training, recipe_settings
+from rag_lightning.core.trainer_config import WarmupConfig, check_training, processes, recipe_settings
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.copy_start import start_copying
 from rag_lightning.generator.inputs import Pair
@@ -38,7 +38,7 @@ from rag_lightning.modules.fitting import fit
 from rag_lightning.modules.reader import ReaderModule
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.stages import classes, corpus, examples, index, targets
+from rag_lightning.stages import bm25, classes, corpus, examples, targets
 from rag_lightning.stages.rag_start import check_start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
@@ -62,11 +62,13 @@ def build(workspace: Workspace) -> Artifact:
         UnknownNameError: warmup.task is no task.
     """
     check_training("warmup", workspace.config.warmup)
+    if processes("warmup", workspace.config.warmup) > 1:
+        raise ConfigError("warmup.trainer.devices: the reader warm-up trains in one process; only train takes more")
     check_start(workspace)
     workspace = reading(workspace)
     config = workspace.config
     data = examples.build(workspace)
-    lexical = index.build_bm25(workspace)
+    lexical = bm25.build(workspace)
     source = config.generator.encoder if config.generator.init == "warm_start" else config.generator.init
     inputs = {
         "model": workspace.model_digest(source),
@@ -94,7 +96,8 @@ def build(workspace: Workspace) -> Artifact:
             fitted_on = [Pair(item.query, item.passage) for item in items[:COPIED_FROM]]
             copied = start_copying(generator, fitted_on, strength)
         module = ReaderModule(generator, config.warmup, config.seed)
-        result = fit(module, lessons(items, config.warmup, config.seed), config.warmup, folder, seed=config.seed)
+        taught = lessons(items, config.warmup, config.seed)
+        result = fit(module, taught, config.warmup, folder, seed=config.seed, announce=workspace.announce)
         generator.save(folder / "generator")
         return {**result, "items": len(items), "copied_tokens": copied}
 
@@ -189,7 +192,7 @@ def question_items(workspace: Workspace, store: PassageStore, rng: np.random.Gen
     """
     kind, labelled = kind_of(workspace), bool(get_task(workspace.config.task.name).labels)
     asked = [e for e in targets.training_examples(workspace) if e.gold_passage_ids or labelled]
-    retriever = BM25Retriever.load(index.build_bm25(workspace).path)
+    retriever = BM25Retriever.load(bm25.build(workspace).path)
     hits = retriever.retrieve([example.query for example in asked], min(CANDIDATES, len(store)))
     for example, found in zip(asked, hits, strict=True):
         if kind != "copied":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rag_lightning.core.config import SweepConfig
-from rag_lightning.stages import index, retrieve, score
+from rag_lightning.stages import bm25, index, retrieve, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep.system import System
 
@@ -21,7 +21,8 @@ def rows(config: SweepConfig, split: str = "dev") -> list[dict[str, Any]]:
 
 def _rows(config: SweepConfig, retriever: str, split: str) -> Iterator[dict[str, Any]]:
     formulations = dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding)
-    warmed_up = [WARMED_UP] if config.experiment.retriever_warmup.steps else []
+    before = config.experiment.retriever_warmup.steps or config.experiment.biencoder.steps
+    warmed_up = [WARMED_UP] if before else []
     models = [FROZEN] if retriever == "bm25" else [FROZEN, *warmed_up, *formulations]
     for model in models:
         decoding = next(d for d in config.decoding if model in (FROZEN, WARMED_UP) or d.startswith(model))
@@ -38,7 +39,7 @@ def _asker(model: str) -> retrieve.Asker:
 def _row(workspace: Workspace, retriever: str, model: str, split: str) -> dict[str, Any]:
     ranked = retrieve.build(workspace, split, _asker(model))
     scored = score.of(workspace, split, None, ranked, workspace.config.retriever.k_max)
-    built = index.build_bm25(workspace) if retriever == "bm25" else index.build(workspace)
+    built = bm25.build(workspace) if retriever == "bm25" else index.build(workspace)
     summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
     return {
         "retriever": retriever,

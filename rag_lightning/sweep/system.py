@@ -99,6 +99,6 @@ def identity(experiment: ExperimentConfig) -> dict[str, Any]:
     del kept["decoding"]["pair_store_mb"]
     if not experiment.decoding.length_penalty:  # runs made before there was one stay known
         del kept["decoding"]["length_penalty"]
-    for section in ("retriever_warmup", "warmup", "train"):
+    for section in ("biencoder", "retriever_warmup", "warmup", "train"):
         kept[section] = recipe_settings(kept[section])
     return kept

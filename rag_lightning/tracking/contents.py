@@ -13,7 +13,7 @@ from rag_lightning.core.artifacts import Artifact, open_artifact, read_manifest
 from rag_lightning.core.records import Example, Prediction, Score, read_jsonl
 
 PARAM_LIMIT = 6000
-HISTORIES = {"retriever": "retriever_warmup", "reader": "warmup", "model": "train"}
+HISTORIES = {"biencoder": "biencoder", "retriever": "retriever_warmup", "reader": "warmup", "model": "train"}
 """Kinds of artifact that hold a history.jsonl -> what its metrics begin with."""
 MADE_FROM = {
     "scores": ("predictions",),

@@ -11,7 +11,7 @@ from rag_lightning.mini.factbook import Profile
 from rag_lightning.mini.facts import lead_facts, title_as_typed
 from rag_lightning.mini.gold import GoldFinder
 from rag_lightning.mini.profiles import country_as_typed, profile_facts
-from rag_lightning.mini.twohop import two_hop_facts
+from rag_lightning.mini.twohop import SEEN_BRIDGES, two_hop_facts
 from rag_lightning.mini.wiki import Lead
 
 MANTLE = Lead(
@@ -175,3 +175,7 @@ def test_two_hop_questions_need_a_bridge_of_one_country_that_does_not_name_it() 
     (hop,) = two_hop_facts(shared, shared, 16, np.random.default_rng(0))
     assert hop.slots["x"] == "the country whose capital is thimphu" and hop.answers == ("ngultrum",)
     assert two_hop_facts(facts, [*facts, fact("X", "capital", "Thimphu")], 16, np.random.default_rng(0)) == []
+    formerly = [fact("Siam", "former_name", "Ayutthaya"), fact("Siam", "currency", "baht")]
+    (hop,) = two_hop_facts(formerly, formerly, 16, np.random.default_rng(0))
+    assert hop.slots["bridge"] == "former_name"
+    assert two_hop_facts(formerly, formerly, 16, np.random.default_rng(0), SEEN_BRIDGES) == []

@@ -164,6 +164,9 @@ def test_the_real_assets() -> None:
     assert len(data.splits["train"]) >= 4000 and len(data.splits["dev"]) >= 500 and len(test) >= 1000
     assert max(Counter(e.tags["relation"] for e in test).values()) <= 0.08 * len(test)
     assert max(Counter(e.answers[0].lower() for e in test).values()) <= 0.01 * len(test)
-    assert 150 <= sum(e.tags["family"] == "two_hop" for e in test) <= 250
+    for split, fewest, most in (("test", 150, 250), ("train", 500, 1000), ("dev", 30, 60)):
+        hops = [example for example in data.splits[split] if example.tags["family"] == "two_hop"]
+        assert fewest <= len(hops) <= most
+        assert (split == "test") == any(example.example_id.endswith("/former_name") for example in hops)
     cloze = build_cloze(train_passages(passages, data.splits), 0, 20_000)
     assert len(cloze) == 20_000

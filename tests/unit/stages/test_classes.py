@@ -18,7 +18,7 @@ from rag_lightning.core.trainer_config import WarmupConfig
 from rag_lightning.metrics.metric import METRICS, Metric
 from rag_lightning.modules.batches import Item
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.stages import classes, corpus, examples, index, predict, train, warmup
+from rag_lightning.stages import bm25, classes, corpus, examples, predict, train, warmup
 from rag_lightning.stages.evidence import evidence_hits
 from rag_lightning.stages.objective import objectives, values
 from rag_lightning.stages.workspace import Workspace
@@ -178,7 +178,7 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Callable[[ExperimentConfig], Any
 
     monkeypatch.setattr(examples, "build", examples_of)
     monkeypatch.setattr(corpus, "build", lambda _: SimpleNamespace(digest="corpus"))
-    monkeypatch.setattr(index, "build_bm25", lambda _: SimpleNamespace(digest="words"))
+    monkeypatch.setattr(bm25, "build", lambda _: SimpleNamespace(digest="words"))
     monkeypatch.setattr(Workspace, "store", SimpleNamespace(build=lambda recipe, *_, **__: made.append(recipe)))
 
     def recipe(config: ExperimentConfig) -> Any:

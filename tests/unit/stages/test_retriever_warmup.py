@@ -14,7 +14,7 @@ from rag_lightning.core.config import ExperimentConfig, SweepConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages import corpus, examples, retriever_warmup, train
+from rag_lightning.stages import biencoder, corpus, examples, retriever_warmup, train
 from rag_lightning.stages.workspace import Workspace
 from tests.tiny_project import experiment, passages, questions, write_data, write_lines
 
@@ -85,7 +85,7 @@ def test_training_starts_from_the_warmed_up_encoder(project: ExperimentConfig) -
     assert train.read_info(train.build(workspace))["score_scale"] == pytest.approx(warmed.score_scale)
     assert warmed.score_scale != untrained.encoder.score_scale
     plain = Workspace(replace(untrained, retriever_warmup=replace(untrained.retriever_warmup, steps=0)))
-    came = retriever_warmup.as_it_came(plain)
+    came = biencoder.query_start(plain)
     assert retriever_warmup.start(plain) == came and came.score_scale == untrained.encoder.score_scale
     as_it_came = TextEncoder(untrained.encoder, came.source, "query").encode_texts(asked)
     assert np.array_equal(train.load_query_encoder(plain).encode_texts(asked), as_it_came)
