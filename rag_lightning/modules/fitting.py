@@ -80,9 +80,7 @@ def fit(
     progress: bool = True,
     announce: Callable[[str], None] = lambda message: None,
 ) -> dict[str, Any]:
-    """Train `module` in place; continue from the folder's resume point if there is one.
-
-    With several devices every process calls it (see `launch`), and the first one writes.
+    """Train `module` in place, from the folder's resume point if there is one; of several processes the first writes.
 
     Args:
         module: What is trained; holds the best (with dev) or the last weights afterwards.
@@ -122,11 +120,15 @@ def fit(
     if trainer.is_global_zero:
         history.write(folder)
         score = _take_best(module, best) if evaluated else None
-        resume.unlink(missing_ok=True)
-        for file in folder.glob(f"{FAILED_BATCH}*.json"):
-            file.unlink()
-        shutil.rmtree(folder / BEST, ignore_errors=True)
+        _clear(folder)
     return {"steps": trainer.global_step, "dev_score": score, "training": module.meter.summary(), **history.summary()}
+
+
+def _clear(folder: Path) -> None:
+    """Remove what only an unfinished training needs."""
+    for file in (folder / RESUME, *folder.glob(f"{FAILED_BATCH}*.json")):
+        file.unlink(missing_ok=True)
+    shutil.rmtree(folder / BEST, ignore_errors=True)
 
 
 def _take_best(module: OptimisedModule, best: ModelCheckpoint) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.config import SweepConfig, to_dict
 from rag_lightning.core.digest import digest
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, TrainingError
 from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.objective import objectives
 from rag_lightning.stages.workspace import Workspace, say
@@ -39,8 +39,12 @@ def run(config: SweepConfig) -> None:
     examples.build(workspace)
     _check_corpus(workspace)
     folder = _open_folder(config)
-    for formulation in dict.fromkeys(system.formulation for system in systems):
-        train.build(workspace.with_config(formulation=formulation))
+    try:
+        for formulation in dict.fromkeys(system.formulation for system in systems):
+            train.build(workspace.with_config(formulation=formulation))
+    except TrainingError as error:
+        _describe(config, folder, finished=False, problem=str(error))
+        raise
     mirror = Mirror(
         default_uri(workspace.root, config.experiment.tracking_uri), config.experiment.task.name, workspace.root, say
     )
@@ -109,8 +113,8 @@ def _open_folder(config: SweepConfig) -> Path:
     return folder
 
 
-def _describe(config: SweepConfig, folder: Path, *, finished: bool) -> None:
-    """Write sweep.json."""
+def _describe(config: SweepConfig, folder: Path, *, finished: bool, problem: str = "") -> None:
+    """Write sweep.json; with a problem the sweep has failed."""
     base = config.experiment
     value: dict[str, Any] = {
         "name": config.name,
@@ -122,6 +126,8 @@ def _describe(config: SweepConfig, folder: Path, *, finished: bool) -> None:
         "warnings": _notes(config) if finished else [],
         "finished": finished,
     }
+    if problem:
+        value |= {"status": "failed", "problem": problem}
     write_json(folder / "sweep.json", value)
 
 
