@@ -86,34 +86,31 @@ def fit(
         module: What is trained; holds the best (with dev) or the last weights afterwards.
         lessons: Training examples.
         config: Optimisation.
-        folder: For the resume point and history.jsonl; checkpoints are removed at the end.
+        folder: For the resume point and history.jsonl.
         seed: Of order and dropout.
         dev: Batches for `validation_step`, which logs dev_score.
         progress: Show a bar.
         announce: Told of a resume point that cannot be used.
 
     Returns:
-        steps trained, dev_score of the weights kept (None without dev), `training` (padding_waste, retrieval_share and
-        pairs_per_second of all steps), and where evaluations see retrieval `evaluation` and `collapsed_at`.
+        steps trained, dev_score of the weights kept (None without dev), `training` (the meter's summary), and History's.
 
     Raises:
-        TrainingError: a loss or gradient that is no number; its batch is written into the folder.
-        ArtifactError: a resume point of something else.
-        ConfigError: fewer training examples than a step takes.
+        TrainingError: a loss or gradient that is no number; its batch is in the folder.
+        ArtifactError, ConfigError: a resume point of something else; too few examples for a step.
     """
     history = History()
     callbacks: list[pl.Callback] = [history, Metered(module.meter), ResumePoint(folder, SAVE_EVERY)]
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
     evaluated = bool(dev) and config.eval_every > 0
-    resume = folder / RESUME
-    start = open_resume(resume, module, announce)
+    start = open_resume(folder / RESUME, module, announce)
     callbacks += _of_evaluation(config, best) if evaluated else []
     trainer = quiet_trainer(**_settings(config, evaluated), callbacks=callbacks, enable_progress_bar=progress)
     module.train()
     data = TrainingData(lessons, seed, start, dev if evaluated else (), trainer.accumulate_grad_batches)
     try:
         with interruptible():
-            trainer.fit(module, datamodule=data, ckpt_path=resume if start else None, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=folder / RESUME if start else None, weights_only=True)
     except NotFinite as failure:
         raise keep_batch(failure, folder, trainer.global_rank) from failure
     score = None

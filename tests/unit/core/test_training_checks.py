@@ -25,8 +25,9 @@ from rag_lightning.core.trainer_config import (
     ("name", "value"),
     [
         ("steps", -1), ("batch_size", 0), ("batch_size", -3), ("k", 0), ("warmup", -5), ("eval_every", -1),
-        ("eval_limit", -1), ("patience", -1), ("end_lr", nan), ("power", -1.0), ("lr", -1.0), ("lr", nan), ("retriever_lr", inf), ("scale_lr", nan), ("weight_decay", nan),
-        ("clip", -1.0), ("label_smoothing", 2.0), ("label_smoothing", nan),
+        ("eval_limit", -1), ("lr", -1.0), ("lr", nan), ("retriever_lr", inf), ("scale_lr", nan), ("weight_decay", nan),
+        ("patience", -1), ("end_lr", nan), ("power", -1.0), ("clip", -1.0),
+        ("label_smoothing", 2.0), ("label_smoothing", nan),
     ],
 )  # fmt: skip
 def test_a_number_that_trains_nothing_for_ever_or_backwards_is_named(name: str, value: float) -> None:
@@ -73,7 +74,7 @@ def test_what_several_processes_and_batches_are() -> None:
     config = TrainerConfig(trainer={"devices": 2, "strategy": "ddp", "accumulate_grad_batches": 4})
     assert (processes("train", config), accumulation("train", config)) == (2, 4)
     check_training("train", config)
-    with pytest.raises(ConfigError, match="biencoder.trainer: .* a step is one batch|it is one batch"):
+    with pytest.raises(ConfigError, match=r"biencoder\.trainer: .* it is one batch"):
         check_one_batch("biencoder", config)
     check_one_batch("biencoder", TrainerConfig())
 

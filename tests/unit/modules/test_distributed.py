@@ -72,6 +72,6 @@ def test_a_process_that_is_gone_ends_the_others(tmp_path: Path) -> None:
 
 
 def test_an_error_of_one_process_is_the_error_of_all(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="generator.x=1 cannot be"):
+    with pytest.raises(ConfigError, match=r"generator\.x=1 cannot be"):
         launch(work.refused, 2, (tmp_path,), tmp_path)
     assert list(tmp_path.iterdir()) == []
