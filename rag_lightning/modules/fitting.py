@@ -93,7 +93,7 @@ def fit(
         announce: Told of a resume point that cannot be used.
 
     Returns:
-        steps trained, dev_score of the weights kept (None without dev), `training` (the meter's summary), and History's.
+        steps trained, dev_score of the weights kept (None without dev), the meter's summary, and History's.
 
     Raises:
         TrainingError: a loss or gradient that is no number; its batch is in the folder.
