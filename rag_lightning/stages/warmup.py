@@ -24,7 +24,13 @@ from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import TaskConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.core.trainer_config import WarmupConfig, check_training, processes, recipe_settings
+from rag_lightning.core.trainer_config import (
+    WarmupConfig,
+    accumulation,
+    check_training,
+    processes,
+    recipe_settings,
+)
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.copy_start import start_copying
 from rag_lightning.generator.inputs import Pair
@@ -148,7 +154,7 @@ def training_items(workspace: Workspace) -> list[Item]:
     config = workspace.config
     store = corpus.open_store(workspace)
     rng = seeds.generator(config.seed, "reader items")
-    wanted = config.warmup.steps * config.warmup.batch_size
+    wanted = config.warmup.steps * config.warmup.batch_size * accumulation("warmup", config.warmup)
     questions = [item for _ in range(config.warmup.rounds) for item in question_items(workspace, store, rng)]
     splits = {name: examples.read(workspace, name, limited=False) for name in examples.SPLITS}
     count = max(int(wanted * CLOZE_SHARE), wanted - len(questions))
