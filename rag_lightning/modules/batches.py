@@ -167,11 +167,14 @@ class TrainingData(pl.LightningDataModule):
         return DataLoader(StepBatches(self.lessons, self.seed, self.start, share), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[object] | list[object]:
-        """The dev batches of this process; none means no evaluation."""
+        """The dev batches of this process; none at all means no evaluation.
+
+        Where there are fewer than processes, the others get one without questions: Lightning lets no process sit out.
+        """
         if not self.dev:
             return []
         rank, world = self._place()
-        return DataLoader(self.dev[rank::world], batch_size=None)  # type: ignore[arg-type]
+        return DataLoader(self.dev[rank::world] or [[]], batch_size=None)  # type: ignore[arg-type]
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -103,6 +103,8 @@ class OptimisedModule(pl.LightningModule):
         """The task's objective of every question of a batch of this process."""
         if self._score is None:
             raise RuntimeError("set `evaluator` before evaluating on dev data")
+        if not batch:
+            return
         number = self.global_rank + index * self.trainer.world_size
         self._scored.append(ScoredBatch(number, tuple(e.example_id for e in batch), tuple(self._score(batch))))
 

@@ -20,6 +20,7 @@ from tests import distributed_work as work
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     # Lightning 2.6 with torch 2.13
     pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.`:FutureWarning"),
     # the module moves its own batches, the data module has nothing to move

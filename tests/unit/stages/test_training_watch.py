@@ -87,7 +87,8 @@ def test_a_collapse_is_named_in_the_run(project: ExperimentConfig, monkeypatch: 
     assert info["collapsed_at"] == [2, 4]
     rows = [row for row in history(model.path) if "dev_score" in row]
     assert [row["collapse"] for row in rows] == [1, 1]
-    assert rows[0]["unique_passage_ratio"] == pytest.approx(1 / 12) < rows[0]["frozen_unique_passage_ratio"] / 2
+    assert rows[0]["unique_passage_ratio"] == pytest.approx(1 / 12)
+    assert rows[0]["frozen_unique_passage_ratio"] > 0.3
     assert [line for line in told if "ALARM collapse: at step 2 " in line]
     assert train.alarms(info)[0].startswith("ALARM collapse: at step 2, 4 different dev questions")
     base = sweep(Path(project.folder), Path(project.folder) / "data", Path(str(project.encoder.model)))
@@ -147,6 +148,7 @@ def test_stages_that_train_in_one_process_say_so(project: ExperimentConfig, sect
 
 
 @pytest.mark.slow  # two processes import torch and Lightning anew
+@pytest.mark.timeout(900)  # which takes minutes where others have the machine
 def test_two_processes_make_one_model(project: ExperimentConfig) -> None:
     def trained(changes: dict[str, Any]) -> Any:
         return train.build(Workspace(replace(project, train=replace(project.train, lr=1e-4, **changes))))
