@@ -126,13 +126,14 @@ class BiencoderConfig(TrainerConfig):
     Args:
         steps: Optimiser steps; 0 skips the stage.
         batch_size: Questions of a step; the passages of the others are negatives of each.
-        k: Hard negatives of a question: the first BM25 hits that hold no answer, or those of the file.
+        k: Hard negatives of a question: the first hits that hold no answer, or those of the file.
         lr: Not used: the generator takes no part.
         retriever_lr: Peak learning rate of both encoders.
         scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
         warmup: Steps of linear warm-up; the rate then falls as `decay` says.
         label_smoothing: There is none here; anything but 0 is refused.
         eval_every: Not used: the last checkpoint is kept.
+        negatives: What finds hard negatives: bm25 as in DPR, or dense, the encoders as they come with exact search.
         files: Training data in DPR's biencoder JSON, instead of the task's train questions; empty for those.
     """
 
@@ -143,6 +144,7 @@ class BiencoderConfig(TrainerConfig):
     retriever_lr: float = 1e-4
     scale_lr: float = 2e-2
     eval_every: int = 0
+    negatives: Literal["bm25", "dense"] = "bm25"
     files: tuple[str, ...] = ()
 
 

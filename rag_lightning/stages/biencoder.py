@@ -2,69 +2,75 @@
 
 The paper's retriever is DPR, trained on questions with known passages (section 2.2). This stage trains such a pair from
 the configured encoder: the positives are gold passages (for a question without any, the first BM25 hit with an answer),
-the hard negatives BM25 hits without; or both come from DPR's own files. With steps 0 the encoders stay as they come.
-Files: `query_encoder/`, `passage_encoder/`, `history.jsonl`.
+the hard negatives hits without, of BM25 or of the encoders as they come; or both come from DPR's own files. With steps
+0 the encoders stay as they come. Files: `query_encoder/`, `passage_encoder/`, `history.jsonl`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import to_dict
+from rag_lightning.core.config import IndexConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
-from rag_lightning.core.records import Example, Ranking
-from rag_lightning.core.trainer_config import BiencoderConfig, check_one_batch, check_training, recipe_settings
+from rag_lightning.core.records import Example
+from rag_lightning.core.trainer_config import (
+    BiencoderConfig,
+    TrainerConfig,
+    check_one_batch,
+    check_training,
+    recipe_settings,
+)
 from rag_lightning.corpus.store import PassageStore
+from rag_lightning.index.flat import FlatIndex
 from rag_lightning.modules.batches import Lesson
 from rag_lightning.modules.biencoder import BiencoderModule
 from rag_lightning.modules.fitting import fit
 from rag_lightning.modules.live_retrieval import check_learnt_scale, check_scale
 from rag_lightning.retrieval.bm25 import BM25Retriever
-from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages import bm25, corpus, examples
+from rag_lightning.retrieval.dense import DenseRetriever
+from rag_lightning.retrieval.encoders import Role, TextEncoder
+from rag_lightning.retrieval.retriever import Retriever
+from rag_lightning.stages import bm25, corpus, examples, vectors
 from rag_lightning.stages.evidence import evidence_hits
+from rag_lightning.stages.vectors import Start, as_it_comes
 from rag_lightning.stages.workspace import Workspace, file_digest
 from rag_lightning.tasks.biencoder import KnownPassages, read_biencoder
 from rag_lightning.tasks.spec import get_task
 
 VERSION = 1
 CANDIDATES = 20
-"""BM25 hits in which hard negatives, and positives of a question without gold passages, are looked for."""
-UNUSED = ("lr", "label_smoothing", "eval_every", "eval_limit", "files")
+"""Hits in which hard negatives are looked for, and positives of a question without gold passages."""
+FOLDERS: dict[Role, str] = {"query": "query_encoder", "passage": "passage_encoder"}
+UNUSED = ("lr", "label_smoothing", "eval_every", "eval_limit", "patience", "files")
+"""Fields that change nothing here; files are known by their content."""
 
 
-@dataclass(frozen=True)
-class Start:
-    """An encoder's folder or hub name, the score_scale that goes with it, and what identifies both."""
-
-    source: Path | str
-    score_scale: float
-    digest: str
+Marked = list[tuple[int, bool]]
+"""Rows of the corpus, best first, and whether each answers the question."""
 
 
 def query_start(workspace: Workspace) -> Start:
     """The query encoder of this stage, or as it comes where the stage has no steps."""
-    return _start(workspace, workspace.config.encoder.model, "query_encoder")
+    return _start(workspace, "query")
 
 
 def passage_start(workspace: Workspace) -> Start:
     """The passage encoder of this stage, or as it comes where the stage has no steps."""
-    encoder = workspace.config.encoder
-    return _start(workspace, encoder.passage_model or encoder.model, "passage_encoder")
+    return _start(workspace, "passage")
 
 
-def _start(workspace: Workspace, name: str, folder: str) -> Start:
+def _start(workspace: Workspace, role: Role) -> Start:
     config = workspace.config
     check_settings(config.biencoder)
     if config.biencoder.steps == 0:
-        return Start(workspace.model_source(name), config.encoder.score_scale, workspace.model_digest(name))
+        return as_it_comes(workspace, role)
     built = build(workspace)
-    return Start(built.path / folder, float(built.info["score_scale"]), f"biencoder:{built.digest}")
+    return Start(built.path / FOLDERS[role], float(built.info["score_scale"]), f"biencoder:{built.digest}")
 
 
 def as_it_came(workspace: Workspace) -> Workspace:
@@ -82,24 +88,26 @@ def build(workspace: Workspace) -> Artifact:
     config = workspace.config
     check_settings(config.biencoder)
     check_scale(config.encoder.score_scale)
-    section = recipe_settings(to_dict(config.biencoder))
-    trained = {name: value for name, value in section.items() if name not in UNUSED}
     settings = {
-        "train": trained | {"dtype": resolve_dtype(config.biencoder.dtype)},
+        "train": train_settings(config.biencoder),
         "encoder": to_dict(config.encoder),
         "seed": config.seed,
     }
-    encoder = config.encoder
-    inputs = {
-        "query_model": workspace.model_digest(encoder.model),
-        "passage_model": workspace.model_digest(encoder.passage_model or encoder.model),
-    }
+    inputs = {f"{role}_model": as_it_comes(workspace, role).digest for role in FOLDERS}
     if config.biencoder.files:
         inputs |= {f"file {i}": file_digest(Path(path)) for i, path in enumerate(config.biencoder.files)}
     else:
         inputs |= {"examples": examples.build(workspace).digest, "bm25": bm25.build(workspace).digest}
+        if config.biencoder.negatives == "dense":
+            inputs["vectors"] = vectors.build(workspace, as_it_comes(workspace, "passage")).digest
     recipe = Recipe("biencoder", settings, inputs, VERSION)
     return workspace.store.build(recipe, lambda folder: _make(workspace, folder), resumable=True)
+
+
+def train_settings(config: TrainerConfig) -> dict[str, Any]:
+    """What of a section that trains retrieval alone changes its result, for a digest."""
+    used = {name: value for name, value in recipe_settings(to_dict(config)).items() if name not in UNUSED}
+    return used | {"dtype": resolve_dtype(config.dtype)}
 
 
 def check_settings(config: BiencoderConfig) -> None:
@@ -122,15 +130,14 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
         )
     if left_out:
         workspace.announce(f"biencoder: {left_out} of {len(items) + left_out} train questions have no known passage")
-    encoder, source = config.encoder, workspace.model_source
-    asks = TextEncoder(encoder, source(encoder.model), "query")
-    answers = TextEncoder(encoder, source(encoder.passage_model or encoder.model), "passage")
-    module = BiencoderModule(asks, answers, encoder.score_scale, config.biencoder, config.seed)
+    encoders = {role: TextEncoder(config.encoder, as_it_comes(workspace, role).source, role) for role in FOLDERS}
+    scale = config.encoder.score_scale
+    module = BiencoderModule(encoders["query"], encoders["passage"], scale, config.biencoder, config.seed)
     lesson = Lesson(items, config.biencoder.batch_size)
     result = fit(module, [lesson], config.biencoder, folder, seed=config.seed, announce=workspace.announce)
-    for name, trained in (("query_encoder", asks), ("passage_encoder", answers)):
-        trained.model.save_pretrained(folder / name)
-        trained.tokenizer.save_pretrained(folder / name)
+    for role, trained in encoders.items():
+        trained.model.save_pretrained(folder / FOLDERS[role])
+        trained.tokenizer.save_pretrained(folder / FOLDERS[role])
     scale = check_learnt_scale(float(module.log_scale.detach().exp()), "biencoder.scale_lr")
     return {"steps": result["steps"], "score_scale": scale, "questions": len(items), "left_out": left_out}
 
@@ -145,25 +152,48 @@ def _from_task(workspace: Workspace) -> tuple[list[KnownPassages], int]:
     """Train questions with a known passage, and how many have none."""
     store, asked = corpus.open_store(workspace), examples.read(workspace, "train")
     lexical = BM25Retriever.load(bm25.build(workspace).path)
-    hits = lexical.retrieve([example.query for example in asked], min(CANDIDATES, len(store)))
+    positives = _hits(workspace, store, lexical, asked)
+    dense = workspace.config.biencoder.negatives == "dense"
+    negatives = _hits(workspace, store, _frozen(workspace), asked) if dense else positives
+    k = workspace.config.biencoder.k
+    items = [known(store, *three, k) for three in zip(asked, positives, negatives, strict=True)]
+    found = [item for item in items if item is not None]
+    return found, len(asked) - len(found)
+
+
+def _frozen(workspace: Workspace) -> Retriever:
+    """Exact search with both encoders as they come."""
+    start = as_it_comes(workspace, "query")
+    encoder = TextEncoder(workspace.config.encoder, start.source, "query").eval()
+    found = vectors.read(vectors.build(workspace, as_it_comes(workspace, "passage")))
+    return DenseRetriever(encoder, FlatIndex.build(IndexConfig("flat"), found))
+
+
+def _hits(workspace: Workspace, store: PassageStore, retriever: Retriever, asked: Sequence[Example]) -> list[Marked]:
+    """Of each question the passages found, best first, and whether each answers it."""
+    hits = retriever.retrieve([example.query for example in asked], min(CANDIDATES, len(store)))
     rankings = [found.ranking(example.example_id) for found, example in zip(hits, asked, strict=True)]
     flags = evidence_hits(get_task(workspace.config.task.name), store, asked, rankings)
-    k = workspace.config.biencoder.k
-    found = [known(store, e, r, f, k) for e, r, f in zip(asked, rankings, flags, strict=True)]
-    items = [item for item in found if item is not None]
-    return items, len(asked) - len(items)
+    return [list(zip(r.rows, f, strict=True)) for r, f in zip(rankings, flags, strict=True)]
 
 
 def known(
-    store: PassageStore, example: Example, ranking: Ranking, flags: Sequence[bool], k: int
+    store: PassageStore, example: Example, hits: Sequence[tuple[int, bool]], others: Sequence[tuple[int, bool]], k: int
 ) -> KnownPassages | None:
-    """A question with its first gold passage (else its first hit with an answer) and k hits without; None for none."""
-    answering = [store[row] for row, hit in zip(ranking.rows, flags, strict=True) if hit]
+    """What is learned of a question; None where no passage is known to answer it.
+
+    Args:
+        store: The corpus.
+        example: Its first gold passage is the positive; without any, the first hit that answers it.
+        hits: (row, answers it) of what BM25 found.
+        others: The same of what the hard negatives are taken from: the first k that answer nothing.
+        k: Hard negatives.
+    """
     gold = [store[store.row(name)] for name in example.gold_passage_ids[:1]]
-    positives = gold or answering[:1]
+    positives = gold or [store[row] for row, right in hits if right][:1]
     if not positives:
         return None
-    right = {*example.gold_passage_ids, *(passage.passage_id for passage in answering)}
-    others = (store[row] for row, hit in zip(ranking.rows, flags, strict=True) if not hit)
-    negatives = [passage for passage in others if passage.passage_id not in right]
+    right = {*example.gold_passage_ids, *(store[row].passage_id for row, right in (*hits, *others) if right)}
+    wrong = (store[row] for row, right in others if not right)
+    negatives = [passage for passage in wrong if passage.passage_id not in right]
     return KnownPassages(example.query, positives[0], frozenset(right), tuple(negatives[:k]))

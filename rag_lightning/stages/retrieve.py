@@ -24,6 +24,7 @@ from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import Retriever
 from rag_lightning.stages import biencoder, bm25, corpus, examples, index, retriever_warmup, train
 from rag_lightning.stages.evidence import evidence_hits
+from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 
@@ -97,7 +98,7 @@ def open_retriever(workspace: Workspace, asker: Asker = "trained") -> tuple[Retr
     return DenseRetriever(encoder, searched), start.score_scale
 
 
-def _before_training(workspace: Workspace, asker: Asker) -> biencoder.Start:
+def _before_training(workspace: Workspace, asker: Asker) -> Start:
     return biencoder.query_start(workspace) if asker == "frozen" else retriever_warmup.start(workspace)
 
 

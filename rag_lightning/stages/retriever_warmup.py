@@ -15,9 +15,8 @@ from typing import Any
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import to_dict
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_one_batch, check_training, recipe_settings
+from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_one_batch, check_training
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.modules.batches import Lesson
 from rag_lightning.modules.fitting import fit
@@ -26,8 +25,9 @@ from rag_lightning.modules.query_encoder import QueryEncoderModule, Sought
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index, targets
-from rag_lightning.stages.biencoder import CANDIDATES, Start
+from rag_lightning.stages.biencoder import CANDIDATES
 from rag_lightning.stages.evidence import evidence_hits
+from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 
@@ -52,8 +52,7 @@ def build(workspace: Workspace) -> Artifact:
     config = workspace.config
     _check(config.retriever_warmup)
     settings = {
-        "train": recipe_settings(to_dict(config.retriever_warmup))
-        | {"dtype": resolve_dtype(config.retriever_warmup.dtype)},
+        "train": biencoder.train_settings(config.retriever_warmup),
         "encoder": to_dict(config.encoder),
         "seed": config.seed,
     }

@@ -55,7 +55,7 @@ def run(config: SweepConfig) -> None:
     chosen = selection.select(config, tried)
     _evaluate(config, mirror, always, "test", "baseline")
     _evaluate(config, mirror, [system for system in chosen if system not in always], "test", "final")
-    _describe(config, folder, finished=True)
+    _describe(config, folder, finished=True, again=_touched_before(config, chosen))
     mirror.finish_parent(config.name)
     say(f"sweep {config.name}: finished; runs in {folder}")
 
@@ -113,7 +113,17 @@ def _open_folder(config: SweepConfig) -> Path:
     return folder
 
 
-def _describe(config: SweepConfig, folder: Path, *, finished: bool, problem: str = "") -> None:
+def _touched_before(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
+    """A note where a search with fewer trials had already run its own choice on test."""
+    labels = selection.superseded(config, chosen)
+    if not labels:
+        return []
+    return [f"test was run more than once: a search with fewer trials had chosen {', '.join(labels)}"]
+
+
+def _describe(
+    config: SweepConfig, folder: Path, *, finished: bool, again: Sequence[str] = (), problem: str = ""
+) -> None:
     """Write sweep.json; with a problem the sweep has failed."""
     base = config.experiment
     value: dict[str, Any] = {
@@ -123,7 +133,7 @@ def _describe(config: SweepConfig, folder: Path, *, finished: bool, problem: str
         "objective": config.objective,
         "spec": to_dict(config),
         "retrieval": retrieval_table.rows(config) if finished else [],
-        "warnings": _notes(config) if finished else [],
+        "warnings": [*_notes(config), *again] if finished else [],
         "finished": finished,
     }
     if problem:

@@ -17,7 +17,7 @@ from rag_lightning.metrics.summary import align
 from rag_lightning.stages.score import SCORES
 from rag_lightning.sweep.system import System
 from rag_lightning.sweep.trial import folder_of, sweep_folder
-from rag_lightning.tracking.run import read_run
+from rag_lightning.tracking.run import is_finished, read_run, run_folders
 
 SELECTION = "selection.json"
 
@@ -38,6 +38,15 @@ def select(config: SweepConfig, tried: Sequence[System]) -> list[System]:
         {"objective": config.objective, "alpha": config.alpha, "candidates": candidates},
     )
     return chosen
+
+
+def superseded(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
+    """Labels of systems that an earlier search, of fewer trials, had chosen and run on test."""
+    folder = sweep_folder(config)
+    now = {folder_of(config, system, "test") for system in chosen}
+    earlier = [path for path in run_folders(folder.parent) if path.parent == folder and path not in now]
+    found = [read_run(path) for path in earlier if is_finished(path)]
+    return sorted(record["label"] for record in found if record["role"] == "final")
 
 
 def _compare(config: SweepConfig, group: Sequence[System]) -> dict[System, dict[str, Any]]:

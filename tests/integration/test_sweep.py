@@ -21,6 +21,7 @@ from rag_lightning.report import stage as report
 from rag_lightning.stages import ask, predict
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
+from rag_lightning.sweep.selection import superseded
 from rag_lightning.sweep.study import open_study
 from rag_lightning.sweep.system import System
 from rag_lightning.tracking.mlflow import default_uri
@@ -154,6 +155,17 @@ def test_only_the_chosen_and_the_baselines_touch_test(tiny_sweep: SweepConfig) -
     assert tested == {c["label"] for c in chosen} | {"Closed book · greedy", "RAG-Token · bm25 · k=2 · greedy"}
     finals = [r for r in found.values() if r["role"] == "final"]
     assert {r["label"] for r in finals} == {c["label"] for c in chosen}
+
+
+def test_what_an_earlier_search_had_run_on_test_is_told(tiny_sweep: SweepConfig) -> None:
+    candidates = load(sweep_folder(tiny_sweep) / "selection.json")["candidates"]
+    labels = sorted(c["label"] for c in candidates if c["chosen"])
+    finals = [System(**r["system"]) for r in records(tiny_sweep).values() if r["role"] == "final"]
+    assert superseded(tiny_sweep, finals) == []
+    assert superseded(tiny_sweep, finals[:1]) == [label for label in labels if label != finals[0].label]
+    assert superseded(tiny_sweep, []) == labels
+    described = load(sweep_folder(tiny_sweep) / "sweep.json")
+    assert not any("more than once" in warning for warning in described["warnings"])
 
 
 def test_mlflow_holds_one_parent_and_a_child_a_run(tiny_sweep: SweepConfig) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.records import Example, Passage, Ranking
+from rag_lightning.core.records import Example, Passage
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import biencoder, corpus, embed, retrieve, retriever_warmup
 from rag_lightning.stages.workspace import Workspace
@@ -65,17 +65,26 @@ def test_the_warm_up_of_the_query_encoder_goes_on_from_there(project: Experiment
 def test_a_hard_negative_holds_no_answer_and_is_no_gold_passage(project: ExperimentConfig) -> None:
     store = corpus.open_store(Workspace(project))
     example = Example("q", "who", ("paris",), gold_passage_ids=("p1", "p2"))
-    ranking = Ranking("q", (0, 1, 2, 3, 4), (5.0, 4.0, 3.0, 2.0, 1.0))
-    found = biencoder.known(store, example, ranking, [True, False, False, False, False], k=1)
+    hits = [(0, True), (1, False), (2, False), (3, False), (4, False)]
+    found = biencoder.known(store, example, hits, hits, k=1)
     assert found is not None
     assert found.positive.passage_id == "p1"
     assert found.right == {"p0", "p1", "p2"}
     assert [passage.passage_id for passage in found.negatives] == ["p3"]
     bare = replace(example, gold_passage_ids=())
-    mined = biencoder.known(store, bare, ranking, [False, True, False, False, False], k=2)
+    mined = biencoder.known(store, bare, [(0, False), (1, True)], [(0, False), (5, True), (2, False), (3, False)], k=2)
     assert mined is not None and mined.positive.passage_id == "p1"
+    assert mined.right == {"p1", "p5"}
     assert [passage.passage_id for passage in mined.negatives] == ["p0", "p2"]
-    assert biencoder.known(store, bare, ranking, [False] * 5, k=1) is None
+    assert biencoder.known(store, bare, [(0, False)], [(1, True)], k=1) is None
+
+
+def test_dense_negatives_are_what_the_encoders_find_as_they_come(project: ExperimentConfig) -> None:
+    said: list[str] = []
+    dense = replace(project, biencoder=replace(project.biencoder, negatives="dense"))
+    built = biencoder.build(Workspace(dense, said.append))
+    assert built.digest != biencoder.build(Workspace(project)).digest
+    assert any(line.startswith("vectors ") for line in said)
 
 
 def test_dprs_own_files_take_the_place_of_the_task(project: ExperimentConfig, tmp_path: Path) -> None:
