@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -149,9 +150,17 @@ def test_stages_that_train_in_one_process_say_so(project: ExperimentConfig, sect
 
 @pytest.mark.slow  # two processes import torch and Lightning anew
 @pytest.mark.timeout(900)  # which takes minutes where others have the machine
-def test_two_processes_make_one_model(project: ExperimentConfig) -> None:
+def test_two_processes_make_one_model(project: ExperimentConfig, bert_folder: Path) -> None:
+    still = Path(project.folder) / "no-dropout"  # dropout differs between the processes, as it must
+    shutil.copytree(bert_folder, still)
+    settings = json.loads((still / "config.json").read_text())
+    settings |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (still / "config.json").write_text(json.dumps(settings))
+    encoder = replace(project.encoder, model=str(still))
+
     def trained(changes: dict[str, Any]) -> Any:
-        return train.build(Workspace(replace(project, train=replace(project.train, lr=1e-4, **changes))))
+        section = replace(project.train, lr=1e-4, **changes)
+        return train.build(Workspace(replace(project, encoder=encoder, train=section)))
 
     one = trained({"batch_size": 8})
     two = trained({"batch_size": 4, "trainer": {"devices": 2, "strategy": "ddp", "accelerator": "cpu"}})
