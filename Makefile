@@ -17,6 +17,7 @@ TEST ?=
 EXPERIMENT ?= experiments/nq_rag_sequence.yaml
 PORT ?= 5000
 CONFIRM ?=
+SLOW ?=
 Q ?=
 OWN := $(strip $(CORPUS)$(TRAIN)$(DEV)$(TEST))
 NAME ?= $(TASK)$(if $(filter-out mini,$(SCALE)),-$(SCALE))$(if $(OWN),-own)$(if $(filter-out 0,$(SEED)),-seed$(SEED))
@@ -99,13 +100,14 @@ ask: $(INSTALLED) ## Answer one question, with its passages, scores and hypothes
 	$(RAG) ask "$$QUESTION" --config '$(EXPERIMENT)'
 
 test: $(INSTALLED) ## The tests, without the slow ones
-	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow"
+	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow and not benchmark"
 
 test-all: $(INSTALLED) ## All tests
-	$(TEST_ENV) $(BIN)/python -m pytest
+	$(TEST_ENV) $(BIN)/python -m pytest -m "not benchmark"
 
-bench: $(INSTALLED) ## The benchmarks
-	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only
+bench: $(INSTALLED) ## The benchmarks, on one thread
+##@ SLOW=yes           those of BART-base size too, and one that needs 16 GB of memory
+	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(if $(SLOW),,-m "not slow")
 
 check: $(INSTALLED) ## Lint, format, types, layers, and that every config file and documented command is valid
 	$(BIN)/ruff check .

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from rag_lightning.generator.vocabulary import Continuations, best
+
 
 @dataclass(frozen=True)
 class Moves:
@@ -29,8 +31,8 @@ class Moves:
     parents: Tensor
 
 
-Step = Callable[[Tensor, Moves | None], Tensor]
-"""(last tokens [N, W], moves or None at the start) -> log-probs of the next token [N, W, V], float32."""
+Step = Callable[[Tensor, Moves | None, int], Continuations]
+"""(last tokens [N, W], moves or None at the start, how many) -> the best next tokens of each beam."""
 
 
 @dataclass(order=True)
@@ -66,19 +68,16 @@ def beam_search(
     """
     if width < 1 or max_length < 1:
         raise ValueError(f"width and max_length must be at least 1, got {width} and {max_length}")
-    tokens = torch.full((batch, width), start_id, dtype=torch.long)
-    scores = torch.full((batch, width), -torch.inf)
-    scores[:, 0] = 0.0
-    history = torch.empty((batch, width, 0), dtype=torch.long)
+    tokens = torch.full((batch, 1), start_id, dtype=torch.long)
+    scores = torch.zeros((batch, 1))
+    history = torch.empty((batch, 1, 0), dtype=torch.long)
     pools: list[list[Finished]] = [[] for _ in range(batch)]
     live = list(range(batch))
     moves: Moves | None = None
     for length in range(1, max_length + 1):
-        log_probs = step(tokens, moves)
-        vocabulary = log_probs.shape[-1]
-        values, picks = best((scores.unsqueeze(-1) + log_probs).flatten(1), 2 * width)
+        values, parents, tokens = _best(scores, step(tokens, moves, 2 * width), 2 * width)
         here = [pools[i] for i in live]
-        parents, tokens, scores = _advance(values, picks, vocabulary, width, eos_id, history, here)
+        parents, tokens, scores = _advance(values, parents, tokens, width, eos_id, history, here)
         history = torch.cat([_gather(history, parents), tokens.unsqueeze(-1)], dim=-1)
         if length == max_length:
             _close(scores, history, here, width)
@@ -99,38 +98,27 @@ def _over(pool: Sequence[Finished], best_live: float, width: int) -> bool:
     return len(pool) == width and pool[-1].log_prob >= best_live
 
 
-def best(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of each row [N, M], equal values in the order of their position.
-
-    Rows shorter than `count` are padded with -inf at position 0.
-    """
-    kept = min(count, values.shape[-1])
-    top, at = values.topk(kept, dim=-1)
-    tied = (values >= top[:, -1:]).sum(-1) > kept
-    if bool(tied.any()):
-        full, order = values[tied].sort(dim=-1, descending=True, stable=True)
-        top[tied], at[tied] = full[:, :kept], order[:, :kept]
-    order = torch.argsort(at, dim=-1, stable=True)
-    top, at = top.gather(-1, order), at.gather(-1, order)
-    order = torch.argsort(top, dim=-1, descending=True, stable=True)
-    top, at = top.gather(-1, order), at.gather(-1, order)
-    if kept == count:
-        return top, at
-    missing = (values.shape[0], count - kept)
-    return torch.cat([top, top.new_full(missing, -torch.inf)], -1), torch.cat([at, at.new_zeros(missing)], -1)
+def _best(scores: Tensor, found: Continuations, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Values, beams and tokens [N, count] of the best continuations of an item; those of a beam are enough of it."""
+    totals = (scores.unsqueeze(-1) + found.log_probs).flatten(1)
+    beams = torch.arange(scores.shape[1]).view(1, -1, 1).expand_as(found.tokens).flatten(1)
+    tokens = found.tokens.flatten(1)
+    order = torch.argsort(beams * (int(tokens.max()) + 1) + tokens, dim=-1)
+    values, at = best(totals.gather(1, order), count)
+    at = order.gather(1, at)
+    return values, beams.gather(1, at), tokens.gather(1, at)
 
 
 def _advance(
     values: Tensor,
-    picks: Tensor,
-    vocabulary: int,
+    parents: Tensor,
+    tokens: Tensor,
     width: int,
     eos_id: int,
     history: Tensor,
     pools: Sequence[list[Finished]],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Split the 2W best continuations into finished hypotheses and W live beams."""
-    parents, tokens = picks // vocabulary, picks % vocabulary
     ended = tokens == eos_id
     # live beams keep their order: ended or impossible continuations are sorted behind them
     live_order = torch.argsort((ended | torch.isinf(values)).long(), dim=-1, stable=True)[:, :width]

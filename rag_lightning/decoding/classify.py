@@ -78,8 +78,8 @@ def _score(encodings: Encodings, classes: Classes, memory: Memory, queries: Sequ
     """[P, C] of P pairs and their queries."""
     if not isinstance(classes, ClassHead):
         start = torch.full((memory.pairs, 1), encodings.generator.start_id)
-        first, _ = encodings.steps.step(start, memory, Cache([], []))
-        return first[:, 0, list(classes.token_ids)]
+        states, _ = encodings.steps.step(start, memory, Cache([], []))
+        return encodings.steps.vocabulary.of(states[:, 0], classes.token_ids)
     if not isinstance(encodings.generator, Seq2SeqGenerator):
         raise ConfigError("a class head reads the decoder of a seq2seq generator; this one has none")
     inputs, last = encodings.generator.claim_inputs(queries)

@@ -24,7 +24,7 @@ class Encodings:
 
     Args:
         generator: in eval mode.
-        dtype: "float32" or "bfloat16" for the encoder's forward pass; decoding itself is always float32.
+        dtype: "float32" or "bfloat16", of the encoder's and the decoder's forward passes; log-probs are float32.
         tokens_per_batch: budget of padded tokens of one forward pass.
         max_bytes: bound of the memory; the least recently used states leave first.
     """
@@ -38,7 +38,7 @@ class Encodings:
     ) -> None:
         generator.eval()
         self.generator = generator
-        self.steps: Steps = generator.steps()
+        self.steps: Steps = generator.steps(getattr(torch, dtype))
         self.encoder = generator.frozen_encoder(getattr(torch, dtype))
         self.tokens_per_batch = tokens_per_batch
         self.max_bytes = max_bytes
@@ -54,10 +54,10 @@ class Encodings:
 
     @torch.inference_mode()
     def memory(self, keys: Sequence[str], rows: Sequence[Sequence[int]]) -> Memory:
-        """Cross-attention memory of P pairs, right-padded, in float32."""
+        """Cross-attention memory of P pairs, right-padded, in the type of the steps."""
         states = self._lookup(keys, rows)
         lengths = torch.tensor([len(s) for s in states])
-        hidden = torch.zeros(len(states), int(lengths.max()), states[0].shape[-1])
+        hidden = torch.zeros(len(states), int(lengths.max()), states[0].shape[-1], dtype=self.steps.dtype)
         for row, state in zip(hidden, states, strict=True):
             row[: len(state)] = state
         return self.steps.memory(hidden, (torch.arange(hidden.shape[1]) < lengths.unsqueeze(1)).long())

@@ -1,4 +1,4 @@
-"""The next-token distributions of a batch of pairs while a beam search runs over them."""
+"""The decoder states of a batch of pairs while a beam search runs over them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class PairSteps:
         self._rows = torch.arange(memory.pairs)
 
     def step(self, tokens: Tensor, moves: Moves | None) -> Tensor:
-        """Last tokens [N, W] -> log-probs of the next one under each pair [N * K, W, V]."""
+        """Last tokens [N, W] -> states under each pair [N, K, W, D]; the vocabulary reads the next token from them."""
         if moves is not None:
             self._move(moves)
         fed = torch.zeros((self._memory.pairs, tokens.shape[1]), dtype=torch.long)
         fed[self._rows] = tokens.repeat_interleave(self._together, dim=0)
-        log_probs, self._cache = self._steps.step(fed, self._memory, self._cache, self._rows)
-        return log_probs
+        states, self._cache = self._steps.step(fed, self._memory, self._cache, self._rows)
+        return states.view(-1, self._together, *states.shape[1:])
 
     def _move(self, moves: Moves) -> None:
         if moves.items is not None:
@@ -46,6 +46,6 @@ class PairSteps:
             self._rows = torch.arange(self._memory.pairs)
         width = parents.shape[1]
         if width > 1:
-            everyone = torch.arange(width).repeat(self._memory.pairs, 1)
+            everyone = torch.zeros((self._memory.pairs, width), dtype=torch.long)
             everyone[self._rows] = parents
             self._cache = self._cache.reorder(everyone)

@@ -56,6 +56,7 @@ def _token_log_probs(encodings: Encodings, pairs: Sequence[Pair], token_ids: Seq
     fed, found = encodings.generator.start_id, []
     moves = None
     for token in token_ids:
-        found.append(search.step(torch.tensor([[fed]]), moves)[:, 0, token])
+        states = search.step(torch.tensor([[fed]]), moves)[0, :, 0]
+        found.append(encodings.steps.vocabulary.of(states, [token])[:, 0])
         fed, moves = token, Moves(None, torch.tensor([[0]]))
     return torch.stack(found, dim=-1)

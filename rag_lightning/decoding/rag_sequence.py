@@ -19,16 +19,18 @@ from itertools import accumulate
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from rag_lightning.decoding.beam import Finished, beam_search
+from rag_lightning.decoding.beam import Finished, Moves, beam_search
 from rag_lightning.decoding.checks import STRATEGIES, check_doc_scores, check_grid
 from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_scores import Wanted, complete
 from rag_lightning.decoding.pair_steps import PairSteps
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.bart_steps import Memory
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.marginal import doc_log_probs
-from rag_lightning.generator.token_tree import TokenTree
+from rag_lightning.generator.vocabulary import Continuations
 
 Candidate = tuple[int, ...]
 Hypotheses = dict[str, dict[Candidate, float]]
@@ -139,13 +141,15 @@ def matrices(
     """The candidate matrix of each question; pairs and scores the store knows are not computed again."""
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
     hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length)
-    result = []
-    for here in _slices(questions):
-        candidates = _candidates(keys[here], hypotheses)
-        scores = _complete(encodings, keys[here], rows[here], candidates, hypotheses, store)
-        result.append(_matrix(keys[here], hypotheses, candidates, scores))
+    here = list(_slices(questions))
+    candidates = [_candidates(keys[h], hypotheses) for h in here]
+    scores = {key: known | hypotheses[key] for key, known in store.scores(keys).items()}
+    wanted = [
+        Wanted(keys[at], rows[at], c) for h, c in zip(here, candidates, strict=True) for at in range(len(keys))[h]
+    ]
+    complete(encodings, wanted, scores, store)
     store.commit()
-    return result
+    return [_matrix(keys[h], hypotheses, c, scores) for h, c in zip(here, candidates, strict=True)]
 
 
 @torch.inference_mode()
@@ -200,31 +204,13 @@ def search_pairs(
     """The beam search of every pair by p(.|x,z) alone."""
     search = PairSteps(encodings.steps, memory)
     generator = encodings.generator
+
+    def step(tokens: Tensor, moves: Moves | None, count: int) -> Continuations:
+        return encodings.steps.vocabulary.best(search.step(tokens, moves).squeeze(1), count)
+
     return beam_search(
-        search.step, count, width=num_beams, max_length=max_length, start_id=generator.start_id, eos_id=generator.eos_id
+        step, count, width=num_beams, max_length=max_length, start_id=generator.start_id, eos_id=generator.eos_id
     )
-
-
-def _complete(
-    encodings: Encodings,
-    keys: Sequence[str],
-    rows: Sequence[Sequence[int]],
-    candidates: Sequence[Candidate],
-    hypotheses: Hypotheses,
-    store: PairStore,
-) -> dict[str, dict[Candidate, float]]:
-    """The scores of all candidates under all pairs of a question; those not known are computed and stored."""
-    scores = {key: known | hypotheses[key] for key, known in store.scores(keys).items()}
-    short = [i for i, key in enumerate(keys) if any(c not in scores[key] for c in candidates)]
-    if not short:
-        return scores
-    memory = encodings.memory([keys[i] for i in short], [rows[i] for i in short])
-    fresh = encodings.steps.score(TokenTree.of(candidates, encodings.generator.start_id), memory)
-    for i, values in zip(short, fresh.tolist(), strict=True):
-        new = {c: v for c, v in zip(candidates, values, strict=True) if c not in scores[keys[i]]}
-        store.add_scores(keys[i], new)
-        scores[keys[i]] |= new
-    return scores
 
 
 def _matrix(

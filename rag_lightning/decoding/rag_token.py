@@ -21,6 +21,7 @@ from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_steps import PairSteps
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.vocabulary import Continuations
 
 T = TypeVar("T")
 
@@ -102,15 +103,14 @@ def _search(
     """The beam search of all questions; those with fewer pairs are filled up with their first, at probability 0."""
     batch, k = len(keys), max(map(len, keys))
     memory = encodings.memory(_filled(keys, k), _filled(rows, k))
-    priors = doc_log_probs[:, :k].float().reshape(batch, k, 1, 1)
+    priors = doc_log_probs[:, :k].float()
     search = PairSteps(encodings.steps, memory, together=k)
 
-    def step(tokens: Tensor, moves: Moves | None) -> Tensor:
+    def step(tokens: Tensor, moves: Moves | None, count: int) -> Continuations:
         nonlocal priors
         if moves is not None and moves.items is not None:
             priors = priors[moves.items]
-        log_probs = search.step(tokens, moves)
-        return torch.logsumexp(log_probs.view(-1, k, *log_probs.shape[1:]) + priors, dim=1)
+        return encodings.steps.vocabulary.marginal_best(search.step(tokens, moves), priors, count)
 
     generator = encodings.generator
     return beam_search(

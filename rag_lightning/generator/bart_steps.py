@@ -14,6 +14,7 @@ Shapes: P pairs, W width (beams or candidates of a pair), S source tokens, T tar
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rag_lightning.generator.token_tree import TokenTree
+from rag_lightning.generator.vocabulary import Vocabulary
 
 POSITION_OFFSET = 2
-POSITIONS = 1024
-"""Positions whose distribution over the vocabulary is held at once."""
 
 
 @dataclass
@@ -74,12 +73,20 @@ class Cache:
 
 
 class BartSteps:
-    """The step loop over a `BartForConditionalGeneration`, in float32 and without dropout."""
+    """The step loop over a `BartForConditionalGeneration`, without dropout.
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.decoder = model.model.decoder
+    Args:
+        model: In eval mode.
+        dtype: Of the forward pass and of memories; other than float32 it runs on a copy of the decoder. States that
+            leave it are float32.
+    """
+
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
+        self.model, self.dtype = model, dtype
+        decoder = model.model.decoder
+        self.decoder = decoder if dtype == torch.float32 else copy.deepcopy(decoder).to(dtype)
         self.heads = model.config.decoder_attention_heads
+        self.vocabulary = Vocabulary(model.lm_head.weight, model.final_logits_bias, dtype)
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:
         """Encoder states [P, S, D] with their mask [P, S], for all steps and beams."""
@@ -87,7 +94,7 @@ class BartSteps:
 
     def states(self, inputs: Tensor, memory: Memory) -> Tensor:
         """Decoder states [P, W, T, D] of W decoder inputs [P, W, T] per pair."""
-        return self._run(inputs, memory, Cache([], []))[0]
+        return self._run(inputs, memory, Cache([], []))[0].float()
 
     def step(self, tokens: Tensor, memory: Memory, cache: Cache, pairs: Tensor | None = None) -> tuple[Tensor, Cache]:
         """Feed one token per beam.
@@ -96,26 +103,26 @@ class BartSteps:
             tokens: [P, W] the last token of each beam.
             memory: of the P pairs.
             cache: of the positions before.
-            pairs: [L] those whose distribution is wanted, None for all.
+            pairs: [L] those whose states are wanted, None for all.
 
         Returns:
-            log-probs of the next token [L, W, V] in float32, and the cache one position longer.
+            decoder states [L, W, D], and the cache one position longer.
         """
         hidden, grown = self._run(tokens.unsqueeze(-1), memory, cache)
         wanted = hidden if pairs is None or len(pairs) == len(hidden) else hidden[pairs]
-        return self._log_probs(wanted.squeeze(2)), grown
+        return wanted.squeeze(2).float(), grown
 
-    def score(self, tree: TokenTree, memory: Memory) -> Tensor:
-        """log p(y | x, z) of the C sequences of a tree under P pairs, [P, C] float32."""
-        tokens = tree.tokens.expand(memory.pairs, 1, -1)
-        hidden, _ = self._run(tokens, memory, Cache([], []), depths=tree.depths, visible=tree.ancestors)
-        together = max(1, POSITIONS // len(tree.tokens))
-        parts = torch.split(hidden.squeeze(1), together)
-        return torch.cat([self._edges(part, tree) for part in parts]) @ tree.paths.T
+    def tree_states(self, tokens: Tensor, depths: Tensor, visible: Tensor, memory: Memory) -> Tensor:
+        """Decoder states [P, N, D] of a token tree per pair.
 
-    def _edges(self, hidden: Tensor, tree: TokenTree) -> Tensor:
-        """[P, N, D] -> log-probs of the edges [P, E]."""
-        return self._log_probs(hidden)[:, tree.edge_nodes, tree.edge_tokens]
+        Args:
+            tokens: [P, N] what is fed at each node.
+            depths: [P, N] the position of each.
+            visible: [P, N, N] true where the row's node attends to the column's.
+            memory: of the P pairs.
+        """
+        tokens, depths, visible = tokens.unsqueeze(1), depths.unsqueeze(1), visible[:, None, None]
+        return self._run(tokens, memory, Cache([], []), depths, visible)[0].squeeze(1).float()
 
     def _run(
         self,
@@ -165,10 +172,6 @@ class BartSteps:
         mixed = torch.einsum("plhd,hcd->plhc", read, values).reshape(pairs, width, length, size)
         projected: Tensor = attention.out_proj(mixed + attention.v_proj.bias)
         return projected
-
-    def _log_probs(self, hidden: Tensor) -> Tensor:
-        logits = self.model.lm_head(hidden) + self.model.final_logits_bias.view(-1)
-        return torch.log_softmax(logits.float(), dim=-1)
 
 
 def split_heads(states: Tensor, heads: int) -> Tensor:

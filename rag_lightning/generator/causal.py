@@ -108,9 +108,9 @@ class CausalGenerator(nn.Module):
         """[..., T] targets -> [..., T] inputs: the prompt's last token, then all but the last target."""
         return shifted(targets, self.start_id)
 
-    def steps(self) -> LlamaSteps:
+    def steps(self, dtype: torch.dtype = torch.float32) -> LlamaSteps:
         """The step loop for decoding (call `eval()` first)."""
-        return LlamaSteps(self.model)
+        return LlamaSteps(self.model, dtype)
 
     def frozen_encoder(self, dtype: torch.dtype) -> PromptEncoder:
         """Keys and values of prompts, in the given type; a copy of the model unless it is float32 already."""

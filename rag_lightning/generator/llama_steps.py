@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.generator.bart_steps import POSITIONS, Cache, Memory, split_heads
-from rag_lightning.generator.token_tree import TokenTree
+from rag_lightning.generator.bart_steps import Cache, Memory, split_heads
+from rag_lightning.generator.vocabulary import Vocabulary
 
 ROPE_TYPES = ("default", "linear", "llama3")
 """Rotations that depend on the position alone, not on how long the sequence has become."""
@@ -55,17 +55,24 @@ class PromptEncoder:
 class LlamaSteps:
     """The step loop over a `LlamaForCausalLM`, in float32 and without dropout; the interface is BartSteps'.
 
+    Args:
+        model: In eval mode.
+        dtype: Of the products over the vocabulary, no other.
+
     Raises:
         ConfigError: rotary positions that depend on the length of the sequence.
     """
 
-    def __init__(self, model: Any) -> None:
+    dtype = torch.float32
+
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
         kind = (model.config.rope_parameters or {}).get("rope_type", "default")
         if kind not in ROPE_TYPES:
             raise ConfigError(f"generator: rope_type={kind!r} is not supported; known: {', '.join(ROPE_TYPES)}")
         self.model = model
         self.heads: int = model.config.num_attention_heads
         self.groups: int = model.config.num_key_value_heads
+        self.vocabulary = Vocabulary(model.lm_head.weight, dtype=dtype)
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:
         """Prompt states [P, S, L * 2 * G * C] with their mask [P, S], for all steps and beams."""
@@ -82,22 +89,19 @@ class LlamaSteps:
             tokens: [P, W] the last token of each beam.
             memory: of the P prompts.
             cache: of the generated positions before.
-            pairs: [N] those whose distribution is wanted, None for all.
+            pairs: [N] those whose states are wanted, None for all.
 
         Returns:
-            log-probs of the next token [N, W, V] in float32, and the cache one position longer.
+            final states [N, W, D], and the cache one position longer.
         """
         hidden, grown = self._run(tokens.unsqueeze(-1), memory, cache)
         wanted = hidden if pairs is None else hidden[pairs]
-        return self._log_probs(wanted.squeeze(2)), grown
+        return wanted.squeeze(2), grown
 
-    def score(self, tree: TokenTree, memory: Memory) -> Tensor:
-        """log p(y | x, z) of the C sequences of a tree under P prompts, [P, C] float32."""
-        tokens = tree.tokens.expand(memory.pairs, 1, -1)
-        hidden, _ = self._run(tokens, memory, Cache([], []), tree.depths, tree.ancestors)
-        parts = torch.split(hidden.squeeze(1), max(1, POSITIONS // len(tree.tokens)))
-        edges = [self._log_probs(part)[:, tree.edge_nodes, tree.edge_tokens] for part in parts]
-        return torch.cat(edges) @ tree.paths.T
+    def tree_states(self, tokens: Tensor, depths: Tensor, visible: Tensor, memory: Memory) -> Tensor:
+        """Final states [P, N, D] of a token tree per prompt; arguments as in BartSteps."""
+        visible = visible[:, None, None, None]
+        return self._run(tokens.unsqueeze(1), memory, Cache([], []), depths, visible)[0].squeeze(1)
 
     def _run(
         self,
@@ -147,9 +151,6 @@ class LlamaSteps:
             keys, values = torch.cat([past[0], keys], dim=3), torch.cat([past[1], values], dim=3)
         return query, keys, values
 
-    def _log_probs(self, hidden: Tensor) -> Tensor:
-        return torch.log_softmax(self.model.lm_head(hidden).float(), dim=-1)
-
 
 def _attend(
     query: Tensor, prompt: tuple[Tensor, Tensor], own: tuple[Tensor, Tensor], bias: Tensor, visible: Tensor
@@ -161,7 +162,7 @@ def _attend(
         prompt: keys and values [P, G, S, C].
         own: keys and values [P, W, G, t, C].
         bias: [P, 1, S] additive, of the prompt.
-        visible: [T, t] which own positions each new one sees.
+        visible: [T, t], or [P, 1, 1, 1, T, t]: which own positions each new one sees.
 
     Returns:
         [P, W, T, H * C].

@@ -12,11 +12,19 @@ from rag_lightning.core.config import GeneratorConfig
 from rag_lightning.generator.bart_steps import Cache, Memory
 from rag_lightning.generator.classes import Classes
 from rag_lightning.generator.inputs import Pair
-from rag_lightning.generator.token_tree import TokenTree
+from rag_lightning.generator.vocabulary import Vocabulary
 
 
 class Steps(Protocol):
-    """The step loop of a model family; shapes as in BartSteps."""
+    """The step loop of a model family; shapes as in BartSteps.
+
+    Attributes:
+        dtype: Of memories.
+        vocabulary: Reads the distribution of the next token from states.
+    """
+
+    dtype: torch.dtype
+    vocabulary: Vocabulary
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:
         """What all steps and beams of P pairs read, from states [P, S, …] and their mask [P, S]."""
@@ -25,10 +33,10 @@ class Steps(Protocol):
         """Final states [P, W, T, D] of inputs [P, W, T]."""
 
     def step(self, tokens: Tensor, memory: Memory, cache: Cache, pairs: Tensor | None = None) -> tuple[Tensor, Cache]:
-        """One token per beam [P, W] -> log-probs of the next [L, W, V], and the longer cache."""
+        """One token per beam [P, W] -> states [L, W, D], and the longer cache."""
 
-    def score(self, tree: TokenTree, memory: Memory) -> Tensor:
-        """log p(y | x, z) [P, C] of the sequences of a tree."""
+    def tree_states(self, tokens: Tensor, depths: Tensor, visible: Tensor, memory: Memory) -> Tensor:
+        """States [P, N, D] of a token tree per pair."""
 
 
 class Generator(Protocol):
@@ -61,8 +69,8 @@ class Generator(Protocol):
     def token_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False) -> Any:
         """Teacher-forced log p(y_t | x, z, y_<t) [P, T], with gradient."""
 
-    def steps(self) -> Steps:
-        """Its step loop."""
+    def steps(self, dtype: torch.dtype) -> Steps:
+        """Its step loop, in the given type where the family's can be."""
 
     def frozen_encoder(self, dtype: torch.dtype) -> Any:
         """What turns source ids into the states `Steps.memory` takes, without gradient."""

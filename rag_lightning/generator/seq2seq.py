@@ -168,9 +168,9 @@ class Seq2SeqGenerator(nn.Module):
         """[..., T] targets -> [..., T] inputs: the start token, then all but the last target."""
         return shifted(targets, self.start_id)
 
-    def steps(self) -> BartSteps:
+    def steps(self, dtype: torch.dtype = torch.float32) -> BartSteps:
         """The step loop for decoding (call `eval()` first)."""
-        return BartSteps(self.model)
+        return BartSteps(self.model, dtype)
 
     def frozen_encoder(self, dtype: torch.dtype) -> nn.Module:
         """The encoder for inference in the given type; a copy unless it is float32 already."""

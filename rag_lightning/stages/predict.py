@@ -23,7 +23,7 @@ from rag_lightning.modules.predictor import Predictor, Question, check_strategy,
 from rag_lightning.stages import classes, corpus, examples, retrieve, train
 from rag_lightning.stages.workspace import Workspace
 
-VERSION = 1
+VERSION = 2
 PREDICTIONS = "predictions.jsonl"
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from rag_lightning.generator import tree_scores
 from rag_lightning.generator.bart_steps import BartSteps, Cache, Memory
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.generator.token_tree import TokenTree
@@ -49,9 +50,9 @@ def test_steps_equal_the_forward_of_each_unpadded_pair(
     cache = Cache([], [])
     found = []
     for t in range(T):
-        log_probs, cache = steps.step(inputs[..., t], memory, cache)
+        states, cache = steps.step(inputs[..., t], memory, cache)
         assert cache.length == t + 1
-        found.append(log_probs)
+        found.append(steps.vocabulary.log_probs(states))
     for p, source in enumerate(SOURCES):
         for w in range(W):
             wanted = forward(toy, source, inputs[p, w])
@@ -66,7 +67,8 @@ def test_scores_of_a_tree_equal_the_forward_of_each_sequence(
     sequences = [(4, 5, 3), (4, 5, 6, 3), (3,), (6, 3), (4, 3), (4, 5, 3), (5, 5, 5, 5)]
     tree = TokenTree.of(sequences, toy.start_id)
     assert (len(tree.tokens), len(tree.edge_tokens)) == (8, 13), "shared prefixes are there once"
-    found = steps.score(tree, memory)
+    asked = torch.ones((P, len(sequences)), dtype=torch.bool)
+    found = tree_scores.score(steps, [tree], torch.zeros(P, dtype=torch.long), memory, asked)
     assert found.dtype == torch.float32 and found.shape == (len(SOURCES), len(sequences))
     for p, source in enumerate(SOURCES):
         for c, sequence in enumerate(sequences):
@@ -74,6 +76,28 @@ def test_scores_of_a_tree_equal_the_forward_of_each_sequence(
             log_probs = forward(toy, source, torch.cat([torch.tensor([toy.start_id]), row[:-1]]))
             wanted = log_probs.gather(-1, row.unsqueeze(-1)).sum()
             torch.testing.assert_close(found[p, c], wanted, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_packed_trees_are_scored_as_each_alone_and_only_where_asked(
+    toy: Seq2SeqGenerator, padded: tuple[Tensor, Tensor]
+) -> None:
+    steps, memory = steps_and_memory(toy, padded)
+    trees = [TokenTree.of(s, toy.start_id) for s in ([(4, 5, 3), (4, 5, 6, 3), (6, 3)], [(3,), (5, 3)])]
+    owners = torch.tensor([0, 1, 0])
+    asked = torch.tensor([[True, False, True], [True, True, False], [False, True, False]])
+    found = tree_scores.score(steps, trees, owners, memory, asked)
+    torch.testing.assert_close(found.isnan(), ~asked)
+    for p, own in enumerate(owners.tolist()):
+        count = len(trees[own].paths)
+        alone = tree_scores.score(
+            steps,
+            [trees[own]],
+            torch.zeros(1, dtype=torch.long),
+            memory.select(torch.tensor([p])),
+            torch.ones((1, count), dtype=torch.bool),
+        )
+        torch.testing.assert_close(found[p][asked[p]], alone[0][asked[p, :count]], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("sequences", [[], [(4,), ()]])
@@ -90,7 +114,8 @@ def test_reordered_beams_continue_their_parents(
     _, cache = steps.step(inputs[..., 0], memory, Cache([], []))
     _, cache = steps.step(inputs[..., 1], memory, cache)
     parents = torch.tensor([[1, 1], [0, 0], [1, 0]])
-    log_probs, _ = steps.step(inputs[..., 2], memory, cache.reorder(parents))
+    states, _ = steps.step(inputs[..., 2], memory, cache.reorder(parents))
+    log_probs = steps.vocabulary.log_probs(states)
     for p, source in enumerate(SOURCES):
         for w in range(W):
             tokens = torch.cat([inputs[p, int(parents[p, w]), :2], inputs[p, w, 2:3]])

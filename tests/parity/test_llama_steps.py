@@ -11,6 +11,7 @@ from rag_lightning.decoding import rag_token
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.rag_sequence import matrices
+from rag_lightning.generator import tree_scores
 from rag_lightning.generator.bart_steps import Cache, Memory
 from rag_lightning.generator.causal import CausalGenerator
 from rag_lightning.generator.inputs import Pair
@@ -48,11 +49,11 @@ def forward(toy: CausalGenerator, source: list[int], tokens: Tensor) -> Tensor:
 def test_steps_equal_the_forward_of_each_unpadded_pair(
     toy_llama: CausalGenerator, memory: Memory, inputs: Tensor
 ) -> None:
-    cache, found = Cache([], []), []
+    cache, found, steps = Cache([], []), [], toy_llama.steps()
     for t in range(T):
-        log_probs, cache = toy_llama.steps().step(inputs[..., t], memory, cache)
+        states, cache = steps.step(inputs[..., t], memory, cache)
         assert cache.length == t + 1
-        found.append(log_probs)
+        found.append(steps.vocabulary.log_probs(states))
     for p, source in enumerate(toy_llama.source_ids(PAIRS)):
         for w in range(W):
             wanted = forward(toy_llama, source, inputs[p, w])
@@ -71,7 +72,8 @@ def test_whole_continuations_equal_single_steps(toy_llama: CausalGenerator, memo
 @torch.inference_mode()
 def test_scores_of_a_tree_equal_the_forward_of_each_sequence(toy_llama: CausalGenerator, memory: Memory) -> None:
     sequences = [(4, 5, 3), (4, 5, 6, 3), (3,), (6, 3), (4, 3), (5, 5, 5, 5)]
-    found = toy_llama.steps().score(TokenTree.of(sequences, toy_llama.start_id), memory)
+    tree, asked = TokenTree.of(sequences, toy_llama.start_id), torch.ones((P, len(sequences)), dtype=torch.bool)
+    found = tree_scores.score(toy_llama.steps(), [tree], torch.zeros(P, dtype=torch.long), memory, asked)
     assert found.dtype == torch.float32 and found.shape == (P, len(sequences))
     for p, source in enumerate(toy_llama.source_ids(PAIRS)):
         for c, sequence in enumerate(sequences):
@@ -90,7 +92,8 @@ def test_reordered_and_selected_beams_continue_their_parents(
     _, cache = steps.step(inputs[..., 1], memory, cache)
     parents, chosen = torch.tensor([[1, 1], [0, 0], [1, 0]]), torch.tensor([2, 0])
     moved = cache.reorder(parents).select(chosen)
-    log_probs, _ = steps.step(inputs[chosen][..., 2], memory.select(chosen), moved)
+    states, _ = steps.step(inputs[chosen][..., 2], memory.select(chosen), moved)
+    log_probs = steps.vocabulary.log_probs(states)
     sources = toy_llama.source_ids(PAIRS)
     for row, p in enumerate(chosen.tolist()):
         for w in range(W):

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rag_lightning.decoding.beam import Finished, Moves, beam_search, best
+from rag_lightning.decoding.beam import Finished, Moves, beam_search
+from rag_lightning.generator.vocabulary import Continuations
 
 END, START = 0, 1
 
@@ -34,7 +35,7 @@ class Table:
         )
         return torch.log_softmax(torch.as_tensor(logits, dtype=torch.float32), -1)
 
-    def step(self, tokens: Tensor, moves: Moves | None) -> Tensor:
+    def step(self, tokens: Tensor, moves: Moves | None, count: int) -> Continuations:
         """The callback of `beam_search`; keeps prefixes as a model keeps its cache."""
         width = tokens.shape[1]
         if moves is None:
@@ -51,7 +52,7 @@ class Table:
             ]
         self.fed.append(len(self.live))
         rows = zip(self.live, self.prefixes, strict=True)
-        return torch.stack([torch.stack([self.row(i, p) for p in line]) for i, line in rows])
+        return Continuations.of(torch.stack([torch.stack([self.row(i, p) for p in line]) for i, line in rows]), count)
 
     def search(self, width: int, max_length: int) -> list[list[Finished]]:
         return beam_search(self.step, self.batch, width=width, max_length=max_length, start_id=START, eos_id=END)
@@ -135,8 +136,8 @@ def test_a_finished_item_leaves_the_batch() -> None:
 
 
 def test_ties_go_to_the_lower_token() -> None:
-    def level(tokens: Tensor, moves: Moves | None) -> Tensor:
-        return torch.full((*tokens.shape, 6), 1 / 6).log()
+    def level(tokens: Tensor, moves: Moves | None, count: int) -> Continuations:
+        return Continuations.of(torch.full((*tokens.shape, 6), 1 / 6).log(), count)
 
     (greedy,) = beam_search(level, 1, width=1, max_length=2, start_id=START, eos_id=5)
     assert greedy[0].token_ids == (0, 0)
@@ -147,17 +148,17 @@ def test_ties_go_to_the_lower_token() -> None:
 def test_a_search_ends_once_nothing_live_can_be_better() -> None:
     calls = []
 
-    def certain(tokens: Tensor, moves: Moves | None) -> Tensor:
+    def certain(tokens: Tensor, moves: Moves | None, count: int) -> Continuations:
         calls.append(tokens)
-        return torch.tensor([0.9, 0.1]).log().expand(*tokens.shape, 2)
+        return Continuations.of(torch.tensor([0.9, 0.1]).log().expand(*tokens.shape, 2), count)
 
     (pool,) = beam_search(certain, 1, width=1, max_length=50, start_id=START, eos_id=END)
     assert [h.token_ids for h in pool] == [(END,)] and len(calls) == 1
 
 
 def test_impossible_continuations_are_no_hypotheses() -> None:
-    def step(tokens: Tensor, moves: Moves | None) -> Tensor:
-        return torch.tensor([0.0, 1.0, 0.0]).log().expand(*tokens.shape, 3)
+    def step(tokens: Tensor, moves: Moves | None, count: int) -> Continuations:
+        return Continuations.of(torch.tensor([0.0, 1.0, 0.0]).log().expand(*tokens.shape, 3), count)
 
     (pool,) = beam_search(step, 1, width=3, max_length=2, start_id=START, eos_id=END)
     assert pool == [Finished(0.0, (1, 1))] and [h.token_ids for h in pool] == [(1, 1)]
@@ -167,29 +168,6 @@ def test_impossible_continuations_are_no_hypotheses() -> None:
 def test_nonsense_sizes_are_refused(width: int, max_length: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Table(0, 1, 3).search(width, max_length)
-
-
-VALUES = st.lists(st.sampled_from([-float("inf"), -2.0, -1.5, -1.0, 0.0, 0.5]), min_size=4, max_size=4)
-
-
-@settings(deadline=None, max_examples=200)
-@given(rows=st.lists(VALUES, min_size=1, max_size=4), repeat=st.integers(1, 3), count=st.integers(1, 15))
-def test_best_is_a_stable_sort(rows: list[list[float]], repeat: int, count: int) -> None:
-    values = torch.tensor(rows).repeat(1, repeat)
-    top, at = best(values.clone(), count)
-    for row, found, places in zip(values.tolist(), top.tolist(), at.tolist(), strict=True):
-        order = sorted(range(len(row)), key=lambda i: -row[i])[:count]
-        missing = count - len(order)
-        assert places == [*order, *[0] * missing]
-        assert found == [*(row[i] for i in order), *[-float("inf")] * missing]
-
-
-def test_best_of_many_ties_beyond_the_cut() -> None:
-    values = torch.zeros(2, 1000)
-    values[1, 700] = 1.0
-    top, at = best(values, 3)
-    assert at.tolist() == [[0, 1, 2], [700, 0, 1]]
-    assert top.tolist() == [[0, 0, 0], [1, 0, 0]]
 
 
 def test_finished_sorts_by_log_prob_only() -> None:

@@ -6,6 +6,7 @@ import torch
 
 from rag_lightning.core.records import Passage
 from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.generator.bart_steps import Cache
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
@@ -85,11 +86,23 @@ def test_padding_is_not_attended(toy: Seq2SeqGenerator) -> None:
     assert memory.bias.min() == torch.finfo(torch.float32).min
 
 
-def test_bfloat16_encodes_on_a_copy_and_decodes_in_float32(toy: Seq2SeqGenerator) -> None:
+def test_bfloat16_runs_on_copies_and_stays_near_float32(toy: Seq2SeqGenerator) -> None:
     encodings = Encodings(toy, dtype="bfloat16")
     found = states(encodings, PAIRS)
-    assert all(state.dtype == torch.float32 for state in found)
-    assert {s.dtype for s in encodings._states.values()} == {torch.bfloat16}
-    assert next(toy.parameters()).dtype == torch.float32
+    assert {s.dtype for s in [*found, *encodings._states.values()]} == {torch.bfloat16}
+    assert {p.dtype for p in toy.parameters()} == {torch.float32}
     for a, b in zip(found, states(Encodings(toy), PAIRS), strict=True):
-        assert 0 < (a - b).abs().mean() < 0.1
+        assert 0 < (a.float() - b).abs().mean() < 0.1
+
+
+@torch.inference_mode()
+def test_bfloat16_decodes_to_float32_log_probs_near_those_of_float32(toy: Seq2SeqGenerator) -> None:
+    found = []
+    for dtype in ("bfloat16", "float32"):
+        encodings = Encodings(toy, dtype=dtype)
+        memory = encodings.memory(*encodings.keys(PAIRS))
+        fed, _ = encodings.steps.step(torch.full((len(PAIRS), 1), toy.start_id), memory, Cache([], []))
+        found.append(encodings.steps.vocabulary.of(fed.squeeze(1), range(7)))
+    lower, exact = found
+    assert lower.dtype == torch.float32
+    assert 0 < (lower - exact).abs().mean() < 0.1

@@ -149,6 +149,17 @@ def test_two_passages_of_one_text_are_one_pair(toy: Seq2SeqGenerator, questions:
     np.testing.assert_array_equal(matrix.produced[:, 0], matrix.produced[:, 1])
 
 
+def test_a_pair_of_two_questions_is_scored_under_the_candidates_of_both(
+    toy: Seq2SeqGenerator, questions: Questions
+) -> None:
+    first, shared, last = questions[0]
+    both = [[first, shared], [shared, last]]
+    found = run(toy, both, 2)
+    assert found[0].candidates != found[1].candidates
+    for matrix, pairs in zip(found, both, strict=True):
+        same(matrix, run(toy, [pairs], 2)[0])
+
+
 @pytest.mark.parametrize("num_beams", [1, 3])
 def test_fast_needs_no_score_of_a_passage_that_did_not_produce_it(
     toy: Seq2SeqGenerator, questions: Questions, num_beams: int

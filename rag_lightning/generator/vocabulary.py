@@ -1,0 +1,227 @@
+"""p(token | decoder state) over the whole vocabulary: a generator's last and widest matrix product.
+
+The product is made a slice of the vocabulary at a time, while the slice is in the processor's cache, and only what is
+asked for leaves it: the sum of all tokens or the best few. Only the marginal over passages holds all of [N, K, W, V],
+once. All numbers that leave are float32. Ties go to the lower token id.
+
+In bfloat16 the products only say which tokens are the best and what all others add up to; the logits of the best are
+computed again in float32, so that no tie of rounded logits decides, and log-probs are not rounded.
+
+Shapes: M states, D state size, V vocabulary, N questions, K passages, W beams, C tokens asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SLICE = 1024
+"""Tokens of the vocabulary that are multiplied at once."""
+TINY = 1e-30
+"""Marginal probabilities below this are computed as logarithms."""
+SPARE = 4
+"""Tokens computed again beside those asked for, where products are rounded."""
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """The most probable next tokens, best first.
+
+    Attributes:
+        log_probs: [..., C] float32.
+        tokens: [..., C].
+    """
+
+    log_probs: Tensor
+    tokens: Tensor
+
+    @classmethod
+    def of(cls, log_probs: Tensor, count: int) -> Continuations:
+        """The `count` best of every row [..., V], fewer where the vocabulary is smaller."""
+        top, at = best(log_probs.flatten(0, -2), min(count, log_probs.shape[-1]))
+        return cls(top.view(*log_probs.shape[:-1], -1), at.view(*log_probs.shape[:-1], -1))
+
+
+class Vocabulary:
+    """The output layer of a generator.
+
+    Args:
+        weight: [V, D] float32.
+        bias: V values; None for none.
+        dtype: Of the products over the whole vocabulary.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, dtype: torch.dtype = torch.float32) -> None:
+        self.weight = weight.detach()
+        self.lower = self.weight.to(dtype)
+        self.spare = 0 if dtype == torch.float32 else SPARE
+        self.bias = bias.detach().flatten() if bias is not None and bool(bias.any()) else None
+
+    def log_probs(self, states: Tensor) -> Tensor:
+        """States [..., D] -> log-probs of all tokens [..., V]."""
+        return torch.log_softmax(F.linear(states, self.weight, self.bias), dim=-1)
+
+    def logsumexp(self, states: Tensor) -> Tensor:
+        """States [M, D] -> the logarithm of the sum of all tokens' exp(logit) [M]."""
+        if self.spare:
+            return self._rough(states, 1)[0]
+        return torch.stack([logits.logsumexp(-1) for _, logits in self._slices(states)]).logsumexp(0)
+
+    def logits(self, states: Tensor, tokens: Tensor) -> Tensor:
+        """Logits [..., C] of C tokens [..., C] for each state [..., D]."""
+        found = torch.einsum("...d,...cd->...c", states, self.weight[tokens])
+        return found if self.bias is None else found + self.bias[tokens]
+
+    def of(self, states: Tensor, tokens: Sequence[int]) -> Tensor:
+        """States [M, D] -> log-probs of C tokens [M, C]."""
+        at = torch.tensor(tokens)
+        logits = F.linear(states, self.weight[at], None if self.bias is None else self.bias[at])
+        return logits - self.logsumexp(states).unsqueeze(-1)
+
+    def best(self, states: Tensor, count: int) -> Continuations:
+        """States [..., D] -> the `count` best next tokens of each, by their own distribution."""
+        rows = states.flatten(0, -2)
+        sums, top, tokens, doubtful = self._rough(rows, count)
+        found, tokens = _ordered(top - sums.unsqueeze(-1), tokens, count)
+        if bool(doubtful.any()):
+            again = Continuations.of(self.log_probs(rows[doubtful]), count)
+            found[doubtful], tokens[doubtful] = again.log_probs, again.tokens
+        return Continuations(found.view(*states.shape[:-1], -1), tokens.view(*states.shape[:-1], -1))
+
+    def marginal_best(self, states: Tensor, doc_log_probs: Tensor, count: int) -> Continuations:
+        """The best next tokens by sum_z p(z|x) p(y_i|x,z,y_<i).
+
+        Args:
+            states: [N, K, W, D].
+            doc_log_probs: [N, K] log p(z|x).
+            count: C.
+
+        Returns:
+            [N, W, C].
+        """
+        parts, peaks, sums = self._parts(states)
+        shift = doc_log_probs[..., None] - sums
+        tops, ids = [], []
+        for i, (part, peak) in enumerate(zip(parts, peaks, strict=True)):
+            mixed = torch.einsum("nkwv,nkw->nwv", part, (peak + shift).exp())
+            top, at = _top(mixed.flatten(0, 1), count + self.spare)
+            tops.append(top)
+            ids.append(at + i * SLICE)
+        top, tokens, doubtful = _merge(tops, ids, count + self.spare)
+        top, tokens = top.view(len(states), -1, top.shape[-1]), tokens.view(len(states), -1, top.shape[-1])
+        if self.spare:
+            found, tokens = _ordered(self._mixed(states, tokens, doc_log_probs, (parts, peaks, sums)), tokens, count)
+            return Continuations(found, tokens)
+        found = top.log()
+        again = (doubtful | (top[..., -1].flatten() < TINY)).view(len(states), -1).any(-1)
+        if bool(again.any()):
+            log_probs = self.log_probs(states[again]) + doc_log_probs[again][..., None, None]
+            exact = Continuations.of(log_probs.logsumexp(1), count)
+            found[again], tokens[again] = exact.log_probs, exact.tokens
+        return Continuations(found, tokens)
+
+    def _parts(self, states: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Of states [N, K, W, D]: exp(logit - peak) [N, K, W, v] and peaks [N, K, W] of every slice, and logsumexp."""
+        sums, peaks, parts = [], [], []
+        for _, logits in self._slices(states):
+            peak = logits.amax(-1, keepdim=True)
+            parts.append(logits.sub_(peak).exp_())
+            peaks.append(peak.squeeze(-1))
+            sums.append(peaks[-1] + parts[-1].sum(-1).log())
+        return parts, peaks, torch.stack(sums).logsumexp(0)
+
+    def _mixed(
+        self,
+        states: Tensor,
+        tokens: Tensor,
+        doc_log_probs: Tensor,
+        rough: tuple[list[Tensor], list[Tensor], Tensor],
+    ) -> Tensor:
+        """Marginals [N, W, C] of tokens [N, W, C] by their float32 logits under each passage."""
+        parts, peaks, sums = rough
+        everywhere = tokens.unsqueeze(1).expand(-1, states.shape[1], -1, -1)
+        logits = self.logits(states, everywhere)
+        which = everywhere // SLICE
+        peak = torch.stack(peaks, dim=-1).gather(-1, which)
+        held = torch.zeros_like(logits)
+        for i, part in enumerate(parts):
+            inside = which == i
+            if bool(inside.any()):
+                held += part.gather(-1, (everywhere - i * SLICE).clamp(0, part.shape[-1] - 1)) * inside
+        corrected = _corrected(sums, held.log() + peak, logits)
+        return (logits - corrected.unsqueeze(-1) + doc_log_probs[..., None, None]).logsumexp(1)
+
+    def _rough(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of states [M, D]: logsumexp [M], logits and tokens of the best [M, C], and where ties leave doubt [M]."""
+        sums, tops, ids = [], [], []
+        kept = count + self.spare
+        for start, logits in self._slices(states):
+            sums.append(logits.logsumexp(-1))
+            top, at = _top(logits, kept if count > 1 or not self.spare else 1)
+            tops.append(top)
+            ids.append(at + start)
+        top, tokens, doubtful = _merge(tops, ids, kept)
+        total = torch.stack(sums).logsumexp(0)
+        if not self.spare:
+            return total, top, tokens, doubtful
+        logits = self.logits(states, tokens)
+        return _corrected(total, top, logits), logits, tokens, torch.zeros_like(doubtful)
+
+    def _slices(self, states: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """(first token, logits [..., at most SLICE] in float32) of one slice of the vocabulary after the other."""
+        states = states.to(self.lower.dtype)
+        for start in range(0, len(self.lower), SLICE):
+            part = slice(start, start + SLICE)
+            logits = F.linear(states, self.lower[part]).float()
+            yield start, logits if self.bias is None else logits.add_(self.bias[part])
+
+
+def _top(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The best of a slice [M, v], one more than asked for: it tells a tie at the cut."""
+    return values.topk(min(count + 1, values.shape[-1]), dim=-1)
+
+
+def _merge(tops: list[Tensor], ids: list[Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Values and tokens [M, C] of all slices, and where equal values leave their order in doubt [M]."""
+    values, tokens = torch.cat(tops, dim=-1), torch.cat(ids, dim=-1)
+    top, at = values.topk(min(count + 1, values.shape[-1]), dim=-1)
+    doubtful = (top[:, 1:] == top[:, :-1]).any(-1)
+    return top[:, :count], tokens.gather(-1, at)[:, :count], doubtful
+
+
+def _corrected(sums: Tensor, rough: Tensor, logits: Tensor) -> Tensor:
+    """logsumexp [...] in which some tokens' rounded logits [..., C] are replaced."""
+    change = (logits - sums.unsqueeze(-1)).exp() - (rough - sums.unsqueeze(-1)).exp()
+    return sums + torch.log1p(change.sum(-1))
+
+
+def _ordered(values: Tensor, tokens: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` best of few values and their tokens [..., C], equal ones in the order of their tokens."""
+    order = tokens.argsort(-1)
+    top, at = values.gather(-1, order).sort(dim=-1, descending=True, stable=True)
+    return top[..., :count], tokens.gather(-1, order).gather(-1, at)[..., :count]
+
+
+def best(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest of each row [N, M], equal values in the order of their position.
+
+    Rows shorter than `count` are padded with -inf at position 0.
+    """
+    kept = min(count, values.shape[-1])
+    top, at = values.topk(kept, dim=-1)
+    tied = (values >= top[:, -1:]).sum(-1) > kept
+    if bool(tied.any()):
+        full, order = values[tied].sort(dim=-1, descending=True, stable=True)
+        top[tied], at[tied] = full[:, :kept], order[:, :kept]
+    order = torch.argsort(at, dim=-1, stable=True)
+    top, at = top.gather(-1, order), at.gather(-1, order)
+    order = torch.argsort(top, dim=-1, descending=True, stable=True)
+    top, at = top.gather(-1, order), at.gather(-1, order)
+    if kept == count:
+        return top, at
+    missing = (values.shape[0], count - kept)
+    return torch.cat([top, top.new_full(missing, -torch.inf)], -1), torch.cat([at, at.new_zeros(missing)], -1)

@@ -1,0 +1,105 @@
+"""What a sweep shares: every k and strategy of RAG-Sequence from one pass, and pairs of a second retriever."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.pair_store import PairStore
+from rag_lightning.decoding.rag_sequence import decode_all
+from tests.benchmarks.rag_models import IdsGenerator, Paired, generator, rows
+
+KS, STRATEGIES = (1, 2, 5, 10, 20, 50), ("thorough", "fast")
+SOURCE, LENGTH, QUESTIONS, PAIRS = 96, 5, 1, 3
+SHARED = 0.8
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
+
+
+def decoded(
+    made: IdsGenerator, asked: Any, scores: Any, ks: Any, strategies: Any, store: PairStore | None = None
+) -> Any:
+    """(k, strategy) -> the token ids of each question's best hypothesis."""
+    found = decode_all(
+        Encodings(made),
+        asked,
+        [row[: len(asked[0])] for row in scores],
+        PairStore(),
+        ks=ks,
+        strategies=strategies,
+        num_beams=1,
+        max_length=LENGTH,
+    )
+    return {cell: [pool[0].token_ids for pool in pools] for cell, pools in found.items()}
+
+
+def test_every_k_and_strategy_in_one_pass(capsys: pytest.CaptureFixture[str], benchmark: Any) -> None:
+    made = generator("mini")
+    asked = rows(made, QUESTIONS, max(KS), SOURCE)
+    scores = torch.randn((QUESTIONS, max(KS)), generator=torch.Generator().manual_seed(1)).tolist()
+    said: dict[str, Any] = {}
+
+    def apart() -> None:
+        said["apart"] = {}
+        for k, strategy in product(KS, STRATEGIES):
+            own = decoded(made, [pairs[:k] for pairs in asked], scores, [k], [strategy])
+            said["apart"] |= own
+
+    def together() -> None:
+        said["together"] = decoded(made, asked, scores, KS, STRATEGIES)
+
+    def largest() -> None:
+        said["largest"] = decoded(made, asked, scores, [max(KS)], ["thorough"])
+
+    against_apart = Paired.of(apart, together, PAIRS)
+    against_largest = Paired.of(together, largest, PAIRS)
+    assert said["together"] == said["apart"]
+    assert said["largest"][max(KS), "thorough"] == said["together"][max(KS), "thorough"]
+    benchmark.extra_info |= {"times_faster_than_apart": against_apart.ratio, "of_k_50": against_largest.ratio}
+    with capsys.disabled():
+        print(against_apart.line(f"{len(KS)} k x {len(STRATEGIES)} strategies: apart against one pass"))
+        print(against_largest.line("one pass against k=50 thorough alone"))
+    benchmark.pedantic(together, rounds=1)
+
+
+def test_a_second_retriever(capsys: pytest.CaptureFixture[str], benchmark: Any) -> None:
+    """Both find 20 passages, 16 of them the same; times are of the second over the first."""
+    made, k = generator("mini"), 20
+    first, new = rows(made, QUESTIONS, k, SOURCE), rows(made, QUESTIONS, k, SOURCE, seed=2)
+    kept = round(SHARED * k)
+    second = [[*old[:kept], *fresh[kept:]] for old, fresh in zip(first, new, strict=True)]
+    scores = torch.randn((QUESTIONS, k), generator=torch.Generator().manual_seed(1)).tolist()
+    said: dict[str, Any] = {}
+    kept_by: dict[str, Any] = {}
+
+    def one() -> None:
+        kept_by["encodings"], kept_by["store"] = Encodings(made), PairStore()
+        said["first"] = run(first)
+
+    def other() -> None:
+        said["second"] = run(second)
+
+    def run(asked: Any) -> Any:
+        found = decode_all(
+            kept_by["encodings"],
+            asked,
+            scores,
+            kept_by["store"],
+            ks=[k],
+            strategies=["thorough"],
+            num_beams=1,
+            max_length=LENGTH,
+        )
+        return {cell: [pool[0].token_ids for pool in pools] for cell, pools in found.items()}
+
+    paired = Paired.of(one, other, PAIRS)
+    assert said["second"] == decoded(made, second, scores, [k], ["thorough"])
+    assert kept_by["store"].reused == QUESTIONS * kept
+    share = 1 / paired.ratio
+    benchmark.extra_info |= {"share_of_the_first": share}
+    with capsys.disabled():
+        print(paired.line(f"first and second retriever, k={k}, {SHARED:.0%} shared", f"; second / first {share:.2f}"))
+    benchmark.pedantic(one, rounds=1)

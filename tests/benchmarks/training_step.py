@@ -1,0 +1,92 @@
+"""One training step in a process of its own, so that its peak memory is its own.
+
+`python -m tests.benchmarks.training_step ours|transformers rag_sequence|rag_token STEPS` prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rag_lightning.generator import marginal
+from tests.benchmarks.rag_models import IdsGenerator, generator, reference, rows, seconds
+
+QUESTIONS, K, SOURCE, TARGET = 2, 5, 64, 12
+LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "rag_sequence": marginal.rag_sequence,
+    "rag_token": marginal.rag_token,
+}
+
+
+def ours(made: IdsGenerator, formulation: str, asked: Any, scores: Tensor, targets: Tensor) -> Tensor:
+    """Mean negative log p(y|x) as the training computes it, without smoothing."""
+    gathered = made.token_log_probs([row for rows in asked for row in rows], targets.repeat_interleave(K, 0))
+    docs = marginal.doc_log_probs(scores)
+    return -LOSSES[formulation](gathered.unflatten(0, (-1, K)), docs, targets.ne(made.pad_id)).mean()
+
+
+def theirs(model: Any, made: IdsGenerator, asked: Any, scores: Tensor, targets: Tensor) -> Tensor:
+    """The same of transformers' RAG; its labels begin with the start token."""
+    contexts = torch.tensor([row for rows in asked for row in rows])
+    start = torch.full((QUESTIONS, 1), made.start_id)
+    loss: Tensor = model(
+        context_input_ids=contexts,
+        context_attention_mask=torch.ones_like(contexts),
+        doc_scores=scores,
+        labels=torch.cat([start, targets], dim=1),
+    ).loss
+    return loss.mean()
+
+
+def resident(peak: bool) -> int:
+    """Bytes of memory this process has now, or has had at most since `forget_peak` (Linux)."""
+    name = "VmHWM:" if peak else "VmRSS:"
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def forget_peak() -> None:
+    """What loading the model took is not what a step takes."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def main(whose: str, formulation: str, steps: int) -> None:
+    """Print seconds of each step, the loss, the gradients' norm, and the memory above model and gradients."""
+    made = generator("base").train()
+    asked = rows(made, QUESTIONS, K, SOURCE)
+    draw = torch.Generator().manual_seed(1)
+    scores = torch.randn((QUESTIONS, K), generator=draw).requires_grad_()
+    targets = torch.randint(3, made.model.config.vocab_size, (QUESTIONS, TARGET), generator=draw)
+    targets[:, -1] = made.eos_id
+    model = reference(made, formulation, K).train() if whose == "transformers" else None
+    for parameter in made.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    forget_peak()
+    before, found = resident(peak=False), []
+    loss = torch.zeros(())
+
+    def step() -> None:
+        nonlocal loss
+        made.zero_grad(set_to_none=False)
+        loss = (
+            ours(made, formulation, asked, scores, targets)
+            if model is None
+            else theirs(model, made, asked, scores, targets)
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    for _ in range(steps):
+        found.append(seconds(step))
+    squares = [p.grad.double().square().sum() for p in made.parameters() if p.grad is not None]
+    norm = float(torch.stack(squares).sum().sqrt())
+    print(json.dumps({"seconds": found, "loss": float(loss), "norm": norm, "bytes": resident(peak=True) - before}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
