@@ -15,8 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch.multiprocessing as mp
-from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
 
 from rag_lightning.core import errors
 from rag_lightning.core.artifacts import write_json
@@ -42,9 +41,8 @@ def launch(work: Callable[..., None], count: int, arguments: tuple[Any, ...], fo
     """
     for rank in range(count):
         (folder / PROBLEM.format(rank=rank)).unlink(missing_ok=True)
-    context = mp.start_processes(
-        _run, args=(count, _free_port(), work, arguments, folder), nprocs=count, join=False, start_method="spawn"
-    )
+    told = (count, _free_port(), work, arguments, folder)
+    context = start_processes(_run, told, count, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
     try:
         while not context.join():
             pass
