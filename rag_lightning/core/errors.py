@@ -21,6 +21,10 @@ class ArtifactError(RagLightningError):
     """An artifact that is missing, altered or cut short."""
 
 
+class TrainingError(RagLightningError):
+    """Training that cannot go on: a loss that is no number, a process that is gone."""
+
+
 class AssetError(RagLightningError):
     """Something to be fetched that cannot be reached or does not match its checksum."""
 

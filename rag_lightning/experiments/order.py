@@ -19,11 +19,12 @@ def reuse_key(config: ExperimentConfig) -> tuple[str, ...]:
     """
     plain = to_dict(config)
     questions = config.task.seed if config.task.seed is not None else config.seed
+    reader = config.warmup.seed
     parts = [
         plain["corpus"],
         [plain["task"], questions],
         [plain["encoder"], plain["biencoder"], config.seed if config.biencoder.steps else None],
-        [classes.generator_settings(config), plain["warmup"], config.seed],
+        [classes.generator_settings(config), plain["warmup"], config.seed if reader is None else reader],
         plain["retriever_warmup"],
         [plain["formulation"], plain["train"], config.init_from, *_trained(config)],
         [plain["retriever"], plain["index"], plain["bm25"]],

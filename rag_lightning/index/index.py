@@ -164,14 +164,14 @@ class FaissIndex:
         return info
 
     @classmethod
-    def load(cls, folder: Path, config: IndexConfig) -> Self:
-        """Read what `save` wrote; `config` may change the search parameters.
+    def load(cls, folder: Path, config: IndexConfig, mapped: bool = False) -> Self:
+        """Read what `save` wrote; `config` may change the search parameters, `mapped` leaves it in its file.
 
         Raises:
             ArtifactError: FAISS cannot read the file.
         """
         try:
-            index = faiss.read_index(str(folder / FAISS_FILE))
+            index = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
         except RuntimeError as error:
             raise ArtifactError(f"{folder / FAISS_FILE}: cannot be read; remove {folder} and build it again") from error
         return cls(config, index)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from rag_lightning.core import seeds
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
 
+T = TypeVar("T")
 POOL = 16
 """Batches whose items are sorted by length together: less padding, still random."""
 
@@ -68,60 +70,119 @@ class Lesson:
 
     Args:
         items: Training examples, in endless epochs.
-        batch_size: Items of a step.
+        batch_size: Items of each part of a step.
         steps: After which the next lesson begins; the last lesson goes on.
+
+    Raises:
+        ConfigError: no items.
     """
 
     items: Sequence[Sized]
     batch_size: int
     steps: int = 0
 
-    def batches(self, seed: int) -> Iterator[list[Sized]]:
-        """Endless epochs of batches."""
+    def __post_init__(self) -> None:
+        if not self.items:
+            raise ConfigError("there is no training example to learn from; give more training data")
+
+    def batches(self, seed: int, parts: int = 1) -> Iterator[list[Sized]]:
+        """Endless epochs of the items of a step, which has so many parts.
+
+        Raises:
+            ConfigError: fewer items than a step of several parts takes.
+        """
         sizes = [item.size for item in self.items]
+        if parts > 1 and len(sizes) < parts * self.batch_size:
+            raise ConfigError(
+                f"{len(sizes)} training examples are fewer than a step takes: batch_size={self.batch_size} times "
+                f"{parts} (trainer.accumulate_grad_batches x trainer.devices); lower them"
+            )
         for epoch in count():
-            for batch in batch_plan(sizes, self.batch_size, seed, epoch):
+            for batch in batch_plan(sizes, parts * self.batch_size, seed, epoch):
                 yield [self.items[i] for i in batch]
 
 
-class StepBatches(IterableDataset[list[Sized]]):
-    """The batches of one lesson after the other, from a given step on."""
+@dataclass(frozen=True)
+class Share:
+    """Which part of each step a process trains on.
 
-    def __init__(self, lessons: Sequence[Lesson], seed: int, start: int = 0) -> None:
-        self.lessons, self.seed, self.start = lessons, seed, start
+    Args:
+        rank: Of the process.
+        world: Processes.
+        accumulate: Batches of each process that make a step.
+    """
+
+    rank: int = 0
+    world: int = 1
+    accumulate: int = 1
+
+    @property
+    def parts(self) -> int:
+        """Batches of a step, all processes together."""
+        return self.world * self.accumulate
+
+    def of(self, step: Sequence[T]) -> Iterator[list[T]]:
+        """The batches of this process, from the items of a step: together the step, whatever the shares."""
+        size = len(step) // self.accumulate
+        for first in range(self.accumulate):
+            whole = step[first * size : (first + 1) * size] if self.accumulate > 1 else step
+            yield list(whole[self.rank :: self.world])
+
+
+class StepBatches(IterableDataset[list[Sized]]):
+    """The batches of one lesson after the other, from a given step on.
+
+    A step has the same items, whether it is one batch, or several of several processes.
+    """
+
+    def __init__(self, lessons: Sequence[Lesson], seed: int, start: int = 0, share: Share = Share()) -> None:
+        self.lessons, self.seed, self.start, self.share = lessons, seed, start, share
 
     def __iter__(self) -> Iterator[list[Sized]]:
         *first, last = self.lessons
-        parts = [islice(lesson.batches(self.seed), lesson.steps) for lesson in first]
-        return islice(chain(*parts, last.batches(self.seed)), self.start, None)
+        parts = self.share.parts
+        begun = [islice(lesson.batches(self.seed, parts), lesson.steps) for lesson in first]
+        steps = islice(chain(*begun, last.batches(self.seed, parts)), self.start, None)
+        return chain.from_iterable(self.share.of(step) for step in steps)
 
 
 class TrainingData(pl.LightningDataModule):
-    """Training batches and the dev batches of the evaluation.
+    """Training batches and the dev batches of the evaluation, of the process that asks.
 
     Args:
         lessons: Training examples.
         seed: Of the order.
         start: Step to begin with, when a checkpoint is resumed.
-        dev: Batches handed to `validation_step` as they are.
+        dev: Batches handed to `validation_step` as they are; dealt to the processes in turn.
+        accumulate: Batches of each process that make a step.
     """
 
-    def __init__(self, lessons: Sequence[Lesson], seed: int, start: int = 0, dev: Sequence[object] = ()) -> None:
+    def __init__(
+        self, lessons: Sequence[Lesson], seed: int, start: int = 0, dev: Sequence[object] = (), accumulate: int = 1
+    ) -> None:
         super().__init__()
-        self.batches = StepBatches(lessons, seed, start)
+        self.lessons, self.seed, self.start, self.accumulate = lessons, seed, start, accumulate
         self.dev = list(dev)
 
     def train_dataloader(self) -> DataLoader[list[Sized]]:
         """One item of the loader is one batch; no workers, because faiss does not survive a fork."""
-        return DataLoader(self.batches, batch_size=None)
+        share = Share(*self._place(), self.accumulate)
+        return DataLoader(StepBatches(self.lessons, self.seed, self.start, share), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[object] | list[object]:
-        """The dev batches; none means no evaluation."""
+        """The dev batches of this process; none at all means no evaluation.
+
+        Where there are fewer than processes, the others get one without questions: Lightning lets no process sit out.
+        """
         if not self.dev:
             return []
-        return DataLoader(self.dev, batch_size=None)  # type: ignore[arg-type]
+        rank, world = self._place()
+        return DataLoader(self.dev[rank::world] or [[]], batch_size=None)  # type: ignore[arg-type]
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Dropout of a step depends on (seed, step) only."""
-    torch.manual_seed(seeds.derive_seed(seed, f"step {step}"))
+def seed_step(seed: int, batch: int, rank: int = 0) -> None:
+    """Dropout depends on (seed, number of the batch since the start, process) only."""
+    torch.manual_seed(seeds.derive_seed(seed, f"step {batch}" + (f" rank {rank}" if rank else "")))

@@ -1,16 +1,26 @@
-"""Callbacks of training: a resume point that is never half written, and the history of what was logged."""
+"""Callbacks of training: a resume point that is never half written, the history of what was logged, the meter."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytorch_lightning as pl
 
+from rag_lightning.modules.divergence import gradient_norm
+from rag_lightning.modules.meter import Meter
+from rag_lightning.modules.training import OptimisedModule
+
 RESUME = "resume.ckpt"
 HISTORY = "history.jsonl"
+
+
+def has_stepped(trainer: pl.Trainer, batch_index: int) -> bool:
+    """Did this batch end an optimiser step, or does the step wait for more batches."""
+    return (batch_index + 1) % trainer.accumulate_grad_batches == 0
 
 
 class ResumePoint(pl.Callback):
@@ -24,41 +34,72 @@ class ResumePoint(pl.Callback):
         self.path, self.every = folder / RESUME, every
         self._due = False
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Save after every `every`-th optimiser step, except the last."""
+        if not has_stepped(trainer, batch_idx):
+            return
         step = trainer.global_step
         self._due |= step % self.every == 0
-        if self._due and step < (trainer.max_steps or 0) and not _evaluates(trainer):
+        if self._due and step < (trainer.max_steps or 0) and not _evaluates(trainer, batch_idx):
             temporary = self.path.with_suffix(".tmp")
-            trainer.save_checkpoint(temporary)
-            os.replace(temporary, self.path)
+            trainer.save_checkpoint(temporary)  # every process takes part, the first writes
+            if trainer.is_global_zero:
+                with temporary.open("rb") as handle:
+                    os.fsync(handle.fileno())
+                os.replace(temporary, self.path)
             self._due = False
 
 
-def _evaluates(trainer: pl.Trainer) -> bool:
-    """Whether an evaluation follows this step."""
+def _evaluates(trainer: pl.Trainer, batch_index: int) -> bool:
+    """Whether an evaluation follows this batch."""
     every = trainer.val_check_batch
-    return trainer.enable_validation and every is not None and trainer.global_step % every == 0
+    return trainer.enable_validation and every is not None and (batch_index + 1) % every == 0
 
 
 class History(pl.Callback):
-    """Keeps (step, loss, rate, dev score) as JSON lines; part of the resume point."""
+    """Keeps a row of every step that has something to say; part of the resume point.
+
+    Every step: the norm of the gradient into the query encoder, before clipping, where it is trained. Every `every`
+    steps: loss (a mean over the batches of the step) and rate. Every evaluation: dev_score and what else was seen.
+    """
 
     def __init__(self, every: int = 10) -> None:
         self.every = every
         self.rows: list[dict[str, float]] = []
+        self._norm: float | None = None
+        self._losses: list[float] = []
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *args: Any) -> None:
-        """Record the loss."""
+    def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: Any) -> None:
+        """Measure the gradient before it is clipped."""
+        watched = module.watched() if isinstance(module, OptimisedModule) else []
+        self._norm = float(gradient_norm(watched)) if watched else None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Record the step."""
+        self._losses.append(float(trainer.callback_metrics["loss"]))
+        if not has_stepped(trainer, batch_idx):
+            return
         step = trainer.global_step
-        if step % self.every == 0 and "loss" in trainer.callback_metrics:
+        row: dict[str, float] = {}
+        if step % self.every == 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
-            self.rows.append({"step": step, "loss": float(trainer.callback_metrics["loss"]), "lr": float(rate)})
+            row = {"loss": sum(self._losses) / len(self._losses), "lr": float(rate)}
+        if self._norm is not None:
+            row["query_gradient_norm"] = self._norm
+        if row:
+            self.rows.append({"step": step, **row})
+        self._losses = []
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Record the dev score."""
+        """Record the dev score, and what the evaluation saw beside it."""
         if "dev_score" in trainer.callback_metrics and not trainer.sanity_checking:
-            self.rows.append({"step": trainer.global_step, "dev_score": float(trainer.callback_metrics["dev_score"])})
+            observed = module.observed if isinstance(module, OptimisedModule) else {}
+            score = float(trainer.callback_metrics["dev_score"])
+            self.rows.append({"step": trainer.global_step, "dev_score": score, **observed})
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values, for the checkpoint."""
@@ -68,7 +109,47 @@ class History(pl.Callback):
         """Continue a resumed history."""
         self.rows = list(state_dict["rows"])
 
+    def summary(self) -> dict[str, Any]:
+        """`evaluation`: what was seen when the best weights were; `collapsed_at`: steps at which retrieval collapsed.
+
+        Empty where no evaluation saw any retrieval.
+        """
+        seen = [row for row in self.rows if "collapse" in row]
+        if not seen:
+            return {}
+        best = max(seen, key=lambda row: row["dev_score"])
+        kept = {name: value for name, value in best.items() if name not in ("dev_score", "collapse")}
+        return {"evaluation": kept, "collapsed_at": [int(row["step"]) for row in seen if row["collapse"]]}
+
     def write(self, folder: Path) -> None:
         """Write `history.jsonl`."""
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
         (folder / HISTORY).write_text(text, encoding="utf-8")
+
+
+class Metered(pl.Callback):
+    """Times the steps for the module's meter, which becomes part of the resume point.
+
+    Args:
+        meter: The module's.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self._began = 0.0
+
+    def on_train_batch_start(self, *args: Any) -> None:
+        """A batch begins."""
+        self._began = perf_counter()
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """A batch is done."""
+        self.meter.step_seconds += perf_counter() - self._began
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values, for the checkpoint."""
+        return self.meter.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.meter.load_state_dict(state_dict)

@@ -7,19 +7,23 @@ import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 
 from rag_lightning.core.hardware import resolve_dtype
-from rag_lightning.core.trainer_config import TrainerConfig
+from rag_lightning.core.trainer_config import TrainerConfig, accumulation, processes
 from rag_lightning.modules.batches import Lesson, TrainingData
-from rag_lightning.modules.callbacks import RESUME, History, ResumePoint
+from rag_lightning.modules.callbacks import RESUME, History, Metered, ResumePoint
+from rag_lightning.modules.divergence import FAILED_BATCH, NotFinite, keep_batch
+from rag_lightning.modules.progress_bar import ProgressBar
+from rag_lightning.modules.resume import open_resume
 from rag_lightning.modules.training import OptimisedModule
 
 SAVE_EVERY = 100
@@ -44,7 +48,7 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
         "enable_checkpointing": False,
         "enable_model_summary": False,
     }
-    callbacks = [*settings.pop("callbacks", []), TQDMProgressBar(refresh_rate=10, leave=True)]
+    callbacks = [*settings.pop("callbacks", []), ProgressBar(refresh_rate=10, leave=True)]
     if settings.get("enable_progress_bar") is False:
         callbacks.pop()
     return pl.Trainer(callbacks=callbacks, **{**defaults, **settings})
@@ -74,46 +78,79 @@ def fit(
     seed: int,
     dev: Sequence[object] = (),
     progress: bool = True,
+    announce: Callable[[str], None] = lambda message: None,
 ) -> dict[str, Any]:
-    """Train `module` in place; continue from the folder's resume point if there is one.
+    """Train `module` in place, from the folder's resume point if there is one; of several processes the first writes.
 
     Args:
         module: What is trained; holds the best (with dev) or the last weights afterwards.
         lessons: Training examples.
         config: Optimisation.
-        folder: For the resume point and history.jsonl; checkpoints are removed at the end.
+        folder: For the resume point and history.jsonl.
         seed: Of order and dropout.
         dev: Batches for `validation_step`, which logs dev_score.
         progress: Show a bar.
+        announce: Told of a resume point that cannot be used.
 
     Returns:
-        steps, and dev_score of the weights kept (None without dev).
+        steps trained, dev_score of the weights kept (None without dev), the meter's summary, and History's.
+
+    Raises:
+        TrainingError: a loss or gradient that is no number; its batch is in the folder.
+        ArtifactError, ConfigError: a resume point of something else; too few examples for a step.
     """
     history = History()
-    callbacks: list[pl.Callback] = [history, ResumePoint(folder, SAVE_EVERY)]
+    callbacks: list[pl.Callback] = [history, Metered(module.meter), ResumePoint(folder, SAVE_EVERY)]
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
     evaluated = bool(dev) and config.eval_every > 0
-    resume = folder / RESUME
-    start = _step_of(resume)
-    callbacks = [*callbacks, best] if evaluated else callbacks
-    settings = _settings(config, evaluated) | {"callbacks": callbacks, "enable_progress_bar": progress}
+    start = open_resume(folder / RESUME, module, announce)
+    callbacks += _of_evaluation(config, best) if evaluated else []
+    trainer = quiet_trainer(**_settings(config, evaluated), callbacks=callbacks, enable_progress_bar=progress)
     module.train()
-    data = TrainingData(lessons, seed, start, dev if evaluated else ())
-    with interruptible():
-        quiet_trainer(**settings).fit(module, datamodule=data, ckpt_path=resume if start else None, weights_only=True)
-    history.write(folder)
+    data = TrainingData(lessons, seed, start, dev if evaluated else (), trainer.accumulate_grad_batches)
+    try:
+        with interruptible():
+            trainer.fit(module, datamodule=data, ckpt_path=folder / RESUME if start else None, weights_only=True)
+    except NotFinite as failure:
+        raise keep_batch(failure, folder, trainer.global_rank) from failure
     score = None
-    if evaluated and best.best_model_path:
-        module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-        score = float(best.best_model_score) if best.best_model_score is not None else None
-    resume.unlink(missing_ok=True)
+    if trainer.is_global_zero:
+        history.write(folder)
+        score = _take_best(module, best) if evaluated else None
+        _clear(folder)
+    return {"steps": trainer.global_step, "dev_score": score, "training": module.meter.summary(), **history.summary()}
+
+
+def _clear(folder: Path) -> None:
+    """Remove what only an unfinished training needs."""
+    for file in (folder / RESUME, *folder.glob(f"{FAILED_BATCH}*.json")):
+        file.unlink(missing_ok=True)
     shutil.rmtree(folder / BEST, ignore_errors=True)
-    return {"steps": config.steps, "dev_score": score}
+
+
+def _take_best(module: OptimisedModule, best: ModelCheckpoint) -> float | None:
+    """Load the weights of the best evaluation; its score."""
+    if not best.best_model_path:
+        return None
+    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+    return float(best.best_model_score) if best.best_model_score is not None else None
+
+
+def _of_evaluation(config: TrainerConfig, best: ModelCheckpoint) -> list[pl.Callback]:
+    """Keep the best weights; stop where they are long past, if that is wanted."""
+    if not config.patience:
+        return [best]
+    stop = EarlyStopping("dev_score", mode="max", patience=config.patience, check_on_train_epoch_end=False)
+    return [stop, best]
 
 
 def _settings(config: TrainerConfig, evaluated: bool) -> dict[str, Any]:
-    """Lightning's Trainer arguments; what the configuration passes through wins."""
-    return {
+    """Lightning's Trainer arguments; what the configuration passes through wins.
+
+    Lightning counts batches between evaluations, the configuration optimiser steps. Processes are started by `launch`,
+    never by Lightning, and share out the data themselves.
+    """
+    settings = {
         "max_steps": config.steps,
         "gradient_clip_val": config.clip,
         "precision": "bf16-mixed" if resolve_dtype(config.dtype) == "bfloat16" else "32-true",
@@ -121,10 +158,11 @@ def _settings(config: TrainerConfig, evaluated: bool) -> dict[str, Any]:
         "limit_val_batches": 1.0 if evaluated else 0,
         "num_sanity_val_steps": 0,
         "check_val_every_n_epoch": None,
-        "val_check_interval": config.eval_every if evaluated else None,
+        "val_check_interval": config.eval_every * accumulation("train", config) if evaluated else None,
+        "use_distributed_sampler": False,
         **config.trainer,
     }
-
-
-def _step_of(resume: Path) -> int:
-    return int(torch.load(resume, weights_only=True)["global_step"]) if resume.exists() else 0
+    if processes("train", config) > 1:
+        strategy = config.trainer.get("strategy", "auto")
+        settings |= {"strategy": "ddp" if strategy == "auto" else strategy, "plugins": [LightningEnvironment()]}
+    return settings

@@ -16,6 +16,7 @@ from torch import Tensor
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Index
+from rag_lightning.modules.divergence import is_finite
 from rag_lightning.modules.scaled_retrieval import ScaledRetrieval, padded
 from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -51,14 +52,22 @@ class LiveRetrieval(ScaledRetrieval):
         return rows, scores * np.float32(self.score_scale)
 
     def find(self, queries: Sequence[str], k: int) -> tuple[Tensor, NDArray[np.int64]]:
-        """Query vectors [B, D] with gradient, and the rows [B, k] they find (-1 = nothing found)."""
+        """Query vectors [B, D] with gradient, and the rows [B, k] they find (-1 = nothing found).
+
+        Raises:
+            FloatingPointError: a vector is no number.
+        """
         vectors = self.encoder(**self.encoder.tokenize(queries)).float()
-        _, rows = self._index.search(np.ascontiguousarray(vectors.detach().cpu().numpy(), dtype=np.float32), k)
+        if not is_finite(vectors):
+            raise FloatingPointError("a query vector is not finite")
+        with self.meter.retrieving():
+            _, rows = self._index.search(np.ascontiguousarray(vectors.detach().cpu().numpy(), dtype=np.float32), k)
         return vectors, rows
 
     def gather(self, rows: NDArray[np.int64]) -> Tensor:
         """Frozen passage vectors [*rows, D]."""
-        return torch.from_numpy(self._vectors[rows]).to(self.log_scale.device)
+        with self.meter.retrieving():
+            return torch.from_numpy(self._vectors[rows]).to(self.log_scale.device)
 
     def forward(self, queries: Sequence[str], k: int) -> tuple[list[list[Passage]], Tensor]:
         """Passages of each query and doc_scores [B, K], which carry the gradient."""

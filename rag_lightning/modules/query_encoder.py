@@ -46,7 +46,12 @@ class QueryEncoderModule(OptimisedModule):
     def __init__(self, retrieval: LiveRetrieval, config: TrainerConfig, seed: int) -> None:
         super().__init__(config, seed)
         self.retrieval = retrieval
+        retrieval.meter = self.meter
         freeze(retrieval, config)
+
+    def watched(self) -> list[nn.Parameter]:
+        """The query encoder, where it is trained."""
+        return [parameter for parameter in self.retrieval.encoder.parameters() if parameter.requires_grad]
 
     def on_fit_start(self) -> None:
         """The fast way of training attention on this device."""
@@ -54,6 +59,7 @@ class QueryEncoderModule(OptimisedModule):
 
     def log_likelihood(self, batch: Sequence[Sought]) -> tuple[Tensor, Tensor]:
         """[B], and zeros for smoothing."""
+        self.meter.pairs += len(batch)
         vectors, found = self.retrieval.find([item.query for item in batch], self.settings.k)
         rows = np.unique(np.concatenate([found[found >= 0], *(np.array(item.rows) for item in batch)]))
         logits = vectors @ self.retrieval.gather(rows).T * self.retrieval.log_scale.exp()

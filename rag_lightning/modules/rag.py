@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rag_lightning.core.config import Formulation
+from rag_lightning.core.records import Passage
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.generator import marginal
 from rag_lightning.generator.classes import ClassHead
@@ -49,8 +51,34 @@ class RagModule(TrainedModule):
     ) -> None:
         super().__init__(generator, config, seed)
         self.marginal, self.smoothing = MARGINALS[formulation]
+        self.formulation = formulation
         self.retrieval = retrieval
+        retrieval.meter = self.meter
+        self._read: list[list[Passage | None]] = []
         freeze(retrieval, config)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """RAG-Token and RAG-Sequence have the same weights."""
+        return {**super().identity, "formulation": self.formulation}
+
+    def watched(self) -> list[nn.Parameter]:
+        """The query encoder, where it is trained."""
+        encoder = self.retrieval.encoder
+        return [] if encoder is None else [p for p in encoder.parameters() if p.requires_grad]
+
+    def describe(self, batch: Sequence[Item]) -> list[dict[str, Any]]:
+        """With the passages that were read last, null for an empty one; none where retrieval itself failed."""
+        read = self._read or [[] for _ in batch]
+        return [
+            {
+                "query": item.query,
+                "target": item.target,
+                "kind": item.kind,
+                "passages": [None if passage is None else asdict(passage) for passage in found],
+            }
+            for item, found in zip(batch, read, strict=True)
+        ]
 
     def on_fit_start(self) -> None:
         """The fast way of training attention, in both models."""
@@ -60,7 +88,9 @@ class RagModule(TrainedModule):
 
     def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """log p(y|x) [B] marginalised over the k passages found, and the smoothing term [B]."""
+        self._read = []
         passages, doc_scores = self.retrieval.read(batch, self.settings.k)
+        self._read = passages
         doc_log_probs = marginal.doc_log_probs(doc_scores)
         pairs = [Pair(item.query, passage) for item, found in zip(batch, passages, strict=True) for passage in found]
         counts = torch.tensor([len(found) for found in passages], device=self.device)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
+from rag_lightning.modules.meter import Meter
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.questions import Asked, QuestionRetriever
 from rag_lightning.retrieval.retriever import Hits
@@ -30,6 +31,7 @@ class ScaledRetrieval(nn.Module):
         encoder: The query encoder, None where there is none.
         log_scale: A scalar.
         null_bias: The logit of an empty passage beside those that were found, a scalar; None for no such passage.
+        meter: Of the training it is part of; its own until then.
 
     Raises:
         ConfigError: a score_scale that has no logarithm.
@@ -44,6 +46,7 @@ class ScaledRetrieval(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(score_scale)))
         self.register_parameter("null_bias", None)
         self.store = store
+        self.meter = Meter()
 
     @property
     def score_scale(self) -> float:
@@ -73,7 +76,8 @@ class ScaledRetrieval(nn.Module):
 
     def passages(self, rows: NDArray[np.int64]) -> list[list[Passage]]:
         """The passages of each line of rows [B, k]."""
-        return [[self.store[row] for row in line if row >= 0] for line in rows.tolist()]
+        with self.meter.retrieving():
+            return [[self.store[row] for row in line if row >= 0] for line in rows.tolist()]
 
     def read(self, asked: Sequence[Asked], k: int) -> tuple[list[list[Passage | None]], Tensor]:
         """What the generator reads for each question, and doc_scores [B, K] with gradient, those of no passage last.
@@ -114,7 +118,8 @@ class FixedRetrieval(ScaledRetrieval):
 
     def scored(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], Tensor]:
         """As ScaledRetrieval."""
-        rows, raw = padded(self._retriever.retrieve(asked, k), k)
+        with self.meter.retrieving():
+            rows, raw = padded(self._retriever.retrieve(asked, k), k)
         scores = torch.from_numpy(np.where(rows < 0, 0.0, raw).astype(np.float32)).to(self.log_scale.device)
         missing = torch.from_numpy(rows < 0).to(scores.device)
         return rows, (scores * self.log_scale.exp()).masked_fill(missing, -torch.inf)

@@ -1,26 +1,30 @@
-"""What all trained models share: the loss reduction, AdamW, the schedule, per-step seeds."""
+"""What all trained models share: the loss reduction, AdamW, per-step seeds, the dev score, what is counted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import TrainerConfig
+from rag_lightning.core.trainer_config import TrainerConfig, accumulation
 from rag_lightning.generator.classes import ClassHead, LabelTokens, label_number
 from rag_lightning.generator.opening import Writer
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
 from rag_lightning.modules.batches import Item, seed_step
+from rag_lightning.modules.divergence import NotFinite, gradient_norm, is_finite
+from rag_lightning.modules.evaluation import Evaluator, Monitor, ScoredBatch, Scorer, dev_score
+from rag_lightning.modules.meter import Meter
+from rag_lightning.modules.ranks import gathered
+from rag_lightning.modules.schedule import rate_factor
 
-Scorer = Callable[[Sequence[Example]], list[float]]
-Evaluator = Callable[[], Scorer]
-"""Called at the start of every evaluation; the scorer it returns gives the objective of each example, 0 to 1."""
-
+TRAINED = "trained"
+"""Where a resume point says what it is of."""
 TOKENS_PER_FORWARD = 4096
 """Padded source tokens of one forward pass: pairs of a step are grouped by length."""
 
@@ -31,6 +35,12 @@ class OptimisedModule(pl.LightningModule):
     Args:
         config: Optimisation.
         seed: Of dropout.
+
+    Attributes:
+        evaluator: What dev examples are scored with.
+        monitor: Told of every evaluation, if there is one.
+        meter: What the training has worked through.
+        observed: What the last evaluation saw beside dev_score.
     """
 
     def __init__(self, config: TrainerConfig, seed: int) -> None:
@@ -38,35 +48,75 @@ class OptimisedModule(pl.LightningModule):
         self.settings = config
         self.seed = seed
         self.evaluator: Evaluator | None = None
+        self.monitor: Monitor | None = None
+        self.meter = Meter()
+        self.observed: dict[str, float] = {}
         self._score: Scorer | None = None
+        self._scored: list[ScoredBatch] = []
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a resume point must be of beside weights of the same names and shapes."""
+        return {"module": type(self).__name__}
+
+    def watched(self) -> list[nn.Parameter]:
+        """The parameters whose gradient norm is logged at every step."""
+        return []
 
     def log_likelihood(self, batch: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """log p(y|x) [B] and the smoothing term [B], a mean over outcomes (0 when label_smoothing is 0)."""
         raise NotImplementedError  # pragma: no cover - abstract
 
     def training_step(self, batch: Sequence[Any], index: int) -> Tensor:
-        """Mean over the batch of -log p(y|x); label smoothing as transformers' RAG does it."""
-        seed_step(self.seed, self.global_step)
-        likelihood, smooth = self.log_likelihood(batch)
+        """Mean over the batch of -log p(y|x); label smoothing as transformers' RAG does it.
+
+        Raises:
+            NotFinite: the loss is no number.
+        """
+        parts = accumulation("train", self.settings)
+        seed_step(self.seed, self.global_step * parts + index % parts, self.global_rank)
+        self._batch = batch
+        try:
+            likelihood, smooth = self.log_likelihood(batch)
+        except FloatingPointError as error:
+            raise NotFinite(str(error), self.global_step, self.describe(batch)) from error
         epsilon = self.settings.label_smoothing
         loss: Tensor = -((1 - epsilon) * likelihood + epsilon * smooth).mean()
-        self.log("loss", loss.detach(), prog_bar=True)
+        self.check_finite("the loss", loss)
+        self.log("loss", loss.detach(), prog_bar=True, sync_dist=True)
         return loss
+
+    def check_finite(self, what: str, value: Tensor) -> None:
+        """Raise NotFinite, with the batch of this step, where the value is no number."""
+        if not is_finite(value):
+            raise NotFinite(f"{what} is not finite", self.global_step, self.describe(self._batch))
+
+    def describe(self, batch: Sequence[Any]) -> list[dict[str, Any]]:
+        """A batch as plain values, to be looked at."""
+        return [asdict(item) for item in batch]
 
     def on_validation_epoch_start(self) -> None:
         """The weights have changed since the last evaluation."""
-        self._score = self.evaluator() if self.evaluator else None
+        self._score, self._scored = self.evaluator() if self.evaluator else None, []
 
     def validation_step(self, batch: list[Example], index: int) -> None:
-        """The dev score: mean of the task's objective over all questions, whatever the batches."""
+        """The task's objective of every question of a batch of this process."""
         if self._score is None:
             raise RuntimeError("set `evaluator` before evaluating on dev data")
-        values = self._score(batch)
-        self.log("dev_score", sum(values) / len(values), batch_size=len(values), on_epoch=True, prog_bar=True)
+        if not batch:
+            return
+        number = self.global_rank + index * self.trainer.world_size
+        self._scored.append(ScoredBatch(number, tuple(e.example_id for e in batch), tuple(self._score(batch))))
 
     def on_validation_epoch_end(self) -> None:
-        """Free what the evaluation held."""
+        """The dev score: mean of the objective over all questions, whatever the batches and processes."""
+        self.log("dev_score", dev_score(gathered(self._scored)), prog_bar=True, sync_dist=True)
+        self.observed = self.monitor.close(self.global_step) if self.monitor else {}
         self._score = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say what was trained, so that nothing else is continued from it."""
+        checkpoint[TRAINED] = self.identity
 
     def transfer_batch_to_device(self, batch: Any, device: Any, index: int) -> Any:
         """Batches are text; tensors are made on the device in the step."""
@@ -75,25 +125,24 @@ class OptimisedModule(pl.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip by norm here: Lightning refuses a fused optimizer, though bfloat16 scales no gradients."""
+        """Clip by norm here: Lightning refuses a fused optimizer, though bfloat16 scales no gradients.
+
+        Raises:
+            NotFinite: a gradient is no number.
+        """
+        norm = gradient_norm(self.parameters())
+        self.check_finite("a gradient", norm)
         if gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+            torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What is trained, each group at its own rate."""
         raise NotImplementedError  # pragma: no cover - abstract
 
     def configure_optimizers(self) -> Any:
-        """AdamW; linear warm-up, then linear decay to zero at the last step."""
+        """AdamW under the configured schedule, which counts optimiser steps."""
         optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.settings.lr, fused=True)
-        warmup, steps = self.settings.warmup, self.settings.steps
-
-        def factor(step: int) -> float:
-            rising = (step + 1) / max(warmup, 1)
-            falling = (steps - step) / max(steps - warmup, 1)
-            return max(min(rising, falling, 1.0), 0.0)
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, self.settings))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -134,7 +183,7 @@ class TrainedModule(OptimisedModule):
         order: list[int] = []
         parts: list[Tensor] = []
         vocabulary: list[Tensor] = []
-        for group in token_batches([len(s) for s in sources], TOKENS_PER_FORWARD):
+        for group in self._forwards(sources):
             result = self.generator.token_log_probs([sources[i] for i in group], targets[group], smooth)
             parts.append(result[0] if smooth else result)
             vocabulary += result[1:] if smooth else ()
@@ -148,10 +197,17 @@ class TrainedModule(OptimisedModule):
             raise TypeError("a class head reads the decoder of a seq2seq generator")
         order: list[int] = []
         parts: list[Tensor] = []
-        for group in token_batches([len(s) for s in sources], TOKENS_PER_FORWARD):
+        for group in self._forwards(sources):
             parts.append(self.generator.class_log_probs(head, [sources[i] for i in group], [queries[i] for i in group]))
             order += group
         return torch.cat(parts)[torch.tensor(order).argsort()]
+
+    def _forwards(self, sources: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        """Positions of the pairs of each forward pass, counted with their padding."""
+        self.meter.pairs += len(sources)
+        for group in token_batches([len(s) for s in sources], TOKENS_PER_FORWARD):
+            self.meter.read([len(sources[i]) for i in group])
+            yield group
 
     def of_labels(self, head: ClassHead, log_probs: Tensor, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """[B, C] of the batch -> log-probs of the labels [B] and the mean over all classes [B]."""

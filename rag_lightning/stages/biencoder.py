@@ -18,7 +18,12 @@ from rag_lightning.core.config import IndexConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import BiencoderConfig, TrainerConfig, check_retriever_training
+from rag_lightning.core.trainer_config import (
+    BiencoderConfig,
+    TrainerConfig,
+    check_retriever_training,
+    recipe_settings,
+)
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.flat import FlatIndex
 from rag_lightning.modules.batches import Lesson
@@ -39,7 +44,7 @@ VERSION = 1
 CANDIDATES = 20
 """Hits in which hard negatives are looked for, and positives of a question without gold passages."""
 FOLDERS: dict[Role, str] = {"query": "query_encoder", "passage": "passage_encoder"}
-UNUSED = ("lr", "label_smoothing", "eval_every", "eval_limit", "files")
+UNUSED = ("lr", "label_smoothing", "eval_every", "eval_limit", "patience", "files")
 """Fields that change nothing here; files are known by their content."""
 Marked = list[tuple[int, bool]]
 """Rows of the corpus, best first, and whether each answers the question."""
@@ -97,7 +102,7 @@ def build(workspace: Workspace) -> Artifact:
 
 def train_settings(config: TrainerConfig) -> dict[str, Any]:
     """What of a section that trains retrieval alone changes its result, for a digest."""
-    used = {name: value for name, value in to_dict(config).items() if name not in UNUSED}
+    used = {name: value for name, value in recipe_settings(to_dict(config)).items() if name not in UNUSED}
     return used | {"dtype": resolve_dtype(config.dtype)}
 
 
@@ -122,7 +127,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     scale = config.encoder.score_scale
     module = BiencoderModule(encoders["query"], encoders["passage"], scale, config.biencoder, config.seed)
     lesson = Lesson(items, config.biencoder.batch_size)
-    result = fit(module, [lesson], config.biencoder, folder, seed=config.seed)
+    result = fit(module, [lesson], config.biencoder, folder, seed=config.seed, announce=workspace.announce)
     for role, trained in encoders.items():
         trained.model.save_pretrained(folder / FOLDERS[role])
         trained.tokenizer.save_pretrained(folder / FOLDERS[role])

@@ -25,6 +25,15 @@ def evidence_hits(
     return [tuple(_is_gold(example, store[row]) for row in ranking.rows) for example, ranking in pairs]
 
 
+def known_evidence_hits(
+    task: TaskSpec, store: PassageStore, asked: Sequence[Example], rankings: Sequence[Ranking]
+) -> list[tuple[bool, ...] | None]:
+    """The same; None for an example of which no right passage is known, such as a claim without evidence."""
+    hits = evidence_hits(task, store, asked, rankings)
+    known = [task.extractive or bool(e.gold_passage_ids or evidence_sets(e)) for e in asked]
+    return [flags if right else None for flags, right in zip(hits, known, strict=True)]
+
+
 def _is_gold(example: Example, passage: Passage) -> bool:
     titles = frozenset().union(*evidence_sets(example))
     return passage.passage_id in example.gold_passage_ids or normalize_title(passage.title) in titles

@@ -46,6 +46,11 @@ def open_index(workspace: Workspace) -> FaissIndex:
     return load_index(build(workspace).path, workspace.config.index)
 
 
+def open_mapped(workspace: Workspace) -> FaissIndex:
+    """The same, its file memory-mapped: several processes of a machine share one copy, which is only searched."""
+    return load_index(build(workspace).path, workspace.config.index, mapped=True)
+
+
 def flat(workspace: Workspace) -> Workspace:
     """The same workspace with exact search, as training uses it."""
     return workspace.with_config(index=IndexConfig("flat"))

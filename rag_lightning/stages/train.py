@@ -7,8 +7,9 @@ Files: `generator/` and `query_encoder/` (plain transformers folders), `rag.json
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,23 +20,27 @@ from rag_lightning.core.config import DecodingConfig, ExperimentConfig, Strategy
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
 from rag_lightning.core.retriever_config import applied_rates, check_retriever
-from rag_lightning.core.trainer_config import TrainerConfig, check_training
+from rag_lightning.core.trainer_config import TrainerConfig, check_training, processes, recipe_settings
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.generator import opening, trained_part
 from rag_lightning.generator.opening import Writer
 from rag_lightning.modules.batches import Item, Lesson
+from rag_lightning.modules.evaluation import Evaluator, Scorer
 from rag_lightning.modules.fitting import fit
+from rag_lightning.modules.launch import launch
+from rag_lightning.modules.monitoring import RetrievalMonitor, alarm
 from rag_lightning.modules.predictor import Predictor, Question
 from rag_lightning.modules.rag import RagModule
 from rag_lightning.modules.reader import ReaderModule
 from rag_lightning.modules.scaled_retrieval import ScaledRetrieval
-from rag_lightning.modules.training import Evaluator, Scorer, TrainedModule
+from rag_lightning.modules.training import TrainedModule
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import classes, corpus, examples, targets, training_retrieval, training_start, warmup
+from rag_lightning.stages.evidence import known_evidence_hits
 from rag_lightning.stages.objective import objectives, values
 from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FILE
-from rag_lightning.stages.workspace import Workspace
+from rag_lightning.stages.workspace import Workspace, ignore, say
 from rag_lightning.tasks.spec import get_task
 
 VERSION = 2
@@ -51,7 +56,7 @@ def build(workspace: Workspace) -> Artifact:
     inputs = training_start.digests(workspace) | {"examples": examples.build(workspace).digest}
     settings: dict[str, Any] = {
         "formulation": config.formulation,
-        "train": to_dict(applied(config)) | {"dtype": resolve_dtype(config.train.dtype)},
+        "train": recipe_settings(to_dict(applied(config))) | {"dtype": resolve_dtype(config.train.dtype)},
         "generator": classes.generator_settings(config),
         "seed": config.seed,
     }
@@ -73,41 +78,87 @@ def applied(config: ExperimentConfig) -> TrainerConfig:
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
+    count = processes("train", config.train)
+    if count == 1 or not config.train.steps:
+        return train_here(workspace, folder)
+    launch(_train_as_one_of, count, (config, folder), folder)
+    info: dict[str, Any] = json.loads((folder / RAG_FILE).read_text(encoding="utf-8"))
+    return info
+
+
+def _train_as_one_of(rank: int, config: ExperimentConfig, folder: Path) -> None:
+    """What every process of a distributed training does; the first one speaks."""
+    train_here(Workspace(config, say if rank == 0 else ignore), folder)
+
+
+def train_here(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    """Train in this process, with those of its kind if there are any; the first one writes the folder."""
+    config = workspace.config
     generator = training_start.generator(workspace)
     trained_part.select(generator, config.generator, seeds.derive_seed(config.seed, "lora"))
     items = training_items(workspace)
-    module = make_module(workspace, generator, items)
+    cut = cut_targets(generator, items, config.generator.max_target_length)
+    if cut:
+        limit = config.generator.max_target_length
+        workspace.announce(f"{cut} of {len(items)} training targets are cut to generator.max_target_length={limit}")
     dev = examples.read(workspace, "dev")[: config.train.eval_limit or None]
+    module = make_module(workspace, generator, items, dev)
     together = [dev[i : i + EVALUATED_TOGETHER] for i in range(0, len(dev), EVALUATED_TOGETHER)]
     result: dict[str, Any] = {"steps": 0, "dev_score": None}
     if config.train.steps:
         lesson = Lesson(items, config.train.batch_size)
-        result = fit(module, [lesson], config.train, folder, seed=config.seed, dev=together)
-    info = {"formulation": config.formulation, **result, "items": len(items)}
-    if config.generator.train != "all":
-        info["trained_parameters"] = trained_part.trained_parameters(generator)
-    trained_part.merge(generator).save(folder / GENERATOR)
-    if isinstance(module, RagModule):
-        encoder = module.retrieval.encoder
-        if encoder is not None:
-            encoder.model.save_pretrained(folder / QUERY_ENCODER)
-            encoder.tokenizer.save_pretrained(folder / QUERY_ENCODER)
-        info |= training_retrieval.said(workspace, module.retrieval, items)
-    write_json(folder / RAG_FILE, info)
+        result = fit(
+            module, [lesson], config.train, folder, seed=config.seed, dev=together, announce=workspace.announce
+        )
+    info = {"formulation": config.formulation, **result, "items": len(items), "targets_cut": cut}
+    if module.global_rank == 0:
+        info |= _save(workspace, module, items, folder)
+        write_json(folder / RAG_FILE, info)
     return info
 
 
-def make_module(workspace: Workspace, generator: Writer, items: Sequence[Item]) -> TrainedModule:
-    """The LightningModule of the formulation, with its evaluation on dev."""
+def _save(workspace: Workspace, module: TrainedModule, items: Sequence[Item], folder: Path) -> dict[str, Any]:
+    """The trained parts as plain folders; what the model's info says of them."""
+    info: dict[str, Any] = {}
+    if workspace.config.generator.train != "all":
+        info["trained_parameters"] = trained_part.trained_parameters(module.generator)
+    trained_part.merge(module.generator).save(folder / GENERATOR)
+    if not isinstance(module, RagModule):
+        return info
+    encoder = module.retrieval.encoder
+    if encoder is not None:
+        encoder.model.save_pretrained(folder / QUERY_ENCODER)
+        encoder.tokenizer.save_pretrained(folder / QUERY_ENCODER)
+    return info | training_retrieval.said(workspace, module.retrieval, items)
+
+
+def make_module(
+    workspace: Workspace, generator: Writer, items: Sequence[Item], dev: Sequence[Example]
+) -> TrainedModule:
+    """The LightningModule of the formulation, with its evaluation on dev and what watches retrieval there."""
     config = workspace.config
     if config.formulation == "closed_book":
         module: TrainedModule = ReaderModule(generator, config.train, config.seed)
-        module.evaluator = evaluator(config, generator, None, None)
+        module.evaluator = evaluator(config, generator, None, None, None)
         return module
-    retrieval = training_retrieval.open_retrieval(workspace, items)
+    store, retrieval = corpus.open_store(workspace), training_retrieval.open_retrieval(workspace, items)
     module = RagModule(config.formulation, generator, retrieval, applied(config), config.seed)
-    module.evaluator = evaluator(config, generator, retrieval, corpus.open_store(workspace))
+    monitor = None
+    if config.train.steps and config.train.eval_every:
+        # the encoder as it is now, before a resume point gives it other weights
+        frozen = {question.example.example_id: question.rows for question in _retrieved(dev, retrieval, config.train.k)}
+        evidence = partial(known_evidence_hits, get_task(config.task.name), store)
+        monitor = RetrievalMonitor(frozen, config.train.k, len(store), evidence, workspace.announce)
+    module.monitor = monitor
+    module.evaluator = evaluator(config, generator, retrieval, store, monitor)
     return module
+
+
+def cut_targets(generator: Writer, items: Sequence[Item], limit: int) -> int:
+    """How many targets have more tokens than `limit`, the end token counted; a label is one class or token."""
+    texts = [item.target for item in items if item.kind != "label"]
+    rows = generator.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    return sum(len(row) >= limit for row in rows)
 
 
 def training_items(workspace: Workspace) -> list[Item]:
@@ -129,9 +180,13 @@ def training_items(workspace: Workspace) -> list[Item]:
 
 
 def evaluator(
-    config: ExperimentConfig, generator: Writer, retrieval: ScaledRetrieval | None, store: PassageStore | None
+    config: ExperimentConfig,
+    generator: Writer,
+    retrieval: ScaledRetrieval | None,
+    store: PassageStore | None,
+    monitor: RetrievalMonitor | None,
 ) -> Evaluator:
-    """The task's objective on dev with the weights as they are, k as in training.
+    """The task's objective on dev with the weights as they are, k as in training; the monitor sees what is retrieved.
 
     Decoding is greedy (RAG-Token, closed book) or Thorough; labels are classified.
     """
@@ -148,7 +203,10 @@ def evaluator(
         predictor = Predictor(config.formulation, encodings, decoding, store)
 
         def score(batch: Sequence[Example]) -> list[float]:
-            found = predictor.predict(_retrieved(batch, retrieval, config.train.k))
+            asked = _retrieved(batch, retrieval, config.train.k)
+            found = predictor.predict(asked)
+            if monitor is not None:
+                monitor.observe(asked, found)
             return values(metric, [prediction.text for prediction in found], batch)
 
         return score
@@ -172,6 +230,12 @@ def read_info(model: Artifact) -> dict[str, Any]:
     info: dict[str, Any] = json.loads((model.path / RAG_FILE).read_text(encoding="utf-8"))
     earlier = info.pop("dev_em", None)  # what models of version 0.1 call it
     return {"dev_score": earlier} | info
+
+
+def alarms(info: Mapping[str, Any]) -> list[str]:
+    """What the info of a trained model warns of, one line each."""
+    collapsed = info.get("collapsed_at")
+    return [alarm(collapsed)] if collapsed else []
 
 
 def load_generator(workspace: Workspace) -> Writer:

@@ -69,7 +69,7 @@ def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetriev
 def _encoding(workspace: Workspace, kind: str) -> ScaledRetrieval:
     start = training_start.query(workspace)
     encoder = TextEncoder(workspace.config.encoder, start.source, "query")
-    searched = index.open_index(index.flat(workspace))
+    searched = index.open_mapped(index.flat(workspace))
     family = OracleRetrieval if kind == "oracle" else LiveRetrieval
     store = corpus.open_store(workspace)
     return family(encoder, searched, embed.open_vectors(workspace), store, start.score_scale)

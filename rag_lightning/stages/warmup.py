@@ -21,11 +21,17 @@ import numpy as np
 
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import to_dict
+from rag_lightning.core.config import ExperimentConfig, GeneratorConfig, to_dict
 from rag_lightning.core.data_config import TaskConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.core.trainer_config import WarmupConfig, check_training
+from rag_lightning.core.trainer_config import (
+    WarmupConfig,
+    accumulation,
+    check_training,
+    processes,
+    recipe_settings,
+)
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.copy_start import start_copying
 from rag_lightning.generator.inputs import Pair
@@ -63,6 +69,8 @@ def build(workspace: Workspace) -> Artifact:
         UnknownNameError: warmup.task is no task.
     """
     check_training("warmup", workspace.config.warmup)
+    if processes("warmup", workspace.config.warmup) > 1:
+        raise ConfigError("warmup.trainer.devices: the reader warm-up trains in one process; only train takes more")
     check_start(workspace)
     workspace = reading(workspace)
     config = workspace.config
@@ -77,7 +85,7 @@ def build(workspace: Workspace) -> Artifact:
     }
     if get_task(config.task.name).mine:
         inputs["targets"] = targets.build(workspace).digest
-    trained = {name: value for name, value in to_dict(config.warmup).items() if name != "task"}
+    trained = recipe_settings({n: value for n, value in to_dict(config.warmup).items() if n not in ("task", "seed")})
     if config.warmup.rounds == 1:
         del trained["rounds"]
     settings = {"generator": classes.generator_settings(config), "warmup": trained, "seed": config.seed}
@@ -95,7 +103,8 @@ def build(workspace: Workspace) -> Artifact:
             fitted_on = [Pair(item.query, item.passage) for item in items[:COPIED_FROM]]
             copied = start_copying(generator, fitted_on, strength)
         module = ReaderModule(generator, config.warmup, config.seed)
-        result = fit(module, lessons(items, config.warmup, config.seed), config.warmup, folder, seed=config.seed)
+        taught = lessons(items, config.warmup, config.seed)
+        result = fit(module, taught, config.warmup, folder, seed=config.seed, announce=workspace.announce)
         generator.save(folder / "generator")
         return {**result, "items": len(items), "copied_tokens": copied}
 
@@ -103,31 +112,38 @@ def build(workspace: Workspace) -> Artifact:
 
 
 def reading(workspace: Workspace) -> Workspace:
-    """The workspace that the reader is warmed up in: the task's own, or that of `warmup.task`.
+    """The workspace that the reader is warmed up in: the task's own, or that of `warmup.task`, with `warmup.seed`.
 
     Raises:
         ConfigError: warmup.task with passages of one's own.
         UnknownNameError: warmup.task is no task.
     """
-    config = workspace.config
-    name = config.warmup.task
-    if not name or name == config.task.name:
+    config, name = workspace.config, workspace.config.warmup.task
+    if config.warmup.seed is not None:  # the questions stay those of the experiment
+        asked = replace(config.task, seed=examples.data_seed(workspace))
+        workspace = workspace.with_config(seed=config.warmup.seed, task=asked)
+    if not shares_task(config):
         return workspace
     get_task(name)
     if config.corpus.source != "mini":
         raise ConfigError(f"warmup.task={name!r}: mini questions are about the mini corpus; set warmup.task to ''")
     return workspace.with_config(
-        task=TaskConfig(name=name, dataset=f"mini-{name}", seed=config.task.seed),
-        generator=replace(config.generator, head="none"),
+        task=TaskConfig(name=name, dataset=f"mini-{name}", seed=workspace.config.task.seed),
+        generator=replace(config.generator, head="none", max_target_length=GeneratorConfig.max_target_length),
     )
+
+
+def shares_task(config: ExperimentConfig) -> bool:
+    """Whether the reader is warmed up on another task's questions."""
+    return bool(config.warmup.task) and config.warmup.task != config.task.name
 
 
 def load(workspace: Workspace) -> Writer:
     """The generator of the warm-up; a head that took no part in it is new."""
     config, folder = workspace.config, build(workspace).path / "generator"
     generator = load_generator(folder, config.generator)
-    shared = reading(workspace) != workspace
-    return generator.set_classes(classes.labels(config), None if shared else folder, head_seed(config.seed))
+    headless = shares_task(config)
+    return generator.set_classes(classes.labels(config), None if headless else folder, head_seed(config.seed))
 
 
 def head_seed(seed: int) -> int:
@@ -147,7 +163,7 @@ def training_items(workspace: Workspace) -> list[Item]:
     config = workspace.config
     store = corpus.open_store(workspace)
     rng = seeds.generator(config.seed, "reader items")
-    wanted = config.warmup.steps * config.warmup.batch_size
+    wanted = config.warmup.steps * config.warmup.batch_size * accumulation("warmup", config.warmup)
     questions = [item for _ in range(config.warmup.rounds) for item in question_items(workspace, store, rng)]
     splits = {name: examples.read(workspace, name, limited=False) for name in examples.SPLITS}
     count = max(int(wanted * CLOZE_SHARE), wanted - len(questions))

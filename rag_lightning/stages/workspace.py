@@ -26,6 +26,10 @@ def say(message: str) -> None:
     CONSOLE.print(message, markup=False, soft_wrap=True)
 
 
+def ignore(message: str) -> None:
+    """Say nothing: the others of several processes."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """An experiment's configuration with its folders.

@@ -10,7 +10,7 @@ from typing import Any
 from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.config import SweepConfig, to_dict
 from rag_lightning.core.digest import digest
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, TrainingError
 from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.objective import objectives
 from rag_lightning.stages.workspace import Workspace, say
@@ -39,8 +39,12 @@ def run(config: SweepConfig) -> None:
     examples.build(workspace)
     _check_corpus(workspace)
     folder = _open_folder(config)
-    for trained in _trained(config, systems).values():
-        train.build(trained)
+    try:
+        for trained in _trained(config, systems).values():
+            train.build(trained)
+    except TrainingError as error:
+        _describe(config, folder, finished=False, problem=str(error))
+        raise
     mirror = Mirror(
         default_uri(workspace.root, config.experiment.tracking_uri), config.experiment.task.name, workspace.root, say
     )
@@ -122,8 +126,10 @@ def _touched_before(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
     return [f"test was run more than once: a search with fewer trials had chosen {', '.join(labels)}"]
 
 
-def _describe(config: SweepConfig, folder: Path, *, finished: bool, again: Sequence[str] = ()) -> None:
-    """Write sweep.json."""
+def _describe(
+    config: SweepConfig, folder: Path, *, finished: bool, again: Sequence[str] = (), problem: str = ""
+) -> None:
+    """Write sweep.json; with a problem the sweep has failed."""
     base = config.experiment
     value: dict[str, Any] = {
         "name": config.name,
@@ -135,6 +141,8 @@ def _describe(config: SweepConfig, folder: Path, *, finished: bool, again: Seque
         "warnings": [*_notes(config), *again] if finished else [],
         "finished": finished,
     }
+    if problem:
+        value |= {"status": "failed", "problem": problem}
     write_json(folder / "sweep.json", value)
 
 
@@ -153,4 +161,5 @@ def _notes(config: SweepConfig) -> list[str]:
             f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev {objective} of its checkpoint "
             f"{100 * (info['dev_score'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})"
         )
+        notes += [f"{formulation}: {line}" for line in train.alarms(info)]
     return notes

@@ -11,6 +11,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.presets import UNSET
 from rag_lightning.core.registry import check_name
 from rag_lightning.core.retriever_config import RetrieverConfig, retriever_settings, training_kind
+from rag_lightning.core.trainer_config import recipe_settings
 from rag_lightning.stages import classes
 
 TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
@@ -130,6 +131,8 @@ def identity(experiment: ExperimentConfig) -> dict[str, Any]:
         del kept["decoding"]["length_penalty"]
     if experiment.task.seed is None:
         del kept["task"]["seed"]
+    for section in ("biencoder", "retriever_warmup", "warmup", "train"):
+        kept[section] = recipe_settings(kept[section])
     kept["retriever"] = retriever_settings(experiment.retriever)
     kept["generator"] = {n: v for n, v in kept["generator"].items() if n not in classes.OF_TRAINING}
     kept |= classes.trained_part(experiment)

@@ -47,7 +47,7 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
     scored = score.build(workspace, split)
     made = predict.build(workspace, split)
     result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
-    result.notes += score.note_lines(result.summary)
+    result.notes += score.note_lines(result.summary) + train.alarms(train.read_info(train.build(workspace)))
     result.digests = {"scores": scored.digest, "predictions": made.digest}
     result.digests |= {"examples": examples.build(workspace).digest, "corpus": corpus.build(workspace).digest}
     result.digests |= {"model": train.build(workspace).digest} | training_start.digests(workspace)

@@ -39,14 +39,15 @@ class Killed(RuntimeError):
 
 
 class Reader(ReaderModule):
-    """Stops before a given step, and scores dev by a script; keeps the weights of every evaluation."""
+    """Stops in a given part of a step, and scores dev by a script; keeps the weights of every evaluation."""
 
     dies_at = -1
+    dies_in = 0
     script: dict[int, float] = {}  # noqa: RUF012
     dies_evaluating = -1
 
     def training_step(self, batch: list[Item], index: int) -> Tensor:
-        if self.global_step == self.dies_at:
+        if self.global_step == self.dies_at and index % self.trainer.accumulate_grad_batches == self.dies_in:
             raise Killed
         return super().training_step(batch, index)
 
@@ -82,6 +83,10 @@ def fit(module: Any, folder: Path, settings: TrainerConfig, dev: Sequence[object
     return fitting.fit(module, [Lesson(ITEMS, settings.batch_size)], settings, folder, seed=5, dev=dev, progress=False)
 
 
+def outcome(result: dict[str, Any]) -> tuple[int, float | None]:
+    return result["steps"], result["dev_score"]
+
+
 @pytest.fixture(autouse=True)
 def save_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "SAVE_EVERY", 2)
@@ -101,18 +106,23 @@ def history(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("dies_at", [[1], [4], [5], [3, 6]])
+@pytest.mark.parametrize(
+    ("dies_at", "dies_in", "accumulate"),
+    [([1], 0, 1), ([4], 0, 1), ([5], 0, 1), ([3, 6], 0, 1), ([5], 1, 2), ([4], 0, 2)],
+)
 def test_a_killed_run_ends_with_the_same_weights(
-    new_module: Callable[..., Reader], tmp_path: Path, dies_at: list[int]
+    new_module: Callable[..., Reader], tmp_path: Path, dies_at: list[int], dies_in: int, accumulate: int
 ) -> None:
-    settings = config()
+    settings = config(trainer={"accumulate_grad_batches": accumulate})
     whole = new_module(settings)
     start = weights(whole)
-    assert fit(whole, tmp_path / "whole", settings) == {"steps": STEPS, "dev_score": None}
+    assert outcome(fit(whole, tmp_path / "whole", settings)) == (STEPS, None)
     assert not same(start, weights(whole))
     for step in dies_at:
+        dying = new_module(settings, step)
+        dying.dies_in = dies_in
         with pytest.raises(Killed):
-            fit(new_module(settings, step), tmp_path / "killed", settings)
+            fit(dying, tmp_path / "killed", settings)
         assert (tmp_path / "killed" / RESUME).exists() == (step > 2)
     again = new_module(settings)
     fit(again, tmp_path / "killed", settings)
@@ -132,16 +142,30 @@ def test_dropout_and_order_depend_on_the_seed(new_module: Callable[..., Reader],
 SCRIPT = {2: 0.25, 4: 0.75, 6: 0.5, 8: 0.0}
 
 
-def test_the_weights_of_the_best_dev_score_are_kept(new_module: Callable[..., Reader], tmp_path: Path) -> None:
-    settings = config(eval_every=2)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_weights_of_the_best_dev_score_are_kept(
+    new_module: Callable[..., Reader], tmp_path: Path, accumulate: int
+) -> None:
+    settings = config(eval_every=2, trainer={"accumulate_grad_batches": accumulate})
     module = new_module(settings)
     seen = module.follow(SCRIPT)
     result = fit(module, tmp_path, settings, DEV)
-    assert result == {"steps": STEPS, "dev_score": 0.75}
+    assert outcome(result) == (STEPS, 0.75)
     assert sorted(seen) == [2, 4, 6, 8]
     assert same(weights(module), seen[4]) and not same(seen[4], seen[8])
     scored = [(row["step"], row["dev_score"]) for row in history(tmp_path) if "dev_score" in row]
     assert scored == list(SCRIPT.items())
+
+
+@pytest.mark.parametrize(("patience", "last"), [(1, 6), (2, 8), (0, 8)])
+def test_training_ends_where_the_dev_score_has_not_risen_for_long(
+    new_module: Callable[..., Reader], tmp_path: Path, patience: int, last: int
+) -> None:
+    settings = config(eval_every=2, patience=patience)
+    module = new_module(settings)
+    seen = module.follow(SCRIPT)
+    assert outcome(fit(module, tmp_path, settings, DEV)) == (last, 0.75)
+    assert max(seen) == last and same(weights(module), seen[4])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +187,7 @@ def test_a_killed_run_keeps_the_same_best_weights(
     again = new_module(settings)
     again.follow(script)
     result = fit(again, tmp_path / "killed", settings, DEV)
-    assert result == {"steps": STEPS, "dev_score": pytest.approx(0.9)}
+    assert outcome(result) == (STEPS, pytest.approx(0.9))
     assert same(weights(again), seen[best])
     assert history(tmp_path / "killed") == history(tmp_path / "whole")
 

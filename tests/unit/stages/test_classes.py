@@ -191,13 +191,24 @@ def test_tasks_that_name_another_share_its_reader(recipes: Callable[[ExperimentC
     nq = ExperimentConfig()
     shared = replace(nq, task=TaskConfig("tiny_clues", "mini-clues"), warmup=WarmupConfig(task="nq"))
     headed = replace(
-        shared, task=TaskConfig("tiny_claims", "mini-claims"), generator=GeneratorConfig(head="class_head")
+        shared,
+        task=TaskConfig("tiny_claims", "mini-claims"),
+        generator=GeneratorConfig(head="class_head", max_target_length=48),
     )
     found = [recipes(config) for config in (nq, shared, headed, replace(nq, warmup=WarmupConfig(task="nq")))]
     assert len({recipe.digest for recipe in found}) == 1
     assert recipes(replace(shared, warmup=WarmupConfig())).digest != found[0].digest
     assert recipes(replace(shared, warmup=WarmupConfig(task="nq", steps=7))).digest != found[0].digest
     assert recipes(replace(headed, warmup=WarmupConfig())).config["generator"]["head"] == "class_head"
+
+
+def test_seeds_share_the_reader_of_one(recipes: Callable[[ExperimentConfig], Any]) -> None:
+    own, other = ExperimentConfig(), ExperimentConfig(seed=1, warmup=WarmupConfig(seed=0))
+    data = SimpleNamespace(**{name: recipes(config) for name, config in {"own": own, "other": other}.items()})
+    assert data.own.digest == data.other.digest
+    assert recipes(replace(other, warmup=WarmupConfig())).digest != data.own.digest
+    questions = warmup.reading(Workspace(other)).config
+    assert (questions.seed, questions.task.seed) == (0, 1), "the questions stay those of the experiment"
 
 
 def test_a_shared_reader_reads_the_mini_corpus(project: ExperimentConfig) -> None:

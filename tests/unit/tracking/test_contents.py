@@ -71,7 +71,12 @@ def test_the_table_joins_questions_predictions_and_scores(tmp_path: Path, run_fo
 
 def test_the_history_is_that_of_the_model_predictions_were_made_with(tmp_path: Path, run_folder: Path) -> None:
     rows = list(history(lineage(read_run(run_folder), tmp_path / "artifacts")))
-    assert rows == [("train/loss", 2.5, 10), ("train/lr", 1e-4, 10), ("train/dev_score", 33.3, 20)]
+    assert rows == [
+        ("train/loss", 2.5, 10),
+        ("train/lr", 1e-4, 10),
+        ("train/dev_score", 33.3, 20),
+        ("train/answer_recall_at_5", 0.5, 20),
+    ]
 
 
 def test_a_run_without_predictions_has_no_table(tmp_path: Path) -> None:
