@@ -1,8 +1,8 @@
 """The search of a training step, made one step earlier by a thread of its own.
 
-Searching a large index on the CPU then takes place while the generator is trained. The passages of a step are those that
-the query encoder found before its last update; their doc_scores are computed by the one of the step itself. Every batch
-of an accumulated step looks one step ahead, not one batch: the step is the same as with one larger batch.
+Searching a large index on the CPU then takes place while the generator is trained. The passages of a step are those
+that the query encoder found before its last update; their doc_scores are computed by the one of the step itself. Every
+batch of an accumulated step looks one step ahead, not one batch: the step is the same as with one larger batch.
 """
 
 from __future__ import annotations

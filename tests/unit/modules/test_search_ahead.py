@@ -163,7 +163,7 @@ def test_a_resume_point_without_what_was_found_is_refused(
     module.dies_at = 3
     with pytest.raises(Killed):
         fit(module, tmp_path)
-    with pytest.raises(ArtifactError, match="but this trains .*retrieve_ahead=true"):
+    with pytest.raises(ArtifactError, match=r"but this trains .*retrieve_ahead=true"):
         fit(make(), tmp_path)
 
 
@@ -183,8 +183,7 @@ def test_every_process_takes_up_its_own(make: Make, monkeypatch: pytest.MonkeyPa
     module.on_save_checkpoint(kept)
     *mine, other = kept[FOUND_AHEAD]
     assert [int(part[0, 0]) for part in mine] == [2 * rank, 2 * rank + 1] and other == "of the other process"
-    upcoming = iter(StepBatches([Lesson(ITEMS, 2)], seed=5, start=2, share=own))
-    assert [next(data.next_steps()) for _ in range(1)] == [next(upcoming)]
+    assert next(data.next_steps()) == next(iter(StepBatches([Lesson(ITEMS, 2)], seed=5, start=2, share=own)))
 
 
 def test_accumulation_equals_the_larger_batch(make: Make, tmp_path: Path) -> None:
