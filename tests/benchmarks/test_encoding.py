@@ -53,10 +53,11 @@ def passages() -> list[Passage]:
     return [Passage(str(row), "w0", " ".join(words)) for row, words in enumerate(texts)]
 
 
-def embedded(folder: Path, passages: Sequence[Passage], into: Path, dtype: Any) -> np.ndarray:
-    """As stage `embed` does it, from text to the file."""
+def embedded(encoder: TextEncoder, passages: Sequence[Passage], below: Path, dtype: Any) -> np.ndarray:
+    """As stage `embed` does it, from text to a file of its own below the folder."""
+    into = below / f"run {len(list(below.iterdir()))}"
     into.mkdir()
-    embed_corpus(TextEncoder(EncoderConfig(), folder, "passage").eval(), passages, into, dtype=dtype)
+    embed_corpus(encoder, passages, into, dtype=dtype)
     return np.load(into / VECTORS)
 
 
@@ -85,7 +86,7 @@ def test_against_sentence_transformers(
         said["theirs"] = theirs.encode(texts, show_progress_bar=False)
 
     def other() -> None:
-        said["ours"] = embedded(folder, passages, tmp_path / f"run {len(list(tmp_path.iterdir()))}", "float32")
+        said["ours"] = embedded(encoder, passages, tmp_path, "float32")
 
     paired = Paired.of(one, other, PAIRS)
     np.testing.assert_allclose(said["ours"], said["theirs"], atol=1e-5)
@@ -118,12 +119,13 @@ def test_share_of_the_peak(
     """From text to the file, tokenizing and writing included, beside matrix products of the same type and threads."""
     if dtype == "bfloat16" and not has_bfloat16():
         pytest.skip("this machine has no fast bfloat16")
-    lengths = [len(ids["input_ids"]) for ids in TextEncoder(EncoderConfig(), folder, "passage").token_ids(passages)]
+    encoder = TextEncoder(EncoderConfig(), folder, "passage")
+    lengths = [len(ids["input_ids"]) for ids in encoder.token_ids(passages)]
     square = torch.randn(SQUARE, SQUARE).to(getattr(torch, dtype))
     wanted, shares, rates = products(lengths), [], []
 
     def encode() -> None:
-        embedded(folder, passages, tmp_path / f"run {len(list(tmp_path.iterdir()))}", dtype)
+        embedded(encoder, passages, tmp_path, dtype)
 
     encode()
     for _ in range(PAIRS):

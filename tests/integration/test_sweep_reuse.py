@@ -48,7 +48,7 @@ def test_three_retrievers_and_six_k_generate_every_pair_once(
     sweep.run(config)
     said = [
         tuple(map(int, found))
-        for found in re.findall(r"reused (\d+) of (\d+) pair generations", capsys.readouterr().out)
+        for found in re.findall(r"reused (\d+) of (\d+) pair generations", capsys.readouterr().err)
     ]
     manifests = [json.loads(m.read_text()) for m in Path(base.folder).glob("artifacts/predictions/*/manifest.json")]
     dev = [m["info"] for m in manifests if m["config"]["split"] == "dev"]

@@ -101,7 +101,7 @@ def found_by(encoder: Any, world: Any, batch: Sequence[Item]) -> list[list[str]]
 def test_passages_are_those_of_the_query_encoder_one_step_earlier(
     make: Make, world: Any, tmp_path: Path, parts: int
 ) -> None:
-    module = make(trainer={"accumulate_grad_batches": parts})
+    module = make(lr=2.0, trainer={"accumulate_grad_batches": parts})
     fit(module, tmp_path)
     encoders = {step: encoder for step, _, _, encoder in module.seen}
     stale = 0
