@@ -72,11 +72,13 @@ def test_against_sentence_transformers(
 ) -> None:
     """Both from text, in float32; equal vectors."""
     library = pytest.importorskip("sentence_transformers", reason="pip install -c constraints.txt -e '.[bench]'")
+    from sentence_transformers.sentence_transformer import modules
+
     encoder = TextEncoder(EncoderConfig(), folder, "passage")
     parts = [
-        library.models.Transformer(str(folder), max_seq_length=encoder.max_length),
-        library.models.Pooling(encoder.dim, pooling_mode="mean"),
-        library.models.Normalize(),
+        modules.Transformer(str(folder), max_seq_length=encoder.max_length),
+        modules.Pooling(encoder.dim, pooling_mode="mean"),
+        modules.Normalize(),
     ]
     theirs = library.SentenceTransformer(modules=parts, device="cpu")
     texts = [passage_text(passage) for passage in passages]
