@@ -44,7 +44,7 @@ class TrainerConfig:
         trainer: Anything else for Lightning's Trainer (accumulate_grad_batches, devices, strategy, precision, …).
     """
 
-    steps: int = 60
+    steps: int = 50
     batch_size: int = 12
     k: int = 3
     lr: float = 2e-4
@@ -57,7 +57,7 @@ class TrainerConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     label_smoothing: float = 0.0
-    eval_every: int = 30
+    eval_every: int = 25
     eval_limit: int = 200
     patience: int = 0
     dtype: Dtype = "auto"
@@ -87,7 +87,7 @@ class WarmupConfig(TrainerConfig):
         seed: Of the reader, null for the experiment's; trainings of several seeds that name one share one reader.
     """
 
-    steps: int = 1000
+    steps: int = 800
     batch_size: int = 16
     k: int = 1
     lr: float = 4e-4

@@ -98,6 +98,7 @@ class Matrix:
         path: Of the file.
         seeds: Of the trainings.
         questions_seed: Of the questions, so that all trainings are asked the same ones.
+        reader_seed: Of the reader warm-up, so that trainings of all seeds start from one reader.
         tasks: In the order of the tables.
         systems: Name -> row.
         scales: Name -> scale.
@@ -109,6 +110,7 @@ class Matrix:
     path: Path
     seeds: tuple[int, ...]
     questions_seed: int
+    reader_seed: int
     tasks: tuple[str, ...]
     systems: Mapping[str, SystemRow]
     scales: Mapping[str, ScaleRow]
@@ -157,7 +159,7 @@ class Matrix:
         return Cell(name, task, system, scale, row.row, values, f"{self._file(base)} and {self.path}", skip)
 
     def _asked_alike(self, values: Values) -> dict[str, Any]:
-        return merged(values, {"task": {"seed": self.questions_seed}})
+        return merged(values, {"task": {"seed": self.questions_seed}, "warmup": {"seed": self.reader_seed}})
 
     def _file(self, name: str) -> str:
         return str(self.path.with_name(f"{name}.yaml"))

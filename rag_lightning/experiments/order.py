@@ -25,7 +25,7 @@ def reuse_key(config: ExperimentConfig) -> tuple[str, ...]:
         [plain["task"], questions],
         [plain["encoder"], plain["biencoder"], config.seed if config.biencoder.steps else None],
         [classes.generator_settings(config), plain["warmup"], config.seed if reader is None else reader],
-        plain["retriever_warmup"],
+        [plain["retriever_warmup"], config.seed],
         [plain["formulation"], plain["train"], config.init_from, *_trained(config)],
         [plain["retriever"], plain["index"], plain["bm25"]],
     ]

@@ -34,6 +34,7 @@ class Item:
 
     `kind` says what the target is: `copied` from a passage, `written` in words of its own, or a `label` of the task.
     `example_id` and `gold_passage_ids` are those of the example it was made from, for retrieval that looks at them.
+    `tokens` is the length of the generator's input, 0 where it is not known beforehand.
     """
 
     query: str
@@ -42,11 +43,12 @@ class Item:
     kind: Literal["copied", "written", "label"] = "copied"
     example_id: str = ""
     gold_passage_ids: tuple[str, ...] = ()
+    tokens: int = 0
 
     @property
     def size(self) -> int:
-        """A cheap stand-in for the number of tokens."""
-        return len(self.query) + (len(self.passage.text) if self.passage else 0)
+        """The number of tokens, or a cheap stand-in: characters, which leave a quarter of a batch to padding."""
+        return self.tokens or len(self.query) + (len(self.passage.text) if self.passage else 0)
 
 
 def batch_plan(sizes: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:

@@ -51,7 +51,7 @@ from rag_lightning.stages.rag_start import check_start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 
-VERSION = 2
+VERSION = 3
 DISTRACTORS = 0.15
 """Share of question items that show a distractor instead of a gold passage."""
 CLOZE_SHARE = 0.5
@@ -105,7 +105,7 @@ def build(workspace: Workspace) -> Artifact:
             fitted_on = [Pair(item.query, item.passage) for item in items[:COPIED_FROM]]
             copied = start_copying(generator, fitted_on, strength)
         module = ReaderModule(generator, config.warmup, config.seed)
-        taught = lessons(items, config.warmup, config.seed)
+        taught = [sized(lesson, generator) for lesson in lessons(items, config.warmup, config.seed)]
         result = fit(module, taught, config.warmup, folder, seed=config.seed, announce=workspace.announce)
         generator.save(folder / "generator")
         return {**result, "items": len(items), "copied_tokens": copied}
@@ -188,6 +188,13 @@ def lessons(items: Sequence[Item], config: WarmupConfig, seed: int) -> list[Less
     steps = round(config.window_share * config.steps)
     first = [Lesson(short, config.batch_size, steps)] if steps else []
     return [*first, Lesson(items, config.batch_size)]
+
+
+def sized(lesson: Lesson, generator: Writer) -> Lesson:
+    """The same lesson, its items measured in tokens of the generator's input."""
+    items = [item for item in lesson.items if isinstance(item, Item)]
+    lengths = map(len, generator.source_ids([Pair(item.query, item.passage) for item in items]))
+    return replace(lesson, items=[replace(item, tokens=n) for item, n in zip(items, lengths, strict=True)])
 
 
 def window(item: Item, words: int, rng: np.random.Generator) -> Passage | None:

@@ -34,7 +34,7 @@ def test_a_claim_goes_through_the_stages(tmp_path: Path, tiny_data: Path, bert_f
     }
     part = {"task": "nq", "metric": "em", "systems": ["rag_sequence"], "baselines": ["closed_book"]}
     claim = {"name": "above", "says": "x", "source": "y", "seeds": [0, 1], "comparisons": [part]}
-    matrix = {"seeds": [0], "questions_seed": 0, "tasks": ["nq"], "systems": systems, "decoding": {}}
+    matrix = {"seeds": [0], "questions_seed": 0, "reader_seed": 0, "tasks": ["nq"], "systems": systems, "decoding": {}}
     for name, values in {
         "matrix": matrix | {"scales": {"mini": {}}},
         "claims": {"claims": [claim]},

@@ -52,7 +52,7 @@ def test_the_claims_rest_on_cells_that_can_run(matrix: Matrix) -> None:
     cells = {(cell.task, cell.system): cell for cell in matrix.cells("mini")}
     for one in claims:
         assert one.split == "test" and bool(one.needs) != bool(one.comparisons)
-        assert one.needs or one.seeds == matrix.seeds
+        assert one.needs or (one.seeds and set(one.seeds) <= set(matrix.seeds))
         for task, system, k in one.arms():
             assert not cells[task, system].skip
             config = make_job(cells[task, system], 0, ".", "", k).config

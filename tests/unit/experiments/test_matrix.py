@@ -46,7 +46,15 @@ def small(**changes: Any) -> dict[str, Any]:
     """A matrix of one task and two systems."""
     systems = {BASE: {"row": "RAG"}, "other": {"row": "RAG, other", "values": {"train": {"k": 2}}}}
     scales = {"mini": {}}
-    raw = {"seeds": [0, 1], "questions_seed": 0, "tasks": ["nq"], "systems": systems, "scales": scales, "decoding": {}}
+    raw = {
+        "seeds": [0, 1],
+        "questions_seed": 0,
+        "reader_seed": 0,
+        "tasks": ["nq"],
+        "systems": systems,
+        "scales": scales,
+        "decoding": {},
+    }
     return raw | changes
 
 
@@ -78,6 +86,7 @@ def test_every_cell_that_can_run_is_an_experiment_of_its_task(cells: dict[str, C
     for cell in runnable:
         config = cell.experiment(seed=3)
         assert (config.name, config.seed, config.task.name, config.task.seed) == (cell.name, 3, cell.task, 0)
+        assert config.warmup.seed == 0
         assert config.scale == cell.scale and ("mini-" in config.task.dataset) == (cell.scale != "paper")
         classes.check(config)
         assert f"{config.formulation}/{config.decoding.strategy}" in DECODINGS
@@ -93,6 +102,7 @@ def test_a_file_trains_as_the_matrix_would_without_it(matrix: Matrix) -> None:
     expanded = {cell.name: cell for scale in matrix.scales for cell in bare.cells(scale)}
     for name in set(matrix.files) & set(expanded):
         config, other = load_experiment(FOLDER / f"{name}.yaml", {}), expanded[name].experiment(0)
+        config = replace(config, warmup=replace(config.warmup, seed=matrix.reader_seed))  # as its cell has it
         for section in (
             "biencoder",
             "retriever_warmup",

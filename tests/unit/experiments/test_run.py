@@ -84,7 +84,14 @@ def project(tmp_path: Path) -> Path:
     """experiments/ with a matrix of one task and one claim."""
     folder = tmp_path / "experiments"
     folder.mkdir()
-    matrix = {"seeds": [0, 1], "questions_seed": 0, "tasks": ["nq"], "systems": SYSTEMS, "scales": {"mini": {}}}
+    matrix = {
+        "seeds": [0, 1],
+        "questions_seed": 0,
+        "reader_seed": 0,
+        "tasks": ["nq"],
+        "systems": SYSTEMS,
+        "scales": {"mini": {}},
+    }
     matrix |= {"skips": [{"system": "oracle", "reason": "not yet"}]}
     one = {"name": "above", "says": "RAG is above.", "source": "Table 1", "seeds": [0, 1], "comparisons": [COMPARISON]}
     other = {"name": "own", "says": "x", "source": "y", "needs": "files of one's own"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -84,6 +86,15 @@ def test_the_warm_up_shows_windows_first_and_whole_passages_to_its_end() -> None
     assert (first.steps, first.batch_size, last.batch_size) == (6, 3, 3)
     assert {len(i.passage.text.split()) for i in first.items if i.passage} == {8} and last.items == items
     assert warmup.lessons(items, replace(config, window_share=0.0), seed=0) == [Lesson(items, 3)]
+
+
+def test_batches_are_grouped_by_tokens_of_what_the_generator_reads() -> None:
+    words = ["incomprehensibility " * 2, "a b c d e f g h", "of in"]
+    items = [Item("q", "t", Passage(str(i), "t", text)) for i, text in enumerate(words)]
+    reads = SimpleNamespace(source_ids=lambda pairs: [["id"] * len(pair.passage.text.split()) for pair in pairs])
+    lesson = warmup.sized(Lesson(items, 2, 7), cast(Any, reads))
+    assert [item.size for item in lesson.items] == [2, 8, 2] and (lesson.batch_size, lesson.steps) == (2, 7)
+    assert [item.size for item in items] == [41, 16, 6], "characters would put the first apart"
 
 
 def test_answers_that_stand_in_a_gold_passage_are_the_targets(project: ExperimentConfig) -> None:
