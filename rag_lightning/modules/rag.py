@@ -100,7 +100,8 @@ class RagModule(TrainedModule):
         if self.settings.retrieve_ahead and isinstance(self.retrieval, LiveRetrieval):
             parts = accumulation("train", self.settings)
             own = self._known[self.global_rank * parts :][:parts]
-            upcoming = ([item.query for item in batch] for batch in self.trainer.datamodule.next_steps())
+            trainer: Any = self.trainer  # which Lightning gives the data it trains on without a type
+            upcoming = ([item.query for item in batch] for batch in trainer.datamodule.next_steps())
             self.retrieval.look_ahead(upcoming, self.settings.k, parts, own)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -21,9 +21,10 @@ import numpy as np
 
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig, GeneratorConfig, to_dict
+from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.data_config import TaskConfig
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.core.trainer_config import (
     WarmupConfig,
