@@ -126,7 +126,7 @@ test-all: $(INSTALLED) ## All tests
 	$(TEST_ENV) $(BIN)/python -m pytest -m "not benchmark"
 
 bench: $(INSTALLED) ## The benchmarks, on one thread
-##@ SLOW=yes           those of BART-base size too, and one that needs 16 GB of memory
+##@ SLOW=yes           those of BART-base size too, long ones, and one that needs 16 GB of memory
 	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(if $(SLOW),,-m "not slow")
 
 check: $(INSTALLED) ## Lint, format, types, layers, and that every config file and documented command is valid

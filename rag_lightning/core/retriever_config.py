@@ -73,11 +73,15 @@ def check_retriever(config: RetrieverConfig, formulation: str) -> None:
 
 
 def applied_rates(train: TrainerConfig, config: RetrieverConfig) -> TrainerConfig:
-    """The optimisation with a rate of 0 for what the retriever has not, or does not train."""
+    """The optimisation with a rate of 0 for what the retriever has not, or does not train.
+
+    What asks without a query encoder finds the same a step ahead, so retrieve_ahead is none of its settings.
+    """
     kind = training_kind(config)
     scaled = config.train and (kind != "random" or config.null_document != "none")
     return replace(
         train,
         retriever_lr=train.retriever_lr if config.train and kind in ENCODING else 0.0,
         scale_lr=train.scale_lr if scaled else 0.0,
+        retrieve_ahead=train.retrieve_ahead and kind in ENCODING,
     )

@@ -37,6 +37,10 @@ class TrainerConfig:
         eval_limit: Dev examples of such an evaluation, 0 for all.
         patience: Evaluations without a better dev score after which training ends; 0 trains all steps.
         dtype: Autocast type; log-probs are float32 in any case.
+        checkpoint_encoder: Keep only the inputs of the generator's encoder layers (decoder-only: of all layers) and
+            compute their activations again in the backward pass: less memory, more time, the same result.
+        retrieve_ahead: Search for the passages of a step while the step before it is trained on, with the query encoder
+            as it was then; doc_scores are its own of this step. Nothing changes where no query encoder asks.
         trainer: Anything else for Lightning's Trainer (accumulate_grad_batches, devices, strategy, precision, …).
     """
 
@@ -57,6 +61,8 @@ class TrainerConfig:
     eval_limit: int = 200
     patience: int = 0
     dtype: Dtype = "auto"
+    checkpoint_encoder: bool = False
+    retrieve_ahead: bool = False
     trainer: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -192,13 +198,16 @@ def _check_schedule(section: str, config: TrainerConfig) -> None:
         raise ConfigError(f"{section}.patience={config.patience} counts evaluations; set {section}.eval_every above 0")
 
 
-LATER = {"decay": "linear", "power": 1.0, "end_lr": 0.0, "patience": 0, "seed": None}
+LATER = {"decay": "linear", "power": 1.0, "end_lr": 0.0, "patience": 0, "retrieve_ahead": False, "seed": None}
 """Fields there were none of when the first models were trained, and what trains as before."""
+COST = ("checkpoint_encoder",)
+"""Fields that change what a training takes, and nothing of what comes out."""
 
 
 def recipe_settings(section: Mapping[str, Any]) -> dict[str, Any]:
     """A training section, as plain values, for a digest: later fields are part of it only where they change it."""
-    return {name: value for name, value in section.items() if name not in LATER or value != LATER[name]}
+    kept = {name: value for name, value in section.items() if name not in COST}
+    return {name: value for name, value in kept.items() if name not in LATER or value != LATER[name]}
 
 
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
@@ -244,9 +253,17 @@ def check_one_batch(section: str, config: TrainerConfig) -> None:
         )
 
 
+def check_off(section: str, config: TrainerConfig, *names: str) -> None:
+    """Raise ConfigError where one of these switches is on, in a section that has nothing for it to work on."""
+    for name in names:
+        if getattr(config, name):
+            raise ConfigError(f"{section}.{name}=true has nothing to work on here; leave it false")
+
+
 def check_retriever_training(section: str, config: RetrieverWarmupConfig) -> None:
     """`check_training` of a section that trains retrieval alone, whose loss has no label smoothing."""
     check_training(section, config)
+    check_off(section, config, "checkpoint_encoder", "retrieve_ahead")
     check_one_batch(section, config)
     if config.label_smoothing:
         raise ConfigError(f"{section}.label_smoothing={config.label_smoothing}: there is none here; leave it 0")

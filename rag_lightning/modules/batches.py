@@ -171,6 +171,10 @@ class TrainingData(pl.LightningDataModule):
         share = Share(*self._place(), self.accumulate)
         return DataLoader(StepBatches(self.lessons, self.seed, self.start, share), batch_size=None)
 
+    def next_steps(self) -> Iterator[list[Sized]]:
+        """The training batches of this process from the second step on, for what looks one step ahead."""
+        return iter(StepBatches(self.lessons, self.seed, self.start + 1, Share(*self._place(), self.accumulate)))
+
     def val_dataloader(self) -> DataLoader[object] | list[object]:
         """The dev batches of this process; none at all means no evaluation.
 

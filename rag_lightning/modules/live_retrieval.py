@@ -6,7 +6,8 @@ reaches the query encoder and score_scale. Passage encoder and index are frozen 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from torch import Tensor
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Index
-from rag_lightning.modules.divergence import is_finite
 from rag_lightning.modules.scaled_retrieval import ScaledRetrieval, padded
+from rag_lightning.modules.search_ahead import Search, SearchAhead
 from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.questions import Asked, OracleRetriever, gold_first, gold_rows
@@ -33,6 +34,9 @@ class LiveRetrieval(ScaledRetrieval):
         store: Row -> Passage.
         score_scale: Start value; its logarithm is a parameter.
 
+    Attributes:
+        ahead: What searches for the passages of training one step earlier, None where every step searches for its own.
+
     Raises:
         ConfigError: a score_scale that has no logarithm.
     """
@@ -45,6 +49,16 @@ class LiveRetrieval(ScaledRetrieval):
         super().__init__(store, score_scale, "encoder.score_scale")
         self.encoder = encoder
         self._index, self._vectors = index, vectors
+        self.ahead: SearchAhead | None = None
+
+    def look_ahead(
+        self, upcoming: Iterator[Sequence[str]], k: int, parts: int = 1, known: Sequence[Tensor] = ()
+    ) -> None:
+        """From now on `find` reads rows [B, k] that were searched for one step earlier; for the rest see SearchAhead.
+
+        The query encoder makes the vectors of that search without gradient or dropout, in float32.
+        """
+        self.ahead = SearchAhead(upcoming, partial(self._prepare, k=k), parts, known)
 
     def search(self, queries: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """rows [B, k] (-1 = nothing found) and scaled doc_scores [B, k], without gradient or dropout."""
@@ -52,17 +66,27 @@ class LiveRetrieval(ScaledRetrieval):
         return rows, scores * np.float32(self.score_scale)
 
     def find(self, queries: Sequence[str], k: int) -> tuple[Tensor, NDArray[np.int64]]:
-        """Query vectors [B, D] with gradient, and the rows [B, k] they find (-1 = nothing found).
+        """Query vectors [B, D] with gradient, and the rows [B, k] they find (-1 = nothing found), or found ahead.
 
         Raises:
             FloatingPointError: a vector is no number.
         """
         vectors = self.encoder(**self.encoder.tokenize(queries)).float()
-        if not is_finite(vectors):
-            raise FloatingPointError("a query vector is not finite")
+        search = self._search(vectors.detach().cpu().numpy(), k)
         with self.meter.retrieving():
-            _, rows = self._index.search(np.ascontiguousarray(vectors.detach().cpu().numpy(), dtype=np.float32), k)
+            rows = search() if self.ahead is None else self.ahead.rows(search)
         return vectors, rows
+
+    def _prepare(self, queries: Sequence[str], k: int) -> Search:
+        with torch.autocast(self.log_scale.device.type, enabled=False):  # it would keep weights cast without gradient
+            vectors = self.encoder.encode_texts(queries)
+        return self._search(vectors, k)
+
+    def _search(self, vectors: NDArray[np.float32], k: int) -> Search:
+        """The search for [B, D], which gives rows [B, k]."""
+        if not np.isfinite(vectors).all():
+            raise FloatingPointError("a query vector is not finite")
+        return lambda: self._index.search(np.ascontiguousarray(vectors), k)[1]
 
     def gather(self, rows: NDArray[np.int64]) -> Tensor:
         """Frozen passage vectors [*rows, D]."""

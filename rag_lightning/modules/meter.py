@@ -17,7 +17,8 @@ class Meter:
         tokens: Source tokens the generator read.
         padded: The same with the padding of its forward passes.
         step_seconds: Forward, backward and update, without waiting for data or evaluation.
-        retrieval_seconds: Of these: search, gathering the vectors of the hits, reading their passages.
+        retrieval_seconds: Of these: search, gathering the vectors of the hits, reading their passages; of a search one
+            step ahead the vectors of its queries, and waiting for it.
     """
 
     pairs: int = 0

@@ -10,14 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from rag_lightning.core.config import Formulation
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
-from rag_lightning.core.trainer_config import TrainerConfig
+from rag_lightning.core.trainer_config import TrainerConfig, accumulation
 from rag_lightning.generator import marginal
 from rag_lightning.generator.classes import ClassHead
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.opening import Writer
 from rag_lightning.modules.batches import Item
+from rag_lightning.modules.live_retrieval import LiveRetrieval
 from rag_lightning.modules.query_encoder import freeze, retrieval_groups
+from rag_lightning.modules.ranks import gathered
 from rag_lightning.modules.scaled_retrieval import ScaledRetrieval
 from rag_lightning.modules.training import TrainedModule, fast_attention
 
@@ -27,6 +30,8 @@ MARGINALS: dict[str, tuple[Marginal, Marginal]] = {
     "rag_sequence": (marginal.rag_sequence, marginal.rag_sequence_smoothing),
 }
 """Likelihood and label smoothing."""
+FOUND_AHEAD = "found_ahead"
+"""Where a resume point keeps the rows of the step it is followed by."""
 
 
 class RagModule(TrainedModule):
@@ -39,6 +44,9 @@ class RagModule(TrainedModule):
             where scale_lr > 0.
         config: Optimisation; `k` passages of a question.
         seed: Of dropout.
+
+    Raises:
+        ConfigError: retrieve_ahead of a retrieval without query encoder.
     """
 
     def __init__(
@@ -55,12 +63,16 @@ class RagModule(TrainedModule):
         self.retrieval = retrieval
         retrieval.meter = self.meter
         self._read: list[list[Passage | None]] = []
+        self._known: list[Tensor] = []
+        if config.retrieve_ahead and not isinstance(retrieval, LiveRetrieval):
+            raise ConfigError("train.retrieve_ahead=true: this retrieval has no query encoder to search with; leave it")
         freeze(retrieval, config)
 
     @property
     def identity(self) -> dict[str, str]:
-        """RAG-Token and RAG-Sequence have the same weights."""
-        return {**super().identity, "formulation": self.formulation}
+        """RAG-Token and RAG-Sequence have the same weights; a search ahead goes on from rows it has found."""
+        ahead = {"retrieve_ahead": "true"} if self.settings.retrieve_ahead else {}
+        return {**super().identity, "formulation": self.formulation, **ahead}
 
     def watched(self) -> list[nn.Parameter]:
         """The query encoder, where it is trained."""
@@ -85,6 +97,22 @@ class RagModule(TrainedModule):
         super().on_fit_start()
         if self.retrieval.encoder is not None:
             fast_attention(self.retrieval.encoder.model, self.device)
+        if self.settings.retrieve_ahead and isinstance(self.retrieval, LiveRetrieval):
+            parts = accumulation("train", self.settings)
+            own = self._known[self.global_rank * parts :][:parts]
+            trainer: Any = self.trainer  # which Lightning gives the data it trains on without a type
+            upcoming = ([item.query for item in batch] for batch in trainer.datamodule.next_steps())
+            self.retrieval.look_ahead(upcoming, self.settings.k, parts, own)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """With the rows that all processes have found for the next step: the weights that found them are gone."""
+        super().on_save_checkpoint(checkpoint)
+        if isinstance(self.retrieval, LiveRetrieval) and self.retrieval.ahead is not None:
+            checkpoint[FOUND_AHEAD] = gathered(self.retrieval.ahead.state())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the rows that were found."""
+        self._known = checkpoint.get(FOUND_AHEAD, [])
 
     def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """log p(y|x) [B] marginalised over the k passages found, and the smoothing term [B]."""
@@ -100,8 +128,8 @@ class RagModule(TrainedModule):
             classes = self.class_log_probs(head, sources, [pair.query for pair in pairs])
             return self.of_labels(head, marginal.rag_class(_scatter(classes, found_mask), doc_log_probs), batch)
         targets, mask = self.targets(batch)
-        gathered, vocabulary = self.pair_log_probs(sources, targets.repeat_interleave(counts, dim=0))
-        likelihood = self.marginal(_scatter(gathered, found_mask), doc_log_probs, mask)
+        log_probs, vocabulary = self.pair_log_probs(sources, targets.repeat_interleave(counts, dim=0))
+        likelihood = self.marginal(_scatter(log_probs, found_mask), doc_log_probs, mask)
         if vocabulary is None:
             return likelihood, torch.zeros_like(likelihood)
         smooth = self.smoothing(_scatter(vocabulary, found_mask), doc_log_probs, mask)

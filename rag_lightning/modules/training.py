@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from rag_lightning.core.records import Example
 from rag_lightning.core.trainer_config import TrainerConfig, accumulation
+from rag_lightning.generator.checkpointing import checkpoint_encoder
 from rag_lightning.generator.classes import ClassHead, LabelTokens, label_number
 from rag_lightning.generator.opening import Writer
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
@@ -160,8 +161,10 @@ class TrainedModule(OptimisedModule):
         self.generator = generator
 
     def on_fit_start(self) -> None:
-        """The fast way of training attention on this device."""
+        """The fast way of training attention on this device, and the one that takes less memory, if it is wanted."""
         fast_attention(self.generator.model, self.device)
+        if self.settings.checkpoint_encoder:
+            checkpoint_encoder(self.generator)
 
     def targets(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """Scored tokens [B, T] of the batch, padded, and their mask [B, T]; a label token stands alone."""

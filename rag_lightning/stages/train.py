@@ -72,8 +72,9 @@ def build(workspace: Workspace) -> Artifact:
 
 def applied(config: ExperimentConfig) -> TrainerConfig:
     """The optimisation, with a rate of 0 for what the retriever of training has not, or does not train."""
-    closed = config.formulation == "closed_book"
-    return config.train if closed else applied_rates(config.train, config.retriever)
+    if config.formulation == "closed_book":
+        return replace(config.train, retrieve_ahead=False)
+    return applied_rates(config.train, config.retriever)
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:

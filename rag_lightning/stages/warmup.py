@@ -21,13 +21,15 @@ import numpy as np
 
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig, GeneratorConfig, to_dict
+from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.data_config import TaskConfig
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.core.trainer_config import (
     WarmupConfig,
     accumulation,
+    check_off,
     check_training,
     processes,
     recipe_settings,
@@ -69,6 +71,7 @@ def build(workspace: Workspace) -> Artifact:
         UnknownNameError: warmup.task is no task.
     """
     check_training("warmup", workspace.config.warmup)
+    check_off("warmup", workspace.config.warmup, "retrieve_ahead")
     if processes("warmup", workspace.config.warmup) > 1:
         raise ConfigError("warmup.trainer.devices: the reader warm-up trains in one process; only train takes more")
     check_start(workspace)

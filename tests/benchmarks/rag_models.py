@@ -142,6 +142,11 @@ def generated(
     return [tuple(row[: row.index(made.eos_id) + 1] if made.eos_id in row else row) for row in cut]
 
 
+def against(target: float, reached: bool) -> str:
+    """What a line of the table says of a target; it is told, not asserted: it depends on the machine."""
+    return f" (target {target:g}: {'met' if reached else 'missed'})"
+
+
 @dataclass
 class Paired:
     """Seconds of two ways to do the same, run in turns, on one thread."""

@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
+from rag_lightning.core.hardware import has_bfloat16
+from tests.benchmarks.processes import said_by
+
 PAIRS, STEPS = 3, 2
-ROOT = Path(__file__).parents[2]
+TOLERANCE = {"float32": (1e-5, 1e-3), "bfloat16": (1e-2, 5e-2)}
+"""Relative, of the loss and of the norm of all gradients."""
 pytestmark = [pytest.mark.benchmark, pytest.mark.slow, pytest.mark.timeout(7200)]
 
 
-def measured(whose: str, formulation: str) -> dict[str, Any]:
+def measured(whose: str, formulation: str, dtype: str) -> dict[str, Any]:
     """What one process says; its first step is left out of the seconds."""
-    command = [sys.executable, "-m", "tests.benchmarks.training_step", whose, formulation, str(STEPS)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found = said_by("training_step", whose, formulation, dtype, STEPS)
     return found | {"seconds": median(found["seconds"][1:])}
 
 
+def in_turns(first: str, second: str, formulation: str, dtype: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """PAIRS times one process after the other."""
+    if dtype == "bfloat16" and not has_bfloat16():
+        pytest.skip("this machine has no fast bfloat16")
+    return [(measured(first, formulation, dtype), measured(second, formulation, dtype)) for _ in range(PAIRS)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("formulation", ["rag_sequence", "rag_token"])
-def test_training_step(formulation: str, capsys: pytest.CaptureFixture[str], benchmark: Any) -> None:
+def test_training_step(formulation: str, dtype: str, capsys: pytest.CaptureFixture[str], benchmark: Any) -> None:
     """Processes in turns; equal losses and gradients."""
-    pairs = [(measured("transformers", formulation), measured("ours", formulation)) for _ in range(PAIRS)]
+    pairs = in_turns("transformers", "ours", formulation, dtype)
+    of_loss, of_norm = TOLERANCE[dtype]
     for theirs, ours in pairs:
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
-        assert ours["norm"] == pytest.approx(theirs["norm"], rel=1e-3)
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=of_loss)
+        assert ours["norm"] == pytest.approx(theirs["norm"], rel=of_norm)
     times = median(theirs["seconds"] / ours["seconds"] for theirs, ours in pairs)
     memory = median(ours["bytes"] / theirs["bytes"] for theirs, ours in pairs)
     benchmark.extra_info |= {"times_faster": times, "memory_above_model_and_gradients": memory}
     with capsys.disabled():
         print(
-            f"\ntraining step, {formulation}: ratio {times:.2f} (median of {PAIRS} pairs of processes, 1 thread)",
+            f"\ntraining step, {formulation}, {dtype}: ratio {times:.2f} (median of {PAIRS} pairs of processes, ",
             end="",
         )
-        print(f"memory above model and gradients {memory:.2f} of transformers'")
-    benchmark.pedantic(measured, args=("ours", formulation), rounds=1)
+        print(f"1 thread); memory above model and gradients {memory:.2f} of transformers'")
+    benchmark.pedantic(measured, args=("ours", formulation, dtype), rounds=1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_training_step_with_checkpointing(dtype: str, capsys: pytest.CaptureFixture[str], benchmark: Any) -> None:
+    """`train.checkpoint_encoder` against ours without it: the same loss and gradients, less memory, more time."""
+    pairs = in_turns("ours", "checkpointed", "rag_sequence", dtype)
+    for kept, recomputed in pairs:
+        assert (recomputed["loss"], recomputed["norm"]) == (kept["loss"], kept["norm"])
+    time = median(recomputed["seconds"] / kept["seconds"] for kept, recomputed in pairs)
+    memory = median(recomputed["bytes"] / kept["bytes"] for kept, recomputed in pairs)
+    benchmark.extra_info |= {"time": time, "memory_above_model_and_gradients": memory}
+    with capsys.disabled():
+        print(
+            f"\ntraining step, checkpoint_encoder, {dtype}: time {time:.2f} of that without (median of {PAIRS} ", end=""
+        )
+        print(f"pairs of processes, 1 thread); memory above model and gradients {memory:.2f}")
+    benchmark.pedantic(measured, args=("checkpointed", "rag_sequence", dtype), rounds=1)

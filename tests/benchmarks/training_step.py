@@ -1,6 +1,7 @@
 """One training step in a process of its own, so that its peak memory is its own.
 
-`python -m tests.benchmarks.training_step ours|transformers rag_sequence|rag_token STEPS` prints one JSON object.
+`python -m tests.benchmarks.training_step ours|checkpointed|transformers rag_sequence|rag_token float32|bfloat16 STEPS`
+prints one JSON object; checkpointed is ours with the encoder's activations recomputed.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from rag_lightning.generator import marginal
+from rag_lightning.generator.checkpointing import checkpoint_encoder
+from tests.benchmarks.processes import forget_peak, resident
 from tests.benchmarks.rag_models import IdsGenerator, generator, reference, rows, seconds
 
 QUESTIONS, K, SOURCE, TARGET = 2, 5, 64, 12
@@ -44,21 +46,11 @@ def theirs(model: Any, made: IdsGenerator, asked: Any, scores: Tensor, targets: 
     return loss.mean()
 
 
-def resident(peak: bool) -> int:
-    """Bytes of memory this process has now, or has had at most since `forget_peak` (Linux)."""
-    name = "VmHWM:" if peak else "VmRSS:"
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
-
-
-def forget_peak() -> None:
-    """What loading the model took is not what a step takes."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def main(whose: str, formulation: str, steps: int) -> None:
+def main(whose: str, formulation: str, dtype: str, steps: int) -> None:
     """Print seconds of each step, the loss, the gradients' norm, and the memory above model and gradients."""
     made = generator("base").train()
+    if whose == "checkpointed":
+        checkpoint_encoder(made)
     asked = rows(made, QUESTIONS, K, SOURCE)
     draw = torch.Generator().manual_seed(1)
     scores = torch.randn((QUESTIONS, K), generator=draw).requires_grad_()
@@ -74,11 +66,12 @@ def main(whose: str, formulation: str, steps: int) -> None:
     def step() -> None:
         nonlocal loss
         made.zero_grad(set_to_none=False)
-        loss = (
-            ours(made, formulation, asked, scores, targets)
-            if model is None
-            else theirs(model, made, asked, scores, targets)
-        )
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
+            loss = (
+                ours(made, formulation, asked, scores, targets)
+                if model is None
+                else theirs(model, made, asked, scores, targets)
+            )
         loss.backward()  # type: ignore[no-untyped-call]
 
     for _ in range(steps):
@@ -89,4 +82,4 @@ def main(whose: str, formulation: str, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(*sys.argv[1:4], int(sys.argv[4]))

@@ -40,6 +40,16 @@ def test_rates_of_what_is_not_there_or_frozen_are_zero(changes: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
+    ("changes", "ahead"),
+    [({}, True), ({"kind": "oracle"}, True), ({"train": False}, True), ({"kind": "bm25"}, False)],
+)
+def test_only_a_query_encoder_asks_a_step_ahead(changes: dict[str, Any], ahead: bool) -> None:
+    found = applied_rates(TrainerConfig(retrieve_ahead=True), RetrieverConfig(**changes))
+    assert found.retrieve_ahead is ahead
+    assert applied_rates(TRAIN, RetrieverConfig(**changes)).retrieve_ahead is False
+
+
+@pytest.mark.parametrize(
     ("changes", "settings"),
     [
         ({}, {"kind": "dense"}),

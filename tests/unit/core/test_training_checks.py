@@ -10,11 +10,15 @@ import pytest
 
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.trainer_config import (
+    COST,
+    BiencoderConfig,
     RetrieverWarmupConfig,
     TrainerConfig,
     WarmupConfig,
     accumulation,
+    check_off,
     check_one_batch,
+    check_retriever_training,
     check_training,
     processes,
     recipe_settings,
@@ -80,7 +84,23 @@ def test_what_several_processes_and_batches_are() -> None:
 
 
 def test_later_fields_leave_digests_as_they_were_until_they_are_used() -> None:
-    later = {"decay", "power", "end_lr", "patience"}
-    assert asdict(TrainerConfig()).keys() - recipe_settings(asdict(TrainerConfig())).keys() == later
+    later = {"decay", "power", "end_lr", "patience", "retrieve_ahead"}
+    assert asdict(TrainerConfig()).keys() - recipe_settings(asdict(TrainerConfig())).keys() == later | set(COST)
+    assert recipe_settings(asdict(TrainerConfig(retrieve_ahead=True)))["retrieve_ahead"] is True
     used = recipe_settings(asdict(TrainerConfig(decay="polynomial", patience=2)))
     assert (used["decay"], used["patience"]) == ("polynomial", 2) and "power" not in used
+
+
+def test_what_a_training_takes_is_no_part_of_its_digest() -> None:
+    assert COST == ("checkpoint_encoder",)
+    for config in (TrainerConfig, WarmupConfig):
+        used, plain = (recipe_settings(asdict(config(checkpoint_encoder=on))) for on in (True, False))
+        assert used == plain
+
+
+@pytest.mark.parametrize("name", ["checkpoint_encoder", "retrieve_ahead"])
+@pytest.mark.parametrize("config", [RetrieverWarmupConfig, BiencoderConfig])
+def test_switches_of_the_generators_training_are_refused_where_it_takes_no_part(config: Any, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"biencoder.{name}=true has nothing to work on here"):
+        check_retriever_training("biencoder", config(**{name: True}))
+    check_off("warmup", WarmupConfig(checkpoint_encoder=True), "retrieve_ahead")

@@ -45,8 +45,12 @@ def test_a_mapped_index_finds_what_a_read_one_does(world: Any, corpus: Path) -> 
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_two_processes_equal_one_with_the_doubled_batch(corpus: Path, bert_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_two_processes_equal_one_with_the_doubled_batch(
+    corpus: Path, bert_folder: Path, tmp_path: Path, ahead: bool
+) -> None:
     common: dict[str, Any] = {"steps": 2, "k": 2, "lr": 1e-2, "warmup": 0, "eval_every": 1, "dtype": "float32"}
+    common |= {"retrieve_ahead": ahead}
     together = TrainerConfig(batch_size=2, **common, trainer={"devices": 2, "strategy": "ddp", "accelerator": "cpu"})
     alone = TrainerConfig(batch_size=4, **common)
     for name in ("two", "one"):

@@ -1,0 +1,35 @@
+"""Measuring in a process of its own, whose peak memory is its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def said_by(module: str, *arguments: Any) -> dict[str, Any]:
+    """The JSON object that `python -m tests.benchmarks.MODULE ARGUMENTS` prints last, on one thread."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command[1:])} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def resident(peak: bool) -> int:
+    """Bytes of memory this process has now, or has had at most since `forget_peak` (Linux)."""
+    name = "VmHWM:" if peak else "VmRSS:"
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def forget_peak() -> None:
+    """What loading the model took is not what is measured."""
+    Path("/proc/self/clear_refs").write_text("5")

@@ -1,0 +1,51 @@
+"""Switches of a training: which of them make another model, and whether they train at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.modules.search_ahead import SearchAhead
+from rag_lightning.stages import train, warmup
+from rag_lightning.stages.workspace import Workspace
+
+
+def switched(config: ExperimentConfig, **switches: Any) -> Workspace:
+    return Workspace(replace(config, train=replace(config.train, **switches)))
+
+
+def test_recomputed_activations_are_no_other_model(tiny_copy: SweepConfig) -> None:
+    base = replace(tiny_copy.experiment, formulation="rag_token")
+    assert train.build(switched(base, checkpoint_encoder=True)).digest == train.build(Workspace(base)).digest
+
+
+def test_passages_one_step_ahead_are_another_model(tiny_copy: SweepConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def rows(self: SearchAhead, now: Any, real: Any = SearchAhead.rows) -> Any:
+        asked.append(now)
+        return real(self, now)
+
+    monkeypatch.setattr(SearchAhead, "rows", rows)
+    base = replace(tiny_copy.experiment, formulation="rag_token")
+    plain, ahead = train.build(Workspace(base)), train.build(switched(base, retrieve_ahead=True))
+    assert ahead.digest != plain.digest and len(asked) == base.train.steps
+    history = [json.loads(line) for line in (ahead.path / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in history if "dev_score" in row] == [2, 4]
+
+
+def test_where_no_query_encoder_asks_it_is_the_same_model(tiny_copy: SweepConfig) -> None:
+    closed = replace(tiny_copy.experiment, formulation="closed_book")
+    assert train.build(switched(closed, retrieve_ahead=True)).digest == train.build(Workspace(closed)).digest
+
+
+def test_the_reader_warm_up_retrieves_nothing(tiny_copy: SweepConfig) -> None:
+    base = tiny_copy.experiment
+    asked = replace(base, warmup=replace(base.warmup, retrieve_ahead=True))
+    with pytest.raises(ConfigError, match=r"warmup\.retrieve_ahead=true has nothing to work on here"):
+        warmup.build(Workspace(asked))
