@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Quoting = Literal["csv", "none"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class CorpusConfig:
     Args:
         source: `mini`, a file (DPR TSV, plain or .gz, or JSONL with id, title, text), or hub:NAME:CONFIG.
         limit: Keep at most this many passages, 0 for all; for smoke runs.
+        quoting: Of a TSV: csv, as DPR's file; none where a double quote is a character like any other.
     """
 
     source: str = "mini"
     limit: int = 0
+    quoting: Quoting = "csv"

@@ -13,19 +13,28 @@ from typing import Any
 
 import numpy as np
 
+from rag_lightning.core.data_config import Quoting
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file, read_jsonl_objects, read_lines
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.duplicates import first_duplicate, hash_id
 
 DPR_HEADER = ("id", "text", "title")
-QUOTING = "a field that starts with a double quote must end with one and double those inside (csv.writer does)"
+HINT = (
+    "a field that starts with a double quote must end with one and double those inside (csv.writer does); for a file "
+    "that quotes nothing set corpus.quoting=none"
+)
+MODES = {"csv": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 
 
-def read_passages(path: Path | str) -> Iterator[Passage]:
+def read_passages(path: Path | str, quoting: Quoting = "csv") -> Iterator[Passage]:
     """Read a corpus file; the format is told from its first character, not from its name.
 
     The file is looked at here, rows are read as they are asked for; 16 bytes a passage are kept to find duplicates.
+
+    Args:
+        path: Of the file.
+        quoting: Of a TSV: csv as DPR's, or none, where a double quote is a character like any other.
 
     Raises:
         DataError: missing, empty or damaged file, wrong header, missing field, or (after the last row) a passage id
@@ -33,32 +42,37 @@ def read_passages(path: Path | str) -> Iterator[Passage]:
     """
     path = Path(path)
     check_file(path)
-    return _without_duplicates(path)
+    return _without_duplicates(path, quoting)
 
 
-def _without_duplicates(path: Path) -> Iterator[Passage]:
+def _without_duplicates(path: Path, quoting: Quoting) -> Iterator[Passage]:
     hashes, rows = array("Q"), array("Q")
-    for row, passage in _numbered(path):
+    for row, passage in _numbered(path, quoting):
         hashes.append(hash_id(passage.passage_id))
         rows.append(row)
         yield passage
     if not rows:
         raise DataError(path, "holds no passages")
-    pair = first_duplicate(np.frombuffer(hashes, dtype=np.uint64), lambda i: _id_at(path, rows[i]))
+    pair = first_duplicate(np.frombuffer(hashes, dtype=np.uint64), lambda i: _id_at(path, rows[i], quoting))
     if pair:
         first, second = rows[pair[0]], rows[pair[1]]
         problem = f"occurs in row {first} already"
         raise DataError(
-            path, problem, row=second, field="id", value=_id_at(path, second), hint="give every passage its own id"
+            path,
+            problem,
+            row=second,
+            field="id",
+            value=_id_at(path, second, quoting),
+            hint="give every passage its own id",
         )
 
 
-def _id_at(path: Path, wanted: int) -> str:
-    return next(passage.passage_id for row, passage in _numbered(path) if row == wanted)
+def _id_at(path: Path, wanted: int, quoting: Quoting) -> str:
+    return next(passage.passage_id for row, passage in _numbered(path, quoting) if row == wanted)
 
 
-def _numbered(path: Path) -> Iterator[tuple[int, Passage]]:
-    return _read_jsonl(path) if _first_character(path) == "{" else _read_tsv(path)
+def _numbered(path: Path, quoting: Quoting) -> Iterator[tuple[int, Passage]]:
+    return _read_jsonl(path) if _first_character(path) == "{" else _read_tsv(path, quoting)
 
 
 def _first_character(path: Path) -> str:
@@ -68,8 +82,8 @@ def _first_character(path: Path) -> str:
     raise DataError(path, "is empty")
 
 
-def _read_tsv(path: Path) -> Iterator[tuple[int, Passage]]:
-    rows = _csv_rows(path, read_lines(path))
+def _read_tsv(path: Path, quoting: Quoting) -> Iterator[tuple[int, Passage]]:
+    rows = _csv_rows(path, read_lines(path), quoting)
     header = next(rows)[1]
     if sorted(header) != sorted(DPR_HEADER):
         raise DataError(
@@ -83,9 +97,9 @@ def _read_tsv(path: Path) -> Iterator[tuple[int, Passage]]:
         yield row, _passage(path, row, dict(zip(header, values, strict=False)))
 
 
-def _csv_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(path: Path, lines: Iterable[str], quoting: Quoting) -> Iterator[tuple[int, list[str]]]:
     """(row, fields), the row being the first line of a record that spans several."""
-    reader = csv.reader(lines, delimiter="\t", strict=True)
+    reader = csv.reader(lines, delimiter="\t", strict=True, quoting=MODES[quoting])
     while True:
         row = reader.line_num + 1
         try:
@@ -93,7 +107,7 @@ def _csv_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, list[str]
         except StopIteration:
             return
         except csv.Error as error:
-            raise DataError(path, f"is not csv-quoted as DPR's files are: {error}", row=row, hint=QUOTING) from error
+            raise DataError(path, f"is not csv-quoted as DPR's files are: {error}", row=row, hint=HINT) from error
         if values:
             yield row, values
 

@@ -26,7 +26,8 @@ MINI_TEXT = ("wiki", "factbook")
 def build(workspace: Workspace) -> Artifact:
     """The corpus of the configuration."""
     config = workspace.config.corpus
-    recipe = Recipe("corpus", {"limit": config.limit}, source_digests(workspace), VERSION)
+    quoting = {} if config.quoting == "csv" else {"quoting": config.quoting}
+    recipe = Recipe("corpus", {"limit": config.limit, **quoting}, source_digests(workspace), VERSION)
 
     def make(folder: Path) -> dict[str, Any]:
         return write_passages(folder, counted(_passages(workspace), "reading", "passages", config.limit or None))
@@ -59,7 +60,7 @@ def _passages(workspace: Workspace) -> Iterable[Passage]:
     config = workspace.config.corpus
     if config.source != "mini":
         hub = config.source.startswith(HUB)
-        passages = read_hub(*hub_source(config.source)) if hub else read_passages(Path(config.source))
+        passages = read_hub(*hub_source(config.source)) if hub else read_passages(Path(config.source), config.quoting)
         return islice(passages, config.limit) if config.limit else passages
     everything = mini_passages(workspace)
     return sample(everything, config.limit) if config.limit else everything

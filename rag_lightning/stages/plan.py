@@ -109,7 +109,7 @@ def count_passages(config: ExperimentConfig) -> Size:
             f"corpus.source={source!r}: a folder of the hub's layout is counted by `rag-lightning corpus`"
         )
     count = text = 0
-    for passage in read_passages(Path(source)):
+    for passage in read_passages(Path(source), config.corpus.quoting):
         count, text = count + 1, text + len(passage.title.encode()) + len(passage.text.encode())
         if count == limit:
             break

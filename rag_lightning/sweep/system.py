@@ -131,6 +131,8 @@ def identity(experiment: ExperimentConfig) -> dict[str, Any]:
         del kept["decoding"]["length_penalty"]
     if experiment.task.seed is None:
         del kept["task"]["seed"]
+    if experiment.corpus.quoting == "csv":
+        del kept["corpus"]["quoting"]
     for section in ("biencoder", "retriever_warmup", "warmup", "train"):
         kept[section] = recipe_settings(kept[section])
     kept["retriever"] = retriever_settings(experiment.retriever)

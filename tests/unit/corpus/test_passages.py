@@ -27,6 +27,16 @@ def test_dpr_tsv_is_unquoted(tmp_path: Path) -> None:
     assert [p.passage_id for p in passages] == ["1", "2", "7"]
 
 
+def test_a_file_that_quotes_nothing_is_read_as_it_stands(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.tsv", 'id\ttext\ttitle\n1\t"A Milli", a song\t"A"\n2\tsaid ""hi""\tB\n')
+    assert [(p.text, p.title) for p in read_passages(path, "none")] == [
+        ('"A Milli", a song', '"A"'),
+        ('said ""hi""', "B"),
+    ]
+    with pytest.raises(DataError, match=r"row 2.*csv-quoted.*corpus\.quoting=none"):
+        list(read_passages(path))
+
+
 def test_gzip_is_told_from_content(tmp_path: Path) -> None:
     plain = list(read_passages(write(tmp_path / "p.tsv", TSV)))
     assert list(read_passages(write(tmp_path / "p.dat", gzip.compress(TSV.encode())))) == plain
