@@ -9,7 +9,7 @@ import csv
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,7 +24,7 @@ HINT = (
     "a field that starts with a double quote must end with one and double those inside (csv.writer does); for a file "
     "that quotes nothing set corpus.quoting=none"
 )
-MODES = {"csv": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
+MODES: Mapping[Quoting, Literal[0, 3]] = {"csv": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 
 
 def read_passages(path: Path | str, quoting: Quoting = "csv") -> Iterator[Passage]:
