@@ -92,7 +92,8 @@ report: $(INSTALLED) ## Render reports/out/NAME again from stored runs
 experiment: $(INSTALLED) ## Run one experiment on dev: a file of experiments/ or a cell of its matrix.yaml
 ##@ NAME=…             such as nq_rag_sequence or fever3_rag_token_frozen
 ##@ SEED=0             of its training
-	@test '$(origin NAME)' != file || { echo 'make experiment needs a name: make experiment NAME=nq_rag_sequence' >&2; exit 2; }
+	@test '$(origin NAME)' != file -a -n '$(strip $(NAME))' -a -n '$(strip $(SEED))' || \
+		{ echo 'make experiment needs a name and a seed: make experiment NAME=nq_rag_sequence SEED=0' >&2; exit 2; }
 	$(RAG) matrix --only '["$(NAME)"]' --seeds '[$(SEED)]'
 
 matrix: $(INSTALLED) ## Run every experiment of the matrix on dev; goes on where it was interrupted

@@ -220,7 +220,7 @@ def processes(section: str, config: TrainerConfig) -> int:
         ConfigError: no count, several machines, or a strategy that is not distributed data parallel.
     """
     count, nodes = config.trainer.get("devices", 1), config.trainer.get("num_nodes", 1)
-    if not isinstance(count, int) or count < 1:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError(f"{section}.trainer.devices={count!r} must be the number of processes, at least 1")
     if nodes != 1:
         raise ConfigError(f"{section}.trainer.num_nodes={nodes!r}: training runs on one machine; set devices alone")
@@ -239,7 +239,7 @@ def accumulation(section: str, config: TrainerConfig) -> int:
         ConfigError: no count.
     """
     count = config.trainer.get("accumulate_grad_batches", 1)
-    if not isinstance(count, int) or count < 1:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError(f"{section}.trainer.accumulate_grad_batches={count!r} must be a number, at least 1")
     return count
 
@@ -257,13 +257,15 @@ def check_off(section: str, config: TrainerConfig, *names: str) -> None:
     """Raise ConfigError where one of these switches is on, in a section that has nothing for it to work on."""
     for name in names:
         if getattr(config, name):
-            raise ConfigError(f"{section}.{name}=true has nothing to work on here; leave it false")
+            raise ConfigError(
+                f"{section}.{name}={str(getattr(config, name)).lower()} has nothing to work on here; leave it out"
+            )
 
 
 def check_retriever_training(section: str, config: RetrieverWarmupConfig) -> None:
     """`check_training` of a section that trains retrieval alone, whose loss has no label smoothing."""
     check_training(section, config)
-    check_off(section, config, "checkpoint_encoder", "retrieve_ahead")
+    check_off(section, config, "checkpoint_encoder", "retrieve_ahead", "patience")
     check_one_batch(section, config)
     if config.label_smoothing:
         raise ConfigError(f"{section}.label_smoothing={config.label_smoothing}: there is none here; leave it 0")

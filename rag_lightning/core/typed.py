@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -25,8 +26,16 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise DataError(path, "does not exist", hint="give the path of the file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise DataError(path, f"cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(path, f"is not YAML: {' '.join(str(error).split())}") from error
+
+
+def check_file_name(path: Path, field: str, name: str) -> None:
+    """Raise DataError where a name that becomes part of a file's name is not made of letters, digits, ., _ and -."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
+        raise DataError(path, "must be 1 to 100 letters, digits, . _ or -", field=field, value=name)
 
 
 def build(cls: type[T], raw: object, path: Path, where: str = "") -> T:

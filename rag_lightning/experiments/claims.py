@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.registry import check_name
-from rag_lightning.core.typed import build, read_yaml
+from rag_lightning.core.typed import build, check_file_name, read_yaml
 from rag_lightning.experiments.matrix import Matrix
 from rag_lightning.metrics.metric import Metric, parse_metric
 
@@ -113,6 +113,8 @@ def load_claims(path: Path, matrix: Matrix) -> list[Claim]:
     """
     claims = list(build(ClaimsFile, read_yaml(path), path).claims)
     names = [claim.name for claim in claims]
+    if not claims:
+        raise DataError(path, "holds no claim", field="claims")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(path, "is there twice", field="claims", value=twice[0])
@@ -123,6 +125,9 @@ def load_claims(path: Path, matrix: Matrix) -> list[Claim]:
 
 def _check(claim: Claim, path: Path, matrix: Matrix) -> None:
     where = f"of claim {claim.name} in {path}"
+    check_file_name(path, "claims.name", claim.name)
+    if len(set(claim.seeds)) < len(claim.seeds):
+        raise DataError(path, "names a seed twice", field=f"{claim.name}.seeds", value=list(claim.seeds))
     if not claim.needs and not (claim.comparisons and claim.seeds):
         raise DataError(
             path, "tests nothing", field=claim.name, hint="give comparisons and seeds, or say what it needs"

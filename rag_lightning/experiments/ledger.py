@@ -51,10 +51,10 @@ class Entry:
         if not self.path.exists():
             return None
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            found: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
             raise DataError(self.path, "is cut short or damaged", hint="restore it from a copy") from error
-        if not isinstance(found, dict) or not {"digest", "settings", "outcome"} <= set(found):
+        if not _is_record(found):
             raise DataError(self.path, "is not the record of a claim", hint="restore it from a copy")
         return found
 
@@ -63,22 +63,27 @@ class Entry:
         found = self.stored()
         return found["outcome"] if found and found["digest"] == self.digest else None
 
-    def touch_test(self) -> None:
-        """Write down that test is met now.
+    def check(self) -> None:
+        """Nothing is written.
 
         Raises:
             ConfigError: test was met before with other settings.
+            DataError: the record is damaged.
         """
         found = self.stored()
-        if found is None:
-            self.write(None)
-        elif found["digest"] != self.digest:
+        if found is not None and found["digest"] != self.digest:
             changed = ", ".join(differing(found["settings"], self.settings)[:SHOWN_CHANGES]) or "its settings"
             raise ConfigError(
                 f"claim {self.path.stem} met test at {found['started']} with other settings (digest {found['digest']}, "
                 f"now {self.digest}; changed: {changed}); a claim meets test once: restore the settings, or give the "
                 "changed claim a name of its own"
             )
+
+    def touch_test(self) -> None:
+        """Write down that test is met now, unless it was."""
+        self.check()
+        if self.stored() is None:
+            self.write(None)
 
     def write(self, outcome: Mapping[str, Any] | None) -> None:
         """Keep the outcome, None before there is one."""
@@ -88,6 +93,14 @@ class Entry:
         started = found["started"] if found and same else now()
         record = {"digest": self.digest, "started": started, "settings": self.settings, "outcome": outcome}
         write_json(self.path, record)
+
+
+def _is_record(found: Any) -> bool:
+    if not isinstance(found, dict) or not {"digest", "started", "settings", "outcome"} <= set(found):
+        return False
+    outcome = found["outcome"]
+    told = outcome is None or (isinstance(outcome, dict) and {"verdict", "why", "tested", "points"} <= set(outcome))
+    return isinstance(found["settings"], dict) and told
 
 
 def entry(root: Path, claim: Claim, scale: str, split: Split, jobs: Sequence[Job]) -> Entry:

@@ -12,13 +12,13 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.core.config import ExperimentConfig, Formulation
 from rag_lightning.core.errors import DataError, UnknownNameError
 from rag_lightning.core.loading import experiment_of, merged
 from rag_lightning.core.registry import check_name
-from rag_lightning.core.typed import build, read_yaml
+from rag_lightning.core.typed import build, check_file_name, read_yaml
 from rag_lightning.tasks.spec import TASKS, get_task
 
 BASE = "rag_sequence"
@@ -136,10 +136,10 @@ class Matrix:
         """The files that are no cells."""
         found = []
         for name in self.extra:
-            values = self.files[name]
-            task = values.get("task", {}).get("name", "nq")
+            values = self._asked_alike(self.files[name], name)
+            task = values["task"].get("name", "nq")
             scale = values.get("scale", "mini")
-            found.append(Cell(name, task, EXTRA, scale, EXTRA, self._asked_alike(values), self._file(name)))
+            found.append(Cell(name, task, EXTRA, scale, EXTRA, values, self._file(name)))
         return found
 
     def _cell(self, scale: str, task: str, system: str) -> Cell:
@@ -147,7 +147,12 @@ class Matrix:
         name = f"{task}_{system}{at.suffix}"
         skip = next((s.reason for s in self.skips if _covers(s, scale, task, system)), "")
         if name in self.files:
-            return Cell(name, task, system, scale, row.row, self._asked_alike(self.files[name]), self._file(name), skip)
+            values = self._asked_alike(self.files[name], name)
+            if values["task"].get("name", "nq") != task or (
+                row.formulation and values.get("formulation", row.formulation) != row.formulation
+            ):
+                raise DataError(self._file(name), f"is not {task} {row.formulation}, as its name says", field="task")
+            return Cell(name, task, system, scale, row.row, values, self._file(name), skip)
         base = f"{task}_{BASE}"
         if skip and base not in self.files:
             return Cell(name, task, system, scale, row.row, {}, "", skip)
@@ -155,10 +160,13 @@ class Matrix:
         if row.formulation:
             decoding = self.decoding.get(scale, {}).get(kind_of(task), {}).get(row.formulation, {})
             layers += [{"formulation": row.formulation, "decoding": decoding}]
-        values = self._asked_alike(merged(*layers))
+        values = self._asked_alike(merged(*layers), base)
         return Cell(name, task, system, scale, row.row, values, f"{self._file(base)} and {self.path}", skip)
 
-    def _asked_alike(self, values: Values) -> dict[str, Any]:
+    def _asked_alike(self, values: Values, name: str) -> dict[str, Any]:
+        for section in ("task", "warmup"):
+            if not isinstance(values.get(section, {}), Mapping):
+                raise DataError(self._file(name), "must be a mapping", field=section, value=values[section])
         return merged(values, {"task": {"seed": self.questions_seed}, "warmup": {"seed": self.reader_seed}})
 
     def _file(self, name: str) -> str:
@@ -173,7 +181,10 @@ def load_matrix(path: Path) -> Matrix:
         UnknownNameError: a key, task, system or scale that is not known; the message has the nearest.
     """
     raw = read_yaml(path)
+    if isinstance(raw, dict) and "path" in raw:
+        raise DataError(path, "is no key of a matrix", field="path", value=raw["path"])
     matrix = build(Matrix, {**raw, "path": path} if isinstance(raw, dict) else raw, path)
+    _check_names(matrix, path)
     for task in matrix.tasks:
         check_name(f"task of {path}", task, list(TASKS))
         if f"{task}_{BASE}" not in matrix.files:
@@ -182,6 +193,18 @@ def load_matrix(path: Path) -> Matrix:
         for name in names:
             check_name(f"{where} of {path}", name, list(known))
     return matrix
+
+
+def _check_names(matrix: Matrix, path: Path) -> None:
+    """Tasks, systems and seeds there must be, each once, with names that files can have."""
+    listed: dict[str, Sequence[Any]] = {"tasks": matrix.tasks, "systems": list(matrix.systems), "seeds": matrix.seeds}
+    for field_, values in listed.items():
+        if not values or len(set(values)) < len(values):
+            raise DataError(path, "must name at least one, each once", field=field_, value=list(values))
+    for system in matrix.systems:
+        check_file_name(path, "systems", system)
+    for scale, row in matrix.scales.items():
+        check_file_name(path, f"scales.{scale}.suffix", row.suffix or "_")
 
 
 def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
@@ -219,6 +242,9 @@ def _mentioned(matrix: Matrix) -> list[tuple[str, list[str], Sequence[str]]]:
         ("scale in decoding", list(matrix.decoding), scales),
         ("extra", list(matrix.extra), list(matrix.files)),
     ]
+    for kinds in matrix.decoding.values():
+        found += [("kind of task in decoding", list(kinds), ("qa", "generation", "classification"))]
+        found += [("formulation in decoding", list(of), get_args(Formulation)) for of in kinds.values()]
     for scale in matrix.scales.values():
         found += [("task of a scale", [*scale.tasks, *scale.task_values], tasks)]
     for system in matrix.systems.values():

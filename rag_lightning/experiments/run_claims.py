@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag_lightning.core.errors import RagLightningError
+from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.experiments_config import ClaimsConfig
 from rag_lightning.core.registry import check_name
 from rag_lightning.experiments import claims_table, ledger
@@ -17,7 +17,9 @@ from rag_lightning.experiments.page import write_tables
 from rag_lightning.experiments.run_cell import FAILURES, Job, make_job, run_job, scores_of
 from rag_lightning.experiments.run_matrix import mirror, reachable
 from rag_lightning.experiments.verdicts import Arm, Outcome, Scores, judge
+from rag_lightning.stages.score import metric_names
 from rag_lightning.stages.workspace import say
+from rag_lightning.tasks.spec import get_task
 from rag_lightning.tracking.contents import metric_name
 from rag_lightning.tracking.mlflow import Mirror, default_uri
 
@@ -51,10 +53,15 @@ def run(config: ClaimsConfig) -> None:
     cells = {(cell.task, cell.system): cell for cell in reachable(matrix.cells(config.scale))}
     plans = [plan(claim, cells, config) for claim in claims]
     asked = [made for made in plans if not config.only or made.claim.name in config.only]
-    if config.split == "test":  # all are refused before any touches test
-        for made in asked:
-            if not made.obstacle:
-                _entry(made, config).touch_test()
+    able = [made for made in asked if not made.obstacle]
+    for made in plans if config.split == "dev" else able:  # all are refused before any is run, or touches test
+        if not made.obstacle and config.split == "test":
+            _entry(made, config).check()
+        elif not made.obstacle:
+            _entry(made, config).stored()
+    if config.split == "test":
+        for made in able:
+            _entry(made, config).touch_test()
     failed: dict[str, str] = {}
     mirrors: dict[str, Mirror] = {}
     for made in asked:
@@ -84,7 +91,33 @@ def plan(claim: Claim, cells: dict[tuple[str, str], Cell], config: ClaimsConfig)
             reason = cell.skip if cell else f"the matrix has no {task} at scale {config.scale}"
             return Plan(claim, {}, f"{task}_{system}: {reason}")
         arms[task, system, k] = [make_job(cell, s, config.folder, config.tracking_uri, k) for s in claim.seeds]
+    check_metrics(claim, arms)
     return Plan(claim, arms)
+
+
+def check_metrics(claim: Claim, arms: Mapping[Arm, Sequence[Job]]) -> None:
+    """Before anything is run: can every arm have the metric it is compared by.
+
+    Raises:
+        ConfigError: a metric that the task or the system has not, or more passages than are retrieved.
+    """
+    asked = [(c.metric, (c.task, *arm)) for c in claim.comparisons for pair in c.arms() for arm in pair]
+    asked += [(c.metric, (c.task, system, k)) for c in claim.curves for system in c.systems for k in c.k]
+    for metric, arm in asked:
+        for job in arms[arm][:1]:
+            config = job.config
+            closed = config.formulation == "closed_book"
+            if not closed and config.decoding.k > config.retriever.k_max:
+                raise ConfigError(
+                    f"claim {claim.name}: k={config.decoding.k} of {job.cell.name} exceeds "
+                    f"retriever.k_max={config.retriever.k_max}"
+                )
+            known = metric_names(get_task(arm[0]), True, 0 if closed else config.decoding.k)
+            if metric not in known:
+                raise ConfigError(
+                    f"claim {claim.name}: {job.cell.name} has no {metric} with k={0 if closed else config.decoding.k}; "
+                    f"it has {', '.join(known)}"
+                )
 
 
 def _entry(made: Plan, config: ClaimsConfig) -> ledger.Entry:

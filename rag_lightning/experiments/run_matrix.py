@@ -43,6 +43,8 @@ def run(config: MatrixConfig) -> None:
     skipped = [cell for cell in cells if cell.skip]
     for cell in skipped:
         say(f"{cell.name}: cannot run here: {cell.skip}")
+    if not cells:
+        raise ConfigError(f"the matrix {config.file} has no experiment at scale {config.scale}")
     if len(skipped) == len(cells):
         raise ConfigError(f"none of {len(cells)} experiments can run here: {cells[0].name}: {cells[0].skip}")
     jobs = in_order(matrix, [cell for cell in cells if not cell.skip], config)
@@ -88,7 +90,7 @@ def in_order(matrix: Matrix, cells: Sequence[Cell], config: MatrixConfig) -> lis
     Raises:
         ConfigError: values that are no experiment.
     """
-    seeds = config.seeds or matrix.seeds
+    seeds = tuple(dict.fromkeys(config.seeds or matrix.seeds))
     jobs = [make_job(cell, seed, config.folder, config.tracking_uri) for seed in seeds for cell in cells]
     return by_reuse(jobs, lambda job: job.config)
 

@@ -16,7 +16,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from pytorch_lightning.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.trainer_config import TrainerConfig, accumulation, processes
 from rag_lightning.modules.batches import Lesson, TrainingData
@@ -105,7 +107,11 @@ def fit(
     evaluated = bool(dev) and config.eval_every > 0
     start = open_resume(folder / RESUME, module, announce)
     callbacks += _of_evaluation(config, best) if evaluated else []
-    trainer = quiet_trainer(**_settings(config, evaluated), callbacks=callbacks, enable_progress_bar=progress)
+    settings = _settings(config, evaluated)
+    try:
+        trainer = quiet_trainer(**settings, callbacks=callbacks, enable_progress_bar=progress)
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise ConfigError(f"trainer={dict(config.trainer)}: {' '.join(str(error).split())}") from error
     module.train()
     data = TrainingData(lessons, seed, start, dev if evaluated else (), trainer.accumulate_grad_batches)
     try:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.retriever_config import ENCODING
 from rag_lightning.core.shapes import BART_ROWS, Shape, shape_of
-from rag_lightning.core.trainer_config import check_training
+from rag_lightning.core.trainer_config import check_retriever_training, check_training
 from rag_lightning.corpus.passages import read_passages
 from rag_lightning.index.sizes import index_bytes
 from rag_lightning.stages import classes, plan_rates
@@ -57,9 +58,9 @@ def run(config: ExperimentConfig) -> None:
         ConfigError: a corpus or model whose size is not known before it is downloaded, or settings that train nothing.
         DataError: a file of passages that cannot be read.
     """
-    table = Table("", "value", "basis", title=f"plan of {config.name}", title_justify="left")
+    table = Table("", "value", "basis", title=escape(f"plan of {config.name}"), title_justify="left")
     for line in plan(Workspace(config)):
-        table.add_row(line.what, line.value, line.basis)
+        table.add_row(*map(escape, (line.what, line.value, line.basis)))
     Console(highlight=False).print(table)
 
 
@@ -68,8 +69,8 @@ def plan(workspace: Workspace) -> list[Line]:
     config = workspace.config
     check_training("warmup", config.warmup)
     check_training("train", config.train)
-    check_training("biencoder", config.biencoder)
-    check_training("retriever_warmup", config.retriever_warmup)
+    check_retriever_training("biencoder", config.biencoder)
+    check_retriever_training("retriever_warmup", config.retriever_warmup)
     classes.labels(config)
     size, encoder = count_passages(config), shape_of(config.encoder.model, "encoder")
     passage = shape_of(config.encoder.passage_model or config.encoder.model, "encoder")
@@ -93,6 +94,8 @@ def count_passages(config: ExperimentConfig) -> Size:
         DataError: a file that cannot be read, or holds none.
     """
     source, limit = config.corpus.source, config.corpus.limit
+    if limit < 0:
+        raise ConfigError(f"corpus.limit={limit} must be at least 0")
     if source == "mini":
         count = min(limit or MINI_PASSAGES, MINI_PASSAGES)
         return Size(count, count * MINI_TEXT_BYTES, "at most, by limit" if limit else "known")

@@ -71,7 +71,7 @@ def build(workspace: Workspace) -> Artifact:
         UnknownNameError: warmup.task is no task.
     """
     check_training("warmup", workspace.config.warmup)
-    check_off("warmup", workspace.config.warmup, "retrieve_ahead")
+    check_off("warmup", workspace.config.warmup, "retrieve_ahead", "patience")
     if processes("warmup", workspace.config.warmup) > 1:
         raise ConfigError("warmup.trainer.devices: the reader warm-up trains in one process; only train takes more")
     check_start(workspace)

@@ -13,6 +13,7 @@ import yaml
 from statsmodels.stats.multitest import multipletests
 
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
+from rag_lightning.core.experiments_config import ClaimsConfig
 from rag_lightning.core.records import Score
 from rag_lightning.experiments import claims_table
 from rag_lightning.experiments.claims import Claim, Comparison, Curve, load_claims
@@ -20,6 +21,7 @@ from rag_lightning.experiments.ledger import Entry, entry
 from rag_lightning.experiments.matrix import Matrix, load_matrix
 from rag_lightning.experiments.page import write_tables
 from rag_lightning.experiments.run_cell import make_job
+from rag_lightning.experiments.run_claims import plan
 from rag_lightning.experiments.verdicts import Arm, judge, overall
 
 FOLDER = Path(__file__).parents[3] / "experiments"
@@ -97,6 +99,9 @@ def test_a_bad_comparison_is_named(changes: dict[str, Any], said: str, matrix: M
         ({"alpha": 2.0}, "must be between 0 and 1"),
         ({"seeds": []}, "tests nothing"),
         ({"split": "train"}, "unknown .*split"),
+        ({"seeds": [0, 0]}, "names a seed twice"),
+        ({"name": "../c"}, "must be 1 to 100 letters"),
+        ({"name": ""}, "must be 1 to 100 letters"),
     ],
 )
 def test_a_bad_claim_is_named(changes: dict[str, Any], said: str, matrix: Matrix, tmp_path: Path) -> None:
@@ -189,9 +194,10 @@ def test_test_is_met_once(tmp_path: Path) -> None:
     first = Entry(tmp_path / "c.json", {"experiments": {"a": {"train": {"steps": 1}}}})
     first.touch_test()
     assert first.outcome() is None
-    first.write({"verdict": "null"})
+    outcome = {"verdict": "null", "why": "", "tested": [], "points": []}
+    first.write(outcome)
     first.touch_test()
-    assert first.outcome() == {"verdict": "null"}
+    assert first.outcome() == outcome
     second = Entry(first.path, {"experiments": {"a": {"train": {"steps": 2}}}})
     assert second.outcome() is None
     with pytest.raises(ConfigError, match=r"met test at .*changed: experiments\.a\.train\.steps"):
@@ -199,6 +205,38 @@ def test_test_is_met_once(tmp_path: Path) -> None:
     first.path.write_text("{")
     with pytest.raises(DataError, match="cut short or damaged"):
         first.touch_test()
+    first.path.write_text('{"digest": "x", "settings": {}, "outcome": {"verdict": "null"}}')
+    with pytest.raises(DataError, match="is not the record of a claim"):
+        first.check()
+
+
+def test_a_claim_that_is_refused_burns_no_other(matrix: Matrix, tmp_path: Path) -> None:
+    first, second = (Entry(tmp_path / f"{name}.json", {"a": 1}) for name in "ab")
+    Entry(second.path, {"a": 2}).touch_test()
+    with pytest.raises(ConfigError, match="a claim meets test once"):
+        for one in (first, second):
+            one.check()
+    assert not first.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"metric": "label_accuracy"}, r"nq_rag_token has no label_accuracy with k=1; it has em,"),
+        ({"metric": "answer_recall@5"}, r"nq_rag_token has no answer_recall@5 with k=1"),
+        ({"metric": "answer_recall@1"}, r"nq_closed_book has no answer_recall@1 with k=0"),
+        ({"k": 1000}, r"k=1000 of nq_rag_token exceeds retriever.k_max=20"),
+    ],
+)
+def test_a_metric_that_an_arm_has_not_is_refused_before_it_runs(
+    changes: dict[str, Any], said: str, matrix: Matrix
+) -> None:
+    part = Comparison(
+        **{"task": "nq", "metric": "em", "systems": ("rag_token",), "baselines": ("closed_book",)} | changes
+    )
+    cells = {(cell.task, cell.system): cell for cell in matrix.cells("mini")}
+    with pytest.raises(ConfigError, match=said):
+        plan(claim(comparisons=(part,), seeds=(0,)), cells, ClaimsConfig())
 
 
 def test_settings_are_what_is_tested_not_how_it_is_said(matrix: Matrix, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from rag_lightning.core.config import ExperimentConfig, to_dict
-from rag_lightning.core.errors import ConfigError, RagLightningError, UnknownNameError
+from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, UnknownNameError
 from rag_lightning.core.loading import load_experiment
 from rag_lightning.core.retriever_config import check_retriever
 from rag_lightning.core.trainer_config import check_training
@@ -214,6 +214,16 @@ def test_a_small_matrix_expands(tmp_path: Path) -> None:
         ({"tasks": ["jeopardy"]}, "needs jeopardy_rag_sequence.yaml"),
         ({"seed": [0]}, "unknown key of .* 'seed': did you mean 'seeds'"),
         ({"seeds": 0}, "'seeds': must be a list"),
+        ({"seeds": []}, "'seeds': must name at least one, each once"),
+        ({"tasks": ["nq", "nq"]}, "'tasks': must name at least one, each once"),
+        ({"systems": {}}, "'systems': must name at least one"),
+        ({"systems": {"../x": {"row": "x"}}}, "'systems': must be 1 to 100 letters"),
+        ({"path": "x"}, "'path': is no key of a matrix"),
+        ({"decoding": {"mini": {"qaa": {}}}}, "unknown kind of task in decoding .*did you mean 'qa'"),
+        (
+            {"decoding": {"mini": {"qa": {"rag_tokn": {}}}}},
+            "unknown formulation in decoding .*did you mean 'rag_token'",
+        ),
         ({"seeds": ["a"]}, r"'seeds\[0\]': must be int .*'a'"),
         ({"systems": {BASE: {}}}, "'systems.rag_sequence.row': is missing"),
         ({"systems": {BASE: "x"}}, "'systems.rag_sequence': must be a mapping"),
@@ -226,6 +236,23 @@ def test_a_bad_matrix_is_named(changes: dict[str, Any], said: str, tmp_path: Pat
     path = write(tmp_path, small(**changes), nq_rag_sequence={"name": "nq_rag_sequence"})
     with pytest.raises(RagLightningError, match=said):
         load_matrix(path)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"task": "nq"}, "'task': must be a mapping"),
+        ({"warmup": 5}, "'warmup': must be a mapping"),
+        ({"task": {"name": "fever3"}}, "is not nq rag_token, as its name says"),
+        ({"formulation": "closed_book"}, "is not nq rag_token, as its name says"),
+    ],
+)
+def test_a_file_that_is_not_its_cell_is_named(other: dict[str, Any], said: str, tmp_path: Path) -> None:
+    systems = {BASE: {"row": "RAG"}, "rag_token": {"row": "RAG", "formulation": "rag_token"}}
+    files = {"nq_rag_sequence": {"name": "nq_rag_sequence"}, "nq_rag_token": {"name": "nq_rag_token"} | other}
+    path = write(tmp_path, small(systems=systems), **files)
+    with pytest.raises(DataError, match=said):
+        load_matrix(path).cells("mini")
 
 
 def test_a_cell_with_an_unknown_key_is_named(tmp_path: Path) -> None:
