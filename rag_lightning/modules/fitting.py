@@ -99,7 +99,7 @@ def fit(
 
     Raises:
         TrainingError: a loss or gradient that is no number; its batch is in the folder.
-        ArtifactError, ConfigError: a resume point of something else; too few examples for a step.
+        ArtifactError, ConfigError: a resume point of something else; too few examples, or a bad value of `trainer`.
     """
     history = History()
     callbacks: list[pl.Callback] = [history, Metered(module.meter), ResumePoint(folder, SAVE_EVERY)]
@@ -107,11 +107,7 @@ def fit(
     evaluated = bool(dev) and config.eval_every > 0
     start = open_resume(folder / RESUME, module, announce)
     callbacks += _of_evaluation(config, best) if evaluated else []
-    settings = _settings(config, evaluated)
-    try:
-        trainer = quiet_trainer(**settings, callbacks=callbacks, enable_progress_bar=progress)
-    except (TypeError, ValueError, MisconfigurationException) as error:
-        raise ConfigError(f"trainer={dict(config.trainer)}: {' '.join(str(error).split())}") from error
+    trainer = _trainer(config, evaluated, callbacks, progress)
     module.train()
     data = TrainingData(lessons, seed, start, dev if evaluated else (), trainer.accumulate_grad_batches)
     try:
@@ -125,6 +121,15 @@ def fit(
         score = _take_best(module, best) if evaluated else None
         _clear(folder)
     return {"steps": trainer.global_step, "dev_score": score, "training": module.meter.summary(), **history.summary()}
+
+
+def _trainer(config: TrainerConfig, evaluated: bool, callbacks: Sequence[pl.Callback], progress: bool) -> pl.Trainer:
+    """Raises ConfigError for values of `trainer` that Lightning refuses."""
+    settings = _settings(config, evaluated)
+    try:
+        return quiet_trainer(**settings, callbacks=callbacks, enable_progress_bar=progress)
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise ConfigError(f"trainer={dict(config.trainer)}: {' '.join(str(error).split())}") from error
 
 
 def _clear(folder: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
@@ -128,6 +129,17 @@ def test_a_killed_run_ends_with_the_same_weights(
     fit(again, tmp_path / "killed", settings)
     assert same(weights(again), weights(whole))
     assert [p.name for p in (tmp_path / "killed").iterdir()] == ["history.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "value", [{"nonsense": 1}, {"precision": "nonsense"}, {"strategy": "nonsense"}, {"callbacks": []}]
+)
+def test_a_trainer_value_that_lightning_refuses_is_named(
+    value: dict[str, Any], new_module: Callable[..., Reader], tmp_path: Path
+) -> None:
+    config = TrainerConfig(steps=1, batch_size=3, warmup=0, eval_every=0, dtype="float32", trainer=value)
+    with pytest.raises(ConfigError, match=f"trainer=.*{next(iter(value))}"):
+        fitting.fit(new_module(config), [Lesson(ITEMS, 3)], config, tmp_path, seed=0, progress=False)
 
 
 def test_dropout_and_order_depend_on_the_seed(new_module: Callable[..., Reader], tmp_path: Path) -> None:
