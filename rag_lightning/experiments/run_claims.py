@@ -19,6 +19,7 @@ from rag_lightning.experiments.run_matrix import mirror, reachable
 from rag_lightning.experiments.verdicts import Arm, Outcome, Scores, judge
 from rag_lightning.stages.score import metric_names
 from rag_lightning.stages.workspace import say
+from rag_lightning.sweep.system import System
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.tracking.contents import metric_name
 from rag_lightning.tracking.mlflow import Mirror, default_uri
@@ -53,15 +54,15 @@ def run(config: ClaimsConfig) -> None:
     cells = {(cell.task, cell.system): cell for cell in reachable(matrix.cells(config.scale))}
     plans = [plan(claim, cells, config) for claim in claims]
     asked = [made for made in plans if not config.only or made.claim.name in config.only]
-    able = [made for made in asked if not made.obstacle]
-    for made in plans if config.split == "dev" else able:  # all are refused before any is run, or touches test
-        if not made.obstacle and config.split == "test":
-            _entry(made, config).check()
-        elif not made.obstacle:
+    for made in plans:  # a damaged record would be met when the report is written
+        if not made.obstacle:
             _entry(made, config).stored()
-    if config.split == "test":
-        for made in able:
-            _entry(made, config).touch_test()
+    if config.split == "test":  # all are refused before any touches test
+        entries = [_entry(made, config) for made in asked if not made.obstacle]
+        for entry in entries:
+            entry.check()
+        for entry in entries:
+            entry.touch_test()
     failed: dict[str, str] = {}
     mirrors: dict[str, Mirror] = {}
     for made in asked:
@@ -104,20 +105,15 @@ def check_metrics(claim: Claim, arms: Mapping[Arm, Sequence[Job]]) -> None:
     asked = [(c.metric, (c.task, *arm)) for c in claim.comparisons for pair in c.arms() for arm in pair]
     asked += [(c.metric, (c.task, system, k)) for c in claim.curves for system in c.systems for k in c.k]
     for metric, arm in asked:
-        for job in arms[arm][:1]:
-            config = job.config
-            closed = config.formulation == "closed_book"
-            if not closed and config.decoding.k > config.retriever.k_max:
-                raise ConfigError(
-                    f"claim {claim.name}: k={config.decoding.k} of {job.cell.name} exceeds "
-                    f"retriever.k_max={config.retriever.k_max}"
-                )
-            known = metric_names(get_task(arm[0]), True, 0 if closed else config.decoding.k)
-            if metric not in known:
-                raise ConfigError(
-                    f"claim {claim.name}: {job.cell.name} has no {metric} with k={0 if closed else config.decoding.k}; "
-                    f"it has {', '.join(known)}"
-                )
+        job = arms[arm][0]  # its seeds differ in nothing that is asked here
+        k, most = System.of(job.config).k, job.config.retriever.k_max
+        if k > most:
+            raise ConfigError(f"claim {claim.name}: k={k} of {job.cell.name} exceeds retriever.k_max={most}")
+        known = metric_names(get_task(arm[0]), True, k)
+        if metric not in known:
+            raise ConfigError(
+                f"claim {claim.name}: {job.cell.name} has no {metric} with k={k}; it has {', '.join(known)}"
+            )
 
 
 def _entry(made: Plan, config: ClaimsConfig) -> ledger.Entry:

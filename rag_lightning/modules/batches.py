@@ -47,7 +47,7 @@ class Item:
 
     @property
     def size(self) -> int:
-        """The number of tokens, or a cheap stand-in: characters, which leave a quarter of a batch to padding."""
+        """The number of tokens, or a cheap stand-in where it is not known: characters."""
         return self.tokens or len(self.query) + (len(self.passage.text) if self.passage else 0)
 
 

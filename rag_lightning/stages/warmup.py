@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -193,7 +193,7 @@ def lessons(items: Sequence[Item], config: WarmupConfig, seed: int) -> list[Less
 
 def sized(lesson: Lesson, generator: Writer) -> Lesson:
     """The same lesson, its items measured in tokens of the generator's input."""
-    items = [item for item in lesson.items if isinstance(item, Item)]
+    items = cast("Sequence[Item]", lesson.items)
     lengths = map(len, generator.source_ids([Pair(item.query, item.passage) for item in items]))
     return replace(lesson, items=[replace(item, tokens=n) for item, n in zip(items, lengths, strict=True)])
 

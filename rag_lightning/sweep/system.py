@@ -10,7 +10,7 @@ from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.presets import UNSET
 from rag_lightning.core.registry import check_name
-from rag_lightning.core.retriever_config import ENCODING, RetrieverConfig, retriever_settings, training_kind
+from rag_lightning.core.retriever_config import RetrieverConfig, applied_rates, retriever_settings, training_kind
 from rag_lightning.core.trainer_config import recipe_settings
 from rag_lightning.stages import classes
 
@@ -122,11 +122,6 @@ class System:
         return replace(base, kind=kind, trained_with="same" if kind == trained else trained)
 
 
-def trains_encoding(experiment: ExperimentConfig) -> bool:
-    """Whether a query encoder asks for the passages of its training."""
-    return experiment.formulation != "closed_book" and training_kind(experiment.retriever) in ENCODING
-
-
 def identity(experiment: ExperimentConfig) -> dict[str, Any]:
     """What makes two experiments the same: everything but where they are kept and shown, and how much is kept."""
     kept = {name: value for name, value in to_dict(experiment).items() if name not in ("folder", "tracking_uri")}
@@ -138,7 +133,11 @@ def identity(experiment: ExperimentConfig) -> dict[str, Any]:
         del kept["task"]["seed"]
     if experiment.corpus.quoting == "csv":
         del kept["corpus"]["quoting"]
-    kept["train"] |= {"retrieve_ahead": experiment.train.retrieve_ahead and trains_encoding(experiment)}
+    if (
+        experiment.formulation == "closed_book"
+        or not applied_rates(experiment.train, experiment.retriever).retrieve_ahead
+    ):
+        kept["train"]["retrieve_ahead"] = False
     for section in ("biencoder", "retriever_warmup", "warmup", "train"):
         kept[section] = recipe_settings(kept[section])
     kept["retriever"] = retriever_settings(experiment.retriever)
