@@ -19,9 +19,10 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.generator.classes import Classes
-from rag_lightning.generator.inputs import Pair, encode_targets, pad_ids, shifted, target_log_probs
+from rag_lightning.generator.inputs import Pair, encode_targets, pad_ids, shifted
 from rag_lightning.generator.llama_steps import LlamaSteps, PromptEncoder
 from rag_lightning.generator.prompt import closing_ids, encode_prompts
+from rag_lightning.generator.target_log_probs import smoothed_log_probs, target_log_probs
 
 
 class CausalGenerator(nn.Module):
@@ -92,7 +93,7 @@ class CausalGenerator(nn.Module):
             smooth: also return those of all other tokens, for label smoothing.
 
         Returns:
-            [P, T] float32, or a pair of it and [P, T, V].
+            [P, T] float32, 0 at padding; with `smooth` a pair of [P, T] and [P, T, V], of padding too.
         """
         fed = self.decoder_inputs(targets).tolist()
         ids, mask = pad_ids([[*s, *row] for s, row in zip(sources, fed, strict=True)], self.pad_id)
@@ -100,9 +101,12 @@ class CausalGenerator(nn.Module):
         states = self.model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         starts = torch.tensor([len(s) for s in sources], device=targets.device).unsqueeze(1)
         at = starts + torch.arange(targets.shape[1], device=targets.device)
-        scored = states[torch.arange(len(sources), device=targets.device).unsqueeze(1), at]
-        logits = self.model.lm_head(scored).float()
-        return target_log_probs(logits, targets, smooth)
+        states = states[torch.arange(len(sources), device=targets.device).unsqueeze(1), at]
+        weight = self.model.lm_head.weight
+        if smooth:
+            return smoothed_log_probs(states, targets, weight, None)
+        # the first padding too: where it has the end token's id, it is the end token
+        return target_log_probs(states, targets, targets.eq(self.pad_id).cumsum(-1) <= 1, weight, None)
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the prompt's last token, then all but the last target."""

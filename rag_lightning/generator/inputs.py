@@ -94,9 +94,3 @@ def shifted(targets: Tensor, start_id: int) -> Tensor:
     """[..., T] targets -> [..., T] what is fed: the start token, then all but the last target."""
     start = torch.full_like(targets[..., :1], start_id)
     return torch.cat([start, targets[..., :-1]], dim=-1)
-
-
-def target_log_probs(logits: Tensor, targets: Tensor, smooth: bool) -> Any:
-    """Logits [P, T, V] float32 -> log-probs of the targets [P, T]; with `smooth` also those of all tokens [P, T, V]."""
-    gathered = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-    return (gathered, logits.log_softmax(-1)) if smooth else gathered

@@ -20,8 +20,9 @@ from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.core.rag_checkpoint import is_rag
 from rag_lightning.generator.bart_steps import BartSteps
 from rag_lightning.generator.classes import Classes, ClassHead, LabelTokens
-from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids, shifted, target_log_probs
+from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids, shifted
 from rag_lightning.generator.rag_part import generator_of
+from rag_lightning.generator.target_log_probs import smoothed_log_probs, target_log_probs
 from rag_lightning.generator.warm_start import bart_from_bert
 
 
@@ -135,11 +136,13 @@ class Seq2SeqGenerator(nn.Module):
             smooth: also return those of all other tokens, for label smoothing.
 
         Returns:
-            [P, T] float32, or a pair of it and [P, T, V].
+            [P, T] float32, 0 at padding; with `smooth` a pair of [P, T] and [P, T, V], of padding too.
         """
-        decoded = self._states(sources, self.decoder_inputs(targets))
-        logits = (self.model.lm_head(decoded) + self.model.final_logits_bias).float()
-        return target_log_probs(logits, targets, smooth)
+        states = self._states(sources, self.decoder_inputs(targets))
+        weight, bias = self.model.lm_head.weight, self.model.final_logits_bias.flatten()
+        if smooth:
+            return smoothed_log_probs(states, targets, weight, bias)
+        return target_log_probs(states, targets, targets.ne(self.pad_id), weight, bias)
 
     def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:
         """log p(c | x, z) of the class head, with gradient: [P, C] float32 for P rows of ids and their queries."""
