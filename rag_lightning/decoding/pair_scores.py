@@ -7,7 +7,7 @@ processor waiting.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -46,7 +46,7 @@ def complete(
         scores: Of every pair what is known.
         store: Told of what was not.
     """
-    short = [w for w in wanted if any(c not in scores[w.key] for c in w.candidates)]
+    short = [to_score for w in wanted if (to_score := _short(w, scores[w.key])).candidates]
     start = encodings.generator.start_id
     trees = {candidates: TokenTree.of(candidates, start) for candidates in {w.candidates for w in short}}
     sizes = [len(trees[w.candidates].tokens) for w in short]
@@ -55,6 +55,12 @@ def complete(
         for pair, new in zip(here, _scored(encodings, here, trees, scores), strict=True):
             store.add_scores(pair.key, new)
             scores[pair.key] = new | scores[pair.key]
+
+
+def _short(w: Wanted, known: Mapping[Candidate, float]) -> Wanted:
+    """The pair with a tree's candidates: all, which the pairs of a question share, or where few are missing those."""
+    missing = tuple(c for c in w.candidates if c not in known)
+    return w if 2 * len(missing) > len(w.candidates) else replace(w, candidates=missing)
 
 
 def _scored(

@@ -9,10 +9,13 @@ import pytest
 
 from rag_lightning.core.hardware import has_bfloat16
 from tests.benchmarks.processes import said_by
+from tests.benchmarks.rag_models import against
 
 PAIRS, STEPS = 3, 2
 TOLERANCE = {"float32": (1e-5, 1e-3), "bfloat16": (1e-2, 5e-2)}
 """Relative, of the loss and of the norm of all gradients."""
+FASTER, MEMORY = 1.0, 0.85
+"""Targets against transformers: at least so many times as fast, at most this share of its memory."""
 pytestmark = [pytest.mark.benchmark, pytest.mark.slow, pytest.mark.timeout(7200)]
 
 
@@ -41,12 +44,10 @@ def test_training_step(formulation: str, dtype: str, capsys: pytest.CaptureFixtu
     times = median(theirs["seconds"] / ours["seconds"] for theirs, ours in pairs)
     memory = median(ours["bytes"] / theirs["bytes"] for theirs, ours in pairs)
     benchmark.extra_info |= {"times_faster": times, "memory_above_model_and_gradients": memory}
+    told = f"ratio {times:.2f} (median of {PAIRS} pairs of processes, 1 thread){against(FASTER, times >= FASTER)}"
+    told += f"; memory above model and gradients {memory:.2f} of transformers'{against(MEMORY, memory <= MEMORY)}"
     with capsys.disabled():
-        print(
-            f"\ntraining step, {formulation}, {dtype}: ratio {times:.2f} (median of {PAIRS} pairs of processes, ",
-            end="",
-        )
-        print(f"1 thread); memory above model and gradients {memory:.2f} of transformers'")
+        print(f"\ntraining step, {formulation}, {dtype}: {told}")
     benchmark.pedantic(measured, args=("ours", formulation, dtype), rounds=1)
 
 
