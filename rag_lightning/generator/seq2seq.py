@@ -161,11 +161,25 @@ class Seq2SeqGenerator(nn.Module):
         """Decoder states [P, T, D] of P rows of source ids and decoder inputs [P, T]."""
         ids, mask = pad_ids(sources, self.pad_id)
         ids, mask = ids.to(inputs.device), mask.to(inputs.device)
-        encoded = self.model.model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-        states: Tensor = self.model.model.decoder(
-            input_ids=inputs, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
+        encoder, decoder = self.model.model.encoder, self.model.model.decoder
+        read, fed = self._embedded(ids, inputs)
+        encoded = encoder(inputs_embeds=read, attention_mask=mask).last_hidden_state
+        states: Tensor = decoder(
+            inputs_embeds=fed, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
         ).last_hidden_state
         return states
+
+    def _embedded(self, ids: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Token embeddings of encoder [P, S, D] and decoder [P, T, D], of one lookup where they are tied.
+
+        The gradient of a lookup is as large as the vocabulary, and two of them made a training step's peak of memory.
+        """
+        reading, writing = self.model.model.encoder.embed_tokens, self.model.model.decoder.embed_tokens
+        if reading.weight is not writing.weight:
+            return reading(ids), writing(inputs)
+        both = reading(torch.cat([ids.flatten(), inputs.flatten()]))
+        read, fed = both.split([ids.numel(), inputs.numel()])
+        return read.view(*ids.shape, -1), fed.view(*inputs.shape, -1)
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the start token, then all but the last target."""

@@ -43,7 +43,7 @@ from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FI
 from rag_lightning.stages.workspace import Workspace, ignore, say
 from rag_lightning.tasks.spec import get_task
 
-VERSION = 3
+VERSION = 4
 EVALUATED_TOGETHER = 20
 
 

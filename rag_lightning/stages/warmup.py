@@ -52,7 +52,7 @@ from rag_lightning.stages.rag_start import check_start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 
-VERSION = 4
+VERSION = 5
 DISTRACTORS = 0.15
 """Share of question items that show a distractor instead of a gold passage."""
 CLOZE_SHARE = 0.5

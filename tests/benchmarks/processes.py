@@ -6,8 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
+
+from torch.profiler import ProfilerActivity, profile
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,3 +38,14 @@ def resident(peak: bool) -> int:
 def forget_peak() -> None:
     """What loading the model took is not what is measured."""
     Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_of_tensors(action: Callable[[], Any]) -> int:
+    """Bytes of tensors alive at once while the action runs, at most, beside those that were alive before it."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+        action()
+    with tempfile.NamedTemporaryFile(suffix=".json") as trace:
+        watched.export_chrome_trace(trace.name)
+        events = json.loads(Path(trace.name).read_text())["traceEvents"]
+    changes = [(event["ts"], event["args"]["Bytes"]) for event in events if event.get("name") == "[memory]"]
+    return max(accumulate(change for _, change in sorted(changes)))

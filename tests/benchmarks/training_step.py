@@ -16,7 +16,8 @@ from torch import Tensor
 
 from rag_lightning.generator import marginal
 from rag_lightning.generator.checkpointing import checkpoint_encoder
-from tests.benchmarks.processes import forget_peak, resident
+from rag_lightning.modules.training import fast_attention
+from tests.benchmarks.processes import forget_peak, peak_of_tensors, resident
 from tests.benchmarks.rag_models import IdsGenerator, generator, reference, rows, seconds
 
 QUESTIONS, K, SOURCE, TARGET = 2, 5, 64, 12
@@ -47,8 +48,10 @@ def theirs(model: Any, made: IdsGenerator, asked: Any, scores: Tensor, targets: 
 
 
 def main(whose: str, formulation: str, dtype: str, steps: int) -> None:
-    """Print seconds of each step, the loss, the gradients' norm, and the memory above model and gradients."""
+    """Print seconds of each step, loss, norm of the gradients, and memory above model and gradients (resident; tensors)."""
     made = generator("base").train()
+    if whose != "transformers":
+        fast_attention(made.model, torch.device("cpu"))
     if whose == "checkpointed":
         checkpoint_encoder(made)
     asked = rows(made, QUESTIONS, K, SOURCE)
@@ -76,9 +79,11 @@ def main(whose: str, formulation: str, dtype: str, steps: int) -> None:
 
     for _ in range(steps):
         found.append(seconds(step))
+    held = resident(peak=True) - before
     squares = [p.grad.double().square().sum() for p in made.parameters() if p.grad is not None]
     norm = float(torch.stack(squares).sum().sqrt())
-    print(json.dumps({"seconds": found, "loss": float(loss), "norm": norm, "bytes": resident(peak=True) - before}))
+    said = {"seconds": found, "loss": float(loss), "norm": norm, "bytes": held}
+    print(json.dumps(said | {"tensors": peak_of_tensors(step)}))
 
 
 if __name__ == "__main__":
