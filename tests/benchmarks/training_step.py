@@ -48,7 +48,7 @@ def theirs(model: Any, made: IdsGenerator, asked: Any, scores: Tensor, targets: 
 
 
 def main(whose: str, formulation: str, dtype: str, steps: int) -> None:
-    """Print seconds of each step, loss, norm of the gradients, and memory above model and gradients (resident; tensors)."""
+    """Print seconds of each step, loss, norm of the gradients, memory above model and gradients (resident; tensors)."""
     made = generator("base").train()
     if whose != "transformers":
         fast_attention(made.model, torch.device("cpu"))
