@@ -19,8 +19,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rag_lightning.generator.tops import Tops
+
 SLICE = 1024
 """Tokens of the vocabulary that are multiplied at once."""
+ROWS = 512
+"""States that are multiplied at once: a slice of theirs is what the cache holds."""
 TINY = 1e-30
 """Marginal probabilities below this are computed as logarithms."""
 SPARE = 4
@@ -105,13 +109,11 @@ class Vocabulary:
         """
         parts, peaks, sums = self._parts(states)
         shift = doc_log_probs[..., None] - sums
-        tops, ids = [], []
+        tops = Tops(states.shape[0] * states.shape[2], len(self.lower))
         for i, (part, peak) in enumerate(zip(parts, peaks, strict=True)):
             mixed = torch.einsum("nkwv,nkw->nwv", part, (peak + shift).exp())
-            top, at = _top(mixed.flatten(0, 1), count + self.spare)
-            tops.append(top)
-            ids.append(at + i * SLICE)
-        top, tokens, doubtful = _merge(tops, ids, count + self.spare)
+            tops.add(i * SLICE, mixed.flatten(0, 1))
+        top, tokens, doubtful = tops.best(count + self.spare)
         top, tokens = top.view(len(states), -1, top.shape[-1]), tokens.view(len(states), -1, top.shape[-1])
         if self.spare:
             found, tokens = _ordered(self._mixed(states, tokens, doc_log_probs, (parts, peaks, sums)), tokens, count)
@@ -157,19 +159,23 @@ class Vocabulary:
 
     def _rough(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of states [M, D]: logsumexp [M], logits and tokens of the best [M, C], and where ties leave doubt [M]."""
-        sums, tops, ids = [], [], []
-        kept = count + self.spare
-        for start, logits in self._slices(states):
-            sums.append(logits.logsumexp(-1))
-            top, at = _top(logits, kept if count > 1 or not self.spare else 1)
-            tops.append(top)
-            ids.append(at + start)
-        top, tokens, doubtful = _merge(tops, ids, kept)
-        total = torch.stack(sums).logsumexp(0)
+        found = [self._rough_rows(rows, count + self.spare) for rows in states.split(ROWS)]
+        total, top, tokens, doubtful = (torch.cat(parts) for parts in zip(*found, strict=True))
         if not self.spare:
             return total, top, tokens, doubtful
         logits = self.logits(states, tokens)
         return _corrected(total, top, logits), logits, tokens, torch.zeros_like(doubtful)
+
+    def _rough_rows(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The same of a few states, by the products alone."""
+        sums, tops = (
+            [],
+            Tops(len(states), len(self.lower), torch.float32 if self.bias is not None else self.lower.dtype),
+        )
+        for start, logits in self._slices(states):
+            peak = tops.add(start, logits).amax(-1)
+            sums.append(logits.sub_(peak.unsqueeze(-1)).exp_().sum(-1).log_().add_(peak))
+        return torch.stack(sums).logsumexp(0), *tops.best(count)
 
     def _slices(self, states: Tensor) -> Iterator[tuple[int, Tensor]]:
         """(first token, logits [..., at most SLICE] in float32) of one slice of the vocabulary after the other."""
@@ -178,19 +184,6 @@ class Vocabulary:
             part = slice(start, start + SLICE)
             logits = F.linear(states, self.lower[part]).float()
             yield start, logits if self.bias is None else logits.add_(self.bias[part])
-
-
-def _top(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The best of a slice [M, v], one more than asked for: it tells a tie at the cut."""
-    return values.topk(min(count + 1, values.shape[-1]), dim=-1)
-
-
-def _merge(tops: list[Tensor], ids: list[Tensor], count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Values and tokens [M, C] of all slices, and where equal values leave their order in doubt [M]."""
-    values, tokens = torch.cat(tops, dim=-1), torch.cat(ids, dim=-1)
-    top, at = values.topk(min(count + 1, values.shape[-1]), dim=-1)
-    doubtful = (top[:, 1:] == top[:, :-1]).any(-1)
-    return top[:, :count], tokens.gather(-1, at)[:, :count], doubtful
 
 
 def _corrected(sums: Tensor, rough: Tensor, logits: Tensor) -> Tensor:

@@ -1,0 +1,51 @@
+"""The best of many values against sorting all of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from rag_lightning.generator.tops import BLOCK, Tops
+
+
+def best_of(values: Tensor, slices: int, count: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+    tops = Tops(*values.shape, dtype)
+    for start in range(0, values.shape[1], slices * BLOCK):
+        part = values[:, start : start + slices * BLOCK]
+        torch.testing.assert_close(tops.add(start, part).amax(-1), part.amax(-1), rtol=0, atol=0)
+    return tops.best(count)
+
+
+@pytest.mark.parametrize("size", [1, 5, BLOCK, BLOCK + 1, 7 * BLOCK - 3])
+@pytest.mark.parametrize("count", [1, 4, 100])
+@pytest.mark.parametrize("slices", [1, 3])
+def test_the_best_are_those_of_a_sort(size: int, count: int, slices: int) -> None:
+    values = torch.randn((6, size), generator=torch.Generator().manual_seed(size))
+    top, positions, doubtful = best_of(values, slices, count)
+    wanted = values.sort(dim=-1, descending=True)
+    torch.testing.assert_close(top, wanted.values[:, :count], rtol=0, atol=0)
+    torch.testing.assert_close(positions, wanted.indices[:, :count])
+    assert not doubtful.any()
+
+
+def test_the_best_may_share_a_block() -> None:
+    values = torch.zeros((1, 9 * BLOCK)) - torch.arange(9.0 * BLOCK)
+    values[0, 5 * BLOCK : 5 * BLOCK + 10] = torch.arange(10.0) + 1
+    _, positions, _ = best_of(values, 2, 10)
+    assert positions[0].tolist() == list(range(5 * BLOCK + 9, 5 * BLOCK - 1, -1))
+
+
+@pytest.mark.parametrize("at", [(0, 1), (0, 3 * BLOCK), (3 * BLOCK + 1, 3 * BLOCK + 2)])
+def test_equal_values_leave_doubt_also_at_the_cut(at: tuple[int, int]) -> None:
+    values = -torch.arange(2 * 4.0 * BLOCK).view(2, -1) - 10
+    values[0, list(at)] = 3.0
+    for count in (1, 2, 3):
+        _, _, doubtful = best_of(values, 1, count)
+        assert doubtful.tolist() == [True, False]
+
+
+def test_what_is_kept_in_bfloat16_comes_back_as_it_was() -> None:
+    values = torch.randn((3, 4 * BLOCK), generator=torch.Generator().manual_seed(0)).bfloat16().float()
+    top, _, _ = best_of(values, 2, 1, torch.bfloat16)
+    torch.testing.assert_close(top.squeeze(-1), values.amax(-1), rtol=0, atol=0)
