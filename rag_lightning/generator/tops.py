@@ -34,7 +34,8 @@ class Tops:
     def add(self, start: int, values: Tensor) -> Tensor:
         """Values [M, v] of a slice that begins at a multiple of BLOCK -> the maxima of its blocks [M, v / BLOCK]."""
         missing = -values.shape[-1] % BLOCK
-        blocks = (F.pad(values, (0, missing), value=-torch.inf) if missing else values).unflatten(-1, (-1, BLOCK))
+        whole = F.pad(values, (0, missing), value=-torch.inf) if missing else values
+        blocks = whole.view(len(values), -1, BLOCK)
         here = slice(start // BLOCK, start // BLOCK + blocks.shape[1])
         self._kept[:, here] = blocks
         self._maxima[:, here] = maxima = blocks.amax(-1)

@@ -159,7 +159,7 @@ class Vocabulary:
 
     def _rough(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of states [M, D]: logsumexp [M], logits and tokens of the best [M, C], and where ties leave doubt [M]."""
-        found = [self._rough_rows(rows, count + self.spare) for rows in states.split(ROWS)]
+        found = [self._rough_rows(rows, count + self.spare) for rows in torch.split(states, ROWS)]
         total, top, tokens, doubtful = (torch.cat(parts) for parts in zip(*found, strict=True))
         if not self.spare:
             return total, top, tokens, doubtful
