@@ -16,6 +16,7 @@ from rag_lightning.core.config import ExperimentConfig, SweepConfig
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.experiments_config import ClaimsConfig, MatrixConfig
 from rag_lightning.core.explain import explain
+from rag_lightning.core.hardware import keep_few_compiled_products
 from rag_lightning.core.loading import PRINT, parse_expanded
 from rag_lightning.core.registry import check_name
 
@@ -124,6 +125,7 @@ STAGES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    keep_few_compiled_products()
     try:
         return _dispatch(words)
     except ConfigError as error:

@@ -9,6 +9,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+COMPILED = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+"""How many compiled matrix products oneDNN, which torch multiplies bfloat16 with, keeps: 1,024 where nobody says."""
+COMPILED_PRODUCTS = 64
+"""More than the layers of one batch need; the next batch has another shape."""
+
+
+def keep_few_compiled_products() -> None:
+    """Bound what oneDNN keeps; to be called before torch multiplies, a value of the user's stays.
+
+    Batches of text hardly ever have one shape twice, and what is compiled for each shape takes some megabytes: a
+    training in bfloat16 grew by gigabytes.
+    """
+    os.environ.setdefault(COMPILED, str(COMPILED_PRODUCTS))
+
 
 @lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:

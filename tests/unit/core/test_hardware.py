@@ -1,7 +1,10 @@
 """What the machine says of itself, without torch."""
 
+import os
+
 import pytest
 
+from rag_lightning.cli import main
 from rag_lightning.core import hardware
 
 
@@ -17,3 +20,12 @@ def test_auto_takes_bfloat16_where_it_is_fast(monkeypatch: pytest.MonkeyPatch, f
     monkeypatch.setitem(hardware.sys.modules, "torch", None)
     assert hardware.resolve_dtype("auto") == dtype
     assert hardware.resolve_dtype("float32") == "float32"
+
+
+def test_the_command_line_bounds_compiled_products_unless_the_user_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(hardware.COMPILED, raising=False)
+    main(["--version"])
+    assert os.environ[hardware.COMPILED] == str(hardware.COMPILED_PRODUCTS)
+    monkeypatch.setenv(hardware.COMPILED, "7")
+    main(["--version"])
+    assert os.environ[hardware.COMPILED] == "7"
