@@ -223,11 +223,11 @@ def _line(error: Exception) -> str:
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Positions grouped by similar length so that padded tokens of a group stay within the budget."""
+    """Positions grouped by similar length: a group keeps the budget with its padding, which is at most half of it."""
     batch: list[int] = []
     for position in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
         width = lengths[batch[0]] if batch else lengths[position]
-        if batch and width * (len(batch) + 1) > budget:
+        if batch and (width * (len(batch) + 1) > budget or 2 * lengths[position] < width):
             yield batch
             batch = []
         batch.append(position)

@@ -107,27 +107,31 @@ class Vocabulary:
         Returns:
             [N, W, C].
         """
+        questions, _, width, _ = states.shape
+        beams = states.transpose(1, 2).flatten(0, 1)
+        found = self._marginal(beams, doc_log_probs.repeat_interleave(width, dim=0), count)
+        return Continuations(*(part.view(questions, width, -1) for part in (found.log_probs, found.tokens)))
+
+    def _marginal(self, states: Tensor, priors: Tensor, count: int) -> Continuations:
+        """The same of M beams: states [M, K, D] and priors [M, K] -> [M, C]."""
         parts, peaks, sums = self._parts(states)
-        shift = doc_log_probs[..., None] - sums
-        tops = Tops(states.shape[0] * states.shape[2], len(self.lower))
+        tops = Tops(len(states), len(self.lower))
         for i, (part, peak) in enumerate(zip(parts, peaks, strict=True)):
-            mixed = torch.einsum("nkwv,nkw->nwv", part, (peak + shift).exp())
-            tops.add(i * SLICE, mixed.flatten(0, 1))
+            weights = (priors + peak - sums).exp()
+            tops.add(i * SLICE, torch.bmm(weights.unsqueeze(1), part).squeeze(1))
         top, tokens, doubtful = tops.best(count + self.spare)
-        top, tokens = top.view(len(states), -1, top.shape[-1]), tokens.view(len(states), -1, top.shape[-1])
         if self.spare:
-            found, tokens = _ordered(self._mixed(states, tokens, doc_log_probs, (parts, peaks, sums)), tokens, count)
-            return Continuations(found, tokens)
+            return Continuations(*_ordered(self._mixed(states, tokens, priors, (parts, peaks, sums)), tokens, count))
         found = top.log()
-        again = (doubtful | (top[..., -1].flatten() < TINY)).view(len(states), -1).any(-1)
+        again = doubtful | (top[:, -1] < TINY)
         if bool(again.any()):
-            log_probs = self.log_probs(states[again]) + doc_log_probs[again][..., None, None]
+            log_probs = self.log_probs(states[again]) + priors[again].unsqueeze(-1)
             exact = Continuations.of(log_probs.logsumexp(1), count)
             found[again], tokens[again] = exact.log_probs, exact.tokens
         return Continuations(found, tokens)
 
     def _parts(self, states: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Of states [N, K, W, D]: exp(logit - peak) [N, K, W, v] and peaks [N, K, W] of every slice, and logsumexp."""
+        """Of states [M, K, D]: exp(logit - peak) [M, K, v] and peaks [M, K] of every slice, and logsumexp."""
         sums, peaks, parts = [], [], []
         for _, logits in self._slices(states):
             peak = logits.amax(-1, keepdim=True)
@@ -137,15 +141,11 @@ class Vocabulary:
         return parts, peaks, torch.stack(sums).logsumexp(0)
 
     def _mixed(
-        self,
-        states: Tensor,
-        tokens: Tensor,
-        doc_log_probs: Tensor,
-        rough: tuple[list[Tensor], list[Tensor], Tensor],
+        self, states: Tensor, tokens: Tensor, priors: Tensor, rough: tuple[list[Tensor], list[Tensor], Tensor]
     ) -> Tensor:
-        """Marginals [N, W, C] of tokens [N, W, C] by their float32 logits under each passage."""
+        """Marginals [M, C] of tokens [M, C] by their float32 logits under each passage."""
         parts, peaks, sums = rough
-        everywhere = tokens.unsqueeze(1).expand(-1, states.shape[1], -1, -1)
+        everywhere = tokens.unsqueeze(1).expand(-1, states.shape[1], -1)
         logits = self.logits(states, everywhere)
         which = everywhere // SLICE
         peak = torch.stack(peaks, dim=-1).gather(-1, which)
@@ -155,7 +155,7 @@ class Vocabulary:
             if bool(inside.any()):
                 held += part.gather(-1, (everywhere - i * SLICE).clamp(0, part.shape[-1] - 1)) * inside
         corrected = _corrected(sums, held.log() + peak, logits)
-        return (logits - corrected.unsqueeze(-1) + doc_log_probs[..., None, None]).logsumexp(1)
+        return (logits - corrected.unsqueeze(-1) + priors.unsqueeze(-1)).logsumexp(1)
 
     def _rough(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of states [M, D]: logsumexp [M], logits and tokens of the best [M, C], and where ties leave doubt [M]."""

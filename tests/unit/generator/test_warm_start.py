@@ -152,3 +152,7 @@ def test_token_batches_hold_every_position_once_within_the_budget() -> None:
     for group in groups:
         assert len(group) == 1 or max(lengths[i] for i in group) * len(group) <= 16
     assert [5] in groups, "a row above the budget goes alone"
+
+
+def test_at_most_half_of_a_token_batch_is_padding() -> None:
+    assert list(token_batches([90, 20, 80, 17, 45, 1], budget=1000)) == [[0, 2, 4], [1, 3], [5]]
