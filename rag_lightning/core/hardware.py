@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import platform
 import sys
@@ -22,6 +24,13 @@ def keep_few_compiled_products() -> None:
     training in bfloat16 grew by gigabytes.
     """
     os.environ.setdefault(COMPILED, str(COMPILED_PRODUCTS))
+
+
+def give_back_memory() -> None:
+    """Free what nothing refers to, and return free memory to the system: glibc keeps it behind small leftovers."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment  # type:
 from pytorch_lightning.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.hardware import resolve_dtype
+from rag_lightning.core.hardware import give_back_memory, resolve_dtype
 from rag_lightning.core.trainer_config import TrainerConfig, accumulation, processes
 from rag_lightning.modules.batches import Lesson, TrainingData
 from rag_lightning.modules.callbacks import RESUME, History, Metered, ResumePoint
@@ -101,6 +101,7 @@ def fit(
         TrainingError: a loss or gradient that is no number; its batch is in the folder.
         ArtifactError, ConfigError: a resume point of something else; too few examples, or a bad value of `trainer`.
     """
+    give_back_memory()  # of the model before: one process trains those of a sweep one after the other
     history = History()
     callbacks: list[pl.Callback] = [history, Metered(module.meter), ResumePoint(folder, SAVE_EVERY)]
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from rag_lightning.core.hardware import give_back_memory
 from rag_lightning.core.records import Example
 from rag_lightning.core.trainer_config import TrainerConfig, accumulation
 from rag_lightning.generator.checkpointing import checkpoint_encoder
@@ -97,7 +98,8 @@ class OptimisedModule(pl.LightningModule):
         return [asdict(item) for item in batch]
 
     def on_validation_epoch_start(self) -> None:
-        """The weights have changed since the last evaluation."""
+        """The weights have changed since the last evaluation; what training left free is not needed meanwhile."""
+        give_back_memory()
         self._score, self._scored = self.evaluator() if self.evaluator else None, []
 
     def validation_step(self, batch: list[Example], index: int) -> None:

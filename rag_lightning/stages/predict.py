@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.hardware import resolve_dtype
+from rag_lightning.core.hardware import give_back_memory, resolve_dtype
 from rag_lightning.core.records import Prediction, write_jsonl
 from rag_lightning.decoding.checks import check_decoding
 from rag_lightning.decoding.encodings import Encodings
@@ -158,7 +158,8 @@ def _said(config: ExperimentConfig) -> str:
 
 
 def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool = False) -> list[Prediction]:
-    """All predictions, in the order asked."""
+    """All predictions, in the order asked; a model trained by this process has left its memory free by now."""
+    give_back_memory()
     loader: DataLoader[list[Question]] = DataLoader(list(predictor.batches(asked)), batch_size=None)  # type: ignore[arg-type]
     module = PredictionModule(predictor)
     with interruptible():

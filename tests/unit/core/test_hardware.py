@@ -1,6 +1,10 @@
 """What the machine says of itself, without torch."""
 
 import os
+import platform
+import subprocess
+import sys
+import weakref
 
 import pytest
 
@@ -29,3 +33,32 @@ def test_the_command_line_bounds_compiled_products_unless_the_user_does(monkeypa
     monkeypatch.setenv(hardware.COMPILED, "7")
     main(["--version"])
     assert os.environ[hardware.COMPILED] == "7"
+
+
+def test_what_is_not_referred_to_is_given_back() -> None:
+    class Circle:
+        pass
+
+    circle = Circle()
+    circle.self = circle  # type: ignore[attr-defined]
+    gone = weakref.ref(circle)
+    del circle
+    hardware.give_back_memory()
+    assert gone() is None
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
+def test_freed_memory_behind_a_leftover_goes_back_to_the_system() -> None:
+    code = """
+from pathlib import Path
+from rag_lightning.core.hardware import give_back_memory
+def resident():
+    return int(next(l.split()[1] for l in Path("/proc/self/status").read_text().splitlines() if l.startswith("VmRSS")))
+blocks = [bytearray(10_000) for _ in range(20_000)]
+full = resident()
+del blocks[:-1]
+kept = resident()
+give_back_memory()
+assert full - resident() > 150_000, (full, kept, resident())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
