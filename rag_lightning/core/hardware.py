@@ -6,6 +6,7 @@ import ctypes
 import gc
 import os
 import platform
+import resource
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,8 @@ COMPILED = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 """How many compiled matrix products oneDNN, which torch multiplies bfloat16 with, keeps: 1,024 where nobody says."""
 COMPILED_PRODUCTS = 64
 """More than the layers of one batch need; the next batch has another shape."""
+
+WORTH_GIVING_BACK = 2 << 30
 
 
 def keep_few_compiled_products() -> None:
@@ -26,11 +29,22 @@ def keep_few_compiled_products() -> None:
     os.environ.setdefault(COMPILED, str(COMPILED_PRODUCTS))
 
 
-def give_back_memory() -> None:
-    """Free what nothing refers to, and return free memory to the system: glibc keeps it behind small leftovers."""
+def give_back_memory(held: int = WORTH_GIVING_BACK) -> None:
+    """Free what nothing refers to, and return free memory to the system: glibc keeps it behind small leftovers.
+
+    Args:
+        held: Bytes; a process that never held as many saves the third of a second that looking takes.
+    """
+    if most_held() < held:
+        return
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def most_held() -> int:
+    """Bytes of memory this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @lru_cache(maxsize=1)
