@@ -18,7 +18,7 @@ from tests.benchmarks.thorough import LENGTH, SOURCE
 
 QUESTIONS, K, BEAMS, PAIRS = 24, 5, 4, 3
 CHANGED = 0.1
-"""Of a trained model, bound on the share of questions whose best hypothesis changes; random weights are sure of none."""
+"""Of a trained model, bound on the share of questions whose best hypothesis changes; random weights are unsure."""
 pytestmark = [pytest.mark.benchmark, pytest.mark.slow, pytest.mark.timeout(7200)]
 
 
