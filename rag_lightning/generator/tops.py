@@ -35,7 +35,7 @@ class Tops:
         """Values [M, v] of a slice that begins at a multiple of BLOCK -> the maxima of its blocks [M, v / BLOCK]."""
         missing = -values.shape[-1] % BLOCK
         whole = F.pad(values, (0, missing), value=-torch.inf) if missing else values
-        blocks = whole.view(len(values), -1, BLOCK)
+        blocks = whole.view(len(values), whole.shape[-1] // BLOCK, BLOCK)
         here = slice(start // BLOCK, start // BLOCK + blocks.shape[1])
         self._kept[:, here] = blocks
         self._maxima[:, here] = maxima = blocks.amax(-1)

@@ -49,3 +49,8 @@ def test_what_is_kept_in_bfloat16_comes_back_as_it_was() -> None:
     values = torch.randn((3, 4 * BLOCK), generator=torch.Generator().manual_seed(0)).bfloat16().float()
     top, _, _ = best_of(values, 2, 1, torch.bfloat16)
     torch.testing.assert_close(top.squeeze(-1), values.amax(-1), rtol=0, atol=0)
+
+
+def test_no_rows_have_no_best() -> None:
+    top, positions, doubtful = best_of(torch.empty((0, 2 * BLOCK + 1)), 1, 3)
+    assert (top.shape, positions.shape, doubtful.shape) == ((0, 3), (0, 3), (0,))
