@@ -180,7 +180,7 @@ def split_heads(states: Tensor, heads: int) -> Tensor:
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None, causal: bool) -> Tensor:
-    """Attention of [P, W, H, T, C]; torch's fused kernel takes four dimensions only, and is seven times faster."""
+    """Attention of [P, W, H, T, C]; torch's fused kernel takes four dimensions only."""
     mask = None if visible is None else visible.expand(*query.shape[:2], 1, *visible.shape[-2:]).flatten(0, 1)
     flat, flat_keys, flat_values = (part.flatten(0, 1) for part in (query, keys, values))
     mixed = F.scaled_dot_product_attention(flat, flat_keys, flat_values, attn_mask=mask, is_causal=causal)

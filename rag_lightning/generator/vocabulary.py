@@ -168,10 +168,8 @@ class Vocabulary:
 
     def _rough_rows(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The same of a few states, by the products alone."""
-        sums, tops = (
-            [],
-            Tops(len(states), len(self.lower), torch.float32 if self.bias is not None else self.lower.dtype),
-        )
+        kept = self.lower.dtype if self.bias is None else torch.float32
+        sums, tops = [], Tops(len(states), len(self.lower), kept)
         for start, logits in self._slices(states):
             peak = tops.add(start, logits).amax(-1)
             sums.append(logits.sub_(peak.unsqueeze(-1)).exp_().sum(-1).log_().add_(peak))
