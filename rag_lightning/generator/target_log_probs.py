@@ -1,8 +1,8 @@
 """log p of the target tokens, for training: one buffer over the vocabulary goes through forward and backward pass.
 
-By the chain rule alone, `logit[y] - logsumexp(logits)` holds several tensors of the logits' size [P, T, V] when the backward
-pass begins, which is when a training step needs most memory. Here the log-softmax is made in one pass, kept, and turned
-into the gradient where it lies. Padding is not multiplied with the vocabulary at all.
+By the chain rule alone, `logit[y] - logsumexp(logits)` holds several tensors of the logits' size [P, T, V] when the
+backward pass begins, which is when a training step needs most memory. Here the log-softmax is made in one pass, kept,
+and turned into the gradient where it lies. Padding is not multiplied with the vocabulary at all.
 
 Shapes: P pairs, T target tokens, M scored target tokens, D state size, V vocabulary.
 """
