@@ -102,10 +102,9 @@ def fit(
         ArtifactError, ConfigError: a resume point of something else; too few examples, or a bad value of `trainer`.
     """
     give_back_memory()  # of the model before: one process trains those of a sweep one after the other
-    history = History()
+    history, evaluated = History(), bool(dev) and config.eval_every > 0
     callbacks: list[pl.Callback] = [history, Metered(module.meter), ResumePoint(folder, SAVE_EVERY)]
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
-    evaluated = bool(dev) and config.eval_every > 0
     start = open_resume(folder / RESUME, module, announce)
     callbacks += _of_evaluation(config, best) if evaluated else []
     trainer = _trainer(config, evaluated, callbacks, progress)
