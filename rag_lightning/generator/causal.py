@@ -84,16 +84,19 @@ class CausalGenerator(nn.Module):
         spaced = [f" {text}" for text in texts]
         return encode_targets(self.tokenizer, spaced, self.eos_id, self.config.max_target_length)
 
-    def token_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False) -> Any:
+    def token_log_probs(
+        self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False, scored: Tensor | None = None
+    ) -> Any:
         """Teacher-forced log p(y_t | x, z, y_<t), with gradient: the training forward.
 
         Args:
             sources: P rows of ids.
             targets: [P, T] scored tokens, padded.
             smooth: also return those of all other tokens, for label smoothing.
+            scored: [P, T] true where a token is wanted, None for all; only those are multiplied with the vocabulary.
 
         Returns:
-            [P, T] float32, 0 at padding; with `smooth` a pair of [P, T] and [P, T, V], of padding too.
+            [P, T] float32, 0 where not scored; with `smooth` a pair of [P, T] and [P, T, V], of all positions.
         """
         fed = self.decoder_inputs(targets).tolist()
         ids, mask = pad_ids([[*s, *row] for s, row in zip(sources, fed, strict=True)], self.pad_id)
@@ -105,8 +108,7 @@ class CausalGenerator(nn.Module):
         weight = self.model.lm_head.weight
         if smooth:
             return smoothed_log_probs(states, targets, weight, None)
-        # the first padding too: where it has the end token's id, it is the end token
-        return target_log_probs(states, targets, targets.eq(self.pad_id).cumsum(-1) <= 1, weight, None)
+        return target_log_probs(states, targets, scored, weight, None)
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the prompt's last token, then all but the last target."""

@@ -66,8 +66,10 @@ class Generator(Protocol):
     def target_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Scored tokens of each target."""
 
-    def token_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False) -> Any:
-        """Teacher-forced log p(y_t | x, z, y_<t) [P, T], with gradient."""
+    def token_log_probs(
+        self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False, scored: Tensor | None = None
+    ) -> Any:
+        """Teacher-forced log p(y_t | x, z, y_<t) [P, T], with gradient, where a token is scored."""
 
     def steps(self, dtype: torch.dtype) -> Steps:
         """Its step loop, in the given type where the family's can be."""

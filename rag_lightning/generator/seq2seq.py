@@ -127,22 +127,25 @@ class Seq2SeqGenerator(nn.Module):
         """Scored tokens of each target."""
         return encode_targets(self.tokenizer, texts, self.eos_id, self.config.max_target_length)
 
-    def token_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False) -> Any:
+    def token_log_probs(
+        self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False, scored: Tensor | None = None
+    ) -> Any:
         """Teacher-forced log p(y_t | x, z, y_<t), with gradient: the training forward.
 
         Args:
             sources: P rows of ids.
             targets: [P, T] scored tokens, padded.
             smooth: also return those of all other tokens, for label smoothing.
+            scored: [P, T] true where a token is wanted, None for all; only those are multiplied with the vocabulary.
 
         Returns:
-            [P, T] float32, 0 at padding; with `smooth` a pair of [P, T] and [P, T, V], of padding too.
+            [P, T] float32, 0 where not scored; with `smooth` a pair of [P, T] and [P, T, V], of all positions.
         """
         states = self._states(sources, self.decoder_inputs(targets))
         weight, bias = self.model.lm_head.weight, self.model.final_logits_bias.flatten()
         if smooth:
             return smoothed_log_probs(states, targets, weight, bias)
-        return target_log_probs(states, targets, targets.ne(self.pad_id), weight, bias)
+        return target_log_probs(states, targets, scored, weight, bias)
 
     def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:
         """log p(c | x, z) of the class head, with gradient: [P, C] float32 for P rows of ids and their queries."""

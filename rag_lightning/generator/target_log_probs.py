@@ -2,7 +2,7 @@
 
 By the chain rule alone, `logit[y] - logsumexp(logits)` holds several tensors of the logits' size [P, T, V] when the
 backward pass begins, which is when a training step needs most memory. Here the log-softmax is made in one pass, kept,
-and turned into the gradient where it lies. Padding is not multiplied with the vocabulary at all.
+and turned into the gradient where it lies. What is not scored is not multiplied with the vocabulary.
 
 Shapes: P pairs, T target tokens, M scored target tokens, D state size, V vocabulary.
 """
@@ -37,19 +37,23 @@ class _Gathered(torch.autograd.Function):
         return grown.to(context.dtype), None
 
 
-def target_log_probs(states: Tensor, targets: Tensor, scored: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def target_log_probs(
+    states: Tensor, targets: Tensor, scored: Tensor | None, weight: Tensor, bias: Tensor | None
+) -> Tensor:
     """log p(y_t | x, z, y_<t) of the targets, with gradient.
 
     Args:
         states: [P, T, D] of the decoder.
         targets: [P, T], padded.
-        scored: [P, T] false at padding, where 0 is returned.
+        scored: [P, T] false where 0 is returned, as at padding; None for all.
         weight: [V, D] of the output layer.
         bias: [V] or None.
 
     Returns:
         [P, T] float32.
     """
+    if scored is None:
+        scored = torch.ones_like(targets, dtype=torch.bool)
     logits = F.linear(states[scored], weight, bias)
     found: Tensor = _Gathered.apply(logits, targets[scored])  # type: ignore[no-untyped-call]
     return torch.zeros(targets.shape, device=found.device).masked_scatter(scored, found)

@@ -25,6 +25,8 @@ SLICE = 1024
 """Tokens of the vocabulary that are multiplied at once."""
 ROWS = 512
 """States that are multiplied at once: a slice of theirs is what the cache holds."""
+FORBIDDEN = -1e30
+"""The least bias: a token that a model forbids by -inf is not among the best, and all numbers stay numbers."""
 TINY = 1e-30
 """Marginal probabilities below this are computed as logarithms."""
 SPARE = 4
@@ -63,7 +65,7 @@ class Vocabulary:
         self.weight = weight.detach()
         self.lower = self.weight.to(dtype)
         self.spare = 0 if dtype == torch.float32 else SPARE
-        self.bias = bias.detach().flatten() if bias is not None and bool(bias.any()) else None
+        self.bias = bias.detach().flatten().clamp(min=FORBIDDEN) if bias is not None and bool(bias.any()) else None
 
     def log_probs(self, states: Tensor) -> Tensor:
         """States [..., D] -> log-probs of all tokens [..., V]."""

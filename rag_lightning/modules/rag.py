@@ -128,7 +128,8 @@ class RagModule(TrainedModule):
             classes = self.class_log_probs(head, sources, [pair.query for pair in pairs])
             return self.of_labels(head, marginal.rag_class(_scatter(classes, found_mask), doc_log_probs), batch)
         targets, mask = self.targets(batch)
-        log_probs, vocabulary = self.pair_log_probs(sources, targets.repeat_interleave(counts, dim=0))
+        each, scored = (part.repeat_interleave(counts, dim=0) for part in (targets, mask))
+        log_probs, vocabulary = self.pair_log_probs(sources, each, scored)
         likelihood = self.marginal(_scatter(log_probs, found_mask), doc_log_probs, mask)
         if vocabulary is None:
             return likelihood, torch.zeros_like(likelihood)

@@ -33,7 +33,7 @@ class ReaderModule(TrainedModule):
 
     def _text(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         targets, mask = self.targets(batch)
-        gathered, vocabulary = self.pair_log_probs(self._sources(batch), targets)
+        gathered, vocabulary = self.pair_log_probs(self._sources(batch), targets, mask)
         likelihood = gathered.masked_fill(~mask, 0.0).sum(-1)
         if vocabulary is None:
             return likelihood, torch.zeros_like(likelihood)

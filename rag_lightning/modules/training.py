@@ -182,14 +182,16 @@ class TrainedModule(OptimisedModule):
         mask = torch.arange(padded.shape[1]) < lengths
         return padded.to(self.device), mask.to(self.device)
 
-    def pair_log_probs(self, sources: Sequence[Sequence[int]], targets: Tensor) -> tuple[Tensor, Tensor | None]:
-        """[P, T] log-probs of the targets and, for label smoothing only, those of all tokens [P, T, V]."""
+    def pair_log_probs(
+        self, sources: Sequence[Sequence[int]], targets: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """[P, T] log-probs of the targets where the mask is true; for label smoothing only, of all tokens [P, T, V]."""
         smooth = self.settings.label_smoothing > 0
         order: list[int] = []
         parts: list[Tensor] = []
         vocabulary: list[Tensor] = []
         for group in self._forwards(sources):
-            result = self.generator.token_log_probs([sources[i] for i in group], targets[group], smooth)
+            result = self.generator.token_log_probs([sources[i] for i in group], targets[group], smooth, mask[group])
             parts.append(result[0] if smooth else result)
             vocabulary += result[1:] if smooth else ()
             order += group

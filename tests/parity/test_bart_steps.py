@@ -137,8 +137,10 @@ def test_a_selection_of_pairs_gives_their_rows(
 def test_training_forward_equals_the_models(toy: Seq2SeqGenerator) -> None:
     targets = torch.tensor([[4, 5, 3], [6, 3, 0], [3, 0, 0]])
     gathered, vocabulary = toy.token_log_probs(SOURCES, targets, smooth=True)
-    alone = toy.token_log_probs(SOURCES, targets)
-    torch.testing.assert_close(alone, gathered.masked_fill(targets == toy.pad_id, 0.0), rtol=0, atol=1e-6)
+    torch.testing.assert_close(toy.token_log_probs(SOURCES, targets), gathered, rtol=0, atol=1e-6)
+    scored = torch.tensor([[True, True, True], [True, True, False], [True, False, False]])
+    alone = toy.token_log_probs(SOURCES, targets, scored=scored)
+    torch.testing.assert_close(alone, gathered.masked_fill(~scored, 0.0), rtol=0, atol=1e-6)
     for source, row, found, whole in zip(SOURCES, targets, gathered, vocabulary, strict=True):
         wanted = forward(toy, source, torch.cat([torch.tensor([toy.start_id]), row[:-1]]))
         torch.testing.assert_close(found, wanted.gather(-1, row.unsqueeze(-1)).squeeze(-1), atol=1e-5, rtol=0)

@@ -106,22 +106,14 @@ def test_reordered_and_selected_beams_continue_their_parents(
 def test_training_forward_equals_the_models(toy_llama: CausalGenerator) -> None:
     targets, sources = torch.tensor([[4, 5, 3], [6, 3, 0], [3, 0, 0]]), toy_llama.source_ids(PAIRS)
     gathered, vocabulary = toy_llama.token_log_probs(sources, targets, smooth=True)
-    counted = torch.tensor([[True, True, True], [True, True, True], [True, True, False]])  # an end, and one padding
-    alone = toy_llama.token_log_probs(sources, targets)
-    torch.testing.assert_close(alone, gathered.masked_fill(~counted, 0.0), rtol=0, atol=1e-6)
+    torch.testing.assert_close(toy_llama.token_log_probs(sources, targets), gathered, rtol=0, atol=1e-6)
+    scored = torch.tensor([[True, True, True], [True, True, False], [True, False, False]])
+    alone = toy_llama.token_log_probs(sources, targets, scored=scored)
+    torch.testing.assert_close(alone, gathered.masked_fill(~scored, 0.0), rtol=0, atol=1e-6)
     for source, row, found, whole in zip(sources, targets, gathered, vocabulary, strict=True):
         wanted = forward(toy_llama, source, torch.cat([torch.tensor([toy_llama.start_id]), row[:-1]]))
         torch.testing.assert_close(found, wanted.gather(-1, row.unsqueeze(-1)).squeeze(-1), atol=1e-5, rtol=0)
         torch.testing.assert_close(whole, wanted, atol=1e-5, rtol=0)
-
-
-@torch.inference_mode()
-def test_an_end_token_with_the_id_of_padding_is_scored(toy_llama: CausalGenerator) -> None:
-    sources, targets = toy_llama.source_ids(PAIRS[:2]), torch.tensor([[4, 5, 3], [6, 3, 3]])
-    toy_llama.pad_id = toy_llama.eos_id
-    gathered, _ = toy_llama.token_log_probs(sources, targets, smooth=True)
-    gathered[1, 2] = 0.0
-    torch.testing.assert_close(toy_llama.token_log_probs(sources, targets), gathered, rtol=0, atol=1e-6)
 
 
 @torch.inference_mode()

@@ -117,3 +117,13 @@ def test_best_of_many_ties_beyond_the_cut() -> None:
     top, at = best(values, 3)
     assert at.tolist() == [[0, 1, 2], [700, 0, 1]]
     assert top.tolist() == [[0, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("forbidden", [slice(16, 32), slice(49, 50), slice(3, 4)])
+def test_a_token_forbidden_by_its_bias_is_never_among_the_best(forbidden: slice, dtype: torch.dtype) -> None:
+    weight, bias = random(V, D), random(V)
+    bias[forbidden] = -torch.inf
+    found = Vocabulary(weight, bias, dtype).best(random(6, D), 4)
+    same(found, (random(6, D) @ weight.T + bias).log_softmax(-1), 4, 0.05 if dtype == torch.bfloat16 else 1e-5)
+    assert found.log_probs.isfinite().all()
