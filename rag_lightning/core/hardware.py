@@ -23,8 +23,8 @@ WORTH_GIVING_BACK = 2 << 30
 def keep_few_compiled_products() -> None:
     """Bound what oneDNN keeps; to be called before torch multiplies, a value of the user's stays.
 
-    Batches of text hardly ever have one shape twice, and what is compiled for each shape takes some megabytes: a
-    training in bfloat16 grew by gigabytes.
+    Batches of text hardly ever have one shape twice, and what is compiled for a shape stays: a training in bfloat16
+    grew with every batch.
     """
     os.environ.setdefault(COMPILED, str(COMPILED_PRODUCTS))
 

@@ -48,5 +48,5 @@ class Tops:
         values = self._kept.gather(1, blocks.unsqueeze(-1).expand(-1, -1, BLOCK)).flatten(1).float()
         top, at = values.topk(looked_at, dim=-1)
         positions = blocks.gather(-1, at // BLOCK) * BLOCK + at % BLOCK
-        doubtful = (top[:, 1:] == top[:, :-1]).any(-1)
-        return top[:, :count], positions[:, :count], doubtful
+        doubtful = (top[:, 1:] == top[:, :-1]).any(-1) | (positions >= self._size).any(-1)  # -inf, as what fills up
+        return top[:, :count], positions[:, :count].clamp(max=self._size - 1), doubtful

@@ -12,8 +12,8 @@ from tests.benchmarks.processes import said_by
 from tests.benchmarks.rag_models import against
 
 PAIRS, STEPS = 3, 2
-TOLERANCE = {"float32": (1e-5, 1e-3), "bfloat16": (3e-2, 5e-2)}
-"""Relative, of the loss and of the norm of all gradients; random weights attend sharply, which bfloat16 rounds."""
+TOLERANCE = {"float32": (1e-5, 1e-3), "bfloat16": (1e-2, 5e-2)}
+"""Relative, of the loss and of the norm of all gradients."""
 FASTER, MEMORY = 1.0, 0.85
 """Targets of float32 against transformers: at least so many times as fast, at most this share of its memory."""
 pytestmark = [pytest.mark.benchmark, pytest.mark.slow, pytest.mark.timeout(7200)]

@@ -54,3 +54,13 @@ def test_what_is_kept_in_bfloat16_comes_back_as_it_was() -> None:
 def test_no_rows_have_no_best() -> None:
     top, positions, doubtful = best_of(torch.empty((0, 2 * BLOCK + 1)), 1, 3)
     assert (top.shape, positions.shape, doubtful.shape) == ((0, 3), (0, 3), (0,))
+
+
+@pytest.mark.parametrize("count", [2, 3, 9])
+def test_what_fills_a_block_up_is_never_a_position(count: int) -> None:
+    _, positions, doubtful = best_of(torch.tensor([[1.0, -torch.inf, 0.0], [3.0, 2.0, 1.0]]), 1, count)
+    assert int(positions.max()) < 3
+    assert not doubtful[1]
+    _, positions, doubtful = best_of(torch.full((1, 3), -torch.inf), 1, count)
+    assert int(positions.max()) < 3
+    assert doubtful.all()

@@ -24,7 +24,7 @@ BATCH = [Item("what is the city", "Rome"), Item("capital of x", "Porto-Novo 1"),
 READ = [
     Item("what is the city", "Rome", PASSAGE),
     Item("capital of x", "Porto-Novo 1"),
-    Item("what pads", "Rome [PAD] paris", PASSAGE),  # text is scored whatever its ids are
+    Item("what is in it", "Rome [PAD] 1", PASSAGE),  # text is scored whatever its ids are
     Item("y", "paris in zug", PASSAGE),
 ]
 K = 3
@@ -102,7 +102,7 @@ def test_reader_loss_is_the_plain_likelihood(
     wanted = np.mean([-((1 - epsilon) * own.sum() + epsilon * whole.mean(-1).sum()) for own, whole in found])
     assert loss_of(module, READ, monkeypatch).item() == pytest.approx(wanted, rel=1e-5)
     without = [sequence_log_probs(generator, Pair(i.query, None), i.target)[0].sum() for i in READ]
-    assert abs(float(np.mean(without)) - float(np.mean([own.sum() for own, _ in found]))) > 0.05
+    assert abs(float(np.mean(without)) - float(np.mean([own.sum() for own, _ in found]))) > 0.1
 
 
 def moved(module: RagModule) -> dict[str, bool]:
