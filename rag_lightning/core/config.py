@@ -22,7 +22,7 @@ from rag_lightning.core.trainer_config import (
 )
 
 Formulation = Literal["rag_token", "rag_sequence", "closed_book"]
-Strategy = Literal["greedy", "beam", "thorough", "fast", "classify"]
+Strategy = Literal["greedy", "beam", "thorough", "fast", "first_entity", "classify"]
 IndexKind = Literal["flat", "hnsw", "ivf_flat", "ivf_pq", "sq8"]
 
 
@@ -115,7 +115,8 @@ class DecodingConfig:
     """From log-probs to a string.
 
     Args:
-        strategy: greedy and beam decode RAG-Token (and closed book); thorough and fast decode RAG-Sequence; classify
+        strategy: greedy and beam decode RAG-Token (and closed book); thorough and fast decode RAG-Sequence, where
+            first_entity asks no generator: each passage says its first name that the question does not hold; classify
             ranks the task's labels under either, and needs a generator.head.
         num_beams: Beams of `beam`.
         passage_beams: Beams of each passage's own search in RAG-Sequence; 1 is greedy, as the paper's QA.

@@ -71,7 +71,7 @@ class Claim:
         split: The split that decides; everything is investigated on dev.
         test: Sign flips of whole entities' differences, two-sided, Holm over the family.
         alpha: Chance of one false alarm or more in the family.
-        needs: What it cannot run without, such as files of one's own; empty where it can run.
+        scale: The only scale of the matrix it is about, empty for any.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Claim:
     split: Literal["test", "dev"] = "test"
     test: Literal["paired_permutation"] = "paired_permutation"
     alpha: float = 0.05
-    needs: str = ""
+    scale: str = ""
 
     def arms(self) -> Iterator[tuple[str, str, int]]:
         """(task, system, k) of everything that is run, each once."""
@@ -128,12 +128,17 @@ def _check(claim: Claim, path: Path, matrix: Matrix) -> None:
     check_file_name(path, "claims.name", claim.name)
     if len(set(claim.seeds)) < len(claim.seeds):
         raise DataError(path, "names a seed twice", field=f"{claim.name}.seeds", value=list(claim.seeds))
-    if not claim.needs and not (claim.comparisons and claim.seeds):
-        raise DataError(
-            path, "tests nothing", field=claim.name, hint="give comparisons and seeds, or say what it needs"
-        )
+    if not (claim.comparisons and claim.seeds):
+        raise DataError(path, "tests nothing", field=claim.name, hint="give comparisons and seeds")
+    if claim.scale:
+        check_name(f"scale {where}", claim.scale, list(matrix.scales))
     if not 0 < claim.alpha < 1:
         raise ConfigError(f"alpha {where} is {claim.alpha}; it must be between 0 and 1")
+    _check_parts(claim, where, matrix)
+
+
+def _check_parts(claim: Claim, where: str, matrix: Matrix) -> None:
+    """Raises as load_claims."""
     parts: list[Comparison | Curve] = [*claim.comparisons, *claim.curves]
     for part in parts:
         check_name(f"task {where}", part.task, list(matrix.tasks))

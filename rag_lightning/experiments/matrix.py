@@ -29,10 +29,14 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ScaleRow:
-    """One scale: what ends the names of its cells, which tasks it has (empty for all), what it changes."""
+    """One scale: what ends the names of its cells, which tasks it has (empty for all), what it changes.
+
+    `own_files` says that it is about passages and questions of the user's, which the command line gives.
+    """
 
     suffix: str = ""
     tasks: tuple[str, ...] = ()
+    own_files: bool = False
     values: Mapping[str, Any] = field(default_factory=dict)
     task_values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -14,8 +14,9 @@ from rag_lightning.experiments.claims import Claim, load_claims
 from rag_lightning.experiments.matrix import Cell, load_matrix
 from rag_lightning.experiments.order import by_reuse
 from rag_lightning.experiments.page import write_tables
+from rag_lightning.experiments.reachable import reachable
 from rag_lightning.experiments.run_cell import FAILURES, Job, make_job, run_job, scores_of
-from rag_lightning.experiments.run_matrix import mirror, reachable
+from rag_lightning.experiments.run_matrix import mirror
 from rag_lightning.experiments.verdicts import Arm, Outcome, Scores, judge
 from rag_lightning.stages.score import metric_names
 from rag_lightning.stages.workspace import say
@@ -51,7 +52,7 @@ def run(config: ClaimsConfig) -> None:
     claims = load_claims(Path(config.file), matrix)
     for name in config.only:
         check_name("claim", name, [claim.name for claim in claims])
-    cells = {(cell.task, cell.system): cell for cell in reachable(matrix.cells(config.scale))}
+    cells = {(cell.task, cell.system): cell for cell in reachable(matrix, matrix.cells(config.scale), config)}
     plans = [plan(claim, cells, config) for claim in claims]
     asked = [made for made in plans if not config.only or made.claim.name in config.only]
     for made in plans:  # a damaged record would be met when the report is written
@@ -83,8 +84,8 @@ def plan(claim: Claim, cells: dict[tuple[str, str], Cell], config: ClaimsConfig)
     Raises:
         ConfigError: a cell whose values are no experiment.
     """
-    if claim.needs:
-        return Plan(claim, {}, claim.needs)
+    if claim.scale and claim.scale != config.scale:
+        return Plan(claim, {}, f"is about scale {claim.scale}")
     arms: dict[Arm, list[Job]] = {}
     for task, system, k in claim.arms():
         cell = cells.get((task, system))

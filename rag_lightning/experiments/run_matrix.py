@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.experiments_config import MatrixConfig
-from rag_lightning.core.hub import cached_commit, hub_reachable
 from rag_lightning.experiments.matrix import Cell, Matrix, load_matrix, select
 from rag_lightning.experiments.order import by_reuse
 from rag_lightning.experiments.page import write_tables, write_text
+from rag_lightning.experiments.reachable import reachable
 from rag_lightning.experiments.run_cell import FAILURES, Job, Split, make_job, run_job
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.tables import NOTHING, Column, Row, Table, estimated, number
@@ -23,10 +22,6 @@ from rag_lightning.stages.workspace import say
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.tracking.mlflow import Mirror, default_uri
 from rag_lightning.tracking.run import read_summary
-
-NO_HUB = "the hub cannot be reached, and nothing was fetched from it"
-FETCHED = "facebook/bart-large"
-"""The model that every experiment of scale paper needs."""
 
 
 def run(config: MatrixConfig) -> None:
@@ -39,7 +34,7 @@ def run(config: MatrixConfig) -> None:
     """
     matrix = load_matrix(Path(config.file))
     cells = chosen(matrix, config)
-    cells = cells if config.list_only else reachable(cells)
+    cells = cells if config.list_only and not config.corpus else reachable(matrix, cells, config)
     skipped = [cell for cell in cells if cell.skip]
     for cell in skipped:
         say(f"{cell.name}: cannot run here: {cell.skip}")
@@ -74,14 +69,6 @@ def chosen(matrix: Matrix, config: MatrixConfig) -> list[Cell]:
     others = [cell for scale in matrix.scales if scale != config.scale for cell in matrix.cells(scale)]
     named = [cell for cell in others if cell.name in config.only]
     return select([*mine, *matrix.extras(), *named], config.only)
-
-
-def reachable(cells: Sequence[Cell]) -> list[Cell]:
-    """The same cells; those of scale paper cannot run where neither the hub nor what was fetched from it is there."""
-    wanted = any(cell.scale == "paper" and not cell.skip for cell in cells)
-    if not wanted or cached_commit(FETCHED, "model") or hub_reachable():
-        return list(cells)
-    return [replace(cell, skip=cell.skip or NO_HUB) if cell.scale == "paper" else cell for cell in cells]
 
 
 def in_order(matrix: Matrix, cells: Sequence[Cell], config: MatrixConfig) -> list[Job]:

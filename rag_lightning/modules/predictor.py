@@ -14,10 +14,11 @@ from rag_lightning.core.config import DecodingConfig, Formulation
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Hypothesis, Passage, Prediction, Ranking
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.decoding import classify, length_penalty, rag_sequence, rag_token
+from rag_lightning.decoding import classify, first_entity, length_penalty, rag_sequence, rag_token
 from rag_lightning.decoding.beam import Finished
 from rag_lightning.decoding.checks import check_decoding, check_doc_scores
 from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.first_entity import FIRST_ENTITY
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.marginal import doc_log_probs
@@ -25,7 +26,7 @@ from rag_lightning.generator.surface import Surface
 
 STRATEGIES = {
     "rag_token": ("greedy", "beam", "classify"),
-    "rag_sequence": ("thorough", "fast", "classify"),
+    "rag_sequence": ("thorough", "fast", FIRST_ENTITY, "classify"),
     "closed_book": ("greedy", "beam", "classify"),
 }
 N_BEST = 5
@@ -145,6 +146,8 @@ class Predictor:
             if question.rows or question.doc_scores:
                 check_doc_scores(question.example.example_id, question.doc_scores, len(question.rows))
         contexts = [self._contexts(question) for question in batch]
+        if self.decoding.strategy == FIRST_ENTITY:
+            return [_unread(question, context) for question, context in zip(batch, contexts, strict=True)]
         pairs = [[Pair(q.example.query, passage) for passage in c] for q, c in zip(batch, contexts, strict=True)]
         if self.decoding.strategy == "classify":
             return self._classified(batch, pairs)
@@ -207,6 +210,13 @@ class Predictor:
         return Prediction(
             question.example.example_id, best.text, self.surface.raw(best.token_ids), best.log_prob, hypotheses
         )
+
+
+def _unread(question: Question, contexts: Sequence[Passage | None]) -> Prediction:
+    """What needs no generator."""
+    texts = ["" if passage is None else passage.text for passage in contexts]
+    pool = tuple(first_entity.decode(question.example.query, texts, _prior(question))[:N_BEST])
+    return Prediction(question.example.example_id, pool[0].text, pool[0].text, pool[0].log_prob, pool)
 
 
 def _prior(question: Question) -> Tensor:

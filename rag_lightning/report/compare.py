@@ -47,6 +47,8 @@ def paper_system(system: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     formulation = system.get("formulation")
     if formulation == "closed_book":
         return "BART"
+    if system.get("decoding") == "first_entity":
+        return "no reader"
     name = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence"}.get(str(formulation), str(formulation))
     retriever, train = (_section(config, part) for part in ("retriever", "train"))
     kind = str(system.get("retriever"))

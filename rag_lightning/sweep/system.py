@@ -15,6 +15,8 @@ from rag_lightning.core.trainer_config import recipe_settings
 from rag_lightning.stages import classes
 
 TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
+NO_READER = {"first_entity": "No reader"}
+"""Decodings of RAG-Sequence that ask no generator."""
 INDEX_KINDS = ("flat", "hnsw", "ivf_flat", "ivf_pq", "sq8")
 OWN_KINDS = ("bm25", "oracle", "random", "none")
 """Retrievers that are a kind of their own; an index kind is dense retrieval through it."""
@@ -25,6 +27,7 @@ DECODINGS = (
     "rag_token/classify",
     "rag_sequence/thorough",
     "rag_sequence/fast",
+    "rag_sequence/first_entity",
     "rag_sequence/classify",
     "closed_book/greedy",
     "closed_book/beam",
@@ -83,7 +86,8 @@ class System:
         """As tables print it, of a model trained as ever: with dense retrieval, its query encoder too."""
         if self.formulation == "closed_book":
             return f"{TITLES[self.formulation]} · {self.decoding}"
-        return f"{TITLES[self.formulation]} · {self.retriever} · k={self.k} · {self.decoding}"
+        title = NO_READER.get(self.decoding, TITLES[self.formulation])
+        return f"{title} · {self.retriever} · k={self.k} · {self.decoding}"
 
     def configure(self, base: ExperimentConfig) -> ExperimentConfig:
         """The experiment of this system."""

@@ -15,10 +15,12 @@ from rag_lightning.core.errors import ConfigError, DataError, RagLightningError,
 from rag_lightning.core.experiments_config import ClaimsConfig, MatrixConfig
 from rag_lightning.core.loading import load_experiment
 from rag_lightning.core.records import Score, write_jsonl
-from rag_lightning.experiments import run_cell, run_claims, run_matrix
+from rag_lightning.experiments import reachable, run_cell, run_claims, run_matrix
+from rag_lightning.experiments.matrix import load_matrix
 from rag_lightning.sweep import trial
 from rag_lightning.tracking import run as runs
 
+FOLDER = Path(__file__).parents[3] / "experiments"
 SYSTEMS = {
     "closed_book": {"row": "BART", "formulation": "closed_book", "values": {"retriever": {"kind": "none"}}},
     "rag_sequence": {"row": "RAG-Sequence", "formulation": "rag_sequence"},
@@ -90,11 +92,11 @@ def project(tmp_path: Path) -> Path:
         "reader_seed": 0,
         "tasks": ["nq"],
         "systems": SYSTEMS,
-        "scales": {"mini": {}},
+        "scales": {"mini": {}, "own": {"own_files": True, "suffix": "_own"}},
     }
     matrix |= {"skips": [{"system": "oracle", "reason": "not yet"}]}
     one = {"name": "above", "says": "RAG is above.", "source": "Table 1", "seeds": [0, 1], "comparisons": [COMPARISON]}
-    other = {"name": "own", "says": "x", "source": "y", "needs": "files of one's own"}
+    other = {**one, "name": "own", "scale": "own"}
     unable = {**one, "name": "unable", "comparisons": [{**COMPARISON, "systems": ["oracle"]}]}
     for name, values in {
         "matrix": matrix | {"decoding": DECODING},
@@ -173,7 +175,7 @@ def test_claims_are_tested_and_reported(project: Path, trainings: Trainings) -> 
     assert outcome(project, "dev")["verdict"] == "supported"
     assert [one["difference"] for one in outcome(project, "dev")["tested"]] == [100.0, 100.0]
     text = (project / "reports" / "out" / "claims" / "mini-dev" / "table.md").read_text()
-    assert "files of one's own" in text and "nq\\_oracle: not yet" in text and "supported" in text
+    assert "is about scale own" in text and "nq\\_oracle: not yet" in text and "supported" in text
     run_matrix.run(matrix_config(project))
     assert len(trainings.seen) == 6, "the matrix finds the runs of the claims"
 
@@ -231,11 +233,27 @@ def test_scores_of_a_run_that_is_gone_are_an_error(project: Path, trainings: Tra
 
 
 def test_cells_of_the_papers_scale_need_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    matrix = run_matrix.load_matrix(Path(__file__).parents[3] / "experiments" / "matrix.yaml")
-    cells = matrix.cells("paper")
-    monkeypatch.setattr(run_matrix, "hub_reachable", lambda: False)
-    monkeypatch.setattr(run_matrix, "cached_commit", lambda name, kind: None)
-    assert all(cell.skip for cell in run_matrix.reachable(cells))
-    monkeypatch.setattr(run_matrix, "cached_commit", lambda name, kind: "abc")
-    assert run_matrix.reachable(cells) == cells
-    assert run_matrix.reachable(matrix.cells("mini")) == matrix.cells("mini")
+    matrix = load_matrix(FOLDER / "matrix.yaml")
+    cells, config = matrix.cells("paper"), MatrixConfig(scale="paper")
+    monkeypatch.setattr(reachable, "hub_reachable", lambda: False)
+    monkeypatch.setattr(reachable, "cached_commit", lambda name, kind: None)
+    assert all(cell.skip for cell in reachable.reachable(matrix, cells, config))
+    monkeypatch.setattr(reachable, "cached_commit", lambda name, kind: "abc")
+    assert reachable.reachable(matrix, cells, config) == cells
+    assert reachable.reachable(matrix, matrix.cells("mini"), MatrixConfig()) == matrix.cells("mini")
+
+
+def test_a_scale_of_the_users_files_runs_on_them() -> None:
+    matrix = load_matrix(FOLDER / "matrix.yaml")
+    cells = matrix.cells("nq-subset")
+    without = reachable.reachable(matrix, cells, MatrixConfig(scale="nq-subset", corpus="p.tsv"))
+    assert all("give corpus and train" in cell.skip or "the same as" in cell.skip for cell in without)
+    given = MatrixConfig(scale="nq-subset", corpus="p.tsv", train=("q.jsonl", "squad.json"))
+    runnable = [cell for cell in reachable.reachable(matrix, cells, given) if not cell.skip]
+    assert {"nq_rag_sequence_subset", "nq_no_reader_subset"} <= {cell.name for cell in runnable}
+    for cell in runnable:
+        config = cell.experiment(0)
+        assert (config.corpus.source, config.task.train) == ("p.tsv", ("q.jsonl", "squad.json"))
+        assert config.task.dataset == "nq-subset"
+    with pytest.raises(ConfigError, match="files of your own: nq-subset"):
+        reachable.reachable(matrix, matrix.cells("mini"), ClaimsConfig(corpus="p.tsv"))

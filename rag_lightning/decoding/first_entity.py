@@ -1,0 +1,62 @@
+"""The baseline that reads nothing: p(y|x,z) is 1 for the first name in z that the question does not hold.
+
+What a reader adds to retrieval is what it has over this. A name is a run of capitalised words, small words within
+("Bay of Bengal") included; the first word of a sentence is none if it is a function word. Nothing is learnt here. With
+one passage it answers with the first name of the first passage; with several, passages of the same name add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import regex
+import torch
+from torch import Tensor
+
+from rag_lightning.core.records import Hypothesis
+
+FIRST_ENTITY = "first_entity"
+"""The strategy's name."""
+WORD = r"\p{Lu}[\p{L}\p{M}\p{N}’'.\-]*(?<![.’'\-])"
+INSIDE = r"(?:of|the|de|del|la|le|du|da|di|van|von|al|el)"
+NAME = regex.compile(rf"(?<![\p{{L}}\p{{N}}]){WORD}(?: (?:{INSIDE} ){{0,2}}{WORD})*")
+SMALL = (
+    "a after all also although an and as at because before both but by during each for from he her his however if in "
+    "into it its later many most no not of on one or other our she since so some such that the their then there these "
+    "they this those through to two under until upon was we when where which while who with within you"
+)
+FUNCTION_WORDS = frozenset(SMALL.split())
+
+
+def first_entity(query: str, text: str) -> str:
+    """The first name in the text that the query does not hold, "" where there is none.
+
+    >>> first_entity("who discovered penicillin", "Penicillin was discovered in 1928 by Alexander Fleming in London.")
+    'Alexander Fleming'
+    """
+    asked = query.casefold()
+    for match in NAME.finditer(text):
+        words = match.group().split(" ")
+        while words and words[0].casefold() in FUNCTION_WORDS:
+            words.pop(0)
+        name = " ".join(words)
+        if name and name.casefold() not in asked:
+            return name
+    return ""
+
+
+def decode(query: str, texts: Sequence[str], doc_log_probs: Tensor) -> list[Hypothesis]:
+    """The first name of each text with log p(y|x) = log sum of its p(z|x), the most probable first.
+
+    Args:
+        query: The question.
+        texts: Of the K passages, best first; a passage without a name says "".
+        doc_log_probs: [K].
+    """
+    names = [first_entity(query, text) for text in texts]
+    found = []
+    for name in dict.fromkeys(names):
+        said = torch.tensor([other == name for other in names])
+        each = tuple(0.0 if other == name else None for other in names)
+        found.append(Hypothesis(name, float(doc_log_probs[said].logsumexp(0)), passage_log_probs=each))
+    return sorted(found, key=lambda hypothesis: -hypothesis.log_prob)
