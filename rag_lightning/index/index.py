@@ -82,6 +82,13 @@ def faiss_threads(count: int) -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
+def ordered(scores: NDArray[Any], rows: NDArray[Any], k: int) -> tuple[Floats, Rows]:
+    """The best k of [Q, any number] in descending order of score, equal scores by row; a row of -1 scores -inf."""
+    scores = np.where(rows < 0, -np.inf, scores).astype(np.float32)
+    order = np.lexsort((rows, -scores), axis=-1)[:, :k]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1).astype(np.int64)
+
+
 class FaissIndex:
     """Shared by all kinds: build, checks, search with ordered ties, save and load.
 
@@ -150,10 +157,12 @@ class FaissIndex:
         if k < 1:
             raise ConfigError(f"k is {k}; choose at least 1")
         check_vectors(queries, self.dim, source="queries")
-        scores, rows = self.faiss_index.search(np.ascontiguousarray(queries), k, params=self.search_parameters(k))
-        scores = np.where(rows < 0, -np.inf, scores).astype(np.float32)
-        order = np.lexsort((rows, -scores), axis=-1)
-        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1).astype(np.int64)
+        return self._found(np.ascontiguousarray(queries), k)
+
+    def _found(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
+        """Checked queries -> as `search`."""
+        scores, rows = self.faiss_index.search(queries, k, params=self.search_parameters(k))
+        return ordered(scores, rows, k)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the index into a folder; returns its kind, ntotal, dim, bytes and metric."""

@@ -5,7 +5,6 @@ The encoder has the shape of all-MiniLM-L6-v2 and random weights; passages are o
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -15,42 +14,29 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from rag_lightning.core.config import EncoderConfig
 from rag_lightning.core.hardware import has_bfloat16
 from rag_lightning.core.records import Passage
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus
 from rag_lightning.retrieval.encoders import TextEncoder, passage_text
+from tests.benchmarks.encoders import SHAPE, random_passages, save_encoder
 from tests.benchmarks.rag_models import Paired, against, seconds
 
-SHAPE = {"num_hidden_layers": 6, "hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
-VOCABULARY, PASSAGES, PAIRS, SQUARE = 30522, 512, 3, 2048
+PASSAGES, PAIRS, SQUARE = 512, 3, 2048
 SHARES = {"float32": 0.6, "bfloat16": 0.3}
 """Targets: of the products a second that a square matrix of SQUARE rows reaches."""
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The encoder and a tokenizer whose every word is one token."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    made = tmp_path_factory.mktemp("encoder")
-    BertModel(BertConfig(vocab_size=VOCABULARY, max_position_embeddings=512, **SHAPE)).save_pretrained(made)
-    words = [*SPECIAL, *(f"w{number}" for number in range(VOCABULARY - len(SPECIAL)))]
-    BertTokenizerFast(vocab={word: i for i, word in enumerate(words)}).save_pretrained(made)
-    return made
+    return save_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 @pytest.fixture(scope="module")
 def passages() -> list[Passage]:
-    draw = random.Random(0)
-    texts = [
-        [f"w{draw.randrange(VOCABULARY - len(SPECIAL))}" for _ in range(draw.randint(47, 127))] for _ in range(PASSAGES)
-    ]
-    return [Passage(str(row), "w0", " ".join(words)) for row, words in enumerate(texts)]
+    return random_passages(PASSAGES)
 
 
 def embedded(encoder: TextEncoder, passages: Sequence[Passage], below: Path, dtype: Any) -> np.ndarray:

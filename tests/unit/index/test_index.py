@@ -10,6 +10,7 @@ import pytest
 from rag_lightning.core.artifacts import ArtifactStore, Recipe, open_artifact
 from rag_lightning.core.config import IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
+from rag_lightning.index import flat
 from rag_lightning.index.factory import INDEX_KINDS, build_index, load_index
 from rag_lightning.index.index import FaissIndex, Floats, check_k, check_vectors, faiss
 
@@ -47,6 +48,27 @@ def test_flat_equals_numpy(vectors: Floats, queries: Floats) -> None:
     np.testing.assert_allclose(scores, wanted_scores, atol=1e-5)
     np.testing.assert_array_equal(rows, wanted_rows)
     assert (scores.dtype, rows.dtype) == (np.float32, np.int64)
+
+
+@pytest.mark.parametrize(("count", "k"), [(1024, 5), (1025, 5), (70_000, 3), (70_000, 150), (3000, 4000)])
+def test_blocks_find_what_faiss_finds_bit_by_bit(count: int, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also beyond one group of blocks, with more queries than are held at a time, and k above the number of vectors."""
+    monkeypatch.setattr(flat, "LARGE", 0)
+    rng = np.random.default_rng(3)
+    vectors = rng.standard_normal((count, 16), dtype=np.float32)
+    vectors[7] *= 10
+    vectors[count // 2] = vectors[7]
+    queries = np.vstack([rng.standard_normal((66, 16), dtype=np.float32), vectors[7:8]])
+    index = build_index(config("flat"), vectors)
+    scores, rows = index.search(queries, k)
+    raw_scores, raw_rows = index.faiss_index.search(queries, k)
+    assert rows.shape == scores.shape == (67, k)
+    np.testing.assert_array_equal(scores, np.where(raw_rows < 0, -np.inf, raw_scores).astype(np.float32))
+    clear = np.ones_like(rows, dtype=bool)  # where no neighbour has the same score, the row is certain
+    clear[:, 1:] &= scores[:, 1:] != scores[:, :-1]
+    clear[:, :-1] &= scores[:, 1:] != scores[:, :-1]
+    np.testing.assert_array_equal(rows[clear], raw_rows[clear])
+    assert rows[66, :2].tolist() == [7, count // 2]
 
 
 def test_inner_product_prefers_the_longer_vector() -> None:
