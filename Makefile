@@ -41,6 +41,8 @@ OWN_FILES = --experiment.task.dataset '$(DATASET)' --experiment.warmup.task '' \
 	$(if $(TRAIN),--experiment.task.train '$(call json_list,$(TRAIN))') \
 	$(if $(DEV),--experiment.task.dev '$(DEV)') \
 	$(if $(TEST),--experiment.task.test '$(TEST)')
+# A scale of the matrix that is about files of one's own is told which.
+OWN_SCALE = --scale '$(SCALE)' $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(TRAIN),--train '$(call json_list,$(TRAIN))')
 SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '$(TRIALS)') --seed '$(SEED)' \
 	--experiment.scale '$(SCALE)' --experiment.seed '$(SEED)' $(if $(OWN),$(OWN_FILES))
 
@@ -97,13 +99,15 @@ experiment: $(INSTALLED) ## Run one experiment on dev: a file of experiments/ or
 	$(RAG) matrix --only '["$(NAME)"]' --seeds '[$(SEED)]'
 
 matrix: $(INSTALLED) ## Run every experiment of the matrix on dev; goes on where it was interrupted
-##@ SCALE=mini         mini, mini-long or paper
-	$(RAG) matrix --scale '$(SCALE)'
+##@ SCALE=mini         mini, mini-long, nq-subset or paper
+##@ CORPUS=F TRAIN="F …"   as for sweep, where the scale is about files of yours: nq-subset
+	$(RAG) matrix $(OWN_SCALE)
 
 claims: $(INSTALLED) ## Test the claims of experiments/claims.yaml and print the verdicts
 ##@ SCALE=mini         of their experiments
+##@ CORPUS=F TRAIN="F …"   as for matrix
 ##@ SPLIT=dev          dev to investigate, test to decide (a claim meets test once)
-	$(RAG) claims --scale '$(SCALE)' --split '$(SPLIT)'
+	$(RAG) claims $(OWN_SCALE) --split '$(SPLIT)'
 
 plan: $(INSTALLED) ## Passages, bytes, memory, disk and hours of an experiment before anything is built
 ##@ EXPERIMENT=F       its file

@@ -17,10 +17,16 @@ from torch.profiler import ProfilerActivity, profile
 ROOT = Path(__file__).parents[2]
 
 
-def said_by(module: str, *arguments: Any) -> dict[str, Any]:
-    """The JSON object that `python -m tests.benchmarks.MODULE ARGUMENTS` prints last, on one thread."""
+def said_by(module: str, *arguments: Any, **variables: str) -> dict[str, Any]:
+    """The JSON object that `python -m tests.benchmarks.MODULE ARGUMENTS` prints last, on one thread.
+
+    Args:
+        module: Of tests.benchmarks.
+        arguments: Of its command line.
+        variables: Of its environment, beside this process's.
+    """
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | variables
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[1:])} ended with {done.returncode}:\n{done.stderr[-2000:]}")

@@ -106,6 +106,10 @@ def test_an_experiment_needs_a_name() -> None:
 def test_matrix_claims_and_plan_call_their_stages() -> None:
     assert dry("matrix", "SCALE=mini-long") == [["matrix", "--scale", "mini-long"]]
     assert dry("claims") == [["claims", "--scale", "mini", "--split", "dev"]]
+    own = ["--corpus", "p.tsv", "--train", '["q.jsonl","squad.json"]']
+    files = ("SCALE=nq-subset", "CORPUS=p.tsv", "TRAIN=q.jsonl squad.json")
+    assert dry("matrix", *files) == [["matrix", "--scale", "nq-subset", *own]]
+    assert dry("claims", *files) == [["claims", "--scale", "nq-subset", *own, "--split", "dev"]]
     (call,) = dry("claims", "SPLIT=test")
     parsed = parse(call[0], call[1:])
     assert parsed is not None and parsed[0] == ClaimsConfig(split="test")
