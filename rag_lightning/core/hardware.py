@@ -30,7 +30,7 @@ def keep_few_compiled_products() -> None:
 
 
 def give_back_memory(held: int = WORTH_GIVING_BACK) -> None:
-    """Free what nothing refers to, and return free memory to the system: glibc keeps it behind small leftovers.
+    """Free what nothing refers to any more, and return all free memory to the system.
 
     Args:
         held: Bytes; a process that never held as many saves the third of a second that looking takes.
@@ -38,7 +38,16 @@ def give_back_memory(held: int = WORTH_GIVING_BACK) -> None:
     if most_held() < held:
         return
     gc.collect()
-    if platform.libc_ver()[0] == "glibc":
+    return_free_memory(held)
+
+
+def return_free_memory(held: int = WORTH_GIVING_BACK) -> None:
+    """Return free memory to the system: glibc keeps it behind small leftovers, and batches differ in what fits there.
+
+    Args:
+        held: Bytes; nothing is done in a process that never held as many.
+    """
+    if most_held() >= held and platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
 

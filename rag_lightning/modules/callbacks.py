@@ -10,12 +10,15 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from rag_lightning.core.hardware import return_free_memory
 from rag_lightning.modules.divergence import gradient_norm
 from rag_lightning.modules.meter import Meter
 from rag_lightning.modules.training import OptimisedModule
 
 RESUME = "resume.ckpt"
 HISTORY = "history.jsonl"
+TRIM_EVERY = 4
+"""Batches between two returns of free memory, each of which takes some hundredths of a second."""
 
 
 def has_stepped(trainer: pl.Trainer, batch_index: int) -> bool:
@@ -153,3 +156,14 @@ class Metered(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
         self.meter.load_state_dict(state_dict)
+
+
+class Trimmed(pl.Callback):
+    """Keeps a training from growing: every few batches what their tensors left free goes back to the system."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A batch is done."""
+        if batch_idx % TRIM_EVERY == 0:
+            return_free_memory()

@@ -22,8 +22,9 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import give_back_memory, resolve_dtype
 from rag_lightning.core.trainer_config import TrainerConfig, accumulation, processes
 from rag_lightning.modules.batches import Lesson, TrainingData
-from rag_lightning.modules.callbacks import RESUME, History, Metered, ResumePoint
+from rag_lightning.modules.callbacks import RESUME, History, Metered, ResumePoint, Trimmed
 from rag_lightning.modules.divergence import FAILED_BATCH, NotFinite, keep_batch
+from rag_lightning.modules.loaded import Loaded
 from rag_lightning.modules.progress_bar import ProgressBar
 from rag_lightning.modules.resume import open_resume
 from rag_lightning.modules.training import OptimisedModule
@@ -101,9 +102,10 @@ def fit(
         TrainingError: a loss or gradient that is no number; its batch is in the folder.
         ArtifactError, ConfigError: a resume point of something else; too few examples, or a bad value of `trainer`.
     """
+    Loaded.clear()
     give_back_memory()  # of the model before: one process trains those of a sweep one after the other
     history, evaluated = History(), bool(dev) and config.eval_every > 0
-    callbacks: list[pl.Callback] = [history, Metered(module.meter), ResumePoint(folder, SAVE_EVERY)]
+    callbacks: list[pl.Callback] = [history, Metered(module.meter), Trimmed(), ResumePoint(folder, SAVE_EVERY)]
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
     start = open_resume(folder / RESUME, module, announce)
     callbacks += _of_evaluation(config, best) if evaluated else []

@@ -56,7 +56,7 @@ def answer(workspace: Workspace, question: str) -> Answer:
     priors: tuple[float, ...] = ()
     if config.formulation != "closed_book":
         asked, passages, priors = _retrieve(workspace, example)
-    encodings = predict.Loaded.encodings(workspace, train.build(workspace))
+    encodings = predict.model_encodings(workspace, train.build(workspace))
     prediction = predict.make_predictor(workspace, encodings, PairStore()).predict([asked])[0]
     best = prediction.hypotheses[0]
     if not passages:

@@ -36,7 +36,7 @@ def build(workspace: Workspace) -> Artifact:
 def _measure(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
     asked = examples.read(workspace, "dev")[:QUESTIONS]
-    generator = predict.Loaded.encodings(workspace, train.build(workspace)).generator
+    generator = predict.model_encodings(workspace, train.build(workspace)).generator
     encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))
     found, seconds = [Question(example, (), ()) for example in asked], 0.0
     if config.formulation != "closed_book":

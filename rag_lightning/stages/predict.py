@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from torch.utils.data import DataLoader
 
@@ -18,6 +18,7 @@ from rag_lightning.decoding.checks import check_decoding
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.modules.fitting import interruptible, quiet_trainer
+from rag_lightning.modules.loaded import Loaded
 from rag_lightning.modules.prediction import PredictionModule
 from rag_lightning.modules.predictor import Predictor, Question, check_strategy, questions
 from rag_lightning.stages import classes, corpus, examples, retrieve, train
@@ -27,22 +28,11 @@ VERSION = 2
 PREDICTIONS = "predictions.jsonl"
 
 
-class Loaded:
-    """Models kept between predictions of one process, with the encodings they have made; the oldest leaves first."""
-
-    _kept: ClassVar[dict[str, Encodings]] = {}
-    _limit = 2
-
-    @classmethod
-    def encodings(cls, workspace: Workspace, model: Artifact) -> Encodings:
-        """The encodings of a model."""
-        dtype = resolve_dtype(workspace.config.decoding.dtype)
-        key = f"{model.path.resolve()} {dtype}"
-        if key not in cls._kept:
-            while len(cls._kept) >= cls._limit:
-                del cls._kept[next(iter(cls._kept))]
-            cls._kept[key] = Encodings(train.load_generator(workspace), dtype)
-        return cls._kept[key]
+def model_encodings(workspace: Workspace, model: Artifact) -> Encodings:
+    """The encodings of a model, which stays loaded between the predictions of one process."""
+    dtype = resolve_dtype(workspace.config.decoding.dtype)
+    name = f"{model.path.resolve()} {dtype}"
+    return Loaded.encodings(name, lambda: Encodings(train.load_generator(workspace), dtype))
 
 
 def build(workspace: Workspace, split: str) -> Artifact:
@@ -91,7 +81,7 @@ def rankings(workspace: Workspace, split: str) -> Artifact:
 
 
 def _make(workspace: Workspace, split: str, model: Artifact, folder: Path) -> dict[str, Any]:
-    encodings = Loaded.encodings(workspace, model)
+    encodings = model_encodings(workspace, model)
     asked = asked_questions(workspace, split)
     with open_pairs(workspace, model) as pairs:
         predictor = make_predictor(workspace, encodings, pairs)

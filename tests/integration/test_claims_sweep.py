@@ -91,7 +91,7 @@ def test_a_smaller_k_is_a_prefix_and_pays_nothing(swept: SweepConfig) -> None:
     """Predictions of k=1 after those of k=5: every pair is known, and the numbers are those of k=1 alone."""
     five, one = (at(swept, f"rag_sequence/classify/flat/{k}") for k in (5, 1))
     model = train.build(one)
-    encodings = predict.Loaded.encodings(one, model)
+    encodings = predict.model_encodings(one, model)
     alone = predict.PairStore()
     asked = predict.asked_questions(one, "dev")
     wanted = predict.predict_all(predict.make_predictor(one, encodings, alone), asked)

@@ -48,18 +48,21 @@ def test_what_is_not_referred_to_is_given_back() -> None:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
-def test_freed_memory_behind_a_leftover_goes_back_to_the_system() -> None:
+@pytest.mark.parametrize("how", ["give_back_memory", "return_free_memory"])
+def test_freed_memory_behind_a_leftover_goes_back_to_the_system(how: str) -> None:
     code = """
+import sys
 from pathlib import Path
-from rag_lightning.core.hardware import give_back_memory
+from rag_lightning.core import hardware
+give_back = getattr(hardware, sys.argv[1])
 def resident():
     return int(next(l.split()[1] for l in Path("/proc/self/status").read_text().splitlines() if l.startswith("VmRSS")))
 blocks = [bytearray(10_000) for _ in range(20_000)]
 full = resident()
 del blocks[:-1]
-give_back_memory(1 << 40)
+give_back(1 << 40)
 assert full - resident() < 50_000, "not asked to"
-give_back_memory(0)
+give_back(0)
 assert full - resident() > 150_000, (full, resident())
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code, how], check=True)

@@ -14,10 +14,12 @@ from torch import Tensor
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.core.trainer_config import TrainerConfig
+from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.modules import fitting
+from rag_lightning.modules import callbacks, fitting
 from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.callbacks import RESUME
+from rag_lightning.modules.loaded import Loaded
 from rag_lightning.modules.rag import RagModule
 from rag_lightning.modules.reader import ReaderModule
 
@@ -252,3 +254,19 @@ def test_rag_trains_the_retriever_and_resumes(
     again = make()
     fit(again, tmp_path / "killed", settings)
     assert same(weights(again), weights(whole))
+
+
+def test_a_training_takes_the_memory_of_models_kept_for_predictions(
+    new_module: Callable[..., Reader], new_reader: Callable[..., Seq2SeqGenerator], tmp_path: Path, monkeypatch: Any
+) -> None:
+    """What was encoded before goes; free memory is returned every few batches."""
+    Loaded.clear()
+    kept = [Loaded.encodings(name, lambda: Encodings(new_reader(dropout=0.0))) for name in "abca"]
+    assert kept[0] is not kept[3], "the oldest of three has left"
+    assert Loaded.encodings("c", lambda: kept[0]) is kept[2]
+    returned: list[int] = []
+    monkeypatch.setattr(callbacks, "return_free_memory", lambda: returned.append(1))
+    fit(new_module(config()), tmp_path / "one", config())
+    assert len(returned) == STEPS / callbacks.TRIM_EVERY
+    assert Loaded.encodings("c", lambda: kept[1]) is kept[1], "none is left"
+    Loaded.clear()
