@@ -102,8 +102,7 @@ def fit(
         TrainingError: a loss or gradient that is no number; its batch is in the folder.
         ArtifactError, ConfigError: a resume point of something else; too few examples, or a bad value of `trainer`.
     """
-    Loaded.clear()
-    give_back_memory()  # of the model before: one process trains those of a sweep one after the other
+    _make_room()
     history, evaluated = History(), bool(dev) and config.eval_every > 0
     callbacks: list[pl.Callback] = [history, Metered(module.meter), Trimmed(), ResumePoint(folder, SAVE_EVERY)]
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
@@ -123,6 +122,12 @@ def fit(
         score = _take_best(module, best) if evaluated else None
         _clear(folder)
     return {"steps": trainer.global_step, "dev_score": score, "training": module.meter.summary(), **history.summary()}
+
+
+def _make_room() -> None:
+    """Free what the model before holds: one process trains those of a sweep one after the other."""
+    Loaded.clear()
+    give_back_memory()
 
 
 def _trainer(config: TrainerConfig, evaluated: bool, callbacks: Sequence[pl.Callback], progress: bool) -> pl.Trainer:
