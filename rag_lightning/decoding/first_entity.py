@@ -58,5 +58,6 @@ def decode(query: str, texts: Sequence[str], doc_log_probs: Tensor) -> list[Hypo
     for name in dict.fromkeys(names):
         said = torch.tensor([other == name for other in names])
         each = tuple(0.0 if other == name else None for other in names)
-        found.append(Hypothesis(name, float(doc_log_probs[said].logsumexp(0)), passage_log_probs=each))
+        log_prob = min(float(doc_log_probs[said].logsumexp(0)), 0.0)  # the sum of all may round above 1
+        found.append(Hypothesis(name, log_prob, passage_log_probs=each))
     return sorted(found, key=lambda hypothesis: -hypothesis.log_prob)

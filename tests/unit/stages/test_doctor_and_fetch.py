@@ -40,7 +40,7 @@ def test_an_empty_folder_is_described(tmp_path: Path) -> None:
 def test_names_are_those_of_the_registries(tmp_path: Path) -> None:
     details = {finding.what: finding.detail for finding in doctor.findings(tmp_path)}
     assert details["retrievers"] == "flat, hnsw, ivf_flat, ivf_pq, sq8, bm25"
-    assert details["decodings"] == "greedy, beam, thorough, fast, classify"
+    assert details["decodings"] == "greedy, beam, thorough, fast, first_entity, classify"
     assert "nq" in details["tasks"].split(", ")
 
 
