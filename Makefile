@@ -42,7 +42,7 @@ OWN_FILES = --experiment.task.dataset '$(DATASET)' --experiment.warmup.task '' \
 	$(if $(DEV),--experiment.task.dev '$(DEV)') \
 	$(if $(TEST),--experiment.task.test '$(TEST)')
 # A scale of the matrix that is about files of one's own is told which.
-OWN_SCALE = --scale '$(SCALE)' $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(TRAIN),--train '$(call json_list,$(TRAIN))')
+OWN_CELLS = $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(TRAIN),--train '$(call json_list,$(TRAIN))')
 SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '$(TRIALS)') --seed '$(SEED)' \
 	--experiment.scale '$(SCALE)' --experiment.seed '$(SEED)' $(if $(OWN),$(OWN_FILES))
 
@@ -94,20 +94,21 @@ report: $(INSTALLED) ## Render reports/out/NAME again from stored runs
 experiment: $(INSTALLED) ## Run one experiment on dev: a file of experiments/ or a cell of its matrix.yaml
 ##@ NAME=…             such as nq_rag_sequence or fever3_rag_token_frozen
 ##@ SEED=0             of its training
+##@ CORPUS=F TRAIN="F …"   as for matrix
 	@test '$(origin NAME)' != file -a -n '$(strip $(NAME))' -a -n '$(strip $(SEED))' || \
 		{ echo 'make experiment needs a name and a seed: make experiment NAME=nq_rag_sequence SEED=0' >&2; exit 2; }
-	$(RAG) matrix --only '["$(NAME)"]' --seeds '[$(SEED)]'
+	$(RAG) matrix --only '["$(NAME)"]' --seeds '[$(SEED)]' $(OWN_CELLS)
 
 matrix: $(INSTALLED) ## Run every experiment of the matrix on dev; goes on where it was interrupted
 ##@ SCALE=mini         mini, mini-long, nq-subset or paper
 ##@ CORPUS=F TRAIN="F …"   as for sweep, where the scale is about files of yours: nq-subset
-	$(RAG) matrix $(OWN_SCALE)
+	$(RAG) matrix --scale '$(SCALE)' $(OWN_CELLS)
 
 claims: $(INSTALLED) ## Test the claims of experiments/claims.yaml and print the verdicts
 ##@ SCALE=mini         of their experiments
 ##@ CORPUS=F TRAIN="F …"   as for matrix
 ##@ SPLIT=dev          dev to investigate, test to decide (a claim meets test once)
-	$(RAG) claims $(OWN_SCALE) --split '$(SPLIT)'
+	$(RAG) claims --scale '$(SCALE)' $(OWN_CELLS) --split '$(SPLIT)'
 
 plan: $(INSTALLED) ## Passages, bytes, memory, disk and hours of an experiment before anything is built
 ##@ EXPERIMENT=F       its file

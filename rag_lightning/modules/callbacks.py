@@ -18,7 +18,7 @@ from rag_lightning.modules.training import OptimisedModule
 RESUME = "resume.ckpt"
 HISTORY = "history.jsonl"
 TRIM_EVERY = 4
-"""Batches between two returns of free memory, each of which takes some hundredths of a second."""
+"""Batches between two returns of free memory."""
 
 
 def has_stepped(trainer: pl.Trainer, batch_index: int) -> bool:

@@ -110,6 +110,8 @@ def test_matrix_claims_and_plan_call_their_stages() -> None:
     files = ("SCALE=nq-subset", "CORPUS=p.tsv", "TRAIN=q.jsonl squad.json")
     assert dry("matrix", *files) == [["matrix", "--scale", "nq-subset", *own]]
     assert dry("claims", *files) == [["claims", "--scale", "nq-subset", *own, "--split", "dev"]]
+    one = ["matrix", "--only", '["nq_no_reader_subset"]', "--seeds", "[0]", *own]
+    assert dry("experiment", "NAME=nq_no_reader_subset", *files) == [one]
     (call,) = dry("claims", "SPLIT=test")
     parsed = parse(call[0], call[1:])
     assert parsed is not None and parsed[0] == ClaimsConfig(split="test")
