@@ -1,0 +1,90 @@
+"""Which vectors can be among the best of a query: matrix products over all of them, and a bound on their rounding.
+
+An inner product of D float32 numbers, summed in any order, is off by at most gamma |q| |x|, where u = 2^-24 and
+gamma = D u / (1 - D u) (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1). Two ways to sum then
+differ by 2 gamma |q| |x|: what is among the best k in one lies at most 4 gamma |q| max |x| below the other's k-th best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+TOGETHER = 1 << 13
+"""Vectors of a product; the first of them give the first bound, so k is at most this."""
+MOST = 1 << 20
+"""Candidates held at a time; where more vectors are as good as equal, a product does not tell them apart."""
+OVERFLOWS = 1e38
+UNIT = 2.0**-24
+
+
+class Candidates:
+    """Finds them; knows the longest of each TOGETHER vectors after it has met them.
+
+    Args:
+        vectors: [N, D] float32, finite.
+    """
+
+    def __init__(self, vectors: Floats) -> None:
+        self.vectors = vectors
+        self._longest: list[float] = []
+        terms = vectors.shape[1] * UNIT
+        self._gamma = terms / (1 - terms)
+
+    def rows(self, queries: Floats, k: int) -> Rows | None:
+        """Ascending rows [C] among which are the best k of each query; None where a product cannot tell.
+
+        Args:
+            queries: [Q, D] float32, finite.
+            k: At most TOGETHER and N.
+        """
+        lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
+        which, rows, scores = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+        bounds: Doubles | None = None
+        for start, longest, product in self._products(queries):
+            if lengths.max() * longest >= OVERFLOWS:
+                return None
+            slack = 4 * self._gamma * lengths * longest + np.finfo(np.float32).tiny
+            first = np.partition(product, -k, axis=0)[-k] if bounds is None else bounds
+            found, asked = np.nonzero(product >= _below(first - slack))
+            if not len(found):
+                continue
+            which, rows = np.append(which, asked), np.append(rows, found + start)
+            scores = np.append(scores, product[found, asked])
+            bounds = _kth(which, scores, len(queries), k)
+            kept = scores >= _below(bounds - slack)[which]
+            which, rows, scores = which[kept], rows[kept], scores[kept]
+            if len(rows) > MOST:
+                return None
+        return np.unique(rows)
+
+    def _products(self, queries: Floats) -> Iterator[tuple[int, float, Floats]]:
+        """The first row of each TOGETHER vectors, the length of the longest so far, [TOGETHER, Q] inner products."""
+        longest = 0.0
+        for number, start in enumerate(range(0, len(self.vectors), TOGETHER)):
+            block = self.vectors[start : start + TOGETHER]
+            if number == len(self._longest):
+                squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
+                self._longest.append(float(np.sqrt(squares.max())))
+            longest = max(longest, self._longest[number])
+            with np.errstate(over="ignore", invalid="ignore"):  # told by the lengths
+                product = block @ queries.T
+            yield start, longest, product
+
+
+def _below(values: Doubles) -> Floats:
+    """The float32 below each."""
+    return np.nextafter(values.astype(np.float32), np.float32(-np.inf))
+
+
+def _kth(which: Rows, scores: Floats, queries: int, k: int) -> Doubles:
+    """The k-th best score of each query [queries]; each has k at least."""
+    order = np.lexsort((-scores, which))
+    starts = np.searchsorted(which[order], np.arange(queries))
+    return scores[order][starts + k - 1].astype(np.float64)
