@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from rag_lightning.core.hardware import return_free_memory
+from rag_lightning.modules.alarms import ALARMS
 from rag_lightning.modules.divergence import gradient_norm
 from rag_lightning.modules.meter import Meter
 from rag_lightning.modules.training import OptimisedModule
@@ -113,16 +114,17 @@ class History(pl.Callback):
         self.rows = list(state_dict["rows"])
 
     def summary(self) -> dict[str, Any]:
-        """`evaluation`: what was seen when the best weights were; `collapsed_at`: steps at which retrieval collapsed.
+        """`evaluation`: what was seen when the best weights were; `alarms`: the steps of each that was raised.
 
         Empty where no evaluation saw any retrieval.
         """
-        seen = [row for row in self.rows if "collapse" in row]
+        seen = [row for row in self.rows if ALARMS.keys() <= row.keys()]
         if not seen:
             return {}
         best = max(seen, key=lambda row: row["dev_score"])
-        kept = {name: value for name, value in best.items() if name not in ("dev_score", "collapse")}
-        return {"evaluation": kept, "collapsed_at": [int(row["step"]) for row in seen if row["collapse"]]}
+        kept = {name: value for name, value in best.items() if name not in ("dev_score", *ALARMS)}
+        raised = {name: [int(row["step"]) for row in seen if row[name]] for name in ALARMS}
+        return {"evaluation": kept, "alarms": {name: steps for name, steps in raised.items() if steps}}
 
     def write(self, folder: Path) -> None:
         """Write `history.jsonl`."""

@@ -1,8 +1,7 @@
-"""What an evaluation sees of retrieval while it is trained, and the alarm `collapse`.
+"""What an evaluation sees of retrieval while it is trained, over its dev questions and with the k of training.
 
-Collapse (Lewis et al. 2020, appendix H): the retriever returns the same passages for any input, the generator learns
-to ignore them, and RAG becomes its generator. Every number is over the dev questions of the evaluation, with the k of
-training, and stands in a row of history.jsonl.
+Two things are wrong enough for an alarm (modules/alarms.py): `collapse` and `worse_retrieval`. Every number stands in
+a row of history.jsonl.
 """
 
 from __future__ import annotations
@@ -17,17 +16,12 @@ from numpy.typing import NDArray
 from rag_lightning.core.records import Example, Prediction, Ranking
 from rag_lightning.decoding.posterior import of_sequence
 from rag_lightning.generator.marginal import doc_log_probs
+from rag_lightning.modules.alarms import ALARMS, Rows, got_worse, has_collapsed, overlap, unique_passage_ratio
 from rag_lightning.modules.predictor import Question
 from rag_lightning.modules.ranks import gathered
 
 Evidence = Callable[[Sequence[Example], Sequence[Ranking]], Sequence[tuple[bool, ...] | None]]
 """Is each passage of each ranking a right one, by the task's rule; None for a question without any known right one."""
-Rows = Sequence[int]
-
-COLLAPSED = 0.1
-"""Share of the distinct passages that could be shown, below which questions get the same ones."""
-AGAINST_FROZEN = 0.5
-"""Share of the frozen encoder's distinct passages, below which they have become the same by training."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +29,7 @@ class Seen:
     """What one dev question got: rows of its passages, p(z|x), p(z|x,y) where known, which are right (None: not known).
 
     y is the prediction of the evaluation. p(z|x,y) is known under RAG-Sequence, whose hypotheses carry log p(y|x,z).
+    Of the passages the frozen encoder found, `right_frozen` says which are right.
     """
 
     example_id: str
@@ -42,39 +37,7 @@ class Seen:
     prior: tuple[float, ...]
     posterior: tuple[float, ...]
     right: tuple[bool, ...] | None
-
-
-def distinct(rankings: Sequence[Rows]) -> int:
-    """How many different passages the questions got."""
-    return len({row for rows in rankings for row in rows})
-
-
-def unique_passage_ratio(rankings: Sequence[Rows]) -> float:
-    """Different passages by passages shown: 1 where none is shown twice, 1/Q where all Q questions get the same."""
-    shown = sum(map(len, rankings))
-    return distinct(rankings) / shown if shown else 0.0
-
-
-def spread(rankings: Sequence[Rows], passages: int) -> float:
-    """0 where all questions get the same passages, 1 where as many different ones as could be.
-
-    Args:
-        rankings: Of the questions.
-        passages: In the corpus.
-    """
-    same = max(map(len, rankings), default=0)
-    most = min(sum(map(len, rankings)), passages)
-    return (distinct(rankings) - same) / (most - same) if most > same else 1.0
-
-
-def has_collapsed(rankings: Sequence[Rows], frozen: Sequence[Rows], passages: int) -> bool:
-    """Do different questions get the same passages, and did they not before training.
-
-    The spread is below COLLAPSED, and below AGAINST_FROZEN of that of the encoder training started from: questions
-    that are all about one page, or a corpus of a few passages, raise no alarm.
-    """
-    found = spread(rankings, passages)
-    return found < COLLAPSED and found < AGAINST_FROZEN * spread(frozen, passages)
+    right_frozen: tuple[bool, ...] | None
 
 
 def entropy(probabilities: Sequence[float]) -> float:
@@ -82,11 +45,6 @@ def entropy(probabilities: Sequence[float]) -> float:
     p: NDArray[np.float64] = np.asarray(probabilities, dtype=np.float64)
     kept = p[p > 0]
     return float(-(kept * np.log(kept)).sum()) + 0.0
-
-
-def overlap(rows: Rows, frozen: Rows) -> float:
-    """Share of the frozen encoder's passages that are still found; 1 where it found none."""
-    return len(set(rows) & set(frozen)) / len(set(frozen)) if frozen else 1.0
 
 
 def summarise(seen: Sequence[Seen], frozen: Mapping[str, Rows], k: int, passages: int) -> dict[str, float]:
@@ -101,21 +59,25 @@ def summarise(seen: Sequence[Seen], frozen: Mapping[str, Rows], k: int, passages
     Returns:
         unique_passage_ratio and frozen_unique_passage_ratio; frozen_overlap@k; prior_entropy and, where it is known,
         posterior_entropy (nats, means over questions); first_passage_mass, mean p(z_1|x); answer_recall@1 and @k, where
-        answers do not stand in passages of gold passages or articles; collapse, 1 or 0.
+        answers do not stand in passages of gold passages or articles, and frozen_answer_recall@1; the alarms, 1 or 0.
     """
     if not seen:
         return {}
     rankings, before = [s.rows for s in seen], [frozen[s.example_id] for s in seen]
-    known = [s.right for s in seen if s.right is not None]
+    known = [(s.right, s.right_frozen) for s in seen if s.right is not None and s.right_frozen is not None]
+    first = [float(any(right[:1])) for right, _ in known]
+    first_before = [float(any(right[:1])) for _, right in known]
     row: dict[str, float] = {
         "unique_passage_ratio": unique_passage_ratio(rankings),
         "frozen_unique_passage_ratio": unique_passage_ratio(before),
         f"frozen_overlap@{k}": _mean([overlap(*pair) for pair in zip(rankings, before, strict=True)]),
         "prior_entropy": _mean([entropy(s.prior) for s in seen]),
         "first_passage_mass": _mean([s.prior[0] for s in seen if s.rows]),
-        "answer_recall@1": _mean([float(any(right[:1])) for right in known]),
-        f"answer_recall@{k}": _mean([float(any(right)) for right in known]),
+        "answer_recall@1": _mean(first),
+        "frozen_answer_recall@1": _mean(first_before),
+        f"answer_recall@{k}": _mean([float(any(right)) for right, _ in known]),
         "collapse": int(has_collapsed(rankings, before, passages)),
+        "worse_retrieval": int(got_worse(first, first_before)),
     }
     if any(s.posterior for s in seen):
         row["posterior_entropy"] = _mean([entropy(s.posterior) for s in seen if s.posterior])
@@ -127,14 +89,14 @@ def _mean(values: Sequence[float]) -> float:
 
 
 class RetrievalMonitor:
-    """Collects what the dev questions get, and raises the alarm.
+    """Collects what the dev questions get, and raises the alarms.
 
     Args:
         frozen: Example id -> rows found by the encoder training starts from.
         k: Passages of a question.
         passages: In the corpus.
         evidence: Which passages are right ones.
-        announce: Told of a collapse, the first time.
+        announce: Told of an alarm, the first time.
     """
 
     def __init__(
@@ -148,35 +110,34 @@ class RetrievalMonitor:
         self.frozen, self.k, self.passages = frozen, k, passages
         self.evidence, self.announce = evidence, announce
         self._seen: list[Seen] = []
-        self._told = False
+        self._told: set[str] = set()
 
     def observe(self, questions: Sequence[Question], predictions: Sequence[Prediction]) -> None:
         """What a batch of dev questions got and was answered."""
         examples = [question.example for question in questions]
         rankings = [Ranking(q.example.example_id, q.rows, q.doc_scores) for q in questions]
-        right = self.evidence(examples, rankings)
-        for question, prediction, flags in zip(questions, predictions, right, strict=True):
-            self._seen.append(_seen(question, prediction, flags))
+        before = [self.frozen[example.example_id] for example in examples]
+        frozen = [
+            Ranking(e.example_id, tuple(rows), (0.0,) * len(rows)) for e, rows in zip(examples, before, strict=True)
+        ]
+        right, right_frozen = self.evidence(examples, rankings), self.evidence(examples, frozen)
+        for question, prediction, *flags in zip(questions, predictions, right, right_frozen, strict=True):
+            self._seen.append(_seen(question, prediction, *flags))
 
     def close(self, step: int) -> dict[str, float]:
         """The row of the evaluation at a step, over the questions of all processes, each of which calls it."""
         seen, self._seen = gathered(self._seen), []
         row = summarise(seen, self.frozen, self.k, self.passages)
-        if row.get("collapse") and not self._told:
-            self.announce(alarm([step]))
-            self._told = True
+        for name, text in ALARMS.items():
+            if row.get(name) and name not in self._told:
+                self.announce(text([step]))
+                self._told.add(name)
         return row
 
 
-def alarm(steps: Sequence[int]) -> str:
-    """The warning of a collapse seen at these steps."""
-    return (
-        f"ALARM collapse: at step {', '.join(map(str, steps))} different dev questions get the same passages, which "
-        "the query encoder that training started from did not do; lower train.retriever_lr, or freeze it with 0"
-    )
-
-
-def _seen(question: Question, prediction: Prediction, right: tuple[bool, ...] | None) -> Seen:
+def _seen(
+    question: Question, prediction: Prediction, right: tuple[bool, ...] | None, right_frozen: tuple[bool, ...] | None
+) -> Seen:
     prior = doc_log_probs(torch.tensor(question.logits))
     known = prediction.hypotheses[0].passage_log_probs if prediction.hypotheses else ()
     posterior = of_sequence(known, prior) if known and len(known) == len(prior) else torch.empty(0)
@@ -186,4 +147,5 @@ def _seen(question: Question, prediction: Prediction, right: tuple[bool, ...] | 
         tuple(prior.exp().tolist()),
         tuple(posterior.tolist()),
         right,
+        right_frozen,
     )

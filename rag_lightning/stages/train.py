@@ -25,11 +25,12 @@ from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.generator import opening, trained_part
 from rag_lightning.generator.opening import Writer
+from rag_lightning.modules.alarms import ALARMS
 from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.evaluation import Evaluator, Scorer
 from rag_lightning.modules.fitting import fit
 from rag_lightning.modules.launch import launch
-from rag_lightning.modules.monitoring import RetrievalMonitor, alarm
+from rag_lightning.modules.monitoring import RetrievalMonitor
 from rag_lightning.modules.predictor import Predictor, Question
 from rag_lightning.modules.rag import RagModule
 from rag_lightning.modules.reader import ReaderModule
@@ -229,14 +230,13 @@ def _retrieved(batch: Sequence[Example], retrieval: ScaledRetrieval | None, k: i
 def read_info(model: Artifact) -> dict[str, Any]:
     """rag.json of a trained model."""
     info: dict[str, Any] = json.loads((model.path / RAG_FILE).read_text(encoding="utf-8"))
-    earlier = info.pop("dev_em", None)  # what models of version 0.1 call it
-    return {"dev_score": earlier} | info
+    earlier, collapsed = info.pop("dev_em", None), info.pop("collapsed_at", None)  # of models of version 0.1
+    return {"dev_score": earlier} | ({"alarms": {"collapse": collapsed}} if collapsed else {}) | info
 
 
 def alarms(info: Mapping[str, Any]) -> list[str]:
     """What the info of a trained model warns of, one line each."""
-    collapsed = info.get("collapsed_at")
-    return [alarm(collapsed)] if collapsed else []
+    return [ALARMS[name](steps) for name, steps in info.get("alarms", {}).items()]
 
 
 def load_generator(workspace: Workspace) -> Writer:

@@ -8,15 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from rag_lightning.core.records import Example, Hypothesis, Prediction, Ranking
-from rag_lightning.modules.monitoring import (
-    RetrievalMonitor,
-    entropy,
-    has_collapsed,
-    overlap,
-    spread,
-    summarise,
-    unique_passage_ratio,
-)
+from rag_lightning.modules.alarms import ALARMS, got_worse, has_collapsed, overlap, spread, unique_passage_ratio
+from rag_lightning.modules.monitoring import RetrievalMonitor, entropy, summarise
 from rag_lightning.modules.predictor import Question
 
 APART = [(3 * i, 3 * i + 1, 3 * i + 2) for i in range(20)]
@@ -97,8 +90,10 @@ def test_a_row_holds_what_was_seen() -> None:
         "posterior_entropy": pytest.approx((entropy((0.9, 0.1)) + entropy((0.75, 0.25))) / 2, abs=1e-6),
         "first_passage_mass": pytest.approx((0.5 + 0.75) / 2),
         "answer_recall@1": 0.5,
+        "frozen_answer_recall@1": 0.5,
         "answer_recall@2": 1.0,
         "collapse": 0,
+        "worse_retrieval": 0,
     }
     assert told == [] and watching.close(step=5) == {}
 
@@ -117,6 +112,33 @@ def test_a_collapse_is_announced_once() -> None:
         watching.observe([question(n, (0, 1), (0.0, 0.0)) for n in names], [prediction(n, ()) for n in names])
         assert watching.close(step)["collapse"] == 1
     assert len(told) == 1 and told[0].startswith("ALARM collapse: at step 2 ")
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "worse"),
+    [(6, 0, True), (5, 0, False), (30, 10, True), (30, 25, False), (0, 6, False), (0, 0, False)],
+)
+def test_retrieval_got_worse_where_more_is_lost_than_chance_would_have_it(lost: int, won: int, worse: bool) -> None:
+    """Five lost questions of five are not enough: p = 2 / 32."""
+    frozen = [1.0] * lost + [0.0] * won + [1.0, 0.0] * 40
+    assert got_worse([0.0] * lost + [1.0] * won + [1.0, 0.0] * 40, frozen) == worse
+
+
+def test_worse_retrieval_is_announced_once() -> None:
+    told: list[str] = []
+    names = [f"q{i}" for i in range(8)]
+    watching = monitor(told, {name: (7, 100 + i) for i, name in enumerate(names)})
+    for step in (2, 4):
+        asked = [question(name, (100 + i, 7), (0.0, 0.0)) for i, name in enumerate(names)]
+        watching.observe(asked, [prediction(name, ()) for name in names])
+        row = watching.close(step)
+        assert (row["worse_retrieval"], row["collapse"]) == (1, 0)
+        assert (row["frozen_answer_recall@1"], row["answer_recall@1"], row["answer_recall@2"]) == (1, 0, 1)
+    assert len(told) == 1 and told[0].startswith("ALARM worse_retrieval: at step 2 ")
+
+
+def test_alarms_name_their_steps() -> None:
+    assert all(text([2, 40]).startswith(f"ALARM {name}: at step 2, 40 ") for name, text in ALARMS.items())
 
 
 def test_no_questions_no_row() -> None:

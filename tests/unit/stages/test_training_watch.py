@@ -62,9 +62,9 @@ def test_a_healthy_run_is_watched_and_raises_no_alarm(project: ExperimentConfig)
         assert row["frozen_overlap@2"] > 0.5 and row["unique_passage_ratio"] > 0.3 and row["collapse"] == 0
         assert 0 <= row["prior_entropy"] <= 0.6932 and 0 <= row["posterior_entropy"] <= 0.6932  # log 2
         assert 0.5 <= row["first_passage_mass"] <= 1
-        assert row["answer_recall@1"] <= row["answer_recall@2"] <= 1
+        assert row["answer_recall@1"] <= row["answer_recall@2"] <= 1 and row["worse_retrieval"] == 0
     info = train.read_info(model)
-    assert info["collapsed_at"] == [] and info["evaluation"]["step"] in (2, 4) and info["targets_cut"] == 0
+    assert info["alarms"] == {} and info["evaluation"]["step"] in (2, 4) and info["targets_cut"] == 0
     assert set(info["training"]) == {"padding_waste", "retrieval_share", "pairs_per_second"}
     assert train.alarms(info) == [] and not any("ALARM" in line for line in told)
 
@@ -85,7 +85,7 @@ def test_a_collapse_is_named_in_the_run(project: ExperimentConfig, monkeypatch: 
     frozen = replace(project, train=replace(project.train, retriever_lr=0.0))
     model = train.build(Workspace(frozen, told.append))
     info = train.read_info(model)
-    assert info["collapsed_at"] == [2, 4]
+    assert info["alarms"]["collapse"] == [2, 4]
     rows = [row for row in history(model.path) if "dev_score" in row]
     assert [row["collapse"] for row in rows] == [1, 1]
     assert rows[0]["unique_passage_ratio"] == pytest.approx(1 / 12)
