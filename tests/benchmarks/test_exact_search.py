@@ -1,0 +1,54 @@
+"""Exact search over a million vectors against raw FAISS: a training step's queries, and those of a data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rag_lightning.core.config import IndexConfig
+from rag_lightning.index.factory import build_index
+from rag_lightning.index.index import FaissIndex, Floats, faiss_threads
+from tests.benchmarks.rag_models import Paired
+
+VECTORS, WIDTH, BLOCK, PAIRS = 1_000_000, 384, 100_000, 3
+pytestmark = [pytest.mark.benchmark, pytest.mark.slow, pytest.mark.timeout(3600)]
+
+
+def directions(draw: np.random.Generator, count: int) -> Floats:
+    """Random vectors of length 1."""
+    made = draw.standard_normal((count, WIDTH), dtype=np.float32)
+    return made / np.linalg.norm(made, axis=1, keepdims=True).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def index() -> FaissIndex:
+    draw, vectors = np.random.default_rng(0), np.empty((VECTORS, WIDTH), np.float32)
+    for start in range(0, VECTORS, BLOCK):
+        vectors[start : start + BLOCK] = directions(draw, BLOCK)
+    return build_index(IndexConfig("flat"), vectors)
+
+
+@pytest.mark.parametrize(("queries", "k"), [(12, 5), (256, 50)])
+def test_exact_search(
+    index: FaissIndex, queries: int, k: int, capsys: pytest.CaptureFixture[str], benchmark: Any
+) -> None:
+    """One thread each; the same scores, and the same rows where no two scores are equal."""
+    asked = directions(np.random.default_rng(1), queries)
+    with faiss_threads(1):
+        found = {}
+        paired = Paired.of(
+            lambda: found.update(theirs=index.faiss_index.search(asked, k)),
+            lambda: found.update(ours=index.search(asked, k)),
+            PAIRS,
+        )
+        np.testing.assert_allclose(found["ours"][0], found["theirs"][0], atol=1e-6)
+        same = float((found["ours"][1] == found["theirs"][1]).mean())
+        assert same > 0.999
+        benchmark.extra_info["ratio"] = paired.ratio
+        with capsys.disabled():
+            print(
+                f"\n{paired.line(f'exact search, {VECTORS:,} vectors, {queries} queries, k={k}')}, same rows {same:.5f}"
+            )
+        benchmark.pedantic(index.search, args=(asked, k), rounds=1)
