@@ -20,6 +20,8 @@ TOGETHER = 1 << 13
 """Vectors of a product; the first of them give the first bound, so k is at most this."""
 MOST = 1 << 20
 """Candidates held at a time; where more vectors are as good as equal, a product does not tell them apart."""
+PANEL = 16
+"""Queries a matrix product takes as fast as fewer, or faster."""
 OVERFLOWS = 1e38
 UNIT = 2.0**-24
 
@@ -51,12 +53,14 @@ class Candidates:
             if lengths.max() * longest >= OVERFLOWS:
                 return None
             slack = 4 * self._gamma * lengths * longest + np.finfo(np.float32).tiny
-            first = np.partition(product, -k, axis=0)[-k] if bounds is None else bounds
-            found, asked = np.nonzero(product >= _below(first - slack))
-            if not len(found):
+            first = np.partition(product[:, : len(queries)], -k, axis=0)[-k] if bounds is None else bounds
+            limits = np.full(product.shape[1], np.inf, np.float32)
+            limits[: len(queries)] = _below(first - slack)
+            at = np.flatnonzero(product >= limits)
+            if not len(at):
                 continue
-            which, rows = np.append(which, asked), np.append(rows, found + start)
-            scores = np.append(scores, product[found, asked])
+            which, rows = np.append(which, at % len(limits)), np.append(rows, at // len(limits) + start)
+            scores = np.append(scores, product.ravel()[at])
             bounds = _kth(which, scores, len(queries), k)
             kept = scores >= _below(bounds - slack)[which]
             which, rows, scores = which[kept], rows[kept], scores[kept]
@@ -65,8 +69,13 @@ class Candidates:
         return np.unique(rows)
 
     def _products(self, queries: Floats) -> Iterator[tuple[int, float, Floats]]:
-        """The first row of each TOGETHER vectors, the length of the longest so far, [TOGETHER, Q] inner products."""
-        longest = 0.0
+        """First row of each TOGETHER vectors, length of the longest so far, inner products [TOGETHER, PANEL * any].
+
+        Columns beyond the queries are 0. The array is used again.
+        """
+        panels = np.zeros((-(-len(queries) // PANEL) * PANEL, queries.shape[1]), np.float32)
+        panels[: len(queries)] = queries
+        room, longest = np.empty((TOGETHER, len(panels)), np.float32), 0.0
         for number, start in enumerate(range(0, len(self.vectors), TOGETHER)):
             block = self.vectors[start : start + TOGETHER]
             if number == len(self._longest):
@@ -74,7 +83,7 @@ class Candidates:
                 self._longest.append(float(np.sqrt(squares.max())))
             longest = max(longest, self._longest[number])
             with np.errstate(over="ignore", invalid="ignore"):  # told by the lengths
-                product = block @ queries.T
+                product = np.matmul(block, panels.T, out=room[: len(block)])
             yield start, longest, product
 
 

@@ -1,6 +1,7 @@
 """Retrieval inside training over a million passages: its share of the steps, in time and one step ahead.
 
 The models have mini's shape and random weights, the vectors are random; passages of 50 to 130 tokens, three a question.
+The first search, which reads the vectors from disk and measures their lengths, comes before the steps.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def trained(million: Million, folder: Path, **settings: Any) -> dict[str, float]
     vectors = np.load(million.corpus / "vectors.npy", mmap_mode="r")
     index = load_index(million.corpus, IndexConfig("flat"), mapped=True)
     live = LiveRetrieval(encoder, index, vectors, PassageStore(million.corpus), 20.0)
+    live.search(["first", "search"], config.k)
     module = RagModule("rag_sequence", generator, live, config, seed=0)
     folder.mkdir()
     fit(module, [Lesson(list(items()), config.batch_size)], config, folder, seed=0, progress=False)
