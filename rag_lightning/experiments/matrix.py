@@ -43,11 +43,12 @@ class ScaleRow:
 
 @dataclass(frozen=True)
 class SystemRow:
-    """One system: its row of the paper's tables, its formulation, its tasks (empty for all), what it changes."""
+    """One system: its row of the paper's tables, its formulation, tasks and scales (empty for all), what it changes."""
 
     row: str
     formulation: str = ""
     tasks: tuple[str, ...] = ()
+    scales: tuple[str, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -133,7 +134,8 @@ class Matrix:
         """Every cell of a scale, in the order of the file."""
         check_name("scale", scale, list(self.scales))
         tasks = self.scales[scale].tasks or self.tasks
-        pairs = [(task, name) for task in tasks for name, row in self.systems.items() if task in (row.tasks or tasks)]
+        systems = {name: row for name, row in self.systems.items() if scale in (row.scales or self.scales)}
+        pairs = [(task, name) for task in tasks for name, row in systems.items() if task in (row.tasks or tasks)]
         return [self._cell(scale, task, name) for task, name in pairs]
 
     def extras(self) -> list[Cell]:
@@ -252,7 +254,7 @@ def _mentioned(matrix: Matrix) -> list[tuple[str, list[str], Sequence[str]]]:
     for scale in matrix.scales.values():
         found += [("task of a scale", [*scale.tasks, *scale.task_values], tasks)]
     for system in matrix.systems.values():
-        found += [("task of a system", list(system.tasks), tasks)]
+        found += [("task of a system", list(system.tasks), tasks), ("scale of a system", list(system.scales), scales)]
     for skip in matrix.skips:
         found += [("scale in skips", [skip.scale] if skip.scale else [], scales)]
         found += [("task in skips", [skip.task] if skip.task else [], tasks)]

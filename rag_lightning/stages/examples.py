@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
@@ -28,11 +29,13 @@ def build(workspace: Workspace) -> Artifact:
 
     Raises:
         UnknownNameError: no such task.
-        ConfigError: files given without training data, or dev without test.
+        ConfigError: files given without training data, or dev without test; a negative train_limit.
         DataError: a file that cannot be read.
     """
     task = workspace.config.task
     get_task(task.name)
+    if task.train_limit < 0:
+        raise ConfigError(f"task.train_limit is {task.train_limit}; give how many training examples to keep, 0 for all")
     if task.source:
         return _build_from_hub(workspace)
     files = {f"train {i}": path for i, path in enumerate(task.train)} | {"dev": task.dev, "test": task.test}
@@ -64,8 +67,10 @@ def _build_from_hub(workspace: Workspace) -> Artifact:
 def _settings(workspace: Workspace) -> dict[str, Any]:
     """What decides the examples beside their inputs."""
     task = workspace.config.task
-    fallback = {"fallback": True} if task.fallback else {}
-    return {"task": task.name, "seed": data_seed(workspace), **fallback}
+    special: dict[str, Any] = {"fallback": True} if task.fallback else {}
+    if task.train_limit:
+        special["train_limit"] = task.train_limit
+    return {"task": task.name, "seed": data_seed(workspace), **special}
 
 
 def data_seed(workspace: Workspace) -> int:
@@ -89,7 +94,11 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 def _write(
     workspace: Workspace, folder: Path, splits: Mapping[str, Sequence[Example]], notes: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Three files; the notes are announced and kept in the manifest."""
+    """Three files, train cut to `task.train_limit`; the notes are announced and kept in the manifest."""
+    kept = _drawn(splits["train"], workspace)
+    if len(kept) < len(splits["train"]):
+        notes = {**notes, "training examples left out by task.train_limit": len(splits["train"]) - len(kept)}
+    splits = {**splits, "train": kept}
     counts = {name: write_jsonl(folder / f"{name}.jsonl", splits[name]) for name in SPLITS}
     for reason, count in notes.items():
         workspace.announce(f"  {count:7} {reason}")
@@ -97,6 +106,15 @@ def _write(
     if empty:
         raise ConfigError(f"task {workspace.config.task.name}: no examples for {' and '.join(empty)}; give more data")
     return {"counts": counts, "notes": dict(notes)}
+
+
+def _drawn(examples: Sequence[Example], workspace: Workspace) -> Sequence[Example]:
+    """As many as `task.train_limit` keeps, in their order."""
+    limit = workspace.config.task.train_limit
+    if not limit or limit >= len(examples):
+        return examples
+    order = seeds.generator(data_seed(workspace), "train_limit").permutation(len(examples))
+    return [examples[i] for i in sorted(order[:limit])]
 
 
 def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Sequence[Example]], Mapping[str, int]]:

@@ -135,6 +135,8 @@ def identity(experiment: ExperimentConfig) -> dict[str, Any]:
         del kept["decoding"]["length_penalty"]
     if experiment.task.seed is None:
         del kept["task"]["seed"]
+    if not experiment.task.train_limit:
+        del kept["task"]["train_limit"]
     if experiment.corpus.quoting == "csv":
         del kept["corpus"]["quoting"]
     if (

@@ -209,6 +209,14 @@ def test_a_small_matrix_expands(tmp_path: Path) -> None:
     assert (config.name, config.seed, config.train.k, config.train.steps) == ("nq_other", 5, 2, 9)
 
 
+def test_a_system_can_belong_to_a_scale(tmp_path: Path) -> None:
+    systems = {BASE: {"row": "RAG"}, "other": {"row": "RAG, other", "scales": ["long"]}}
+    raw = small(systems=systems, scales={"mini": {}, "long": {"suffix": "_long"}})
+    found = load_matrix(write(tmp_path, raw, nq_rag_sequence={"name": "nq_rag_sequence"}))
+    named = {scale: [cell.name for cell in found.cells(scale)] for scale in found.scales}
+    assert named == {"mini": ["nq_rag_sequence"], "long": ["nq_rag_sequence_long", "nq_other_long"]}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -230,6 +238,7 @@ def test_a_small_matrix_expands(tmp_path: Path) -> None:
         ({"systems": {BASE: {}}}, "'systems.rag_sequence.row': is missing"),
         ({"systems": {BASE: "x"}}, "'systems.rag_sequence': must be a mapping"),
         ({"skips": [{"reason": "x", "system": "othr"}]}, "unknown system in skips .*'othr': did you mean 'other'"),
+        ({"systems": {BASE: {"row": "x", "scales": ["minni"]}}}, "unknown scale of a system .*did you mean 'mini'"),
         ({"extra": {"gone": "x"}}, "unknown extra of .*'gone'"),
         ({"decoding": {"minni": {}}}, "unknown scale in decoding .*'minni': did you mean 'mini'"),
     ],

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.core.config import ExperimentConfig, GeneratorConfig
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.stages import examples, fetch
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep.system import identity
@@ -24,8 +25,27 @@ def test_the_questions_have_a_seed_of_their_own(tmp_path: Path, tiny_data: Path)
 
 def test_runs_made_before_there_was_one_stay_known() -> None:
     config = ExperimentConfig()
-    assert "seed" not in identity(config)["task"]
-    assert identity(replace(config, task=replace(config.task, seed=0)))["task"]["seed"] == 0
+    assert not {"seed", "train_limit"} & set(identity(config)["task"])
+    given = identity(replace(config, task=replace(config.task, seed=0, train_limit=7)))["task"]
+    assert (given["seed"], given["train_limit"]) == (0, 7)
+
+
+def test_fewer_training_examples_are_part_of_more(tmp_path: Path, tiny_data: Path) -> None:
+    plain, told = experiment(tmp_path, tiny_data, tmp_path), list[str]()
+
+    def splits(limit: int) -> list[list[str]]:
+        workspace = Workspace(replace(plain, task=replace(plain.task, train_limit=limit)), told.append)
+        return [[e.example_id for e in examples.read(workspace, split)] for split in examples.SPLITS]
+
+    whole, *held_out = splits(0)
+    for smaller, larger in ((3, 5), (5, len(whole))):
+        (few, *same), (more, *_) = splits(smaller), splits(larger)
+        assert len(few) == smaller and set(few) <= set(more) and same == held_out
+        assert few == [name for name in whole if name in few]
+    assert any(f"{len(whole) - 3} training examples left out by task.train_limit" in line for line in told)
+    assert splits(len(whole) + 1) == [whole, *held_out]
+    with pytest.raises(ConfigError, match=r"task.train_limit is -1"):
+        splits(-1)
 
 
 def test_models_of_the_hub_are_fetched_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
