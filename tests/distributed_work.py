@@ -18,6 +18,7 @@ from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.index.factory import load_index
+from rag_lightning.modules import fitting
 from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.fitting import fit
 from rag_lightning.modules.live_retrieval import LiveRetrieval
@@ -51,8 +52,19 @@ class Recorded(RagModule):
         return [0.25 * int(example.example_id) for example in batch]
 
 
-def train(rank: int, config: TrainerConfig, bert: Path, corpus: Path, folder: Path) -> None:
-    """Two steps of RAG training and their evaluations; what came out is in rank<N>.pt."""
+class Mortal(Recorded):
+    """Its second process dies as by the kernel when it has taken so many steps."""
+
+    dies_after = 0
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        super().on_train_batch_end(*args)
+        if self.dies_after and self.global_step == self.dies_after and self.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def open_module(family: type[Recorded], config: TrainerConfig, bert: Path, corpus: Path) -> Recorded:
+    """RAG-Token over the corpus; the query encoder has no dropout."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     shape = GeneratorConfig(decoder_layers=2, max_source_length=48, max_target_length=8)
@@ -64,12 +76,29 @@ def train(rank: int, config: TrainerConfig, bert: Path, corpus: Path, folder: Pa
     vectors = np.load(corpus / "vectors.npy", mmap_mode="r")
     index = load_index(corpus, IndexConfig(), mapped=True)
     live = LiveRetrieval(encoder, index, vectors, PassageStore(corpus), 5.0)
-    trained = Recorded("rag_token", generator, live, config, seed=5)
+    trained = family("rag_token", generator, live, config, seed=5)
     trained.evaluator = lambda: trained.score
+    return trained
+
+
+def train(rank: int, config: TrainerConfig, bert: Path, corpus: Path, folder: Path) -> None:
+    """RAG training and its evaluations; what came out is in rank<N>.pt."""
+    trained = open_module(Recorded, config, bert, corpus)
     lesson = Lesson(ITEMS, config.batch_size)
     result = fit(trained, [lesson], config, folder, seed=5, dev=DEV, progress=False)
     state = {"gradients": trained.gradients, "losses": trained.losses, "scored": trained.scored, "result": result}
     torch.save(state, folder.parent / f"{folder.name}-rank{rank}.pt")
+
+
+def train_until(rank: int, config: TrainerConfig, bert: Path, corpus: Path, folder: Path, dies_after: int) -> None:
+    """The same with a resume point after every step; the first process leaves the weights of the end."""
+    fitting.SAVE_EVERY = 1
+    trained = open_module(Mortal, config, bert, corpus)
+    assert isinstance(trained, Mortal)
+    trained.dies_after = dies_after
+    fit(trained, [Lesson(ITEMS, config.batch_size)], config, folder, seed=5, progress=False)
+    if rank == 0:
+        torch.save({"weights": trained.state_dict(), "losses": trained.losses}, folder / "end.pt")
 
 
 def killed(rank: int, folder: Path) -> None:

@@ -15,6 +15,7 @@ from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import write_passages
 from rag_lightning.index.factory import load_index
 from rag_lightning.index.flat import FlatIndex
+from rag_lightning.modules.callbacks import RESUME
 from rag_lightning.modules.launch import launch
 from tests import distributed_work as work
 
@@ -69,6 +70,37 @@ def test_two_processes_equal_one_with_the_doubled_batch(
     assert first["result"]["dev_score"] == one["result"]["dev_score"] == 0.625
     assert [path.name for path in (tmp_path / "two").iterdir()] == ["history.jsonl"]
     assert second["result"]["dev_score"] is None, "only the first process keeps anything"
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_two_processes_of_which_one_was_killed_go_on_exactly(
+    corpus: Path, bert_folder: Path, tmp_path: Path, ahead: bool
+) -> None:
+    config = TrainerConfig(
+        batch_size=2,
+        steps=4,
+        k=2,
+        lr=1e-2,
+        warmup=0,
+        eval_every=0,
+        dtype="float32",
+        retrieve_ahead=ahead,
+        trainer={"devices": 2, "strategy": "ddp", "accelerator": "cpu"},
+    )
+
+    def run(folder: Path, dies_after: int) -> None:
+        folder.mkdir(exist_ok=True)
+        launch(work.train_until, 2, (config, bert_folder, corpus, folder, dies_after), folder)
+
+    run(tmp_path / "whole", 0)
+    with pytest.raises(TrainingError, match="run again to go on from the resume point"):
+        run(tmp_path / "killed", 3)
+    assert (tmp_path / "killed" / RESUME).exists()
+    run(tmp_path / "killed", 0)
+    whole, resumed = (torch.load(tmp_path / name / "end.pt") for name in ("whole", "killed"))
+    assert 0 < len(resumed["losses"]) < len(whole["losses"]) == 4
+    assert resumed["losses"] == whole["losses"][-len(resumed["losses"]) :]
+    torch.testing.assert_close(resumed["weights"], whole["weights"], rtol=0, atol=0)
 
 
 def test_a_process_that_is_gone_ends_the_others(tmp_path: Path) -> None:
