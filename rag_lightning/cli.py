@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rag_lightning import __version__
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.config import ExperimentConfig, SweepConfig
-from rag_lightning.core.errors import ConfigError, RagLightningError
+from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
 from rag_lightning.core.experiments_config import ClaimsConfig, MatrixConfig
 from rag_lightning.core.explain import explain
 from rag_lightning.core.hardware import keep_few_compiled_products
@@ -123,7 +123,7 @@ STAGES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one stage; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted."""
+    """Run one stage; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     keep_few_compiled_products()
     try:
@@ -134,6 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), FAILED)
     except KeyboardInterrupt:
         return _complain("interrupted; run the same command again to go on", INTERRUPTED)
+    except Terminated:
+        return _complain("ended by SIGTERM; run the same command again to go on", TERMINATED)
     except BrokenPipeError:
         return FAILED
     except OSError as error:

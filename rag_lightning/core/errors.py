@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 
@@ -27,6 +28,17 @@ class TrainingError(RagLightningError):
 
 class AssetError(RagLightningError):
     """Something to be fetched that cannot be reached or does not match its checksum."""
+
+
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code of a process that SIGTERM ended, as a shell has it."""
+
+
+class Terminated(SystemExit):
+    """SIGTERM, of which the process was told when it could still put things in order."""
+
+    def __init__(self) -> None:
+        super().__init__(TERMINATED)
 
 
 class DataError(RagLightningError):

@@ -1,4 +1,4 @@
-"""Callbacks of training: a resume point that is never half written, the history of what was logged, the meter."""
+"""Callbacks: a resume point that is never half written, the history of what was logged, the meter, SIGTERM."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from rag_lightning.core.hardware import return_free_memory
 from rag_lightning.modules.alarms import ALARMS
@@ -28,24 +29,29 @@ def has_stepped(trainer: pl.Trainer, batch_index: int) -> bool:
 
 
 class ResumePoint(pl.Callback):
-    """Saves the whole training state every `every` steps by rename; the newest replaces the one before.
+    """Saves the whole training state by rename: every `every` steps, `seconds` after the last time, and on SIGTERM.
 
     A step that is followed by an evaluation is not saved but the one after it: a run resumed in between would take
     the evaluation for done, and know nothing of its score.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
-        self.path, self.every = folder / RESUME, every
+    def __init__(self, folder: Path, every: int, seconds: float) -> None:
+        self.path, self.every, self.seconds = folder / RESUME, every, seconds
         self._due = False
+        self._saved_at = perf_counter()
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """The time begins."""
+        self._saved_at = perf_counter()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save after every `every`-th optimiser step, except the last."""
+        """Save after an optimiser step whose turn or time it is, except the last."""
         if not has_stepped(trainer, batch_idx):
             return
         step = trainer.global_step
-        self._due |= step % self.every == 0
+        self._due |= step % self.every == 0 or self._late(trainer)
         if self._due and step < (trainer.max_steps or 0) and not _evaluates(trainer, batch_idx):
             temporary = self.path.with_suffix(".tmp")
             trainer.save_checkpoint(temporary)  # every process takes part, the first writes
@@ -53,7 +59,12 @@ class ResumePoint(pl.Callback):
                 with temporary.open("rb") as handle:
                     os.fsync(handle.fileno())
                 os.replace(temporary, self.path)
-            self._due = False
+            self._due, self._saved_at = False, perf_counter()
+
+    def _late(self, trainer: pl.Trainer) -> bool:
+        """Whether the time has come, or the end: for the first process, so that all save together."""
+        late = trainer.received_sigterm or perf_counter() - self._saved_at >= self.seconds
+        return bool(trainer.strategy.broadcast(late)) if trainer.world_size > 1 else late
 
 
 def _evaluates(trainer: pl.Trainer, batch_index: int) -> bool:
@@ -130,6 +141,15 @@ class History(pl.Callback):
         """Write `history.jsonl`."""
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
         (folder / HISTORY).write_text(text, encoding="utf-8")
+
+
+class Terminable(pl.Callback):
+    """Ends a prediction after its batch on SIGTERM, which Lightning catches but heeds in training only."""
+
+    def on_predict_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """A batch is done."""
+        if trainer.received_sigterm:
+            raise SIGTERMException
 
 
 class Metered(pl.Callback):

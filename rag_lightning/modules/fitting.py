@@ -16,13 +16,16 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
-from pytorch_lightning.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
+from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-defined]
+    MisconfigurationException,
+    SIGTERMException,
+)
 
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, Terminated
 from rag_lightning.core.hardware import give_back_memory, resolve_dtype
 from rag_lightning.core.trainer_config import TrainerConfig, accumulation, processes
 from rag_lightning.modules.batches import Lesson, TrainingData
-from rag_lightning.modules.callbacks import RESUME, History, Metered, ResumePoint, Trimmed
+from rag_lightning.modules.callbacks import RESUME, History, Metered, ResumePoint, Terminable, Trimmed
 from rag_lightning.modules.divergence import FAILED_BATCH, NotFinite, keep_batch
 from rag_lightning.modules.loaded import Loaded
 from rag_lightning.modules.progress_bar import ProgressBar
@@ -30,28 +33,38 @@ from rag_lightning.modules.resume import open_resume
 from rag_lightning.modules.training import OptimisedModule
 
 SAVE_EVERY = 100
+"""Steps between two resume points at most."""
+SAVE_AFTER = 120.0
+"""Seconds after which there is a resume point again, as soon as a step ends."""
 BEST = "best"
 EXPECTED = (
     ".*does not have many workers.*",  # faiss does not survive a fork
     ".*It will use the implementation from `LightningModule`.*",  # batches are text for both
     ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 with torch 2.13
+    ".*`srun` command is available on your system but is not used.*",  # one process, or those that `launch` starts
 )
 """Lightning's warnings that tell a user nothing."""
 
 
 def quiet_trainer(**settings: Any) -> pl.Trainer:
-    """A Trainer without Lightning's own logging, checkpoints and tips; any setting may be given."""
+    """A Trainer without Lightning's own logging, checkpoints and tips; any setting may be given.
+
+    Of a cluster it knows nothing: under SLURM it would catch signals that are the job's, and queue it again itself.
+    """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in EXPECTED:
-        warnings.filterwarnings("ignore", module="pytorch_lightning", message=message)
+        warnings.filterwarnings(
+            "ignore", module="pytorch_lightning|lightning_fabric|lightning_utilities", message=message
+        )
     defaults = {
         "accelerator": "cpu" if not torch.cuda.is_available() else "auto",
         "devices": 1,
         "logger": False,
         "enable_checkpointing": False,
         "enable_model_summary": False,
+        "plugins": [LightningEnvironment()],
     }
-    callbacks = [*settings.pop("callbacks", []), ProgressBar(refresh_rate=10, leave=True)]
+    callbacks = [*settings.pop("callbacks", []), Terminable(), ProgressBar(refresh_rate=10, leave=True)]
     if settings.get("enable_progress_bar") is False:
         callbacks.pop()
     return pl.Trainer(callbacks=callbacks, **{**defaults, **settings})
@@ -59,11 +72,16 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Lightning turns Ctrl-C into the end of the process and then ignores it: give both back to the caller."""
+    """Lightning turns Ctrl-C into the end of the process and then ignores it: give both back to the caller.
+
+    SIGTERM it turns into an end without an error: that becomes one with the exit code of SIGTERM.
+    """
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except SIGTERMException as error:
+        raise Terminated from error
     except SystemExit as error:
         if main:
             signal.signal(signal.SIGINT, before)
@@ -104,7 +122,12 @@ def fit(
     """
     _make_room()
     history, evaluated = History(), bool(dev) and config.eval_every > 0
-    callbacks: list[pl.Callback] = [history, Metered(module.meter), Trimmed(), ResumePoint(folder, SAVE_EVERY)]
+    callbacks: list[pl.Callback] = [
+        history,
+        Metered(module.meter),
+        Trimmed(),
+        ResumePoint(folder, SAVE_EVERY, SAVE_AFTER),
+    ]
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
     start = open_resume(folder / RESUME, module, announce)
     callbacks += _of_evaluation(config, best) if evaluated else []
@@ -182,5 +205,5 @@ def _settings(config: TrainerConfig, evaluated: bool) -> dict[str, Any]:
     }
     if processes("train", config) > 1:
         strategy = config.trainer.get("strategy", "auto")
-        settings |= {"strategy": "ddp" if strategy == "auto" else strategy, "plugins": [LightningEnvironment()]}
+        settings |= {"strategy": "ddp" if strategy == "auto" else strategy}
     return settings

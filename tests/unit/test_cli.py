@@ -13,7 +13,7 @@ import rag_lightning
 from rag_lightning import cli
 from rag_lightning.cli import STAGES, explain, main, parse
 from rag_lightning.core.config import ExperimentConfig, SweepConfig
-from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
+from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, Terminated
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.experiments.matrix import load_matrix
 
@@ -257,6 +257,7 @@ def test_a_message_nobody_foresaw_is_passed_on() -> None:
         (ArtifactError("a/b: was altered;\nremove it"), 1, "a/b: was altered; remove it"),
         (DataError("q.tsv", "is empty", row=3, field="question"), 1, "q.tsv, row 3, field 'question': is empty"),
         (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on"),
+        (Terminated(), 143, "ended by SIGTERM; run the same command again to go on"),
         (OSError(28, "No space left on device", "runs/a"), 1, "runs/a: No space left on device"),
     ],
 )

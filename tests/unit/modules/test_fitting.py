@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, Terminated
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.decoding.encodings import Encodings
@@ -22,6 +24,7 @@ from rag_lightning.modules.callbacks import RESUME
 from rag_lightning.modules.loaded import Loaded
 from rag_lightning.modules.rag import RagModule
 from rag_lightning.modules.reader import ReaderModule
+from rag_lightning.stages.predict import predict_all
 
 pytestmark = [
     # Lightning 2.6 with torch 2.13
@@ -46,12 +49,15 @@ class Reader(ReaderModule):
 
     dies_at = -1
     dies_in = 0
+    told_at = -1
     script: dict[int, float] = {}  # noqa: RUF012
     dies_evaluating = -1
 
     def training_step(self, batch: list[Item], index: int) -> Tensor:
         if self.global_step == self.dies_at and index % self.trainer.accumulate_grad_batches == self.dies_in:
             raise Killed
+        if self.global_step == self.told_at:
+            os.kill(os.getpid(), signal.SIGTERM)
         return super().training_step(batch, index)
 
     def follow(self, script: dict[int, float], dies_evaluating: int = -1) -> dict[int, Weights]:
@@ -131,6 +137,64 @@ def test_a_killed_run_ends_with_the_same_weights(
     fit(again, tmp_path / "killed", settings)
     assert same(weights(again), weights(whole))
     assert [p.name for p in (tmp_path / "killed").iterdir()] == ["history.jsonl"]
+
+
+def test_a_resume_point_has_its_time(
+    new_module: Callable[..., Reader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "SAVE_EVERY", 1000)
+    settings = config()
+    whole = new_module(settings)
+    fit(whole, tmp_path / "whole", settings)
+    for seconds, saved in ((3600.0, False), (0.0, True)):
+        monkeypatch.setattr(fitting, "SAVE_AFTER", seconds)
+        with pytest.raises(Killed):
+            fit(new_module(settings, 3), tmp_path / "killed", settings)
+        assert (tmp_path / "killed" / RESUME).exists() == saved
+    assert torch.load(tmp_path / "killed" / RESUME, weights_only=True)["global_step"] == 3
+    again = new_module(settings)
+    fit(again, tmp_path / "killed", settings)
+    assert same(weights(again), weights(whole))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_sigterm_ends_a_training_after_its_step_and_nothing_is_lost(
+    new_module: Callable[..., Reader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulate: int
+) -> None:
+    monkeypatch.setattr(fitting, "SAVE_EVERY", 1000)
+    settings = config(trainer={"accumulate_grad_batches": accumulate})
+    whole, told = new_module(settings), new_module(settings)
+    fit(whole, tmp_path / "whole", settings)
+    told.told_at = 3
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated) as ended:
+        fit(told, tmp_path / "told", settings)
+    assert ended.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
+    assert (tmp_path / "told" / RESUME).exists() == (accumulate == 1)
+    again = new_module(settings)
+    fit(again, tmp_path / "told", settings)
+    assert same(weights(again), weights(whole))
+
+
+def test_sigterm_ends_a_prediction_after_its_batch() -> None:
+    class Asked:
+        """Three batches of a question each; the process is told to end in the first."""
+
+        made = 0
+
+        def batches(self, asked: Sequence[str]) -> list[list[str]]:
+            return [[question] for question in asked]
+
+        def predict(self, batch: Sequence[str]) -> list[str]:
+            self.made += 1
+            os.kill(os.getpid(), signal.SIGTERM)
+            return list(batch)
+
+    predictor: Any = Asked()
+    questions: Any = ["a", "b", "c"]
+    with pytest.raises(Terminated):
+        predict_all(predictor, questions)
+    assert predictor.made == 1
 
 
 @pytest.mark.parametrize(
