@@ -35,7 +35,7 @@ class Candidates:
 
     def __init__(self, vectors: Floats) -> None:
         self.vectors = vectors
-        self._longest: list[float] = []
+        self._longest: dict[int, float] = {}  # two threads may write the same
         terms = vectors.shape[1] * UNIT
         self._gamma = terms / (1 - terms)
 
@@ -78,9 +78,9 @@ class Candidates:
         room, longest = np.empty((TOGETHER, len(panels)), np.float32), 0.0
         for number, start in enumerate(range(0, len(self.vectors), TOGETHER)):
             block = self.vectors[start : start + TOGETHER]
-            if number == len(self._longest):
+            if number not in self._longest:
                 squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
-                self._longest.append(float(np.sqrt(squares.max())))
+                self._longest[number] = float(np.sqrt(squares.max()))
             longest = max(longest, self._longest[number])
             with np.errstate(over="ignore", invalid="ignore"):  # told by the lengths
                 product = np.matmul(block, panels.T, out=room[: len(block)])
