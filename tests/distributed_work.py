@@ -108,6 +108,14 @@ def killed(rank: int, folder: Path) -> None:
     signal.pause()
 
 
+def waiting(rank: int, folder: Path) -> None:
+    """Says its number, and that softer signals do not end it, as under Lightning."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (folder / str(os.getpid())).touch()
+    while True:
+        signal.pause()
+
+
 def refused(rank: int, folder: Path) -> None:
     """The second process cannot go on."""
     if rank == 1:

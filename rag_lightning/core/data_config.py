@@ -22,7 +22,7 @@ class TaskConfig:
         test: File of test examples.
         limit: Keep at most this many examples of each of dev and test, 0 for all; for smoke runs.
         train_limit: Train on this many of the training examples, drawn by the seed, 0 for all; fewer are part of more.
-            For learning curves.
+            For learning curves. Where warmup.task takes another task's questions for the reader, those are all kept.
         fallback: Keep rows that lack the kind of answer the task asks for with what they have instead, counted
             (msmarco: `answers` where there is no well-formed one).
         seed: Of mini questions and of held-out splits; null takes the experiment's, so that trainings with several

@@ -90,7 +90,7 @@ def plan(claim: Claim, cells: dict[tuple[str, str], Cell], config: ClaimsConfig)
     for task, system, k in claim.arms():
         cell = cells.get((task, system))
         if cell is None or cell.skip:
-            reason = cell.skip if cell else f"the matrix has no {task} at scale {config.scale}"
+            reason = cell.skip if cell else f"the matrix has no such cell at scale {config.scale}"
             return Plan(claim, {}, f"{task}_{system}: {reason}")
         arms[task, system, k] = [make_job(cell, s, config.folder, config.tracking_uri, k) for s in claim.seeds]
     check_metrics(claim, arms)

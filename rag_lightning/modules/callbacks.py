@@ -31,8 +31,9 @@ def has_stepped(trainer: pl.Trainer, batch_index: int) -> bool:
 class ResumePoint(pl.Callback):
     """Saves the whole training state by rename: every `every` steps, `seconds` after the last time, and on SIGTERM.
 
-    A step that is followed by an evaluation is not saved but the one after it: a run resumed in between would take
-    the evaluation for done, and know nothing of its score.
+    On SIGTERM Lightning ends a training of one process after the batch; one that ends no step is not saved. A step that
+    is followed by an evaluation is not saved but the one after it: a run resumed in between would take the evaluation
+    for done, and know nothing of its score.
     """
 
     def __init__(self, folder: Path, every: int, seconds: float) -> None:
@@ -129,12 +130,12 @@ class History(pl.Callback):
 
         Empty where no evaluation saw any retrieval.
         """
-        seen = [row for row in self.rows if ALARMS.keys() <= row.keys()]
+        seen = [row for row in self.rows if ALARMS.keys() & row.keys()]  # a resume point may know fewer alarms
         if not seen:
             return {}
         best = max(seen, key=lambda row: row["dev_score"])
         kept = {name: value for name, value in best.items() if name not in ("dev_score", *ALARMS)}
-        raised = {name: [int(row["step"]) for row in seen if row[name]] for name in ALARMS}
+        raised = {name: [int(row["step"]) for row in seen if row.get(name)] for name in ALARMS}
         return {"evaluation": kept, "alarms": {name: steps for name, steps in raised.items() if steps}}
 
     def write(self, folder: Path) -> None:

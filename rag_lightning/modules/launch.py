@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from rag_lightning.core import errors
 from rag_lightning.core.artifacts import write_json
-from rag_lightning.core.errors import DataError, RagLightningError, TrainingError
+from rag_lightning.core.errors import DataError, RagLightningError, Terminated, TrainingError
 
 PROBLEM = "problem-rank{rank}.json"
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
@@ -27,7 +30,7 @@ LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 
 
 def launch(work: Callable[..., None], count: int, arguments: tuple[Any, ...], folder: Path) -> None:
-    """Run `work(rank, *arguments)` in `count` new processes and wait; if one fails, all end.
+    """Run `work(rank, *arguments)` in `count` new processes and wait; if one fails, or SIGTERM ends this one, all end.
 
     Args:
         work: A function of a module; a distributed Trainer inside it finds the others.
@@ -38,21 +41,40 @@ def launch(work: Callable[..., None], count: int, arguments: tuple[Any, ...], fo
     Raises:
         RagLightningError: what the first process to fail raised.
         TrainingError: a process is gone (killed, out of memory).
+        Terminated: SIGTERM came; the processes are gone when it is raised.
     """
     for rank in range(count):
         (folder / PROBLEM.format(rank=rank)).unlink(missing_ok=True)
     told = (count, _free_port(), work, arguments, folder)
     context = start_processes(_run, told, count, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
     try:
-        while not context.join():
-            pass
+        with terminable():
+            while not context.join():
+                pass
     except (ProcessExitedException, ProcessRaisedException) as error:
         raise _problem(error, count, folder) from error
     finally:
         for process in context.processes:
             if process.is_alive():
-                process.terminate()
+                process.kill()  # on a softer signal Lightning asks the others, which may be gone
                 process.join()
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises Terminated, so that what this process has begun can be ended first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def told(*_: Any) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(rank: int, count: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...], folder: Path) -> None:

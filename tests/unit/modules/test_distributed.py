@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import pytest
 import torch
 
 from rag_lightning.core.config import IndexConfig
-from rag_lightning.core.errors import ConfigError, TrainingError
+from rag_lightning.core.errors import ConfigError, Terminated, TrainingError
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import write_passages
 from rag_lightning.index.factory import load_index
@@ -106,6 +110,20 @@ def test_two_processes_of_which_one_was_killed_go_on_exactly(
 def test_a_process_that_is_gone_ends_the_others(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"process 2 of 2 .* SIGKILL.*run again to go on from the resume point"):
         launch(work.killed, 2, (tmp_path,), tmp_path)
+
+
+def test_sigterm_ends_all_processes(tmp_path: Path) -> None:
+    def tell() -> None:
+        while len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=tell, daemon=True).start()
+    with pytest.raises(Terminated):
+        launch(work.waiting, 2, (tmp_path,), tmp_path)
+    pids = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(pids) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_an_error_of_one_process_is_the_error_of_all(tmp_path: Path) -> None:

@@ -334,3 +334,15 @@ def test_a_training_takes_the_memory_of_models_kept_for_predictions(
     assert len(returned) == STEPS / callbacks.TRIM_EVERY
     assert Loaded.encodings("c", lambda: kept[1]) is kept[1], "none is left"
     Loaded.clear()
+
+
+def test_a_history_from_before_there_was_an_alarm_is_summarised() -> None:
+    kept = callbacks.History()
+    kept.rows = [
+        {"step": 2, "dev_score": 0.9, "answer_recall@1": 0.5, "collapse": 1},
+        {"step": 4, "dev_score": 0.1, "answer_recall@1": 0.4, "collapse": 0, "worse_retrieval": 1},
+    ]
+    assert kept.summary() == {
+        "evaluation": {"step": 2, "answer_recall@1": 0.5},
+        "alarms": {"collapse": [2], "worse_retrieval": [4]},
+    }
