@@ -19,6 +19,15 @@ class ProgressBar(TQDMProgressBar):
         trainer = self.trainer
         return trainer.max_steps * trainer.accumulate_grad_batches if trainer.max_steps > 0 else float("inf")
 
+    def on_train_start(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Begin the bar; where a training is resumed no epoch begins, which would say how long it is."""
+        super().on_train_start(trainer, *args)
+        done = trainer.global_step * trainer.accumulate_grad_batches
+        if done:
+            bar = self.train_progress_bar
+            bar.total, bar.initial, bar.n = int(self.total_train_batches), done, done
+            bar.set_description(f"Epoch {trainer.current_epoch}")
+
     def get_metrics(self, trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
         """What stands behind the bar."""
         shown = super().get_metrics(trainer, module)

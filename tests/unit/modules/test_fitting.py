@@ -139,6 +139,21 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert [p.name for p in (tmp_path / "killed").iterdir()] == ["history.jsonl"]
 
 
+def test_the_bar_of_a_resumed_run_knows_its_steps(
+    new_module: Callable[..., Reader], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, lesson = config(steps=20), [Lesson(ITEMS, 2)]
+    with pytest.raises(Killed):
+        fitting.fit(new_module(settings, 11), lesson, settings, tmp_path, seed=5)
+    shown = capsys.readouterr().out
+    assert "10/20" in shown
+    fitting.fit(new_module(settings), lesson, settings, tmp_path, seed=5)
+    shown = capsys.readouterr().out
+    assert (
+        "10/20" in shown and "20/20" in shown and "/?" not in shown.split("Epoch")[-1] and "0/20" not in shown.split()
+    )
+
+
 def test_a_resume_point_has_its_time(
     new_module: Callable[..., Reader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
