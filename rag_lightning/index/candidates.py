@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-TOGETHER = 1 << 13
+TOGETHER = 1 << 11
 """Vectors of a product; the first of them give the first bound, so k is at most this."""
 MOST = 1 << 20
 """Candidates held at a time; where more vectors are as good as equal, a product does not tell them apart."""

@@ -50,7 +50,7 @@ def test_flat_equals_numpy(vectors: Floats, queries: Floats) -> None:
     assert (scores.dtype, rows.dtype) == (np.float32, np.int64)
 
 
-@pytest.mark.parametrize(("count", "k"), [(8192, 5), (8193, 5), (70_000, 3), (70_000, 150), (3000, 4000)])
+@pytest.mark.parametrize(("count", "k"), [(2048, 5), (2049, 5), (70_000, 3), (70_000, 150), (3000, 4000)])
 def test_products_find_what_faiss_finds_bit_by_bit(count: int, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also beyond one product, with more queries than are held at a time, and k above the number of vectors."""
     monkeypatch.setattr(flat, "LARGE", 0)
