@@ -121,17 +121,12 @@ def fit(
         ArtifactError, ConfigError: a resume point of something else; too few examples, or a bad value of `trainer`.
     """
     _make_room()
-    history, evaluated = History(), bool(dev) and config.eval_every > 0
-    callbacks: list[pl.Callback] = [
-        history,
-        Metered(module.meter),
-        Trimmed(),
-        ResumePoint(folder, SAVE_EVERY, SAVE_AFTER),
-    ]
+    history, saved = History(), ResumePoint(folder, SAVE_EVERY, SAVE_AFTER)
+    evaluated = bool(dev) and config.eval_every > 0
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
     start = open_resume(folder / RESUME, module, announce)
-    callbacks += _of_evaluation(config, best) if evaluated else []
-    trainer = _trainer(config, evaluated, callbacks, progress)
+    watching = _of_evaluation(config, best) if evaluated else []
+    trainer = _trainer(config, evaluated, [history, Metered(module.meter), Trimmed(), saved, *watching], progress)
     module.train()
     data = TrainingData(lessons, seed, start, dev if evaluated else (), trainer.accumulate_grad_batches)
     try:
