@@ -110,19 +110,23 @@ class RetrievalMonitor:
         self.frozen, self.k, self.passages = frozen, k, passages
         self.evidence, self.announce = evidence, announce
         self._seen: list[Seen] = []
+        self._right_frozen: dict[str, tuple[bool, ...] | None] = {}
         self._told: set[str] = set()
 
     def observe(self, questions: Sequence[Question], predictions: Sequence[Prediction]) -> None:
         """What a batch of dev questions got and was answered."""
         examples = [question.example for question in questions]
         rankings = [Ranking(q.example.example_id, q.rows, q.doc_scores) for q in questions]
-        before = [self.frozen[example.example_id] for example in examples]
-        frozen = [
-            Ranking(e.example_id, tuple(rows), (0.0,) * len(rows)) for e, rows in zip(examples, before, strict=True)
-        ]
-        right, right_frozen = self.evidence(examples, rankings), self.evidence(examples, frozen)
-        for question, prediction, *flags in zip(questions, predictions, right, right_frozen, strict=True):
-            self._seen.append(_seen(question, prediction, *flags))
+        self._learn([example for example in examples if example.example_id not in self._right_frozen])
+        for question, prediction, right in zip(questions, predictions, self.evidence(examples, rankings), strict=True):
+            self._seen.append(_seen(question, prediction, right, self._right_frozen[question.example.example_id]))
+
+    def _learn(self, examples: Sequence[Example]) -> None:
+        """Which of the frozen encoder's passages are right: the same at every evaluation."""
+        frozen = [(example.example_id, tuple(self.frozen[example.example_id])) for example in examples]
+        rankings = [Ranking(name, rows, (0.0,) * len(rows)) for name, rows in frozen]
+        for (name, _), right in zip(frozen, self.evidence(examples, rankings), strict=True):
+            self._right_frozen[name] = right
 
     def close(self, step: int) -> dict[str, float]:
         """The row of the evaluation at a step, over the questions of all processes, each of which calls it."""

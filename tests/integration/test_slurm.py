@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -97,9 +97,8 @@ def told(command: list[str], environment: dict[str, str]) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False).stdout
 
 
-def wait_for(happened: object, seconds: float, problem: str) -> None:
+def wait_for(happened: Callable[[], bool], seconds: float, problem: str) -> None:
     until = time.monotonic() + seconds
-    assert callable(happened)
     while not happened():
         assert time.monotonic() < until, problem
         time.sleep(1)

@@ -24,7 +24,6 @@ from rag_lightning.modules.callbacks import RESUME
 from rag_lightning.modules.loaded import Loaded
 from rag_lightning.modules.rag import RagModule
 from rag_lightning.modules.reader import ReaderModule
-from rag_lightning.stages.predict import predict_all
 
 pytestmark = [
     # Lightning 2.6 with torch 2.13
@@ -149,9 +148,8 @@ def test_the_bar_of_a_resumed_run_knows_its_steps(
     assert "10/20" in shown
     fitting.fit(new_module(settings), lesson, settings, tmp_path, seed=5)
     shown = capsys.readouterr().out
-    assert (
-        "10/20" in shown and "20/20" in shown and "/?" not in shown.split("Epoch")[-1] and "0/20" not in shown.split()
-    )
+    assert "10/20" in shown and "20/20" in shown
+    assert "/?" not in shown.split("Epoch")[-1] and "0/20" not in shown.split()
 
 
 def test_a_resume_point_has_its_time(
@@ -173,7 +171,7 @@ def test_a_resume_point_has_its_time(
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_sigterm_ends_a_training_after_its_step_and_nothing_is_lost(
+def test_sigterm_ends_a_training_after_its_batch_and_it_goes_on(
     new_module: Callable[..., Reader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulate: int
 ) -> None:
     monkeypatch.setattr(fitting, "SAVE_EVERY", 1000)
@@ -189,27 +187,6 @@ def test_sigterm_ends_a_training_after_its_step_and_nothing_is_lost(
     again = new_module(settings)
     fit(again, tmp_path / "told", settings)
     assert same(weights(again), weights(whole))
-
-
-def test_sigterm_ends_a_prediction_after_its_batch() -> None:
-    class Asked:
-        """Three batches of a question each; the process is told to end in the first."""
-
-        made = 0
-
-        def batches(self, asked: Sequence[str]) -> list[list[str]]:
-            return [[question] for question in asked]
-
-        def predict(self, batch: Sequence[str]) -> list[str]:
-            self.made += 1
-            os.kill(os.getpid(), signal.SIGTERM)
-            return list(batch)
-
-    predictor: Any = Asked()
-    questions: Any = ["a", "b", "c"]
-    with pytest.raises(Terminated):
-        predict_all(predictor, questions)
-    assert predictor.made == 1
 
 
 @pytest.mark.parametrize(
@@ -349,15 +326,3 @@ def test_a_training_takes_the_memory_of_models_kept_for_predictions(
     assert len(returned) == STEPS / callbacks.TRIM_EVERY
     assert Loaded.encodings("c", lambda: kept[1]) is kept[1], "none is left"
     Loaded.clear()
-
-
-def test_a_history_from_before_there_was_an_alarm_is_summarised() -> None:
-    kept = callbacks.History()
-    kept.rows = [
-        {"step": 2, "dev_score": 0.9, "answer_recall@1": 0.5, "collapse": 1},
-        {"step": 4, "dev_score": 0.1, "answer_recall@1": 0.4, "collapse": 0, "worse_retrieval": 1},
-    ]
-    assert kept.summary() == {
-        "evaluation": {"step": 2, "answer_recall@1": 0.5},
-        "alarms": {"collapse": [2], "worse_retrieval": [4]},
-    }

@@ -9,6 +9,7 @@ import pytest
 
 from rag_lightning.core.records import Example, Hypothesis, Prediction, Ranking
 from rag_lightning.modules.alarms import ALARMS, got_worse, has_collapsed, overlap, spread, unique_passage_ratio
+from rag_lightning.modules.callbacks import History
 from rag_lightning.modules.monitoring import RetrievalMonitor, entropy, summarise
 from rag_lightning.modules.predictor import Question
 
@@ -143,3 +144,15 @@ def test_alarms_name_their_steps() -> None:
 
 def test_no_questions_no_row() -> None:
     assert summarise([], {}, 2, N) == {}
+
+
+def test_a_history_from_before_there_was_an_alarm_is_summarised() -> None:
+    kept = History()
+    kept.rows = [
+        {"step": 2, "dev_score": 0.9, "answer_recall@1": 0.5, "collapse": 1},
+        {"step": 4, "dev_score": 0.1, "answer_recall@1": 0.4, "collapse": 0, "worse_retrieval": 1},
+    ]
+    assert kept.summary() == {
+        "evaluation": {"step": 2, "answer_recall@1": 0.5},
+        "alarms": {"collapse": [2], "worse_retrieval": [4]},
+    }
