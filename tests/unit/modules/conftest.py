@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from rag_lightning.core.config import EncoderConfig, IndexConfig
 from rag_lightning.core.records import Passage
+from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import PassageStore, write_passages
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.index.flat import FlatIndex
 from rag_lightning.modules.live_retrieval import LiveRetrieval
 from rag_lightning.retrieval.encoders import TextEncoder
+from tests.dying_reader import Reader
 
 NAMES = ("Paris", "Rome", "Porto", "Novo", "Xanten", "Y2", "Zug", "Wien")
 PASSAGES = [Passage(f"p{i}", name, f"{name} is a city in the river {i}") for i, name in enumerate(NAMES)]
@@ -48,3 +51,13 @@ def world(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
         return LiveRetrieval(encoder, index, vectors, store, score_scale=5.0)
 
     return World(store, vectors, new_retrieval)
+
+
+@pytest.fixture
+def new_module(new_reader: Callable[..., Seq2SeqGenerator]) -> Callable[..., Reader]:
+    def make(settings: TrainerConfig, dies_at: int = -1) -> Reader:
+        module = Reader(new_reader(dropout=0.1), settings, seed=5)
+        module.dies_at = dies_at
+        return module
+
+    return make

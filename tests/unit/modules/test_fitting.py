@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.core.errors import ConfigError, Terminated
-from rag_lightning.core.records import Example, Passage
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
@@ -23,7 +20,7 @@ from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.callbacks import RESUME
 from rag_lightning.modules.loaded import Loaded
 from rag_lightning.modules.rag import RagModule
-from rag_lightning.modules.reader import ReaderModule
+from tests.dying_reader import DEV, ITEMS, STEPS, Killed, Reader, config, fit, outcome, same, weights
 
 pytestmark = [
     # Lightning 2.6 with torch 2.13
@@ -33,81 +30,11 @@ pytestmark = [
     # a resumed run goes on in the folder of the run before
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),
 ]
-ITEMS = [Item(f"what is {c}", f"rome {c}", Passage(c, c, f"the {c} of rome")) for c in "abcdefgh7"]
-DEV = [[Example("1", "a", ("a",)), Example("2", "b", ("b",))], [Example("3", "c", ("c",))]]
-STEPS = 8
-Weights = dict[str, Tensor]
-
-
-class Killed(RuntimeError):
-    """The process ends here."""
-
-
-class Reader(ReaderModule):
-    """Stops in a given part of a step, and scores dev by a script; keeps the weights of every evaluation."""
-
-    dies_at = -1
-    dies_in = 0
-    told_at = -1
-    script: dict[int, float] = {}  # noqa: RUF012
-    dies_evaluating = -1
-
-    def training_step(self, batch: list[Item], index: int) -> Tensor:
-        if self.global_step == self.dies_at and index % self.trainer.accumulate_grad_batches == self.dies_in:
-            raise Killed
-        if self.global_step == self.told_at:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return super().training_step(batch, index)
-
-    def follow(self, script: dict[int, float], dies_evaluating: int = -1) -> dict[int, Weights]:
-        seen: dict[int, Weights] = {}
-
-        def start() -> Callable[[Sequence[Example]], list[float]]:
-            if self.global_step == dies_evaluating:
-                raise Killed
-            seen[self.global_step] = weights(self)
-            return lambda batch: [script[self.global_step]] * len(batch)
-
-        self.evaluator = start
-        return seen
-
-
-def weights(module: torch.nn.Module) -> Weights:
-    return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def same(left: Weights, right: Weights) -> bool:
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
-
-
-def config(**settings: Any) -> TrainerConfig:
-    return TrainerConfig(
-        **{"steps": STEPS, "batch_size": 2, "lr": 1e-2, "warmup": 2, "eval_every": 0, "dtype": "float32", **settings}
-    )
-
-
-def fit(module: Any, folder: Path, settings: TrainerConfig, dev: Sequence[object] = ()) -> dict[str, Any]:
-    folder.mkdir(exist_ok=True)
-    return fitting.fit(module, [Lesson(ITEMS, settings.batch_size)], settings, folder, seed=5, dev=dev, progress=False)
-
-
-def outcome(result: dict[str, Any]) -> tuple[int, float | None]:
-    return result["steps"], result["dev_score"]
 
 
 @pytest.fixture(autouse=True)
 def save_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "SAVE_EVERY", 2)
-
-
-@pytest.fixture
-def new_module(new_reader: Callable[..., Seq2SeqGenerator]) -> Callable[..., Reader]:
-    def make(settings: TrainerConfig, dies_at: int = -1) -> Reader:
-        module = Reader(new_reader(dropout=0.1), settings, seed=5)
-        module.dies_at = dies_at
-        return module
-
-    return make
 
 
 def history(folder: Path) -> list[dict[str, float]]:
@@ -136,57 +63,6 @@ def test_a_killed_run_ends_with_the_same_weights(
     fit(again, tmp_path / "killed", settings)
     assert same(weights(again), weights(whole))
     assert [p.name for p in (tmp_path / "killed").iterdir()] == ["history.jsonl"]
-
-
-def test_the_bar_of_a_resumed_run_knows_its_steps(
-    new_module: Callable[..., Reader], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    settings, lesson = config(steps=20), [Lesson(ITEMS, 2)]
-    with pytest.raises(Killed):
-        fitting.fit(new_module(settings, 11), lesson, settings, tmp_path, seed=5)
-    shown = capsys.readouterr().out
-    assert "10/20" in shown
-    fitting.fit(new_module(settings), lesson, settings, tmp_path, seed=5)
-    shown = capsys.readouterr().out
-    assert "10/20" in shown and "20/20" in shown
-    assert "/?" not in shown.split("Epoch")[-1] and "0/20" not in shown.split()
-
-
-def test_a_resume_point_has_its_time(
-    new_module: Callable[..., Reader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fitting, "SAVE_EVERY", 1000)
-    settings = config()
-    whole = new_module(settings)
-    fit(whole, tmp_path / "whole", settings)
-    for seconds, saved in ((3600.0, False), (0.0, True)):
-        monkeypatch.setattr(fitting, "SAVE_AFTER", seconds)
-        with pytest.raises(Killed):
-            fit(new_module(settings, 3), tmp_path / "killed", settings)
-        assert (tmp_path / "killed" / RESUME).exists() == saved
-    assert torch.load(tmp_path / "killed" / RESUME, weights_only=True)["global_step"] == 3
-    again = new_module(settings)
-    fit(again, tmp_path / "killed", settings)
-    assert same(weights(again), weights(whole))
-
-
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_sigterm_ends_a_training_after_its_batch_and_it_goes_on(
-    new_module: Callable[..., Reader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulate: int
-) -> None:
-    monkeypatch.setattr(fitting, "SAVE_EVERY", 1000)
-    settings = config(trainer={"accumulate_grad_batches": accumulate})
-    whole, told = new_module(settings), new_module(settings)
-    fit(whole, tmp_path / "whole", settings)
-    told.told_at = 3
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Terminated) as ended:
-        fit(told, tmp_path / "told", settings)
-    assert ended.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
-    assert (tmp_path / "told" / RESUME).exists() == (accumulate == 1)
-    again = new_module(settings)
-    fit(again, tmp_path / "told", settings)
-    assert same(weights(again), weights(whole))
 
 
 @pytest.mark.parametrize(
