@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rag_lightning.core.config import EncoderConfig, GeneratorConfig, IndexConfig
+from rag_lightning.core.config import EncoderConfig, GeneratorConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.index.factory import load_index
+from rag_lightning.index.flat import FlatIndex
 from rag_lightning.modules import fitting
 from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.fitting import fit
@@ -74,7 +74,7 @@ def open_module(family: type[Recorded], config: TrainerConfig, bert: Path, corpu
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     vectors = np.load(corpus / "vectors.npy", mmap_mode="r")
-    index = load_index(corpus, IndexConfig(), mapped=True)
+    index = FlatIndex.mapped(corpus, vectors)
     live = LiveRetrieval(encoder, index, vectors, PassageStore(corpus), 5.0)
     trained = family("rag_token", generator, live, config, seed=5)
     trained.evaluator = lambda: trained.score

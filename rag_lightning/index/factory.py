@@ -40,10 +40,8 @@ def build_index(
     return kind.build(config, vectors, threads, report)
 
 
-def load_index(folder: Path, config: IndexConfig | None = None, mapped: bool = False) -> FaissIndex:
+def load_index(folder: Path, config: IndexConfig | None = None) -> FaissIndex:
     """Load a saved index; ef_search and nprobe may be set anew by `config`, the rest is as it was built.
-
-    `mapped` leaves it in its file, where processes share it; it can be searched, no more.
 
     Raises:
         ArtifactError: a file is missing or unreadable.
@@ -55,7 +53,7 @@ def load_index(folder: Path, config: IndexConfig | None = None, mapped: bool = F
             raise ConfigError(f"{folder} holds an index of kind {built.kind!r}, not {config.kind!r}")
         built = dataclasses.replace(built, **{name: getattr(config, name) for name in SEARCH_FIELDS})
     kind: type[FaissIndex] = INDEX_KINDS.get(built.kind)
-    return kind.load(folder, built, mapped)
+    return kind.load(folder, built)
 
 
 def _read_config(folder: Path) -> IndexConfig:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 from rag_lightning.core.config import IndexConfig
+from rag_lightning.core.errors import ArtifactError
 from rag_lightning.index.candidates import TOGETHER, Candidates
-from rag_lightning.index.index import FaissIndex, Floats, Rows, faiss, ordered
+from rag_lightning.index.index import FAISS_FILE, FaissIndex, Floats, Rows, faiss, ordered
 
 LARGE = 1 << 27
 """Bytes of all vectors that a processor's cache does not hold."""
@@ -30,6 +32,22 @@ class FlatIndex(FaissIndex):
     def empty(cls, config: IndexConfig, count: int, dim: int) -> Any:
         """An IndexFlatIP."""
         return faiss.IndexFlatIP(dim)
+
+    @classmethod
+    def mapped(cls, folder: Path, vectors: Floats) -> Self:
+        """What `save` wrote, left in its file, and the memory-mapped vectors [N, D] it was built over; both are shared.
+
+        Products read the vectors: in FAISS's file numbers stand at an odd address, and numpy copies those first.
+
+        Raises:
+            ArtifactError: FAISS cannot read the file, or it holds another number or width of vectors.
+        """
+        index = cls.load(folder, IndexConfig("flat"), mapped=True)
+        if vectors.shape != (index.ntotal, index.dim):
+            held = f"{index.ntotal} vectors of width {index.dim}, not {vectors.shape}"
+            raise ArtifactError(f"{folder / FAISS_FILE}: holds {held}; remove {folder} and build it again")
+        index._candidates = Candidates(vectors)
+        return index
 
     def _found(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         if len(queries) == 1 or k > min(TOGETHER, self.ntotal) or 4 * self.ntotal * self.dim < LARGE:

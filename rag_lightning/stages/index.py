@@ -9,7 +9,8 @@ from typing import Any
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.config import ExperimentConfig, IndexConfig, to_dict
 from rag_lightning.index.factory import build_index, load_index
-from rag_lightning.index.index import FaissIndex
+from rag_lightning.index.flat import FlatIndex
+from rag_lightning.index.index import FaissIndex, Floats
 from rag_lightning.stages import bm25, embed
 from rag_lightning.stages.progress import progress
 from rag_lightning.stages.workspace import Workspace
@@ -46,14 +47,13 @@ def open_index(workspace: Workspace) -> FaissIndex:
     return load_index(build(workspace).path, workspace.config.index)
 
 
-def open_mapped(workspace: Workspace) -> FaissIndex:
-    """The same, its file memory-mapped: several processes of a machine share one copy, which is only searched."""
-    return load_index(build(workspace).path, workspace.config.index, mapped=True)
+def open_flat(workspace: Workspace, vectors: Floats) -> FlatIndex:
+    """Exact search, as training uses it, over the workspace's memory-mapped vectors; its file is mapped too.
 
-
-def flat(workspace: Workspace) -> Workspace:
-    """The same workspace with exact search, as training uses it."""
-    return workspace.with_config(index=IndexConfig("flat"))
+    Processes of a machine share one copy of both, which is only searched.
+    """
+    built = build(workspace.with_config(index=IndexConfig("flat")))
+    return FlatIndex.mapped(built.path, vectors)
 
 
 def run(config: ExperimentConfig) -> None:

@@ -69,10 +69,9 @@ def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetriev
 def _encoding(workspace: Workspace, kind: str) -> ScaledRetrieval:
     start = training_start.query(workspace)
     encoder = TextEncoder(workspace.config.encoder, start.source, "query")
-    searched = index.open_mapped(index.flat(workspace))
     family = OracleRetrieval if kind == "oracle" else LiveRetrieval
-    store = corpus.open_store(workspace)
-    return family(encoder, searched, embed.open_vectors(workspace), store, start.score_scale)
+    store, vectors = corpus.open_store(workspace), embed.open_vectors(workspace)
+    return family(encoder, index.open_flat(workspace, vectors), vectors, store, start.score_scale)
 
 
 def _fixed(workspace: Workspace, kind: str) -> ScaledRetrieval:

@@ -20,7 +20,8 @@ from rag_lightning.core.records import Passage
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.index.factory import build_index, load_index
+from rag_lightning.index.factory import build_index
+from rag_lightning.index.flat import FlatIndex
 from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.modules.fitting import fit
 from rag_lightning.modules.live_retrieval import LiveRetrieval
@@ -70,7 +71,7 @@ def trained(million: Million, folder: Path, **settings: Any) -> dict[str, float]
     generator = Seq2SeqGenerator.create(GeneratorConfig(), million.encoder)
     encoder = TextEncoder(EncoderConfig(), million.encoder, "query")
     vectors = np.load(million.corpus / "vectors.npy", mmap_mode="r")
-    index = load_index(million.corpus, IndexConfig("flat"), mapped=True)
+    index = FlatIndex.mapped(million.corpus, vectors)
     live = LiveRetrieval(encoder, index, vectors, PassageStore(million.corpus), 20.0)
     live.search(["first", "search"], config.k)
     module = RagModule("rag_sequence", generator, live, config, seed=0)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from rag_lightning.core.config import IndexConfig
+from rag_lightning.core.errors import ArtifactError
 from rag_lightning.index import candidates, flat
 from rag_lightning.index.candidates import Candidates, Floats
 from rag_lightning.index.factory import build_index
+from rag_lightning.index.flat import FlatIndex
 
 
 def vectors_of(kind: str) -> Floats:
@@ -77,3 +81,37 @@ def test_an_index_that_grew_is_seen_whole() -> None:
     index.search(vectors[1500:1503], 1)
     index.faiss_index.add(vectors[1000:])
     assert index.search(vectors[1500:1503], 1)[1].ravel().tolist() == [1500, 1501, 1502]
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """Vectors and their flat index as files."""
+    np.save(tmp_path / "vectors.npy", vectors_of("plain"))
+    build_index(IndexConfig("flat"), vectors_of("plain")).save(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("large", [0, 1 << 27])
+def test_a_mapped_index_finds_what_a_built_one_does(saved: Path, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    monkeypatch.setattr(flat, "LARGE", large)
+    vectors = np.load(saved / "vectors.npy", mmap_mode="r")
+    mapped, built = FlatIndex.mapped(saved, vectors), build_index(IndexConfig("flat"), vectors)
+    for found, wanted in zip(mapped.search(vectors[:40], 3), built.search(vectors[:40], 3), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_products_of_a_mapped_index_read_the_vectors_which_numpy_need_not_copy(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Floats] = []
+    products = Candidates._products
+    monkeypatch.setattr(Candidates, "_products", lambda self, asked: read.append(self.vectors) or products(self, asked))
+    vectors = np.load(saved / "vectors.npy", mmap_mode="r")
+    FlatIndex.mapped(saved, vectors).search(vectors[:4], 3)
+    assert read
+    assert all(array.flags.aligned and np.shares_memory(array, vectors) for array in read)
+
+
+def test_a_mapped_index_of_other_vectors_says_what_it_holds(saved: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"holds 2000 vectors of width 96, not \(1999, 96\); remove"):
+        FlatIndex.mapped(saved, vectors_of("plain")[1:])

@@ -17,7 +17,6 @@ from rag_lightning.core.config import IndexConfig
 from rag_lightning.core.errors import ConfigError, Terminated, TrainingError
 from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import write_passages
-from rag_lightning.index.factory import load_index
 from rag_lightning.index.flat import FlatIndex
 from rag_lightning.modules.callbacks import RESUME
 from rag_lightning.modules.launch import launch
@@ -42,12 +41,6 @@ def corpus(world: Any, tmp_path: Path) -> Path:
     np.save(folder / "vectors.npy", world.vectors)
     FlatIndex.build(IndexConfig(), world.vectors).save(folder)
     return folder
-
-
-def test_a_mapped_index_finds_what_a_read_one_does(world: Any, corpus: Path) -> None:
-    mapped, read = load_index(corpus, mapped=True), load_index(corpus)
-    for found, wanted in zip(mapped.search(world.vectors, 3), read.search(world.vectors, 3), strict=True):
-        np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("ahead", [False, True])
