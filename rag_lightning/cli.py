@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_lightning import __version__
+from rag_lightning.core import yaml_text
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.config import ExperimentConfig, SweepConfig
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
@@ -207,12 +208,10 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
 
 def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
     """The parser of a stage: its dataclass, `--config`, `--print_config`, and the extra arguments."""
-    from jsonargparse import ArgumentParser
-
     stage = STAGES[name]
     questions = "".join(f' "{given.name}"' for given in stage.extras if not given.is_option)
     usage = f"rag-lightning {name}{questions} [--config F.yaml] [--key value ...]"
-    parser = ArgumentParser(prog=f"rag-lightning {name}", usage=usage, description=stage.line, exit_on_error=False)
+    parser = yaml_text.make_parser(prog=f"rag-lightning {name}", usage=usage, description=stage.line)
     for given in stage.extras if extra else ():
         if given.default is False:
             parser.add_argument(given.name, action="store_true", help=given.help)

@@ -11,6 +11,7 @@ from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.explain import explain
 from rag_lightning.core.presets import UNSET, expand
+from rag_lightning.core.yaml_text import make_parser
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -93,9 +94,9 @@ def _nested(name: str, value: Any) -> dict[str, Any]:
 
 
 def _built(where: str, read: Callable[[ArgumentParser], Any], changes: Mapping[str, Any]) -> ExperimentConfig:
-    from jsonargparse import ArgumentError, ArgumentParser
+    from jsonargparse import ArgumentError
 
-    parser = ArgumentParser(exit_on_error=False)
+    parser = make_parser()
     parser.add_argument("--config", action="config")
     parser.add_class_arguments(ExperimentConfig, None)
     keys = [action.dest for action in parser._actions if action.dest != "help"]

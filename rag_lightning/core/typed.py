@@ -12,6 +12,7 @@ import yaml
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.registry import check_name
+from rag_lightning.core.yaml_text import plain_values
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ def read_yaml(path: Path) -> Any:
         DataError: missing, not UTF-8, or not YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return plain_values(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise DataError(path, "does not exist", hint="give the path of the file") from error
     except OSError as error:

@@ -45,7 +45,7 @@ def launch(work: Callable[..., None], count: int, arguments: tuple[Any, ...], fo
     """
     for rank in range(count):
         (folder / PROBLEM.format(rank=rank)).unlink(missing_ok=True)
-    told = (count, _free_port(), work, arguments, folder)
+    told = (count, free_port(), work, arguments, folder)
     context = start_processes(_run, told, count, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
     try:
         with terminable():
@@ -110,7 +110,8 @@ def _problem(
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens to now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

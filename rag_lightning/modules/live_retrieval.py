@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Index
 from rag_lightning.modules.scaled_retrieval import ScaledRetrieval, padded
@@ -92,11 +91,6 @@ class LiveRetrieval(ScaledRetrieval):
         """Frozen passage vectors [*rows, D]."""
         with self.meter.retrieving():
             return torch.from_numpy(self._vectors[rows]).to(self.log_scale.device)
-
-    def forward(self, queries: Sequence[str], k: int) -> tuple[list[list[Passage]], Tensor]:
-        """Passages of each query and doc_scores [B, K], which carry the gradient."""
-        vectors, rows = self.find(queries, k)
-        return self.passages(rows), self.inner_products(vectors, rows)
 
     def inner_products(self, vectors: Tensor, rows: NDArray[np.int64]) -> Tensor:
         """Scaled doc_scores [B, K] of query vectors [B, D] and rows [B, K]; -inf where there is none."""

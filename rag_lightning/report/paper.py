@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.yaml_text import plain_values
 
 SPLITS = ("train", "dev", "test")
 
@@ -80,7 +81,7 @@ def read_paper(path: Path) -> Paper:
         DataError: the file is missing, is not YAML, lacks a field, or a row has another length than its columns.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = plain_values(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(path, "is missing", hint="it is reports/paper.yaml of the project; give its path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from rag_lightning.modules.launch import free_port
+
 TEMPLATE = Path(__file__).parents[2] / "experiments" / "slurm" / "experiment.sbatch"
 NEEDED = ("slurmctld", "slurmd", "sbatch", "scontrol")
 pytestmark = [
@@ -84,13 +86,6 @@ def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
         for daemon in reversed(daemons):
             daemon.terminate()
             daemon.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def told(command: list[str], environment: dict[str, str]) -> str:

@@ -153,11 +153,10 @@ def test_the_gradient_of_the_scale_is_that_of_finite_differences(
     assert float(module.retrieval.log_scale.grad) == pytest.approx((values[1] - values[0]) / 0.02, rel=1e-2)
 
 
-def test_search_and_forward_find_the_same(world: Any) -> None:
+def test_searching_and_training_find_the_same(world: Any) -> None:
     retrieval = world.new_retrieval().train()
-    queries = [item.query for item in BATCH]
-    rows, scores = retrieval.search(queries, K)
-    passages, live = retrieval(queries, K)
+    rows, scores = retrieval.search([item.query for item in BATCH], K)
+    passages, live = retrieval.read(BATCH, K)
     assert [[p.passage_id for p in line] for line in passages] == [[f"p{r}" for r in line] for line in rows]
     np.testing.assert_allclose(live.detach().numpy(), scores, atol=1e-4)
     assert retrieval.training, "searching must not switch dropout off for good"
