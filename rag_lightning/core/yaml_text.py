@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MODE = "yaml_of_unique_keys"
 """jsonargparse's name for its own reading of YAML with the same rule."""
+MERGE = "tag:yaml.org,2002:merge"
+"""Of the key `<<`, which may be repeated: all that it names is merged."""
 
 
 def plain_values(text: str) -> Any:
@@ -28,17 +30,17 @@ def refuse_twice(text: str) -> None:
     """Raise yaml.YAMLError where a mapping has a key twice; the message tells both lines."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     for mapping in _mappings(root):
-        first: dict[str, yaml.Mark] = {}
+        first: dict[tuple[str, str], yaml.Mark] = {}
         for key, _ in mapping.value:
-            if not isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
                 continue
-            if key.value in first:
-                before = first[key.value].line + 1
+            if (key.tag, key.value) in first:
+                before = first[key.tag, key.value].line + 1
                 raise yaml.MarkedYAMLError(
                     problem=f"key {key.value!r} stands in line {before} already; keep one of them",
                     problem_mark=key.start_mark,
                 )
-            first[key.value] = key.start_mark
+            first[key.tag, key.value] = key.start_mark
 
 
 def _mappings(root: yaml.Node | None) -> Iterator[yaml.MappingNode]:

@@ -38,7 +38,8 @@ def test_a_key_twice_is_told_with_both_lines(text: str, key: str, lines: tuple[i
         "a: {x: 1}\nb: {x: 1}\n",
         "a: &a {x: 1}\nb: {<<: *a, x: 2}\nc: [*a, *a]\n",
         "a: &a [*a]\n",
-        "1: x\n2: y\n",
+        "1: x\n'1': y\n",
+        "a: &a {x: 1}\nb: &b {y: 1}\nc:\n  <<: *a\n  <<: *b\n",
     ],
 )
 def test_everything_else_is_read_as_ever(text: str) -> None:
