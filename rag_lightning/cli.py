@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+OCCUPIED = {errno.ENOTDIR, errno.EEXIST}
+"""A file stands where a folder of ours belongs."""
 Function = Callable[..., None]
 Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig
 
@@ -140,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return FAILED
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        if error.errno not in DISK_ERRORS | OCCUPIED:
             raise
         return _complain(f"{error.filename or 'the disk'}: {error.strerror}; what was finished before is whole", FAILED)
 

@@ -26,7 +26,7 @@ from rag_lightning.core.digest import digest as digest_of
 from rag_lightning.core.errors import ArtifactError
 
 MANIFEST = "manifest.json"
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ENOTDIR}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 HASH_LIMIT = 1 << 30
 """Files above this many bytes are checked by size and modification time; `doctor --deep` hashes them too."""
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MODE = "yaml_of_unique_keys"
 """jsonargparse's name for its own reading of YAML with the same rule."""
+SCANNER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""What jsonargparse reads with: it takes tabs between words, which PyYAML's own does not."""
 MERGE = "tag:yaml.org,2002:merge"
 """Of the key `<<`, which may be repeated: all that it names is merged."""
 
@@ -28,7 +30,7 @@ def plain_values(text: str) -> Any:
 
 def refuse_twice(text: str) -> None:
     """Raise yaml.YAMLError where a mapping has a key twice; the message tells both lines."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = yaml.compose(text, Loader=SCANNER)
     for mapping in _mappings(root):
         first: dict[tuple[str, str], yaml.Mark] = {}
         for key, _ in mapping.value:

@@ -65,10 +65,29 @@ def test_a_configuration_is_refused_in_one_line(tmp_path: Path, capsys: pytest.C
     assert "key 'k' stands in line 2 already; keep one of them" in told
 
 
-def test_a_folder_that_is_a_file_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "file"
+@pytest.mark.parametrize("text", ["name:\tx\n", "name: x\t# comment\n", '{\n\t"name": "x"\n}\n'])
+def test_tabs_between_words_are_read(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    assert cli.parse("train", ["--config", str(file)])[0].name == "x"  # type: ignore[index,union-attr]
+
+
+@pytest.mark.parametrize("place", ["", "artifacts", "artifacts/corpus"])
+def test_a_file_where_a_folder_belongs_is_told_in_one_line(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine" / place
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
-    assert cli.main(["corpus", "--folder", str(file)]) == cli.FAILED
+    assert cli.main(["corpus", "--folder", str(tmp_path / "mine")]) == cli.FAILED
     told = capsys.readouterr().err
-    assert f"{file}/artifacts/corpus: Not a directory" in told
-    assert "Traceback" not in told
+    assert told.count("\n") == 1
+    assert str(file) in told
+
+
+def test_a_dangling_link_as_a_folder_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    assert cli.main(["corpus", "--folder", str(tmp_path / "link")]) == cli.FAILED
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert str(tmp_path / "link") in told
