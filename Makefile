@@ -46,7 +46,8 @@ OWN_CELLS = $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(TRAIN),--train '$(call j
 SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '$(TRIALS)') --seed '$(SEED)' \
 	--experiment.scale '$(SCALE)' --experiment.seed '$(SEED)' $(if $(OWN),$(OWN_FILES))
 
-# Tests never ask the hub, and tiny models are fastest on one thread.
+# Tests never ask the hub. They run side by side, each process with one thread; JOBS=0 runs them in one process.
+JOBS ?= auto
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
 .PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui ask test test-all bench check clean clean-runs
@@ -126,7 +127,8 @@ ask: $(INSTALLED) ## Answer one question, with its passages, scores and hypothes
 	$(RAG) ask "$$QUESTION" --config '$(EXPERIMENT)'
 
 test: $(INSTALLED) ## The tests, without the slow ones
-	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow and not benchmark"
+##@ JOBS=auto          processes side by side, one a core
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow and not benchmark"
 
 test-all: $(INSTALLED) ## All tests
 	$(TEST_ENV) $(BIN)/python -m pytest -m "not benchmark"
