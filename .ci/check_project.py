@@ -10,10 +10,10 @@ from pathlib import Path
 
 import yaml
 
+from rag_lightning.claims.claims import load_claims
 from rag_lightning.cli import STAGES, parse
 from rag_lightning.core.errors import ConfigError, RagLightningError
-from rag_lightning.experiments.claims import load_claims
-from rag_lightning.experiments.matrix import load_matrix
+from rag_lightning.matrix.matrix import load_matrix
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = ("Reproduces:", "Command:", "Cost:", "Expected:")

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_lightning import __version__
-from rag_lightning.core import yaml_text
+from rag_lightning.config import yaml_files
+from rag_lightning.config.commands import ClaimsConfig, MatrixConfig
+from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
+from rag_lightning.config.loading import PRINT, explain, parse_expanded
 from rag_lightning.core.artifacts import DISK_ERRORS
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
-from rag_lightning.core.experiments_config import ClaimsConfig, MatrixConfig
-from rag_lightning.core.explain import explain
 from rag_lightning.core.hardware import keep_few_compiled_products
-from rag_lightning.core.loading import PRINT, parse_expanded
 from rag_lightning.core.registry import check_name
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class Stage:
 
 STAGES = {
     "doctor": Stage(
-        "rag_lightning.stages.doctor_data:run",
+        "rag_lightning.doctor.command:run",
         "tell what works on this machine, or what is wrong with a file",
         extras=(
             Extra("--deep", "Hash every artifact, also files above 1 GB.", False),
@@ -103,21 +102,21 @@ STAGES = {
         "write a trained model in the layout of transformers' RAG",
         extras=(Extra("--to", "The new folder."),),
     ),
-    "sweep": Stage("rag_lightning.sweep.start:run", "search k x retriever x decoding, then test the best", SweepConfig),
-    "report": Stage("rag_lightning.report.stage:run", "stored runs -> tables beside the paper's", SweepConfig),
+    "sweep": Stage(
+        "rag_lightning.sweep.command:run", "search k x retriever x decoding, then test the best", SweepConfig
+    ),
+    "report": Stage("rag_lightning.report.command:run", "stored runs -> tables beside the paper's", SweepConfig),
     "matrix": Stage(
-        "rag_lightning.experiments.run_matrix:run",
+        "rag_lightning.matrix.command:run",
         "run experiments of the matrix, by name or all of them",
         MatrixConfig,
     ),
-    "claims": Stage(
-        "rag_lightning.experiments.run_claims:run", "test the claims on the matrix's experiments", ClaimsConfig
-    ),
+    "claims": Stage("rag_lightning.claims.command:run", "test the claims on the matrix's experiments", ClaimsConfig),
     "plan": Stage(
-        "rag_lightning.stages.plan:run",
+        "rag_lightning.plan.command:run",
         "tell passages, bytes, memory, disk and hours of an experiment before anything is built",
     ),
-    "track": Stage("rag_lightning.stages.track:run", "send stored runs to MLflow that are not there yet"),
+    "track": Stage("rag_lightning.runs.track:run", "send stored runs to MLflow that are not there yet"),
     "ask": Stage(
         "rag_lightning.stages.ask:run",
         "answer one question, with its passages, scores and hypotheses",
@@ -214,7 +213,7 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
     stage = STAGES[name]
     questions = "".join(f' "{given.name}"' for given in stage.extras if not given.is_option)
     usage = f"rag-lightning {name}{questions} [--config F.yaml] [--key value ...]"
-    parser = yaml_text.make_parser(prog=f"rag-lightning {name}", usage=usage, description=stage.line)
+    parser = yaml_files.make_parser(prog=f"rag-lightning {name}", usage=usage, description=stage.line)
     for given in stage.extras if extra else ():
         if given.default is False:
             parser.add_argument(given.name, action="store_true", help=given.help)

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rag_lightning.core.config import EncoderConfig, GeneratorConfig
+from rag_lightning.config.experiment import EncoderConfig, GeneratorConfig
+from rag_lightning.config.training import TrainerConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.index.flat import FlatIndex
-from rag_lightning.modules import fitting
-from rag_lightning.modules.batches import Item, Lesson
-from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.live_retrieval import LiveRetrieval
-from rag_lightning.modules.rag import RagModule
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.training import fitting
+from rag_lightning.training.batches import Item, Lesson
+from rag_lightning.training.fitting import fit
+from rag_lightning.training.live_retrieval import LiveRetrieval
+from rag_lightning.training.rag import RagModule
 
 ITEMS = [Item(f"what is {c} in the city", f"rome {c}") for c in "abcdefgh7"]
 DEV = [[Example("1", "a", ("a",)), Example("2", "b", ("b",))], [Example("3", "c", ("c",))], [Example("4", "d", ("d",))]]

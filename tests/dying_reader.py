@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rag_lightning.config.training import TrainerConfig
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.core.trainer_config import TrainerConfig
-from rag_lightning.modules import fitting
-from rag_lightning.modules.batches import Item, Lesson
-from rag_lightning.modules.reader import ReaderModule
+from rag_lightning.training import fitting
+from rag_lightning.training.batches import Item, Lesson
+from rag_lightning.training.rag import ReaderModule
 
 ITEMS = [Item(f"what is {c}", f"rome {c}", Passage(c, c, f"the {c} of rome")) for c in "abcdefgh7"]
 DEV = [[Example("1", "a", ("a",)), Example("2", "b", ("b",))], [Example("3", "c", ("c",))]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig, TaskConfig
+from rag_lightning.config.experiment import ExperimentConfig, SweepConfig, TaskConfig
 from rag_lightning.metrics.metric import METRICS, Metric, Outcome
 from rag_lightning.tasks.spec import TASKS, get_task
 from tests import tiny_project

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rag_lightning.core.config import (
+from rag_lightning.config.experiment import (
     CorpusConfig,
     DecodingConfig,
     EncoderConfig,
@@ -18,7 +18,7 @@ from rag_lightning.core.config import (
     SweepConfig,
     TaskConfig,
 )
-from rag_lightning.core.trainer_config import RetrieverWarmupConfig, TrainerConfig, WarmupConfig
+from rag_lightning.config.training import RetrieverWarmupConfig, TrainerConfig, WarmupConfig
 
 ANSWERS = ("paris", "rome", "porto", "novo")
 """Words of one piece in the tiny BERT's vocabulary."""

@@ -22,8 +22,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.digest import digest as digest_of
 from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.files import digest as digest_of
 
 MANIFEST = "manifest.json"
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}

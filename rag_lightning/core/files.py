@@ -1,9 +1,13 @@
-"""Reading a user's text files: plain or gzip, UTF-8, one line at a time, every failure naming file and row."""
+"""Reading a user's text files: plain or gzip, UTF-8, one line at a time, every failure naming file and row.
+
+What identifies a value: the same content gives the same digest, in any process.
+"""
 
 from __future__ import annotations
 
 import codecs
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator
@@ -156,3 +160,9 @@ def _read(path: Path, read: Callable[[int], bytes], size: int, row: int) -> byte
         raise DataError(
             path, f"is a cut or damaged gzip file ({error})", row=row, hint="fetch or compress it again"
         ) from error
+
+
+def digest(value: Any) -> str:
+    """16 hex digits over the canonical JSON of a value."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

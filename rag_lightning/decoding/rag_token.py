@@ -15,10 +15,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from rag_lightning.decoding.beam import Finished, Moves, beam_search
-from rag_lightning.decoding.checks import check_doc_log_probs, check_search
+from rag_lightning.decoding.beam import Finished, Moves, beam_search, check_doc_log_probs, check_search
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.decoding.pair_steps import PairSteps
+from rag_lightning.decoding.pair_scores import PairSteps
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.vocabulary import Continuations

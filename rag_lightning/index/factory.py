@@ -6,7 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from rag_lightning.core.config import IndexConfig
+from rag_lightning.config.experiment import IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.registry import Registry
 from rag_lightning.index.index import INFO_FILE, FaissIndex, Floats, Report

@@ -16,7 +16,7 @@ import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.core.config import IndexConfig
+from rag_lightning.config.experiment import IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
 
 Floats = NDArray[np.float32]

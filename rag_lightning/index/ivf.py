@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from rag_lightning.core.config import IndexConfig
+from rag_lightning.config.experiment import IndexConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.index.index import FaissIndex, faiss
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag_lightning.core.config import IndexConfig
+from rag_lightning.config.experiment import IndexConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.index.ivf import cells, quantizer
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rag_lightning.config.training import Dtype
 from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Passage
-from rag_lightning.core.trainer_config import Dtype
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import check_vectors
 from rag_lightning.retrieval.encoders import TextEncoder

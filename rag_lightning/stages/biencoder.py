@@ -13,32 +13,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import IndexConfig, to_dict
-from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.hardware import resolve_dtype
-from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import (
+from rag_lightning.config.experiment import IndexConfig, to_dict
+from rag_lightning.config.training import (
     BiencoderConfig,
     TrainerConfig,
     check_retriever_training,
     recipe_settings,
 )
+from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.hardware import resolve_dtype
+from rag_lightning.core.records import Example
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.flat import FlatIndex
-from rag_lightning.modules.batches import Lesson
-from rag_lightning.modules.biencoder import BiencoderModule
-from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.scaled_retrieval import check_learnt_scale, check_scale
 from rag_lightning.retrieval.bm25 import BM25Retriever
-from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import Role, TextEncoder
-from rag_lightning.retrieval.retriever import Retriever
+from rag_lightning.retrieval.retriever import DenseRetriever, Retriever
 from rag_lightning.stages import bm25, corpus, examples, vectors
 from rag_lightning.stages.ranking import marked
 from rag_lightning.stages.vectors import Start, as_it_comes
 from rag_lightning.stages.workspace import Workspace, file_digest
 from rag_lightning.tasks.biencoder import KnownPassages, read_biencoder
+from rag_lightning.training.batches import Lesson
+from rag_lightning.training.encoders import BiencoderModule
+from rag_lightning.training.fitting import fit
+from rag_lightning.training.scaled_retrieval import check_learnt_scale, check_scale
 
 VERSION = 1
 CANDIDATES = 20

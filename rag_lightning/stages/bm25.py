@@ -6,12 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.experiment import to_dict
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import to_dict
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.stages import corpus
-from rag_lightning.stages.progress import counted
-from rag_lightning.stages.workspace import Workspace
+from rag_lightning.stages.workspace import Workspace, counted
 
 VERSION = 1
 

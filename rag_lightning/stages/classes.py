@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rag_lightning.core.config import ExperimentConfig, to_dict
+from rag_lightning.config.experiment import ExperimentConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.tasks.spec import get_task
 

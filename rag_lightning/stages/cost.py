@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.experiment import to_dict
+from rag_lightning.config.retriever import retriever_settings
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import to_dict
 from rag_lightning.core.hardware import describe, resolve_dtype
-from rag_lightning.core.retriever_config import retriever_settings
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.modules.predictor import Question, questions
+from rag_lightning.decoding.predictor import Question, questions
 from rag_lightning.stages import examples, predict, retrieve, train
 from rag_lightning.stages.ranking import rank
 from rag_lightning.stages.workspace import Workspace

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact
-from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.stages import biencoder, vectors
 from rag_lightning.stages.workspace import Workspace
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
 from rag_lightning.corpus.store import PassageStore

@@ -6,14 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.experiment import ExperimentConfig, IndexConfig, to_dict
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig, IndexConfig, to_dict
 from rag_lightning.index.factory import build_index, load_index
 from rag_lightning.index.flat import FlatIndex
 from rag_lightning.index.index import FaissIndex, Floats
 from rag_lightning.stages import bm25, embed
-from rag_lightning.stages.progress import progress
-from rag_lightning.stages.workspace import Workspace
+from rag_lightning.stages.workspace import Workspace, progress
 
 VERSION = 1
 BUILT_WITH = {

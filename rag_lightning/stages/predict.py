@@ -1,4 +1,7 @@
-"""Stage `predict`: rankings + model -> artifacts/predictions, through Lightning's Trainer."""
+"""Stage `predict`: rankings + model -> artifacts/predictions, through Lightning's Trainer.
+
+Prediction through Lightning's Trainer, so that devices and progress come from there.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
+from rag_lightning.config.experiment import ExperimentConfig, to_dict
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import give_back_memory, resolve_dtype
 from rag_lightning.core.records import Prediction, write_jsonl
-from rag_lightning.decoding.checks import check_decoding
-from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.beam import check_decoding
+from rag_lightning.decoding.encodings import Encodings, Loaded
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.modules.fitting import interruptible, quiet_trainer
-from rag_lightning.modules.loaded import Loaded
-from rag_lightning.modules.prediction import PredictionModule
-from rag_lightning.modules.predictor import Predictor, Question, check_strategy, questions
+from rag_lightning.decoding.predictor import Predictor, Question, check_strategy, questions
 from rag_lightning.stages import classes, corpus, examples, retrieve, train
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.training.fitting import interruptible, quiet_trainer
 
 VERSION = 2
 PREDICTIONS = "predictions.jsonl"
@@ -162,3 +164,26 @@ def run(config: ExperimentConfig) -> None:
     workspace = Workspace(config)
     artifact = build(workspace, config.split)
     workspace.announce(f"{artifact.info['questions']} predictions in {artifact.path}")
+
+
+class PredictionModule(pl.LightningModule):
+    """Wraps a Predictor; a batch is a list of questions.
+
+    Attributes:
+        predictions: What this process has predicted; Lightning cannot carry frozen records itself.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self._predictor = predictor
+        self.predictions: list[Prediction] = []
+
+    def transfer_batch_to_device(self, batch: list[Question], device: Any, index: int) -> list[Question]:
+        """Batches are text; tensors are made in the step."""
+        return batch
+
+    def predict_step(self, batch: list[Question], *args: Any) -> int:
+        """Predict a batch; returns how many questions, because Lightning warns of a step that returns nothing."""
+        made = self._predictor.predict(batch)
+        self.predictions += made
+        return len(made)

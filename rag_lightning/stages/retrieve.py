@@ -10,16 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from rag_lightning.config.experiment import ExperimentConfig, to_dict
+from rag_lightning.config.retriever import ENCODING, check_retriever, training_kind
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Ranking, read_jsonl, write_jsonl
-from rag_lightning.core.retriever_config import ENCODING, check_retriever, training_kind
 from rag_lightning.index.index import check_k
 from rag_lightning.retrieval.bm25 import BM25Retriever
-from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.questions import ByText, OracleRetriever, QuestionRetriever, RandomRetriever
+from rag_lightning.retrieval.retriever import DenseRetriever
 from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index, retriever_warmup, train
 from rag_lightning.stages.ranking import rank, tuned_scale
 from rag_lightning.stages.training_retrieval import count_gold

@@ -12,16 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.experiment import to_dict
+from rag_lightning.config.training import RetrieverWarmupConfig, check_retriever_training
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import RetrieverWarmupConfig, check_retriever_training
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.modules.batches import Lesson
-from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.live_retrieval import LiveRetrieval
-from rag_lightning.modules.query_encoder import QueryEncoderModule, Sought
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index, targets
@@ -30,6 +26,10 @@ from rag_lightning.stages.ranking import marked
 from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
+from rag_lightning.training.batches import Lesson
+from rag_lightning.training.encoders import QueryEncoderModule, Sought
+from rag_lightning.training.fitting import fit
+from rag_lightning.training.live_retrieval import LiveRetrieval
 
 VERSION = 1
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.experiment import ExperimentConfig, to_dict
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig, to_dict
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
 from rag_lightning.corpus.store import PassageStore

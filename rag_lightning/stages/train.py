@@ -14,28 +14,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.experiment import DecodingConfig, ExperimentConfig, Strategy, to_dict
+from rag_lightning.config.retriever import applied_rates, check_retriever
+from rag_lightning.config.training import TrainerConfig, check_training, processes, recipe_settings
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact, Recipe, write_json
-from rag_lightning.core.config import DecodingConfig, ExperimentConfig, Strategy, to_dict
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
-from rag_lightning.core.retriever_config import applied_rates, check_retriever
-from rag_lightning.core.trainer_config import TrainerConfig, check_training, processes, recipe_settings
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.predictor import Predictor, Question
 from rag_lightning.generator import opening, trained_part
 from rag_lightning.generator.opening import Writer
-from rag_lightning.modules.alarms import ALARMS
-from rag_lightning.modules.batches import Item, Lesson
-from rag_lightning.modules.evaluation import Evaluator, Scorer
-from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.launch import launch
-from rag_lightning.modules.monitoring import RetrievalMonitor
-from rag_lightning.modules.predictor import Predictor, Question
-from rag_lightning.modules.rag import RagModule
-from rag_lightning.modules.reader import ReaderModule
-from rag_lightning.modules.scaled_retrieval import ScaledRetrieval
-from rag_lightning.modules.training import TrainedModule
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import classes, corpus, examples, targets, training_retrieval, training_start, warmup
 from rag_lightning.stages.evidence import known_evidence_hits
@@ -43,6 +33,14 @@ from rag_lightning.stages.objective import objectives, values
 from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FILE
 from rag_lightning.stages.workspace import Workspace, ignore, say
 from rag_lightning.tasks.spec import get_task
+from rag_lightning.training.batches import Item, Lesson
+from rag_lightning.training.evaluation import Evaluator, Scorer
+from rag_lightning.training.fitting import fit
+from rag_lightning.training.module import TrainedModule
+from rag_lightning.training.processes import launch
+from rag_lightning.training.rag import RagModule, ReaderModule
+from rag_lightning.training.scaled_retrieval import ScaledRetrieval
+from rag_lightning.training.watch import ALARMS, RetrievalMonitor
 
 VERSION = 4
 EVALUATED_TOGETHER = 20

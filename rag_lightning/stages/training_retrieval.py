@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rag_lightning.core.config import to_dict
-from rag_lightning.core.retriever_config import ENCODING, training_kind
+from rag_lightning.config.experiment import to_dict
+from rag_lightning.config.retriever import ENCODING, training_kind
 from rag_lightning.index.index import check_k
-from rag_lightning.modules.batches import Item
-from rag_lightning.modules.live_retrieval import LiveRetrieval, OracleRetrieval
-from rag_lightning.modules.scaled_retrieval import FixedRetrieval, ScaledRetrieval
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.questions import ByText, RandomRetriever, gold_rows
 from rag_lightning.stages import bm25, corpus, embed, index, training_start
 from rag_lightning.stages.ranking import tuned_scale
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.training.batches import Item
+from rag_lightning.training.live_retrieval import LiveRetrieval, OracleRetrieval
+from rag_lightning.training.scaled_retrieval import FixedRetrieval, ScaledRetrieval
 
 NULL_FITTED_ON = 64
 """Training questions whose mean doc_score a null document begins with."""

@@ -14,12 +14,12 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from rag_lightning.core.architecture import describe, expected_generator, expected_query_encoder, read_settings
+from rag_lightning.checkpoints.architectures import describe, expected_generator, expected_query_encoder, read_settings
+from rag_lightning.checkpoints.rag_layout import is_rag
+from rag_lightning.config.retriever import ENCODING, training_kind
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.rag_checkpoint import is_rag
-from rag_lightning.core.retriever_config import ENCODING, training_kind
-from rag_lightning.generator.classes import holds_head
+from rag_lightning.generator.heads import holds_head
 from rag_lightning.generator.opening import Writer, load_generator
 from rag_lightning.stages import classes, embed, retriever_warmup, warmup
 from rag_lightning.stages.vectors import Start

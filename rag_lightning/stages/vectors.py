@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.config.experiment import to_dict
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import to_dict
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import check_vectors
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus
 from rag_lightning.retrieval.encoders import Role, TextEncoder
 from rag_lightning.stages import corpus
-from rag_lightning.stages.progress import progress
-from rag_lightning.stages.workspace import Workspace
+from rag_lightning.stages.workspace import Workspace, progress
 
 VERSION = 1
 FIELDS = ("pooling", "normalize", "passage_prefix", "max_passage_length")

@@ -8,6 +8,8 @@ is learned from them carries over to whole passages.
 Tasks whose targets are written in words of their own, or are labels, see whole gold passages, and no distractor: a clue
 or a label cannot be read from another passage. A claim without evidence shows the passage that lexical search finds
 first. `warmup.task` takes the questions of another task's mini data, so that several tasks start from one reader.
+
+Where generator.init is a RAG checkpoint of transformers, it is opened as what it was trained as.
 """
 
 from __future__ import annotations
@@ -19,14 +21,11 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from rag_lightning.core import seeds
-from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig, to_dict
-from rag_lightning.core.data_config import TaskConfig
-from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.generator_config import GeneratorConfig
-from rag_lightning.core.records import Example, Passage
-from rag_lightning.core.trainer_config import (
+from rag_lightning.checkpoints.rag_layout import check_use, is_rag, open_rag
+from rag_lightning.config.data import TaskConfig
+from rag_lightning.config.experiment import ExperimentConfig, to_dict
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.training import (
     WarmupConfig,
     accumulation,
     check_off,
@@ -34,23 +33,26 @@ from rag_lightning.core.trainer_config import (
     processes,
     recipe_settings,
 )
+from rag_lightning.core import seeds
+from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.records import Example, Passage
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.generator.copy_start import start_copying
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.opening import Writer, create_generator, load_generator
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.metrics.pages import evidence_sets, normalize_title
 from rag_lightning.mini.cloze import build_cloze, train_passages
-from rag_lightning.modules.batches import Item, Lesson
-from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.reader import ReaderModule
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import bm25, classes, corpus, examples, targets
-from rag_lightning.stages.rag_start import check_start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
+from rag_lightning.training.batches import Item, Lesson
+from rag_lightning.training.copy_start import start_copying
+from rag_lightning.training.fitting import fit
+from rag_lightning.training.rag import ReaderModule
 
 VERSION = 5
 DISTRACTORS = 0.15
@@ -249,3 +251,25 @@ def standing_answers(example: Example, passages: Sequence[Passage]) -> list[str]
     listed = example.targets or example.answers
     found = [a for a in listed if any(has_answer([a], f"{p.title}. {p.text}") for p in passages)]
     return found or [listed[0]]
+
+
+def check_start(workspace: Workspace) -> None:
+    """Check the checkpoint of generator.init against the configuration; nothing where it is no RAG checkpoint.
+
+    Raises:
+        ConfigError: another formulation or template, unless generator.mismatch is allow.
+    """
+    config = workspace.config.generator
+    if config.init == "warm_start":
+        return
+    source = workspace.model_source(config.init)
+    if not is_rag(source):
+        return
+    checkpoint = open_rag(source)
+    if config.mismatch == "refuse":
+        check_use(checkpoint, workspace.config.formulation, config.template)
+    if config.max_source_length < checkpoint.max_length and config.template == "hf_rag":
+        workspace.announce(
+            f"generator.init reads up to {checkpoint.max_length} tokens, generator.max_source_length is "
+            f"{config.max_source_length}: under hf_rag longer inputs lose the end of their question"
+        )

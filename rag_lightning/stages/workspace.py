@@ -1,18 +1,24 @@
-"""Where a stage works: the configuration, the folders, and how it speaks to the user."""
+"""Where a stage works: the configuration, the folders, and how it speaks to the user.
+
+Progress bars with rate and ETA: for work that reports (done, total), and for work that takes things one by one.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
+from tqdm import tqdm
 
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, asset_path, fetch_asset, find_asset
-from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.files import check_file
 from rag_lightning.core.hub import HUB_REVISION, download_model, resolve_commit
 
@@ -82,7 +88,7 @@ class Workspace:
 
     def _unpacked(self, name: str) -> Path:
         """An embedded GGUF file as a plain folder, an artifact."""
-        from rag_lightning.generator.gguf import unpack_gguf  # imported here: most workspaces need no torch
+        from rag_lightning.checkpoints.gguf import unpack_gguf  # imported here: most workspaces need no torch
 
         recipe = Recipe("unpacked", {}, {"model": self.model_digest(name)}, 1)
         return self.store.build(recipe, lambda folder: unpack_gguf(self.asset(name), folder / "model")).path / "model"
@@ -141,3 +147,26 @@ def hub_source(source: str, revision: str = HUB_REVISION) -> tuple[str, str, str
     name, _, configuration = source.removeprefix(HUB).partition(":")
     folder = Path(name)
     return name, configuration, folder_digest(folder) if folder.is_dir() else _commit(name, "dataset", revision)
+
+
+T = TypeVar("T")
+
+
+@contextmanager
+def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function to call with (done, total)."""
+    bar = tqdm(desc=what, unit=f" {unit}", mininterval=1.0, dynamic_ncols=True)
+
+    def update(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    try:
+        yield update
+    finally:
+        bar.close()
+
+
+def counted(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
+    """The items; no ETA where their number is not known."""
+    yield from tqdm(items, desc=what, unit=f" {unit}", total=total, mininterval=1.0, dynamic_ncols=True)

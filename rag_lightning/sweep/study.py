@@ -9,16 +9,16 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from rag_lightning.config.experiment import SweepConfig, to_dict
+from rag_lightning.config.retriever import check_retriever
 from rag_lightning.core import seeds
-from rag_lightning.core.config import SweepConfig, to_dict
-from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import digest
 from rag_lightning.core.registry import check_name
-from rag_lightning.core.retriever_config import check_retriever
+from rag_lightning.runs.evaluate import sweep_folder
+from rag_lightning.runs.system import System, identity
 from rag_lightning.stages import classes
 from rag_lightning.stages.objective import objectives
-from rag_lightning.sweep.system import System, identity
-from rag_lightning.sweep.trial import sweep_folder
 from rag_lightning.tasks.spec import get_task
 
 NOT_IN_SPACE = ("trials", "seed", "sampler", "storage", "alpha", "always", "name")

@@ -17,8 +17,7 @@ from pathlib import Path
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_lines
 from rag_lightning.metrics.patterns import PatternFault, match_patterns, search_patterns
-from rag_lightning.tasks.examples import RawExample, Row
-from rag_lightning.tasks.fields import answer_list, question_text
+from rag_lightning.tasks.examples import RawExample, Row, answer_list, question_text
 from rag_lightning.tasks.layout import Layout, json_lines
 from rag_lightning.tasks.open_qa import DPR_CSV, question_row
 from rag_lightning.tasks.spec import QA_METRICS, TaskSpec

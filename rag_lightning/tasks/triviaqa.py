@@ -12,9 +12,8 @@ from typing import Any
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_json
-from rag_lightning.metrics.normalize import normalize_answer
-from rag_lightning.tasks.examples import Dropped, RawExample, Row
-from rag_lightning.tasks.fields import answer_list, objects, own_id, question_text
+from rag_lightning.metrics.tokens import normalize_answer
+from rag_lightning.tasks.examples import Dropped, RawExample, Row, answer_list, objects, own_id, question_text
 from rag_lightning.tasks.layout import Layout
 
 HUB_COLUMNS = ("question", "question_id", "answer")

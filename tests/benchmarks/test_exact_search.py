@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import IndexConfig
+from rag_lightning.config.experiment import IndexConfig
 from rag_lightning.index.factory import build_index
 from rag_lightning.index.flat import FlatIndex
 from rag_lightning.index.index import FaissIndex, Floats, faiss_threads

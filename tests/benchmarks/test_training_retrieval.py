@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import EncoderConfig, GeneratorConfig, IndexConfig
+from rag_lightning.config.experiment import EncoderConfig, GeneratorConfig, IndexConfig
+from rag_lightning.config.training import TrainerConfig
 from rag_lightning.core.records import Passage
-from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.index.factory import build_index
 from rag_lightning.index.flat import FlatIndex
-from rag_lightning.modules.batches import Item, Lesson
-from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.live_retrieval import LiveRetrieval
-from rag_lightning.modules.rag import RagModule
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.training.batches import Item, Lesson
+from rag_lightning.training.fitting import fit
+from rag_lightning.training.live_retrieval import LiveRetrieval
+from rag_lightning.training.rag import RagModule
 from tests.benchmarks.encoders import SHAPE, random_passages, save_encoder, words
 from tests.benchmarks.rag_models import against
 

@@ -12,10 +12,10 @@ import pytest
 import rag_lightning
 from rag_lightning import cli
 from rag_lightning.cli import STAGES, explain, main, parse
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
+from rag_lightning.config.training import TrainerConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, Terminated
-from rag_lightning.core.trainer_config import TrainerConfig
-from rag_lightning.experiments.matrix import load_matrix
+from rag_lightning.matrix.matrix import load_matrix
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "faiss", "mlflow", "transformers", "pytorch_lightning", "matplotlib", "datasets", "optuna", "scipy"}

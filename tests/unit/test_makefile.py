@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.cli import parse
-from rag_lightning.core.config import SweepConfig
-from rag_lightning.core.experiments_config import ClaimsConfig, MatrixConfig
-from rag_lightning.sweep.system import System
+from rag_lightning.config.commands import ClaimsConfig, MatrixConfig
+from rag_lightning.config.experiment import SweepConfig
+from rag_lightning.runs.system import System
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

@@ -6,7 +6,7 @@ import torch
 
 from rag_lightning.core.records import Passage
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.generator.bart_steps import Cache
+from rag_lightning.generator.bart import Cache
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag_lightning.config.experiment import IndexConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe, open_artifact
-from rag_lightning.core.config import IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.index import flat
 from rag_lightning.index.factory import INDEX_KINDS, build_index, load_index

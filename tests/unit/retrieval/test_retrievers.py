@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import BM25Config, EncoderConfig, IndexConfig
+from rag_lightning.config.experiment import BM25Config, EncoderConfig, IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, UnknownNameError
-from rag_lightning.core.records import Example, Passage, Ranking
+from rag_lightning.core.records import Passage
 from rag_lightning.index.factory import build_index
 from rag_lightning.retrieval.bm25 import BM25Retriever
-from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.retrieval.fixed import FixedRetriever
+from rag_lightning.retrieval.retriever import DenseRetriever
 
 PASSAGES = [
     Passage("0", "Rome", "A city on the river Tiber."),
@@ -121,18 +120,3 @@ def test_bm25_bad_config(bm25: BM25Retriever) -> None:
         BM25Retriever.build(BM25Config(stemmer="englisch"), PASSAGES)
     with pytest.raises(ConfigError, match="no words"):
         BM25Retriever.build(BM25Config(), [Passage("1", "", "the of")])
-
-
-def test_fixed_gives_prefixes_of_known_rankings() -> None:
-    examples = [Example("a", "first", ("x",)), Example("b", "second", ("y",))]
-    rankings = [Ranking("b", (4, 2), (2.0, 1.0)), Ranking("a", (9,), (3.0,))]
-    fixed = FixedRetriever.join(examples, rankings)
-    one, two = fixed.retrieve(["first", "second"], 1)
-    assert (one.rows.tolist(), two.rows.tolist(), two.scores.tolist()) == ([9], [4], [2.0])
-    assert fixed.retrieve(["second"], 9)[0].rows.tolist() == [4, 2]
-    with pytest.raises(ConfigError, match="'third'"):
-        fixed.retrieve(["third"], 1)
-    with pytest.raises(ConfigError, match="'b' has no ranking"):
-        FixedRetriever.join(examples, rankings[1:])
-    with pytest.raises(ConfigError, match="at least 1"):
-        fixed.retrieve(["first"], 0)

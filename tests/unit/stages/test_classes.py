@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import DecodingConfig, ExperimentConfig, GeneratorConfig, TaskConfig, to_dict
+from rag_lightning.config.experiment import DecodingConfig, ExperimentConfig, GeneratorConfig, TaskConfig, to_dict
+from rag_lightning.config.training import WarmupConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Example, Passage, Ranking
-from rag_lightning.core.trainer_config import WarmupConfig
 from rag_lightning.metrics.metric import METRICS, Metric
-from rag_lightning.modules.batches import Item
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import bm25, classes, corpus, examples, predict, train, warmup
 from rag_lightning.stages.evidence import evidence_hits
 from rag_lightning.stages.objective import objectives, values
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.training.batches import Item
 from tests.tiny_claims import ACCURACY, LABELS, claims, experiment, registered, write_data
 
 CLUES = replace(get_task("nq"), name="tiny_clues", metrics=("tiny_accuracy",))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, GeneratorConfig
+from rag_lightning.config.experiment import ExperimentConfig, GeneratorConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.causal import CausalGenerator
 from rag_lightning.stages import export, predict, score, train, warmup

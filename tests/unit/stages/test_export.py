@@ -12,7 +12,7 @@ import torch
 from transformers import DPRConfig, DPRContextEncoder, RagTokenForGeneration
 
 from rag_lightning.cli import main
-from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.stages import export, predict, train, warmup, workspace

@@ -11,15 +11,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
+from rag_lightning.config.training import WarmupConfig
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.core.trainer_config import WarmupConfig
 from rag_lightning.metrics.answers import has_answer
-from rag_lightning.modules.batches import Item, Lesson
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import corpus, examples, ranking, retrieve, score, train, warmup
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
+from rag_lightning.training.batches import Item, Lesson
 from tests.tiny_project import experiment, passages, questions, write_data, write_lines
 
 

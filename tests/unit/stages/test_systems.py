@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact
-from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, TargetsConfig
+from rag_lightning.config.experiment import ExperimentConfig, TargetsConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, read_jsonl
 from rag_lightning.stages import examples, targets, train, warmup

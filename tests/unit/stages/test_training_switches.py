@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.modules.search_ahead import SearchAhead
 from rag_lightning.stages import train, warmup
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.training.live_retrieval import SearchAhead
 
 
 def switched(config: ExperimentConfig, **switches: Any) -> Workspace:

@@ -10,7 +10,7 @@ import pytest
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_head
-from rag_lightning.tasks.head import look
+from rag_lightning.tasks.layout import look
 
 OBJECT = {"query": "a", "answers": ["b: {", '"x": 1']}
 

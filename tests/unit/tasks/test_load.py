@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.core.config import TaskConfig
+from rag_lightning.config.experiment import TaskConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.corpus.store import PassageStore, write_passages
-from rag_lightning.tasks.duplicates import NearDuplicates
-from rag_lightning.tasks.gold import assign_gold
-from rag_lightning.tasks.holdout import drop_like, drop_near_duplicates, split_by_title
+from rag_lightning.tasks.holdout import NearDuplicates, assign_gold, drop_like, drop_near_duplicates, split_by_title
 from rag_lightning.tasks.load import load_examples
 
 CONTEXT = (

@@ -8,8 +8,8 @@ import pytest
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Example
-from rag_lightning.metrics.normalize import normalize_answer
 from rag_lightning.metrics.pages import normalize_title
+from rag_lightning.metrics.tokens import normalize_answer
 from rag_lightning.tasks.open_qa import read_examples
 from rag_lightning.tasks.spec import get_task
 

@@ -1,0 +1,162 @@
+"""Files, plain values and words of the command line -> a configuration, with the presets they name expanded.
+
+jsonargparse's messages as plain lines with the nearest names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.presets import UNSET, expand
+from rag_lightning.config.yaml_files import make_parser
+from rag_lightning.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+
+PRINT = "--print_config"
+
+
+def parse_expanded(parser: ArgumentParser, words: Sequence[str]) -> Any:
+    """What `parser.instantiate(parser.parse_args(words))` gives, words of core/presets.py expanded.
+
+    Args:
+        parser: Of ExperimentConfig, of a configuration that has one as `experiment`, or of one without.
+        words: As given; asked to print the configuration, it prints the expanded one.
+
+    Raises:
+        ConfigError: fields that contradict a preset.
+        ArgumentError, TypeError, ValueError: jsonargparse's, of what cannot be read.
+    """
+    given = parser.parse_args([word for word in words if not word.startswith(PRINT)], defaults=False)
+    flat = {name: value for name, value in given.items() if value is not None}
+    prefix = "experiment." if "experiment" in {action.dest.partition(".")[0] for action in parser._actions} else ""
+    named = {name.removeprefix(prefix): value for name, value in flat.items() if name.startswith(prefix)}
+    parser.set_defaults({f"{prefix}{name}": value for name, value in expand(named).items()})
+    parsed = parser.parse_args(list(words))
+    for name, unset in UNSET.items():
+        if f"{prefix}{name}" in parsed:
+            parsed[f"{prefix}{name}"] = unset
+    return parser.instantiate(parsed)
+
+
+def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
+    """Read a file; `changes` replace top-level fields, and their presets are expanded with the file's fields.
+
+    Raises:
+        ConfigError: no such file, an unknown key, a value of a wrong type, or fields that contradict a preset.
+    """
+    words = [f"--{name}={changes[name]}" for name in UNSET if name in changes]
+    kept = {name: value for name, value in changes.items() if name not in UNSET}
+    return _built(str(path), lambda parser: parse_expanded(parser, ["--config", str(path), *words]), kept)
+
+
+def experiment_of(values: Mapping[str, Any], where: str) -> ExperimentConfig:
+    """The experiment of plain values, as a YAML file would hold them; `where` they come from is named in messages.
+
+    Raises:
+        ConfigError: an unknown key, a value of a wrong type, or fields that contradict a preset.
+    """
+    flat = dict(_flat(values))
+    layers = [_nested(name, value) for name, value in expand(flat).items()]
+    full = merged(*layers, values, {name: unset for name, unset in UNSET.items() if name in values})
+    return _built(where, lambda parser: parser.instantiate(parser.parse_object(full)), {})
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values, later layers over earlier ones; sections are merged key by key.
+
+    >>> merged({"index": {"kind": "flat", "m": 8}}, {"index": {"m": 16}}, {"seed": 1})
+    {'index': {'kind': 'flat', 'm': 16}, 'seed': 1}
+    """
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
+            result[name] = merged(result[name], value) if both else value
+    return result
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(dotted field, value) of every value of a section, and of those outside of any."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{field}", found) for field, found in value.items())
+        else:
+            yield name, value
+
+
+def _nested(name: str, value: Any) -> dict[str, Any]:
+    section, _, field = name.partition(".")
+    return {section: {field: value}} if field else {section: value}
+
+
+def _built(where: str, read: Callable[[ArgumentParser], Any], changes: Mapping[str, Any]) -> ExperimentConfig:
+    from jsonargparse import ArgumentError
+
+    parser = make_parser()
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(ExperimentConfig, None)
+    keys = [action.dest for action in parser._actions if action.dest != "help"]
+    try:
+        built = read(parser)
+        config = ExperimentConfig(**{field.name: getattr(built, field.name) for field in fields(ExperimentConfig)})
+        return replace(config, **changes)
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {' '.join(explain(str(error), keys).split())}") from error
+
+
+def explain(message: str, keys: Sequence[str]) -> str:
+    """jsonargparse's message as one plain line, with the nearest names.
+
+    >>> explain("unrecognized arguments: --sed 3", ["seed", "split"])
+    "unknown key '--sed'; did you mean '--seed'?"
+    """
+    if found := re.search(r"does not exist: '(.*)'", message):
+        return _missing_file(Path(found[1]))
+    if found := re.match(r"unrecognized arguments: (\S+)", message):
+        word = found[1].split("=")[0]
+        return f"unknown key {word!r}{_nearest(word, ['--' + key for key in keys])}"
+    if found := re.match(r"Group '(.*)' does not accept option '(.*)'", message):
+        key = f"{found[1]}.{found[2]}"
+        return f"unknown key {key!r}{_nearest(key, keys)}"
+    if found := re.match(r"Option '(.*)' is not accepted", message):
+        return f"unknown key {found[1]!r}{_nearest(found[1], keys)}"
+    if found := re.search(r'key "([^"]*)":\s+Expected a (.*)\. Got value: (.*)', message, re.DOTALL):
+        return f"{found[1]}: {_wrong_type(found[2], found[3])}"
+    if found := re.match(r"Parser key \"(.*)\":\s+Unable to load config '(.*)'", message):
+        return f"{found[1]}: {found[2]!r} is not a YAML file; its keys are written --{found[1]}.key value"
+    if message.startswith("Unexpected config"):
+        return "is not a YAML mapping of keys to values"
+    return message.replace("Problems parsing config:", "is not YAML:").replace('in "<unicode string>", ', "")
+
+
+def _wrong_type(expected: str, value: str) -> str:
+    if expected.startswith("typing.Literal"):
+        names = re.findall(r"'([^']*)'", expected)
+        return f"must be one of {', '.join(names)}, not {value!r}{_nearest(value, names)}"
+    kind = {"tuple": "list, such as [a, b]", "collections.abc.Mapping": "mapping, such as {a: 1}"}
+    plain = re.sub(r"<class '(.*)'>", r"\1", expected)
+    return f"must be {kind.get(plain, plain)}, not {value!r}"
+
+
+def _missing_file(path: Path) -> str:
+    """A missing file, with what its folder holds."""
+    folder = path.parent
+    there = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []
+    shown = os.path.relpath(path)
+    known = f" ({os.path.relpath(folder)} holds {', '.join(there)})" if there else ""
+    return f"{shown}: no such file{known}{_nearest(path.name, there)}"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

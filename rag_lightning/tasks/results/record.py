@@ -1,0 +1,175 @@
+"""What all result files say of a question, whatever their format.
+
+Files of other toolkits' layouts, written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedPassage:
+    """A passage as a result file names it; title or text are None where the format has none.
+
+    `passage_id` is a page's id in KILT files.
+    """
+
+    passage_id: str
+    score: float = 0.0
+    title: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One question of a result file; `example_id` is "" in formats that know questions by their text only.
+
+    Args:
+        example_id: The file's id.
+        question: "" where the format has none.
+        answers: The accepted answers, written where a format carries them.
+        prediction: None in files of retrieval only.
+        passages: Best first; None in files of predictions only.
+    """
+
+    example_id: str
+    question: str = ""
+    answers: tuple[str, ...] = ()
+    prediction: str | None = None
+    passages: tuple[RetrievedPassage, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of result file: `read` gives its results in file order, `write` returns how many it wrote.
+
+    Args:
+        name: As on the command line.
+        read: File -> results.
+        write: (file, results) -> rows written.
+        pages: Its passages are pages: a passage id is no id of a corpus.
+    """
+
+    name: str
+    read: Callable[[Path], list[Result]]
+    write: Callable[[Path, Iterable[Result]], int]
+    pages: bool = False
+
+
+FORMATS = Registry(
+    "result format",
+    {
+        "ours": "rag_lightning.tasks.results.ours:OURS",
+        "trec": "rag_lightning.tasks.results.trec:TREC",
+        "dpr": "rag_lightning.tasks.results.dpr:DPR",
+        "kilt": "rag_lightning.tasks.results.kilt:KILT",
+        "flashrag": "rag_lightning.tasks.results.flashrag:FLASHRAG",
+    },
+)
+
+
+def get_format(name: str) -> Format:
+    """The format of a name.
+
+    Raises:
+        UnknownNameError: no such format; the message offers the nearest.
+    """
+    found: Format = FORMATS.get(name)
+    return found
+
+
+def text_of(path: Path, row: int, field: str, value: Any) -> str:
+    """A field that must be a string.
+
+    Raises:
+        DataError: missing, of another type, or holding half of a surrogate pair, which no file can be written with.
+    """
+    if not isinstance(value, str):
+        raise DataError(path, "is missing" if value is None else "must be a string", row=row, field=field, value=value)
+    if any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise DataError(path, "holds half of a surrogate pair", row=row, field=field, hint="write the whole sign")
+    return value
+
+
+def id_of(path: Path, row: int, field: str, value: Any) -> str:
+    """An id, a string or a whole number in the file.
+
+    Raises:
+        DataError: missing, empty or of another type.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
+        raise DataError(path, "must be a string or a whole number", row=row, field=field, value=value)
+    return str(value).strip()
+
+
+def score_of(path: Path, row: int, value: Any) -> float:
+    """A score, a number or one in quotes; 0 where there is none.
+
+    Raises:
+        DataError: not a finite number.
+    """
+    try:
+        number = float(0.0 if value is None else value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(path, "must be a number", row=row, field="score", value=value) from error
+    if not abs(number) < float("inf"):
+        raise DataError(path, "must be a finite number", row=row, field="score", value=value)
+    return number
+
+
+def list_of(path: Path, row: int, field: str, value: Any) -> list[dict[str, Any]]:
+    """A field that must be a list of objects.
+
+    Raises:
+        DataError: anything else.
+    """
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise DataError(path, "must be a list of objects", row=row, field=field, value=value)
+    return value
+
+
+def passages_of(result: Result) -> tuple[RetrievedPassage, ...]:
+    """The passages of a result that is to be written as retrieval.
+
+    Raises:
+        DataError: it has none.
+    """
+    if result.passages is None:
+        raise DataError("results", "has no passages to write", field="example_id", value=result.example_id)
+    return result.passages
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """One string a line, UTF-8; returns how many."""
+    listed = list(lines)
+    _write(path, "".join(f"{line}\n" for line in listed))
+    return len(listed)
+
+
+def write_list(path: Path, items: Iterable[dict[str, Any]]) -> int:
+    """A JSON list of objects, one a line; returns how many."""
+    listed = [json.dumps(item, ensure_ascii=False) for item in items]
+    _write(path, "[\n" + ",\n".join(listed) + "\n]\n")
+    return len(listed)
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise DataError(path, f"cannot be written: {error.strerror}", hint="give another file to export to") from error
