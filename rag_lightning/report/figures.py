@@ -48,13 +48,12 @@ def objective_lines(sweep: Sweep) -> list[Line]:
     """The objective on dev against k, one line per formulation, decoding and retriever; closed book has no k."""
     points: dict[tuple[str, str, str], dict[int, Estimate]] = defaultdict(dict)
     for run in sweep.on("dev", "trial"):
-        k, estimate = run.system.get("k"), run.estimates.get(sweep.objective)
-        parts = [str(run.system.get(name)) for name in ("formulation", "decoding", "retriever")]
-        if isinstance(k, int) and k > 0 and estimate and parts[0] != "closed_book":
-            points[parts[0], parts[1], parts[2]][k] = estimate
+        estimate = run.estimates.get(sweep.objective)
+        if run.k > 0 and estimate:
+            points[run.formulation, run.strategy, run.retriever][run.k] = estimate
     return [
-        Line(f"{retriever}, {formulation} {decoding}", f"{formulation} {decoding}", retriever, found)
-        for (formulation, decoding, retriever), found in sorted(points.items())
+        Line(f"{retriever}, {formulation} {strategy}", f"{formulation} {strategy}", retriever, found)
+        for (formulation, strategy, retriever), found in sorted(points.items())
     ]
 
 

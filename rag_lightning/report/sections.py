@@ -33,7 +33,7 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
         ours = run.estimates.get(sweep.objective)
         cells = [Cell(run.label), Cell(run.role), *_estimates(run, (sweep.objective,))]
         cells += [number(compared.paper_value), number(compared.difference), Cell(str(compared))]
-        cells += [*_estimates(run, (*metrics, f"{family}@{run.system.get('k')}")), _count(ours)]
+        cells += [*_estimates(run, (*metrics, f"{family}@{run.k}")), _count(ours)]
         rows.append(Row((*cells, number(run.seconds_per_query, 3)), strong=run.role == "final"))
     notes = ["Mean with its 95 % bootstrap interval; entities are resampled as clusters."]
     notes += _run_notes([run for run in runs if run.finished])
@@ -57,7 +57,7 @@ def definitions_table(sweep: Sweep) -> Table:
 
 def compare_run(sweep: Sweep, paper: Paper, run: Run) -> Compared:
     """The verdict of one run on the sweep's objective."""
-    name = paper_system(run.system, run.record.get("config", {}))
+    name = paper_system(run.config)
     where = Where(name, run.dataset, run.scale, run.split, sweep.objective)
     why_not = f"the run is marked {run.status}" if not run.finished else f"the run has no {sweep.objective}"
     return compare(paper, where, run.estimates.get(sweep.objective), why_not)
@@ -68,7 +68,7 @@ def paper_table(sweep: Sweep, paper: Paper) -> Table:
     printed = paper.tables[paper.table_of(paper_dataset(sweep.dataset))]
     verdicts: dict[str, str] = {}
     for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")):
-        name = paper_system(run.system, run.record.get("config", {}))
+        name = paper_system(run.config)
         verdicts.setdefault(name, f"{compare_run(sweep, paper, run)}: {run.label}")
     columns = [Column("paper's system", numeric=False), *map(Column, printed.heads)]
     columns += [Column(f"here, {sweep.dataset}", numeric=False)]
@@ -99,7 +99,7 @@ def trials_table(sweep: Sweep) -> Table:
     for rank, run in enumerate(runs, 1):
         ours = run.estimates.get(sweep.objective)
         candidate = sweep.candidates.get(run.run_id)
-        found = _estimates(run, (sweep.objective, *metrics, f"{family}@{run.system.get('k')}"))
+        found = _estimates(run, (sweep.objective, *metrics, f"{family}@{run.k}"))
         cells = [number(rank, 0), Cell(run.label), *found, _count(ours)]
         cells += [number(run.seconds_per_query, 3), number(_minus(ours, best))]
         cells += [number(candidate.p if candidate else None, 4)]
@@ -273,7 +273,7 @@ def _run_notes(runs: Sequence[Run]) -> list[str]:
 
 def _settings(paper: Paper, sweep: Sweep, runs: Iterable[Run]) -> list[str]:
     """What the paper ran its systems with; it does not say so of classification."""
-    names = dict.fromkeys(paper_system(run.system, run.record.get("config", {})) for run in runs)
+    names = dict.fromkeys(paper_system(run.config) for run in runs)
     if sweep.objective == "label_accuracy":
         return ["The paper does not say with how many passages it classified."] if names else []
     kind = "qa" if sweep.objective in QA_OBJECTIVES else "generation"

@@ -207,7 +207,7 @@ def test_lines_of_the_figure(full: Any) -> None:
     lines = {line.label: sorted(line.points) for line in objective_lines(sweep)}
     assert lines == {"flat, rag_token greedy": [1, 5, 20], "bm25, rag_token greedy": [5]}
     (recall,) = recall_lines(sweep)
-    assert recall.label == "flat, frozen (dev)" and sorted(recall.points) == [1, 5, 20]
+    assert recall.label == "flat, pretrained (dev)" and sorted(recall.points) == [1, 5, 20]
 
 
 def test_labels_are_not_read_as_formulas(full: Any, tmp_path: Path) -> None:

@@ -182,7 +182,9 @@ def test_k_above_the_corpus_is_refused_before_anything_is_trained(project: Exper
         sweep.run(SweepConfig(name="large", experiment=large))
     wide = replace(project, train=replace(project.train, k=65))
     with pytest.raises(ConfigError, match=r"train\.k=65, but the corpus has 64 passages"):
-        sweep.run(SweepConfig(name="wide", experiment=wide, k=(1,), always=()))
+        sweep.run(
+            SweepConfig(name="wide", experiment=wide, space={"k": (1,), "decoding": ("rag_token/greedy",)}, always=())
+        )
     assert {path.name for path in (Path(project.folder) / "artifacts").iterdir()} == {"corpus", "examples"}
 
 
