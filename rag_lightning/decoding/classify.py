@@ -16,11 +16,11 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Hypothesis
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator.bart import Cache, Memory
 from rag_lightning.generator.heads import Classes, ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.likelihoods import rag_class
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.generator.steps import Cache, Memory
 
 
 @torch.inference_mode()

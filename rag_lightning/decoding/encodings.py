@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rag_lightning.generator.bart import Memory
 from rag_lightning.generator.inputs import Pair, pad_ids
 from rag_lightning.generator.seq2seq import token_batches
-from rag_lightning.generator.steps import Generator, Steps
+from rag_lightning.generator.steps import Generator, Memory, Steps
 
 
 class Encodings:
