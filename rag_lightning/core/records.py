@@ -29,6 +29,17 @@ class Passage:
     text: str
 
 
+def passage_text(passage: Passage, separator: str = " ") -> str:
+    """The title and the text of a passage as one string; the text alone where the title is empty.
+
+    Args:
+        passage: The passage.
+        separator: Stands between the two. Encoders and BM25 take a blank, as sentence-transformers' models were trained
+            with; what a generator reads has ". ", so that the title is a sentence of its own.
+    """
+    return f"{passage.title}{separator}{passage.text}" if passage.title else passage.text
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One query of a task.

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from rag_lightning.config.experiment import BM25Config
 from rag_lightning.core.errors import ArtifactError, ConfigError
-from rag_lightning.core.records import Passage
+from rag_lightning.core.records import Passage, passage_text
 from rag_lightning.core.registry import check_name
 from rag_lightning.index.index import check_k
-from rag_lightning.retrieval.encoders import passage_text
 from rag_lightning.retrieval.retriever import Hits
 
 INFO_FILE = "retriever.json"
