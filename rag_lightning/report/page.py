@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 from markupsafe import Markup
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import write_text
 from rag_lightning.report import sections
 from rag_lightning.report.collect import Run, Sweep, collect, read_predictions, read_scores
 from rag_lightning.report.figures import draw
@@ -108,7 +109,7 @@ def _write(folder: Path, sweep: Sweep, content: Content, templates: Path) -> Non
         "index.html": _page(folder, sweep, content, templates),
     }
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
 
 
 def _page(folder: Path, sweep: Sweep, content: Content, templates: Path) -> str:

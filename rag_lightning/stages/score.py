@@ -8,8 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import Artifact, Recipe, open_artifact, write_json
+from rag_lightning.core.artifacts import Artifact, Recipe, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.core.files import write_json
 from rag_lightning.core.records import write_jsonl
 from rag_lightning.metrics.em import EXACT_MATCHES
 from rag_lightning.metrics.labels import confusion

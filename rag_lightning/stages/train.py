@@ -18,7 +18,8 @@ from rag_lightning.config.experiment import DecodingConfig, ExperimentConfig, St
 from rag_lightning.config.retriever import applied_rates, check_retriever
 from rag_lightning.config.training import TrainerConfig, check_training, processes, recipe_settings
 from rag_lightning.core import seeds
-from rag_lightning.core.artifacts import Artifact, Recipe, write_json
+from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.core.files import write_json
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
 from rag_lightning.corpus.store import PassageStore

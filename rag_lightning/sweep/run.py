@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.experiment import SweepConfig, to_dict
-from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.errors import ConfigError, TrainingError
-from rag_lightning.core.files import digest
+from rag_lightning.core.files import digest, write_json
 from rag_lightning.runs import evaluate
 from rag_lightning.runs.mlflow import Mirror, default_uri
 from rag_lightning.runs.record import read_summary

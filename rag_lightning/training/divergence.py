@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.errors import TrainingError
+from rag_lightning.core.files import write_json
 
 FAILED_BATCH = "failed_batch"
 """Begins the name of the file that holds the batch."""

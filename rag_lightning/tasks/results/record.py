@@ -6,14 +6,13 @@ Files of other toolkits' layouts, written whole or not at all.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import write_lines
 from rag_lightning.core.registry import Registry
 
 
@@ -149,27 +148,25 @@ def passages_of(result: Result) -> tuple[RetrievedPassage, ...]:
     return result.passages
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> int:
-    """One string a line, UTF-8; returns how many."""
-    listed = list(lines)
-    _write(path, "".join(f"{line}\n" for line in listed))
-    return len(listed)
+def export_lines(path: Path, lines: Iterable[str]) -> int:
+    """Write one string a line, UTF-8, whole or not at all; returns how many.
 
-
-def write_list(path: Path, items: Iterable[dict[str, Any]]) -> int:
-    """A JSON list of objects, one a line; returns how many."""
-    listed = [json.dumps(item, ensure_ascii=False) for item in items]
-    _write(path, "[\n" + ",\n".join(listed) + "\n]\n")
-    return len(listed)
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    Raises:
+        DataError: the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        return write_lines(path, lines)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise DataError(path, f"cannot be written: {error.strerror}", hint="give another file to export to") from error
+
+
+def export_list(path: Path, items: Iterable[dict[str, Any]]) -> int:
+    """Write a JSON list of objects, one a line, whole or not at all; returns how many.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    listed = [json.dumps(item, ensure_ascii=False) for item in items]
+    export_lines(path, ["[", ",\n".join(listed), "]"])
+    return len(listed)
