@@ -23,7 +23,6 @@ from urllib.parse import unquote
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_json, read_lines
-from rag_lightning.core.records import Example
 from rag_lightning.tasks.examples import RawExample, answer_list, gold_ids, own_id, question_text
 from rag_lightning.tasks.hub import HubSource, by_row
 from rag_lightning.tasks.layout import Layout, json_lines, json_list
@@ -52,15 +51,6 @@ def web_row(path: Path, row: int, values: Mapping[str, Any]) -> RawExample:
     question = question_text(path, row, "qText", values.get("qText"))
     answers = answer_list(path, row, "answers", values.get("answers"))
     return RawExample(row, question, answers, own_id=own_id(path, row, values, "qId"), id_field="qId")
-
-
-def read_examples(path: Path | str) -> list[Example]:
-    """The questions of a file in a layout of `nq`.
-
-    Raises:
-        DataError: see `TaskSpec.reading`.
-    """
-    return NATURAL_QUESTIONS.read(Path(path))
 
 
 def read_dpr(path: Path) -> Iterator[RawExample]:
