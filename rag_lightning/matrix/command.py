@@ -13,13 +13,13 @@ from rag_lightning.core.files import write_text
 from rag_lightning.matrix.cells import FAILURES, Job, Split, make_job, reachable, run_job
 from rag_lightning.matrix.matrix import Cell, Matrix, load_matrix, select
 from rag_lightning.metrics.metric import Estimate
+from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.report.tables import NOTHING, Column, Row, Table, estimated, number
 from rag_lightning.report.tables import Cell as TableCell
 from rag_lightning.report.writing import write_tables
 from rag_lightning.runs.mlflow import Mirror, default_uri
 from rag_lightning.runs.order import by_reuse
 from rag_lightning.runs.record import read_summary
-from rag_lightning.stages.objective import objectives
 from rag_lightning.stages.workspace import say
 from rag_lightning.tasks.spec import get_task
 

@@ -27,10 +27,9 @@ from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.predictor import Predictor, Question
 from rag_lightning.generator import opening, trained_part
 from rag_lightning.generator.opening import Writer
+from rag_lightning.metrics.outcomes import judged_evidence_hits, objectives, score_texts
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import classes, corpus, examples, targets, training_retrieval, training_start, warmup
-from rag_lightning.stages.evidence import known_evidence_hits
-from rag_lightning.stages.objective import objectives, values
 from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FILE
 from rag_lightning.stages.workspace import Workspace, ignore, say
 from rag_lightning.tasks.spec import get_task
@@ -148,7 +147,7 @@ def make_module(
     if config.train.steps and config.train.eval_every:
         # the encoder as it is now, before a resume point gives it other weights
         frozen = {question.example.example_id: question.rows for question in _retrieved(dev, retrieval, config.train.k)}
-        evidence = partial(known_evidence_hits, get_task(config.task.name), store)
+        evidence = partial(judged_evidence_hits, get_task(config.task.name), store)
         monitor = RetrievalMonitor(frozen, config.train.k, len(store), evidence, workspace.announce)
     module.monitor = monitor
     module.evaluator = evaluator(config, generator, retrieval, store, monitor)
@@ -208,7 +207,7 @@ def evaluator(
             found = predictor.predict(asked)
             if monitor is not None:
                 monitor.observe(asked, found)
-            return values(metric, [prediction.text for prediction in found], batch)
+            return score_texts(metric, [prediction.text for prediction in found], batch)
 
         return score
 

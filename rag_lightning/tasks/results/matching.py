@@ -10,7 +10,7 @@ from typing import Literal
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Example
-from rag_lightning.metrics.joining import join_by_id
+from rag_lightning.metrics.outcomes import join_by_id
 from rag_lightning.tasks.results.record import Result
 
 
