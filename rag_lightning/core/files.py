@@ -22,7 +22,7 @@ from rag_lightning.core.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNREADABLE = (ValueError, RecursionError)
-"""What valid JSON can raise: a number of thousands of digits, brackets nested too deeply."""
+"""Errors that valid JSON can raise: a number of thousands of digits, brackets nested too deeply."""
 
 
 def check_file(path: Path) -> None:
@@ -65,7 +65,7 @@ def decode_line(path: Path, row: int, raw: bytes) -> str:
 
 
 def read_head(path: Path, size: int) -> str:
-    """The first `size` bytes of a plain or gzip UTF-8 file as text, without a byte order mark or a cut last sign.
+    """The first `size` bytes of a plain or gzip UTF-8 file as text, without a byte order mark or a cut last character.
 
     Raises:
         DataError: as `read_lines`.
@@ -82,7 +82,7 @@ def read_head(path: Path, size: int) -> str:
 
 
 def read_jsonl_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (row, object) of a JSONL file; blank lines are passed over.
+    """Yield (row, object) of a JSONL file; blank lines are skipped.
 
     Raises:
         DataError: as `read_lines`, or a line that is not a JSON object.
@@ -96,7 +96,7 @@ def read_json(path: Path) -> Any:
     """The value of a whole JSON file, plain or gzip.
 
     Raises:
-        DataError: as `read_lines`, or not JSON (with the row of the fault).
+        DataError: as `read_lines`, or not JSON (with the row of the error).
     """
     text = "".join(read_lines(path))
     try:

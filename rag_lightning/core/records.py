@@ -1,4 +1,4 @@
-"""The records that flow through the house, and their JSONL form.
+"""The records that pass between packages, and their JSONL form.
 
 corpus -> Passage; tasks -> Example; retrieval -> Ranking; decoding -> Hypothesis, Prediction; metrics -> Score.
 """
@@ -32,8 +32,8 @@ def passage_text(passage: Passage, separator: str = " ") -> str:
 
     Args:
         passage: The passage.
-        separator: Stands between the two. Encoders and BM25 take a blank, as sentence-transformers' models were trained
-            with; what a generator reads has ". ", so that the title is a sentence of its own.
+        separator: Stands between the two. Encoders and BM25 use a blank, as sentence-transformers' models were
+            trained; the input of a generator uses ". ", so that the title is a sentence of its own.
     """
     return f"{passage.title}{separator}{passage.text}" if passage.title else passage.text
 
@@ -44,8 +44,8 @@ class Example:
 
     `entity` is the cluster that statistics resample ("" = the example is its own cluster); `tags` names the
     slices it belongs to, e.g. {"family": "definition", "relation": "capital"}; `gold_titles` are the articles that
-    hold the evidence, where a task names articles (FEVER, KILT); `targets` are what training writes, where that is
-    not an answer itself (CuratedTREC's answers are regular expressions; empty = the answers).
+    hold the evidence, where a task names articles (FEVER, KILT); `targets` are the outputs of training, where they are
+    not the answers (CuratedTREC's answers are regular expressions; empty = the answers).
     """
 
     example_id: str
@@ -60,7 +60,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What a retriever returned for one query, best first; rows are positions in the corpus, never -1."""
+    """The passages a retriever returned for one query, best first; rows are positions in the corpus, never -1."""
 
     example_id: str
     rows: tuple[int, ...]
@@ -84,7 +84,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer to one query: `text` is what metrics see (surface realised), `raw_text` what the decoder wrote."""
+    """The answer to one query: metrics see `text` (surface realised), `raw_text` is the decoder's output."""
 
     example_id: str
     text: str
@@ -95,7 +95,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The values of every metric on one example; `statistics` are its part of metrics of all examples together."""
+    """The values of every metric on one example; `statistics` are its contribution to corpus-level metrics."""
 
     example_id: str
     entity: str

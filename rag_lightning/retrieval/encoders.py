@@ -20,8 +20,8 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, DPRContextEncoder
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
+from rag_lightning.checkpoints.loading import question_encoder_of
 from rag_lightning.checkpoints.rag_layout import is_rag
-from rag_lightning.checkpoints.rag_parts import question_encoder_of
 from rag_lightning.config.experiment import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.records import Passage, passage_text

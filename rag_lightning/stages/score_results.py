@@ -23,8 +23,7 @@ from rag_lightning.metrics.metric import Outcome
 from rag_lightning.metrics.outcomes import Matcher, Outcomes, find_faults, join_by_id, make_matcher, read_rankings
 from rag_lightning.stages import corpus, examples, score
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.results.matching import match
-from rag_lightning.tasks.results.record import Format, Result, RetrievedPassage, get_format
+from rag_lightning.tasks.results.record import Format, Result, RetrievedPassage, get_format, match
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
 

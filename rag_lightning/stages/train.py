@@ -34,8 +34,8 @@ from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FI
 from rag_lightning.stages.workspace import Workspace, ignore, say
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item, Lesson
-from rag_lightning.training.evaluation import Evaluator, Scorer
 from rag_lightning.training.fitting import fit
+from rag_lightning.training.measures import Evaluator, Scorer
 from rag_lightning.training.module import TrainedModule
 from rag_lightning.training.processes import launch
 from rag_lightning.training.rag import RagModule, ReaderModule

@@ -87,7 +87,7 @@ class Workspace:
 
     def _unpacked(self, name: str) -> Path:
         """An embedded GGUF file as a plain folder, an artifact."""
-        from rag_lightning.checkpoints.gguf import unpack_gguf  # imported here: most workspaces need no torch
+        from rag_lightning.checkpoints.loading import unpack_gguf  # imported here: most workspaces need no torch
 
         recipe = Recipe("unpacked", {}, {"model": self.model_digest(name)}, 1)
         return self.store.build(recipe, lambda folder: unpack_gguf(self.asset(name), folder / "model")).path / "model"

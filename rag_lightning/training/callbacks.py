@@ -16,8 +16,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from rag_lightning.core.files import replace_file, write_lines
 from rag_lightning.core.hardware import return_free_memory
-from rag_lightning.training.divergence import gradient_norm
-from rag_lightning.training.meter import Meter
+from rag_lightning.training.measures import Meter, gradient_norm
 from rag_lightning.training.module import OptimisedModule
 from rag_lightning.training.watch import ALARMS
 
