@@ -39,12 +39,14 @@ def compare(golden: Any, found: Any, place: str = "") -> Iterator[str]:
     elif isinstance(golden, list) and isinstance(found, list) and len(golden) == len(found):
         for i, pair in enumerate(zip(golden, found, strict=True)):
             yield from compare(*pair, f"{place}/{i}")
-    elif isinstance(golden, int | float) and isinstance(found, int | float) and close(golden, found):
-        return
-    elif isinstance(golden, str) and names.CELLS.get(golden, golden) == found:
-        return
-    elif golden != found:
+    elif not _same(golden, found):
         yield f"{place}: golden {golden!r}, found {found!r}"
+
+
+def _same(golden: Any, found: Any) -> bool:
+    if isinstance(golden, int | float) and isinstance(found, int | float):
+        return close(golden, found)
+    return bool(names.CELLS.get(golden, golden) == found) if isinstance(golden, str) else bool(golden == found)
 
 
 def compare_system(golden: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

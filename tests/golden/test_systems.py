@@ -1,4 +1,4 @@
-"""Every formulation, strategy and retriever on the tiny project: texts, likelihoods, passages and metrics as recorded."""
+"""Every formulation, strategy and retriever on a tiny project: texts, likelihoods, passages and metrics as recorded."""
 
 from __future__ import annotations
 
