@@ -119,7 +119,7 @@ def sections() -> dict[str, set[str]]:
 
 
 SECTIONS = sections()
-SUFFIXES = {"csv", "gz", "json", "jsonl", "md", "py", "tsv", "yaml"}
+SUFFIXES = {"csv", "gz", "html", "json", "jsonl", "md", "py", "tsv", "yaml"}
 """Ends of file names whose stem may be a section's name."""
 
 

@@ -23,7 +23,7 @@ PAGES = ("README.md", "docs/results.md", "docs/claims.md", "docs/performance.md"
 BLOCK = re.compile(r"(<!-- results: (\w+)( brief)? -->\n).*?(<!-- end -->)", re.DOTALL)
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 TARGET = re.compile(r"\]\([^)]*\)|https?://\S+")
-VERSION = re.compile(r"(?:Python|BY|BY-SA|arXiv|transformers) \d+\.\d+")
+VERSION = re.compile(r"(?:Python|Apache|BY|BY-SA|arXiv|transformers) \d+\.\d+")
 DECIMAL = re.compile(r"\d+\.\d+")
 
 

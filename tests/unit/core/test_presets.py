@@ -15,7 +15,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.loading import load_experiment
 from rag_lightning.core.presets import NEEDED, SYSTEMS, TRAIN_PRESETS, expand
 
-README = Path(__file__).parents[3] / "experiments" / "README.md"
+README = Path(__file__).parents[3] / "docs" / "reproducing-the-paper.md"
 
 
 def parsed(*words: str, stage: str = "score") -> ExperimentConfig:
