@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rag_lightning.core.errors import DataError, RagLightningError
 from rag_lightning.core.registry import check_name
@@ -205,18 +204,22 @@ def loose_decimals(page: str) -> list[str]:
     return DECIMAL.findall(prose)
 
 
-def main(arguments: list[Any]) -> int:
-    """Write the pages, or with --check print every problem; 1 if there is one."""
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with --check only print what is wrong with them; 1 if something is."""
     if arguments == ["--check"]:
         found = list(problems(ROOT))
         for problem in found:
             print(problem, file=sys.stderr)
         print(f"render_results: {len(PAGES)} pages, {len(found)} problems")
         return 1 if found else 0
-    tables = read_tables(ROOT / "docs" / "results.yaml")
-    for name in PAGES:
-        path = ROOT / name
-        path.write_text(render(path.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    try:
+        tables = read_tables(ROOT / "docs" / "results.yaml")
+        for name in PAGES:
+            path = ROOT / name
+            path.write_text(render(path.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    except RagLightningError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 
