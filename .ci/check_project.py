@@ -22,6 +22,8 @@ HEADER = ("Reproduces:", "Command:", "Cost:", "Expected:")
 DOCUMENTS = ("*.md", "docs/**/*.md", "experiments/*.md", "sweeps/*.md", "reports/*.md", "rag_lightning/**/*.md")
 TABLES = ("matrix", "claims")
 """Files of experiments/ that are no experiment themselves."""
+FIELD = re.compile(r"(?<![\w./-])(--)?(?:experiment\.)?([a-z_0-9]+)\.([a-z_0-9]+)(?![\w/(])")
+"""`--section.field`, `section.field` or a sweep's `experiment.section.field`."""
 FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FILE_LINES, FUNCTION_LINES = 300, 50
 
@@ -107,9 +109,18 @@ def commands(root: Path, code: str, targets: Container[str]) -> Iterator[str]:
     for file in re.findall(r"--config ((?:experiments|sweeps)/\S+)", code):
         if not (root / file).exists():
             yield f"{file} does not exist"
-    for section, field in re.findall(r"(?<![\w./-])(?:--)?(?:experiment\.)?([a-z_0-9]+)\.([a-z_0-9]+)(?![\w/(])", code):
-        if section in SECTIONS and field not in SECTIONS[section] and field not in SUFFIXES:
-            yield f"{section}.{field} is no field of the configuration"
+    yield from unknown_fields(code)
+
+
+def unknown_fields(code: str) -> Iterator[str]:
+    """Fields of the configuration that a piece of code names and that are none."""
+    setting = re.fullmatch(r"[a-z_0-9]+\.[a-z_0-9]+ \S+", code)
+    for option, section, field in FIELD.findall(code):
+        if section in SECTIONS:
+            if field not in SECTIONS[section] and field not in SUFFIXES:
+                yield f"{section}.{field} is no field of the configuration"
+        elif section != "experiment" and (option or (setting and field not in SUFFIXES)):
+            yield f"{section}.{field}: the configuration has no section {section}"
 
 
 def sections() -> dict[str, set[str]]:

@@ -55,8 +55,11 @@ def test_documented_fields_must_exist(check: ModuleType, tmp_path: Path) -> None
     (tmp_path / "docs" / "page.md").write_text(
         "`--decoding.k 5`, `decoding.gone 5`, `experiment.index.kinds`, `train.jsonl`, `retriever.train false`, x.y,\n"
         "decoding.lost outside of code, `artifacts/index/index.faiss`, `corpus.build(workspace)`.\n"
+        "`decode.k 5`, `--experiment.decode.steps 1`, `--experiment.scale mini`, `a.py 1`, `other.thing`\n"
     )
     assert sorted(check.documents(tmp_path)) == [
+        "docs/page.md: decode.k: the configuration has no section decode",
+        "docs/page.md: decode.steps: the configuration has no section decode",
         "docs/page.md: decoding.gone is no field of the configuration",
         "docs/page.md: index.kinds is no field of the configuration",
     ]
