@@ -119,7 +119,7 @@ def unknown_fields(code: str) -> Iterator[str]:
         if section in SECTIONS:
             if field not in SECTIONS[section] and field not in SUFFIXES:
                 yield f"{section}.{field} is no field of the configuration"
-        elif section != "experiment" and (option or (setting and field not in SUFFIXES)):
+        elif section not in ("experiment", "section") and (option or (setting and field not in SUFFIXES)):
             yield f"{section}.{field}: the configuration has no section {section}"
 
 
