@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rag_lightning.core.errors import DataError, RagLightningError
 from rag_lightning.core.registry import check_name
-from rag_lightning.core.typed import build, read_yaml
+from rag_lightning.config.yaml_files import build, read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "docs/results.md", "docs/claims.md", "docs/performance.md")
