@@ -14,9 +14,8 @@ from typing import Any
 
 from rag_lightning.claims.claims import Claim
 from rag_lightning.config.experiment import ExperimentConfig, to_dict
-from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.files import digest
+from rag_lightning.core.files import digest, write_json
 from rag_lightning.matrix.cells import Job, Split
 from rag_lightning.runs import folders
 from rag_lightning.runs.identity import differing, run_digest

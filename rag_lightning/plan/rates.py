@@ -1,9 +1,9 @@
 """How fast the parts of an experiment go: from the manifests of earlier artifacts, else from layers timed here and now.
 
-Artifacts are taken where the same encoder embedded, or the same generator was trained; the newest counts. Of a training
-that was interrupted only the last part was timed, so its rate flatters.
+The newest artifact of the same encoder or the same generator counts. An interrupted training timed its last part only,
+so its rate is too high.
 
-Seconds of the parts of a model, each timed alone for a moment: what hours are derived from.
+Without artifacts, the layers of each model are timed alone for a moment, and hours are derived from them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Rates:
 
     @property
     def machine(self) -> str:
-        """What hours are for."""
+        """The machine the hours are for."""
 
         return f"{device()}, {cpu_count()} cores"
 
@@ -94,7 +94,7 @@ class Rates:
             model = self.workspace.model_digest(name)
             found = self._newest("vectors", lambda m: m["inputs"].get("model") == model and not m["info"]["reused"])
             if found and found["info"]["passages_per_second"]:
-                return _said(float(found["info"]["passages_per_second"]), found, "passages/s")
+                return _artifact_rate(float(found["info"]["passages_per_second"]), found, "passages/s")
 
         tokens = min(PASSAGE_TOKENS, encoder.max_passage_length)
         return _timed(encode_seconds(self.passage, tokens, encoder.dtype), "passages/s")
@@ -119,7 +119,7 @@ class Rates:
 
         if found := self._newest("reader", alike):
             other = found["config"]["warmup"]
-            return _said(other["steps"] * other["batch_size"] / found["seconds"], found, "pairs/s")
+            return _artifact_rate(other["steps"] * other["batch_size"] / found["seconds"], found, "pairs/s")
         share = config.warmup.window_share
         short = self._pair_seconds(round(TOKENS_A_WORD * config.warmup.window) + QUERY_TOKENS) if share else 0.0
         return _timed(share * short + (1 - share) * self._pair_seconds(), "pairs/s")
@@ -133,7 +133,7 @@ class Rates:
 
         if found := self._newest("retriever", alike):
             other = found["config"]["train"]
-            return _said(other["steps"] * other["batch_size"] / found["seconds"], found, "questions/s")
+            return _artifact_rate(other["steps"] * other["batch_size"] / found["seconds"], found, "questions/s")
         return _timed(self._query_seconds(passages, learns=True), "questions/s")
 
     def _training(self, passages: int) -> tuple[float, str]:
@@ -147,7 +147,7 @@ class Rates:
 
         if found := self._newest("model", alike):
             other = found["config"]["train"]
-            return _said(other["steps"] * other["batch_size"] / found["seconds"], found, "questions/s")
+            return _artifact_rate(other["steps"] * other["batch_size"] / found["seconds"], found, "questions/s")
         if config.formulation == "closed_book":
             return _timed(self._pair_seconds(QUERY_TOKENS), "questions/s")
         seconds = config.train.k * self._pair_seconds()
@@ -192,7 +192,7 @@ def _folders(name: str) -> tuple[str, ...]:
     return (name,) if Path(name).is_dir() else ()
 
 
-def _said(rate: float, manifest: Mapping[str, Any], unit: str) -> tuple[float, str]:
+def _artifact_rate(rate: float, manifest: Mapping[str, Any], unit: str) -> tuple[float, str]:
     return rate, f"{rate:,.1f} {unit} in artifact {manifest['kind']}/{manifest['digest']}"
 
 
@@ -207,7 +207,7 @@ HEAD = 64
 
 
 def encode_seconds(shape: Shape, tokens: int, dtype: Dtype) -> float:
-    """Of one text of so many tokens through the encoder: one layer timed, times the layers."""
+    """Seconds of one text of so many tokens through the encoder: one layer timed, times the number of layers."""
     layer, states = _encoder(shape).eval(), _states(shape, tokens)
 
     def step() -> None:
@@ -218,7 +218,7 @@ def encode_seconds(shape: Shape, tokens: int, dtype: Dtype) -> float:
 
 
 def train_seconds(shape: Shape, tokens: int, dtype: Dtype, target_tokens: int = 0) -> float:
-    """Forward and backward of one text (and target) of so many tokens: one layer of each kind timed."""
+    """Seconds of forward and backward of one text (and target) of so many tokens: one layer of each kind timed."""
     layer, states = _encoder(shape), _states(shape, tokens)
     device = states.device.type
     seconds = shape.layers * _best(lambda: layer(states).sum().backward(), dtype, device)
@@ -233,7 +233,7 @@ def train_seconds(shape: Shape, tokens: int, dtype: Dtype, target_tokens: int = 
 
 
 def search_seconds(width: int, count: int) -> float:
-    """Of one query over count vectors by exact search: the inner products of a part timed."""
+    """Seconds of one query over `count` vectors by exact search: the inner products of a part timed."""
     queries, vectors = torch.randn(BATCH, width), torch.randn(ROWS, width)
     return _best(lambda: queries @ vectors.T, "float32", "cpu") / BATCH * count / ROWS
 

@@ -22,6 +22,7 @@ from rag_lightning.config.training import (
 )
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import file_digest
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
 from rag_lightning.corpus.store import PassageStore
@@ -32,7 +33,7 @@ from rag_lightning.retrieval.retriever import DenseRetriever, Retriever
 from rag_lightning.stages import bm25, corpus, examples, vectors
 from rag_lightning.stages.ranking import marked
 from rag_lightning.stages.vectors import Start, as_it_comes
-from rag_lightning.stages.workspace import Workspace, file_digest
+from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.biencoder import KnownPassages, read_biencoder
 from rag_lightning.training.batches import Lesson
 from rag_lightning.training.encoders import BiencoderModule

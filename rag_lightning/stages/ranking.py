@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from rag_lightning.core.records import Example, Ranking
+from rag_lightning.metrics.outcomes import evidence_hits
 from rag_lightning.retrieval.questions import ByText, QuestionRetriever
 from rag_lightning.retrieval.retriever import Retriever
 from rag_lightning.stages import corpus, examples
-from rag_lightning.stages.evidence import evidence_hits
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 

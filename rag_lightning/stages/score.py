@@ -8,15 +8,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import Artifact, Recipe, open_artifact, write_json
+from rag_lightning.core.artifacts import Artifact, Recipe, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.core.files import write_json
 from rag_lightning.core.records import write_jsonl
 from rag_lightning.metrics.em import EXACT_MATCHES
 from rag_lightning.metrics.labels import confusion
 from rag_lightning.metrics.metric import FAMILIES, parse_metric
+from rag_lightning.metrics.outcomes import Outcomes, from_artifacts, has_patterns, score_all
 from rag_lightning.metrics.summary import notes_of, summarise
-from rag_lightning.stages import examples
-from rag_lightning.stages.outcomes import Outcomes, from_artifacts, has_patterns, score_all
+from rag_lightning.stages import corpus, examples
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
@@ -86,7 +87,8 @@ def of(workspace: Workspace, split: str, predictions: Artifact | None, rankings:
 
     def make(folder: Path) -> dict[str, Any]:
         asked = examples.read(workspace, split)
-        outcomes = from_artifacts(workspace, task, asked, predictions, rankings, k)
+        passages = corpus.open_store(workspace) if rankings is not None else None
+        outcomes = from_artifacts(task, passages, asked, predictions, rankings, k)
         return write(workspace, folder, outcomes, names, task.labels)
 
     return announced(

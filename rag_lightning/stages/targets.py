@@ -27,7 +27,7 @@ from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.retriever import Retriever
 from rag_lightning.stages import biencoder, bm25, corpus, embed, examples
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.expansion import expand
+from rag_lightning.tasks.curatedtrec import expand
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
 VERSION = 1

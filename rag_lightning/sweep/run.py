@@ -9,8 +9,9 @@ from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import to_dict
-from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.errors import ConfigError, TrainingError
+from rag_lightning.core.files import write_json
+from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.runs import evaluate, folders
 from rag_lightning.runs.identity import model_key
 from rag_lightning.runs.mlflow import Mirror
@@ -18,7 +19,6 @@ from rag_lightning.runs.record import read_summary
 from rag_lightning.runs.system import System
 from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages import corpus, examples, train
-from rag_lightning.stages.objective import objectives
 from rag_lightning.stages.workspace import Workspace, say
 from rag_lightning.sweep import notes, selection
 from rag_lightning.sweep.space import SPLIT, Space, open_space

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.core.artifacts import write_json
+from rag_lightning.core.files import write_json
 from rag_lightning.metrics.statistics import not_worse_than_best
 from rag_lightning.metrics.summary import align
 from rag_lightning.runs import folders

@@ -16,10 +16,10 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest
 from rag_lightning.core.registry import check_name
 from rag_lightning.decoding.predictor import check_strategy
+from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.runs.identity import run_digest
 from rag_lightning.runs.system import CLOSED_BOOK, Point, System, make_system
 from rag_lightning.stages import classes
-from rag_lightning.stages.objective import objectives
 from rag_lightning.tasks.spec import get_task
 
 SPLIT = "dev"
