@@ -91,6 +91,8 @@ def trials_table(sweep: Sweep) -> Table:
         *map(Column, metrics),
         Column(f"{family.replace('_', ' ')}@k", bar=True),
         Column("n"),
+        Column("pairs x beams"),
+        Column("index MB"),
         Column("s/query"),
     ]
     columns += [Column("to the best"), Column("p"), Column("not worse", numeric=False), Column("chosen", numeric=False)]
@@ -101,6 +103,7 @@ def trials_table(sweep: Sweep) -> Table:
         candidate = sweep.candidates.get(run.run_id)
         found = _estimates(run, (sweep.objective, *metrics, f"{family}@{run.k}"))
         cells = [number(rank, 0), Cell(run.label), *found, _count(ours)]
+        cells += [number(_work(run), 0), number(_times(run.record.get("work", {}).get("index_bytes"), 1e-6))]
         cells += [number(run.seconds_per_query, 3), number(_minus(ours, best))]
         cells += [number(candidate.p if candidate else None, 4)]
         cells += [_mark(bool(candidate and candidate.within)), _mark(bool(candidate and candidate.chosen))]
@@ -108,6 +111,8 @@ def trials_table(sweep: Sweep) -> Table:
     notes = [
         "not worse: a paired permutation test does not tell it from the best (p at least 0.05, not corrected).",
         "The best of many trials on dev flatters itself; only the chosen systems and the baselines touch test.",
+        "chosen: of those not worse, the fewest pairs x beams (question-passage pairs generated per question times the "
+        "beams of each), then the smallest index; s/query is measured and decides nothing.",
     ]
     if not sweep.candidates:
         notes.append("No selection has been made yet.")
@@ -256,6 +261,11 @@ def _times(value: float | None, factor: float) -> float | None:
 
 def _minus(left: Estimate | None, right: Estimate | None) -> float | None:
     return None if left is None or right is None else left.mean - right.mean
+
+
+def _work(run: Run) -> float | None:
+    work = run.record.get("work", {})
+    return work["pairs"] * work["beams"] if {"pairs", "beams"} <= set(work) else None
 
 
 def _mark(holds: bool) -> Cell:

@@ -41,9 +41,9 @@ def select(config: SweepConfig, tried: Sequence[System]) -> list[System]:
     return chosen
 
 
-def cost(row: Row) -> float:
-    """Seconds per query of a candidate."""
-    return float(row["seconds_per_query"])
+def cost(row: Row) -> tuple[int, int, str]:
+    """The counted work of a candidate; less is cheaper."""
+    return row["pairs"] * row["beams"], row["index_bytes"], row["label"]
 
 
 def superseded(config: SweepConfig, chosen: Sequence[System]) -> list[str]:

@@ -23,7 +23,7 @@ from rag_lightning.runs.mlflow import default_uri
 from rag_lightning.stages import ask, predict
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
-from rag_lightning.sweep.selection import superseded
+from rag_lightning.sweep.selection import cost, superseded
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study
 from tests.points import system
@@ -152,7 +152,8 @@ def test_only_the_chosen_and_the_baselines_touch_test(tiny_sweep: SweepConfig) -
     assert sorted(formulations) == sorted({c["formulation"] for c in selection["candidates"]})
     for candidate in chosen:
         rivals = [c for c in selection["candidates"] if c["formulation"] == candidate["formulation"] and c["within"]]
-        assert candidate["seconds_per_query"] == min(c["seconds_per_query"] for c in rivals)
+        assert cost(candidate) == min(map(cost, rivals))
+        assert candidate["index_bytes"] > 0 < candidate["seconds_per_query"]
     tested = {r["label"] for r in found.values() if r["split"] == "test"}
     assert tested == {c["label"] for c in chosen} | {"Closed book · greedy", "RAG-Token · bm25 · k=2 · greedy"}
     finals = [r for r in found.values() if r["role"] == "final"]
