@@ -15,9 +15,9 @@ from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_j
 from rag_lightning.matrix.matrix import Cell, Matrix, load_matrix, select
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.metrics.outcomes import objectives
+from rag_lightning.report.page import Page, write_page
 from rag_lightning.report.tables import NOTHING, Column, Row, Table, estimated, number
 from rag_lightning.report.tables import Cell as TableCell
-from rag_lightning.report.writing import write_tables
 from rag_lightning.runs import folders
 from rag_lightning.runs.identity import by_reuse
 from rag_lightning.runs.record import read_summary
@@ -53,7 +53,7 @@ def run(config: MatrixConfig) -> None:
     done, failed = _run_all(jobs, config)
     place = folders.report(config.folder, f"matrix-{config.scale}-{config.split}")
     title = f"Experiments of scale {config.scale} on {config.split}"
-    say(f"table: {write_tables(place, title, [table(title, jobs, skipped, done, failed)])}")
+    say(f"page: {write_page(place, Page(title, [table(title, jobs, skipped, done, failed)]))}")
     if failed:
         first = next(iter(failed.items()))
         raise RagLightningError(f"{len(failed)} of {len(jobs)} experiments failed; {first[0]}: {first[1]}")

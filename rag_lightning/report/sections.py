@@ -15,6 +15,8 @@ from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estim
 
 SPLIT = "test"
 QA_OBJECTIVES = ("em", "em_regex", "f1")
+SHOWN_CUTOFFS = (1, 5)
+"""Cut-offs of retrieval that are shown beside the largest."""
 
 
 def main_table(sweep: Sweep, paper: Paper) -> Table:
@@ -120,10 +122,14 @@ def trials_table(sweep: Sweep) -> Table:
 
 
 def retrieval_table(sweep: Sweep) -> Table:
-    """Each retriever by itself."""
+    """Each retriever by itself; metrics that a reader does not need are in its CSV only."""
     names = sorted({name for row in sweep.retrieval for name in row.estimates}, key=_metric_order)
-    columns = [Column(head, numeric=False) for head in ("retriever", "query encoder", "split")]
-    columns += [Column(name, bar="@" in name) for name in names]
+    family = found_family(row.estimates for row in sweep.retrieval)
+    cutoffs = [_metric_order(name)[1] for name in names if name.partition("@")[0] == family]
+    shown = {f"{family}@{k}" for k in cutoffs if k in SHOWN_CUTOFFS or k == max(cutoffs)} | {"mrr"}
+    columns = [Column("retriever", numeric=False), Column("query encoder", numeric=False)]
+    columns += [Column("split", numeric=False, shown=False)]
+    columns += [Column(name, bar="@" in name, shown=name in shown) for name in names]
     columns += [Column("n"), Column("index MB"), Column("build s"), Column("ms/query")]
     rows = []
     for row in sweep.retrieval:
@@ -133,12 +139,15 @@ def retrieval_table(sweep: Sweep) -> Table:
         cells += [number(row.build_seconds), number(_times(row.seconds_per_query, 1e3), 2)]
         rows.append(Row(tuple(cells)))
     notes = [
-        "frozen: the query encoder as it came; warmed up: trained on questions with known passages; the rest: the "
-        "query encoder of that trained model."
+        "pretrained: the query encoder as it came; warmed_up: after the retriever warm-up; trained: after RAG training "
+        "of that model; frozen: the same encoder as before RAG training, which leaves it alone.",
+        "Every metric is in retrieval.csv.",
     ]
     if sweep.scale.startswith("mini"):
         notes += ["MiniLM, which it starts from, saw public QA data in its training, NQ and SQuAD questions included."]
-    return Table(f"Retrieval on {sweep.dataset}", tuple(columns), tuple(rows), tuple(notes))
+    splits = ", ".join(dict.fromkeys(row.split for row in sweep.retrieval if row.split))
+    title = f"Retrieval on {sweep.dataset} {splits}".strip()
+    return Table(title, tuple(columns), tuple(rows), tuple(notes), name="retrieval")
 
 
 def slices_table(sweep: Sweep) -> Table:

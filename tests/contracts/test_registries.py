@@ -121,7 +121,7 @@ def test_a_smaller_k_is_a_prefix(
 
 
 def test_the_names_of_the_sweep_are_those_of_the_registries() -> None:
-    assert set(RETRIEVERS) == {*INDEX_KINDS, "bm25", "oracle", "random", "none"}
+    assert set(RETRIEVERS) == {*INDEX_KINDS, "bm25", "oracle", "random"}
     assert set(DECODINGS) == {f"{model}/{strategy}" for model, known in STRATEGIES.items() for strategy in known}
     assert set(systems.TITLES) == set(STRATEGIES)
 

@@ -20,6 +20,7 @@ from rag_lightning.core.artifacts import open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.index.index import FaissIndex
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.runs import track
 from rag_lightning.stages import corpus, embed, examples, index, predict, retrieve, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
@@ -265,8 +266,9 @@ def test_a_run_that_failed_is_recorded_and_done_again(
         def __getattr__(self, name: str) -> Callable[..., None]:
             return lambda *_: None
 
-    monkeypatch.setattr(sweep, "Mirror", Quiet)
-    config = replace(tiny_copy, trials=1, k=(1,), retriever=("flat",), decoding=("rag_token/greedy",), always=())
+    monkeypatch.setattr(track, "Mirror", Quiet)
+    space = {"decoding": ("rag_token/greedy",), "retriever": ("flat",), "k": (1,)}
+    config = replace(tiny_copy, trials=1, space=space, always=())
     with monkeypatch.context() as patch:
         patch.setattr(predict, "write_jsonl", full)
         with pytest.raises(ArtifactError, match="No space left"):
