@@ -63,7 +63,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A head; numbers are set right; `bar` draws the value (0 to 100) behind it in HTML; not `shown` is for CSV only."""
+    """A head; numbers are set right; `bar` draws the value (0 to 100) behind it in HTML; not `shown`: CSV only."""
 
     head: str
     numeric: bool = True
