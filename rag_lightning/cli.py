@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rag_lightning import __version__
 from rag_lightning.config import yaml_files
-from rag_lightning.config.commands import ClaimsConfig, MatrixConfig
-from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import PRINT, explain, parse_expanded
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated

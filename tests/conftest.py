@@ -19,7 +19,7 @@ settings.register_profile("shared machine", deadline=None, suppress_health_check
 settings.load_profile("shared machine")
 
 if TYPE_CHECKING:
-    from rag_lightning.config.experiment import SweepConfig
+    from rag_lightning.config.commands import SweepConfig
     from rag_lightning.generator.causal import CausalGenerator
     from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.config.experiment import ExperimentConfig, SweepConfig, TaskConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig, TaskConfig
 from rag_lightning.metrics.metric import METRICS, Metric, Outcome
 from rag_lightning.tasks.spec import TASKS, get_task
 from tests import tiny_project

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import (
     CorpusConfig,
     DecodingConfig,
@@ -15,7 +16,6 @@ from rag_lightning.config.experiment import (
     GeneratorConfig,
     IndexConfig,
     RetrieverConfig,
-    SweepConfig,
     TaskConfig,
 )
 from rag_lightning.config.training import RetrieverWarmupConfig, TrainerConfig, WarmupConfig

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from rag_lightning.config.data import CorpusConfig, TargetsConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
-from rag_lightning.config.fields import NonNegativeInt, PositiveInt, Section, Share, setting
+from rag_lightning.config.fields import Section, setting
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.presets import SystemName, TrainPreset, check_expanded
 from rag_lightning.config.retrieval import BM25Config, EncoderConfig, IndexConfig, RetrieverConfig
@@ -84,37 +84,3 @@ class ExperimentConfig(Section):
         """Raise ConfigError for a value out of bounds, or a preset's word, which is expanded where a file is read."""
         super().__post_init__()
         check_expanded(self)
-
-
-@dataclass(frozen=True)
-class SweepConfig(Section):
-    """One search space over finished stages, its budget and its objective.
-
-    Args:
-        name: Of the sweep: runs/<name>, reports/out/<name>, the MLflow parent run.
-        experiment: What every trial shares.
-        k: Passages marginalised over.
-        retriever: An index kind (dense retrieval through it), bm25, oracle or random; another than the experiment
-            trains with is swapped in at test.
-        decoding: formulation/strategy.
-        trials: Trials at most, equal ones are looked up and count.
-        sampler: Optuna's: tpe, random, or grid (every point once, trials permitting).
-        seed: Of the sampler.
-        objective: Dev metric that is maximised, one that the task has for every example.
-        always: Systems evaluated on dev and test beside the search, as formulation/strategy/retriever/k.
-        storage: Optuna's storage URL, empty for sqlite beside the runs.
-        alpha: Level of the test that calls a configuration worse than the best.
-    """
-
-    name: str = "nq"
-    experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
-    k: tuple[int, ...] = (1, 2, 5, 10, 20)
-    retriever: tuple[str, ...] = ("flat", "hnsw", "ivf_flat", "ivf_pq", "sq8", "bm25")
-    decoding: tuple[str, ...] = ("rag_token/greedy", "rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast")
-    trials: PositiveInt = 24
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
-    seed: NonNegativeInt = 0
-    objective: str = "em"
-    always: tuple[str, ...] = ("closed_book/greedy/none/0", "rag_sequence/thorough/bm25/5")
-    storage: str = ""
-    alpha: Share = 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rag_lightning.config.experiment import SweepConfig
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import DataError
 from rag_lightning.report.page import render
 

@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from rag_lightning.config.experiment import ExperimentConfig, SweepConfig, to_dict
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig, to_dict
 from rag_lightning.config.retriever import training_kind
 from rag_lightning.stages import corpus, cost, examples, predict, score, train, training_start
 from rag_lightning.stages.workspace import Workspace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag_lightning.config.experiment import SweepConfig
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.hub import require_hub
 
 

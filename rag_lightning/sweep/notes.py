@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rag_lightning.config.experiment import SweepConfig
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.retriever import ENCODING, training_kind
 from rag_lightning.generator.surface import Surface
 from rag_lightning.metrics.answers import em, has_answer

@@ -9,7 +9,8 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from rag_lightning.config.experiment import SweepConfig, to_dict
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import to_dict
 from rag_lightning.config.retriever import check_retriever
 from rag_lightning.core import seeds
 from rag_lightning.core.errors import ConfigError

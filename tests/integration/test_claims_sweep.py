@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.config.experiment import SweepConfig
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.generator.heads import HEAD_FILE

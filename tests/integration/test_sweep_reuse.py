@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.config.experiment import SweepConfig
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.runs.system import System
 from rag_lightning.stages import predict, retrieve
 from rag_lightning.stages.workspace import Workspace

@@ -12,7 +12,8 @@ import pytest
 import rag_lightning
 from rag_lightning import cli
 from rag_lightning.cli import STAGES, explain, main, parse
-from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.training import TrainerConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, Terminated
 from rag_lightning.matrix.matrix import load_matrix

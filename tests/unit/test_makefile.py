@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.cli import parse
-from rag_lightning.config.commands import ClaimsConfig, MatrixConfig
-from rag_lightning.config.experiment import SweepConfig
+from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
 from rag_lightning.runs.system import System
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_lightning.config.experiment import ExperimentConfig, SweepConfig, to_dict
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig, to_dict
 from rag_lightning.config.training import TrainerConfig
 from rag_lightning.core.files import digest
 

@@ -51,6 +51,9 @@ def test_equal_hashes_of_different_ids_do_no_harm(tmp_path: Path, monkeypatch: p
     write_passages(tmp_path, PASSAGES)
     assert [PassageStore(tmp_path).row(p.passage_id) for p in PASSAGES[::7]] == list(range(0, 50, 7))
     assert PassageStore(tmp_path).find("nothing") is None
+
+
+def test_different_ids_have_different_hashes() -> None:
     assert store.hash_id("a") != store.hash_id("b")
 
 

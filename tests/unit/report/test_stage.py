@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import DataError
 from rag_lightning.report import command
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from rag_lightning.config.experiment import CorpusConfig, ExperimentConfig, SweepConfig, TaskConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import CorpusConfig, ExperimentConfig, TaskConfig
 from rag_lightning.core.artifacts import open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.index.index import FaissIndex

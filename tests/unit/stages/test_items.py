@@ -11,7 +11,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.training import WarmupConfig
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.metrics.answers import has_answer

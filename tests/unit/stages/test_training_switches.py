@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.stages import train, warmup
 from rag_lightning.stages.workspace import Workspace

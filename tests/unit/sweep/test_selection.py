@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Score, write_jsonl
 from rag_lightning.runs.evaluate import folder_of

@@ -10,7 +10,8 @@ from typing import Any
 import optuna
 import pytest
 
-from rag_lightning.config.experiment import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.runs.system import System
 from rag_lightning.sweep.study import open_study, search, space
 

@@ -63,7 +63,7 @@ def outcomes(generator: Seq2SeqGenerator, pair: Pair) -> tuple[np.ndarray, list[
 
 
 def loss_of(module: training.TrainedModule, batch: list[Item], monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
-    monkeypatch.setattr(training, "log", lambda *_, **__: None)
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
     return module.training_step(batch, 0)
 
 

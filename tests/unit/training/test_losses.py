@@ -69,7 +69,7 @@ def direct(
 
 
 def loss_of(module: training.TrainedModule, batch: list[Item], monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
-    monkeypatch.setattr(training, "log", lambda *_, **__: None)
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
     return module.training_step(batch, 0)
 
 
