@@ -18,7 +18,7 @@ from rag_lightning.config.experiment import (
     RetrieverConfig,
     TaskConfig,
 )
-from rag_lightning.config.training import RetrieverWarmupConfig, TrainerConfig, WarmupConfig
+from rag_lightning.config.training import RetrieverWarmupConfig, TrainConfig, ReaderConfig
 
 ANSWERS = ("paris", "rome", "porto", "novo")
 """Words of one piece in the tiny BERT's vocabulary."""
@@ -88,8 +88,8 @@ def experiment(root: Path, data: Path, bert: Path) -> ExperimentConfig:
         retriever=RetrieverConfig(k_max=K_MAX),
         generator=GeneratorConfig(encoder=str(bert), decoder_layers=2, max_source_length=60, max_target_length=4),
         retriever_warmup=RetrieverWarmupConfig(steps=3, batch_size=4, k=8, warmup=1, dtype="float32"),
-        warmup=WarmupConfig(steps=80, batch_size=16, lr=2e-3, warmup=8, dtype="float32"),
-        train=TrainerConfig(steps=4, batch_size=4, k=2, lr=1e-3, warmup=1, eval_every=2, dtype="float32"),
+        warmup=ReaderConfig(steps=80, batch_size=16, lr=2e-3, warmup=8, dtype="float32"),
+        train=TrainConfig(steps=4, batch_size=4, k=2, lr=1e-3, warmup=1, eval_every=2, dtype="float32"),
         decoding=DecodingConfig(num_beams=2, max_length=4, dtype="float32"),
     )
 

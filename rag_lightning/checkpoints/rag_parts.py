@@ -11,7 +11,7 @@ from typing import Any
 from transformers import AutoTokenizer, BartForConditionalGeneration, DPRQuestionEncoder
 
 from rag_lightning.checkpoints.rag_layout import open_rag
-from rag_lightning.config.experiment import EncoderConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 
 

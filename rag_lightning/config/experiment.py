@@ -1,6 +1,6 @@
 """One experiment, a cell (or row) of a paper table: the sections of its YAML and its command line.
 
-Every stage reads the same `ExperimentConfig`; which fields are part of its digest, each field says itself (`fields.py`).
+Every stage reads the same `ExperimentConfig`; each field says itself whose digest it is part of (`fields.py`).
 """
 
 from __future__ import annotations

@@ -10,26 +10,41 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from functools import lru_cache
 from types import UnionType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import Registry, check_name
 
 if TYPE_CHECKING:
-    PositiveInt = NonNegativeInt = int
-    PositiveFloat = NonNegativeFloat = Share = float
+    PositiveInt: TypeAlias = int
+    NonNegativeInt: TypeAlias = int
+    PositiveFloat: TypeAlias = float
+    NonNegativeFloat: TypeAlias = float
+    Share: TypeAlias = float
 else:
     from jsonargparse.typing import ClosedUnitInterval as Share
     from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 Policy = Literal["always", "unless default", "by content", "never"]
-"""When a field is part of a stage's digest. by content: it names a file, model or data set, whose content is an input of
-the stage; never: it changes time, memory or names only, which the field's own sentence must make plain."""
+"""When a field is part of a stage's digest. by content: it names a file, model or data set, whose content is an input
+of the stage; never: it changes time, memory or names only, which the field's own sentence must make plain."""
 BOUNDS = {
     PositiveInt: "must be at least 1",
     NonNegativeInt: "must be at least 0",
@@ -37,6 +52,14 @@ BOUNDS = {
     NonNegativeFloat: "must be at least 0",
     Share: "must be between 0 and 1",
 }
+
+
+T = TypeVar("T")
+
+
+def _cached(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
+    """One call a class."""
+    return cast("Callable[[type[Any]], T]", lru_cache(maxsize=256)(function))
 
 
 def setting(default: Any, *, stages: tuple[str, ...] | None = None, digest: Policy = "always") -> Any:
@@ -71,36 +94,36 @@ class Section:
             check_value(name, _hints(type(self))[one.name], getattr(self, one.name))
 
 
-@dataclass(frozen=True)
 class KindSection(Section):
     """A section whose `kind` is an object of a registry that brings fields of its own.
 
-    Args:
+    Attributes:
+        kind: Name of the chosen kind.
         options: Values of fields of registered kinds, by name; a kind takes its own default where one is not given.
             YAML and command line write them beside `kind`.
     """
 
     REGISTRY: ClassVar[Registry]
-
-    options: Mapping[str, Any] = field(default_factory=dict)
+    kind: str
+    options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         """Raise ConfigError as `Section`, and for an unknown kind or option."""
         super().__post_init__()
-        check_name(f"{self.PATH} kind" if self.PATH else "kind", self.kind_name, list(self.REGISTRY))
+        check_name(self.REGISTRY.kind, self.kind, list(self.REGISTRY))
         known = options_of(self.REGISTRY)
         for name, value in self.options.items():
             check_name(f"field of {self.PATH}", name, list(known))
             check_value(f"{self.PATH}.{name}", known[name].hint, value)
-
-    @property
-    def kind_name(self) -> str:
-        """Name of the chosen kind."""
-        return str(getattr(self, "kind"))  # noqa: B009
+        self.made()
 
     def made(self) -> Any:
-        """The chosen kind with its values."""
-        cls = self.REGISTRY.get(self.kind_name)
+        """The chosen kind with its values.
+
+        Raises:
+            ConfigError: values that contradict each other.
+        """
+        cls = self.REGISTRY.get(self.kind)
         own = {one.name for one in fields(cls)}
         return cls(**{name: value for name, value in self.options.items() if name in own})
 
@@ -153,7 +176,7 @@ def options_of(registry: Registry) -> dict[str, Leaf]:
         for leaf in leaves(registry.get(kind)):
             known = found.setdefault(leaf.path, leaf)
             if (known.hint, known.default) != (leaf.hint, leaf.default):
-                raise ConfigError(f"{registry.kind} {kind}: another kind has a field {leaf.path!r} of another type or default")
+                raise ConfigError(f"{registry.kind} {kind}: {leaf.path!r} has another type or default in another kind")
     return found
 
 
@@ -193,16 +216,21 @@ def build(cls: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:
             made[name] = build(hint, values, path + ".")
         elif issubclass(cls, KindSection) and name == "options":
             known = options_of(cls.REGISTRY)
-            given = {n: values[prefix + n] for n in known if prefix + n in values}
+            given = {n: _plain_number(known[n].hint, values[prefix + n]) for n in known if prefix + n in values}
             made[name] = {n: value for n, value in given.items() if value != known[n].default}
         elif path in values:
-            made[name] = values[path]
+            made[name] = _plain_number(hint, values[path])
     return cls(**made)
+
+
+def _plain_number(hint: Any, value: Any) -> Any:
+    """A number of a bounded type as the plain number it is."""
+    return hint._type(value) if hint in BOUNDS and isinstance(value, int | float) else value
 
 
 def check_value(name: str, hint: Any, value: Any) -> None:
     """Raise ConfigError, naming the field, where a value does not fit its type or bounds."""
-    if hint is Any or value is None and type(None) in get_args(hint):
+    if hint is Any or (value is None and type(None) in get_args(hint)):
         return
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
@@ -234,7 +262,7 @@ def _check(fits: bool, name: str, value: Any, problem: str) -> None:
         raise ConfigError(f"{name}={value}: {problem}")
 
 
-@lru_cache(maxsize=256)
+@_cached
 def sentences(cls: type[Any]) -> dict[str, str]:
     """The sentence of each field, from the `Args:` of the class's docstring and those of its bases."""
     found: dict[str, str] = {}
@@ -259,7 +287,7 @@ def _moved(leaf: Leaf, prefix: str) -> Leaf:
     return Leaf(prefix + leaf.path, leaf.hint, leaf.default, leaf.help, leaf.stages, leaf.digest)
 
 
-@lru_cache(maxsize=256)
+@_cached
 def _hints(cls: type[Any]) -> dict[str, Any]:
     hints = get_type_hints(cls)
     return {one.name: hints[one.name] for one in fields(cls)}

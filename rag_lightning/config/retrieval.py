@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from rag_lightning.config.fields import Dtype, KindSection, PositiveFloat, PositiveInt, Section, Share, setting
-from rag_lightning.config.fields import NonNegativeFloat
+from rag_lightning.config.fields import (
+    Dtype,
+    KindSection,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Share,
+    setting,
+)
 from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import Registry
@@ -60,6 +69,7 @@ class IndexConfig(KindSection):
 
     Args:
         kind: Which index.
+        options: Values of the kinds' own fields.
     """
 
     PATH: ClassVar[str] = "index"
@@ -67,7 +77,7 @@ class IndexConfig(KindSection):
     REGISTRY: ClassVar[Registry] = INDEX_KINDS
 
     kind: str = "flat"
-    options: Any = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

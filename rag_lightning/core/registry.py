@@ -35,7 +35,7 @@ class Registry:
             ConfigError: the name is taken.
         """
         if name in self._targets:
-            raise ConfigError(f"{self.kind} {name!r} is registered twice: {self._targets[name]} and {target}; rename one")
+            raise ConfigError(f"{self.kind} {name!r} is {self._targets[name]} already; give {target} another name")
         self._targets[name] = target
 
     def get(self, name: str) -> Any:

@@ -92,7 +92,8 @@ class Bound(Generic[P]):
         try:
             _ = recipe.digest
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"stage {stage.kind}: its settings cannot be digested ({error}); use plain values") from error
+            problem = f"stage {stage.kind}: its settings cannot be digested ({error}); use plain JSON values"
+            raise ConfigError(problem) from error
         return recipe
 
     @property

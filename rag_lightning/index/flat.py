@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.config.experiment import IndexConfig
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.index.index import FAISS_FILE, FaissIndex, Floats, IndexKind, Rows, faiss, ordered
 

@@ -52,5 +52,5 @@ class HNSW(IndexKind):
         return faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
 
     def bytes(self, count: int, dim: int) -> int:
-        """2 m links of a vector on the ground level, m on each level above, which it reaches with chance m ** -level."""
+        """2 m links of a vector on the ground level, m on each level above; level l is reached with chance m ** -l."""
         return round(count * (4 * dim + LINK * (2 * self.m + self.m / (self.m - 1)) + NODE))

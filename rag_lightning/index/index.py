@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.config.experiment import IndexConfig
-from rag_lightning.config.fields import Section, to_dict
+from rag_lightning.config.fields import Section
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
 
 Floats = NDArray[np.float32]

@@ -18,13 +18,13 @@ from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.config.training import BiencoderConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example
-from rag_lightning.corpus.store import PassageStore
 from rag_lightning.core.stage import Bound
+from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.encoders import Role, TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever, Retriever
 from rag_lightning.stages import bm25, corpus, examples, vectors
-from rag_lightning.stages.ranking import marked
+from rag_lightning.stages.ranking import rank_and_judge
 from rag_lightning.stages.vectors import Start, pretrained
 from rag_lightning.stages.workspace import Workspace, config_stage, file_digest
 from rag_lightning.tasks.biencoder import KnownPassages, read_biencoder
@@ -36,7 +36,7 @@ from rag_lightning.training.scaled_retrieval import check_learnt_scale
 CANDIDATES = 20
 """Hits in which hard negatives are looked for, and positives of a question without gold passages."""
 FOLDERS: dict[Role, str] = {"query": "query_encoder", "passage": "passage_encoder"}
-Marked = list[tuple[int, bool]]
+Judged = list[tuple[int, bool]]
 """Rows of the corpus, best first, and whether each answers the question."""
 
 
@@ -108,9 +108,9 @@ def _from_task(workspace: Workspace) -> tuple[list[KnownPassages], int]:
     """Train questions with a known passage, and how many have none."""
     store, asked = corpus.open_store(workspace), examples.read(workspace, "train")
     lexical = bm25.open_bm25(workspace)
-    positives = _marked_rows(workspace, lexical, asked)
+    positives = _judged_rows(workspace, lexical, asked)
     dense = workspace.config.biencoder.negatives == "dense"
-    negatives = _marked_rows(workspace, pretrained_retriever(workspace), asked) if dense else positives
+    negatives = _judged_rows(workspace, pretrained_retriever(workspace), asked) if dense else positives
     k = workspace.config.biencoder.k
     items = [known(store, *three, k) for three in zip(asked, positives, negatives, strict=True)]
     found = [item for item in items if item is not None]
@@ -125,12 +125,12 @@ def pretrained_retriever(workspace: Workspace) -> DenseRetriever:
     return DenseRetriever(encoder, build_index(IndexConfig("flat"), found))
 
 
-def _marked_rows(workspace: Workspace, retriever: Retriever, asked: Sequence[Example]) -> list[Marked]:
-    rankings, flags = marked(workspace, retriever, asked, CANDIDATES)
+def _judged_rows(workspace: Workspace, retriever: Retriever, asked: Sequence[Example]) -> list[Judged]:
+    rankings, flags = rank_and_judge(workspace, retriever, asked, CANDIDATES)
     return [list(zip(ranking.rows, hits, strict=True)) for ranking, hits in zip(rankings, flags, strict=True)]
 
 
-def known(store: PassageStore, example: Example, hits: Marked, others: Marked, k: int) -> KnownPassages | None:
+def known(store: PassageStore, example: Example, hits: Judged, others: Judged, k: int) -> KnownPassages | None:
     """What is learned of a question; None where no passage is known to answer it.
 
     Args:

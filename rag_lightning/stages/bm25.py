@@ -10,6 +10,7 @@ from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import Workspace, config_stage, counted
 
+
 def open_bm25(workspace: Workspace) -> BM25Retriever:
     """The BM25 retriever over title and text."""
     return BM25Retriever.load(STAGE.build(workspace).path)

@@ -9,7 +9,6 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.stages import biencoder, vectors
 from rag_lightning.stages.workspace import Workspace
 
-
 STAGE = vectors.vectors_stage(biencoder.passage_start)
 build = STAGE.build
 

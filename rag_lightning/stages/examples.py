@@ -9,9 +9,9 @@ from typing import Any
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core import seeds
-from rag_lightning.core.stage import Bound
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
+from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.mini.registry import builder_of
 from rag_lightning.stages import corpus

@@ -15,6 +15,7 @@ from rag_lightning.index.index import FaissIndex, Floats, build_index, load_inde
 from rag_lightning.stages import bm25, embed
 from rag_lightning.stages.workspace import Workspace, config_stage, progress
 
+
 def open_index(workspace: Workspace) -> FaissIndex:
     """The configured index, ready to search."""
     return load_index(build(workspace).path, workspace.config.index)
@@ -36,7 +37,11 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 
 STAGE = config_stage("index", 2, lambda workspace: {"vectors": embed.STAGE.at(workspace)}, _make)
-FLAT = replace(STAGE, settings=lambda workspace: settings(_flat(workspace).config, "index"), make=lambda w, f: _make(_flat(w), f))
+FLAT = replace(
+    STAGE,
+    settings=lambda workspace: settings(_flat(workspace).config, "index"),
+    make=lambda workspace, folder: _make(_flat(workspace), folder),
+)
 """Exact search over the same vectors, whatever the configured index."""
 build = STAGE.build
 

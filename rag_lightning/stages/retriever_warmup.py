@@ -20,13 +20,14 @@ from rag_lightning.corpus.store import PassageStore
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index, targets
 from rag_lightning.stages.biencoder import CANDIDATES
-from rag_lightning.stages.ranking import marked
+from rag_lightning.stages.ranking import rank_and_judge
 from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace, config_stage
 from rag_lightning.training.batches import Lesson
 from rag_lightning.training.encoders import QueryEncoderModule, Sought
 from rag_lightning.training.fitting import fit
 from rag_lightning.training.live_retrieval import LiveRetrieval
+
 
 def start(workspace: Workspace) -> Start:
     """What RAG training starts from: the query encoder of this stage, or of the one before where this has no steps."""
@@ -85,7 +86,7 @@ def sought(workspace: Workspace, store: PassageStore, asked: Sequence[Example]) 
     mined: dict[str, tuple[int, ...]] = {}
     if bare:
         lexical = bm25.open_bm25(workspace)
-        rankings, flags = marked(workspace, lexical, bare, CANDIDATES)
+        rankings, flags = rank_and_judge(workspace, lexical, bare, CANDIDATES)
         for ranking, right in zip(rankings, flags, strict=True):
             mined[ranking.example_id] = tuple(r for r, hit in zip(ranking.rows, right, strict=True) if hit)
     items = [

@@ -21,8 +21,8 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, asset_path, fetch_asset, find_asset
 from rag_lightning.core.files import check_file
-from rag_lightning.core.stage import Bound, Inputs, Stage
 from rag_lightning.core.hub import HUB_REVISION, download_model, resolve_commit
+from rag_lightning.core.stage import Inputs, Stage
 
 HUB = "hub:"
 """Begins the name of a data set of the hub; a local folder of the same layout may follow instead of a name."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rag_lightning.config.experiment import IndexConfig
-from rag_lightning.index.factory import build_index
+from rag_lightning.index.index import build_index
 from rag_lightning.index.flat import FlatIndex
 from rag_lightning.index.index import FaissIndex, Floats, faiss_threads
 from tests.benchmarks.rag_models import Paired

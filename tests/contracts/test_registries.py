@@ -16,7 +16,7 @@ from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.predictor import STRATEGIES
-from rag_lightning.index.factory import INDEX_KINDS, build_index, load_index
+from rag_lightning.index.index import INDEX_KINDS, build_index, load_index
 from rag_lightning.metrics.metric import parse_metric
 from rag_lightning.runs import system as systems
 from rag_lightning.runs.system import DECODINGS, RETRIEVERS, System

@@ -14,7 +14,7 @@ from rag_lightning import cli
 from rag_lightning.cli import STAGES, explain, main, parse
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, Terminated
 from rag_lightning.matrix.matrix import load_matrix
 
@@ -106,7 +106,7 @@ def test_keys_after_the_file_win_and_the_rest_keeps_its_default(called: Called, 
     assert (config.name, config.seed, config.index.kind, config.index.m) == ("e", 5, "hnsw", 8)
     assert config.warmup.steps == 7 and config.warmup.lr == ExperimentConfig().warmup.lr
     assert config.train.trainer == {"devices": 2}
-    assert isinstance(config.train, TrainerConfig)
+    assert isinstance(config.train, TrainConfig)
 
 
 def test_lists_are_tuples(called: Called) -> None:

@@ -10,7 +10,7 @@ import pytest
 from rag_lightning.config.experiment import IndexConfig
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.index import flat
-from rag_lightning.index.factory import build_index
+from rag_lightning.index.index import build_index
 from rag_lightning.index.flat import Candidates, FlatIndex, Floats
 
 

@@ -11,7 +11,7 @@ from rag_lightning.config.experiment import IndexConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.index import flat
-from rag_lightning.index.factory import INDEX_KINDS, build_index, load_index
+from rag_lightning.index.index import INDEX_KINDS, build_index, load_index
 from rag_lightning.index.index import FaissIndex, Floats, check_k, check_vectors, faiss
 
 KINDS = list(INDEX_KINDS)

@@ -12,7 +12,7 @@ import yaml
 
 from rag_lightning.config.experiment import ExperimentConfig, to_dict
 from rag_lightning.config.loading import load_experiment
-from rag_lightning.config.retriever import check_retriever
+from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.config.training import check_training
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, UnknownNameError
 from rag_lightning.matrix.cells import folder_of, make_job

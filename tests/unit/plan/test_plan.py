@@ -16,7 +16,7 @@ from rag_lightning.checkpoints.architectures import BART_LARGE, BERT_BASE, MINIL
 from rag_lightning.config.experiment import CorpusConfig, EncoderConfig, ExperimentConfig, GeneratorConfig, IndexConfig
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
-from rag_lightning.index.factory import build_index
+from rag_lightning.index.index import build_index
 from rag_lightning.index.sizes import index_bytes
 from rag_lightning.matrix.matrix import load_matrix
 from rag_lightning.plan import command, rates

@@ -11,7 +11,7 @@ import pytest
 from rag_lightning.config.experiment import BM25Config, EncoderConfig, IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, UnknownNameError
 from rag_lightning.core.records import Passage
-from rag_lightning.index.factory import build_index
+from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rag_lightning.config.experiment import DecodingConfig, ExperimentConfig, GeneratorConfig, TaskConfig, to_dict
-from rag_lightning.config.training import WarmupConfig
+from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Example, Passage, Ranking
 from rag_lightning.metrics.metric import METRICS, Metric
@@ -134,7 +134,7 @@ def test_claims_are_warmed_up_on_their_evidence(project: ExperimentConfig) -> No
         assert item.passage is not None and [item.target] == row["answers"]
         assert item.passage.title in item.query, "gold, or what lexical search finds first"
     whole = [item.passage for item in items]
-    assert [item.passage for item in warmup.lessons(items, WarmupConfig(window=2), 0)[0].items] == whole
+    assert [item.passage for item in warmup.lessons(items, ReaderConfig(window=2), 0)[0].items] == whole
 
 
 def test_written_targets_see_gold_passages_alone(project: ExperimentConfig) -> None:
@@ -189,24 +189,24 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Callable[[ExperimentConfig], Any
 
 def test_tasks_that_name_another_share_its_reader(recipes: Callable[[ExperimentConfig], Any]) -> None:
     nq = ExperimentConfig()
-    shared = replace(nq, task=TaskConfig("tiny_clues", "mini-clues"), warmup=WarmupConfig(task="nq"))
+    shared = replace(nq, task=TaskConfig("tiny_clues", "mini-clues"), warmup=ReaderConfig(task="nq"))
     headed = replace(
         shared,
         task=TaskConfig("tiny_claims", "mini-claims"),
         generator=GeneratorConfig(head="class_head", max_target_length=48),
     )
-    found = [recipes(config) for config in (nq, shared, headed, replace(nq, warmup=WarmupConfig(task="nq")))]
+    found = [recipes(config) for config in (nq, shared, headed, replace(nq, warmup=ReaderConfig(task="nq")))]
     assert len({recipe.digest for recipe in found}) == 1
-    assert recipes(replace(shared, warmup=WarmupConfig())).digest != found[0].digest
-    assert recipes(replace(shared, warmup=WarmupConfig(task="nq", steps=7))).digest != found[0].digest
-    assert recipes(replace(headed, warmup=WarmupConfig())).config["generator"]["head"] == "class_head"
+    assert recipes(replace(shared, warmup=ReaderConfig())).digest != found[0].digest
+    assert recipes(replace(shared, warmup=ReaderConfig(task="nq", steps=7))).digest != found[0].digest
+    assert recipes(replace(headed, warmup=ReaderConfig())).config["generator"]["head"] == "class_head"
 
 
 def test_seeds_share_the_reader_of_one(recipes: Callable[[ExperimentConfig], Any]) -> None:
-    own, other = ExperimentConfig(), ExperimentConfig(seed=1, warmup=WarmupConfig(seed=0))
+    own, other = ExperimentConfig(), ExperimentConfig(seed=1, warmup=ReaderConfig(seed=0))
     data = SimpleNamespace(**{name: recipes(config) for name, config in {"own": own, "other": other}.items()})
     assert data.own.digest == data.other.digest
-    assert recipes(replace(other, warmup=WarmupConfig())).digest != data.own.digest
+    assert recipes(replace(other, warmup=ReaderConfig())).digest != data.own.digest
     questions = warmup.reading(Workspace(other)).config
     assert (questions.seed, questions.task.seed) == (0, 1), "the questions stay those of the experiment"
 

@@ -13,7 +13,7 @@ import pytest
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.training import WarmupConfig
+from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.retrieval.retriever import Hits
@@ -82,7 +82,7 @@ def test_a_window_of_a_passage_without_the_target_is_its_beginning() -> None:
 
 def test_the_warm_up_shows_windows_first_and_whole_passages_to_its_end() -> None:
     items = [Item("q", "w3", Passage(str(i), "t", " ".join(f"w{n}" for n in range(50)))) for i in range(30)]
-    config = WarmupConfig(steps=10, batch_size=3, window=8, window_share=0.6)
+    config = ReaderConfig(steps=10, batch_size=3, window=8, window_share=0.6)
     first, last = warmup.lessons(items, config, seed=0)
     assert (first.steps, first.batch_size, last.batch_size) == (6, 3, 3)
     assert {len(i.passage.text.split()) for i in first.items if i.passage} == {8} and last.items == items

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from rag_lightning.config.experiment import EncoderConfig, IndexConfig
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
@@ -55,7 +55,7 @@ def world(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def new_module(new_reader: Callable[..., Seq2SeqGenerator]) -> Callable[..., Reader]:
-    def make(settings: TrainerConfig, dies_at: int = -1) -> Reader:
+    def make(settings: TrainConfig, dies_at: int = -1) -> Reader:
         module = Reader(new_reader(dropout=0.1), settings, seed=5)
         module.dies_at = dies_at
         return module
