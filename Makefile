@@ -50,7 +50,7 @@ SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '
 JOBS ?= auto
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui ask test test-all bench check clean clean-runs
+.PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui ask test test-all bench docs check clean clean-runs
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
@@ -137,12 +137,16 @@ bench: $(INSTALLED) ## The benchmarks, on one thread
 ##@ SLOW=yes           those of BART-base size too, long ones, and one that needs 16 GB of memory
 	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(if $(SLOW),,-m "not slow")
 
-check: $(INSTALLED) ## Lint, format, types, layers, and that every config file and documented command is valid
+docs: $(INSTALLED) ## Write the tables of docs/results.yaml into README.md and the pages of docs/
+	$(BIN)/python .ci/render_results.py
+
+check: $(INSTALLED) ## Lint, format, types, layers, and that every config file, documented command, link and number is valid
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/check_project.py
+	$(BIN)/python .ci/render_results.py --check
 
 clean: ## Remove caches and .venv; runs and artifacts stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks build dist

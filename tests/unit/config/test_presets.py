@@ -15,7 +15,7 @@ from rag_lightning.config.loading import load_experiment
 from rag_lightning.config.presets import NEEDED, SYSTEMS, TRAIN_PRESETS, expand
 from rag_lightning.core.errors import ConfigError
 
-README = Path(__file__).parents[3] / "experiments" / "README.md"
+README = Path(__file__).parents[3] / "docs" / "reproducing-the-paper.md"
 
 
 def parsed(*words: str, stage: str = "score") -> ExperimentConfig:
