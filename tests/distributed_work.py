@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rag_lightning.config.experiment import EncoderConfig, GeneratorConfig
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example

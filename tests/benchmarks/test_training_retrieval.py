@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_lightning.config.experiment import EncoderConfig, GeneratorConfig, IndexConfig
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.retrieval import EncoderConfig, IndexConfig
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.index.index import build_index
 from rag_lightning.index.flat import FlatIndex
+from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.training.batches import Item, Lesson
 from rag_lightning.training.fitting import fit

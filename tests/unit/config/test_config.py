@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import to_dict
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.files import digest
 

@@ -11,9 +11,9 @@ import pytest
 from rag_lightning.config.training import (
     COST,
     BiencoderConfig,
+    ReaderConfig,
     RetrieverWarmupConfig,
     TrainConfig,
-    ReaderConfig,
     accumulation,
     check_off,
     check_one_batch,

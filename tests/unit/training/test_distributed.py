@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from rag_lightning.config.experiment import IndexConfig
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError, Terminated, TrainingError
 from rag_lightning.corpus.store import write_passages
-from rag_lightning.index.flat import FlatIndex
+from rag_lightning.index.index import build_index
 from rag_lightning.training.callbacks import RESUME
 from rag_lightning.training.processes import launch
 from tests import distributed_work as work
@@ -39,7 +39,7 @@ def corpus(world: Any, tmp_path: Path) -> Path:
     folder.mkdir()
     write_passages(folder, list(world.store))
     np.save(folder / "vectors.npy", world.vectors)
-    FlatIndex.build(IndexConfig(), world.vectors).save(folder)
+    build_index(IndexConfig(), world.vectors).save(folder)
     return folder
 
 
