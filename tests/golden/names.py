@@ -51,8 +51,8 @@ CANDIDATES, WITHIN = "candidates", "within"
 METRIC_NAMES: dict[str, str] = {}
 """Renamed metrics, without their cut-off."""
 ENCODERS = {
-    "frozen": "frozen",
-    "warmed up": "warmed up",
+    "frozen": "pretrained",
+    "warmed up": "warmed_up",
     "rag_token": "rag_token",
     "rag_sequence": "rag_sequence",
     "words": "words",
