@@ -20,6 +20,7 @@ from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
 from rag_lightning.core.hardware import keep_few_compiled_products
 from rag_lightning.core.registry import check_name
+from rag_lightning.core.shipped import find_configs
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -193,7 +194,7 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
     from jsonargparse import ArgumentError
 
     stage = STAGES[name]
-    parser, words = make_parser(name), list(words)
+    parser, words = make_parser(name), list(find_configs(words))
     if any(word.startswith(PRINT) for word in words):
         parser, words = make_parser(name, extra=False), _without_extra(stage, words)
     try:

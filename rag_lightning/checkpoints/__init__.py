@@ -1,1 +1,1 @@
-"""checkpoints: what model folders are: architectures, the layout of transformers' RAG in and out."""
+"""checkpoints: model folders: their architectures, the layout of transformers' RAG, and how parts of them load."""

@@ -1,6 +1,6 @@
-"""What a model folder is by its config.json: compared before weights of one are taken for another's.
+"""The architecture of a model folder, by its config.json: compared before weights of one are loaded into another.
 
-The shape of a BERT or BART, known or read from its folder, and how many parameters it has.
+The shape of a BERT or BART, from a table or from its folder, and its number of parameters.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIZES = {
     "projection": ("projection_dim",),
     "vocabulary": ("vocab_size",),
 }
-"""What it is called here -> what transformers calls it, in one family or another."""
+"""Our name of a size -> transformers' names of it, by model family."""
 SEQ2SEQ = ("bart",)
 
 
@@ -75,7 +75,11 @@ def expected_generator(config: GeneratorConfig, source: Path) -> dict[str, Any]:
 
 
 def expected_query_encoder(source: Path) -> dict[str, Any]:
-    """The same of a query encoder, which may be part of a RAG checkpoint."""
+    """The settings of a query encoder, which may be part of a RAG checkpoint.
+
+    Raises:
+        DataError: no readable config.json.
+    """
     found = read_settings(source)
     part = found.get("question_encoder")
     return dict(part) if isinstance(part, dict) else found
@@ -88,10 +92,10 @@ class Shape:
     Args:
         width: D of a state.
         ffn: Width inside the feed-forward part.
-        layers: Of the encoder.
-        vocabulary: Tokens.
+        layers: Layers of the encoder.
+        vocabulary: Number of tokens.
         positions: Rows of a position table.
-        decoder_layers: Of the decoder.
+        decoder_layers: Layers of the decoder.
     """
 
     width: int
@@ -117,7 +121,7 @@ BERT_BASE = Shape(768, 3072, 12, 30_522, 512)
 BART_ROWS = 2
 """Rows of BART's position tables in front of position 0."""
 BART_LARGE = Shape(1024, 4096, 12, 50_265, 1024 + BART_ROWS, 12)
-KNOWN: Mapping[str, Shape] = {
+SHAPES: Mapping[str, Shape] = {
     "mini": MINILM,
     "facebook/dpr-question_encoder-single-nq-base": BERT_BASE,
     "facebook/dpr-ctx_encoder-single-nq-base": BERT_BASE,
@@ -126,7 +130,7 @@ KNOWN: Mapping[str, Shape] = {
 BERT_FIELDS = ("hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size", "max_position_embeddings")
 BART_FIELDS = ("d_model", "encoder_ffn_dim", "encoder_layers", "vocab_size", "max_position_embeddings")
 PARTS = {"encoder": "question_encoder", "generator": "generator"}
-"""Of a RAG checkpoint."""
+"""Part -> its key in the config.json of a RAG checkpoint."""
 
 
 def shape_of(name: str, part: str) -> Shape:
@@ -135,15 +139,15 @@ def shape_of(name: str, part: str) -> Shape:
     Raises:
         ConfigError: a hub name that is not known before it is downloaded, or a folder of another kind of model.
     """
-    if name in KNOWN:
-        return KNOWN[name]
+    if name in SHAPES:
+        return SHAPES[name]
     file = Path(name) / "config.json"
     if name.startswith("facebook/rag-") and not file.is_file():
         return BERT_BASE if part == "encoder" else BART_LARGE
     if not file.is_file():
         raise ConfigError(
             f"model {name!r}: its shape is not known before it is downloaded; give its folder, or one of "
-            f"{', '.join(KNOWN)}"
+            f"{', '.join(SHAPES)}"
         )
     try:
         raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

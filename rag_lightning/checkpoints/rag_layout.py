@@ -25,10 +25,10 @@ KINDS: Mapping[Part, str] = {"generator": "bart", "question_encoder": "dpr"}
 INPUT_TEXT = {"prefix": None, "title_sep": " / ", "doc_sep": " // "}
 """Settings of the input text that the template `hf_rag` writes."""
 OURS = "rag_lightning"
-"""Key of config.json for what transformers has no name for."""
+"""Key of config.json for our own settings."""
 WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
 VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
-"""Files of a tokenizer, one of these sets; without any, transformers makes an empty tokenizer and says nothing."""
+"""Files of a tokenizer, one of these sets; without any, transformers silently makes an empty tokenizer."""
 CONVERT = "load it with transformers where you trust the file, and save_pretrained it again as safetensors"
 
 
@@ -41,7 +41,7 @@ def is_rag(source: Path | str) -> bool:
 
 
 def model_type(source: Path | str) -> str:
-    """What config.json of a folder names; empty for a hub name or an unreadable one, which loading tells better."""
+    """The `model_type` in config.json of a folder; empty for a hub name or an unreadable one, which loading reports."""
     try:
         settings = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -63,18 +63,18 @@ class RagCheckpoint:
 
     @property
     def formulation(self) -> str | None:
-        """What it was trained as; None for a bare RagModel, which does not say."""
+        """The formulation it was trained with; None for a bare RagModel, which does not name one."""
         named = self.settings.get("architectures") or ()
         return next((name for name, cls in CLASSES.items() if cls in named), None)
 
     @property
     def template(self) -> str:
-        """The input template it was trained with: transformers' own, unless a model of ours says otherwise."""
+        """The input template it was trained with: transformers' own, unless a model of ours names another."""
         return str((self.settings.get(OURS) or {}).get("template", "hf_rag"))
 
     @property
     def max_length(self) -> int:
-        """Tokens of an input at most, in its training."""
+        """Maximum number of input tokens in its training."""
         return int(self.settings.get("max_combined_length") or 300)
 
     def tokenizer_folder(self, part: Part) -> Path:
@@ -95,7 +95,7 @@ class RagCheckpoint:
         """One part as a model in float32.
 
         Args:
-            part: Which.
+            part: The generator or the question encoder.
             model_class: transformers' class of that part.
             changes: Fields of its configuration to set.
 
@@ -181,7 +181,7 @@ def open_rag(folder: Path) -> RagCheckpoint:
 
 
 def check_use(checkpoint: RagCheckpoint, formulation: str, template: str) -> None:
-    """A checkpoint is opened as what it was trained as.
+    """Check that a checkpoint is used with the formulation and template it was trained with.
 
     Raises:
         ConfigError: another formulation or input template.

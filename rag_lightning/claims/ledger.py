@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.claims.claims import Claim
-from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.files import digest
+from rag_lightning.core.files import digest, write_json
 from rag_lightning.matrix.cells import Job, Split
 from rag_lightning.runs.record import now
 from rag_lightning.runs.system import run_digest

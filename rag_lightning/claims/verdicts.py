@@ -10,9 +10,8 @@ import numpy as np
 
 from rag_lightning.claims.claims import Claim, Comparison
 from rag_lightning.core.records import Score
-from rag_lightning.metrics.families import Pair, Verdict, compare_pairs
 from rag_lightning.metrics.metric import parse_metric
-from rag_lightning.metrics.paired import SeedAverage, average_seeds
+from rag_lightning.metrics.paired import Pair, SeedAverage, Verdict, average_seeds, compare_pairs
 from rag_lightning.metrics.statistics import Floats, bootstrap_interval
 from rag_lightning.metrics.summary import align
 

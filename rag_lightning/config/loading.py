@@ -18,6 +18,7 @@ from rag_lightning.config.fields import build, leaves, sections_of
 from rag_lightning.config.presets import UNSET, expand
 from rag_lightning.config.yaml_files import make_parser
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.shipped import find_shipped
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -63,6 +64,7 @@ def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
     Raises:
         ConfigError: no such file, an unknown key, a value of a wrong type, or fields that contradict a preset.
     """
+    path = find_shipped(path)
     words = ["--config", str(path), *(f"--{name}={changes[name]}" for name in UNSET if name in changes)]
     kept = {name: value for name, value in changes.items() if name not in UNSET}
     config: ExperimentConfig = _read(str(path), lambda parser: parse_expanded(parser, words, ExperimentConfig)[0])
@@ -170,9 +172,9 @@ def _wrong_type(expected: str, value: str) -> str:
 
 def _missing_file(path: Path) -> str:
     """A missing file, with what its folder holds."""
-    folder = path.parent
-    there = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []
     shown = os.path.relpath(path)
+    folder = find_shipped(Path(shown).parent)
+    there = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []
     known = f" ({os.path.relpath(folder)} holds {', '.join(there)})" if there else ""
     return f"{shown}: no such file{known}{_nearest(path.name, there)}"
 

@@ -11,10 +11,10 @@ from rag_lightning.core.errors import ConfigError, UnknownNameError
 
 
 class Registry:
-    """A lazy mapping of names to objects; a typo is answered with the nearest names.
+    """A lazy mapping of names to objects; the error of an unknown name offers the nearest ones.
 
     Args:
-        kind: what the names stand for, used in messages ("task", "index kind").
+        kind: What the names stand for, in messages ("task", "index kind").
         targets: name -> "module:attribute".
     """
 
@@ -49,10 +49,10 @@ class Registry:
         return getattr(import_module(module), attribute)
 
 
-def check_name(kind: str, name: str, known: Mapping[str, object] | tuple[str, ...] | list[str]) -> None:
-    """Raise UnknownNameError with the nearest of the known names unless `name` is one of them."""
-    if name in known:
+def check_name(kind: str, name: str, names: Mapping[str, object] | tuple[str, ...] | list[str]) -> None:
+    """Raise UnknownNameError, which offers the nearest names, unless `name` is one of `names`."""
+    if name in names:
         return
-    near = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    near = get_close_matches(name, list(names), n=3, cutoff=0.5)
     guess = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    raise UnknownNameError(f"unknown {kind} {name!r}: {guess}known: {', '.join(known)}")
+    raise UnknownNameError(f"unknown {kind} {name!r}: {guess}known: {', '.join(names)}")

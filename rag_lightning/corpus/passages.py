@@ -32,11 +32,11 @@ MODES: Mapping[Quoting, Literal[0, 3]] = {"csv": csv.QUOTE_MINIMAL, "none": csv.
 def read_passages(path: Path | str, quoting: Quoting = "csv") -> Iterator[Passage]:
     """Read a corpus file; the format is told from its first character, not from its name.
 
-    The file is looked at here, rows are read as they are asked for; 16 bytes a passage are kept to find duplicates.
+    The format is checked here, rows are read lazily; 16 bytes a passage are kept to find duplicates.
 
     Args:
-        path: Of the file.
-        quoting: Of a TSV: csv as DPR's, or none, where a double quote is a character like any other.
+        path: The corpus file.
+        quoting: Quoting of a TSV: csv (DPR's), or none, where a double quote is an ordinary character.
 
     Raises:
         DataError: missing, empty or damaged file, wrong header, missing field, or (after the last row) a passage id

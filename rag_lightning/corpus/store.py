@@ -13,7 +13,6 @@ import json
 import mmap
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +113,6 @@ class PassageStore:
         if row is None:
             raise DataError(self.path / PASSAGES, "no such passage in the corpus", field="passage_id", value=passage_id)
         return row
-
-    @cached_property
-    def passage_ids(self) -> tuple[str, ...]:
-        """Every passage id in row order; read once, kept."""
-        return tuple(passage.passage_id for passage in self)
 
 
 def hash_id(passage_id: str) -> int:

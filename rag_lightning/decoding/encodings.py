@@ -7,7 +7,6 @@ Models kept between the predictions of one process, with the encodings they have
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -16,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rag_lightning.generator.bart import Memory
+from rag_lightning.core.files import content_digest
 from rag_lightning.generator.inputs import Pair, pad_ids
 from rag_lightning.generator.seq2seq import token_batches
-from rag_lightning.generator.steps import Generator, Steps
+from rag_lightning.generator.steps import Generator, Memory, Steps
 
 
 class Encodings:
@@ -53,7 +52,7 @@ class Encodings:
     def keys(self, pairs: Sequence[Pair]) -> tuple[list[str], list[list[int]]]:
         """Digest of the encoded input ids of each pair, and the ids: two passages with one text are one pair."""
         rows = self.generator.source_ids(pairs)
-        return [hashlib.sha256(np.asarray(row, dtype=np.int32).tobytes()).hexdigest()[:24] for row in rows], rows
+        return [content_digest(np.asarray(row, dtype=np.int32).tobytes(), 24) for row in rows], rows
 
     @torch.inference_mode()
     def memory(self, keys: Sequence[str], rows: Sequence[Sequence[int]]) -> Memory:

@@ -18,9 +18,8 @@ from rag_lightning.decoding.beam import Moves
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator import token_tree
-from rag_lightning.generator.bart import Cache, Memory
 from rag_lightning.generator.seq2seq import token_batches
-from rag_lightning.generator.steps import Steps
+from rag_lightning.generator.steps import Cache, Memory, Steps
 from rag_lightning.generator.token_tree import TokenTree
 
 Candidate = tuple[int, ...]

@@ -25,9 +25,9 @@ from rag_lightning.decoding.beam import STRATEGIES, Finished, Moves, beam_search
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_scores import PairSteps, Wanted, complete
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator.bart import Memory
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.likelihoods import doc_log_probs
+from rag_lightning.generator.steps import Memory
 from rag_lightning.generator.vocabulary import Continuations
 
 Candidate = tuple[int, ...]

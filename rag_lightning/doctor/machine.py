@@ -66,7 +66,7 @@ def run(config: ExperimentConfig, deep: bool = False) -> None:
 
 
 def findings(root: Path, deep: bool = False, tracking_uri: str = "") -> list[Finding]:
-    """Everything that is looked at, in the order of the table."""
+    """All findings, in the order of the table."""
     return [*_machine(root), *_hub(), *_assets(root / "assets"), *_artifacts(root, deep), *_names(root, tracking_uri)]
 
 

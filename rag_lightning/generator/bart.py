@@ -15,61 +15,16 @@ Shapes: P pairs, W width (beams or candidates of a pair), S source tokens, T tar
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rag_lightning.generator.steps import Cache, Memory, split_heads
 from rag_lightning.generator.vocabulary import Vocabulary
 
 POSITION_OFFSET = 2
-
-
-@dataclass
-class Memory:
-    """Encoder states [P, S, D] and the additive mask [P, 1, S]."""
-
-    states: Tensor
-    bias: Tensor
-
-    @classmethod
-    def of(cls, states: Tensor, mask: Tensor) -> Memory:
-        """States [P, S, D] with their mask [P, S] (1 = token)."""
-        bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
-        return cls(states, bias.masked_fill(mask == 0, torch.finfo(states.dtype).min).unsqueeze(1))
-
-    @property
-    def pairs(self) -> int:
-        """P."""
-        return self.states.shape[0]
-
-    def select(self, pairs: Tensor) -> Memory:
-        """The memory of some pairs."""
-        return Memory(self.states[pairs], self.bias[pairs])
-
-
-@dataclass
-class Cache:
-    """Self-attention keys and values per layer, each [P, W, H, t, C]; grows by one position a step."""
-
-    keys: list[Tensor]
-    values: list[Tensor]
-
-    @property
-    def length(self) -> int:
-        """Positions stored."""
-        return self.keys[0].shape[3] if self.keys else 0
-
-    def select(self, pairs: Tensor) -> Cache:
-        """The cache of some pairs."""
-        return Cache([k[pairs] for k in self.keys], [v[pairs] for v in self.values])
-
-    def reorder(self, parents: Tensor) -> Cache:
-        """Beam w continues beam parents[p, w] of the same pair; parents [P, W']."""
-        row = torch.arange(parents.shape[0], device=parents.device).unsqueeze(1)
-        return Cache([k[row, parents] for k in self.keys], [v[row, parents] for v in self.values])
 
 
 class BartSteps:
@@ -172,11 +127,6 @@ class BartSteps:
         mixed = torch.einsum("plhd,hcd->plhc", read, values).reshape(pairs, width, length, size)
         projected: Tensor = attention.out_proj(mixed + attention.v_proj.bias)
         return projected
-
-
-def split_heads(states: Tensor, heads: int) -> Tensor:
-    """[..., T, D] -> [..., H, T, C]."""
-    return states.view(*states.shape[:-1], heads, -1).transpose(-2, -3)
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, visible: Tensor | None, causal: bool) -> Tensor:

@@ -22,7 +22,10 @@ import torch
 from torch import Tensor
 
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.records import Passage
+from rag_lightning.core.records import Passage, passage_text
+
+TITLE_END = ". "
+"""Between the title and the text of a passage in what a generator reads."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,8 @@ class Pair:
     passage: Passage | None
 
 
-def passage_text(passage: Passage) -> str:
-    """The text a passage contributes under the template `ours`."""
-    return f"{passage.title}. {passage.text}" if passage.title else passage.text
-
-
 def hf_rag_text(pair: Pair) -> str:
-    """transformers' string; closed book is the query alone."""
+    """transformers' string, whose separators are its own (` / ` and ` // `); closed book is the query alone."""
     if pair.passage is None:
         return pair.query
     title = pair.passage.title.removeprefix('"').removesuffix('"')
@@ -68,7 +66,7 @@ def encode_pairs(tokenizer: Any, pairs: Sequence[Pair], template: str, max_lengt
     if with_passage:
         encoded = tokenizer(
             [pairs[i].query for i in with_passage],
-            [passage_text(pairs[i].passage) for i in with_passage],  # type: ignore[arg-type]
+            [passage_text(pairs[i].passage, TITLE_END) for i in with_passage],  # type: ignore[arg-type]
             truncation="only_second",
             max_length=max_length,
         )["input_ids"]
@@ -130,7 +128,7 @@ def encode_prompts(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> li
         return []
     first = [] if tokenizer.bos_token_id is None or not _adds_bos(tokenizer) else [tokenizer.bos_token_id]
     asked = tokenizer([_question(p) for p in pairs], add_special_tokens=False)["input_ids"]
-    texts = ["" if p.passage is None else passage_text(p.passage) for p in pairs]
+    texts = ["" if p.passage is None else passage_text(p.passage, TITLE_END) for p in pairs]
     shown = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     closing = closing_ids(tokenizer)[:-1]
     rows = []

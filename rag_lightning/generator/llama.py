@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.generator.bart import Cache, Memory, split_heads
+from rag_lightning.generator.steps import Cache, Memory, split_heads
 from rag_lightning.generator.vocabulary import Vocabulary
 
 ROPE_TYPES = ("default", "linear", "llama3")

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BartForConditionalGeneration
 
+from rag_lightning.checkpoints.loading import generator_of
 from rag_lightning.checkpoints.rag_layout import is_rag
-from rag_lightning.checkpoints.rag_parts import generator_of
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.bart import BartSteps

@@ -1,18 +1,66 @@
-"""What decoding asks of any generator, seq2seq or decoder-only."""
+"""The interface between decoding and a generator, seq2seq or decoder-only: what the step loop reads and what it keeps.
+
+Shapes: P pairs, W width (beams or candidates of a pair), S source tokens, T target tokens, H heads, C head size.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from rag_lightning.config.generator import GeneratorConfig
-from rag_lightning.generator.bart import Cache, Memory
 from rag_lightning.generator.heads import Classes
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.vocabulary import Vocabulary
+
+
+@dataclass
+class Memory:
+    """Encoder states [P, S, D] and the additive mask [P, 1, S]."""
+
+    states: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, states: Tensor, mask: Tensor) -> Memory:
+        """States [P, S, D] with their mask [P, S] (1 = token)."""
+        bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
+        return cls(states, bias.masked_fill(mask == 0, torch.finfo(states.dtype).min).unsqueeze(1))
+
+    @property
+    def pairs(self) -> int:
+        """P."""
+        return self.states.shape[0]
+
+    def select(self, pairs: Tensor) -> Memory:
+        """The memory of some pairs."""
+        return Memory(self.states[pairs], self.bias[pairs])
+
+
+@dataclass
+class Cache:
+    """Self-attention keys and values per layer, each [P, W, H, t, C]; grows by one position a step."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+
+    @property
+    def length(self) -> int:
+        """Positions stored."""
+        return self.keys[0].shape[3] if self.keys else 0
+
+    def select(self, pairs: Tensor) -> Cache:
+        """The cache of some pairs."""
+        return Cache([k[pairs] for k in self.keys], [v[pairs] for v in self.values])
+
+    def reorder(self, parents: Tensor) -> Cache:
+        """Beam w continues beam parents[p, w] of the same pair; parents [P, W']."""
+        row = torch.arange(parents.shape[0], device=parents.device).unsqueeze(1)
+        return Cache([k[row, parents] for k in self.keys], [v[row, parents] for v in self.values])
 
 
 class Steps(Protocol):
@@ -79,3 +127,8 @@ class Generator(Protocol):
 
     def eval(self) -> Any:
         """Turn dropout off."""
+
+
+def split_heads(states: Tensor, heads: int) -> Tensor:
+    """[..., T, D] -> [..., H, T, C]."""
+    return states.view(*states.shape[:-1], heads, -1).transpose(-2, -3)

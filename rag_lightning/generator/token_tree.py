@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rag_lightning.generator.bart import Memory
-from rag_lightning.generator.steps import Steps
+from rag_lightning.generator.steps import Memory, Steps
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Stage `plan`: passages, bytes, memory, disk and hours of an experiment, before anything is built.
 
-Counts are known or counted, bytes are arithmetic; hours are derived from rates: those of earlier artifacts of the same
-models, else layers timed for a moment on this machine (`rates.py`).
+Counts are published or counted, bytes are computed; hours are derived from rates: those of earlier artifacts of the
+same models, else layers timed for a moment on this machine (`rates.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rag_lightning.stages import classes
 from rag_lightning.stages.workspace import HUB, Workspace
 
 MINI_PASSAGES, MINI_TEXT_BYTES, BM25_BYTES = 25_650, 530, 364
-"""Of the mini corpus: passages; bytes of text and of the BM25 index a passage (measured)."""
+"""The mini corpus: passages; bytes of text and of the BM25 index per passage (measured)."""
 HUB_CORPORA = {"facebook/wiki_dpr": (21_015_324, 650)}
 """Passages, and about how many bytes of text each (an estimate)."""
 TRAINED, USED = 16, 4
@@ -43,7 +43,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Size:
-    """A corpus: how many passages and bytes of text, and how that is known."""
+    """Passages and bytes of text of a corpus, and the source of these numbers."""
 
     passages: int
     text: int
@@ -97,8 +97,8 @@ def count_passages(config: ExperimentConfig) -> Size:
         if name not in HUB_CORPORA:
             hint = f"give a file, or one of {', '.join(HUB_CORPORA)}"
             raise ConfigError(f"corpus.source={source!r}: its passages are not known before it is downloaded; {hint}")
-        known, text = HUB_CORPORA[name]
-        count = min(limit or known, known)
+        published, text = HUB_CORPORA[name]
+        count = min(limit or published, published)
         return Size(count, count * text, "published count")
     if source.startswith(HUB):
         raise ConfigError(

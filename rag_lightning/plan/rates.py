@@ -1,9 +1,9 @@
 """How fast the parts of an experiment go: from the manifests of earlier artifacts, else from layers timed here and now.
 
-Artifacts are taken where the same encoder embedded, or the same generator was trained; the newest counts. Of a training
-that was interrupted only the last part was timed, so its rate flatters.
+The newest artifact of the same encoder or the same generator counts. An interrupted training timed its last part only,
+so its rate is too high.
 
-Seconds of the parts of a model, each timed alone for a moment: what hours are derived from.
+Without artifacts, the layers of each model are timed alone for a moment, and hours are derived from them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Rates:
 
     @property
     def machine(self) -> str:
-        """What hours are for."""
+        """The machine the hours are for."""
 
         return f"{device()}, {cpu_count()} cores"
 
@@ -197,7 +197,7 @@ HEAD = 64
 
 
 def encode_seconds(shape: Shape, tokens: int, dtype: Dtype) -> float:
-    """Of one text of so many tokens through the encoder: one layer timed, times the layers."""
+    """Seconds of one text of so many tokens through the encoder: one layer timed, times the number of layers."""
     layer, states = _encoder(shape).eval(), _states(shape, tokens)
 
     def step() -> None:
@@ -208,7 +208,7 @@ def encode_seconds(shape: Shape, tokens: int, dtype: Dtype) -> float:
 
 
 def train_seconds(shape: Shape, tokens: int, dtype: Dtype, target_tokens: int = 0) -> float:
-    """Forward and backward of one text (and target) of so many tokens: one layer of each kind timed."""
+    """Seconds of forward and backward of one text (and target) of so many tokens: one layer of each kind timed."""
     layer, states = _encoder(shape), _states(shape, tokens)
     device = states.device.type
     seconds = shape.layers * _best(lambda: layer(states).sum().backward(), dtype, device)
@@ -223,7 +223,7 @@ def train_seconds(shape: Shape, tokens: int, dtype: Dtype, target_tokens: int = 
 
 
 def search_seconds(width: int, count: int) -> float:
-    """Of one query over count vectors by exact search: the inner products of a part timed."""
+    """Seconds of one query over `count` vectors by exact search: the inner products of a part timed."""
     queries, vectors = torch.randn(BATCH, width), torch.randn(ROWS, width)
     return _best(lambda: queries @ vectors.T, "float32", "cpu") / BATCH * count / ROWS
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rag_lightning.core.files import write_text
 from rag_lightning.report.tables import Table, clean, escape_markdown, to_csv, to_html, to_markdown
 
 STYLE = (
@@ -41,10 +41,3 @@ def write_tables(folder: Path, title: str, tables: Sequence[Table]) -> Path:
     for name, text in texts.items():
         write_text(folder / name, text)
     return folder / "table.md"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

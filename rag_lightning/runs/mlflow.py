@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from rag_lightning.core.artifacts import write_json
+from rag_lightning.core.files import write_json
 from rag_lightning.core.files import digest
 from rag_lightning.core.errors import DataError
 from rag_lightning.runs.contents import child_metrics, cut, flatten, history, lineage, prediction_table

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import write_json
+from rag_lightning.core.files import write_json
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.hardware import describe
 

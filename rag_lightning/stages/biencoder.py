@@ -17,6 +17,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.config.training import BiencoderConfig
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import file_digest
 from rag_lightning.core.records import Example
 from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
@@ -26,7 +27,7 @@ from rag_lightning.retrieval.retriever import DenseRetriever, Retriever
 from rag_lightning.stages import bm25, corpus, examples, vectors
 from rag_lightning.stages.ranking import rank_and_judge
 from rag_lightning.stages.vectors import Start, pretrained
-from rag_lightning.stages.workspace import Workspace, config_stage, file_digest
+from rag_lightning.stages.workspace import Workspace, config_stage
 from rag_lightning.tasks.biencoder import KnownPassages, read_biencoder
 from rag_lightning.training.batches import Lesson
 from rag_lightning.training.encoders import BiencoderModule

@@ -10,12 +10,13 @@ from typing import Any
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core import seeds
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import file_digest
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
 from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.mini.registry import builder_of
 from rag_lightning.stages import corpus
-from rag_lightning.stages.workspace import HUB, Workspace, config_stage, file_digest, hub_source
+from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_source
 from rag_lightning.tasks.hub import read_hub
 from rag_lightning.tasks.load import load_examples
 from rag_lightning.tasks.spec import get_task

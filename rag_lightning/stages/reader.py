@@ -30,10 +30,10 @@ from rag_lightning.config.training import ReaderConfig, accumulation
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.records import Example, Passage
+from rag_lightning.core.records import Example, Passage, passage_text
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.inputs import TITLE_END, Pair
 from rag_lightning.generator.opening import Writer, create_generator, load_generator
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.metrics.answers import has_answer
@@ -246,7 +246,7 @@ def evidence(example: Example, hits: Hits, store: PassageStore, rng: np.random.G
 def standing_answers(example: Example, passages: Sequence[Passage]) -> list[str]:
     """The targets or answers that stand in one of the passages, at least the first of all."""
     listed = example.targets or example.answers
-    found = [a for a in listed if any(has_answer([a], f"{p.title}. {p.text}") for p in passages)]
+    found = [a for a in listed if any(has_answer([a], passage_text(p, TITLE_END)) for p in passages)]
     return found or [listed[0]]
 
 

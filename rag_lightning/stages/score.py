@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.digesting import settings
-from rag_lightning.core.artifacts import Artifact, open_artifact, write_json
+from rag_lightning.core.artifacts import Artifact, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.core.files import write_json
 from rag_lightning.core.records import write_jsonl
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.metrics.em import EXACT_MATCHES
 from rag_lightning.metrics.labels import confusion
 from rag_lightning.metrics.metric import FAMILIES, parse_metric
+from rag_lightning.metrics.outcomes import Outcomes, from_artifacts, has_patterns, score_all
 from rag_lightning.metrics.summary import notes_of, summarise
-from rag_lightning.stages import examples
-from rag_lightning.stages.outcomes import Outcomes, from_artifacts, has_patterns, score_all
+from rag_lightning.stages import corpus, examples
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
@@ -102,8 +103,9 @@ def _bound(workspace: Workspace, predictions: Made, rankings: Made) -> Bound[Wor
 
     def make(place: Workspace, folder: Path) -> dict[str, Any]:
         asked = examples.read(place, place.config.split)
+        passages = corpus.open_store(place) if rankings is not None else None
         built = [made.build() if isinstance(made, Bound) else made for made in (predictions, rankings)]
-        return write(place, folder, from_artifacts(place, task, asked, built[0], built[1], k), names, task.labels)
+        return write(place, folder, from_artifacts(task, passages, asked, built[0], built[1], k), names, task.labels)
 
     def all_settings(place: Workspace) -> dict[str, Any]:
         return settings(place.config, "scores") | {"metrics": names, "k": k} | tools(names)

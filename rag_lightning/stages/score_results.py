@@ -16,16 +16,14 @@ from typing import Any
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import MANIFEST, Artifact, Recipe
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.files import check_file
+from rag_lightning.core.files import check_file, file_digest
 from rag_lightning.core.records import Example, Prediction, Ranking, read_jsonl
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.metrics.joining import join_by_id
 from rag_lightning.metrics.metric import Outcome
+from rag_lightning.metrics.outcomes import Matcher, Outcomes, find_faults, join_by_id, make_matcher, read_rankings
 from rag_lightning.stages import corpus, examples, score
-from rag_lightning.stages.outcomes import Matcher, Outcomes, find_faults, make_matcher, read_rankings
-from rag_lightning.stages.workspace import Workspace, file_digest
-from rag_lightning.tasks.results.matching import match
-from rag_lightning.tasks.results.record import Format, Result, RetrievedPassage, get_format
+from rag_lightning.stages.workspace import Workspace
+from rag_lightning.tasks.results.record import Format, Result, RetrievedPassage, get_format, match
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
 

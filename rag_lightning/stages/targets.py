@@ -28,7 +28,7 @@ from rag_lightning.retrieval.retriever import Retriever
 from rag_lightning.stages import biencoder, bm25, corpus, examples, vectors
 from rag_lightning.stages.vectors import pretrained
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.expansion import expand
+from rag_lightning.tasks.curatedtrec import expand
 from rag_lightning.tasks.spec import get_task
 
 TARGETS = "targets.jsonl"

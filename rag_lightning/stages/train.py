@@ -19,7 +19,8 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.config.training import processes
 from rag_lightning.core import seeds
-from rag_lightning.core.artifacts import Artifact, write_json
+from rag_lightning.core.artifacts import Artifact
+from rag_lightning.core.files import write_json
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
 from rag_lightning.core.stage import Bound, Stage
@@ -28,16 +29,15 @@ from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.predictor import Predictor, Question
 from rag_lightning.generator import opening, trained_part
 from rag_lightning.generator.opening import Writer
+from rag_lightning.metrics.outcomes import judged_evidence_hits, objectives, score_texts
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import classes, corpus, examples, reader, targets, training_retrieval, training_start
-from rag_lightning.stages.evidence import known_evidence_hits
-from rag_lightning.stages.objective import objectives, values
 from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FILE
 from rag_lightning.stages.workspace import Workspace, ignore, say
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item, Lesson
-from rag_lightning.training.evaluation import Evaluator, Scorer
 from rag_lightning.training.fitting import fit
+from rag_lightning.training.measures import Evaluator, Scorer
 from rag_lightning.training.module import TrainedModule
 from rag_lightning.training.processes import launch
 from rag_lightning.training.rag import RagModule, ReaderModule
@@ -135,7 +135,7 @@ def make_module(
     if config.train.steps and config.train.eval_every:
         # the encoder as it is now, before a resume point gives it other weights
         frozen = {question.example.example_id: question.rows for question in _retrieved(dev, retrieval, config.train.k)}
-        evidence = partial(known_evidence_hits, get_task(config.task.name), store)
+        evidence = partial(judged_evidence_hits, get_task(config.task.name), store)
         monitor = RetrievalMonitor(frozen, config.train.k, len(store), evidence, workspace.announce)
     module.monitor = monitor
     module.evaluator = evaluator(config, generator, retrieval, store, monitor)
@@ -195,7 +195,7 @@ def evaluator(
             found = predictor.predict(asked)
             if monitor is not None:
                 monitor.observe(asked, found)
-            return values(metric, [prediction.text for prediction in found], batch)
+            return score_texts(metric, [prediction.text for prediction in found], batch)
 
         return score
 

@@ -19,12 +19,13 @@ from rag_lightning.checkpoints.rag_layout import is_rag
 from rag_lightning.config.retrieval import ENCODING, training_kind
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.files import folder_digest
 from rag_lightning.core.stage import Bound
 from rag_lightning.generator.heads import holds_head
 from rag_lightning.generator.opening import Writer, load_generator
 from rag_lightning.stages import classes, embed, reader, retriever_warmup
 from rag_lightning.stages.vectors import Start
-from rag_lightning.stages.workspace import Workspace, folder_digest
+from rag_lightning.stages.workspace import Workspace
 
 RAG_FILE = "rag.json"
 GENERATOR, QUERY_ENCODER = "generator", "query_encoder"

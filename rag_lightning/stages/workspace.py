@@ -5,7 +5,6 @@ Progress bars with rate and ETA: for work that reports (done, total), and for wo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, asset_path, fetch_asset, find_asset
-from rag_lightning.core.files import check_file
+from rag_lightning.core.files import folder_digest
 from rag_lightning.core.hub import HUB_REVISION, download_model, resolve_commit
 from rag_lightning.core.stage import Inputs, Stage
 
@@ -90,7 +89,7 @@ class Workspace:
 
     def _unpacked(self, name: str) -> Path:
         """An embedded GGUF file as a plain folder, an artifact."""
-        from rag_lightning.checkpoints.gguf import unpack_gguf  # imported here: most workspaces need no torch
+        from rag_lightning.checkpoints.loading import unpack_gguf  # imported here: most workspaces need no torch
 
         recipe = Recipe("unpacked", {}, {"model": self.model_digest(name)}, 1)
         return self.store.build(recipe, lambda folder: unpack_gguf(self.asset(name), folder / "model")).path / "model"
@@ -102,33 +101,6 @@ class Workspace:
     def with_config(self, **changes: object) -> Workspace:
         """The same workspace with some fields of the configuration changed."""
         return replace(self, config=replace(self.config, **changes))  # type: ignore[arg-type]
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a user's file, 16 hex digits.
-
-    Raises:
-        DataError: missing or empty.
-    """
-    check_file(path)
-    stat = path.stat()
-    return _file_digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
-
-
-def folder_digest(folder: Path) -> str:
-    """Over the names and contents of a folder's files."""
-    parts = [
-        f"{p.relative_to(folder)} {file_digest(p)}"
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.stat().st_size
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=16)

@@ -9,15 +9,14 @@ from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.errors import ConfigError, TrainingError
-from rag_lightning.core.files import digest
+from rag_lightning.core.files import digest, write_json
+from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.runs import evaluate
 from rag_lightning.runs.mlflow import Mirror, default_uri
 from rag_lightning.runs.record import read_summary
 from rag_lightning.runs.system import System
 from rag_lightning.stages import corpus, examples, train
-from rag_lightning.stages.objective import objectives
 from rag_lightning.stages.workspace import Workspace, say
 from rag_lightning.sweep import notes, selection
 from rag_lightning.sweep.study import check, open_study, search, space

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.core.artifacts import write_json
+from rag_lightning.core.files import write_json
 from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.metrics.statistics import not_worse_than_best
 from rag_lightning.metrics.summary import align

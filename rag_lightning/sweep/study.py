@@ -16,10 +16,10 @@ from rag_lightning.core import seeds
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest
 from rag_lightning.core.registry import check_name
+from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.runs.evaluate import sweep_folder
 from rag_lightning.runs.system import System, run_digest
 from rag_lightning.stages import classes
-from rag_lightning.stages.objective import objectives
 from rag_lightning.tasks.spec import get_task
 
 NOT_IN_SPACE = ("trials", "seed", "sampler", "storage", "alpha", "always", "name")

@@ -5,7 +5,6 @@ The fields of a row, checked: questions, answers, ids. Every fault names file, r
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import content_digest
 from rag_lightning.core.records import Example
 
 
@@ -136,7 +136,7 @@ def free_id(identifier: str, taken: Collection[str]) -> str:
 
 
 def _question_hash(raw: RawExample) -> str:
-    return hashlib.sha256("\n".join((raw.question, *raw.answers)).encode()).hexdigest()[:12]
+    return content_digest("\n".join((raw.question, *raw.answers)), 12)
 
 
 def question_text(path: Path, row: int, field: str, value: Any) -> str:

@@ -6,7 +6,6 @@ The bar of a training: optimiser steps with ETA, loss, dev score, pairs a second
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,9 +14,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from rag_lightning.core.files import replace_file, write_lines
 from rag_lightning.core.hardware import return_free_memory
-from rag_lightning.training.divergence import gradient_norm
-from rag_lightning.training.meter import Meter
+from rag_lightning.training.measures import Meter, gradient_norm
 from rag_lightning.training.module import OptimisedModule
 from rag_lightning.training.watch import ALARMS
 
@@ -61,9 +60,7 @@ class ResumePoint(pl.Callback):
             temporary = self.path.with_suffix(".tmp")
             trainer.save_checkpoint(temporary)  # every process takes part, the first writes
             if trainer.is_global_zero:
-                with temporary.open("rb") as handle:
-                    os.fsync(handle.fileno())
-                os.replace(temporary, self.path)
+                replace_file(temporary, self.path)
             self._due, self._saved_at = False, perf_counter()
 
     def _late(self, trainer: pl.Trainer) -> bool:
@@ -144,8 +141,7 @@ class History(pl.Callback):
 
     def write(self, folder: Path) -> None:
         """Write `history.jsonl`."""
-        text = "".join(json.dumps(row) + "\n" for row in self.rows)
-        (folder / HISTORY).write_text(text, encoding="utf-8")
+        write_lines(folder / HISTORY, map(json.dumps, self.rows))
 
 
 class Terminable(pl.Callback):

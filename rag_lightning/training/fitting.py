@@ -39,7 +39,7 @@ from rag_lightning.training.callbacks import (
     Terminable,
     Trimmed,
 )
-from rag_lightning.training.divergence import FAILED_BATCH, NotFinite, keep_batch
+from rag_lightning.training.measures import FAILED_BATCH, NotFinite, keep_batch
 from rag_lightning.training.module import TRAINED, OptimisedModule
 
 SAVE_EVERY = 100

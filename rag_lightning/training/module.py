@@ -25,9 +25,17 @@ from rag_lightning.generator.opening import Writer
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
 from rag_lightning.generator.trained_part import checkpoint_encoder
 from rag_lightning.training.batches import Item, seed_step
-from rag_lightning.training.divergence import NotFinite, gradient_norm, is_finite
-from rag_lightning.training.evaluation import Evaluator, Monitor, ScoredBatch, Scorer, dev_score
-from rag_lightning.training.meter import Meter
+from rag_lightning.training.measures import (
+    Evaluator,
+    Meter,
+    Monitor,
+    NotFinite,
+    ScoredBatch,
+    Scorer,
+    dev_score,
+    gradient_norm,
+    is_finite,
+)
 from rag_lightning.training.processes import gathered
 
 TRAINED = "trained"

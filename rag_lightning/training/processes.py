@@ -24,8 +24,8 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
 
 from rag_lightning.core import errors
-from rag_lightning.core.artifacts import write_json
 from rag_lightning.core.errors import DataError, RagLightningError, Terminated, TrainingError
+from rag_lightning.core.files import write_json
 
 PROBLEM = "problem-rank{rank}.json"
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")

@@ -16,7 +16,7 @@ from rag_lightning.corpus.store import PassageStore
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.questions import Asked, QuestionRetriever
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.training.meter import Meter
+from rag_lightning.training.measures import Meter
 
 
 class ScaledRetrieval(nn.Module):

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from rag_lightning.generator import token_tree
-from rag_lightning.generator.bart import BartSteps, Cache, Memory
+from rag_lightning.generator.bart import BartSteps
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.generator.steps import Cache, Memory
 from rag_lightning.generator.token_tree import TokenTree
 
 SOURCES = [[2, 4, 5, 3, 6, 6, 3], [2, 5, 3], [2, 6, 4, 4, 3]]

@@ -12,9 +12,9 @@ from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.rag_sequence import matrices
 from rag_lightning.generator import token_tree
-from rag_lightning.generator.bart import Cache, Memory
 from rag_lightning.generator.causal import CausalGenerator
 from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.steps import Cache, Memory
 from rag_lightning.generator.token_tree import TokenTree
 
 PAIRS = [

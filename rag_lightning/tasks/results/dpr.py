@@ -16,12 +16,12 @@ from rag_lightning.tasks.results.record import (
     Format,
     Result,
     RetrievedPassage,
+    export_list,
     id_of,
     list_of,
     passages_of,
     score_of,
     text_of,
-    write_list,
 )
 
 
@@ -41,7 +41,7 @@ def write_dpr_results(path: Path, results: Iterable[Result]) -> int:
     Raises:
         DataError: a result without passages, or a passage without text.
     """
-    return write_list(path, (_item(result) for result in results))
+    return export_list(path, (_item(result) for result in results))
 
 
 def _result(path: Path, row: int, item: dict[str, Any]) -> Result:

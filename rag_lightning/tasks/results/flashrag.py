@@ -15,12 +15,12 @@ from rag_lightning.tasks.results.record import (
     Format,
     Result,
     RetrievedPassage,
+    export_list,
     id_of,
     list_of,
     passages_of,
     score_of,
     text_of,
-    write_list,
 )
 
 
@@ -39,7 +39,7 @@ def write_flashrag(path: Path, results: Iterable[Result]) -> int:
     Raises:
         DataError: a result without passages and prediction.
     """
-    return write_list(path, (_item(result) for result in results))
+    return export_list(path, (_item(result) for result in results))
 
 
 def _items(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -18,11 +18,11 @@ from rag_lightning.tasks.results.record import (
     Format,
     Result,
     RetrievedPassage,
+    export_lines,
     id_of,
     list_of,
     score_of,
     text_of,
-    write_lines,
 )
 
 
@@ -37,7 +37,7 @@ def read_kilt(path: Path) -> list[Result]:
 
 def write_kilt(path: Path, results: Iterable[Result]) -> int:
     """Write answers and the pages of the passages."""
-    return write_lines(path, (json.dumps(_item(result), ensure_ascii=False) for result in results))
+    return export_lines(path, (json.dumps(_item(result), ensure_ascii=False) for result in results))
 
 
 def _result(path: Path, row: int, item: dict[str, Any]) -> Result:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file
 from rag_lightning.core.records import Prediction, read_jsonl, to_json
-from rag_lightning.tasks.results.record import Format, Result, id_of, text_of, write_lines
+from rag_lightning.tasks.results.record import Format, Result, export_lines, id_of, text_of
 
 
 def read_predictions(path: Path) -> list[Result]:
@@ -30,7 +30,7 @@ def write_predictions(path: Path, results: Iterable[Result]) -> int:
     Raises:
         DataError: a result without prediction.
     """
-    return write_lines(path, (to_json(_prediction(result)) for result in results))
+    return export_lines(path, (to_json(_prediction(result)) for result in results))
 
 
 def _prediction(result: Result) -> Prediction:

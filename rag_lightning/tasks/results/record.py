@@ -1,20 +1,23 @@
-"""What all result files say of a question, whatever their format.
+"""The records that all result files share, whatever their format, and how they meet our examples.
 
-Files of other toolkits' layouts, written whole or not at all.
+Results meet examples by id, or by the question's text where ids cannot agree. Exported files are written whole or not
+at all.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import write_lines
+from rag_lightning.core.records import Example
 from rag_lightning.core.registry import Registry
+from rag_lightning.metrics.outcomes import join_by_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,27 +152,75 @@ def passages_of(result: Result) -> tuple[RetrievedPassage, ...]:
     return result.passages
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> int:
-    """One string a line, UTF-8; returns how many."""
-    listed = list(lines)
-    _write(path, "".join(f"{line}\n" for line in listed))
-    return len(listed)
+def export_lines(path: Path, lines: Iterable[str]) -> int:
+    """Write one string a line, UTF-8, whole or not at all; returns how many.
 
-
-def write_list(path: Path, items: Iterable[dict[str, Any]]) -> int:
-    """A JSON list of objects, one a line; returns how many."""
-    listed = [json.dumps(item, ensure_ascii=False) for item in items]
-    _write(path, "[\n" + ",\n".join(listed) + "\n]\n")
-    return len(listed)
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    Raises:
+        DataError: the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        return write_lines(path, lines)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise DataError(path, f"cannot be written: {error.strerror}", hint="give another file to export to") from error
+
+
+def export_list(path: Path, items: Iterable[dict[str, Any]]) -> int:
+    """Write a JSON list of objects, one a line, whole or not at all; returns how many.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    listed = [json.dumps(item, ensure_ascii=False) for item in items]
+    export_lines(path, ["[", ",\n".join(listed), "]"])
+    return len(listed)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Each example with its result, in the order of the examples, and what they were joined by."""
+
+    pairs: list[tuple[Result, Example]]
+    by: Literal["id", "question"]
+
+
+def match(results: Sequence[Result], examples: Sequence[Example], source: Path | str) -> Matched:
+    """Join by id; by question where no id of the file is an example's and every result has its question.
+
+    The n-th result of a repeated question belongs to its n-th example.
+
+    Raises:
+        DataError: missing, extra or double ids, or questions; the message lists them.
+    """
+    known = {example.example_id for example in examples}
+    if any(result.example_id in known for result in results) or not all(result.question for result in results):
+        return Matched(join_by_id(results, examples, source), "id")
+    waiting: dict[str, deque[str]] = defaultdict(deque)
+    for example in examples:
+        waiting[_key(example.query)].append(example.example_id)
+    named, extra = [], []
+    for result in results:
+        ids = waiting[_key(result.question)]
+        if ids:
+            named.append(replace(result, example_id=ids.popleft()))
+        else:
+            extra.append(result.question)
+    left = {identifier for ids in waiting.values() for identifier in ids}
+    missing = [example.query for example in examples if example.example_id in left]
+    _check(missing, extra, source)
+    return Matched(join_by_id(named, examples, source), "question")
+
+
+def _key(question: str) -> str:
+    return " ".join(question.split())
+
+
+def _check(missing: Sequence[str], extra: Sequence[str], source: Path | str) -> None:
+    problems = [
+        f"{len(questions)} {kind}: {', '.join(map(repr, questions[:10]))}{' and more' if len(questions) > 10 else ''}"
+        for kind, questions in (("missing", missing), ("extra", extra))
+        if questions
+    ]
+    if problems:
+        hint = "give the examples these results were made for"
+        raise DataError(source, "; ".join(problems), field="question", hint=hint)

@@ -13,7 +13,7 @@ import numpy as np
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_lines
-from rag_lightning.tasks.results.record import Format, Result, RetrievedPassage, passages_of, score_of, write_lines
+from rag_lightning.tasks.results.record import Format, Result, RetrievedPassage, export_lines, passages_of, score_of
 
 TAG = "rag-lightning"
 
@@ -46,7 +46,7 @@ def write_trec(path: Path, results: Iterable[Result]) -> int:
     Raises:
         DataError: a result without passages, or an id with white space.
     """
-    return write_lines(path, (line for result in results for line in _lines(result)))
+    return export_lines(path, (line for result in results for line in _lines(result)))
 
 
 def _ordered(passages: Iterable[RetrievedPassage]) -> tuple[RetrievedPassage, ...]:

@@ -23,7 +23,6 @@ def test_rows_and_ids_come_back(tmp_path: Path) -> None:
     assert list(opened) == PASSAGES
     assert [opened.row(p.passage_id) for p in PASSAGES] == list(range(50))
     assert opened[np.int64(7)] == PASSAGES[7]
-    assert opened.passage_ids[-1] == "p49"
     assert list(read_jsonl(tmp_path / "passages.jsonl", Passage)) == PASSAGES
 
 

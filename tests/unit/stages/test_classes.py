@@ -20,10 +20,9 @@ from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Example, Passage, Ranking
 from rag_lightning.metrics.metric import METRICS, Metric
+from rag_lightning.metrics.outcomes import evidence_hits, objectives, score_texts
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import bm25, classes, corpus, examples, predict, reader, train
-from rag_lightning.stages.evidence import evidence_hits
-from rag_lightning.stages.objective import objectives, values
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TASKS, get_task
 from rag_lightning.training.batches import Item
@@ -119,9 +118,9 @@ def test_objectives_are_metrics_of_one_prediction(monkeypatch: pytest.MonkeyPatc
     task = replace(get_task("nq"), metrics=("of_a_corpus", "f1", "mrr", "answer_recall@1"))
     assert [metric.name for metric in objectives(task)] == ["f1"], "the first with a value per example"
     asked = [Example("a", "q", ("rome",)), Example("b", "q", ("paris",))]
-    assert values(objectives(get_task("nq"))[0], ["Rome", "rome"], asked) == [1.0, 0.0]
+    assert score_texts(objectives(get_task("nq"))[0], ["Rome", "rome"], asked) == [1.0, 0.0]
     undefined = Metric("u", "%", "higher", lambda _: None)
-    assert values(undefined, ["x", "y"], asked) == [0.0, 0.0]
+    assert score_texts(undefined, ["x", "y"], asked) == [0.0, 0.0]
 
 
 OF_A_CORPUS = SimpleNamespace(name="of_a_corpus")

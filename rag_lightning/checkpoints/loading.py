@@ -1,14 +1,17 @@
-"""The generator of a transformers RAG checkpoint: a BART under `rag.generator.`.
+"""Models that transformers does not load by itself: the parts of a RAG checkpoint, and a quantised GGUF file.
 
-The question encoder of a transformers RAG checkpoint: a DPR under `rag.question_encoder.`.
+The generator of a RAG checkpoint is a BART under `rag.generator.`, its question encoder a DPR under
+`rag.question_encoder.`. A GGUF file becomes a plain transformers folder that can be trained and saved.
 """
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, BartForConditionalGeneration, DPRQuestionEncoder
+import torch
+from transformers import AutoTokenizer, BartForConditionalGeneration, DPRQuestionEncoder, LlamaConfig, LlamaForCausalLM
 
 from rag_lightning.checkpoints.rag_layout import open_rag
 from rag_lightning.config.retrieval import EncoderConfig
@@ -35,7 +38,7 @@ def generator_of(folder: Path, dropout: float) -> tuple[Any, Any]:
 
 
 WANTED = {"pooling": "pooler", "normalize": False, "score_scale": 1.0}
-"""transformers' doc_scores are plain inner products of DPR vectors."""
+"""Encoder settings under which doc_scores are transformers' own: plain inner products of DPR vectors."""
 
 
 def question_encoder_of(folder: Path, config: EncoderConfig, role: str) -> tuple[Any, Any]:
@@ -66,3 +69,41 @@ def question_encoder_of(folder: Path, config: EncoderConfig, role: str) -> tuple
             f"{model.config.vocab_size}"
         )
     return model, tokenizer
+
+
+def unpack_gguf(file: Path, folder: Path) -> dict[str, Any]:
+    """Write a GGUF model as a transformers folder: float32 safetensors, configuration, tokenizer.
+
+    transformers refuses to train or save a model loaded from GGUF; a new model with the same weights has no such limit.
+
+    Args:
+        file: GGUF file of the Llama family.
+        folder: A new folder for the model.
+
+    Returns:
+        `parameters`: their number.
+
+    Raises:
+        AssetError: the extra `gguf` is not installed, or the file cannot be read as a Llama.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        loaded = LlamaForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    except ImportError as error:
+        raise AssetError(
+            f"{file}: reading GGUF needs the extra: pip install -c constraints.txt -e '.[gguf]'"
+        ) from error
+    except (ValueError, OSError, KeyError, IndexError, struct.error) as error:
+        hint = (
+            ""
+            if "accelerate" not in str(error)
+            else "; it needs the extra: pip install -c constraints.txt -e '.[gguf]'"
+        )
+        raise AssetError(f"{file}: cannot be read as a Llama ({' '.join(str(error).split())[:200]}){hint}") from error
+    settings = loaded.config.to_dict()
+    settings.pop("quantization_config", None)
+    model = LlamaForCausalLM(LlamaConfig(**settings))
+    model.load_state_dict(loaded.state_dict())
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return {"parameters": sum(parameter.numel() for parameter in model.parameters())}

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertTokenizerFast
 
+from rag_lightning.checkpoints.loading import generator_of, unpack_gguf
 from rag_lightning.checkpoints.rag_layout import check_use, is_rag, open_rag
-from rag_lightning.checkpoints.rag_parts import generator_of
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError, DataError
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
@@ -203,3 +203,12 @@ def test_a_tokenizer_larger_than_the_model(folder: Path) -> None:
     BertTokenizerFast(vocab={word: i for i, word in enumerate(words)}).save_pretrained(folder / "generator_tokenizer")
     with pytest.raises(ConfigError, match="its tokenizer has 8 tokens, the model only 7"):
         Seq2SeqGenerator.create(GeneratorConfig(init=str(folder), template="hf_rag"), folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF, but no more than that", b"no such file at all" * 99])
+def test_what_is_no_model_is_told_with_the_file(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_bytes(content)
+    with pytest.raises(AssetError, match=r"model\.gguf: (cannot be read as a Llama|reading GGUF needs)"):
+        unpack_gguf(file, tmp_path / "there")
+    assert not (tmp_path / "there").exists()
