@@ -173,7 +173,7 @@ class Matrix:
         for section in ("task", "warmup"):
             if not isinstance(values.get(section, {}), Mapping):
                 raise DataError(self._file(name), "must be a mapping", field=section, value=values[section])
-        return merged(values, {"task": {"seed": self.questions_seed}, "warmup": {"seed": self.reader_seed}})
+        return merged(values, {"task": {"seed": self.questions_seed}, "reader": {"seed": self.reader_seed}})
 
     def _file(self, name: str) -> str:
         return str(self.path.with_name(f"{name}.yaml"))
