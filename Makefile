@@ -39,7 +39,7 @@ space := $(empty) $(empty)
 comma := ,
 json_list = [$(subst $(space),$(comma),$(foreach file,$(1),"$(file)"))]
 # A reader shared with another task read that task's mini questions, which are not about a user's passages.
-OWN_FILES = --experiment.task.dataset '$(DATASET)' --experiment.warmup.task '' \
+OWN_FILES = --experiment.task.dataset '$(DATASET)' --experiment.reader.task '' \
 	$(if $(CORPUS),--experiment.corpus.source '$(CORPUS)') \
 	$(if $(TRAIN),--experiment.task.train '$(call json_list,$(TRAIN))') \
 	$(if $(DEV),--experiment.task.dev '$(DEV)') \

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.claims.claims import Claim
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import digest, write_json
 from rag_lightning.matrix.cells import Job, Split

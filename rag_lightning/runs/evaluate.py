@@ -6,13 +6,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
-from rag_lightning.config.retriever import training_kind
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import to_dict
+from rag_lightning.config.retrieval import training_kind
 from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.runs import folders
 from rag_lightning.runs import record as runs
 from rag_lightning.runs.system import CLOSED_BOOK, System
-from rag_lightning.stages import bm25, corpus, cost, examples, index, predict, score, train, training_start
+from rag_lightning.stages import bm25, cost, index, predict, score, train
 from rag_lightning.stages.workspace import Workspace
 
 NAMES = {"bm25": "BM25", "dense": "dense retrieval", "oracle": "the oracle", "random": "random retrieval"}
@@ -50,11 +51,7 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
     made = predict.build(workspace, split)
     result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
     result.notes += score.note_lines(result.summary) + train.alarms(train.read_info(train.build(workspace)))
-    result.digests = {"scores": scored.digest, "predictions": made.digest}
-    result.digests |= {"examples": examples.build(workspace).digest, "corpus": corpus.build(workspace).digest}
-    result.digests |= {"model": train.build(workspace).digest} | training_start.digests(workspace)
-    if workspace.config.formulation != CLOSED_BOOK:
-        result.digests["rankings"] = predict.rankings(workspace, split).digest
+    result.digests = score.stage(workspace.on(split)).lineage()
     measured = cost.build(workspace).info
     result.timings = {
         "retrieve": measured["retrieve"],

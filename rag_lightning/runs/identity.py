@@ -5,45 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
-from rag_lightning.config.presets import UNSET
-from rag_lightning.config.retriever import applied_rates, retriever_settings, training_kind
-from rag_lightning.config.training import recipe_settings
-from rag_lightning.core.files import digest
-from rag_lightning.stages import classes
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.stages import score, train
+from rag_lightning.stages.workspace import Workspace
 
 T = TypeVar("T")
-MODEL = 6
-"""Experiments that agree in the first six parts of their reuse keys share one trained model."""
+SHARED = ("corpus", "examples", "vectors", "reader", "retriever_warmup", "model", "rankings")
+"""Stages, the most shared first."""
 
 
 def run_digest(config: ExperimentConfig, split: str) -> str:
-    """8 hex digits, the same for two experiments exactly where their scores on the split are the same."""
-    return digest([_settings(config), split])[:8]
+    """8 hex digits of the digest of an experiment's scores on a split."""
+    return score.stage(Workspace(config).on(split)).digest[:8]
+
+
+def model_key(config: ExperimentConfig) -> str:
+    """Digest of the trained model."""
+    return train.STAGE.at(Workspace(config)).digest
 
 
 def reuse_key(config: ExperimentConfig) -> tuple[str, ...]:
-    """What is built for an experiment, the most shared first: corpus, questions, vectors, reader, query encoder,
-    model, index. Experiments that agree in the first n parts share the first n results.
-    """
-    plain = to_dict(config)
-    questions = config.task.seed if config.task.seed is not None else config.seed
-    reader = config.warmup.seed
-    parts = [
-        plain["corpus"],
-        [plain["task"], questions],
-        [plain["encoder"], plain["biencoder"], config.seed if config.biencoder.steps else None],
-        [classes.generator_settings(config), plain["warmup"], config.seed if reader is None else reader],
-        [plain["retriever_warmup"], config.seed],
-        [plain["formulation"], plain["train"], config.init_from, *_trained(config)],
-        [plain["retriever"], plain["index"], plain["bm25"]],
-    ]
-    return tuple(digest(part) for part in parts)
-
-
-def model_key(config: ExperimentConfig) -> tuple[str, ...]:
-    """Equal for two experiments that share one trained model."""
-    return reuse_key(config)[:MODEL]
+    """Digests of what is built for an experiment; those that agree in the first n share the first n results."""
+    lineage = score.stage(Workspace(config)).lineage()
+    return tuple(lineage.get(kind, "") for kind in SHARED)
 
 
 def by_reuse(jobs: Sequence[T], config_of: Callable[[T], ExperimentConfig]) -> list[T]:
@@ -68,27 +52,3 @@ def differing(old: Any, new: Any, where: str = "") -> list[str]:
         found = [differing(old.get(n), new.get(n), f"{where}.{n}" if where else str(n)) for n in names]
         return [name for names in found for name in names]
     return [] if old == new else [where]
-
-
-def _trained(config: ExperimentConfig) -> list[Any]:
-    """What else changes a trained model: what finds the passages of training, and what is updated."""
-    retriever = config.retriever
-    return [training_kind(retriever), retriever.train, retriever.null_document, classes.trained_part(config)]
-
-
-def _settings(experiment: ExperimentConfig) -> dict[str, Any]:
-    """All settings but where results are kept and shown, how much is kept, and what has no effect here."""
-    kept = {name: value for name, value in to_dict(experiment).items() if name not in ("folder", "tracking_uri")}
-    del kept["decoding"]["pair_store_mb"]
-    if (
-        experiment.formulation == "closed_book"
-        or not applied_rates(experiment.train, experiment.retriever).retrieve_ahead
-    ):
-        kept["train"]["retrieve_ahead"] = False
-    for section in ("biencoder", "retriever_warmup", "warmup", "train"):
-        kept[section] = recipe_settings(kept[section])
-    kept["retriever"] = retriever_settings(experiment.retriever)
-    kept["generator"] = {n: v for n, v in kept["generator"].items() if n not in classes.OF_TRAINING}
-    kept |= classes.trained_part(experiment)
-    gone = [*UNSET] if experiment.init_from else [*UNSET, "init_from"]
-    return {name: value for name, value in kept.items() if name not in gone}

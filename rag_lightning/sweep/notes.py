@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.retriever import ENCODING, training_kind
+from rag_lightning.config.retrieval import ENCODING, training_kind
 from rag_lightning.generator.surface import Surface
 from rag_lightning.metrics.answers import em, has_answer
 from rag_lightning.runs.evaluate import index_bytes
@@ -22,7 +22,6 @@ from rag_lightning.sweep.space import SPLIT, Space
 PRETRAINED, WARMED_UP, TRAINED, FROZEN = "pretrained", "warmed_up", "trained", "frozen"
 NO_ENCODER = {"bm25": "words", "random": "chance"}
 """Retrievers without a query encoder, and what ranks in its place."""
-ASKERS: Mapping[str, retrieve.Asker] = {PRETRAINED: "frozen", WARMED_UP: "warmed up"}
 
 
 def rows(space: Space, models: Mapping[str, System]) -> list[dict[str, Any]]:
@@ -43,11 +42,11 @@ def rows(space: Space, models: Mapping[str, System]) -> list[dict[str, Any]]:
 def _rows(name: str, config: ExperimentConfig, models: Mapping[str, System]) -> Iterator[dict[str, Any]]:
     """The rows of one retriever."""
     if other := NO_ENCODER.get(config.retriever.kind):
-        yield _row(Workspace(config), name, other, ASKERS[PRETRAINED])
+        yield _row(Workspace(config), name, other, "pretrained")
         return
-    yield _row(Workspace(config), name, PRETRAINED, ASKERS[PRETRAINED])
+    yield _row(Workspace(config), name, PRETRAINED, "pretrained")
     if config.retriever_warmup.steps or config.biencoder.steps:
-        yield _row(Workspace(config), name, WARMED_UP, ASKERS[WARMED_UP])
+        yield _row(Workspace(config), name, WARMED_UP, "warmed_up")
     if training_kind(config.retriever) not in (*ENCODING, "none"):
         return
     for formulation, system in models.items():

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.experiment import to_dict
+from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError, TrainingError
 from rag_lightning.core.files import write_json
 from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.runs import evaluate, folders
-from rag_lightning.runs.identity import model_key
 from rag_lightning.runs.mlflow import Mirror
 from rag_lightning.runs.record import read_summary
 from rag_lightning.runs.system import System
@@ -45,7 +44,7 @@ def run(config: SweepConfig) -> None:
     _check_corpus(workspace)
     folder = _open_folder(space)
     try:
-        for system in _shared_models(space):
+        for system in space.shared_models:  # the others are trained when their first trial runs
             train.build(Workspace(system.config))
         _run(space, folder)
     except TrainingError as error:
@@ -65,16 +64,6 @@ def _run(space: Space, folder: Path) -> None:
     _evaluate(config, mirror, chosen, "test", "final")
     _describe(space, folder, chosen=chosen)
     mirror.finish_parent(config.name)
-
-
-def _shared_models(space: Space) -> list[System]:
-    """One system for each model, where every formulation has one; they are trained before the search.
-
-    Where the space changes training, each model is trained when its first trial runs.
-    """
-    models = {model_key(system.config): system for system in reversed(space.all)}
-    formulations = {system.config.formulation for system in space.all}
-    return list(reversed(models.values())) if len(models) == len(formulations) else []
 
 
 def _check_corpus(workspace: Workspace) -> None:
@@ -158,7 +147,7 @@ def _models(space: Space, chosen: Sequence[System]) -> dict[str, System]:
     """Formulation -> a system with its model: the chosen ones, and every formulation whose model was shared."""
     searched = list(space.systems.values())
     found: dict[str, System] = {}
-    for system in [*chosen, *(searched if _shared_models(space) else [])]:
+    for system in [*chosen, *space.shared_models]:
         found.setdefault(system.config.formulation, system)
     order = dict.fromkeys(system.config.formulation for system in searched)
     return {formulation: found[formulation] for formulation in order if formulation in found}

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from rag_lightning.config.experiment import SweepConfig
+from rag_lightning.config.commands import SweepConfig
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.cli import main, parse
-from rag_lightning.config.experiment import SweepConfig
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.shipped import HOME, find_shipped
 from rag_lightning.stages.experiment import Experiment
