@@ -212,6 +212,58 @@ class Predictor:
         )
 
 
+class GridPredictor(Predictor):
+    """Decodes RAG-Sequence questions at several k and strategies in one pass over the largest k.
+
+    Args:
+        encodings: Encodings of the model's generator.
+        decoding: Beams and lengths; k is the largest of the cells.
+        passages: The corpus.
+        pairs: What is known of pairs.
+        cells: (k, strategy) pairs, thorough and fast.
+
+    Attributes:
+        found: Cell -> its predictions so far: token for token those of a Predictor with this k and strategy.
+    """
+
+    def __init__(
+        self,
+        encodings: Encodings,
+        decoding: DecodingConfig,
+        passages: PassageStore,
+        pairs: PairStore,
+        cells: Sequence[tuple[int, str]],
+    ) -> None:
+        super().__init__("rag_sequence", encodings, decoding, passages, pairs)
+        self.found: dict[tuple[int, str], list[Prediction]] = {cell: [] for cell in cells}
+
+    def predict(self, batch: Sequence[Question]) -> list[Prediction]:
+        """Predictions of the first cell, in the order of the batch; those of all cells are kept in `found`.
+
+        Raises:
+            DataError: doc_scores that are not one finite number a passage.
+        """
+        contexts = [self._contexts(question) for question in batch]
+        pairs = [[Pair(q.example.query, passage) for passage in c] for q, c in zip(batch, contexts, strict=True)]
+        decoded = rag_sequence.decode_all(
+            self.encodings,
+            pairs,
+            [question.logits for question in batch],
+            self.pairs,
+            ks=sorted({k for k, _ in self.found}),
+            strategies=sorted({strategy for _, strategy in self.found}),
+            num_beams=self.decoding.passage_beams,
+            max_length=self.decoding.max_length,
+        )
+        made = {}
+        for k, strategy in self.found:
+            pools = [beam.rank(pool, self.decoding.length_penalty) for pool in decoded[k, strategy]]
+            shown = [[p for p in context[:k] if p is not None] for context in contexts]
+            made[k, strategy] = [self._prediction(q, p, s) for q, p, s in zip(batch, pools, shown, strict=True)]
+            self.found[k, strategy] += made[k, strategy]
+        return next(iter(made.values()))
+
+
 def _unread(question: Question, contexts: Sequence[Passage | None]) -> Prediction:
     """What needs no generator."""
     texts = ["" if passage is None else passage.text for passage in contexts]

@@ -16,6 +16,7 @@ from rag_lightning.runs import evaluate, folders
 from rag_lightning.runs.mlflow import Mirror
 from rag_lightning.runs.record import read_summary
 from rag_lightning.runs.system import System
+from rag_lightning.runs.together import predict_together
 from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.workspace import Workspace, say
@@ -86,11 +87,15 @@ def _search(space: Space, mirror: Mirror) -> list[System]:
         say(f"{system.label}: {SPLIT} {config.objective} {value:.1f}")
         return value
 
+    if config.sampler == "grid":
+        unseen = [s for digest, s in space.systems.items() if digest not in evaluated_values(space, study)]
+        predict_together(unseen[: space.budget], SPLIT)
     search(space, study, value_of)
     return [space.systems[digest] for digest in evaluated_values(space, study)]
 
 
 def _evaluate(config: SweepConfig, mirror: Mirror, systems: Sequence[System], split: str, role: str) -> None:
+    predict_together(systems, split)
     for system in systems:
         mirror.child(evaluate.run(system, config.name, split, role))
 
