@@ -16,7 +16,7 @@ from rag_lightning.metrics.metric import Metric
 from rag_lightning.metrics.tokens import normalize_answer
 
 EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
-"""Shown side by side wherever the first of them is asked for."""
+"""Shown side by side wherever `em` is a metric of the task."""
 _LM_EVAL_IGNORED = re.compile(r"\b(?:The |the |An |A |a |an )")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -33,7 +33,7 @@ def em_kilt(prediction: str, answers: Sequence[str]) -> float:
 
 
 def em_lm_eval(prediction: str, answers: Sequence[str]) -> float:
-    """Articles, then case, then ASCII punctuation removed; of white space only that left of the prediction.
+    """lm-evaluation-harness' EM: articles, case, ASCII punctuation and white space before the prediction removed.
 
     The harness also stops generation at a line's end, a full stop or a comma; that is decoding and not done here.
 
@@ -52,8 +52,8 @@ def em_contains(prediction: str, answers: Sequence[str]) -> float:
     Raises:
         ValueError: no answers.
     """
-    said = normalize_answer(prediction)
-    return float(any(normalize_answer(answer) in said for answer in checked(answers)))
+    text = normalize_answer(prediction)
+    return float(any(normalize_answer(answer) in text for answer in checked(answers)))
 
 
 def _lm_eval(text: str) -> str:

@@ -45,8 +45,8 @@ class Pair:
     """One comparison with its values.
 
     Args:
-        system: Tested.
-        baseline: Tested against.
+        system: Label of the system.
+        baseline: Label of the system it is compared with.
         left: [n] values of the system, higher is better.
         right: [n] values of the baseline on the same examples, in the same order.
         clusters: [n] entity of each example, "" for none.
@@ -64,13 +64,13 @@ class Verdict:
     """The test of one comparison of a family.
 
     Args:
-        system: Tested.
-        baseline: Tested against.
+        system: Label of the system.
+        baseline: Label of the system it is compared with.
         difference: Mean of system - baseline.
-        p: Two-sided, by sign flips.
-        p_holm: Adjusted for the whole family.
+        p: Two-sided p of the sign-flip test.
+        p_holm: p adjusted for the whole family (Holm).
         significant: p_holm is at most the family's alpha.
-        smallest: The difference that could have been shown (power 0.8, level alpha), None where unknown.
+        smallest: Smallest detectable difference (power 0.8, level alpha), None where it is undefined.
     """
 
     system: str
@@ -83,7 +83,7 @@ class Verdict:
 
 
 def mcnemar(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> McNemar:
-    """The exact test of two accuracies; questions count singly, clusters are not looked at.
+    """The exact test of two accuracies; questions count singly, without clusters.
 
     Args:
         left: [n] 0 or 1 of one system.
@@ -112,8 +112,8 @@ def smallest_difference(
 ) -> float | None:
     """The true mean difference that a test of these questions would find with the given power.
 
-    From the spread of the observed paired differences, clusters taken whole; None where there is no spread (equal
-    systems) or one cluster, as the data then cannot tell.
+    Computed from the spread of the observed paired differences, clusters taken whole; None where there is no spread
+    (equal systems) or only one cluster.
 
     Raises:
         ValueError: values that cannot be compared, or alpha or power outside 0 to 1.
@@ -148,7 +148,7 @@ def average_seeds(by_seed: Mapping[int, Sequence[float] | Floats]) -> SeedAverag
 
 
 def _is_binary(values: Floats) -> bool:
-    """Only 0 and 1, as accuracies of single runs are."""
+    """Whether all values are 0 or 1, as accuracies of single runs are."""
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
@@ -171,7 +171,7 @@ def compare_pairs(pairs: Sequence[Pair], *, alpha: float, seed: int = 0) -> list
 
     Args:
         pairs: The family, in the declared order.
-        alpha: Chance of one false alarm or more in the whole family.
+        alpha: Family-wise significance level.
         seed: Seed of the sign flips.
 
     Raises:

@@ -43,10 +43,10 @@ def rouge_l_msmarco(prediction: str, answers: Sequence[str]) -> float:
     Raises:
         ValueError: no answers.
     """
-    said = english(prediction).split(" ")
+    predicted = english(prediction).split(" ")
     wanted = [english(answer).split(" ") for answer in checked(answers)]
-    shared = [lcs_length(reference, said) for reference in wanted]
-    precision = max(shared) / len(said)
+    shared = [lcs_length(reference, predicted) for reference in wanted]
+    precision = max(shared) / len(predicted)
     recall = max(count / len(reference) for count, reference in zip(shared, wanted, strict=True))
     if not precision:
         return 0.0
@@ -67,8 +67,8 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.lower()))
 
 
-def _f1(said: Sequence[str], wanted: Sequence[str]) -> float:
-    return 2 * lcs_length(wanted, said) / (len(said) + len(wanted)) if said and wanted else 0.0
+def _f1(predicted: Sequence[str], wanted: Sequence[str]) -> float:
+    return 2 * lcs_length(wanted, predicted) / (len(predicted) + len(wanted)) if predicted and wanted else 0.0
 
 
 def _msmarco(outcome: Outcome) -> float | None:

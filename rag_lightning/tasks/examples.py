@@ -19,9 +19,9 @@ from rag_lightning.core.records import Example
 
 @dataclass(frozen=True)
 class RawExample:
-    """What a reader found in one row.
+    """The fields a reader found in one row.
 
-    `own_id` is the file's, from its field `id_field`; `context` is the paragraph the question was asked about; `titles`
+    `own_id` is the file's, from its field `id_field`; `context` is the paragraph the question is about; `titles`
     are alternative sets of evidence articles, as in `Example.gold_titles`.
     """
 
@@ -39,7 +39,7 @@ class RawExample:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A row that makes no example, why, and the one it makes where `task.fallback` is on."""
+    """A row without an example, the reason, and the example it gives where `task.fallback` is on."""
 
     row: int
     reason: str
@@ -51,7 +51,7 @@ Row = RawExample | Dropped
 
 @dataclass(frozen=True)
 class Reading:
-    """What a file holds.
+    """The content of a file.
 
     Args:
         layout: The format it was read as.
@@ -70,7 +70,7 @@ class Reading:
 
 
 def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = False) -> Reading:
-    """Examples with ids of their own, what was dropped counted.
+    """Examples with ids of their own, and counts of the dropped rows.
 
     Raises:
         DataError: two rows have one id, or no row makes an example.

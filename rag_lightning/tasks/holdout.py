@@ -1,6 +1,6 @@
-"""Train, dev and test from files that were never split: by the title of the gold passages, duplicates removed first.
+"""Train, dev and test from files without a split: by the title of the gold passages, duplicates removed first.
 
-Gold passages of questions that were asked about a paragraph (SQuAD): those cut from it that hold an answer.
+Gold passages of questions about a paragraph (SQuAD): the passages of that paragraph that hold an answer.
 
 Questions that are nearly the same: their sets of words overlap by at least a threshold (Jaccard).
 """
@@ -29,9 +29,9 @@ def split_by_title(
     """Split so that no title is on two sides; examples that share a title, even through others, stay together.
 
     Args:
-        examples: What is split; order is kept within a part.
+        examples: Examples to split; their order is kept within a part.
         titles: The titles of every example's gold passages; the first becomes its entity.
-        seed: Of the order in which groups are dealt out.
+        seed: Seed of the order in which groups are dealt out.
         fractions: Part -> share of the examples; test and dev are filled first and hold at least theirs.
         train_titles: Titles that must not leave train.
     """
@@ -157,7 +157,7 @@ THRESHOLD = 0.8
 
 
 class NearDuplicates:
-    """A set of questions that knows whether a like one is in it.
+    """A set of questions that finds near-duplicates of a new one.
 
     Two sets of words with Jaccard >= t share at least one of their `size - ceil(t * size) + 1` rarest words
     (prefix filter, Bayardo et al. 2007, https://doi.org/10.1145/1242572.1242591): only those are looked up.
@@ -192,6 +192,6 @@ class NearDuplicates:
 
 
 def _words(text: str) -> frozenset[str]:
-    """Lower-cased words without signs; a text of signs only keeps them."""
+    """Lower-cased words without punctuation; a text of punctuation only keeps it."""
     tokens = tokenize(text)
     return frozenset(token for token in tokens if token.isalnum()) or frozenset(tokens)

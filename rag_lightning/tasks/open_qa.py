@@ -84,7 +84,7 @@ def _literal(path: Path, row: int, text: str) -> Any:
 
 
 def read_squad(path: Path) -> Iterator[RawExample]:
-    """Every question with its article's title as entity and its paragraph as context; rows count questions from 1.
+    """Every question, with its article's title as entity and its paragraph as context; rows count questions from 1.
 
     Raises:
         DataError: a part of the layout is missing or of another type.
