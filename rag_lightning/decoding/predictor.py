@@ -45,13 +45,13 @@ class Question:
 
     @property
     def logits(self) -> tuple[float, ...]:
-        """Of p(z|x) over all that is read; a question without any passage has one empty one."""
+        """Logits of p(z|x) over all passages that are read; a question without any has one empty passage."""
         read = self.doc_scores if self.null_score is None else (*self.doc_scores, self.null_score)
         return read or (0.0,)
 
     @property
     def contexts(self) -> tuple[int | None, ...]:
-        """The row of each that is read, None for an empty passage."""
+        """The row of each passage that is read, None for an empty one."""
         read = self.rows if self.null_score is None else (*self.rows, None)
         return read or (None,)
 
@@ -59,8 +59,8 @@ class Question:
 def check_strategy(formulation: Formulation, strategy: str) -> None:
     """Raise ConfigError unless the strategy decodes the formulation."""
     if strategy not in STRATEGIES[formulation]:
-        known = " or ".join(STRATEGIES[formulation])
-        raise ConfigError(f"decoding.strategy={strategy!r} does not decode {formulation}; use {known}")
+        strategies = " or ".join(STRATEGIES[formulation])
+        raise ConfigError(f"decoding.strategy={strategy!r} does not decode {formulation}; use {strategies}")
 
 
 def check_positions(generator: Any, max_length: int) -> None:
@@ -99,11 +99,11 @@ class Predictor:
     """Decodes questions in batches.
 
     Args:
-        formulation: Model.
-        encodings: Of its generator.
+        formulation: rag_sequence, rag_token or closed_book.
+        encodings: Encodings of its generator.
         decoding: Strategy, k, beams, lengths.
         passages: The corpus; None for closed book.
-        pairs: What is already known of pairs; RAG-Token keeps whole questions there, and closed book nothing.
+        pairs: Stored results of pairs; RAG-Token keeps whole questions there, and closed book nothing.
 
     Raises:
         ConfigError: a strategy that does not decode the formulation, or the generator; a count below 1; a max_length
@@ -212,7 +212,7 @@ class Predictor:
 
 
 def _unread(question: Question, contexts: Sequence[Passage | None]) -> Prediction:
-    """What needs no generator."""
+    """Predictions of the strategy that needs no generator."""
     texts = ["" if passage is None else passage.text for passage in contexts]
     pool = tuple(first_entity.decode(question.example.query, texts, _prior(question))[:N_BEST])
     return Prediction(question.example.example_id, pool[0].text, pool[0].text, pool[0].log_prob, pool)

@@ -33,7 +33,7 @@ class CausalGenerator(nn.Module):
         config: lengths; `template: prompt`, `head: none`.
 
     Attributes:
-        classes: Always None: it writes text.
+        classes: Always None, as it writes text.
 
     Raises:
         ConfigError: another template, a head, lengths beyond the model's positions, no end token, or a tokenizer that
@@ -71,7 +71,7 @@ class CausalGenerator(nn.Module):
         self.tokenizer.save_pretrained(folder)
 
     def set_classes(self, labels: Sequence[str], folder: Path | None = None, seed: int = 0) -> CausalGenerator:
-        """Nothing to set: a decoder-only generator has no head, and asking for one was refused. Returns itself."""
+        """Return the generator itself: a decoder-only generator has no head, and its configuration cannot have one."""
         return self
 
     def source_ids(self, pairs: Sequence[Pair]) -> list[list[int]]:

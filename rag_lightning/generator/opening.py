@@ -1,4 +1,4 @@
-"""A generator by what its folder says it is: a BART (or what becomes one) or a Llama."""
+"""Opens the generator of a model folder by its model type: a BART (or a BERT that becomes one) or a Llama."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def create_generator(config: GeneratorConfig, source: str | Path) -> Writer:
 
 
 def load_generator(folder: Path, config: GeneratorConfig) -> Writer:
-    """A generator that was saved."""
+    """A generator that was saved by its `save`."""
     family = CausalGenerator if model_type(folder) == "llama" else Seq2SeqGenerator
     return family.load(folder, config)
