@@ -28,10 +28,10 @@ class BM25Retriever:
     """Ranks passages by the words they share with the query; passages that share none are not returned.
 
     Args:
-        config: k1, b, stemmer.
+        config: Fields k1, b and stemmer.
         model: A fitted bm25s model.
-        ntotal: Passages in it.
-        stopwords: bm25s's name of a list of words left out, empty for none.
+        ntotal: Number of passages.
+        stopwords: bm25s's name of a list of stop words, empty for none.
     """
 
     def __init__(self, config: BM25Config, model: Any, ntotal: int, stopwords: str = "english") -> None:
@@ -68,10 +68,10 @@ class BM25Retriever:
         return [self._hits(words, k) for words in tokens]
 
     def _hits(self, words: list[str], k: int) -> Hits:
-        known = [word for word in words if word in self.model.vocab_dict]
-        if not known:
+        indexed = [word for word in words if word in self.model.vocab_dict]
+        if not indexed:
             return Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
-        return _best(np.asarray(self.model.get_scores(known), dtype=np.float32), k)
+        return _best(np.asarray(self.model.get_scores(indexed), dtype=np.float32), k)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write plain arrays and JSON (no pickle) into a folder; returns kind, ntotal and bytes."""

@@ -56,7 +56,7 @@ class RandomRetriever:
     """Passages drawn without replacement by (seed, question id), all with score 0: chance.
 
     Args:
-        seed: Of the experiment.
+        seed: Seed of the experiment.
         ntotal: Passages of the corpus.
     """
 

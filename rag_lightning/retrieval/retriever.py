@@ -1,4 +1,4 @@
-"""What a retriever is: query texts in, the best rows of each out.
+"""The interface of a retriever: query texts in, the best rows of each out.
 
 Dense retrieval: the query encoder and an index over passage vectors.
 """
@@ -20,13 +20,13 @@ from rag_lightning.retrieval.encoders import TextEncoder
 
 @dataclass(frozen=True)
 class Hits:
-    """What was found for one query, best first: rows [n] int64 (never -1) and scores [n] float32, n <= k."""
+    """The passages found for one query, best first: rows [n] int64 (never -1) and scores [n] float32, n <= k."""
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
 
     def ranking(self, example_id: str) -> Ranking:
-        """The same as a record of an example."""
+        """The hits as a record of an example."""
         return Ranking(example_id, tuple(map(int, self.rows)), tuple(map(float, self.scores)))
 
 
@@ -46,7 +46,7 @@ class DenseRetriever:
 
     Args:
         encoder: The query encoder.
-        index: Over vectors of the same width.
+        index: An index over vectors of the same width.
         batch_size: Queries encoded together.
 
     Raises:
@@ -68,6 +68,6 @@ class DenseRetriever:
         return self.search(self.encoder.encode_texts(queries, self.batch_size), k) if len(queries) else []
 
     def search(self, vectors: Floats, k: int) -> list[Hits]:
-        """The same for query vectors [Q, D] that are already known."""
+        """`retrieve` for query vectors [Q, D]."""
         scores, rows = self.index.search(vectors, k)
         return [Hits(r[r >= 0], s[r >= 0]) for r, s in zip(rows, scores, strict=True)]

@@ -34,7 +34,7 @@ from rag_lightning.stages import bm25, corpus, examples, vectors
 from rag_lightning.stages.ranking import marked
 from rag_lightning.stages.vectors import Start, as_it_comes
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.biencoder import KnownPassages, read_biencoder
+from rag_lightning.tasks.biencoder import LabelledQuestion, read_biencoder
 from rag_lightning.training.batches import Lesson
 from rag_lightning.training.encoders import BiencoderModule
 from rag_lightning.training.fitting import fit
@@ -135,13 +135,13 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     return {"steps": result["steps"], "score_scale": scale, "questions": len(items), "left_out": left_out}
 
 
-def _from_files(config: BiencoderConfig) -> tuple[list[KnownPassages], int]:
+def _from_files(config: BiencoderConfig) -> tuple[list[LabelledQuestion], int]:
     rows = [row for path in config.files for row in read_biencoder(Path(path), config.k)]
     found = [row for row in rows if row is not None]
     return found, len(rows) - len(found)
 
 
-def _from_task(workspace: Workspace) -> tuple[list[KnownPassages], int]:
+def _from_task(workspace: Workspace) -> tuple[list[LabelledQuestion], int]:
     """Train questions with a known passage, and how many have none."""
     store, asked = corpus.open_store(workspace), examples.read(workspace, "train")
     lexical = BM25Retriever.load(bm25.build(workspace).path)
@@ -167,7 +167,7 @@ def _marked_rows(workspace: Workspace, retriever: Retriever, asked: Sequence[Exa
     return [list(zip(ranking.rows, hits, strict=True)) for ranking, hits in zip(rankings, flags, strict=True)]
 
 
-def known(store: PassageStore, example: Example, hits: Marked, others: Marked, k: int) -> KnownPassages | None:
+def known(store: PassageStore, example: Example, hits: Marked, others: Marked, k: int) -> LabelledQuestion | None:
     """What is learned of a question; None where no passage is known to answer it.
 
     Args:
@@ -184,4 +184,4 @@ def known(store: PassageStore, example: Example, hits: Marked, others: Marked, k
     right = {*example.gold_passage_ids, *(store[row].passage_id for row, right in (*hits, *others) if right)}
     wrong = (store[row] for row, right in others if not right)
     negatives = [passage for passage in wrong if passage.passage_id not in right]
-    return KnownPassages(example.query, positives[0], frozenset(right), tuple(negatives[:k]))
+    return LabelledQuestion(example.query, positives[0], frozenset(right), tuple(negatives[:k]))

@@ -26,9 +26,9 @@ def start_copying(generator: Seq2SeqGenerator, pairs: Sequence[Pair], scale: flo
     """Set the last decoder layer's cross-attention so that it writes the tokens it attends to.
 
     Args:
-        generator: changed in place; its dropout is off while states are computed.
-        pairs: texts the map is fitted on; the last tenth only measures it.
-        scale: factor on what is written.
+        generator: The generator, changed in place; its dropout is off while states are computed.
+        pairs: Texts the map is fitted on; the last tenth only measures it.
+        scale: Factor of the output projection.
 
     Returns:
         The share of held-out tokens that the map alone gives back, 0 to 1.
