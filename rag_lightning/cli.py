@@ -18,7 +18,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import PRINT, explain, parse_expanded
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
-from rag_lightning.core.hardware import keep_few_compiled_products
+from rag_lightning.core.hardware import limit_compiled_products
 from rag_lightning.core.registry import check_name
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ STAGES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    keep_few_compiled_products()
+    limit_compiled_products()
     try:
         return _dispatch(words)
     except ConfigError as error:

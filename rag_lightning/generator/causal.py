@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.heads import Classes
-from rag_lightning.generator.inputs import Pair, closing_ids, encode_prompts, encode_targets, pad_ids, shifted
+from rag_lightning.generator.inputs import Pair, closing_ids, encode_prompts, encode_targets, pad_ids, shift_right
 from rag_lightning.generator.likelihoods import smoothed_log_probs, target_log_probs
 from rag_lightning.generator.llama import LlamaSteps, PromptEncoder
 
@@ -111,7 +111,7 @@ class CausalGenerator(nn.Module):
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the prompt's last token, then all but the last target."""
-        return shifted(targets, self.start_id)
+        return shift_right(targets, self.start_id)
 
     def steps(self, dtype: torch.dtype = torch.float32) -> LlamaSteps:
         """The step loop for decoding (call `eval()` first)."""

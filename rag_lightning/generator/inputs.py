@@ -95,7 +95,7 @@ def encode_targets(tokenizer: Any, texts: Sequence[str], eos_id: int, max_length
     return [[*row[: max_length - 1], eos_id] for row in rows]
 
 
-def shifted(targets: Tensor, start_id: int) -> Tensor:
+def shift_right(targets: Tensor, start_id: int) -> Tensor:
     """[..., T] targets -> [..., T] decoder inputs: the start token, then all but the last target."""
     start = torch.full_like(targets[..., :1], start_id)
     return torch.cat([start, targets[..., :-1]], dim=-1)

@@ -21,7 +21,7 @@ from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.bart import BartSteps
 from rag_lightning.generator.heads import Classes, ClassHead, LabelTokens
-from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids, shifted
+from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids, shift_right
 from rag_lightning.generator.likelihoods import smoothed_log_probs, target_log_probs
 from rag_lightning.generator.warm_start import bart_from_bert
 
@@ -186,7 +186,7 @@ class Seq2SeqGenerator(nn.Module):
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the start token, then all but the last target."""
-        return shifted(targets, self.start_id)
+        return shift_right(targets, self.start_id)
 
     def steps(self, dtype: torch.dtype = torch.float32) -> BartSteps:
         """The step loop for decoding (call `eval()` first)."""

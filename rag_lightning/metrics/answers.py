@@ -28,7 +28,7 @@ def em(prediction: str, answers: Sequence[str]) -> float:
         ValueError: no answers.
     """
     wanted = normalize_answer(prediction)
-    return float(any(normalize_answer(answer) == wanted for answer in checked(answers)))
+    return float(any(normalize_answer(answer) == wanted for answer in check_answers(answers)))
 
 
 def f1(prediction: str, answers: Sequence[str]) -> float:
@@ -40,7 +40,7 @@ def f1(prediction: str, answers: Sequence[str]) -> float:
         ValueError: no answers.
     """
     tokens = Counter(normalize_answer(prediction).split())
-    return max(_token_f1(tokens, Counter(normalize_answer(answer).split())) for answer in checked(answers))
+    return max(_token_f1(tokens, Counter(normalize_answer(answer).split())) for answer in check_answers(answers))
 
 
 def tokenize(text: str) -> list[str]:
@@ -141,7 +141,7 @@ def _token_f1(left: Counter[str], right: Counter[str]) -> float:
     return 2 * common / (left.total() + right.total())
 
 
-def checked(answers: Sequence[str]) -> Sequence[str]:
+def check_answers(answers: Sequence[str]) -> Sequence[str]:
     """The answers themselves.
 
     Raises:
@@ -152,7 +152,7 @@ def checked(answers: Sequence[str]) -> Sequence[str]:
     return answers
 
 
-def answered(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Outcome], float | None]:
+def answer_score(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Outcome], float | None]:
     """The score function of a metric from a measure of prediction and answers; None without a prediction."""
 
     def score(outcome: Outcome) -> float | None:
@@ -161,5 +161,5 @@ def answered(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Outcom
     return score
 
 
-EM = Metric("em", "%", "higher", answered(em))
-F1 = Metric("f1", "%", "higher", answered(f1))
+EM = Metric("em", "%", "higher", answer_score(em))
+F1 = Metric("f1", "%", "higher", answer_score(f1))

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rag_lightning.metrics.answers import checked
+from rag_lightning.metrics.answers import check_answers
 from rag_lightning.metrics.metric import CorpusMetric, Floats, Metric, Note, Outcome
 from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer
 
@@ -33,7 +33,7 @@ def sacrebleu_statistics(prediction: str, answers: Sequence[str]) -> tuple[int, 
     Raises:
         ValueError: no answers.
     """
-    return _sacrebleu_statistics(prediction, tuple(checked(answers)))
+    return _sacrebleu_statistics(prediction, tuple(check_answers(answers)))
 
 
 def coco_statistics(words: Sequence[str], references: Iterable[Sequence[str]]) -> tuple[int, int, int]:
@@ -131,7 +131,7 @@ def _sentence(outcome: Outcome) -> float | None:
 def _msmarco(outcome: Outcome) -> tuple[int, int, int] | None:
     if outcome.prediction is None or not answerable(outcome):
         return None
-    references = [english(answer).split() for answer in checked(outcome.example.answers)]
+    references = [english(answer).split() for answer in check_answers(outcome.example.answers)]
     return coco_statistics(english(outcome.prediction).split(), references)
 
 

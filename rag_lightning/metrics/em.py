@@ -11,7 +11,7 @@ import re
 import string
 from collections.abc import Sequence
 
-from rag_lightning.metrics.answers import answered, checked
+from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.metric import Metric
 from rag_lightning.metrics.tokens import normalize_answer
 
@@ -27,7 +27,7 @@ def em_kilt(prediction: str, answers: Sequence[str]) -> float:
     Raises:
         ValueError: no answers.
     """
-    given = [answer for answer in checked(answers) if answer.strip()]
+    given = [answer for answer in check_answers(answers) if answer.strip()]
     wanted = normalize_answer(prediction)
     return float(bool(prediction.strip()) and any(normalize_answer(answer) == wanted for answer in given))
 
@@ -41,7 +41,7 @@ def em_lm_eval(prediction: str, answers: Sequence[str]) -> float:
         ValueError: no answers.
     """
     wanted = _lm_eval(prediction.lstrip())
-    return float(any(_lm_eval(answer) == wanted for answer in checked(answers)))
+    return float(any(_lm_eval(answer) == wanted for answer in check_answers(answers)))
 
 
 def em_contains(prediction: str, answers: Sequence[str]) -> float:
@@ -53,13 +53,13 @@ def em_contains(prediction: str, answers: Sequence[str]) -> float:
         ValueError: no answers.
     """
     text = normalize_answer(prediction)
-    return float(any(normalize_answer(answer) in text for answer in checked(answers)))
+    return float(any(normalize_answer(answer) in text for answer in check_answers(answers)))
 
 
 def _lm_eval(text: str) -> str:
     return _LM_EVAL_IGNORED.sub("", text).lower().translate(_PUNCTUATION)
 
 
-EM_KILT = Metric("em_kilt", "%", "higher", answered(em_kilt))
-EM_LM_EVAL = Metric("em_lm_eval", "%", "higher", answered(em_lm_eval))
-EM_CONTAINS = Metric("em_contains", "%", "higher", answered(em_contains))
+EM_KILT = Metric("em_kilt", "%", "higher", answer_score(em_kilt))
+EM_LM_EVAL = Metric("em_lm_eval", "%", "higher", answer_score(em_lm_eval))
+EM_CONTAINS = Metric("em_contains", "%", "higher", answer_score(em_contains))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rag_lightning.metrics.answers import answered, checked
+from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.metric import Metric, Outcome
 
 OUTSIDE = "outside the set"
@@ -49,7 +49,7 @@ def label_accuracy(prediction: str, answers: Sequence[str]) -> float:
         ValueError: no answers.
     """
     label = normalize_label(prediction)
-    return float(any(normalize_label(answer) == label for answer in checked(answers)))
+    return float(any(normalize_label(answer) == label for answer in check_answers(answers)))
 
 
 def confusion(outcomes: Iterable[Outcome], labels: Sequence[str]) -> Confusion:
@@ -67,11 +67,11 @@ def confusion(outcomes: Iterable[Outcome], labels: Sequence[str]) -> Confusion:
     for outcome in outcomes:
         if outcome.prediction is None:
             continue
-        true = normalize_label(checked(outcome.example.answers)[0])
+        true = normalize_label(check_answers(outcome.example.answers)[0])
         if true not in places:
             raise ValueError(f"example {outcome.example.example_id!r}: label {true!r} is none of {', '.join(labels)}")
         rows[places[true]][places.get(normalize_label(outcome.prediction), len(labels))] += 1
     return Confusion(tuple(labels), {label: tuple(row) for label, row in zip(labels, rows, strict=True)})
 
 
-LABEL_ACCURACY = Metric("label_accuracy", "%", "higher", answered(label_accuracy))
+LABEL_ACCURACY = Metric("label_accuracy", "%", "higher", answer_score(label_accuracy))

@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from rag_lightning.metrics.statistics import Floats, checked_pair, cluster_sums, paired_permutation
+from rag_lightning.metrics.statistics import Floats, check_pair, cluster_sums, paired_permutation
 
 _NORMAL = NormalDist()
 PERMUTATIONS = 9_999
@@ -92,7 +92,7 @@ def mcnemar(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> 
     Raises:
         ValueError: no values, different lengths, or a value that is neither 0 nor 1.
     """
-    first, second = checked_pair(left, right)
+    first, second = check_pair(left, right)
     if not _is_binary(first) or not _is_binary(second):
         raise ValueError("McNemar's test is for values of 0 and 1; use paired_permutation for others")
     left_only, right_only = int(((first - second) > 0).sum()), int(((second - first) > 0).sum())
@@ -120,7 +120,7 @@ def smallest_difference(
     """
     if not (0 < alpha < 1 and 0 < power < 1):
         raise ValueError(f"alpha {alpha} and power {power} must be between 0 and 1")
-    first, second = checked_pair(left, right)
+    first, second = check_pair(left, right)
     sums, counts = cluster_sums(first - second, clusters)
     if len(sums) < 2:
         return None
@@ -141,7 +141,7 @@ def average_seeds(by_seed: Mapping[int, Sequence[float] | Floats]) -> SeedAverag
     if not by_seed:
         raise ValueError("no seeds to average")
     first = next(iter(by_seed.values()))
-    rows = np.array([checked_pair(values, first)[0] for values in by_seed.values()])
+    rows = np.array([check_pair(values, first)[0] for values in by_seed.values()])
     means = {seed: float(row.mean()) for seed, row in zip(by_seed, rows, strict=True)}
     spread = float(np.std(list(means.values()), ddof=1)) if len(means) > 1 else None
     return SeedAverage(rows.mean(axis=0), means, spread)

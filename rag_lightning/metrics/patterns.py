@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import regex
 
-from rag_lightning.metrics.answers import answered, checked
+from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.metric import Metric, Outcome
 
 SECONDS = 1.0
@@ -102,7 +102,7 @@ def em_regex(prediction: str, patterns: Sequence[str]) -> float:
     Raises:
         ValueError: no patterns.
     """
-    return float(match_patterns(prediction, tuple(checked(patterns))).matched)
+    return float(match_patterns(prediction, tuple(check_answers(patterns))).matched)
 
 
 def pattern_faults(outcomes: Iterable[Outcome]) -> dict[PatternFault, int]:
@@ -144,4 +144,4 @@ def _joined(results: Sequence[bool | PatternFault]) -> PatternMatch:
     return PatternMatch(any(result is True for result in results), faults)
 
 
-EM_REGEX = Metric("em_regex", "%", "higher", answered(em_regex))
+EM_REGEX = Metric("em_regex", "%", "higher", answer_score(em_regex))

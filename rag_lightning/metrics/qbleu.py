@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rag_lightning.metrics.answers import answered, checked
+from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.bleu import coco_sentence_bleu1
 from rag_lightning.metrics.metric import Metric, Note, Outcome
 from rag_lightning.metrics.tokens import KEPT, treebank
@@ -70,12 +70,12 @@ def q_bleu1(prediction: str, answers: Sequence[str], weights: Weights = SQUAD, b
     Raises:
         ValueError: no answers.
     """
-    predicted = parts(prediction)
-    return max(_q_bleu1(predicted, parts(answer), weights, both_empty) for answer in checked(answers))
+    predicted = split_parts(prediction)
+    return max(_q_bleu1(predicted, split_parts(answer), weights, both_empty) for answer in check_answers(answers))
 
 
 @lru_cache(maxsize=KEPT)
-def parts(text: str) -> Parts:
+def split_parts(text: str) -> Parts:
     """Split a question by kind of word, by white space and case as the source does; then words become tokens."""
     words = text.split()
     asking = [place for place, word in enumerate(words) if word in _ASKED]
@@ -93,7 +93,7 @@ def parts(text: str) -> Parts:
     return Parts(*(treebank(" ".join(kind)) for kind in kinds))
 
 
-def uncased(outcomes: Sequence[Outcome]) -> bool:
+def is_uncased(outcomes: Sequence[Outcome]) -> bool:
     """Whether the references have upper-case letters and no prediction has any, so that no name is recognised."""
     predicted = [outcome for outcome in outcomes if outcome.prediction]
     if not predicted or any(_cased(outcome.prediction or "") for outcome in predicted):
@@ -130,12 +130,14 @@ def _cased(text: str) -> bool:
 
 def _notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
     mark = Note("degraded: no prediction has an upper-case letter, so its names are never found", degraded=True)
-    return (Note(MADE_WITH), mark) if uncased(outcomes) else (Note(MADE_WITH),)
+    return (Note(MADE_WITH), mark) if is_uncased(outcomes) else (Note(MADE_WITH),)
 
 
 def _q_bleu1_2018(prediction: str, answers: Sequence[str]) -> float:
     return q_bleu1(prediction, answers, both_empty=0.0)
 
 
-Q_BLEU1 = Metric("q_bleu1", "%", "higher", answered(q_bleu1), made_with=lambda: MADE_WITH, notes=_notes)
-Q_BLEU1_2018 = Metric("q_bleu1_2018", "%", "higher", answered(_q_bleu1_2018), made_with=lambda: MADE_WITH, notes=_notes)
+Q_BLEU1 = Metric("q_bleu1", "%", "higher", answer_score(q_bleu1), made_with=lambda: MADE_WITH, notes=_notes)
+Q_BLEU1_2018 = Metric(
+    "q_bleu1_2018", "%", "higher", answer_score(_q_bleu1_2018), made_with=lambda: MADE_WITH, notes=_notes
+)

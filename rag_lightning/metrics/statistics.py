@@ -128,7 +128,7 @@ def paired_permutation(
     Raises:
         ValueError: no values, values that are not finite, or different lengths.
     """
-    first, second = checked_pair(left, right)
+    first, second = check_pair(left, right)
     sums, _ = cluster_sums(first - second, clusters)
     difference = float(sums.sum() / len(first))
     sums = sums[np.abs(sums) > _TIE]
@@ -171,7 +171,7 @@ def not_worse_than_best(
     return compared
 
 
-def checked_pair(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> tuple[Floats, Floats]:
+def check_pair(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> tuple[Floats, Floats]:
     """Two systems' values as arrays.
 
     Raises:

@@ -71,7 +71,7 @@ def find_layout(path: Path, layouts: Sequence[Layout]) -> Layout:
     Raises:
         DataError: missing, empty, damaged, or none of them.
     """
-    head = look(path)
+    head = look_at_head(path)
     same = [layout for layout in layouts if layout.shape == head.shape]
     found = [layout for layout in same if layout.fits(head)] or (same if len(same) == 1 else [])
     if not found:
@@ -142,7 +142,7 @@ class Head:
         return f"{self.shape} with {', '.join(names[:_SHOWN]) or 'no fields'}{', …' if len(names) > _SHOWN else ''}"
 
 
-def look(path: Path, size: int = SIZE) -> Head:
+def look_at_head(path: Path, size: int = SIZE) -> Head:
     """Read the shape and the field names from the first bytes of a plain or gzip file.
 
     Raises:

@@ -27,7 +27,7 @@ from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-define
 
 from rag_lightning.config.training import TrainerConfig, accumulation, processes
 from rag_lightning.core.errors import ArtifactError, ConfigError, Terminated
-from rag_lightning.core.hardware import give_back_memory, resolve_dtype
+from rag_lightning.core.hardware import collect_memory, resolve_dtype
 from rag_lightning.decoding.encodings import Loaded
 from rag_lightning.training.batches import Lesson, TrainingData
 from rag_lightning.training.callbacks import (
@@ -155,7 +155,7 @@ def fit(
 def _make_room() -> None:
     """Free what the model before holds: one process trains those of a sweep one after the other."""
     Loaded.clear()
-    give_back_memory()
+    collect_memory()
 
 
 def _trainer(config: TrainerConfig, evaluated: bool, callbacks: Sequence[pl.Callback], progress: bool) -> pl.Trainer:

@@ -27,7 +27,7 @@ from rag_lightning.index.index import Index
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.questions import Asked, OracleRetriever, gold_first, gold_rows
 from rag_lightning.retrieval.retriever import DenseRetriever
-from rag_lightning.training.scaled_retrieval import ScaledRetrieval, padded
+from rag_lightning.training.scaled_retrieval import ScaledRetrieval, pad_hits
 
 
 class LiveRetrieval(ScaledRetrieval):
@@ -136,7 +136,7 @@ class OracleRetrieval(LiveRetrieval):
     def ranked(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """As ScaledRetrieval."""
         oracle = OracleRetriever(DenseRetriever(self.encoder, self._index), self._vectors, self.store)
-        rows, scores = padded(oracle.retrieve(asked, k), k)
+        rows, scores = pad_hits(oracle.retrieve(asked, k), k)
         return rows, scores * np.float32(self.score_scale)
 
 

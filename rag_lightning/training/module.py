@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from rag_lightning.config.training import TrainerConfig, accumulation
-from rag_lightning.core.hardware import give_back_memory
+from rag_lightning.core.hardware import collect_memory
 from rag_lightning.core.records import Example
 from rag_lightning.generator.heads import ClassHead, LabelTokens, label_number
 from rag_lightning.generator.opening import Writer
@@ -36,7 +36,7 @@ from rag_lightning.training.measures import (
     gradient_norm,
     is_finite,
 )
-from rag_lightning.training.processes import gathered
+from rag_lightning.training.processes import gather_items
 
 TRAINED = "trained"
 """Key of a resume point that names the model it belongs to."""
@@ -112,7 +112,7 @@ class OptimisedModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the evaluator with the current weights, and return free memory to the system."""
-        give_back_memory()
+        collect_memory()
         self._score, self._scored = self.evaluator() if self.evaluator else None, []
 
     def validation_step(self, batch: list[Example], index: int) -> None:
@@ -126,7 +126,7 @@ class OptimisedModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """The dev score: mean of the objective over all questions, whatever the batches and processes."""
-        self.log("dev_score", dev_score(gathered(self._scored)), prog_bar=True, sync_dist=True)
+        self.log("dev_score", dev_score(gather_items(self._scored)), prog_bar=True, sync_dist=True)
         self.observed = self.monitor.close(self.global_step) if self.monitor else {}
         self._score = None
 

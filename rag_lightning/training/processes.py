@@ -5,7 +5,7 @@ artifact's lock that the first one holds; `ddp_spawn` sends the module by pickle
 the process that holds the lock starts the ranks, each of which opens the artifacts itself (memory-mapped, shared), and
 waits. The processes are spawned, never forked, because faiss does not survive a fork.
 
-They exchange results by `gathered`.
+They exchange results by `gather_items`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def launch(work: Callable[..., None], count: int, arguments: tuple[Any, ...], fo
     given = (count, free_port(), work, arguments, folder)
     context = start_processes(_run, given, count, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
     try:
-        with terminable():
+        with raise_on_sigterm():
             while not context.join():
                 pass
     except (ProcessExitedException, ProcessRaisedException) as error:
@@ -64,7 +64,7 @@ def launch(work: Callable[..., None], count: int, arguments: tuple[Any, ...], fo
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
+def raise_on_sigterm() -> Iterator[None]:
     """Make SIGTERM raise Terminated inside the block, so that child processes can be ended first."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -124,7 +124,7 @@ def free_port() -> int:
 T = TypeVar("T")
 
 
-def gathered(own: Sequence[T]) -> list[T]:
+def gather_items(own: Sequence[T]) -> list[T]:
     """The items of all processes, those of process 0 first; every process must call it."""
     if not (dist.is_available() and dist.is_initialized()):
         return list(own)

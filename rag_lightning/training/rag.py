@@ -24,7 +24,7 @@ from rag_lightning.training.batches import Item
 from rag_lightning.training.encoders import freeze, retrieval_groups
 from rag_lightning.training.live_retrieval import LiveRetrieval
 from rag_lightning.training.module import TrainedModule, fast_attention
-from rag_lightning.training.processes import gathered
+from rag_lightning.training.processes import gather_items
 from rag_lightning.training.scaled_retrieval import ScaledRetrieval
 
 Marginal = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -111,7 +111,7 @@ class RagModule(TrainedModule):
         """Add the rows that all processes have found for the next step, as the weights that found them are gone."""
         super().on_save_checkpoint(checkpoint)
         if isinstance(self.retrieval, LiveRetrieval) and self.retrieval.ahead is not None:
-            checkpoint[FOUND_AHEAD] = gathered(self.retrieval.ahead.state())
+            checkpoint[FOUND_AHEAD] = gather_items(self.retrieval.ahead.state())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the rows that were found ahead from a resume point."""

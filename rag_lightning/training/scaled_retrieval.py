@@ -119,18 +119,18 @@ class FixedRetrieval(ScaledRetrieval):
     def scored(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], Tensor]:
         """As ScaledRetrieval."""
         with self.meter.retrieving():
-            rows, raw = padded(self._retriever.retrieve(asked, k), k)
+            rows, raw = pad_hits(self._retriever.retrieve(asked, k), k)
         scores = torch.from_numpy(np.where(rows < 0, 0.0, raw).astype(np.float32)).to(self.log_scale.device)
         missing = torch.from_numpy(rows < 0).to(scores.device)
         return rows, (scores * self.log_scale.exp()).masked_fill(missing, -torch.inf)
 
     def ranked(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """As ScaledRetrieval."""
-        rows, raw = padded(self._retriever.retrieve(asked, k), k)
+        rows, raw = pad_hits(self._retriever.retrieve(asked, k), k)
         return rows, raw * np.float32(self.score_scale)
 
 
-def padded(hits: Sequence[Hits], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def pad_hits(hits: Sequence[Hits], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Hits -> rows [B, k] and scores [B, k]; nothing found: row -1, score -inf."""
     rows = np.full((len(hits), k), -1, dtype=np.int64)
     scores = np.full((len(hits), k), -np.inf, dtype=np.float32)

@@ -21,7 +21,7 @@ from rag_lightning.decoding.posterior import of_sequence
 from rag_lightning.decoding.predictor import Question
 from rag_lightning.generator.likelihoods import doc_log_probs
 from rag_lightning.metrics.paired import mcnemar
-from rag_lightning.training.processes import gathered
+from rag_lightning.training.processes import gather_items
 
 Evidence = Callable[[Sequence[Example], Sequence[Ranking]], Sequence[tuple[bool, ...] | None]]
 """Whether each passage of each ranking is right, by the task's rule; None for a question without known evidence."""
@@ -133,7 +133,7 @@ class RetrievalMonitor:
 
     def close(self, step: int) -> dict[str, float]:
         """The row of the evaluation at a step, over the questions of all processes, each of which calls it."""
-        seen, self._seen = gathered(self._seen), []
+        seen, self._seen = gather_items(self._seen), []
         row = summarise(seen, self.frozen, self.k, self.passages)
         for name, text in ALARMS.items():
             if row.get(name) and name not in self._told:
