@@ -27,7 +27,7 @@ from rag_lightning.generator.vocabulary import Continuations, best
 
 @dataclass(frozen=True)
 class Moves:
-    """Where the live beams come from.
+    """Origin of the live beams.
 
     Attributes:
         items: [N] positions of the items in the batch of the call before; None where all stayed.

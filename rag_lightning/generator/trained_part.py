@@ -1,4 +1,4 @@
-"""Which part of a generator is trained: all of it, all but its encoder, or low-rank matrices beside it.
+"""The trained part of a generator: all of it, all but its encoder, or low-rank matrices beside it.
 
 LoRA (https://arxiv.org/abs/2106.09685): W + (alpha / r) B A at query and value projections, A and B trained, W frozen.
 They are merged into W where the model decodes or is saved, so that nothing else knows of them.

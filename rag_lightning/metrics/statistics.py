@@ -146,7 +146,7 @@ def not_worse_than_best(
     seed: int = 0,
     permutations: int = 9999,
 ) -> dict[str, Comparison]:
-    """Which systems are not significantly worse than the one with the highest mean.
+    """The systems that are not significantly worse than the one with the highest mean.
 
     The p values are not corrected for the number of systems: a correction would keep more of them.
 

@@ -88,7 +88,7 @@ def plan(workspace: Workspace) -> list[Line]:
 
 
 def count_passages(config: ExperimentConfig) -> Size:
-    """How many passages the corpus has.
+    """Count the passages of the corpus.
 
     Raises:
         ConfigError: a data set of the hub that is not known before it is downloaded.

@@ -1,4 +1,4 @@
-"""How fast the parts of an experiment go: from the manifests of earlier artifacts, else from layers timed here and now.
+"""Rates of the parts of an experiment: from the manifests of earlier artifacts, else from layers timed here and now.
 
 The newest artifact of the same encoder or the same generator counts. An interrupted training timed its last part only,
 so its rate is too high.
@@ -239,7 +239,7 @@ def search_seconds(width: int, count: int) -> float:
 
 
 def device() -> str:
-    """Where models are timed: the GPU where there is one."""
+    """Device on which models are timed: the GPU where there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -1,4 +1,4 @@
-"""Retrieval for questions of which more is known than their text: oracle and random, beside retrieval by text."""
+"""Retrieval for questions with gold passages: oracle and random, beside retrieval by text."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from rag_lightning.retrieval.retriever import DenseRetriever, Hits, Retriever
 
 
 class Asked(Protocol):
-    """What is known of a question, of an example as of a training item."""
+    """A question with its gold passages: an example or a training item."""
 
     @property
     def query(self) -> str:
-        """Its text."""
+        """Text of the question."""
 
     @property
     def example_id(self) -> str:
-        """Whose question it is."""
+        """Id of the example it belongs to."""
 
     @property
     def gold_passage_ids(self) -> tuple[str, ...]:
-        """Passages that hold its evidence, none where they are not known."""
+        """Passages that hold its evidence, empty where they are unknown."""
 
 
 class QuestionRetriever(Protocol):
@@ -80,7 +80,7 @@ class OracleRetriever:
     """A gold passage first, the others as dense retrieval ranks them without it.
 
     The gold passage has its own inner product or the best of the others, whichever is larger, so that no passage is
-    more probable than it. A question whose gold passage is not known is retrieved for as ever.
+    more probable than it. A question without a known gold passage is retrieved for by the dense retriever alone.
 
     Args:
         dense: Ranks the others.

@@ -39,7 +39,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, passage_text
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.inputs import TITLE_END, Pair
-from rag_lightning.generator.opening import Writer, create_generator, load_generator
+from rag_lightning.generator.opening import Writer, create_generator, load_generator, start_copying
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.metrics.pages import evidence_sets, normalize_title
@@ -50,7 +50,6 @@ from rag_lightning.stages import bm25, classes, corpus, examples, targets
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item, Lesson
-from rag_lightning.training.copy_start import start_copying
 from rag_lightning.training.fitting import fit
 from rag_lightning.training.rag import ReaderModule
 

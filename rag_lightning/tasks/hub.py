@@ -25,7 +25,7 @@ ReadRows = Callable[[Path, Iterable[Mapping[str, Any]]], Iterable[Row]]
 
 @dataclass(frozen=True)
 class HubSource:
-    """Where a task's data is on the hub, and how its columns are read.
+    """A task's data set on the hub, and the reader of its columns.
 
     Args:
         name: Data set on the hub.
