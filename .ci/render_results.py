@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rag_lightning.config.yaml_files import build, read_yaml
 from rag_lightning.core.errors import DataError, RagLightningError
 from rag_lightning.core.registry import check_name
-from rag_lightning.config.yaml_files import build, read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "docs/results.md", "docs/claims.md", "docs/performance.md")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +15,12 @@ from rag_lightning import __version__
 from rag_lightning.config import yaml_files
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.loading import PRINT, explain, parse_expanded
+from rag_lightning.config.loading import PRINT, add_fields, explain, keys_of, parse_expanded
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
 from rag_lightning.core.hardware import limit_compiled_products
 from rag_lightning.core.registry import check_name
+from rag_lightning.core.shipped import find_configs
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -193,19 +194,18 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
     from jsonargparse import ArgumentError
 
     stage = STAGES[name]
-    parser, words = make_parser(name), list(words)
+    parser, words = make_parser(name), list(find_configs(words))
     if any(word.startswith(PRINT) for word in words):
         parser, words = make_parser(name, extra=False), _without_extra(stage, words)
     try:
-        built = parse_expanded(parser, words)
+        built, parsed = parse_expanded(parser, words, stage.config)
     except SystemExit as stop:
         if stop.code:
             raise
         return None
     except (ArgumentError, TypeError, ValueError) as error:
-        raise ConfigError(_blame(name, words) + explain(str(error), _keys(parser))) from error
-    values = {field.name: getattr(built, field.name) for field in fields(stage.config)}
-    return stage.config(**values), [getattr(built, extra.name.lstrip("-")) for extra in stage.extras]
+        raise ConfigError(_blame(name, words) + explain(str(error), keys_of(parser))) from error
+    return built, [parsed[extra.name.lstrip("-")] for extra in stage.extras]
 
 
 def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
@@ -222,7 +222,7 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
         else:
             parser.add_argument(given.name, type=str, help=given.help)
     parser.add_argument("--config", action="config", help="YAML file of these keys; keys given after it win.")
-    parser.add_class_arguments(stage.config, None)
+    add_fields(parser, stage.config)
     return parser
 
 
@@ -236,10 +236,6 @@ def _without_extra(stage: Stage, words: list[str]) -> list[str]:
         if before not in valued and word not in valued | flags and word.partition("=")[0] not in valued:
             kept.append(word)
     return kept[1:] if positional and not kept[0].startswith("-") else kept
-
-
-def _keys(parser: ArgumentParser) -> list[str]:
-    return [action.dest for action in parser._actions if action.dest not in ("help", "print_config")]
 
 
 def _blame(name: str, words: Sequence[str]) -> str:

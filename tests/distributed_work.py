@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rag_lightning.config.experiment import EncoderConfig, GeneratorConfig
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.retrieval import EncoderConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example
 from rag_lightning.corpus.store import PassageStore
@@ -63,7 +64,7 @@ class Mortal(Recorded):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def open_module(family: type[Recorded], config: TrainerConfig, bert: Path, corpus: Path) -> Recorded:
+def open_module(family: type[Recorded], config: TrainConfig, bert: Path, corpus: Path) -> Recorded:
     """RAG-Token over the corpus; the query encoder has no dropout."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -81,7 +82,7 @@ def open_module(family: type[Recorded], config: TrainerConfig, bert: Path, corpu
     return trained
 
 
-def train(rank: int, config: TrainerConfig, bert: Path, corpus: Path, folder: Path) -> None:
+def train(rank: int, config: TrainConfig, bert: Path, corpus: Path, folder: Path) -> None:
     """RAG training and its evaluations; what came out is in rank<N>.pt."""
     trained = open_module(Recorded, config, bert, corpus)
     lesson = Lesson(ITEMS, config.batch_size)
@@ -90,7 +91,7 @@ def train(rank: int, config: TrainerConfig, bert: Path, corpus: Path, folder: Pa
     torch.save(state, folder.parent / f"{folder.name}-rank{rank}.pt")
 
 
-def train_until(rank: int, config: TrainerConfig, bert: Path, corpus: Path, folder: Path, dies_after: int) -> None:
+def train_until(rank: int, config: TrainConfig, bert: Path, corpus: Path, folder: Path, dies_after: int) -> None:
     """The same with a resume point after every step; the first process leaves the weights of the end."""
     fitting.SAVE_EVERY = 1
     trained = open_module(Mortal, config, bert, corpus)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.training import fitting
 from rag_lightning.training.batches import Item, Lesson
@@ -64,13 +64,13 @@ def same(left: Weights, right: Weights) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-def config(**settings: Any) -> TrainerConfig:
-    return TrainerConfig(
+def config(**settings: Any) -> TrainConfig:
+    return TrainConfig(
         **{"steps": STEPS, "batch_size": 2, "lr": 1e-2, "warmup": 2, "eval_every": 0, "dtype": "float32", **settings}
     )
 
 
-def fit(module: Any, folder: Path, settings: TrainerConfig, dev: Sequence[object] = ()) -> dict[str, Any]:
+def fit(module: Any, folder: Path, settings: TrainConfig, dev: Sequence[object] = ()) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     return fitting.fit(module, [Lesson(ITEMS, settings.batch_size)], settings, folder, seed=5, dev=dev, progress=False)
 

@@ -14,7 +14,7 @@ import torch
 from transformers import AutoTokenizer, BartForConditionalGeneration, DPRQuestionEncoder, LlamaConfig, LlamaForCausalLM
 
 from rag_lightning.checkpoints.rag_layout import open_rag
-from rag_lightning.config.experiment import EncoderConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 
 

@@ -12,6 +12,7 @@ from rag_lightning.claims.verdicts import Arm, Outcome, Scores, judge
 from rag_lightning.config.commands import ClaimsConfig
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.registry import check_name
+from rag_lightning.core.shipped import find_shipped
 from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_job, scores_of
 from rag_lightning.matrix.command import mirror
 from rag_lightning.matrix.matrix import Cell, load_matrix
@@ -47,8 +48,8 @@ def run(config: ClaimsConfig) -> None:
             other settings.
         RagLightningError: the experiments of a claim failed; the other claims were tested.
     """
-    matrix = load_matrix(Path(config.matrix))
-    claims = load_claims(Path(config.file), matrix)
+    matrix = load_matrix(find_shipped(config.matrix))
+    claims = load_claims(find_shipped(config.file), matrix)
     for name in config.only:
         check_name("claim", name, [claim.name for claim in claims])
     cells = {(cell.task, cell.system): cell for cell in reachable(matrix, matrix.cells(config.scale), config)}

@@ -17,7 +17,7 @@ from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import digest, write_json
 from rag_lightning.matrix.cells import Job, Split
 from rag_lightning.runs.record import now
-from rag_lightning.runs.system import identity
+from rag_lightning.runs.system import run_digest
 
 SAID = ("says", "source")
 """Parts of a claim that change nothing."""
@@ -113,7 +113,7 @@ def entry(root: Path, claim: Claim, scale: str, split: Split, jobs: Sequence[Job
         jobs: All its trainings; where they are kept does not matter.
     """
     tested = {name: value for name, value in claim.as_dict().items() if name not in SAID}
-    experiments = {_key(job): identity(job.config) for job in jobs}
+    experiments = {_key(job): run_digest(job.config, "test") for job in jobs}
     settings = json.loads(json.dumps({"claim": tested, "scale": scale, "split": split, "experiments": experiments}))
     return Entry(root / "runs" / "claims" / f"{scale}-{split}" / f"{claim.name}.json", settings)
 

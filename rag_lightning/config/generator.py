@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
+
+from rag_lightning.config.fields import PositiveFloat, PositiveInt, Section, Share, setting
 
 
 @dataclass(frozen=True)
-class GeneratorConfig:
+class GeneratorConfig(Section):
     """The generator, seq2seq or decoder-only.
 
     Args:
@@ -19,28 +21,32 @@ class GeneratorConfig:
             models: passage, question, "Answer:"; question never cut).
         max_source_length: Tokens of question and passage together.
         max_target_length: Tokens of a target, end included.
-        dropout: Of the generator while it trains.
+        dropout: Dropout of the generator while it trains.
         head: How a label is predicted: label_token writes it as one token, class_head reads the decoder's last state
             after the claim was fed to it; none writes text.
-        verbalisers: One word of one token for each of the task's labels, in their order; empty takes the known ones.
+        verbalisers: One word of one token for each of the task's labels, in their order; empty takes the usual ones.
         train: What stage train updates: all; decoder leaves all that encodes the input as it is; lora adds low-rank
             matrices to query and value projections, which are merged when the model is saved (extra `lora`). The reader
-            warm-up updates all.
+            updates all.
         lora_rank: Rank of these matrices.
         lora_alpha: They are scaled by lora_alpha / lora_rank.
-        mismatch: allow opens a RAG checkpoint that was trained as another formulation or with another template.
+        mismatch: allow opens a RAG checkpoint that was trained as another formulation or with another template; decides
+            only whether it is opened.
     """
 
-    init: str = "warm_start"
-    encoder: str = "mini"
-    decoder_layers: int = 3
+    PATH: ClassVar[str] = "generator"
+    STAGES: ClassVar[tuple[str, ...]] = ("reader", "model")
+
+    init: str = setting("warm_start", digest="by content")
+    encoder: str = setting("mini", digest="by content")
+    decoder_layers: PositiveInt = 3
     template: Literal["ours", "hf_rag", "prompt"] = "ours"
-    max_source_length: int = 176
-    max_target_length: int = 24
-    dropout: float = 0.0
+    max_source_length: PositiveInt = 176
+    max_target_length: PositiveInt = 24
+    dropout: Share = 0.0
     head: Literal["none", "label_token", "class_head"] = "none"
     verbalisers: tuple[str, ...] = ()
-    mismatch: Literal["refuse", "allow"] = "refuse"
-    train: Literal["all", "decoder", "lora"] = "all"
-    lora_rank: int = 8
-    lora_alpha: float = 16.0
+    train: Literal["all", "decoder", "lora"] = setting("all", stages=("model",))
+    lora_rank: PositiveInt = setting(8, stages=("model",))
+    lora_alpha: PositiveFloat = setting(16.0, stages=("model",))
+    mismatch: Literal["refuse", "allow"] = setting("refuse", digest="never")

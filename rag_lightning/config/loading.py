@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import build, leaves, sections_of
 from rag_lightning.config.presets import UNSET, expand
 from rag_lightning.config.yaml_files import make_parser
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.shipped import find_shipped
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -25,27 +27,35 @@ if TYPE_CHECKING:
 PRINT = "--print_config"
 
 
-def parse_expanded(parser: ArgumentParser, words: Sequence[str]) -> Any:
-    """What `parser.instantiate(parser.parse_args(words))` gives, words of core/presets.py expanded.
+def add_fields(parser: ArgumentParser, cls: type[Any]) -> None:
+    """One option for every value of a configuration, such as --index.m, with its type, default and sentence."""
+    for leaf in leaves(cls):
+        text = leaf.help.replace("%", "%%")
+        parser.add_argument(f"--{leaf.path}", type=leaf.hint, default=leaf.default, help=text)
+
+
+def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any]) -> tuple[Any, dict[str, Any]]:
+    """A configuration from words of the command line, presets expanded; and the values that are no part of it.
 
     Args:
-        parser: Of ExperimentConfig, of a configuration that has one as `experiment`, or of one without.
+        parser: With the fields of the configuration.
         words: As given; asked to print the configuration, it prints the expanded one.
+        cls: ExperimentConfig, a configuration that has one as `experiment`, or one without.
 
     Raises:
-        ConfigError: fields that contradict a preset.
+        ConfigError: values out of bounds, or fields that contradict a preset.
         ArgumentError, TypeError, ValueError: jsonargparse's, of what cannot be read.
     """
     given = parser.parse_args([word for word in words if not word.startswith(PRINT)], defaults=False)
     flat = {name: value for name, value in given.items() if value is not None}
-    prefix = "experiment." if "experiment" in {action.dest.partition(".")[0] for action in parser._actions} else ""
+    prefix = "experiment." if "experiment" in sections_of(cls) else ""
     named = {name.removeprefix(prefix): value for name, value in flat.items() if name.startswith(prefix)}
     parser.set_defaults({f"{prefix}{name}": value for name, value in expand(named).items()})
-    parsed = parser.parse_args(list(words))
+    parsed = dict(parser.parse_args(list(words)).items())
     for name, unset in UNSET.items():
         if f"{prefix}{name}" in parsed:
             parsed[f"{prefix}{name}"] = unset
-    return parser.instantiate(parsed)
+    return build(cls, parsed), parsed
 
 
 def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
@@ -54,9 +64,14 @@ def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
     Raises:
         ConfigError: no such file, an unknown key, a value of a wrong type, or fields that contradict a preset.
     """
-    words = [f"--{name}={changes[name]}" for name in UNSET if name in changes]
+    path = find_shipped(path)
+    words = ["--config", str(path), *(f"--{name}={changes[name]}" for name in UNSET if name in changes)]
     kept = {name: value for name, value in changes.items() if name not in UNSET}
-    return _built(str(path), lambda parser: parse_expanded(parser, ["--config", str(path), *words]), kept)
+    config: ExperimentConfig = _read(str(path), lambda parser: parse_expanded(parser, words, ExperimentConfig)[0])
+    try:
+        return replace(config, **kept)
+    except TypeError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def experiment_of(values: Mapping[str, Any], where: str) -> ExperimentConfig:
@@ -68,7 +83,10 @@ def experiment_of(values: Mapping[str, Any], where: str) -> ExperimentConfig:
     flat = dict(_flat(values))
     layers = [_nested(name, value) for name, value in expand(flat).items()]
     full = merged(*layers, values, {name: unset for name, unset in UNSET.items() if name in values})
-    return _built(where, lambda parser: parser.instantiate(parser.parse_object(full)), {})
+    config: ExperimentConfig = _read(
+        where, lambda parser: build(ExperimentConfig, dict(parser.parse_object(full).items()))
+    )
+    return config
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,19 +117,23 @@ def _nested(name: str, value: Any) -> dict[str, Any]:
     return {section: {field: value}} if field else {section: value}
 
 
-def _built(where: str, read: Callable[[ArgumentParser], Any], changes: Mapping[str, Any]) -> ExperimentConfig:
+def _read(where: str, read: Callable[[ArgumentParser], Any]) -> Any:
     from jsonargparse import ArgumentError
 
     parser = make_parser()
     parser.add_argument("--config", action="config")
-    parser.add_class_arguments(ExperimentConfig, None)
-    keys = [action.dest for action in parser._actions if action.dest != "help"]
+    add_fields(parser, ExperimentConfig)
     try:
-        built = read(parser)
-        config = ExperimentConfig(**{field.name: getattr(built, field.name) for field in fields(ExperimentConfig)})
-        return replace(config, **changes)
+        return read(parser)
+    except ConfigError as error:
+        raise type(error)(f"{where}: {error}") from error
     except (ArgumentError, TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {' '.join(explain(str(error), keys).split())}") from error
+        raise ConfigError(f"{where}: {' '.join(explain(str(error), keys_of(parser)).split())}") from error
+
+
+def keys_of(parser: ArgumentParser) -> list[str]:
+    """The keys that a parser takes."""
+    return [action.dest for action in parser._actions if action.dest not in ("help", "print_config", "config")]
 
 
 def explain(message: str, keys: Sequence[str]) -> str:
@@ -150,9 +172,9 @@ def _wrong_type(expected: str, value: str) -> str:
 
 def _missing_file(path: Path) -> str:
     """A missing file, with what its folder holds."""
-    folder = path.parent
-    there = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []
     shown = os.path.relpath(path)
+    folder = find_shipped(Path(shown).parent)
+    there = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []
     known = f" ({os.path.relpath(folder)} holds {', '.join(there)})" if there else ""
     return f"{shown}: no such file{known}{_nearest(path.name, there)}"
 

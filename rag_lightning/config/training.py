@@ -2,218 +2,231 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, Protocol
 
+from rag_lightning.config.fields import (
+    Dtype,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Share,
+    setting,
+)
 from rag_lightning.core.errors import ConfigError
 
-Dtype = Literal["auto", "float32", "bfloat16"]
 Decay = Literal["linear", "polynomial"]
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 
 
 @dataclass(frozen=True)
-class TrainerConfig:
-    """Optimisation of one training stage.
+class Optimisation(Section):
+    """What every training has.
 
     Args:
         steps: Optimiser steps; 0 skips the stage.
-        batch_size: Questions (RAG, closed book) or question-passage pairs (reader warm-up) of a step; with
-            trainer.accumulate_grad_batches or trainer.devices, of each part and process of it.
-        k: Passages of a question in training.
+        batch_size: Examples of a step.
+        lr: Peak learning rate.
+        warmup: Steps of linear warm-up; the rate then falls linearly to zero at the last step.
+        weight_decay: Weight decay of AdamW, on matrices only.
+        clip: Limit of the gradient norm.
+        dtype: Autocast type; log-probs are float32 in any case.
+    """
+
+    steps: NonNegativeInt = 50
+    batch_size: PositiveInt = 12
+    lr: NonNegativeFloat = 2e-4
+    warmup: NonNegativeInt = 10
+    weight_decay: NonNegativeFloat = 0.01
+    clip: NonNegativeFloat = 1.0
+    dtype: Dtype = "auto"
+
+
+@dataclass(frozen=True)
+class TrainConfig(Optimisation):
+    """Training of the formulation: retriever and generator end to end, or the closed-book generator.
+
+    Args:
+        batch_size: Questions of a step; with trainer.accumulate_grad_batches or trainer.devices, of each part and
+            process of it.
         lr: Peak learning rate of the generator.
+        warmup: Steps of linear warm-up; the rate then falls as `decay` says.
+        k: Passages of a question in training.
         retriever_lr: Peak learning rate of the query encoder; 0 freezes it.
         scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
-        warmup: Steps of linear warm-up; the rate then falls as `decay` says.
         decay: After the warm-up: linear falls to zero at the last step; polynomial is fairseq's,
             (lr - end_lr) * left ** power + end_lr, left being the share of the steps after the warm-up that remains.
-        power: Of polynomial decay; 1, fairseq's default, is a straight line.
+        power: Exponent of polynomial decay; 1, fairseq's default, is a straight line.
         end_lr: The generator's rate at the end of polynomial decay, below lr; the other rates end at the same share.
-        weight_decay: AdamW's, on matrices only.
-        clip: Gradient norm limit.
-        label_smoothing: 0 is the plain likelihood.
+        label_smoothing: Label smoothing; 0 is the plain likelihood.
         eval_every: Steps between dev evaluations; the best dev score's checkpoint is kept. 0: none, the last is kept.
         eval_limit: Dev examples of such an evaluation, 0 for all.
         patience: Evaluations without a better dev score after which training ends; 0 trains all steps.
-        dtype: Autocast type; log-probs are float32 in any case.
         checkpoint_encoder: Keep only the inputs of the generator's encoder layers (decoder-only: of all layers) and
             compute their activations again in the backward pass: less memory, more time, the same result.
         retrieve_ahead: Search for the passages of a step while the step before it is trained on, with the query encoder
-            as it was then; doc_scores are its own of this step. Nothing changes where no query encoder asks.
+            as it was then; doc_scores are this step's own. No effect where no query encoder searches.
         trainer: Anything else for Lightning's Trainer (accumulate_grad_batches, devices, strategy, precision, …).
     """
 
-    steps: int = 50
-    batch_size: int = 12
-    k: int = 3
-    lr: float = 2e-4
-    retriever_lr: float = 5e-5
-    scale_lr: float = 6e-2
-    warmup: int = 10
+    PATH: ClassVar[str] = "train"
+    STAGES: ClassVar[tuple[str, ...]] = ("model",)
+
+    k: PositiveInt = 3
+    retriever_lr: NonNegativeFloat = 5e-5
+    scale_lr: NonNegativeFloat = 6e-2
     decay: Decay = "linear"
-    power: float = 1.0
-    end_lr: float = 0.0
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    label_smoothing: float = 0.0
-    eval_every: int = 25
-    eval_limit: int = 200
-    patience: int = 0
-    dtype: Dtype = "auto"
-    checkpoint_encoder: bool = False
+    power: PositiveFloat = 1.0
+    end_lr: NonNegativeFloat = 0.0
+    label_smoothing: Share = 0.0
+    eval_every: NonNegativeInt = 25
+    eval_limit: NonNegativeInt = 200
+    patience: NonNegativeInt = 0
+    checkpoint_encoder: bool = setting(False, digest="never")
     retrieve_ahead: bool = False
-    trainer: Mapping[str, Any] = field(default_factory=dict)
+    trainer: Mapping[str, Any] = setting({})
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values out of bounds, or that contradict each other."""
+        super().__post_init__()
+        processes(self.PATH, self)
+        accumulation(self.PATH, self)
+        if self.decay == "linear" and (self.power != 1 or self.end_lr):
+            raise ConfigError("train.power and end_lr shape polynomial decay; set train.decay=polynomial")
+        if self.decay == "polynomial" and (self.end_lr >= self.lr > 0 or self.end_lr > self.lr):
+            raise ConfigError(f"train.end_lr={self.end_lr}: polynomial decay needs it below lr={self.lr}")
+        if self.patience and not self.eval_every:
+            raise ConfigError(f"train.patience={self.patience} counts evaluations; set train.eval_every above 0")
 
 
 @dataclass(frozen=True)
-class WarmupConfig(TrainerConfig):
-    """Optimisation of the reader warm-up, which begins with short windows of passages.
+class ReaderConfig(Optimisation):
+    """The reader: the generator's warm-up on single passages, which every formulation starts from.
+
+    It begins with short windows of passages.
 
     Args:
-        steps: Optimiser steps; 0 skips the stage.
         batch_size: Question-passage pairs of a step.
-        k: Not used: one passage a question.
-        lr: Peak learning rate of the generator.
-        retriever_lr: Not used: the retriever takes no part.
-        warmup: Steps of linear warm-up; the rate then falls as `decay` says.
-        eval_every: Steps between dev evaluations; 0: none, the last checkpoint is kept.
+        label_smoothing: Label smoothing; 0 is the plain likelihood.
+        checkpoint_encoder: As train.checkpoint_encoder: less memory, more time, the same result.
+        trainer: Anything else for Lightning's Trainer (accumulate_grad_batches, precision, …).
         window: Words around the answer that the first steps show instead of the whole passage.
         window_share: Share of the steps that show windows; 0 for none.
         rounds: Times that every train question is read, its passage drawn anew each time.
         copy_scale: Strength with which a warm-started decoder begins to write the tokens it attends to; 0 for none.
-        task: Whose mini questions are read, empty for the task's own; tasks that name one and train alike share one
-            reader, which has no generator.head and writes targets of the usual length.
-        seed: Of the reader, null for the experiment's; trainings of several seeds that name one share one reader.
+        task: Task whose mini questions are read, empty for the task's own; tasks that name one and train alike share
+            one reader, which has no generator.head and writes targets of the usual length.
+        seed: Seed of the reader, null for the experiment's; trainings of several seeds that name one share one reader.
     """
 
-    steps: int = 800
-    batch_size: int = 16
-    k: int = 1
-    lr: float = 4e-4
-    retriever_lr: float = 0.0
-    warmup: int = 60
-    eval_every: int = 0
-    window: int = 24
-    window_share: float = 0.65
-    rounds: int = 1
-    copy_scale: float = 3.0
+    PATH: ClassVar[str] = "reader"
+    STAGES: ClassVar[tuple[str, ...]] = ("reader",)
+
+    steps: NonNegativeInt = 800
+    batch_size: PositiveInt = 16
+    lr: NonNegativeFloat = 4e-4
+    warmup: NonNegativeInt = 60
+    label_smoothing: Share = 0.0
+    checkpoint_encoder: bool = setting(False, digest="never")
+    trainer: Mapping[str, Any] = setting({})
+    window: PositiveInt = 24
+    window_share: Share = 0.65
+    rounds: PositiveInt = 1
+    copy_scale: NonNegativeFloat = 3.0
     task: str = ""
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values out of bounds, or several processes."""
+        super().__post_init__()
+        accumulation(self.PATH, self)
+        if processes(self.PATH, self) > 1:
+            raise ConfigError("reader.trainer.devices: the reader trains in one process; only train takes more")
+
+    def training(self) -> TrainConfig:
+        """The same as settings of a training loop."""
+        own = {"label_smoothing", "checkpoint_encoder", "trainer"}
+        return TrainConfig(**_shared(self, own), k=1, retriever_lr=0.0, eval_every=0)
+
 
 @dataclass(frozen=True)
-class RetrieverWarmupConfig(TrainerConfig):
-    """Optimisation of the query encoder on questions with known passages, before RAG training (as DPR comes trained).
+class RetrieverWarmupConfig(Optimisation):
+    """Training of the query encoder on questions with known passages, before RAG training (as DPR comes trained).
 
     Args:
-        steps: Optimiser steps; 0 skips the stage.
         batch_size: Questions of a step; the passages of the others are negatives of each.
+        lr: Peak learning rate of the query encoder.
         k: Passages the query encoder itself finds for a question at that step: its hard negatives.
-        lr: Not used: the generator takes no part.
-        retriever_lr: Peak learning rate of the query encoder.
         scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
-        warmup: Steps of linear warm-up; the rate then falls as `decay` says.
-        label_smoothing: There is none here; anything but 0 is refused.
-        eval_every: Not used: the last checkpoint is kept.
     """
 
-    steps: int = 100
-    batch_size: int = 64
-    k: int = 100
-    lr: float = 0.0
-    retriever_lr: float = 1e-4
-    scale_lr: float = 2e-2
-    eval_every: int = 0
+    PATH: ClassVar[str] = "retriever_warmup"
+    STAGES: ClassVar[tuple[str, ...]] = ("retriever_warmup",)
+
+    steps: NonNegativeInt = 100
+    batch_size: PositiveInt = 64
+    lr: NonNegativeFloat = 1e-4
+    k: PositiveInt = 100
+    scale_lr: NonNegativeFloat = 2e-2
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values out of bounds, or that train nothing."""
+        super().__post_init__()
+        if self.steps and self.lr == self.scale_lr == 0:
+            raise ConfigError("retriever_warmup trains nothing with lr=0 and scale_lr=0; set its steps=0")
+
+    def training(self) -> TrainConfig:
+        """The same as settings of a training loop."""
+        return TrainConfig(**_shared(self, {"k", "scale_lr"}) | {"lr": 0.0}, retriever_lr=self.lr, eval_every=0)
 
 
 @dataclass(frozen=True)
-class BiencoderConfig(RetrieverWarmupConfig):
-    """Optimisation of both encoders on questions with known passages (DPR), before the corpus is embedded.
+class BiencoderConfig(Optimisation):
+    """Training of both encoders on questions with known passages (DPR), before the corpus is embedded.
 
     Args:
-        steps: Optimiser steps; 0 skips the stage.
         batch_size: Questions of a step; the passages of the others are negatives of each.
+        lr: Peak learning rate of both encoders.
         k: Hard negatives of a question: the first hits that hold no answer, or those of the file.
-        lr: Not used: the generator takes no part.
-        retriever_lr: Peak learning rate of both encoders.
         scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
-        warmup: Steps of linear warm-up; the rate then falls as `decay` says.
-        label_smoothing: There is none here; anything but 0 is refused.
-        eval_every: Not used: the last checkpoint is kept.
-        negatives: What finds hard negatives: bm25 as in DPR, or dense, the encoders as they come with exact search.
+        negatives: What finds hard negatives: bm25 as in DPR, or dense, the pretrained encoders with exact search.
         files: Training data in DPR's biencoder JSON, instead of the task's train questions; empty for those.
     """
 
-    steps: int = 0
-    k: int = 1
+    PATH: ClassVar[str] = "biencoder"
+    STAGES: ClassVar[tuple[str, ...]] = ("biencoder",)
+
+    steps: NonNegativeInt = 0
+    batch_size: PositiveInt = 64
+    lr: NonNegativeFloat = 1e-4
+    k: PositiveInt = 1
+    scale_lr: NonNegativeFloat = 2e-2
     negatives: Literal["bm25", "dense"] = "bm25"
-    files: tuple[str, ...] = ()
+    files: tuple[str, ...] = setting((), digest="by content")
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values out of bounds, or that train nothing."""
+        super().__post_init__()
+        if self.steps and self.lr == 0:
+            raise ConfigError("biencoder trains nothing with lr=0; set its steps=0")
+
+    def training(self) -> TrainConfig:
+        """The same as settings of a training loop."""
+        return TrainConfig(**_shared(self, {"k", "scale_lr"}) | {"lr": 0.0}, retriever_lr=self.lr, eval_every=0)
 
 
-LEAST = {
-    "steps": 0,
-    "batch_size": 1,
-    "k": 1,
-    "warmup": 0,
-    "eval_every": 0,
-    "eval_limit": 0,
-    "patience": 0,
-    "rounds": 1,
-    "window": 1,
-}
-RATES = ("lr", "retriever_lr", "scale_lr", "end_lr", "power", "weight_decay", "clip", "copy_scale")
-SHARES = ("label_smoothing", "window_share")
+class HasTrainer(Protocol):
+    """A section with values for Lightning's Trainer."""
+
+    @property
+    def trainer(self) -> Mapping[str, Any]:
+        """Name -> value."""
 
 
-def check_training(section: str, config: TrainerConfig) -> None:
-    """Raise ConfigError, naming section and field, where a number would train nothing, for ever, or backwards."""
-    for name, least in LEAST.items():
-        if getattr(config, name, least) < least:
-            raise ConfigError(f"{section}.{name}={getattr(config, name)} must be at least {least}")
-    for name in RATES:
-        value = getattr(config, name, 0.0)
-        if not (math.isfinite(value) and value >= 0):
-            raise ConfigError(f"{section}.{name}={value} must be a finite number, at least 0")
-    for name in SHARES:
-        value = getattr(config, name, 0.0)
-        if not 0 <= value <= 1:
-            raise ConfigError(f"{section}.{name}={value} must be between 0 and 1")
-    _check_schedule(section, config)
-    processes(section, config)
-    accumulation(section, config)
-
-
-def _check_schedule(section: str, config: TrainerConfig) -> None:
-    if config.decay == "linear" and (config.power != 1 or config.end_lr):
-        raise ConfigError(f"{section}.power and end_lr shape polynomial decay; set {section}.decay=polynomial")
-    if config.decay == "polynomial" and (
-        config.power == 0 or config.end_lr >= config.lr > 0 or config.end_lr > config.lr
-    ):
-        raise ConfigError(
-            f"{section}: polynomial decay needs power above 0 and end_lr below lr "
-            f"(power={config.power}, end_lr={config.end_lr}, lr={config.lr})"
-        )
-    if config.patience and not config.eval_every:
-        raise ConfigError(f"{section}.patience={config.patience} counts evaluations; set {section}.eval_every above 0")
-
-
-LATER = {"decay": "linear", "power": 1.0, "end_lr": 0.0, "patience": 0, "retrieve_ahead": False, "seed": None}
-"""Fields there were none of when the first models were trained, and what trains as before."""
-COST = ("checkpoint_encoder",)
-"""Fields that change what a training takes, and nothing of what comes out."""
-
-
-def recipe_settings(section: Mapping[str, Any]) -> dict[str, Any]:
-    """A training section, as plain values, for a digest: later fields are part of it only where they change it."""
-    kept = {name: value for name, value in section.items() if name not in COST}
-    return {name: value for name, value in kept.items() if name not in LATER or value != LATER[name]}
-
-
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
-
-
-def processes(section: str, config: TrainerConfig) -> int:
+def processes(section: str, config: HasTrainer) -> int:
     """How many processes train together (`trainer.devices`).
 
     Raises:
@@ -232,7 +245,7 @@ def processes(section: str, config: TrainerConfig) -> int:
     return count
 
 
-def accumulation(section: str, config: TrainerConfig) -> int:
+def accumulation(section: str, config: HasTrainer) -> int:
     """How many batches of every process make a step (`trainer.accumulate_grad_batches`).
 
     Raises:
@@ -244,28 +257,6 @@ def accumulation(section: str, config: TrainerConfig) -> int:
     return count
 
 
-def check_one_batch(section: str, config: TrainerConfig) -> None:
-    """Raise ConfigError where a step would be several batches, though it learns to tell the passages of one apart."""
-    if processes(section, config) * accumulation(section, config) > 1:
-        raise ConfigError(
-            f"{section}.trainer: the passages of other questions of a step are negatives of each, so it is one batch "
-            f"of one process; leave out devices and accumulate_grad_batches, and raise {section}.batch_size"
-        )
-
-
-def check_off(section: str, config: TrainerConfig, *names: str) -> None:
-    """Raise ConfigError where one of these switches is on, in a section that has nothing for it to work on."""
-    for name in names:
-        if getattr(config, name):
-            raise ConfigError(
-                f"{section}.{name}={str(getattr(config, name)).lower()} has nothing to work on here; leave it out"
-            )
-
-
-def check_retriever_training(section: str, config: RetrieverWarmupConfig) -> None:
-    """`check_training` of a section that trains retrieval alone, whose loss has no label smoothing."""
-    check_training(section, config)
-    check_off(section, config, "checkpoint_encoder", "retrieve_ahead", "patience")
-    check_one_batch(section, config)
-    if config.label_smoothing:
-        raise ConfigError(f"{section}.label_smoothing={config.label_smoothing}: there is none here; leave it 0")
+def _shared(config: Optimisation, own: set[str]) -> dict[str, Any]:
+    names = {one.name for one in fields(Optimisation)} | own
+    return {name: getattr(config, name) for name in names}

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from rag_lightning.core.errors import UnknownNameError
+from rag_lightning.core.errors import ConfigError, UnknownNameError
 
 
 class Registry:
@@ -27,6 +27,16 @@ class Registry:
 
     def __contains__(self, name: object) -> bool:
         return name in self._targets
+
+    def register(self, name: str, target: str) -> None:
+        """Add a kind of one's own.
+
+        Raises:
+            ConfigError: the name is taken.
+        """
+        if name in self._targets:
+            raise ConfigError(f"{self.kind} {name!r} is {self._targets[name]} already; give {target} another name")
+        self._targets[name] = target
 
     def get(self, name: str) -> Any:
         """Import and return what `name` stands for.

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from rag_lightning.config.experiment import DecodingConfig
+from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.generator.vocabulary import Continuations, best
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rag_lightning.config.experiment import DecodingConfig, Formulation
+from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.experiment import Formulation
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Hypothesis, Passage, Prediction, Ranking
 from rag_lightning.corpus.store import PassageStore

@@ -15,13 +15,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from rag_lightning.config.experiment import DecodingConfig, ExperimentConfig, Formulation
+from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.experiment import ExperimentConfig, Formulation
+from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
-from rag_lightning.index.factory import INDEX_KINDS
 from rag_lightning.metrics.metric import METRICS
 from rag_lightning.runs.mlflow import default_uri
 from rag_lightning.runs.record import git_state, package_versions, run_folders

@@ -10,15 +10,16 @@ differ by 2 gamma |q| |x|: what is among the best k in one lies at most 4 gamma 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.config.experiment import IndexConfig
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ArtifactError
-from rag_lightning.index.index import FAISS_FILE, FaissIndex, Floats, Rows, faiss, ordered
+from rag_lightning.index.index import FAISS_FILE, FaissIndex, Floats, IndexKind, Rows, faiss, ordered
 
 LARGE = 1 << 27
 """Bytes of all vectors that a processor's cache does not hold."""
@@ -27,19 +28,13 @@ AT_ONCE = 64
 
 
 class FlatIndex(FaissIndex):
-    """4 * D bytes a vector; exact.
+    """Exact search.
 
     FAISS reads all vectors again for every query, from memory where there are many. Of those one matrix product tells
     here which can be among the best, and FAISS scores these: bit by bit what it gives a query that comes alone.
     """
 
-    kind = "flat"
     _candidates: Candidates | None = None
-
-    @classmethod
-    def empty(cls, config: IndexConfig, count: int, dim: int) -> Any:
-        """An IndexFlatIP."""
-        return faiss.IndexFlatIP(dim)
 
     @classmethod
     def mapped(cls, folder: Path, vectors: Floats) -> Self:
@@ -50,7 +45,7 @@ class FlatIndex(FaissIndex):
         Raises:
             ArtifactError: FAISS cannot read the file, or it holds another number or width of vectors.
         """
-        index = cls.load(folder, IndexConfig("flat"), mapped=True)
+        index = cls.read(folder, IndexConfig("flat"), mapped=True)
         if vectors.shape != (index.ntotal, index.dim):
             held = f"{index.ntotal} vectors of width {index.dim}, not {vectors.shape}"
             raise ArtifactError(f"{folder / FAISS_FILE}: holds {held}; remove {folder} and build it again")
@@ -74,15 +69,39 @@ class FlatIndex(FaissIndex):
         return ordered(scores, found, k)
 
 
-class SQ8Index(FaissIndex):
+@dataclass(frozen=True)
+class Flat(IndexKind):
+    """Every vector in full, 4 * D bytes each; exact."""
+
+    title: ClassVar[str] = "exact search"
+
+    def empty(self, count: int, dim: int) -> Any:
+        """An IndexFlatIP."""
+        return faiss.IndexFlatIP(dim)
+
+    def bytes(self, count: int, dim: int) -> int:
+        """4 * D bytes a vector."""
+        return count * 4 * dim
+
+    @property
+    def opened_as(self) -> type[FaissIndex]:
+        """Searched by products over all vectors where there are many."""
+        return FlatIndex
+
+
+@dataclass(frozen=True)
+class SQ8(IndexKind):
     """D bytes a vector; every number is rounded to 8 bits between the smallest and largest of its column."""
 
-    kind = "sq8"
+    title: ClassVar[str] = "8 bits a number"
 
-    @classmethod
-    def empty(cls, config: IndexConfig, count: int, dim: int) -> Any:
+    def empty(self, count: int, dim: int) -> Any:
         """An IndexScalarQuantizer of 8 bits."""
         return faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+
+    def bytes(self, count: int, dim: int) -> int:
+        """D bytes a vector, and the range of each column."""
+        return count * dim + 8 * dim
 
 
 Doubles = NDArray[np.float64]

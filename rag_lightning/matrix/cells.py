@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Literal
 
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import merged
 from rag_lightning.core.errors import ConfigError, RagLightningError
-from rag_lightning.core.files import digest
 from rag_lightning.core.hub import cached_commit, hub_reachable
 from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.matrix.matrix import Cell, Matrix
 from rag_lightning.runs import evaluate
 from rag_lightning.runs import record as runs
-from rag_lightning.runs.system import System, identity
+from rag_lightning.runs.system import System, run_digest
 from rag_lightning.stages.score import SCORES
 from rag_lightning.stages.workspace import Workspace
 
@@ -55,7 +55,7 @@ def make_job(cell: Cell, seed: int, folder: str, tracking_uri: str, k: int = 0) 
 
 def folder_of(job: Job, split: Split) -> Path:
     """The run folder: readable, and unique to the configuration."""
-    unique = digest([identity(job.config), split])[:8]
+    unique = run_digest(job.config, split)[:8]
     name = f"{split}-{job.cell.name}-seed{job.config.seed}-k{job.config.decoding.k}-{unique}"
     return Path(job.config.folder) / "runs" / FOLDER / name
 

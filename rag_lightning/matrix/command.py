@@ -10,6 +10,7 @@ import yaml
 from rag_lightning.config.commands import MatrixConfig
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.files import write_text
+from rag_lightning.core.shipped import find_shipped
 from rag_lightning.matrix.cells import FAILURES, Job, Split, make_job, reachable, run_job
 from rag_lightning.matrix.matrix import Cell, Matrix, load_matrix, select
 from rag_lightning.metrics.metric import Estimate
@@ -32,7 +33,7 @@ def run(config: MatrixConfig) -> None:
         ConfigError: no cell of these names can run.
         RagLightningError: at least one experiment failed.
     """
-    matrix = load_matrix(Path(config.file))
+    matrix = load_matrix(find_shipped(config.file))
     cells = chosen(matrix, config)
     cells = cells if config.list_only and not config.corpus else reachable(matrix, cells, config)
     skipped = [cell for cell in cells if cell.skip]

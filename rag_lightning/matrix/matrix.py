@@ -170,10 +170,10 @@ class Matrix:
         return Cell(name, task, system, scale, row.row, values, f"{self._file(base)} and {self.path}", skip)
 
     def _asked_alike(self, values: Values, name: str) -> dict[str, Any]:
-        for section in ("task", "warmup"):
+        for section in ("task", "reader"):
             if not isinstance(values.get(section, {}), Mapping):
                 raise DataError(self._file(name), "must be a mapping", field=section, value=values[section])
-        return merged(values, {"task": {"seed": self.questions_seed}, "warmup": {"seed": self.reader_seed}})
+        return merged(values, {"task": {"seed": self.questions_seed}, "reader": {"seed": self.reader_seed}})
 
     def _file(self, name: str) -> str:
         return str(self.path.with_name(f"{name}.yaml"))

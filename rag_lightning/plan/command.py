@@ -16,11 +16,10 @@ from rich.table import Table
 
 from rag_lightning.checkpoints.architectures import BART_ROWS, Shape, shape_of
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.retriever import ENCODING
-from rag_lightning.config.training import check_retriever_training, check_training
+from rag_lightning.config.registries import INDEX_KINDS
+from rag_lightning.config.retrieval import ENCODING
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.corpus.passages import read_passages
-from rag_lightning.index.sizes import index_bytes
 from rag_lightning.plan import rates
 from rag_lightning.stages import classes
 from rag_lightning.stages.workspace import HUB, Workspace
@@ -29,7 +28,6 @@ MINI_PASSAGES, MINI_TEXT_BYTES, BM25_BYTES = 25_650, 530, 364
 """The mini corpus: passages; bytes of text and of the BM25 index per passage (measured)."""
 HUB_CORPORA = {"facebook/wiki_dpr": (21_015_324, 650)}
 """Passages, and about how many bytes of text each (an estimate)."""
-KINDS = ("flat", "hnsw", "ivf_flat", "ivf_pq", "sq8")
 TRAINED, USED = 16, 4
 """Bytes a parameter: float32 weights, gradients and two moments; weights alone."""
 
@@ -68,10 +66,6 @@ def run(config: ExperimentConfig) -> None:
 def plan(workspace: Workspace) -> list[Line]:
     """The rows of the plan; see `run`."""
     config = workspace.config
-    check_training("warmup", config.warmup)
-    check_training("train", config.train)
-    check_retriever_training("biencoder", config.biencoder)
-    check_retriever_training("retriever_warmup", config.retriever_warmup)
     classes.labels(config)
     size, encoder = count_passages(config), shape_of(config.encoder.model, "encoder")
     passage = shape_of(config.encoder.passage_model or config.encoder.model, "encoder")
@@ -95,8 +89,6 @@ def count_passages(config: ExperimentConfig) -> Size:
         DataError: a file that cannot be read, or holds none.
     """
     source, limit = config.corpus.source, config.corpus.limit
-    if limit < 0:
-        raise ConfigError(f"corpus.limit={limit} must be at least 0")
     if source == "mini":
         count = min(limit or MINI_PASSAGES, MINI_PASSAGES)
         return Size(count, count * MINI_TEXT_BYTES, "at most, by limit" if limit else "known")
@@ -139,10 +131,10 @@ def generator_shape(config: ExperimentConfig) -> Shape:
 
 def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]:
     yield Line("vectors", _bytes(4 * size.passages * width), f"{width} wide, float32")
-    for kind in KINDS:
+    for kind in INDEX_KINDS:
         mine = " (configured)" if kind == config.index.kind and config.retriever.kind in ENCODING else ""
         try:
-            value = _bytes(index_bytes(replace(config.index, kind=kind), size.passages, width))  # type: ignore[arg-type]
+            value = _bytes(replace(config.index, kind=kind).made().bytes(size.passages, width))
         except ConfigError as error:
             if mine:
                 raise
@@ -154,7 +146,7 @@ def _space(config: ExperimentConfig, size: Size, encoder: Shape, generator: Shap
     flat, index = 0, 0
     if rates.encodes(config):
         flat = 4 * size.passages * encoder.width
-        index = index_bytes(config.index, size.passages, encoder.width) if config.retriever.kind in ENCODING else 0
+        index = config.index.made().bytes(size.passages, encoder.width) if config.retriever.kind in ENCODING else 0
     bm25 = size.passages * BM25_BYTES
     learns = rates.learns(config)
     training = flat + TRAINED * generator.parameters + (TRAINED if learns else USED) * encoder.parameters

@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from rag_lightning.checkpoints.architectures import Shape
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
-from rag_lightning.config.retriever import ENCODING, applied_rates, training_kind
-from rag_lightning.config.training import Dtype
+from rag_lightning.config.digesting import effective_training, settings
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import Dtype
+from rag_lightning.config.retrieval import ENCODING, training_kind
 from rag_lightning.core.artifacts import MANIFEST, read_manifest
 from rag_lightning.core.hardware import cpu_count, resolve_dtype
-from rag_lightning.stages import classes
 from rag_lightning.stages.workspace import Workspace
 
 PASSAGE_TOKENS, QUERY_TOKENS = 140, 16
@@ -67,8 +67,8 @@ class Rates:
     def parts(self, passages: int) -> Iterator[Part]:
         """Every part that takes long, in the order it is done; trainings of 0 steps are left out."""
         config = self.workspace.config
-        if config.warmup.steps:
-            count = config.warmup.steps * config.warmup.batch_size
+        if config.reader.steps:
+            count = config.reader.steps * config.reader.batch_size
             rate, basis = self._reader()
             yield Part("reader warm-up", f"{count:,} pairs", count / rate, basis)
         if encodes(config):
@@ -94,7 +94,7 @@ class Rates:
             model = self.workspace.model_digest(name)
             found = self._newest("vectors", lambda m: m["inputs"].get("model") == model and not m["info"]["reused"])
             if found and found["info"]["passages_per_second"]:
-                return _artifact_rate(float(found["info"]["passages_per_second"]), found, "passages/s")
+                return _measured(float(found["info"]["passages_per_second"]), found, "passages/s")
 
         tokens = min(PASSAGE_TOKENS, encoder.max_passage_length)
         return _timed(encode_seconds(self.passage, tokens, encoder.dtype), "passages/s")
@@ -109,51 +109,41 @@ class Rates:
 
     def _reader(self) -> tuple[float, str]:
         config = self.workspace.config
-        settings = classes.generator_settings(config)
-        trained = to_dict(config.warmup)
-
-        def alike(manifest: Mapping[str, Any]) -> bool:
-            other = manifest["config"]["warmup"]
-            same = all(other.get(name) == trained[name] for name in ("window", "window_share"))
-            return bool(manifest["config"]["generator"] == settings and other["steps"] and same)
-
-        if found := self._newest("reader", alike):
-            other = found["config"]["warmup"]
-            return _artifact_rate(other["steps"] * other["batch_size"] / found["seconds"], found, "pairs/s")
-        share = config.warmup.window_share
-        short = self._pair_seconds(round(TOKENS_A_WORD * config.warmup.window) + QUERY_TOKENS) if share else 0.0
+        same = ("generator.", "reader.window")
+        if found := self._newest("reader", self._alike("reader", same)):
+            return _measured(_done(found, "reader"), found, "pairs/s")
+        share = config.reader.window_share
+        short = self._pair_seconds(round(TOKENS_A_WORD * config.reader.window) + QUERY_TOKENS) if share else 0.0
         return _timed(share * short + (1 - share) * self._pair_seconds(), "pairs/s")
 
     def _queries(self, passages: int) -> tuple[float, str]:
-        config = self.workspace.config
-        encoder = to_dict(config.encoder)
-
-        def alike(manifest: Mapping[str, Any]) -> bool:
-            return bool(manifest["config"]["encoder"] == encoder and manifest["config"]["train"]["steps"])
-
-        if found := self._newest("retriever", alike):
-            other = found["config"]["train"]
-            return _artifact_rate(other["steps"] * other["batch_size"] / found["seconds"], found, "questions/s")
+        if found := self._newest("retriever_warmup", self._alike("retriever_warmup", ("encoder.",))):
+            return _measured(_done(found, "retriever_warmup"), found, "questions/s")
         return _timed(self._query_seconds(passages, learns=True), "questions/s")
 
     def _training(self, passages: int) -> tuple[float, str]:
         config = self.workspace.config
-        settings = classes.generator_settings(config)
-
-        def alike(manifest: Mapping[str, Any]) -> bool:
-            other = manifest["config"]
-            same = (other["formulation"], other["train"]["k"]) == (config.formulation, config.train.k)
-            return bool(other["generator"] == settings and same and other["train"]["steps"])
-
-        if found := self._newest("model", alike):
-            other = found["config"]["train"]
-            return _artifact_rate(other["steps"] * other["batch_size"] / found["seconds"], found, "questions/s")
+        if found := self._newest("model", self._alike("model", ("generator.", "formulation", "train.k"), "train")):
+            return _measured(_done(found, "train"), found, "questions/s")
         if config.formulation == "closed_book":
             return _timed(self._pair_seconds(QUERY_TOKENS), "questions/s")
         seconds = config.train.k * self._pair_seconds()
         if training_kind(config.retriever) in ENCODING:
             seconds += self._query_seconds(passages, learns=learns(config))
         return _timed(seconds, "questions/s")
+
+    def _alike(self, stage: str, same: tuple[str, ...], section: str = "") -> Callable[[Mapping[str, Any]], bool]:
+        """Whether an artifact of a stage was trained, under the same values of the fields that begin so."""
+        ours = settings(self.workspace.config, stage)
+        wanted = {path: value for path, value in ours.items() if path.startswith(same)}
+
+        def alike(manifest: Mapping[str, Any]) -> bool:
+            theirs = manifest["config"]
+            return bool(theirs[f"{section or stage}.steps"]) and all(
+                theirs.get(path) == value for path, value in wanted.items()
+            )
+
+        return alike
 
     def _pair_seconds(self, tokens: int = PASSAGE_TOKENS + QUERY_TOKENS) -> float:
 
@@ -185,14 +175,14 @@ def encodes(config: ExperimentConfig) -> bool:
 
 def learns(config: ExperimentConfig) -> bool:
     """Whether RAG training updates the query encoder."""
-    return encodes(config) and applied_rates(config.train, config.retriever).retriever_lr > 0
+    return encodes(config) and effective_training(config).retriever_lr > 0
 
 
 def _folders(name: str) -> tuple[str, ...]:
     return (name,) if Path(name).is_dir() else ()
 
 
-def _artifact_rate(rate: float, manifest: Mapping[str, Any], unit: str) -> tuple[float, str]:
+def _measured(rate: float, manifest: Mapping[str, Any], unit: str) -> tuple[float, str]:
     return rate, f"{rate:,.1f} {unit} in artifact {manifest['kind']}/{manifest['digest']}"
 
 
@@ -268,3 +258,9 @@ def _heads(shape: Shape) -> int:
 
 def _states(shape: Shape, tokens: int) -> torch.Tensor:
     return torch.randn(BATCH, tokens, shape.width, device=device(), requires_grad=True)
+
+
+def _done(manifest: Mapping[str, Any], section: str) -> float:
+    """Examples that a training of an earlier artifact took a second."""
+    settings = manifest["config"]
+    return float(settings[f"{section}.steps"] * settings[f"{section}.batch_size"] / manifest["seconds"])

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.shipped import find_shipped
 from rag_lightning.report.page import render
 
-PAPER = Path(__file__).resolve().parents[2] / "reports" / "paper.yaml"
-"""The published numbers, in the checkout the package was installed from."""
+PAPER = "reports/paper.yaml"
+"""The published numbers."""
 
 
 def run(config: SweepConfig) -> None:
@@ -26,7 +27,5 @@ def run(config: SweepConfig) -> None:
         known = sorted(folder.name for folder in (root / "runs").glob("*") if folder.is_dir())
         hint = f"run the sweep first; there are runs of {', '.join(known) or 'no sweep'}"
         raise DataError(sweep, "does not exist", hint=hint)
-    if not PAPER.is_file():
-        raise DataError(PAPER, "does not exist", hint="install with `make install` from a checkout of the project")
-    page = render(sweep, root / "artifacts", root / "reports" / "out", PAPER)
+    page = render(sweep, root / "artifacts", root / "reports" / "out", find_shipped(PAPER))
     print(f"report: {page}", file=sys.stderr)

@@ -87,7 +87,7 @@ def read_paper(path: Path) -> Paper:
     try:
         raw = plain_values(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError(path, "is missing", hint="it is reports/paper.yaml of the project; give its path") from error
+        raise DataError(path, "is missing", hint="it comes with the package; install that again") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(path, f"is not YAML: {error}") from error
     try:

@@ -13,7 +13,7 @@ import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
-from rag_lightning.config.experiment import BM25Config
+from rag_lightning.config.retrieval import BM25Config
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import write_json
 from rag_lightning.core.records import Passage, passage_text

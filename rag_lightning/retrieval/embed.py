@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rag_lightning.config.training import Dtype
+from rag_lightning.config.fields import Dtype
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import open_atomic, replace_file, write_json
 from rag_lightning.core.hardware import resolve_dtype

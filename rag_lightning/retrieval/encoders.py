@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from rag_lightning.checkpoints.loading import question_encoder_of
 from rag_lightning.checkpoints.rag_layout import is_rag
-from rag_lightning.config.experiment import EncoderConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.records import Passage, passage_text
 

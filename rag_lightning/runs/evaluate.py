@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
-from rag_lightning.config.retriever import training_kind
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import to_dict
+from rag_lightning.config.retrieval import training_kind
 from rag_lightning.stages import corpus, cost, examples, predict, score, train, training_start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.runs.system import System
@@ -49,11 +50,7 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
     made = predict.build(workspace, split)
     result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
     result.notes += score.note_lines(result.summary) + train.alarms(train.read_info(train.build(workspace)))
-    result.digests = {"scores": scored.digest, "predictions": made.digest}
-    result.digests |= {"examples": examples.build(workspace).digest, "corpus": corpus.build(workspace).digest}
-    result.digests |= {"model": train.build(workspace).digest} | training_start.digests(workspace)
-    if workspace.config.formulation != "closed_book":
-        result.digests["rankings"] = predict.rankings(workspace, split).digest
+    result.digests = score.stage(workspace.on(split)).lineage()
     measured = cost.build(workspace).info
     result.timings = {
         "retrieve": measured["retrieve"],

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
-from rag_lightning.core.files import digest
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.config.presets import UNSET
 from rag_lightning.core.registry import check_name
-from rag_lightning.config.retriever import RetrieverConfig, applied_rates, retriever_settings, training_kind
-from rag_lightning.config.training import recipe_settings
-from rag_lightning.stages import classes
+from rag_lightning.config.retrieval import RetrieverConfig, training_kind
+from rag_lightning.stages import score
+from rag_lightning.stages.workspace import Workspace
 
 TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
 NO_READER = {"first_entity": "No reader"}
@@ -92,13 +90,13 @@ class System:
     def configure(self, base: ExperimentConfig) -> ExperimentConfig:
         """The experiment of this system."""
         retriever = self._retriever(base.retriever)
-        index = replace(base.index, kind=self.retriever) if self.retriever in INDEX_KINDS else base.index  # type: ignore[arg-type]
+        index = replace(base.index, kind=self.retriever) if self.retriever in INDEX_KINDS else base.index
         decoding = replace(base.decoding, strategy=self.decoding, k=self.k or base.decoding.k)  # type: ignore[arg-type]
         return replace(base, formulation=self.formulation, retriever=retriever, index=index, decoding=decoding)  # type: ignore[arg-type]
 
     def run_id(self, base: ExperimentConfig, split: str) -> str:
         """Name of the run folder: readable, and unique to the resolved configuration."""
-        unique = digest([identity(self.configure(base)), split])[:8]
+        unique = run_digest(self.configure(base), split)[:8]
         return f"{split}-{self.formulation}-{self.decoding}-{self.retriever}-k{self.k}-{unique}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -126,28 +124,6 @@ class System:
         return replace(base, kind=kind, trained_with="same" if kind == trained else trained)
 
 
-def identity(experiment: ExperimentConfig) -> dict[str, Any]:
-    """What makes two experiments the same: everything but where they are kept and shown, and how much is kept."""
-    kept = {name: value for name, value in to_dict(experiment).items() if name not in ("folder", "tracking_uri")}
-    del kept["decoding"]["pair_store_mb"]
-    # runs made before there was one stay known
-    if not experiment.decoding.length_penalty:
-        del kept["decoding"]["length_penalty"]
-    if experiment.task.seed is None:
-        del kept["task"]["seed"]
-    if not experiment.task.train_limit:
-        del kept["task"]["train_limit"]
-    if experiment.corpus.quoting == "csv":
-        del kept["corpus"]["quoting"]
-    if (
-        experiment.formulation == "closed_book"
-        or not applied_rates(experiment.train, experiment.retriever).retrieve_ahead
-    ):
-        kept["train"]["retrieve_ahead"] = False
-    for section in ("biencoder", "retriever_warmup", "warmup", "train"):
-        kept[section] = recipe_settings(kept[section])
-    kept["retriever"] = retriever_settings(experiment.retriever)
-    kept["generator"] = {n: v for n, v in kept["generator"].items() if n not in classes.OF_TRAINING}
-    kept |= classes.trained_part(experiment)
-    gone = [*UNSET] if experiment.init_from else [*UNSET, "init_from"]
-    return {name: value for name, value in kept.items() if name not in gone}
+def run_digest(config: ExperimentConfig, split: str) -> str:
+    """What identifies a run: the digest of its scores."""
+    return score.stage(Workspace(config).on(split)).digest

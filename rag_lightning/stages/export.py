@@ -22,7 +22,7 @@ from transformers import DPRConfig, DPRQuestionEncoder, RagConfig, RagSequenceFo
 
 from rag_lightning.checkpoints.rag_layout import OURS, model_type
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.retriever import ENCODING, training_kind
+from rag_lightning.config.retrieval import ENCODING, training_kind
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.heads import ClassHead

@@ -5,21 +5,23 @@ Progress bars with rate and ETA: for work that reports (done, total), and for wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from tqdm import tqdm
 
+from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, asset_path, fetch_asset, find_asset
 from rag_lightning.core.files import folder_digest
 from rag_lightning.core.hub import HUB_REVISION, download_model, resolve_commit
+from rag_lightning.core.stage import Inputs, Stage
 
 HUB = "hub:"
 """Begins the name of a data set of the hub; a local folder of the same layout may follow instead of a name."""
@@ -92,6 +94,10 @@ class Workspace:
         recipe = Recipe("unpacked", {}, {"model": self.model_digest(name)}, 1)
         return self.store.build(recipe, lambda folder: unpack_gguf(self.asset(name), folder / "model")).path / "model"
 
+    def on(self, split: str) -> Workspace:
+        """The same workspace, working on a split."""
+        return self.with_config(split=split)
+
     def with_config(self, **changes: object) -> Workspace:
         """The same workspace with some fields of the configuration changed."""
         return replace(self, config=replace(self.config, **changes))  # type: ignore[arg-type]
@@ -119,6 +125,17 @@ def hub_source(source: str, revision: str = HUB_REVISION) -> tuple[str, str, str
     name, _, configuration = source.removeprefix(HUB).partition(":")
     folder = Path(name)
     return name, configuration, folder_digest(folder) if folder.is_dir() else _commit(name, "dataset", revision)
+
+
+def config_stage(
+    kind: str,
+    version: int,
+    inputs: Callable[[Workspace], Inputs],
+    make: Callable[[Workspace, Path], Mapping[str, Any]],
+    **more: Any,
+) -> Stage[Workspace]:
+    """A stage whose settings are the fields of the configuration that name it."""
+    return Stage(kind, version, lambda workspace: settings(workspace.config, kind), inputs, make, **more)
 
 
 T = TypeVar("T")

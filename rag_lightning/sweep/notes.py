@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.retriever import ENCODING, training_kind
+from rag_lightning.config.retrieval import ENCODING, training_kind
 from rag_lightning.generator.surface import Surface
 from rag_lightning.metrics.answers import em, has_answer
 from rag_lightning.runs.system import System
 from rag_lightning.stages import bm25, corpus, examples, index, retrieve, score, training_start
 from rag_lightning.stages.workspace import Workspace
 
-FROZEN, WARMED_UP = "frozen", "warmed up"
+PRETRAINED, WARMED_UP = "pretrained", "warmed_up"
 UNASKED = {"bm25": "words", "random": "chance"}
 """Retrievers without a query encoder, and what ranks in its place."""
 
@@ -32,17 +32,17 @@ def _rows(config: SweepConfig, retriever: str, split: str) -> Iterator[dict[str,
     before = config.experiment.retriever_warmup.steps or config.experiment.biencoder.steps
     warmed_up = [WARMED_UP] if before else []
     trained = training_kind(config.experiment.retriever) in (*ENCODING, "none")
-    models = [FROZEN] if retriever in UNASKED else [FROZEN, *warmed_up, *(formulations if trained else ())]
+    models = [PRETRAINED] if retriever in UNASKED else [PRETRAINED, *warmed_up, *(formulations if trained else ())]
     for model in models:
-        decoding = next(d for d in config.decoding if model in (FROZEN, WARMED_UP) or d.startswith(model))
+        decoding = next(d for d in config.decoding if model in (PRETRAINED, WARMED_UP) or d.startswith(model))
         system = System.make(decoding, retriever, 1)
         yield _row(Workspace(system.configure(config.experiment)), retriever, model, split)
 
 
 def _asker(model: str) -> retrieve.Asker:
-    if model == FROZEN:
-        return "frozen"
-    return "warmed up" if model == WARMED_UP else "trained"
+    if model == PRETRAINED:
+        return "pretrained"
+    return "warmed_up" if model == WARMED_UP else "trained"
 
 
 def _row(workspace: Workspace, retriever: str, model: str, split: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.experiment import to_dict
+from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError, TrainingError
 from rag_lightning.core.files import digest, write_json
 from rag_lightning.metrics.outcomes import objectives

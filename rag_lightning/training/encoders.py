@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.records import Passage
 from rag_lightning.retrieval.embed import length_batches
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -54,7 +54,7 @@ class QueryEncoderModule(OptimisedModule):
         seed: Seed of dropout.
     """
 
-    def __init__(self, retrieval: LiveRetrieval, config: TrainerConfig, seed: int) -> None:
+    def __init__(self, retrieval: LiveRetrieval, config: TrainConfig, seed: int) -> None:
         super().__init__(config, seed)
         self.retrieval = retrieval
         retrieval.meter = self.meter
@@ -83,7 +83,7 @@ class QueryEncoderModule(OptimisedModule):
         return retrieval_groups(self.retrieval, self.settings)
 
 
-def freeze(retrieval: ScaledRetrieval, config: TrainerConfig) -> None:
+def freeze(retrieval: ScaledRetrieval, config: TrainConfig) -> None:
     """A query encoder is trained where retriever_lr > 0; the scale, and a null document, where scale_lr > 0."""
     if retrieval.encoder is not None:
         retrieval.encoder.requires_grad_(config.retriever_lr > 0)
@@ -91,7 +91,7 @@ def freeze(retrieval: ScaledRetrieval, config: TrainerConfig) -> None:
         parameter.requires_grad_(config.scale_lr > 0)
 
 
-def retrieval_groups(retrieval: ScaledRetrieval, config: TrainerConfig) -> list[dict[str, Any]]:
+def retrieval_groups(retrieval: ScaledRetrieval, config: TrainConfig) -> list[dict[str, Any]]:
     """AdamW groups of query encoder and score_scale, each at its own rate; frozen ones are left out."""
     groups = []
     if config.retriever_lr > 0 and retrieval.encoder is not None:
@@ -121,7 +121,7 @@ class BiencoderModule(OptimisedModule):
         query_encoder: TextEncoder,
         passage_encoder: TextEncoder,
         score_scale: float,
-        config: TrainerConfig,
+        config: TrainConfig,
         seed: int,
     ) -> None:
         super().__init__(config, seed)

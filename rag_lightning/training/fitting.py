@@ -25,7 +25,7 @@ from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-define
     SIGTERMException,
 )
 
-from rag_lightning.config.training import TrainerConfig, accumulation, processes
+from rag_lightning.config.training import TrainConfig, accumulation, processes
 from rag_lightning.core.errors import ArtifactError, ConfigError, Terminated
 from rag_lightning.core.hardware import collect_memory, resolve_dtype
 from rag_lightning.decoding.encodings import Loaded
@@ -103,7 +103,7 @@ def interruptible() -> Iterator[None]:
 def fit(
     module: OptimisedModule,
     lessons: Sequence[Lesson],
-    config: TrainerConfig,
+    config: TrainConfig,
     folder: Path,
     *,
     seed: int,
@@ -158,7 +158,7 @@ def _make_room() -> None:
     collect_memory()
 
 
-def _trainer(config: TrainerConfig, evaluated: bool, callbacks: Sequence[pl.Callback], progress: bool) -> pl.Trainer:
+def _trainer(config: TrainConfig, evaluated: bool, callbacks: Sequence[pl.Callback], progress: bool) -> pl.Trainer:
     """Raises ConfigError for values of `trainer` that Lightning refuses."""
     settings = _settings(config, evaluated)
     try:
@@ -182,7 +182,7 @@ def _take_best(module: OptimisedModule, best: ModelCheckpoint) -> float | None:
     return float(best.best_model_score) if best.best_model_score is not None else None
 
 
-def _of_evaluation(config: TrainerConfig, best: ModelCheckpoint) -> list[pl.Callback]:
+def _of_evaluation(config: TrainConfig, best: ModelCheckpoint) -> list[pl.Callback]:
     """Keep the best weights; stop where they are long past, if that is wanted."""
     if not config.patience:
         return [best]
@@ -190,7 +190,7 @@ def _of_evaluation(config: TrainerConfig, best: ModelCheckpoint) -> list[pl.Call
     return [stop, best]
 
 
-def _settings(config: TrainerConfig, evaluated: bool) -> dict[str, Any]:
+def _settings(config: TrainConfig, evaluated: bool) -> dict[str, Any]:
     """Lightning's Trainer arguments; what the configuration passes through wins.
 
     Lightning counts batches between evaluations, the configuration optimiser steps. Processes are started by `launch`,

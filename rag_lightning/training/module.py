@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from rag_lightning.config.training import TrainerConfig, accumulation
+from rag_lightning.config.training import TrainConfig, accumulation
 from rag_lightning.core.hardware import collect_memory
 from rag_lightning.core.records import Example
 from rag_lightning.generator.heads import ClassHead, LabelTokens, label_number
@@ -58,7 +58,7 @@ class OptimisedModule(pl.LightningModule):
         observed: Values of the last evaluation beside dev_score.
     """
 
-    def __init__(self, config: TrainerConfig, seed: int) -> None:
+    def __init__(self, config: TrainConfig, seed: int) -> None:
         super().__init__()
         self.settings = config
         self.seed = seed
@@ -171,7 +171,7 @@ class TrainedModule(OptimisedModule):
         seed: Seed of dropout.
     """
 
-    def __init__(self, generator: Writer, config: TrainerConfig, seed: int) -> None:
+    def __init__(self, generator: Writer, config: TrainConfig, seed: int) -> None:
         super().__init__(config, seed)
         self.generator = generator
 
@@ -254,7 +254,7 @@ def decay_groups(parameters: Any, lr: float, weight_decay: float) -> list[dict[s
     ]
 
 
-def rate_factor(step: int, config: TrainerConfig) -> float:
+def rate_factor(step: int, config: TrainConfig) -> float:
     """Share of its peak rate that every parameter group is trained at.
 
     Args:

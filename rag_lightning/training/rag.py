@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rag_lightning.config.experiment import Formulation
-from rag_lightning.config.training import TrainerConfig, accumulation
+from rag_lightning.config.training import TrainConfig, accumulation
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
 from rag_lightning.generator import likelihoods
@@ -57,7 +57,7 @@ class RagModule(TrainedModule):
         formulation: Formulation,
         generator: Writer,
         retrieval: ScaledRetrieval,
-        config: TrainerConfig,
+        config: TrainConfig,
         seed: int,
     ) -> None:
         super().__init__(generator, config, seed)

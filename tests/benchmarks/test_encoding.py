@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rag_lightning.config.experiment import EncoderConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.hardware import has_bfloat16
 from rag_lightning.core.records import Passage, passage_text
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus

@@ -10,7 +10,7 @@ from typing import Any
 
 COMMANDS = {"score": "score", "sweep": "sweep", "report": "report", "claims": "claims"}
 
-KEYS: dict[str, str | None] = {}
+KEYS: dict[str, str | None] = {"warmup": "reader"}
 """Renamed configuration keys, dotted: {"warmup.steps": "reader.steps"}. None drops a key that is no more.
 
 The longest prefix wins, so {"warmup": "reader"} renames a whole section.
@@ -51,8 +51,8 @@ CANDIDATES, WITHIN = "candidates", "within"
 METRIC_NAMES: dict[str, str] = {}
 """Renamed metrics, without their cut-off."""
 ENCODERS = {
-    "frozen": "frozen",
-    "warmed up": "warmed up",
+    "frozen": "pretrained",
+    "warmed up": "warmed_up",
     "rag_token": "rag_token",
     "rag_sequence": "rag_sequence",
     "words": "words",

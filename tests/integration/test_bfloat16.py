@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.experiment import Formulation, Strategy
+from rag_lightning.config.decoding import Strategy
+from rag_lightning.config.experiment import Formulation
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.stages import predict
 from rag_lightning.stages.workspace import Workspace

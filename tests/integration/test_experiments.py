@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from rag_lightning.claims import command
 from rag_lightning.config.commands import ClaimsConfig
-from rag_lightning.config.experiment import to_dict
+from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.runs.mlflow import default_uri
 from rag_lightning.runs.record import read_run, run_folders

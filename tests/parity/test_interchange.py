@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, RagTokenizer
 
-from rag_lightning.config.experiment import EncoderConfig, GeneratorConfig
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.decoding import rag_sequence, rag_token
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore

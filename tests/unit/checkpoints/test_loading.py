@@ -15,7 +15,7 @@ from transformers import BertTokenizerFast
 
 from rag_lightning.checkpoints.loading import generator_of, unpack_gguf
 from rag_lightning.checkpoints.rag_layout import check_use, is_rag, open_rag
-from rag_lightning.config.experiment import GeneratorConfig
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError, DataError
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from tests.rag_checkpoints import make_rag, save_rag

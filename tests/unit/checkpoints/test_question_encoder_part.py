@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertTokenizerFast
 
-from rag_lightning.config.experiment import EncoderConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.retrieval.encoders import TextEncoder

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import to_dict
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.files import digest
 
 JSON = st.recursive(
@@ -44,7 +45,7 @@ def test_the_order_of_keys_does_not_change_the_digest(value: dict[str, object]) 
 
 
 def test_any_field_changes_the_digest() -> None:
-    start = TrainerConfig()
+    start = TrainConfig()
     other = replace(start, clip=0.5)
     assert digest(to_dict(start)) != digest(to_dict(other))
 

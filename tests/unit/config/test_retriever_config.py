@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.config.retriever import (
+from rag_lightning.config.retrieval import (
     RetrieverConfig,
     applied_rates,
     check_retriever,
     retriever_settings,
     training_kind,
 )
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 
-TRAIN = TrainerConfig(retriever_lr=3.0, scale_lr=2.0)
+TRAIN = TrainConfig(retriever_lr=3.0, scale_lr=2.0)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_rates_of_what_is_not_there_or_frozen_are_zero(changes: dict[str, Any], 
     [({}, True), ({"kind": "oracle"}, True), ({"train": False}, True), ({"kind": "bm25"}, False)],
 )
 def test_only_a_query_encoder_asks_a_step_ahead(changes: dict[str, Any], ahead: bool) -> None:
-    found = applied_rates(TrainerConfig(retrieve_ahead=True), RetrieverConfig(**changes))
+    found = applied_rates(TrainConfig(retrieve_ahead=True), RetrieverConfig(**changes))
     assert found.retrieve_ahead is ahead
     assert applied_rates(TRAIN, RetrieverConfig(**changes)).retrieve_ahead is False
 

@@ -11,9 +11,9 @@ import pytest
 from rag_lightning.config.training import (
     COST,
     BiencoderConfig,
+    ReaderConfig,
     RetrieverWarmupConfig,
-    TrainerConfig,
-    WarmupConfig,
+    TrainConfig,
     accumulation,
     check_off,
     check_one_batch,
@@ -36,20 +36,20 @@ from rag_lightning.core.errors import ConfigError
 )  # fmt: skip
 def test_a_number_that_trains_nothing_for_ever_or_backwards_is_named(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"train.{name}={value} must be"):
-        check_training("train", replace(TrainerConfig(), **{name: value}))  # type: ignore[arg-type]
+        check_training("train", replace(TrainConfig(), **{name: value}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("name", "value"), [("rounds", 0), ("window", 0), ("window_share", 1.5), ("copy_scale", nan)])
 def test_those_of_the_reader_warm_up_too(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"warmup\.{name}="):
-        check_training("warmup", replace(WarmupConfig(), **{name: value}))  # type: ignore[arg-type]
+        check_training("warmup", replace(ReaderConfig(), **{name: value}))  # type: ignore[arg-type]
 
 
 def test_the_defaults_are_fine() -> None:
     for config in (
-        TrainerConfig(),
-        TrainerConfig(steps=0, label_smoothing=0.1),
-        WarmupConfig(),
+        TrainConfig(),
+        TrainConfig(steps=0, label_smoothing=0.1),
+        ReaderConfig(),
         RetrieverWarmupConfig(),
     ):
         check_training("any", config)
@@ -71,29 +71,29 @@ def test_the_defaults_are_fine() -> None:
 )
 def test_settings_that_do_not_go_together_are_named(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=f"train.*{says}"):
-        check_training("train", replace(TrainerConfig(), **fields))
+        check_training("train", replace(TrainConfig(), **fields))
 
 
 def test_what_several_processes_and_batches_are() -> None:
-    config = TrainerConfig(trainer={"devices": 2, "strategy": "ddp", "accumulate_grad_batches": 4})
+    config = TrainConfig(trainer={"devices": 2, "strategy": "ddp", "accumulate_grad_batches": 4})
     assert (processes("train", config), accumulation("train", config)) == (2, 4)
     check_training("train", config)
     with pytest.raises(ConfigError, match=r"biencoder\.trainer: .* it is one batch"):
         check_one_batch("biencoder", config)
-    check_one_batch("biencoder", TrainerConfig())
+    check_one_batch("biencoder", TrainConfig())
 
 
 def test_later_fields_leave_digests_as_they_were_until_they_are_used() -> None:
     later = {"decay", "power", "end_lr", "patience", "retrieve_ahead"}
-    assert asdict(TrainerConfig()).keys() - recipe_settings(asdict(TrainerConfig())).keys() == later | set(COST)
-    assert recipe_settings(asdict(TrainerConfig(retrieve_ahead=True)))["retrieve_ahead"] is True
-    used = recipe_settings(asdict(TrainerConfig(decay="polynomial", patience=2)))
+    assert asdict(TrainConfig()).keys() - recipe_settings(asdict(TrainConfig())).keys() == later | set(COST)
+    assert recipe_settings(asdict(TrainConfig(retrieve_ahead=True)))["retrieve_ahead"] is True
+    used = recipe_settings(asdict(TrainConfig(decay="polynomial", patience=2)))
     assert (used["decay"], used["patience"]) == ("polynomial", 2) and "power" not in used
 
 
 def test_what_a_training_takes_is_no_part_of_its_digest() -> None:
     assert COST == ("checkpoint_encoder",)
-    for config in (TrainerConfig, WarmupConfig):
+    for config in (TrainConfig, ReaderConfig):
         used, plain = (recipe_settings(asdict(config(checkpoint_encoder=on))) for on in (True, False))
         assert used == plain
 
@@ -103,4 +103,4 @@ def test_what_a_training_takes_is_no_part_of_its_digest() -> None:
 def test_switches_of_the_generators_training_are_refused_where_it_takes_no_part(config: Any, name: str) -> None:
     with pytest.raises(ConfigError, match=f"biencoder.{name}=true has nothing to work on here"):
         check_retriever_training("biencoder", config(**{name: True}))
-    check_off("warmup", WarmupConfig(checkpoint_encoder=True), "retrieve_ahead")
+    check_off("warmup", ReaderConfig(checkpoint_encoder=True), "retrieve_ahead")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.config.experiment import GeneratorConfig
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.generator import trained_part
 from rag_lightning.generator.causal import CausalGenerator
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator

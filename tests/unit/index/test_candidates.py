@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_lightning.config.experiment import IndexConfig
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.index import flat
-from rag_lightning.index.factory import build_index
 from rag_lightning.index.flat import Candidates, FlatIndex, Floats
+from rag_lightning.index.index import build_index
 
 
 def vectors_of(kind: str) -> Floats:

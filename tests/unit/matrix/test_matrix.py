@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import load_experiment
-from rag_lightning.config.retriever import check_retriever
+from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.config.training import check_training
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, UnknownNameError
 from rag_lightning.matrix.cells import folder_of, make_job
@@ -86,7 +87,7 @@ def test_every_cell_that_can_run_is_an_experiment_of_its_task(cells: dict[str, C
     for cell in runnable:
         config = cell.experiment(seed=3)
         assert (config.name, config.seed, config.task.name, config.task.seed) == (cell.name, 3, cell.task, 0)
-        assert config.warmup.seed == 0
+        assert config.reader.seed == 0
         own = cell.scale == "nq-subset"
         assert config.scale == ("mini" if own else cell.scale)
         assert ("mini-" in config.task.dataset) == (cell.scale != "paper" and not own)
@@ -104,7 +105,7 @@ def test_a_file_trains_as_the_matrix_would_without_it(matrix: Matrix) -> None:
     expanded = {cell.name: cell for scale in matrix.scales for cell in bare.cells(scale)}
     for name in set(matrix.files) & set(expanded):
         config, other = load_experiment(FOLDER / f"{name}.yaml", {}), expanded[name].experiment(0)
-        config = replace(config, warmup=replace(config.warmup, seed=matrix.reader_seed))  # as its cell has it
+        config = replace(config, reader=replace(config.reader, seed=matrix.reader_seed))  # as its cell has it
         for section in (
             "biencoder",
             "retriever_warmup",

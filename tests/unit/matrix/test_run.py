@@ -12,7 +12,7 @@ import yaml
 
 from rag_lightning.claims import command as run_claims
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig
-from rag_lightning.config.experiment import to_dict
+from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, UnknownNameError
 from rag_lightning.core.records import Score, write_jsonl

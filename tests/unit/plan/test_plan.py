@@ -10,14 +10,17 @@ from typing import Any
 import faiss
 import numpy as np
 import pytest
+from rag_lightning.index.sizes import index_bytes
 from transformers import BartConfig, BartModel, BertConfig, BertModel
 
 from rag_lightning.checkpoints.architectures import BART_LARGE, BERT_BASE, MINILM, Shape, shape_of
-from rag_lightning.config.experiment import CorpusConfig, EncoderConfig, ExperimentConfig, GeneratorConfig, IndexConfig
+from rag_lightning.config.data import CorpusConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.loading import load_experiment
+from rag_lightning.config.retrieval import EncoderConfig, IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
-from rag_lightning.index.factory import build_index
-from rag_lightning.index.sizes import index_bytes
+from rag_lightning.index.index import build_index
 from rag_lightning.matrix.matrix import load_matrix
 from rag_lightning.plan import command, rates
 from rag_lightning.stages import classes
@@ -46,11 +49,11 @@ def rows(config: ExperimentConfig) -> dict[str, command.Line]:
     [
         IndexConfig("flat"),
         IndexConfig("sq8"),
-        IndexConfig("hnsw", m=8, ef_construction=16),
-        IndexConfig("hnsw", m=32, ef_construction=40),
-        IndexConfig("ivf_flat", nlist=20),
-        IndexConfig("ivf_pq", nlist=20, pq="PQ8x8np"),
-        IndexConfig("ivf_pq", nlist=20, pq="PQ4x4np"),
+        IndexConfig("hnsw", {"m": 8, "ef_construction": 16}),
+        IndexConfig("hnsw", {"m": 32, "ef_construction": 40}),
+        IndexConfig("ivf_flat", {"nlist": 20}),
+        IndexConfig("ivf_pq", {"nlist": 20, "pq": "PQ8x8np"}),
+        IndexConfig("ivf_pq", {"nlist": 20, "pq": "PQ4x4np"}),
     ],
     ids=lambda config: f"{config.kind}-{config.m}-{config.pq}",
 )
@@ -106,7 +109,7 @@ def test_mini_is_planned_before_anything_is_there(tmp_path: Path, still: None) -
     found = rows(config)
     assert found["passages"].value == "25,650" and found["vectors"].value == "39.4 MB"
     assert found["index flat (configured)"].value == "39.4 MB"
-    pairs = config.warmup.steps * config.warmup.batch_size
+    pairs = config.reader.steps * config.reader.batch_size
     assert found["reader warm-up"].value == f"{pairs / 3600:,.2f} h"
     assert "derived" in found["reader warm-up"].basis and "timed on this machine" in found["reader warm-up"].basis
     assert found["embedding"].value == f"{25_650 / 3600:,.2f} h"
@@ -136,7 +139,7 @@ def test_own_files_are_counted(tmp_path: Path, tiny_data: Path, bert_folder: Pat
         corpus=CorpusConfig(str(tiny_data / "corpus.jsonl")),
         encoder=EncoderConfig(model=str(bert_folder)),
         generator=GeneratorConfig(encoder=str(bert_folder), decoder_layers=2),
-        index=IndexConfig(nlist=4),
+        index=IndexConfig(options={"nlist": 4}),
     )
     found = rows(config)
     assert (found["passages"].value, found["passages"].basis) == ("64", "counted")

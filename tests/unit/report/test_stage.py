@@ -23,10 +23,3 @@ def test_a_sweep_that_has_not_run_is_told_with_those_that_have(tmp_path: Path) -
     with pytest.raises(DataError, match=r"sweep\.json"):
         command.run(config)
     assert not (tmp_path / "reports").exists() or not any((tmp_path / "reports" / "out").iterdir())
-
-
-def test_the_published_numbers_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "runs" / "nq").mkdir(parents=True)
-    monkeypatch.setattr(command, "PAPER", tmp_path / "paper.yaml")
-    with pytest.raises(DataError, match=r"paper\.yaml: does not exist; install"):
-        command.run(SweepConfig(experiment=ExperimentConfig(folder=str(tmp_path))))

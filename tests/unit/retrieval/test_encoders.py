@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import BertModel, DPRContextEncoder
 
-from rag_lightning.config.experiment import EncoderConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.records import Passage
 from rag_lightning.retrieval.encoders import Role, TextEncoder

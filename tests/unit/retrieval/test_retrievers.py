@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_lightning.config.experiment import BM25Config, EncoderConfig, IndexConfig
+from rag_lightning.config.retrieval import BM25Config, EncoderConfig, IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, UnknownNameError
 from rag_lightning.core.records import Passage
-from rag_lightning.index.factory import build_index
+from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever
@@ -54,7 +54,7 @@ def test_dense_checks(tiny_bert: Path) -> None:
 
 def test_dense_never_returns_row_minus_one(tiny_bert: Path) -> None:
     query = TextEncoder(EncoderConfig(), tiny_bert, "query")
-    index = build_index(IndexConfig(kind="ivf_flat", nlist=8, nprobe=1), np.eye(16, dtype=np.float32))
+    index = build_index(IndexConfig(kind="ivf_flat", options={"nlist": 8, "nprobe": 1}), np.eye(16, dtype=np.float32))
     (hits,) = DenseRetriever(query, index).retrieve(["a"], 16)
     assert 0 < len(hits.rows) < 16
     assert (hits.rows >= 0).all() and np.isfinite(hits.scores).all()

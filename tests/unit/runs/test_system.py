@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.experiment import ExperimentConfig, RetrieverConfig, TaskConfig
+from rag_lightning.config.data import TaskConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.retrieval import RetrieverConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.sweep.study import check
 from rag_lightning.runs.system import System, identity

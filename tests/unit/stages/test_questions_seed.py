@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.config.experiment import ExperimentConfig, GeneratorConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.runs.system import identity
 from rag_lightning.stages import examples, fetch

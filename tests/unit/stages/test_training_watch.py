@@ -45,7 +45,7 @@ def project(tmp_path: Path, bert_folder: Path) -> ExperimentConfig:
         encoder=replace(config.encoder, max_query_length=48),
         generator=replace(config.generator, max_source_length=120),
         retriever_warmup=replace(config.retriever_warmup, steps=0),
-        warmup=replace(config.warmup, steps=2, batch_size=4),
+        reader=replace(config.reader, steps=2, batch_size=4),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rag_lightning.config.experiment import TaskConfig
+from rag_lightning.config.data import TaskConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.corpus.store import PassageStore, write_passages

@@ -11,12 +11,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rag_lightning.config.experiment import EncoderConfig, IndexConfig
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.retrieval import EncoderConfig, IndexConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.index.flat import FlatIndex
+from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.training.live_retrieval import LiveRetrieval
 from tests.dying_reader import Reader
@@ -41,7 +41,7 @@ def world(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     store = PassageStore(folder)
     config = EncoderConfig()
     vectors = TextEncoder(config, bert_folder, "passage").encode_texts(PASSAGES)
-    index = FlatIndex.build(IndexConfig(), vectors)
+    index = build_index(IndexConfig(), vectors)
 
     def new_retrieval() -> LiveRetrieval:
         encoder = TextEncoder(config, bert_folder, "query")
@@ -55,7 +55,7 @@ def world(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def new_module(new_reader: Callable[..., Seq2SeqGenerator]) -> Callable[..., Reader]:
-    def make(settings: TrainerConfig, dies_at: int = -1) -> Reader:
+    def make(settings: TrainConfig, dies_at: int = -1) -> Reader:
         module = Reader(new_reader(dropout=0.1), settings, seed=5)
         module.dies_at = dies_at
         return module

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.training.batches import Item, Lesson, Share, StepBatches
 from rag_lightning.training.fitting import fit
@@ -50,7 +50,7 @@ def test_accumulation_equals_the_larger_batch(
 ) -> None:
     trained = {}
     for parts in (1, 2):
-        config = TrainerConfig(
+        config = TrainConfig(
             steps=3,
             batch_size=4 // parts,
             k=2,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rag_lightning.config.experiment import EncoderConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.config.training import BiencoderConfig
 from rag_lightning.core.records import Passage
 from rag_lightning.retrieval.encoders import TextEncoder

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from rag_lightning.config.experiment import DecodingConfig
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.decoding.encodings import Encodings
@@ -68,7 +68,7 @@ def loss_of(module: training.TrainedModule, batch: list[Item], monkeypatch: pyte
 
 
 def rag(world: Any, generator: Seq2SeqGenerator, formulation: Any = "rag_sequence", **settings: Any) -> RagModule:
-    config = TrainerConfig(**{"k": K, "steps": 2, **settings})
+    config = TrainConfig(**{"k": K, "steps": 2, **settings})
     return RagModule(formulation, generator, world.new_retrieval(), config, seed=0)
 
 
@@ -97,7 +97,7 @@ def test_closed_book_learns_the_label_and_smooths_over_the_outcomes(
     new_reader: NewReader, monkeypatch: pytest.MonkeyPatch, head: str, epsilon: float
 ) -> None:
     generator = reader(new_reader, head)
-    module = ReaderModule(generator, TrainerConfig(label_smoothing=epsilon), seed=0)
+    module = ReaderModule(generator, TrainConfig(label_smoothing=epsilon), seed=0)
     wanted = []
     for item in BATCH:
         log_probs, places = outcomes(generator, Pair(item.query, None))
@@ -109,11 +109,11 @@ def test_closed_book_learns_the_label_and_smooths_over_the_outcomes(
 @pytest.mark.parametrize("head", ["label_token", "class_head"])
 def test_a_warm_up_mixes_labels_and_text(new_reader: NewReader, monkeypatch: pytest.MonkeyPatch, head: str) -> None:
     generator = reader(new_reader, head)
-    module = ReaderModule(generator, TrainerConfig(), seed=0)
+    module = ReaderModule(generator, TrainConfig(), seed=0)
     alone = [loss_of(module, [item], monkeypatch).item() for item in (BATCH[0], CLOZE, BATCH[1])]
     mixed = loss_of(module, [BATCH[0], CLOZE, BATCH[1]], monkeypatch).item()
     assert mixed == pytest.approx(np.mean(alone), rel=1e-5)
-    assert loss_of(ReaderModule(new_reader(), TrainerConfig(), 0), [CLOZE], monkeypatch).item() == pytest.approx(
+    assert loss_of(ReaderModule(new_reader(), TrainConfig(), 0), [CLOZE], monkeypatch).item() == pytest.approx(
         alone[1], rel=1e-5
     ), "text is learned as without a head"
 
@@ -134,7 +134,7 @@ def test_the_gradient_reaches_everything_that_is_trained(
 
 @pytest.mark.parametrize("head", ["label_token", "class_head"])
 def test_a_label_outside_the_task_is_refused(new_reader: NewReader, monkeypatch: pytest.MonkeyPatch, head: str) -> None:
-    module = ReaderModule(reader(new_reader, head), TrainerConfig(), seed=0)
+    module = ReaderModule(reader(new_reader, head), TrainConfig(), seed=0)
     with pytest.raises(ConfigError, match="label 'maybe' is none of"):
         loss_of(module, [Item("q", "maybe", kind="label")], monkeypatch)
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from rag_lightning.config.experiment import IndexConfig
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.retrieval import IndexConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError, Terminated, TrainingError
 from rag_lightning.corpus.store import write_passages
-from rag_lightning.index.flat import FlatIndex
+from rag_lightning.index.index import build_index
 from rag_lightning.training.callbacks import RESUME
 from rag_lightning.training.processes import launch
 from tests import distributed_work as work
@@ -39,7 +39,7 @@ def corpus(world: Any, tmp_path: Path) -> Path:
     folder.mkdir()
     write_passages(folder, list(world.store))
     np.save(folder / "vectors.npy", world.vectors)
-    FlatIndex.build(IndexConfig(), world.vectors).save(folder)
+    build_index(IndexConfig(), world.vectors).save(folder)
     return folder
 
 
@@ -49,8 +49,8 @@ def test_two_processes_equal_one_with_the_doubled_batch(
 ) -> None:
     common: dict[str, Any] = {"steps": 2, "k": 2, "lr": 1e-2, "warmup": 0, "eval_every": 1, "dtype": "float32"}
     common |= {"retrieve_ahead": ahead}
-    together = TrainerConfig(batch_size=2, **common, trainer={"devices": 2, "strategy": "ddp", "accelerator": "cpu"})
-    alone = TrainerConfig(batch_size=4, **common)
+    together = TrainConfig(batch_size=2, **common, trainer={"devices": 2, "strategy": "ddp", "accelerator": "cpu"})
+    alone = TrainConfig(batch_size=4, **common)
     for name in ("two", "one"):
         (tmp_path / name).mkdir()
     launch(work.train, 2, (together, bert_folder, corpus, tmp_path / "two"), tmp_path / "two")
@@ -73,7 +73,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(
 def test_two_processes_of_which_one_was_killed_go_on_exactly(
     corpus: Path, bert_folder: Path, tmp_path: Path, ahead: bool
 ) -> None:
-    config = TrainerConfig(
+    config = TrainConfig(
         batch_size=2,
         steps=4,
         k=2,

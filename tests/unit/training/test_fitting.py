@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.decoding.encodings import Encodings, Loaded
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
@@ -70,7 +70,7 @@ def test_a_killed_run_ends_with_the_same_weights(
 def test_a_trainer_value_that_lightning_refuses_is_named(
     value: dict[str, Any], new_module: Callable[..., Reader], tmp_path: Path
 ) -> None:
-    config = TrainerConfig(steps=1, batch_size=3, warmup=0, eval_every=0, dtype="float32", trainer=value)
+    config = TrainConfig(steps=1, batch_size=3, warmup=0, eval_every=0, dtype="float32", trainer=value)
     with pytest.raises(ConfigError, match=f"trainer=.*{next(iter(value))}"):
         fitting.fit(new_module(config), [Lesson(ITEMS, 3)], config, tmp_path, seed=0, progress=False)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.records import Passage
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
@@ -40,7 +40,7 @@ def sequence_log_probs(generator: Seq2SeqGenerator, pair: Pair, target: str) -> 
 
 
 def rag_module(world: Any, generator: Seq2SeqGenerator, formulation: Any, **settings: Any) -> RagModule:
-    config = TrainerConfig(**{"k": K, "steps": 2, **settings})
+    config = TrainConfig(**{"k": K, "steps": 2, **settings})
     return RagModule(formulation, generator, world.new_retrieval(), config, seed=0)
 
 
@@ -96,7 +96,7 @@ def test_reader_loss_is_the_plain_likelihood(
     new_reader: Callable[..., Seq2SeqGenerator], monkeypatch: pytest.MonkeyPatch, epsilon: float
 ) -> None:
     generator = new_reader()
-    module = ReaderModule(generator, TrainerConfig(label_smoothing=epsilon), seed=0)
+    module = ReaderModule(generator, TrainConfig(label_smoothing=epsilon), seed=0)
     found = [sequence_log_probs(generator, Pair(i.query, i.passage), i.target) for i in READ]
     wanted = np.mean([-((1 - epsilon) * own.sum() + epsilon * whole.mean(-1).sum()) for own, whole in found])
     assert loss_of(module, READ, monkeypatch).item() == pytest.approx(wanted, rel=1e-5)
@@ -185,7 +185,7 @@ def test_a_missing_passage_has_no_weight(
 
 
 def test_matrices_decay_and_vectors_do_not(new_reader: Callable[..., Seq2SeqGenerator]) -> None:
-    module = ReaderModule(new_reader(), TrainerConfig(weight_decay=0.3), seed=0)
+    module = ReaderModule(new_reader(), TrainConfig(weight_decay=0.3), seed=0)
     decayed, plain = module.parameter_groups()
     assert decayed["weight_decay"] == 0.3 and all(p.ndim > 1 for p in decayed["params"])
     assert plain["weight_decay"] == 0.0 and all(p.ndim == 1 for p in plain["params"])
@@ -193,7 +193,7 @@ def test_matrices_decay_and_vectors_do_not(new_reader: Callable[..., Seq2SeqGene
 
 
 def test_the_rate_rises_and_falls_to_zero(new_reader: Callable[..., Seq2SeqGenerator]) -> None:
-    module = ReaderModule(new_reader(), TrainerConfig(steps=10, warmup=4, lr=1.0), seed=0)
+    module = ReaderModule(new_reader(), TrainConfig(steps=10, warmup=4, lr=1.0), seed=0)
     found = module.configure_optimizers()
     rates = []
     for _ in range(11):

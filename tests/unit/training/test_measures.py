@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ArtifactError, TrainingError
 from rag_lightning.training import fitting
 from rag_lightning.training.batches import Item, Lesson
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:You have overridden `transfer_batch_to_device`:UserWarning"),
 ]
 ITEMS = [Item(f"what is {c}", f"rome {c}") for c in "abcdefgh"]
-CONFIG = TrainerConfig(steps=4, batch_size=2, k=2, lr=1e-3, warmup=1, eval_every=0, dtype="float32")
+CONFIG = TrainConfig(steps=4, batch_size=2, k=2, lr=1e-3, warmup=1, eval_every=0, dtype="float32")
 
 
 class Diverging(RagModule):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from rag_lightning.config.experiment import DecodingConfig
+from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Example, Prediction, Ranking
 from rag_lightning.decoding import rag_sequence, rag_token

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rag_lightning.config.training import RetrieverWarmupConfig, TrainerConfig
+from rag_lightning.config.training import RetrieverWarmupConfig, TrainConfig
 from rag_lightning.training.encoders import QueryEncoderModule, Sought
 
 BATCH = [Sought("what is the city", (1,)), Sought("capital of x", (0, 5)), Sought("y in zug", (6,))]
@@ -78,4 +78,4 @@ def test_training_raises_the_share_of_the_positives(world: Any, monkeypatch: pyt
 
 
 def test_the_settings_are_those_of_a_trainer() -> None:
-    assert isinstance(CONFIG, TrainerConfig) and CONFIG.label_smoothing == 0.0
+    assert isinstance(CONFIG, TrainConfig) and CONFIG.label_smoothing == 0.0

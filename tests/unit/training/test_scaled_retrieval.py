@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
@@ -71,7 +71,7 @@ def direct(world: Any, generator: Seq2SeqGenerator, read: Sequence[tuple[Sequenc
 def module_of(
     retrieval: ScaledRetrieval, generator: Seq2SeqGenerator, monkeypatch: pytest.MonkeyPatch, **settings: Any
 ) -> tuple[RagModule, torch.Tensor]:
-    module = RagModule("rag_sequence", generator, retrieval, TrainerConfig(k=K, steps=2, **settings), seed=0)
+    module = RagModule("rag_sequence", generator, retrieval, TrainConfig(k=K, steps=2, **settings), seed=0)
     monkeypatch.setattr(module, "log", lambda *_, **__: None)
     return module, module.training_step(BATCH, 0)
 

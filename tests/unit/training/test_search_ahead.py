@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.config.training import TrainerConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.retrieval.questions import RandomRetriever
@@ -67,7 +67,7 @@ class Watched(RagModule):
 @pytest.fixture
 def make(world: Any, new_reader: Callable[..., Seq2SeqGenerator]) -> Make:
     def new(dropout: float = 0.0, **settings: Any) -> Watched:
-        config = TrainerConfig(
+        config = TrainConfig(
             **{
                 "steps": STEPS,
                 "batch_size": 2,
@@ -176,7 +176,7 @@ def test_every_process_takes_up_its_own(make: Make, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(data, "_place", lambda: (rank, 2))
     monkeypatch.setattr(RagModule, "global_rank", rank)
     monkeypatch.setattr(RagModule, "trainer", type("T", (), {"datamodule": data}))
-    monkeypatch.setattr(rag_module, "gathered", lambda mine: [*mine, "of the other process"])
+    monkeypatch.setattr(rag_module, "gather_items", lambda mine: [*mine, "of the other process"])
     module.on_load_checkpoint({FOUND_AHEAD: rows})
     module.on_fit_start()
     kept: dict[str, Any] = {}
@@ -227,4 +227,4 @@ def test_a_vector_that_is_no_number_is_told_before_it_is_searched_for(world: Any
 def test_retrieval_without_query_encoder_is_refused(world: Any, new_reader: Callable[..., Seq2SeqGenerator]) -> None:
     fixed = FixedRetrieval(RandomRetriever(0, len(world.store)), world.store, 1.0, "random score_scale")
     with pytest.raises(ConfigError, match="retrieve_ahead=true: this retrieval has no query encoder"):
-        RagModule("rag_token", new_reader(), fixed, TrainerConfig(retrieve_ahead=True), seed=0)
+        RagModule("rag_token", new_reader(), fixed, TrainConfig(retrieve_ahead=True), seed=0)

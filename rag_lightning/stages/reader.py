@@ -7,7 +7,7 @@ is learned from them carries over to whole passages.
 
 Tasks whose targets are written in words of their own, or are labels, see whole gold passages, and no distractor: a clue
 or a label cannot be read from another passage. A claim without evidence shows the passage that lexical search finds
-first. `warmup.task` takes the questions of another task's mini data, so that several tasks start from one reader.
+first. `reader.task` takes the questions of another task's mini data, so that several tasks start from one reader.
 
 Where generator.init is a RAG checkpoint of transformers, it is opened as what it was trained as.
 """
@@ -23,20 +23,15 @@ import numpy as np
 
 from rag_lightning.checkpoints.rag_layout import check_use, is_rag, open_rag
 from rag_lightning.config.data import TaskConfig
-from rag_lightning.config.experiment import ExperimentConfig, to_dict
+from rag_lightning.config.digesting import settings
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.generator import GeneratorConfig
-from rag_lightning.config.training import (
-    WarmupConfig,
-    accumulation,
-    check_off,
-    check_training,
-    processes,
-    recipe_settings,
-)
+from rag_lightning.config.training import ReaderConfig, accumulation
 from rag_lightning.core import seeds
-from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, passage_text
+from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.inputs import TITLE_END, Pair
 from rag_lightning.generator.opening import Writer, create_generator, load_generator, start_copying
@@ -44,7 +39,6 @@ from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.metrics.pages import evidence_sets, normalize_title
 from rag_lightning.mini.cloze import build_cloze, train_passages
-from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import bm25, classes, corpus, examples, targets
 from rag_lightning.stages.workspace import Workspace
@@ -53,7 +47,6 @@ from rag_lightning.training.batches import Item, Lesson
 from rag_lightning.training.fitting import fit
 from rag_lightning.training.rag import ReaderModule
 
-VERSION = 5
 DISTRACTORS = 0.15
 """Share of question items that show a distractor instead of a gold passage."""
 CLOZE_SHARE = 0.5
@@ -63,74 +56,78 @@ COPIED_FROM = 512
 """Pairs the start of copying is fitted on."""
 
 
+def bound(workspace: Workspace) -> Bound[Workspace]:
+    """The reader that a workspace's training starts from, in the workspace it is trained in."""
+    return STAGE.at(reading(workspace))
+
+
 def build(workspace: Workspace) -> Artifact:
-    """The generator after the warm-up (before it, where warmup.steps is 0).
+    """The generator after the warm-up (before it, where reader.steps is 0).
 
     Raises:
-        ConfigError: warmup.task with passages of one's own, nothing to read, or the RAG checkpoint of another
+        ConfigError: reader.task with passages of one's own, nothing to read, or the RAG checkpoint of another
             formulation.
-        UnknownNameError: warmup.task is no task.
+        UnknownNameError: reader.task is no task.
     """
-    check_training("warmup", workspace.config.warmup)
-    check_off("warmup", workspace.config.warmup, "retrieve_ahead", "patience")
-    if processes("warmup", workspace.config.warmup) > 1:
-        raise ConfigError("warmup.trainer.devices: the reader warm-up trains in one process; only train takes more")
-    check_start(workspace)
-    workspace = reading(workspace)
+    return bound(workspace).build()
+
+
+def _source(workspace: Workspace) -> str:
+    generator = workspace.config.generator
+    return generator.encoder if generator.init == "warm_start" else generator.init
+
+
+def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    stages = {"examples": examples, "corpus": corpus, "bm25": bm25}
+    found: dict[str, str | Bound[Workspace]] = {name: stage.STAGE.at(workspace) for name, stage in stages.items()}
+    found["model"] = workspace.model_digest(_source(workspace))
+    return found | targets.mined(workspace)
+
+
+def _settings(workspace: Workspace) -> dict[str, Any]:
+    """The fields of the configuration, the labels that a head is trained on, and whether weights are warm-started."""
+    started = workspace.config.generator.init == "warm_start"
+    own = {"labels": list(classes.labels(workspace.config)), "warm_start": started}
+    return settings(workspace.config, "reader") | own
+
+
+def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
-    data = examples.build(workspace)
-    lexical = bm25.build(workspace)
-    source = config.generator.encoder if config.generator.init == "warm_start" else config.generator.init
-    inputs = {
-        "model": workspace.model_digest(source),
-        "examples": data.digest,
-        "corpus": corpus.build(workspace).digest,
-        "bm25": lexical.digest,
-    }
-    if get_task(config.task.name).mine:
-        inputs["targets"] = targets.build(workspace).digest
-    trained = recipe_settings({n: value for n, value in to_dict(config.warmup).items() if n not in ("task", "seed")})
-    if config.warmup.rounds == 1:
-        del trained["rounds"]
-    settings = {"generator": classes.generator_settings(config), "warmup": trained, "seed": config.seed}
-
-    def make(folder: Path) -> dict[str, Any]:
-        generator = create_generator(config.generator, workspace.model_source(source))
-        generator.set_classes(classes.labels(config), seed=head_seed(config.seed))
-        if config.warmup.steps == 0:
-            generator.save(folder / "generator")
-            return {"steps": 0}
-        items = training_items(workspace)
-        copied = None
-        strength = config.warmup.copy_scale if config.generator.init == "warm_start" else 0.0
-        if strength and isinstance(generator, Seq2SeqGenerator):
-            fitted_on = [Pair(item.query, item.passage) for item in items[:COPIED_FROM]]
-            copied = start_copying(generator, fitted_on, strength)
-        module = ReaderModule(generator, config.warmup, config.seed)
-        taught = [sized(lesson, generator) for lesson in lessons(items, config.warmup, config.seed)]
-        result = fit(module, taught, config.warmup, folder, seed=config.seed, announce=workspace.announce)
+    generator = create_generator(config.generator, workspace.model_source(_source(workspace)))
+    generator.set_classes(classes.labels(config), seed=head_seed(config.seed))
+    if config.reader.steps == 0:
         generator.save(folder / "generator")
-        return {**result, "items": len(items), "copied_tokens": copied}
-
-    return workspace.store.build(Recipe("reader", settings, inputs, VERSION), make, resumable=True)
+        return {"steps": 0}
+    items = training_items(workspace)
+    copied = None
+    strength = config.reader.copy_scale if config.generator.init == "warm_start" else 0.0
+    if strength and isinstance(generator, Seq2SeqGenerator):
+        fitted_on = [Pair(item.query, item.passage) for item in items[:COPIED_FROM]]
+        copied = start_copying(generator, fitted_on, strength)
+    training = config.reader.training()
+    module = ReaderModule(generator, training, config.seed)
+    taught = [sized(lesson, generator) for lesson in lessons(items, config.reader, config.seed)]
+    result = fit(module, taught, training, folder, seed=config.seed, announce=workspace.announce)
+    generator.save(folder / "generator")
+    return {**result, "items": len(items), "copied_tokens": copied}
 
 
 def reading(workspace: Workspace) -> Workspace:
-    """The workspace that the reader is warmed up in: the task's own, or that of `warmup.task`, with `warmup.seed`.
+    """The workspace that the reader is trained in: the task's own, or that of `reader.task`, with `reader.seed`.
 
     Raises:
-        ConfigError: warmup.task with passages of one's own.
-        UnknownNameError: warmup.task is no task.
+        ConfigError: reader.task with passages of one's own.
+        UnknownNameError: reader.task is no task.
     """
-    config, name = workspace.config, workspace.config.warmup.task
-    if config.warmup.seed is not None:  # the questions stay those of the experiment
+    config, name = workspace.config, workspace.config.reader.task
+    if config.reader.seed is not None:  # the questions stay those of the experiment
         asked = replace(config.task, seed=examples.data_seed(workspace))
-        workspace = workspace.with_config(seed=config.warmup.seed, task=asked)
+        workspace = workspace.with_config(seed=config.reader.seed, task=asked)
     if not shares_task(config):
         return workspace
     get_task(name)
     if config.corpus.source != "mini":
-        raise ConfigError(f"warmup.task={name!r}: mini questions are about the mini corpus; set warmup.task to ''")
+        raise ConfigError(f"reader.task={name!r}: mini questions are about the mini corpus; set reader.task to ''")
     return workspace.with_config(
         task=TaskConfig(name=name, dataset=f"mini-{name}", seed=workspace.config.task.seed),
         generator=replace(config.generator, head="none", max_target_length=GeneratorConfig.max_target_length),
@@ -139,7 +136,7 @@ def reading(workspace: Workspace) -> Workspace:
 
 def shares_task(config: ExperimentConfig) -> bool:
     """Whether the reader is warmed up on another task's questions."""
-    return bool(config.warmup.task) and config.warmup.task != config.task.name
+    return bool(config.reader.task) and config.reader.task != config.task.name
 
 
 def load(workspace: Workspace) -> Writer:
@@ -167,8 +164,8 @@ def training_items(workspace: Workspace) -> list[Item]:
     config = workspace.config
     store = corpus.open_store(workspace)
     rng = seeds.generator(config.seed, "reader items")
-    wanted = config.warmup.steps * config.warmup.batch_size * accumulation("warmup", config.warmup)
-    questions = [item for _ in range(config.warmup.rounds) for item in question_items(workspace, store, rng)]
+    wanted = config.reader.steps * config.reader.batch_size * accumulation("reader", config.reader)
+    questions = [item for _ in range(config.reader.rounds) for item in question_items(workspace, store, rng)]
     splits = {name: examples.read(workspace, name, limited=False) for name in examples.SPLITS}
     count = max(int(wanted * CLOZE_SHARE), wanted - len(questions))
     cloze = build_cloze(train_passages(tuple(store), splits), config.seed, count)
@@ -178,12 +175,12 @@ def training_items(workspace: Workspace) -> list[Item]:
     if not items:
         raise ConfigError(
             "the reader warm-up has nothing to read: no train question names a gold passage, and no cloze question can "
-            "be made from the corpus; give gold_passage_id, or set warmup.steps=0 with a generator that can read"
+            "be made from the corpus; give gold_passage_id, or set reader.steps=0 with a generator that can read"
         )
     return [items[i] for i in rng.permutation(len(items))]
 
 
-def lessons(items: Sequence[Item], config: WarmupConfig, seed: int) -> list[Lesson]:
+def lessons(items: Sequence[Item], config: ReaderConfig, seed: int) -> list[Lesson]:
     """Windows first, then whole passages."""
     rng = seeds.generator(seed, "reader windows")
     short = [replace(i, passage=window(i, config.window, rng)) if i.kind == "copied" else i for i in items]
@@ -218,7 +215,7 @@ def question_items(workspace: Workspace, store: PassageStore, rng: np.random.Gen
     """
     kind, labelled = kind_of(workspace), bool(get_task(workspace.config.task.name).labels)
     asked = [e for e in targets.training_examples(workspace) if e.gold_passage_ids or labelled]
-    retriever = BM25Retriever.load(bm25.build(workspace).path)
+    retriever = bm25.open_bm25(workspace)
     hits = retriever.retrieve([example.query for example in asked], min(CANDIDATES, len(store)))
     for example, found in zip(asked, hits, strict=True):
         if kind != "copied":
@@ -272,3 +269,13 @@ def check_start(workspace: Workspace) -> None:
             f"generator.init reads up to {checkpoint.max_length} tokens, generator.max_source_length is "
             f"{config.max_source_length}: under hf_rag longer inputs lose the end of their question"
         )
+
+
+STAGE = Stage("reader", 6, _settings, _inputs, _make, resumable=True, check=lambda workspace: check_start(workspace))
+
+
+def run(config: ExperimentConfig) -> None:
+    """Train the reader and say where it is."""
+    workspace = Workspace(config)
+    artifact = build(workspace)
+    workspace.announce(f"{artifact.info['steps']} steps: {artifact.path}")
