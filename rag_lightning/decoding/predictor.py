@@ -51,7 +51,7 @@ class Question:
         return read or (0.0,)
 
     @property
-    def contexts(self) -> tuple[int | None, ...]:
+    def read_rows(self) -> tuple[int | None, ...]:
         """The row of each passage that is read, None for an empty one."""
         read = self.rows if self.null_score is None else (*self.rows, None)
         return read or (None,)
@@ -145,7 +145,7 @@ class Predictor:
         for question in batch:
             if question.rows or question.doc_scores:
                 check_doc_scores(question.example.example_id, question.doc_scores, len(question.rows))
-        contexts = [self._contexts(question) for question in batch]
+        contexts = [self._read_passages(question) for question in batch]
         if self.decoding.strategy == FIRST_ENTITY:
             return [_unread(question, context) for question, context in zip(batch, contexts, strict=True)]
         pairs = [[Pair(q.example.query, passage) for passage in c] for q, c in zip(batch, contexts, strict=True)]
@@ -156,12 +156,12 @@ class Predictor:
         shown = [[p for p in context if p is not None] for context in contexts]
         return [self._prediction(q, pool, found) for q, pool, found in zip(batch, pools, shown, strict=True)]
 
-    def _contexts(self, question: Question) -> list[Passage | None]:
+    def _read_passages(self, question: Question) -> list[Passage | None]:
         """The passages; a question without any is answered from the parameters alone."""
         passages = self.passages
         if passages is None:
             return [None]
-        return [None if row is None else passages[row] for row in question.contexts]
+        return [None if row is None else passages[row] for row in question.read_rows]
 
     def _token(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[list[Finished]]:
         width = max(map(len, pairs))

@@ -54,8 +54,8 @@ def decode(matrix: CandidateMatrix, doc_log_probs: NDArray[np.float32], strategy
     """All candidates of the first k passages, best first, with log p(y|x).
 
     Args:
-        matrix: of at least k passages.
-        doc_log_probs: [k], normalised over these k.
+        matrix: Candidate matrix of at least k passages.
+        doc_log_probs: [k] log p(z|x), normalised over these k.
         strategy: "thorough" or "fast".
 
     Returns:

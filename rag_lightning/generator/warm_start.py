@@ -23,10 +23,10 @@ def bart_from_bert(source: str | Path, tokenizer: Any, decoder_layers: int, drop
     """Build the model.
 
     Args:
-        source: folder or hub name of a BERT-family checkpoint in safetensors.
-        tokenizer: its tokenizer; CLS starts the decoder, SEP ends it.
-        decoder_layers: at most the number of encoder layers.
-        dropout: of hidden states while training (attention has none).
+        source: Folder or hub name of a BERT-family checkpoint in safetensors.
+        tokenizer: Its tokenizer; CLS starts the decoder, SEP ends it.
+        decoder_layers: At most the number of encoder layers.
+        dropout: Dropout of hidden states while training (attention has none).
 
     Raises:
         AssetError: not there, or only as pickle.

@@ -83,7 +83,7 @@ def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[P
         return asked, (), ()
     store = corpus.open_store(workspace)
     priors = doc_log_probs(torch.tensor([asked.logits])).exp()[0].tolist()
-    return asked, tuple(EMPTY if row is None else store[row] for row in asked.contexts), tuple(priors)
+    return asked, tuple(EMPTY if row is None else store[row] for row in asked.read_rows), tuple(priors)
 
 
 def run(config: ExperimentConfig, question: str) -> None:

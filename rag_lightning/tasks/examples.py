@@ -21,7 +21,7 @@ from rag_lightning.core.records import Example
 class RawExample:
     """The fields a reader found in one row.
 
-    `own_id` is the file's, from its field `id_field`; `context` is the paragraph the question is about; `titles`
+    `own_id` is the file's, from its field `id_field`; `paragraph` is the paragraph the question is about; `titles`
     are alternative sets of evidence articles, as in `Example.gold_titles`.
     """
 
@@ -31,7 +31,7 @@ class RawExample:
     gold: tuple[str, ...] = ()
     own_id: str = ""
     entity: str = ""
-    context: str = ""
+    paragraph: str = ""
     id_field: str = "id"
     titles: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Reading:
 
     Args:
         layout: The format it was read as.
-        pairs: Examples and their contexts ("" for none), in the order of the file.
+        pairs: Examples and their paragraphs ("" for none), in the order of the file.
         notes: How many rows were dropped or read by fallback, and why.
     """
 
@@ -92,7 +92,7 @@ def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = Fa
 
 
 def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, str]]:
-    """Give every row an id that no other has; returns (example, context).
+    """Give every row an id that no other has; returns (example, paragraph).
 
     Ids made from a question start with the file's name, and the n-th repetition of one ends in `#n`.
 
@@ -109,7 +109,7 @@ def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, s
             raise DataError(path, problem, row=raw.row, field=raw.id_field, value=raw.own_id, hint="give ids once")
         identifier = raw.own_id or free_id(f"{stem}-{_question_hash(raw)}", rows)
         rows[identifier] = raw.row
-        found.append((_example(identifier, raw), raw.context))
+        found.append((_example(identifier, raw), raw.paragraph))
     return found
 
 
