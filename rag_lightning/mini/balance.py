@@ -86,7 +86,7 @@ def deranged(items: Sequence[T], differ: Callable[[T, T], bool], rng: np.random.
     return [items[index] for index in order]
 
 
-def capped(pairs: Iterable[tuple[str, str]], most: int, rng: np.random.Generator) -> dict[str, list[str]]:
+def spread(pairs: Iterable[tuple[str, str]], most: int, rng: np.random.Generator) -> dict[str, list[str]]:
     """Country -> relations of (country, relation) pairs, with at most `most` countries of a relation."""
     listed = sorted(pairs)
     times: dict[str, int] = {}
