@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from rag_lightning.mini.corpus import World
 from rag_lightning.mini.deal import MiniData, Plan, deal
-from rag_lightning.mini.facts import Fact
+from rag_lightning.mini.facts import Fact, quantities
 from rag_lightning.mini.leads import statement_of
 from rag_lightning.mini.lists import verb_of
-from rag_lightning.mini.relations import Relation, relations
-from rag_lightning.mini.sources import Lead, Profile
+from rag_lightning.mini.relations import relations
+from rag_lightning.mini.sources import Lead
 
 PLAN = Plan("curatedtrec", {"train": 6000, "dev": 450, "test": 900}, first=("year", "date"))
 FLAGS = re.IGNORECASE | re.UNICODE | re.MULTILINE
@@ -63,20 +63,12 @@ def _facts(world: World, facts: Sequence[Fact], dropped: Counter[str]) -> Iterat
 
 def quantity_facts(world: World, dropped: Counter[str]) -> Iterator[Fact]:
     """ "what is the mean elevation of chad" for every number of the profiles."""
-    measured = [relation for relation in relations().values() if relation.phrases]
-    for profile in world.profiles:
-        for relation in measured:
-            value = relation.quantity(profile)
-            rows = world.field_rows(profile, relation.label) & world.finder.holding([value]) if value else None
-            if value and rows:
-                yield _quantity_fact(profile, relation, value, world.finder.ids(rows))
-            else:
-                dropped[f"{relation.name}: {'not in one passage' if value else 'missing, or not one number'}"] += 1
-
-
-def _quantity_fact(profile: Profile, relation: Relation, value: str, gold: tuple[str, ...]) -> Fact:
-    asked = tuple(_asked(phrase.format(x=profile.typed)) for phrase in relation.phrases)
-    return Fact("number", relation.name, profile.name, asked, (number_pattern(value),), gold, targets=(value,))
+    for profile, relation, value, gold in quantities(world, world.profiles):
+        if not gold:
+            dropped[f"{relation.name}: {'not in one passage' if value else 'missing, or not one number'}"] += 1
+            continue
+        asked = tuple(_asked(phrase.format(x=profile.typed)) for phrase in relation.phrases)
+        yield Fact("number", relation.name, profile.name, asked, (number_pattern(value),), gold, targets=(value,))
 
 
 def _asked(phrase: str) -> str:

@@ -119,6 +119,19 @@ def _of_leads(world: World, dropped: Counter[str]) -> Iterator[Fact]:
             yield Fact("lead_fact", relation.name, lead.title, filled(relation.questions, slots), answers, gold, slots)
 
 
+def quantities(world: World, profiles: Iterable[Profile]) -> Iterator[tuple[Profile, Relation, str, tuple[str, ...]]]:
+    """(profile, relation, value, gold passages) of every quantity.
+
+    The value is "" where the field does not hold exactly one number; gold is () where no passage holds field and value.
+    """
+    measured = [relation for relation in relations().values() if relation.phrases]
+    for profile in profiles:
+        for relation in measured:
+            value = relation.quantity(profile) or ""
+            rows = world.field_rows(profile, relation.label) & world.finder.holding([value]) if value else ()
+            yield profile, relation, value, world.finder.ids(rows)
+
+
 def definitions(world: World, dropped: Counter[str]) -> Iterator[Fact]:
     """Leads turned round ("X is the …" -> "what is the …"), in order; equal descriptions are all left out."""
     made = [fact for lead in world.leads if (fact := _definition(world, lead, dropped))]

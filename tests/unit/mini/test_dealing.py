@@ -6,10 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rag_lightning.mini.balance import balanced, deranged, spread
 from rag_lightning.mini.deal import Plan, choose, content, deal_facts, near_duplicates
 from rag_lightning.mini.facts import Fact
-from rag_lightning.mini.fever import Telling, refutable
+from rag_lightning.mini.fever import balanced, deranged, differ, refutable, spread
 from rag_lightning.mini.splits import SPLITS, hashed_split
 
 PLAN = Plan("triviaqa", {"train": 100, "dev": 50, "test": 50}, per_fact={"a": 2})
@@ -120,17 +119,22 @@ def test_values_are_exchanged_with_ones_that_differ() -> None:
     assert deranged([], lambda one, other: one != other, rng) == []
 
 
+def told(country: str, relation: str, *answers: str) -> Fact:
+    return Fact("name", relation, country, (), answers)
+
+
 def test_the_commonest_value_gives_way_until_all_can_be_refuted() -> None:
-    found = [(Telling(f"C{n}", "term", value, (value,), ()), "") for n, value in enumerate(["4", "4", "4", "5"])]
+    found = [(told(f"C{n}", "term", value), "") for n, value in enumerate(["4", "4", "4", "5"])]
     kept, mixed = refutable(found, np.random.default_rng(0))
-    assert [telling.value for telling, _ in kept] == ["4", "5"] and [telling.value for telling in mixed] == ["5", "4"]
+    assert [fact.answers for fact, _ in kept] == [("4",), ("5",)]
+    assert [fact.answers for fact in mixed] == [("5",), ("4",)]
     assert refutable(found[:3], np.random.default_rng(0)) == ([], [])
 
 
 def test_a_spelling_in_common_is_no_difference() -> None:
-    one = Telling("A", "capital", "São Tomé", ("São Tomé", "Sao Tome"), ())
-    assert not one.differs(Telling("B", "capital", "Sao Tome", ("sao tome",), ()))
-    assert one.differs(Telling("B", "capital", "Lima", ("Lima",), ()))
+    one = told("A", "capital", "São Tomé", "Sao Tome")
+    assert not differ(one, told("B", "capital", "sao tome"))
+    assert differ(one, told("B", "capital", "Lima"))
 
 
 def test_a_relation_is_capped_over_its_countries() -> None:
