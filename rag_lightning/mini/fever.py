@@ -3,7 +3,7 @@
 Nothing in a claim tells its label. Every value is claimed once of its own country, once of another whose value
 differs and, in fever3, once of a country whose profile has no such field; the three share one phrasing, so that
 relations, templates and values are as often in one label as in any other. Which facts are used is a circulation
-(`balanced`): every country has as many facts that are told as facts that are not.
+(`balanced`): every country has as many stated facts as missing fields.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ def build_fever2(world: World, seed: int) -> MiniData:
 
 
 @dataclass(frozen=True)
-class _Matter:
+class _Material:
     """What claims are made from, in one split.
 
     Args:
-        told: (country, relation) -> what its profile tells.
-        untold: (country, relation) that profiles say nothing about.
+        stated: (country, relation) -> the fact that its profile states.
+        missing: (country, relation) that the profile has no field for.
         names: Country -> its name inside a sentence.
     """
 
-    told: Mapping[tuple[str, str], Fact]
-    untold: Sequence[tuple[str, str]]
+    stated: Mapping[tuple[str, str], Fact]
+    missing: Sequence[tuple[str, str]]
     names: Mapping[str, str]
 
 
@@ -64,39 +64,39 @@ def _build(world: World, seed: int, labels: Sequence[str], task: str) -> MiniDat
     dropped: Counter[str] = Counter()
     facts = gather_facts(world, Counter())
     split_of = Assignment(facts, seed).split
-    told = {(fact.entity, fact.relation): fact for fact in gather_told(world, facts, dropped)}
-    untold = list(gather_untold(world))
+    stated = {(fact.entity, fact.relation): fact for fact in stated_facts(world, facts, dropped)}
+    missing = list(missing_fields(world))
     names = {profile.name: straight(profile.in_sentence) for profile in claimable(world)}
     splits = {}
     for split in SPLITS:
-        here = {key: fact for key, fact in told.items() if split_of(key[0]) == split}
-        matter = _Matter(here, [pair for pair in untold if split_of(pair[0]) == split], names)
+        here = {key: fact for key, fact in stated.items() if split_of(key[0]) == split}
+        material = _Material(here, [pair for pair in missing if split_of(pair[0]) == split], names)
         rng = generator(seed, f"mini-{task}/{split}")
-        made = list(_claims(matter, split, labels, rng, dropped))
+        made = list(_claims(material, split, labels, rng, dropped))
         splits[split] = [made[index] for index in rng.permutation(len(made))]
     return finish(splits, Plan(task, SIZES), dropped)
 
 
 def _claims(
-    matter: _Matter, split: str, labels: Sequence[str], rng: np.random.Generator, dropped: Counter[str]
+    material: _Material, split: str, labels: Sequence[str], rng: np.random.Generator, dropped: Counter[str]
 ) -> Iterator[Example]:
     """The claims of one split, one of every label for each value."""
     groups = SIZES[split] // len(labels)
-    told = spread(matter.told, int(MAX_RELATION_SHARE * groups), rng)
+    stated = spread(material.stated, int(MAX_RELATION_SHARE * groups), rng)
     chosen: dict[str, list[tuple[Fact, str]]] = {}
     if len(labels) == 2:
-        pairs = [(country, relation) for country, relations in told.items() for relation in relations]
+        pairs = [(country, relation) for country, relations in stated.items() for relation in relations]
         steps = [(*pairs[index], "") for index in rng.permutation(len(pairs))[:groups]]
     else:
-        steps = balanced(told, spread(matter.untold, len(matter.untold), rng), groups, rng)[:groups]
+        steps = balanced(stated, spread(material.missing, len(material.missing), rng), groups, rng)[:groups]
     for country, relation, other in steps:
-        chosen.setdefault(relation, []).append((matter.told[country, relation], other))
+        chosen.setdefault(relation, []).append((material.stated[country, relation], other))
     for found in chosen.values():
         kept, mixed = refutable(found, rng)
         dropped[f"{split}: values of a relation that are too alike to be refuted"] += len(found) - len(kept)
         for (fact, open_country), refuted in zip(kept, mixed, strict=True):
             evidence = ((fact.entity, fact.gold), (refuted.entity, refuted.gold), (open_country, ()))
-            yield from _group(fact, dict(zip(labels, evidence, strict=False)), split, matter.names, rng)
+            yield from _group(fact, dict(zip(labels, evidence, strict=False)), split, material.names, rng)
 
 
 def refutable(found: Sequence[tuple[Fact, str]], rng: np.random.Generator) -> tuple[list[tuple[Fact, str]], list[Fact]]:
@@ -140,8 +140,8 @@ def claimable(world: World) -> list[Profile]:
     return [profile for profile in world.profiles if len(profile.fields) >= MIN_FIELDS]
 
 
-def gather_told(world: World, facts: Sequence[Fact], dropped: Counter[str]) -> Iterator[Fact]:
-    """Everything told about the claimable countries; the questions are claims with {x} left for the country."""
+def stated_facts(world: World, facts: Sequence[Fact], dropped: Counter[str]) -> Iterator[Fact]:
+    """Every fact about the claimable countries; its questions are claims with {x} left for the country."""
     profiles = claimable(world)
     claimed = {profile.name for profile in profiles}
     for fact in facts:
@@ -157,37 +157,37 @@ def gather_told(world: World, facts: Sequence[Fact], dropped: Counter[str]) -> I
             dropped[f"{relation.name}: not in one passage"] += 1
 
 
-def gather_untold(world: World) -> Iterator[tuple[str, str]]:
+def missing_fields(world: World) -> Iterator[tuple[str, str]]:
     """(country, relation) where the profile has no such field, nor anything else the answer could be read from."""
     claimed = [relation for relation in relations().values() if relation.all_claims]
     for profile in claimable(world):
-        told = {path[: len(path) - cut] for path in profile.fields for cut in (0, 1)}
-        telling = {"other_text"}
+        present = {path[: len(path) - cut] for path in profile.fields for cut in (0, 1)}
+        implied = {"other_text"}
         if any(path[1].startswith("Legislative branch - ") for path in profile.fields):
-            telling.add("chambers")
+            implied.add("chambers")
         if "landlocked" in profile.get("Geography", "Coastline"):
-            telling.add("landlocked")
+            implied.add("landlocked")
         for relation in claimed:
-            if relation.path not in told and relation.also_told_by not in telling:
+            if relation.path not in present and relation.implied_by not in implied:
                 yield profile.name, relation.name
 
 
-def balanced(told: Pairs, untold: Pairs, limit: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """Edge-disjoint cycles country -> relation it tells -> country that does not tell it -> …
+def balanced(stated: Pairs, missing: Pairs, limit: int, rng: np.random.Generator) -> list[tuple[str, str, str]]:
+    """Edge-disjoint cycles country -> relation it states -> country that does not state it -> …
 
-    Each step is (country that tells, relation, country that does not). As the steps make up cycles, every country
-    is as often a first as a third, and so has as many told facts as untold ones.
+    Each step is (country that states it, relation, country that does not). As the steps make up cycles, every country
+    is as often a first as a third, and so has as many stated facts as missing fields.
 
     Args:
-        told: The relations that a country's profile tells.
-        untold: Those that it says nothing about; disjoint from the told ones.
+        stated: The relations that a country's profile states.
+        missing: Those that it has no field for; disjoint from the stated ones.
         limit: Stop after the cycle that reaches this many steps.
         rng: Decides which cycles are found.
     """
-    onward = {country: _shuffled(sorted(relations), rng) for country, relations in sorted(told.items())}
+    onward = {country: _shuffled(sorted(relations), rng) for country, relations in sorted(stated.items())}
     lacking: dict[str, list[str]] = {}
-    for country in sorted(untold):
-        for relation in sorted(untold[country]):
+    for country in sorted(missing):
+        for relation in sorted(missing[country]):
             lacking.setdefault(relation, []).append(country)
     lacking = {relation: _shuffled(countries, rng) for relation, countries in lacking.items()}
     steps: list[tuple[str, str, str]] = []

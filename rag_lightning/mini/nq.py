@@ -85,9 +85,9 @@ def _usable(bridge: Fact, target: Fact) -> bool:
     if bridge.relation == target.relation or not relations()[target.relation].second_hop:
         return False
     named = stems(bridge.answers[0])
-    tells = stems(bridge.entity) & named
+    names_country = stems(bridge.entity) & named
     given = {stem for answer in target.answers for stem in stems(answer)} & named
-    return not tells and not given
+    return not names_country and not given
 
 
 def _spread(pairs: Sequence[tuple[Fact, Fact]], count: int) -> list[Fact]:

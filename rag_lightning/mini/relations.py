@@ -51,8 +51,8 @@ class Relation:
         in_capitals: The source prints the family name in capitals.
         lower_case: The subject is written in lower case inside a sentence: an element.
         as_pattern: curatedtrec asks it, with a pattern for the answer: a year, a day or a number.
-        also_told_by: What tells the value where a profile lacks the field, so that a claim about it is not open: other
-            passages or fields of the corpus, any field about a chamber of parliament, or that a country has no coast.
+        implied_by: What implies the value where a profile lacks the field, so that no claim about it is "not enough
+            info": other text of the corpus, a field about a chamber of parliament, or that the country is landlocked.
         questions: nq's and msmarco's questions.
         web_questions: webquestions' questions for the one answer.
         list_reader: The reader of the field's several names (`lists.LISTS`).
@@ -76,7 +76,7 @@ class Relation:
     in_capitals: bool = False
     lower_case: bool = False
     as_pattern: bool = False
-    also_told_by: Literal["", "other_text", "chambers", "landlocked"] = ""
+    implied_by: Literal["", "other_text", "chambers", "landlocked"] = ""
     questions: tuple[str, ...] = ()
     web_questions: tuple[str, ...] = ()
     list_reader: str = ""

@@ -76,16 +76,16 @@ def country_facts(world: World, facts: Sequence[Fact]) -> Iterator[Fact]:
     for fact in facts:
         if fact.family == "profile" and relations()[fact.relation].clue:
             known[fact.entity].append(fact)
-    shared = Counter(_told(fact) for found in known.values() for fact in found)
+    shared = Counter(_answer(fact) for found in known.values() for fact in found)
     for profile in world.profiles:
         names = country_names(profile)
-        told = [fact for fact in known[profile.name] if not stems(" ".join(fact.answers)) & stems(" ".join(names))]
-        for one, two in combinations(told, 2):
-            if min(shared[_told(one)], shared[_told(two)]) == 1:
+        usable = [fact for fact in known[profile.name] if not stems(" ".join(fact.answers)) & stems(" ".join(names))]
+        for one, two in combinations(usable, 2):
+            if min(shared[_answer(one)], shared[_answer(two)]) == 1:
                 yield _country_fact(one, two, names)
 
 
-def _told(fact: Fact) -> tuple[str, str]:
+def _answer(fact: Fact) -> tuple[str, str]:
     return fact.relation, fact.answers[0].lower()
 
 

@@ -1,12 +1,17 @@
 """The records of the relations: complete as shipped, refused by name where something is wrong."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rag_lightning.core.errors import DataError, UnknownNameError
-from rag_lightning.mini.relations import load_relations, relations
+from rag_lightning.mini.corpus import build_passages
+from rag_lightning.mini.registry import builder_of
+from rag_lightning.mini.relations import RECORDS, load_relations, relations
 from rag_lightning.mini.sources import Profile
+from tests.unit.mini.made_up import sources
 
 RECORD = """
 lake:
@@ -16,6 +21,19 @@ lake:
     - what is the lake of {x}
     - which lake has {x}
     - '{x} lake'
+"""
+SPOKEN_OF = """  web_questions:
+    - what big lake does {x} have
+    - what lake lies in {x}
+    - where do people swim in {x}
+  bridge: the {land} whose lake is {b}
+  second_hop: what is the lake of {x}
+  clue: swims in {a}
+  sentence: The lake of {x} is {a}.
+  claims:
+    - the lake of {x} is {v}
+    - people of {x} swim in {v}
+    - '{v} lies in {x}'
 """
 
 
@@ -61,7 +79,7 @@ rain:
         ("reader: plain", "reader: plain\n  pattern: '('", r"field 'lake\.pattern': is no regular expression"),
         ("reader: plain", "reader: plain\n  list_reader: names", r"field 'lake\.list_questions': go with list_reader"),
         ("reader: plain", "reader: plain\n  test_only: 1", r"field 'lake\.test_only': must be bool \(got 1\)"),
-        ("reader: plain", "reader: plain\n  also_told_by: chamber", "did you mean 'chambers'"),
+        ("reader: plain", "reader: plain\n  implied_by: chamber", "did you mean 'chambers'"),
         (RECORD, "", "holds no relation"),
         (RECORD, "lake: deep", r"field 'lake': must be a mapping"),
     ],
@@ -91,3 +109,34 @@ def test_relations_are_kept_for_test_and_have_bridges() -> None:
     assert kept == ["anthem_composer", "largest_city"]
     assert [relation.name for relation in relations().values() if relation.bridge_test_only] == ["former_name"]
     assert len(relations()) == 142
+
+
+@pytest.fixture
+def with_lakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
+    """The made-up sources, each country with a lake, and the relation as one more record."""
+    wiki, factbook = sources(tmp_path)
+    for n, file in enumerate(sorted(factbook.glob("*/*.json"))):
+        raw = json.loads(file.read_text())
+        raw.setdefault("Geography", {})["Lakes"] = {"text": f"Lake Wet{n}"}
+        file.write_text(json.dumps(raw))
+    records = write(tmp_path, RECORDS.read_text(encoding="utf-8") + RECORD + SPOKEN_OF)
+    monkeypatch.setattr("rag_lightning.mini.relations.RECORDS", records)
+    relations.cache_clear()
+    yield wiki, factbook
+    relations.cache_clear()
+
+
+def test_one_record_brings_a_relation_to_every_task_about_countries(with_lakes: tuple[Path, Path]) -> None:
+    passages = list(build_passages(*with_lakes))
+    for task, tags in (
+        ("nq", {"lake", "two_hop/lake"}),
+        ("webquestions", {"lake"}),
+        ("msmarco", {"lake"}),
+        ("triviaqa", {"country/capital"}),
+        ("fever2", {"lake"}),
+    ):
+        made = builder_of(task)(passages, *with_lakes, 0).splits
+        found = {example.tags["relation"] for examples in made.values() for example in examples}
+        assert tags <= found, task
+        if task == "triviaqa":
+            assert any("swims in lake wet" in example.query for example in made["test"])
