@@ -27,6 +27,9 @@ DATASET ?= $(NAME)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)') \
+	-c constraints.txt
 RAG := $(BIN)/rag-lightning
 
 # A sweep file of the scale if there is one (sweeps/nq-mini-long.yaml), else the task's.
@@ -36,7 +39,7 @@ space := $(empty) $(empty)
 comma := ,
 json_list = [$(subst $(space),$(comma),$(foreach file,$(1),"$(file)"))]
 # A reader shared with another task read that task's mini questions, which are not about a user's passages.
-OWN_FILES = --experiment.task.dataset '$(DATASET)' --experiment.warmup.task '' \
+OWN_FILES = --experiment.task.dataset '$(DATASET)' --experiment.reader.task '' \
 	$(if $(CORPUS),--experiment.corpus.source '$(CORPUS)') \
 	$(if $(TRAIN),--experiment.task.train '$(call json_list,$(TRAIN))') \
 	$(if $(DEV),--experiment.task.dev '$(DEV)') \
@@ -46,24 +49,29 @@ OWN_CELLS = $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(TRAIN),--train '$(call j
 SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '$(TRIALS)') --seed '$(SEED)' \
 	--experiment.scale '$(SCALE)' --experiment.seed '$(SEED)' $(if $(OWN),$(OWN_FILES))
 
-# Tests never ask the hub, and tiny models are fastest on one thread.
+# Tests never ask the hub. They run side by side, each process with one thread; JOBS=0 runs them in one process.
+JOBS ?= auto
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui ask test test-all bench check clean clean-runs
+.PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui ask test test-all bench docs check clean clean-runs
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
 		/^##@ / { printf "              %s\n", substr($$0, 5) }' $(firstword $(MAKEFILE_LIST))
 
-install: $(INSTALLED) ## Create .venv and install the tested versions into it
+install: $(INSTALLED) ## Create .venv and install what every command but the checks and tests needs, in the tested versions
 ##@ PYTHON=python3     interpreter the environment is made with, 3.11 or newer
 ##@ TORCH_INDEX=URL    another package index to take torch from (a CPU or CUDA build)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)') \
-		-c constraints.txt -e '.[dev,generation,report]'
+	$(PIP_INSTALL) -e '.[generation]'
+	@touch $@
+
+# Linters, type checker, pytest and the tests' oracles.
+$(INSTALLED_DEV): $(INSTALLED)
+	$(PIP_INSTALL) -e '.[dev,generation]'
 	@touch $@
 
 fetch: $(INSTALLED) ## Fetch the data and the encoder of a scale; shows sizes and licences
@@ -125,22 +133,27 @@ ask: $(INSTALLED) ## Answer one question, with its passages, scores and hypothes
 	@test -n "$$QUESTION" || { echo 'make ask needs a question: make ask Q="what is the capital of peru"' >&2; exit 2; }
 	$(RAG) ask "$$QUESTION" --config '$(EXPERIMENT)'
 
-test: $(INSTALLED) ## The tests, without the slow ones
-	$(TEST_ENV) $(BIN)/python -m pytest -m "not slow and not benchmark"
+test: $(INSTALLED_DEV) ## The tests, without the slow ones
+##@ JOBS=auto          processes side by side, one a core
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow and not benchmark"
 
-test-all: $(INSTALLED) ## All tests
+test-all: $(INSTALLED_DEV) ## All tests
 	$(TEST_ENV) $(BIN)/python -m pytest -m "not benchmark"
 
-bench: $(INSTALLED) ## The benchmarks, on one thread
+bench: $(INSTALLED_DEV) ## The benchmarks, on one thread
 ##@ SLOW=yes           those of BART-base size too, long ones, and one that needs 16 GB of memory
 	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(if $(SLOW),,-m "not slow")
 
-check: $(INSTALLED) ## Lint, format, types, layers, and that every config file and documented command is valid
+docs: $(INSTALLED_DEV) ## Write the tables of docs/results.yaml into README.md and the pages of docs/
+	$(BIN)/python .ci/render_results.py
+
+check: $(INSTALLED_DEV) ## Lint, format, types, layers, and that every config file, documented command, link and number is valid
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/check_project.py
+	$(BIN)/python .ci/render_results.py --check
 
 clean: ## Remove caches and .venv; runs and artifacts stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks build dist

@@ -5,21 +5,26 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 import yaml
 
+from rag_lightning.claims.claims import load_claims
 from rag_lightning.cli import STAGES, parse
 from rag_lightning.core.errors import ConfigError, RagLightningError
-from rag_lightning.experiments.claims import load_claims
-from rag_lightning.experiments.matrix import load_matrix
+from rag_lightning.matrix.matrix import load_matrix
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = ("Reproduces:", "Command:", "Cost:", "Expected:")
-DOCUMENTS = ("README.md", "experiments/README.md", "sweeps/README.md", "reports/README.md")
+DOCUMENTS = ("*.md", "docs/**/*.md", "experiments/*.md", "sweeps/*.md", "reports/*.md", "rag_lightning/**/*.md")
 TABLES = ("matrix", "claims")
 """Files of experiments/ that are no experiment themselves."""
+FIELD = re.compile(r"(?<![\w./-])(--)?(?:experiment\.)?([a-z_0-9]+)\.([a-z_0-9]+)(?![\w/(])")
+"""`--section.field`, `section.field` or a sweep's `experiment.section.field`."""
+FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FILE_LINES, FUNCTION_LINES = 300, 50
 
 
@@ -79,29 +84,89 @@ def reports(root: Path) -> Iterator[str]:
 
 
 def documents(root: Path) -> Iterator[str]:
-    """Every `make X`, `rag-lightning X` and `--config F` in the documents exists."""
+    """Every `make X`, `rag-lightning X`, `--config F`, `section.field` and relative link in the documents exists."""
     targets = set(re.findall(r"^([a-z][a-z-]*):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for name in DOCUMENTS:
-        path = root / name
-        if not path.exists():
+    for path in markdown_files(root):
+        text, shown = path.read_text(encoding="utf-8"), path.relative_to(root)
+        for code in code_of(text):
+            yield from (f"{shown}: {problem}" for problem in commands(root, code, targets))
+        yield from (f"{shown}: {problem}" for problem in links(path, text))
+
+
+def markdown_files(root: Path) -> list[Path]:
+    """The documents."""
+    return sorted({path for pattern in DOCUMENTS for path in root.glob(pattern)})
+
+
+def commands(root: Path, code: str, targets: Container[str]) -> Iterator[str]:
+    """What a piece of code names and is not there."""
+    for target in re.findall(r"(?:^|\s)make ([a-z][a-z-]*)", code):
+        if target not in targets:
+            yield f"`make {target}` does not exist"
+    for stage in re.findall(r"(?:^|\s)rag-lightning ([a-z][a-z-]*)", code):
+        if stage not in STAGES:
+            yield f"`rag-lightning {stage}` does not exist"
+    for file in re.findall(r"--config ((?:experiments|sweeps)/\S+)", code):
+        if not (root / file).exists():
+            yield f"{file} does not exist"
+    yield from unknown_fields(code)
+
+
+def unknown_fields(code: str) -> Iterator[str]:
+    """Fields of the configuration that a piece of code names and that are none."""
+    setting = re.fullmatch(r"[a-z_0-9]+\.[a-z_0-9]+ \S+", code)
+    for option, section, field in FIELD.findall(code):
+        if section in SECTIONS:
+            if field not in SECTIONS[section] and field not in SUFFIXES:
+                yield f"{section}.{field} is no field of the configuration"
+        elif section not in ("experiment", "section") and (option or (setting and field not in SUFFIXES)):
+            yield f"{section}.{field}: the configuration has no section {section}"
+
+
+def sections() -> dict[str, set[str]]:
+    """Section of an experiment's configuration -> its fields."""
+    hints = get_type_hints(STAGES["score"].config)
+    return {name: {field.name for field in fields(hint)} for name, hint in hints.items() if is_dataclass(hint)}
+
+
+SECTIONS = sections()
+SUFFIXES = {"csv", "gz", "html", "json", "jsonl", "md", "py", "tsv", "yaml"}
+"""Ends of file names whose stem may be a section's name."""
+
+
+def links(path: Path, text: str) -> Iterator[str]:
+    """Relative links whose file or heading is not there."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(text)):
+        if re.match(r"[a-z]+:", target):
             continue
-        for code in code_of(path.read_text(encoding="utf-8")):
-            for target in re.findall(r"(?:^|\s)make ([a-z][a-z-]*)", code):
-                if target not in targets:
-                    yield f"{name}: `make {target}` does not exist"
-            for stage in re.findall(r"(?:^|\s)rag-lightning ([a-z][a-z-]*)", code):
-                if stage not in STAGES:
-                    yield f"{name}: `rag-lightning {stage}` does not exist"
-            for file in re.findall(r"--config ((?:experiments|sweeps)/\S+)", code):
-                if not (root / file).exists():
-                    yield f"{name}: {file} does not exist"
+        name, _, anchor = target.partition("#")
+        file = path.parent / name if name else path
+        if not file.exists():
+            yield f"link {target}: no such file"
+        elif anchor and (file.suffix != ".md" or anchor not in anchors(file.read_text(encoding="utf-8"))):
+            yield f"link {target}: no such heading"
+
+
+def anchors(text: str) -> set[str]:
+    """What GitHub makes of the headings: lower case, punctuation gone, spaces to hyphens, repetitions numbered."""
+    found: dict[str, int] = {}
+    for heading in re.findall(r"^#+ +(.+?)\s*$", FENCED.sub("", text), re.MULTILINE):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        found[slug] = found.get(slug, -1) + 1
+        if found[slug]:
+            found[f"{slug}-{found[slug]}"] = 0
+    return set(found)
 
 
 def code_of(text: str) -> list[str]:
     """Fenced blocks and inline code of a Markdown text."""
-    fenced = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    rest = re.sub(r"^```[^\n]*\n.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    return fenced + re.findall(r"`([^`\n]+)`", rest)
+    return FENCED.findall(text) + re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
+
+
+def without_code(text: str) -> str:
+    """A Markdown text without its code."""
+    return re.sub(r"`[^`\n]+`", "", FENCED.sub("", text))
 
 
 def sizes(root: Path) -> Iterator[str]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_lightning import __version__
-from rag_lightning.core import yaml_text
+from rag_lightning.config import yaml_files
+from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.loading import PRINT, add_fields, explain, keys_of, parse_expanded
 from rag_lightning.core.artifacts import DISK_ERRORS
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
-from rag_lightning.core.experiments_config import ClaimsConfig, MatrixConfig
-from rag_lightning.core.explain import explain
 from rag_lightning.core.hardware import keep_few_compiled_products
-from rag_lightning.core.loading import PRINT, parse_expanded
 from rag_lightning.core.registry import check_name
+from rag_lightning.core.shipped import find_configs
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -71,7 +71,7 @@ class Stage:
 
 STAGES = {
     "doctor": Stage(
-        "rag_lightning.stages.doctor_data:run",
+        "rag_lightning.doctor.command:run",
         "tell what works on this machine, or what is wrong with a file",
         extras=(
             Extra("--deep", "Hash every artifact, also files above 1 GB.", False),
@@ -103,21 +103,21 @@ STAGES = {
         "write a trained model in the layout of transformers' RAG",
         extras=(Extra("--to", "The new folder."),),
     ),
-    "sweep": Stage("rag_lightning.sweep.start:run", "search k x retriever x decoding, then test the best", SweepConfig),
-    "report": Stage("rag_lightning.report.stage:run", "stored runs -> tables beside the paper's", SweepConfig),
+    "sweep": Stage(
+        "rag_lightning.sweep.command:run", "search k x retriever x decoding, then test the best", SweepConfig
+    ),
+    "report": Stage("rag_lightning.report.command:run", "stored runs -> tables beside the paper's", SweepConfig),
     "matrix": Stage(
-        "rag_lightning.experiments.run_matrix:run",
+        "rag_lightning.matrix.command:run",
         "run experiments of the matrix, by name or all of them",
         MatrixConfig,
     ),
-    "claims": Stage(
-        "rag_lightning.experiments.run_claims:run", "test the claims on the matrix's experiments", ClaimsConfig
-    ),
+    "claims": Stage("rag_lightning.claims.command:run", "test the claims on the matrix's experiments", ClaimsConfig),
     "plan": Stage(
-        "rag_lightning.stages.plan:run",
+        "rag_lightning.plan.command:run",
         "tell passages, bytes, memory, disk and hours of an experiment before anything is built",
     ),
-    "track": Stage("rag_lightning.stages.track:run", "send stored runs to MLflow that are not there yet"),
+    "track": Stage("rag_lightning.runs.track:run", "send stored runs to MLflow that are not there yet"),
     "ask": Stage(
         "rag_lightning.stages.ask:run",
         "answer one question, with its passages, scores and hypotheses",
@@ -194,19 +194,18 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
     from jsonargparse import ArgumentError
 
     stage = STAGES[name]
-    parser, words = make_parser(name), list(words)
+    parser, words = make_parser(name), list(find_configs(words))
     if any(word.startswith(PRINT) for word in words):
         parser, words = make_parser(name, extra=False), _without_extra(stage, words)
     try:
-        built = parse_expanded(parser, words)
+        built, parsed = parse_expanded(parser, words, stage.config)
     except SystemExit as stop:
         if stop.code:
             raise
         return None
     except (ArgumentError, TypeError, ValueError) as error:
-        raise ConfigError(_blame(name, words) + explain(str(error), _keys(parser))) from error
-    values = {field.name: getattr(built, field.name) for field in fields(stage.config)}
-    return stage.config(**values), [getattr(built, extra.name.lstrip("-")) for extra in stage.extras]
+        raise ConfigError(_blame(name, words) + explain(str(error), keys_of(parser))) from error
+    return built, [parsed[extra.name.lstrip("-")] for extra in stage.extras]
 
 
 def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
@@ -214,7 +213,7 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
     stage = STAGES[name]
     questions = "".join(f' "{given.name}"' for given in stage.extras if not given.is_option)
     usage = f"rag-lightning {name}{questions} [--config F.yaml] [--key value ...]"
-    parser = yaml_text.make_parser(prog=f"rag-lightning {name}", usage=usage, description=stage.line)
+    parser = yaml_files.make_parser(prog=f"rag-lightning {name}", usage=usage, description=stage.line)
     for given in stage.extras if extra else ():
         if given.default is False:
             parser.add_argument(given.name, action="store_true", help=given.help)
@@ -223,7 +222,7 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
         else:
             parser.add_argument(given.name, type=str, help=given.help)
     parser.add_argument("--config", action="config", help="YAML file of these keys; keys given after it win.")
-    parser.add_class_arguments(stage.config, None)
+    add_fields(parser, stage.config)
     return parser
 
 
@@ -237,10 +236,6 @@ def _without_extra(stage: Stage, words: list[str]) -> list[str]:
         if before not in valued and word not in valued | flags and word.partition("=")[0] not in valued:
             kept.append(word)
     return kept[1:] if positional and not kept[0].startswith("-") else kept
-
-
-def _keys(parser: ArgumentParser) -> list[str]:
-    return [action.dest for action in parser._actions if action.dest not in ("help", "print_config")]
 
 
 def _blame(name: str, words: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ settings.register_profile("shared machine", deadline=None, suppress_health_check
 settings.load_profile("shared machine")
 
 if TYPE_CHECKING:
-    from rag_lightning.core.config import SweepConfig
+    from rag_lightning.config.commands import SweepConfig
     from rag_lightning.generator.causal import CausalGenerator
     from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
@@ -113,7 +113,7 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Pa
 @pytest.fixture(scope="session")
 def toy(toy_folder: Path) -> Seq2SeqGenerator:
     """The toy model as a generator in eval mode; tests must not train it."""
-    from rag_lightning.core.config import GeneratorConfig
+    from rag_lightning.config.generator import GeneratorConfig
     from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
     config = GeneratorConfig(max_source_length=32, max_target_length=TOY_LENGTH, dropout=0.0)
@@ -125,7 +125,7 @@ def new_reader(bert_folder: Path) -> Callable[..., Seq2SeqGenerator]:
     """Makes generators warm-started from the tiny BERT, every one with the same weights."""
     import torch
 
-    from rag_lightning.core.config import GeneratorConfig
+    from rag_lightning.config.generator import GeneratorConfig
     from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
     def make(dropout: float = 0.0, max_source_length: int = 48) -> Seq2SeqGenerator:
@@ -151,7 +151,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_sweep(tiny_data: Path, bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> SweepConfig:
     """A sweep over the tiny project that has run, with its report; tests may add artifacts to its folder, no more."""
-    from rag_lightning.report.stage import run as report
+    from rag_lightning.report.command import run as report
     from rag_lightning.sweep.run import run
     from tests.tiny_project import sweep
 
@@ -207,7 +207,7 @@ def toy_llama(llama_folder: Path) -> CausalGenerator:
     """The toy Llama as a generator in eval mode; tests must not train it."""
     from transformers import AutoTokenizer
 
-    from rag_lightning.core.config import GeneratorConfig
+    from rag_lightning.config.generator import GeneratorConfig
     from rag_lightning.generator.causal import CausalGenerator, load_llama
 
     config = GeneratorConfig(template="prompt", max_source_length=40, max_target_length=TOY_LENGTH)

@@ -11,19 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rag_lightning.core.config import EncoderConfig, GeneratorConfig
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.retrieval import EncoderConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.index.flat import FlatIndex
-from rag_lightning.modules import fitting
-from rag_lightning.modules.batches import Item, Lesson
-from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.live_retrieval import LiveRetrieval
-from rag_lightning.modules.rag import RagModule
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.training import fitting
+from rag_lightning.training.batches import Item, Lesson
+from rag_lightning.training.fitting import fit
+from rag_lightning.training.live_retrieval import LiveRetrieval
+from rag_lightning.training.rag import RagModule
 
 ITEMS = [Item(f"what is {c} in the city", f"rome {c}") for c in "abcdefgh7"]
 DEV = [[Example("1", "a", ("a",)), Example("2", "b", ("b",))], [Example("3", "c", ("c",))], [Example("4", "d", ("d",))]]
@@ -63,7 +64,7 @@ class Mortal(Recorded):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def open_module(family: type[Recorded], config: TrainerConfig, bert: Path, corpus: Path) -> Recorded:
+def open_module(family: type[Recorded], config: TrainConfig, bert: Path, corpus: Path) -> Recorded:
     """RAG-Token over the corpus; the query encoder has no dropout."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -81,7 +82,7 @@ def open_module(family: type[Recorded], config: TrainerConfig, bert: Path, corpu
     return trained
 
 
-def train(rank: int, config: TrainerConfig, bert: Path, corpus: Path, folder: Path) -> None:
+def train(rank: int, config: TrainConfig, bert: Path, corpus: Path, folder: Path) -> None:
     """RAG training and its evaluations; what came out is in rank<N>.pt."""
     trained = open_module(Recorded, config, bert, corpus)
     lesson = Lesson(ITEMS, config.batch_size)
@@ -90,7 +91,7 @@ def train(rank: int, config: TrainerConfig, bert: Path, corpus: Path, folder: Pa
     torch.save(state, folder.parent / f"{folder.name}-rank{rank}.pt")
 
 
-def train_until(rank: int, config: TrainerConfig, bert: Path, corpus: Path, folder: Path, dies_after: int) -> None:
+def train_until(rank: int, config: TrainConfig, bert: Path, corpus: Path, folder: Path, dies_after: int) -> None:
     """The same with a resume point after every step; the first process leaves the weights of the end."""
     fitting.SAVE_EVERY = 1
     trained = open_module(Mortal, config, bert, corpus)

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.core.trainer_config import TrainerConfig
-from rag_lightning.modules import fitting
-from rag_lightning.modules.batches import Item, Lesson
-from rag_lightning.modules.reader import ReaderModule
+from rag_lightning.training import fitting
+from rag_lightning.training.batches import Item, Lesson
+from rag_lightning.training.rag import ReaderModule
 
 ITEMS = [Item(f"what is {c}", f"rome {c}", Passage(c, c, f"the {c} of rome")) for c in "abcdefgh7"]
 DEV = [[Example("1", "a", ("a",)), Example("2", "b", ("b",))], [Example("3", "c", ("c",))]]
@@ -64,13 +64,13 @@ def same(left: Weights, right: Weights) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-def config(**settings: Any) -> TrainerConfig:
-    return TrainerConfig(
+def config(**settings: Any) -> TrainConfig:
+    return TrainConfig(
         **{"steps": STEPS, "batch_size": 2, "lr": 1e-2, "warmup": 2, "eval_every": 0, "dtype": "float32", **settings}
     )
 
 
-def fit(module: Any, folder: Path, settings: TrainerConfig, dev: Sequence[object] = ()) -> dict[str, Any]:
+def fit(module: Any, folder: Path, settings: TrainConfig, dev: Sequence[object] = ()) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     return fitting.fit(module, [Lesson(ITEMS, settings.batch_size)], settings, folder, seed=5, dev=dev, progress=False)
 

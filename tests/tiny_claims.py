@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig, TaskConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.data import TaskConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.metrics.metric import METRICS, Metric, Outcome
 from rag_lightning.tasks.spec import TASKS, get_task
 from tests import tiny_project
@@ -66,7 +68,7 @@ def experiment(root: Path, data: Path, bert: Path, head: Any) -> ExperimentConfi
         formulation="rag_sequence",
         task=TaskConfig("tiny_claims", "tiny", train=files.train, dev=files.dev, test=files.test),
         generator=replace(base.generator, head=head, verbalisers=WORDS if head == "label_token" else ()),
-        warmup=replace(base.warmup, steps=20),
+        reader=replace(base.reader, steps=20),
         decoding=replace(base.decoding, strategy="classify"),
     )
 

@@ -7,18 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rag_lightning.core.config import (
-    CorpusConfig,
-    DecodingConfig,
-    EncoderConfig,
-    ExperimentConfig,
-    GeneratorConfig,
-    IndexConfig,
-    RetrieverConfig,
-    SweepConfig,
-    TaskConfig,
-)
-from rag_lightning.core.trainer_config import RetrieverWarmupConfig, TrainerConfig, WarmupConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.data import CorpusConfig, TaskConfig
+from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.retrieval import EncoderConfig, IndexConfig, RetrieverConfig
+from rag_lightning.config.training import ReaderConfig, RetrieverWarmupConfig, TrainConfig
 
 ANSWERS = ("paris", "rome", "porto", "novo")
 """Words of one piece in the tiny BERT's vocabulary."""
@@ -84,12 +79,12 @@ def experiment(root: Path, data: Path, bert: Path) -> ExperimentConfig:
         ),
         corpus=CorpusConfig(source=str(data / "corpus.jsonl")),
         encoder=EncoderConfig(model=str(bert), max_query_length=24, max_passage_length=48, dtype="float32"),
-        index=IndexConfig(m=8, ef_construction=40, ef_search=16, nlist=4, nprobe=2),
+        index=IndexConfig(options={"m": 8, "ef_construction": 40, "ef_search": 16, "nlist": 4, "nprobe": 2}),
         retriever=RetrieverConfig(k_max=K_MAX),
         generator=GeneratorConfig(encoder=str(bert), decoder_layers=2, max_source_length=60, max_target_length=4),
         retriever_warmup=RetrieverWarmupConfig(steps=3, batch_size=4, k=8, warmup=1, dtype="float32"),
-        warmup=WarmupConfig(steps=80, batch_size=16, lr=2e-3, warmup=8, dtype="float32"),
-        train=TrainerConfig(steps=4, batch_size=4, k=2, lr=1e-3, warmup=1, eval_every=2, dtype="float32"),
+        reader=ReaderConfig(steps=80, batch_size=16, lr=2e-3, warmup=8, dtype="float32"),
+        train=TrainConfig(steps=4, batch_size=4, k=2, lr=1e-3, warmup=1, eval_every=2, dtype="float32"),
         decoding=DecodingConfig(num_beams=2, max_length=4, dtype="float32"),
     )
 

@@ -1,1 +1,1 @@
-"""core: records, configuration, artifacts; no torch, no faiss, no mlflow."""
+"""core: records, errors, files, artifacts and what every package needs; imports no torch, faiss or mlflow."""

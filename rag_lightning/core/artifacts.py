@@ -3,14 +3,13 @@
 The digest is over the kind, the resolved config of the stage, the digests of its inputs and the stage's code
 version. Work happens in `<digest>.partial/` under a lock; `manifest.json` is written last, everything is flushed to
 disk, and one rename publishes the folder. A killed build leaves only the partial folder, which a resumable stage
-continues and any other starts anew.
+continues and any other starts again.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -18,12 +17,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.digest import digest as digest_of
 from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.files import digest as digest_of
+from rag_lightning.core.files import file_sha256, sync, write_json
 
 MANIFEST = "manifest.json"
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
@@ -33,7 +32,7 @@ HASH_LIMIT = 1 << 30
 
 @dataclass(frozen=True)
 class Artifact:
-    """A published folder: `path / name` are its files, `info` what the stage said about them (counts, shapes)."""
+    """A published folder: `path / name` are its files, `info` the facts the stage recorded (counts, shapes)."""
 
     kind: str
     digest: str
@@ -42,7 +41,7 @@ class Artifact:
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """What the stage said about its files."""
+        """The facts the stage recorded about its files."""
         info: Mapping[str, Any] = self.manifest["info"]
         return info
 
@@ -123,7 +122,7 @@ class ArtifactStore:
 
 
 def _disk_refused(error: Exception) -> bool:
-    """Libraries in other languages (faiss, safetensors, sqlite) lose the error number and keep the words."""
+    """Whether the disk is full or refuses writes; faiss, safetensors and sqlite keep the words only, not the errno."""
     if isinstance(error, OSError):
         return error.errno in DISK_ERRORS
     return any(words in str(error) for words in ("No space left on device", "disk is full"))
@@ -144,10 +143,10 @@ def _publish(recipe: Recipe, partial: Path, final: Path, info: Mapping[str, Any]
     }
     write_json(partial / MANIFEST, manifest)
     for path in partial.rglob("*"):
-        _sync(path)
-    _sync(partial)
+        sync(path)
+    sync(partial)
     os.replace(partial, final)
-    _sync(final.parent)
+    sync(final.parent)
 
 
 def open_artifact(path: Path, kind: str | None = None, *, deep: bool = False) -> Artifact:
@@ -183,17 +182,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
-    temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    _sync(temporary)
-    os.replace(temporary, path)
-
-
 def _describe(path: Path) -> dict[str, Any]:
     stat = path.stat()
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": _sha256(path, stat.st_size, stat.st_mtime_ns)}
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": file_sha256(path)}
 
 
 def _problem(path: Path, expected: Mapping[str, Any], deep: bool) -> str | None:
@@ -204,23 +195,9 @@ def _problem(path: Path, expected: Mapping[str, Any], deep: bool) -> str | None:
         return f"has {stat.st_size} bytes, the manifest says {expected['size']}"
     if stat.st_size > HASH_LIMIT and not deep:
         return None if stat.st_mtime_ns == expected["mtime_ns"] else "was modified after it was published"
-    if _sha256(path, stat.st_size, stat.st_mtime_ns) != expected["sha256"]:
+    if file_sha256(path) != expected["sha256"]:
         return "was altered (its checksum differs from the manifest's)"
     return None
-
-
-@lru_cache(maxsize=4096)
-def _sha256(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

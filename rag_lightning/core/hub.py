@@ -12,7 +12,7 @@ from rag_lightning.core.errors import AssetError
 
 HUB = ("huggingface.co", 443)
 HUB_REVISION = "main"
-"""Until the first download; the commit it resolves to is what the manifest records."""
+"""Branch that is resolved at the first download; the manifest records the commit."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ def require_hub(name: str) -> None:
 
 
 def resolve_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
-    """The commit a revision stands for now; it goes into the manifest of whatever is made from it.
+    """The commit a revision stands for now; manifests record it.
 
-    Under HF_HUB_OFFLINE it is the one that was fetched.
+    Under HF_HUB_OFFLINE it is the commit in the hub's cache.
 
     Args:
         name: Repository on the hub.
@@ -100,8 +100,8 @@ def resolve_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
     Raises:
         AssetError: the hub cannot be reached, or has no such repository.
     """
-    if offline() and (known := cached_commit(name, kind, revision)):
-        return known
+    if offline() and (cached := cached_commit(name, kind, revision)):
+        return cached
     require_hub(name)
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError

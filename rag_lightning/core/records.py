@@ -1,4 +1,4 @@
-"""The records that flow through the house, and their JSONL form.
+"""The records that pass between packages, and their JSONL form.
 
 corpus -> Passage; tasks -> Example; retrieval -> Ranking; decoding -> Hypothesis, Prediction; metrics -> Score.
 """
@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import decode_line, read_value
+from rag_lightning.core.files import decode_line, read_value, write_lines
 
 R = TypeVar("R")
 
@@ -29,14 +27,25 @@ class Passage:
     text: str
 
 
+def passage_text(passage: Passage, separator: str = " ") -> str:
+    """The title and the text of a passage as one string; the text alone where the title is empty.
+
+    Args:
+        passage: The passage.
+        separator: Stands between the two. Encoders and BM25 use a blank, as sentence-transformers' models were
+            trained; the input of a generator uses ". ", so that the title is a sentence of its own.
+    """
+    return f"{passage.title}{separator}{passage.text}" if passage.title else passage.text
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One query of a task.
 
     `entity` is the cluster that statistics resample ("" = the example is its own cluster); `tags` names the
     slices it belongs to, e.g. {"family": "definition", "relation": "capital"}; `gold_titles` are the articles that
-    hold the evidence, where a task names articles (FEVER, KILT); `targets` are what training writes, where that is
-    not an answer itself (CuratedTREC's answers are regular expressions; empty = the answers).
+    hold the evidence, where a task names articles (FEVER, KILT); `targets` are the outputs of training, where they are
+    not the answers (CuratedTREC's answers are regular expressions; empty = the answers).
     """
 
     example_id: str
@@ -51,7 +60,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What a retriever returned for one query, best first; rows are positions in the corpus, never -1."""
+    """The passages a retriever returned for one query, best first; rows are positions in the corpus, never -1."""
 
     example_id: str
     rows: tuple[int, ...]
@@ -75,7 +84,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer to one query: `text` is what metrics see (surface realised), `raw_text` what the decoder wrote."""
+    """The answer to one query: metrics see `text` (surface realised), `raw_text` is the decoder's output."""
 
     example_id: str
     text: str
@@ -86,7 +95,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The values of every metric on one example; `statistics` are its part of metrics of all examples together."""
+    """The values of every metric on one example; `statistics` are its contribution to corpus-level metrics."""
 
     example_id: str
     entity: str
@@ -101,20 +110,8 @@ def to_json(record: Any) -> str:
 
 
 def write_jsonl(path: Path, records: Iterable[Any]) -> int:
-    """Write records whole or not at all (temporary file, fsync, rename); returns how many."""
-    count = 0
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False, suffix=".tmp") as handle:
-        try:
-            for record in records:
-                handle.write(to_json(record) + "\n")
-                count += 1
-            handle.flush()
-            os.fsync(handle.fileno())
-        except BaseException:
-            os.unlink(handle.name)
-            raise
-    os.replace(handle.name, path)
-    return count
+    """Write records, one a line, whole or not at all; returns how many."""
+    return write_lines(path, map(to_json, records))
 
 
 def read_jsonl(path: Path, cls: type[R]) -> Iterator[R]:

@@ -7,14 +7,14 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from rag_lightning.core.errors import UnknownNameError
+from rag_lightning.core.errors import ConfigError, UnknownNameError
 
 
 class Registry:
-    """A lazy mapping of names to objects; a typo is answered with the nearest names.
+    """A lazy mapping of names to objects; the error of an unknown name offers the nearest ones.
 
     Args:
-        kind: what the names stand for, used in messages ("task", "index kind").
+        kind: What the names stand for, in messages ("task", "index kind").
         targets: name -> "module:attribute".
     """
 
@@ -28,6 +28,16 @@ class Registry:
     def __contains__(self, name: object) -> bool:
         return name in self._targets
 
+    def register(self, name: str, target: str) -> None:
+        """Add a kind of one's own.
+
+        Raises:
+            ConfigError: the name is taken.
+        """
+        if name in self._targets:
+            raise ConfigError(f"{self.kind} {name!r} is {self._targets[name]} already; give {target} another name")
+        self._targets[name] = target
+
     def get(self, name: str) -> Any:
         """Import and return what `name` stands for.
 
@@ -39,10 +49,10 @@ class Registry:
         return getattr(import_module(module), attribute)
 
 
-def check_name(kind: str, name: str, known: Mapping[str, object] | tuple[str, ...] | list[str]) -> None:
-    """Raise UnknownNameError with the nearest of the known names unless `name` is one of them."""
-    if name in known:
+def check_name(kind: str, name: str, names: Mapping[str, object] | tuple[str, ...] | list[str]) -> None:
+    """Raise UnknownNameError, which offers the nearest names, unless `name` is one of `names`."""
+    if name in names:
         return
-    near = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    near = get_close_matches(name, list(names), n=3, cutoff=0.5)
     guess = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    raise UnknownNameError(f"unknown {kind} {name!r}: {guess}known: {', '.join(known)}")
+    raise UnknownNameError(f"unknown {kind} {name!r}: {guess}known: {', '.join(names)}")

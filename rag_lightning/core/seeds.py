@@ -1,4 +1,4 @@
-"""One generator per (seed, purpose), so that adding a consumer never changes another's numbers."""
+"""One random generator per (seed, purpose), so that a new purpose never changes the numbers of another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def derive_seed(seed: int, purpose: str) -> int:
-    """A 63-bit seed from a run's seed and the name of what it is used for."""
+    """A 63-bit seed from the seed of a run and the name of its purpose."""
     raw = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return int.from_bytes(raw[:8], "big") >> 1
 

@@ -1,1 +1,1 @@
-"""Passages: readers, chunking and the store on disk."""
+"""corpus: readers of passages, chunking, and the corpus on disk."""

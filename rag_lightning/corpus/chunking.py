@@ -16,8 +16,8 @@ MAX_WORDS = 100
 MIN_TAIL = 20
 
 
-def chunk_text(text: str, max_words: int = MAX_WORDS, min_tail: int = MIN_TAIL) -> list[str]:
-    """Cut a text at white space into parts of at most `max_words` words; an empty text has no parts."""
+def split_text(text: str, max_words: int = MAX_WORDS, min_tail: int = MIN_TAIL) -> list[str]:
+    """Split a text at white space into passages of at most `max_words` words; an empty text has none."""
     words = text.split()
     parts = [words[start : start + max_words] for start in range(0, len(words), max_words)]
     return [" ".join(part) for part in _mend_tail(parts, max_words, min_tail)]
@@ -54,7 +54,7 @@ def make_passages(prefix: str, title: str, parts: Sequence[str]) -> Iterator[Pas
 
 def _pieces(head: list[str], text: str, max_words: int, min_tail: int) -> list[list[str]]:
     room = max(max_words - len(head), 1)
-    return [head + chunk.split() for chunk in chunk_text(text, room, min_tail)]
+    return [head + chunk.split() for chunk in split_text(text, room, min_tail)]
 
 
 def _mend_tail(parts: list[list[str]], max_words: int, min_tail: int) -> list[list[str]]:

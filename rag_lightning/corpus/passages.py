@@ -1,6 +1,8 @@
 """Readers of a user's corpus: DPR TSV and JSONL (also BEIR's), plain or gzip, in bounded memory.
 
 Formats: https://github.com/facebookresearch/DPR (psgs_w100.tsv), https://github.com/beir-cellar/beir (corpus.jsonl).
+
+Passages from a data set of the hub in wiki_dpr's layout (columns id, title, text), streamed.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rag_lightning.core.data_config import Quoting
+from rag_lightning.config.data import Quoting
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file, read_jsonl_objects, read_lines
 from rag_lightning.core.records import Passage
-from rag_lightning.corpus.duplicates import first_duplicate, hash_id
+from rag_lightning.corpus.store import first_duplicate, hash_id
 
 DPR_HEADER = ("id", "text", "title")
 HINT = (
@@ -30,11 +32,11 @@ MODES: Mapping[Quoting, Literal[0, 3]] = {"csv": csv.QUOTE_MINIMAL, "none": csv.
 def read_passages(path: Path | str, quoting: Quoting = "csv") -> Iterator[Passage]:
     """Read a corpus file; the format is told from its first character, not from its name.
 
-    The file is looked at here, rows are read as they are asked for; 16 bytes a passage are kept to find duplicates.
+    The format is checked here, rows are read lazily; 16 bytes a passage are kept to find duplicates.
 
     Args:
-        path: Of the file.
-        quoting: Of a TSV: csv as DPR's, or none, where a double quote is a character like any other.
+        path: The corpus file.
+        quoting: Quoting of a TSV: csv (DPR's), or none, where a double quote is an ordinary character.
 
     Raises:
         DataError: missing, empty or damaged file, wrong header, missing field, or (after the last row) a passage id
@@ -132,3 +134,28 @@ def _passage(path: Path, row: int, values: Mapping[str, Any]) -> Passage:
     if not (values["text"].strip() or values["title"].strip()):
         raise DataError(path, "is empty, and so is the title", row=row, field="text", value=values["text"])
     return Passage(str(identifier), values["title"], values["text"])
+
+
+COLUMNS = ("id", "title", "text")
+
+
+def read_hub(name: str, configuration: str, commit: str) -> Iterator[Passage]:
+    """Stream the train split.
+
+    Args:
+        name: Data set on the hub, or a local folder with its parquet files.
+        configuration: One of the data set's, "" for the only one.
+        commit: Revision on the hub; not used for a folder.
+
+    Raises:
+        DataError: a column is missing, or a row has no text.
+    """
+    from datasets import load_dataset
+
+    revision = None if Path(name).is_dir() else commit
+    rows = load_dataset(name, configuration or None, split="train", revision=revision, streaming=True)
+    for row, values in enumerate(rows, 1):
+        for column in COLUMNS:
+            if values.get(column) is None:
+                raise DataError(name, "is missing", row=row, field=column, hint="needs the columns id, title and text")
+        yield Passage(str(values["id"]), str(values["title"]), str(values["text"]))

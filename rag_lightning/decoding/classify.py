@@ -6,21 +6,21 @@ scores of hypotheses, and every k is read from a prefix.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import content_digest
 from rag_lightning.core.records import Hypothesis
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator.bart_steps import Cache, Memory
-from rag_lightning.generator.classes import Classes, ClassHead, LabelTokens
+from rag_lightning.generator.heads import Classes, ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair
-from rag_lightning.generator.marginal import rag_class
+from rag_lightning.generator.likelihoods import rag_class
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.generator.steps import Cache, Memory
 
 
 @torch.inference_mode()
@@ -90,4 +90,4 @@ def _score(encodings: Encodings, classes: Classes, memory: Memory, queries: Sequ
 
 def _with_claim(key: str, pair: Pair) -> str:
     """The decoder reads the claim too, which a template may have cut from the input ids."""
-    return f"{key}-{hashlib.sha256(pair.query.encode()).hexdigest()[:12]}"
+    return f"{key}-{content_digest(pair.query, 12)}"

@@ -1,22 +1,24 @@
 """Each (query, passage) pair is encoded once per model: its states in a bounded, least-recently-used memory.
 
 They are encoder states of a seq2seq model, and the prompt's keys and values of a decoder-only one.
+
+Models kept between the predictions of one process, with the encodings they have made.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rag_lightning.generator.bart_steps import Memory
+from rag_lightning.core.files import content_digest
 from rag_lightning.generator.inputs import Pair, pad_ids
-from rag_lightning.generator.protocol import Generator, Steps
 from rag_lightning.generator.seq2seq import token_batches
+from rag_lightning.generator.steps import Generator, Memory, Steps
 
 
 class Encodings:
@@ -50,7 +52,7 @@ class Encodings:
     def keys(self, pairs: Sequence[Pair]) -> tuple[list[str], list[list[int]]]:
         """Digest of the encoded input ids of each pair, and the ids: two passages with one text are one pair."""
         rows = self.generator.source_ids(pairs)
-        return [hashlib.sha256(np.asarray(row, dtype=np.int32).tobytes()).hexdigest()[:24] for row in rows], rows
+        return [content_digest(np.asarray(row, dtype=np.int32).tobytes(), 24) for row in rows], rows
 
     @torch.inference_mode()
     def memory(self, keys: Sequence[str], rows: Sequence[Sequence[int]]) -> Memory:
@@ -86,3 +88,32 @@ class Encodings:
         while self._bytes > self.max_bytes and len(self._states) > 1:
             _, old = self._states.popitem(last=False)
             self._bytes -= old.nbytes
+
+
+LIMIT = 2
+"""Models at a time."""
+
+
+class Loaded:
+    """Name of a model -> its encodings; the oldest leaves first, and all leave before a training takes their memory."""
+
+    _kept: ClassVar[dict[str, Encodings]] = {}
+
+    @classmethod
+    def encodings(cls, name: str, make: Callable[[], Encodings]) -> Encodings:
+        """Those of a model, made where they are not kept.
+
+        Args:
+            name: Of the model and the type of its numbers.
+            make: Loads it.
+        """
+        if name not in cls._kept:
+            while len(cls._kept) >= LIMIT:
+                del cls._kept[next(iter(cls._kept))]
+            cls._kept[name] = make()
+        return cls._kept[name]
+
+    @classmethod
+    def clear(cls) -> None:
+        """Keep none."""
+        cls._kept.clear()

@@ -2,6 +2,8 @@
 
 Pairs of all questions are packed by the size of their token trees, so neither a small question nor a small k leaves the
 processor waiting.
+
+The decoder states of a batch of pairs while a beam search runs over them.
 """
 
 from __future__ import annotations
@@ -10,11 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
+from rag_lightning.decoding.beam import Moves
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator import tree_scores
+from rag_lightning.generator import token_tree
 from rag_lightning.generator.seq2seq import token_batches
+from rag_lightning.generator.steps import Cache, Memory, Steps
 from rag_lightning.generator.token_tree import TokenTree
 
 Candidate = tuple[int, ...]
@@ -50,7 +55,7 @@ def complete(
     start = encodings.generator.start_id
     trees = {candidates: TokenTree.of(candidates, start) for candidates in {w.candidates for w in short}}
     sizes = [len(trees[w.candidates].tokens) for w in short]
-    for group in token_batches(sizes, tree_scores.POSITIONS):
+    for group in token_batches(sizes, token_tree.POSITIONS):
         here = [short[i] for i in group]
         for pair, new in zip(here, _scored(encodings, here, trees, scores), strict=True):
             store.add_scores(pair.key, new)
@@ -77,8 +82,50 @@ def _scored(
         row[: len(w.candidates)] = torch.tensor([c not in known[w.key] for c in w.candidates])
     memory = encodings.memory([w.key for w in pairs], [w.row for w in pairs])
     owners = torch.tensor([number[w.candidates] for w in pairs])
-    found = tree_scores.score(encodings.steps, [trees[c] for c in own], owners, memory, asked).tolist()
+    found = token_tree.score(encodings.steps, [trees[c] for c in own], owners, memory, asked).tolist()
     return [
         {c: value for c, value, new in zip(w.candidates, values, row, strict=False) if new}
         for w, values, row in zip(pairs, found, asked.tolist(), strict=True)
     ]
+
+
+SHRINK_AT = 0.75
+"""Keys and values of pairs that have left are let go once this share or less is live: copying them is not free."""
+
+
+class PairSteps:
+    """Steps of N * K pairs, K of them (those of one question) moving together.
+
+    Args:
+        steps: of the generator.
+        memory: of the N * K pairs.
+        together: K.
+    """
+
+    def __init__(self, steps: Steps, memory: Memory, together: int = 1) -> None:
+        self._steps, self._memory, self._together = steps, memory, together
+        self._cache = Cache([], [])
+        self._rows = torch.arange(memory.pairs)
+
+    def step(self, tokens: Tensor, moves: Moves | None) -> Tensor:
+        """Last tokens [N, W] -> states under each pair [N, K, W, D]; the vocabulary reads the next token from them."""
+        if moves is not None:
+            self._move(moves)
+        fed = torch.zeros((self._memory.pairs, tokens.shape[1]), dtype=torch.long)
+        fed[self._rows] = tokens.repeat_interleave(self._together, dim=0)
+        states, self._cache = self._steps.step(fed, self._memory, self._cache, self._rows)
+        return states.view(-1, self._together, *states.shape[1:])
+
+    def _move(self, moves: Moves) -> None:
+        if moves.items is not None:
+            self._rows = self._rows.view(-1, self._together)[moves.items].flatten()
+        parents = moves.parents.repeat_interleave(self._together, dim=0)
+        if len(self._rows) <= SHRINK_AT * self._memory.pairs:
+            self._memory = self._memory.select(self._rows)
+            self._cache = self._cache.select(self._rows)
+            self._rows = torch.arange(self._memory.pairs)
+        width = parents.shape[1]
+        if width > 1:
+            everyone = torch.zeros((self._memory.pairs, width), dtype=torch.long)
+            everyone[self._rows] = parents
+            self._cache = self._cache.reorder(everyone)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from rag_lightning.decoding.beam import Moves
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.decoding.pair_steps import PairSteps
+from rag_lightning.decoding.pair_scores import PairSteps
 from rag_lightning.generator.inputs import Pair
-from rag_lightning.generator.marginal import sequence_posterior, token_posterior
+from rag_lightning.generator.likelihoods import sequence_posterior, token_posterior
 
 
 def of_sequence(passage_log_probs: Sequence[float | None], doc_log_probs: Tensor) -> Tensor:

@@ -21,15 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rag_lightning.decoding.beam import Finished, Moves, beam_search
-from rag_lightning.decoding.checks import STRATEGIES, check_doc_scores, check_grid
+from rag_lightning.decoding.beam import STRATEGIES, Finished, Moves, beam_search, check_doc_scores, check_grid
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.decoding.pair_scores import Wanted, complete
-from rag_lightning.decoding.pair_steps import PairSteps
+from rag_lightning.decoding.pair_scores import PairSteps, Wanted, complete
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator.bart_steps import Memory
 from rag_lightning.generator.inputs import Pair
-from rag_lightning.generator.marginal import doc_log_probs
+from rag_lightning.generator.likelihoods import doc_log_probs
+from rag_lightning.generator.steps import Memory
 from rag_lightning.generator.vocabulary import Continuations
 
 Candidate = tuple[int, ...]

@@ -7,7 +7,6 @@ with the same scores pays nothing.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import TypeVar
@@ -15,10 +14,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from rag_lightning.decoding.beam import Finished, Moves, beam_search
-from rag_lightning.decoding.checks import check_doc_log_probs, check_search
+from rag_lightning.core.files import content_digest
+from rag_lightning.decoding.beam import Finished, Moves, beam_search, check_doc_log_probs, check_search
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.decoding.pair_steps import PairSteps
+from rag_lightning.decoding.pair_scores import PairSteps
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.vocabulary import Continuations
@@ -89,7 +88,7 @@ def _name(keys: Sequence[str], doc_log_probs: Tensor, num_beams: int, max_length
     """Of a question in the store: everything its search depends on."""
     priors = doc_log_probs.float().numpy().astype("<f4").tobytes()
     said = f"rag_token {num_beams} {max_length} {' '.join(keys)} ".encode()
-    return hashlib.sha256(said + priors).hexdigest()[:24]
+    return content_digest(said + priors, 24)
 
 
 def _search(

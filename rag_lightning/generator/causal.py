@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, LlamaForCausalLM
 
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
-from rag_lightning.core.generator_config import GeneratorConfig
-from rag_lightning.generator.classes import Classes
-from rag_lightning.generator.inputs import Pair, encode_targets, pad_ids, shifted
-from rag_lightning.generator.llama_steps import LlamaSteps, PromptEncoder
-from rag_lightning.generator.prompt import closing_ids, encode_prompts
-from rag_lightning.generator.target_log_probs import smoothed_log_probs, target_log_probs
+from rag_lightning.generator.heads import Classes
+from rag_lightning.generator.inputs import Pair, closing_ids, encode_prompts, encode_targets, pad_ids, shifted
+from rag_lightning.generator.likelihoods import smoothed_log_probs, target_log_probs
+from rag_lightning.generator.llama import LlamaSteps, PromptEncoder
 
 
 class CausalGenerator(nn.Module):

@@ -3,6 +3,13 @@
 `ours`: the tokenizer's pair encoding of the query and "title. text"; only the passage is ever cut.
 `hf_rag`: transformers' exact string (RagRetriever.postprocess_docs, paper notes 1.2): passage first, question last,
 cut from the right, which may eat the question; needed for the released checkpoints.
+
+Prompts of a decoder-only generator: the template `prompt`.
+
+    {title}. {text}\n\nQuestion: {question}\nAnswer:        closed book begins at "Question: "
+
+The parts are tokenized apart, so that the passage alone is cut, exactly, and every prompt ends in the same token. That
+token is not stored with the prompt: it is what decoding is fed first, as a seq2seq decoder is fed its start token.
 """
 
 from __future__ import annotations
@@ -15,7 +22,10 @@ import torch
 from torch import Tensor
 
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.records import Passage
+from rag_lightning.core.records import Passage, passage_text
+
+TITLE_END = ". "
+"""Between the title and the text of a passage in what a generator reads."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +36,8 @@ class Pair:
     passage: Passage | None
 
 
-def passage_text(passage: Passage) -> str:
-    """The text a passage contributes under the template `ours`."""
-    return f"{passage.title}. {passage.text}" if passage.title else passage.text
-
-
 def hf_rag_text(pair: Pair) -> str:
-    """transformers' string; closed book is the query alone."""
+    """transformers' string, whose separators are its own (` / ` and ` // `); closed book is the query alone."""
     if pair.passage is None:
         return pair.query
     title = pair.passage.title.removeprefix('"').removesuffix('"')
@@ -61,7 +66,7 @@ def encode_pairs(tokenizer: Any, pairs: Sequence[Pair], template: str, max_lengt
     if with_passage:
         encoded = tokenizer(
             [pairs[i].query for i in with_passage],
-            [passage_text(pairs[i].passage) for i in with_passage],  # type: ignore[arg-type]
+            [passage_text(pairs[i].passage, TITLE_END) for i in with_passage],  # type: ignore[arg-type]
             truncation="only_second",
             max_length=max_length,
         )["input_ids"]
@@ -94,3 +99,55 @@ def shifted(targets: Tensor, start_id: int) -> Tensor:
     """[..., T] targets -> [..., T] what is fed: the start token, then all but the last target."""
     start = torch.full_like(targets[..., :1], start_id)
     return torch.cat([start, targets[..., :-1]], dim=-1)
+
+
+CLOSING = "\nAnswer:"
+ROOM = 8
+"""Tokens of a passage that must fit beside the question."""
+
+
+def closing_ids(tokenizer: Any) -> list[int]:
+    """Tokens of the end of every prompt; the last one is fed to decoding.
+
+    Raises:
+        ConfigError: a tokenizer that makes nothing of it.
+    """
+    ids: list[int] = tokenizer(CLOSING, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise ConfigError(f"generator: its tokenizer has no token for {CLOSING!r}, the end of the template `prompt`")
+    return ids
+
+
+def encode_prompts(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> list[list[int]]:
+    """Token ids of each prompt without its last token, at most `max_length` long.
+
+    Raises:
+        ConfigError: a question so long that it leaves no room for a passage.
+    """
+    if not pairs:
+        return []
+    first = [] if tokenizer.bos_token_id is None or not _adds_bos(tokenizer) else [tokenizer.bos_token_id]
+    asked = tokenizer([_question(p) for p in pairs], add_special_tokens=False)["input_ids"]
+    texts = ["" if p.passage is None else passage_text(p.passage, TITLE_END) for p in pairs]
+    shown = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    closing = closing_ids(tokenizer)[:-1]
+    rows = []
+    for pair, question, passage in zip(pairs, asked, shown, strict=True):
+        room = max_length - len(first) - len(question) - len(closing)
+        if room < ROOM:
+            raise ConfigError(
+                f"the query {pair.query[:80]!r} has {len(question)} tokens in the prompt, too many for "
+                f"generator.max_source_length={max_length}; queries are never cut: raise it"
+            )
+        rows.append([*first, *passage[:room], *question, *closing])
+    return rows
+
+
+def _question(pair: Pair) -> str:
+    return f"{'' if pair.passage is None else chr(10) * 2}Question: {pair.query}"
+
+
+def _adds_bos(tokenizer: Any) -> bool:
+    """Whether the model was trained with a first token: what its tokenizer does to a text says so."""
+    ids = tokenizer("a")["input_ids"]
+    return bool(ids) and ids[0] == tokenizer.bos_token_id

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag_lightning.core.generator_config import GeneratorConfig
-from rag_lightning.core.rag_checkpoint import model_type
+from rag_lightning.checkpoints.rag_layout import model_type
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.generator.causal import CausalGenerator
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 

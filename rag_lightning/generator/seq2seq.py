@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BartForConditionalGeneration
 
+from rag_lightning.checkpoints.loading import generator_of
+from rag_lightning.checkpoints.rag_layout import is_rag
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
-from rag_lightning.core.generator_config import GeneratorConfig
-from rag_lightning.core.rag_checkpoint import is_rag
-from rag_lightning.generator.bart_steps import BartSteps
-from rag_lightning.generator.classes import Classes, ClassHead, LabelTokens
+from rag_lightning.generator.bart import BartSteps
+from rag_lightning.generator.heads import Classes, ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids, shifted
-from rag_lightning.generator.rag_part import generator_of
-from rag_lightning.generator.target_log_probs import smoothed_log_probs, target_log_probs
+from rag_lightning.generator.likelihoods import smoothed_log_probs, target_log_probs
 from rag_lightning.generator.warm_start import bart_from_bert
 
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from rag_lightning.core.records import Passage
-from rag_lightning.generator.inputs import passage_text
+from rag_lightning.core.records import Passage, passage_text
+from rag_lightning.generator.inputs import TITLE_END
 
 PROBE = "Porto-Novo (1,951)"
 JOINS = (
@@ -49,7 +49,7 @@ class Surface:
         if self.exact or not wanted:
             return self.raw(wanted)
         for passage in passages:
-            found = self._find(wanted, passage_text(passage))
+            found = self._find(wanted, passage_text(passage, TITLE_END))
             if found:
                 return found
         return join_pieces(self.raw(wanted))

@@ -2,6 +2,8 @@
 
 LoRA (https://arxiv.org/abs/2106.09685): W + (alpha / r) B A at query and value projections, A and B trained, W frozen.
 They are merged into W where the model decodes or is saved, so that nothing else knows of them.
+
+Activation checkpointing: memory of a training step for a second forward pass (https://arxiv.org/abs/1604.06174).
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ import copy
 import torch
 from torch import nn
 
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
-from rag_lightning.core.generator_config import GeneratorConfig
 from rag_lightning.generator.opening import Writer
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
@@ -77,3 +79,17 @@ def merged(generator: Writer) -> Writer:
 def trained_parameters(generator: nn.Module) -> int:
     """How many numbers training updates."""
     return sum(parameter.numel() for parameter in generator.parameters() if parameter.requires_grad)
+
+
+def checkpoint_encoder(generator: Writer) -> None:
+    """From now on, while it trains, each encoder layer keeps its input only, and is computed again going backward.
+
+    Of a decoder-only generator, whose layers read the input themselves, each of its layers. Dropout is drawn again as
+    it was: loss and gradients are the same, bit for bit.
+
+    Args:
+        generator: Changed in place.
+    """
+    reader = generator.model.get_encoder() if isinstance(generator, Seq2SeqGenerator) else generator.model.model
+    reader.activation_checkpointing_enable({"use_reentrant": False})
+    reader.disable_input_require_grads()  # transformers would have frozen embeddings take part in the backward pass

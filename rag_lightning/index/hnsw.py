@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from rag_lightning.core.config import IndexConfig
+from rag_lightning.config.fields import PositiveInt, setting
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.index.index import FaissIndex, Floats, Report, faiss
+from rag_lightning.index.index import SEARCH, Floats, IndexKind, Report, faiss
+
+LINK, NODE = 4, 12
+"""Bytes of a link, and of a node's level and offset."""
 
 
-class HNSWIndex(FaissIndex):
-    """4 * D bytes a vector and about 8 * m more for its links."""
+@dataclass(frozen=True)
+class HNSW(IndexKind):
+    """4 * D bytes a vector and about 8 * m more for its links.
 
-    kind = "hnsw"
+    Args:
+        m: Links of a node (hnsw).
+        ef_construction: Candidates kept while building (hnsw).
+        ef_search: Candidates kept while searching (hnsw).
+    """
 
-    @classmethod
-    def empty(cls, config: IndexConfig, count: int, dim: int) -> Any:
-        """An IndexHNSWFlat.
+    title: ClassVar[str] = "HNSW graph"
+    m: PositiveInt = 32
+    ef_construction: PositiveInt = 200
+    ef_search: PositiveInt = setting(128, stages=SEARCH)
 
-        Raises:
-            ConfigError: m < 2, or a search or build width below 1.
-        """
-        if config.m < 2 or config.ef_construction < 1 or config.ef_search < 1:
-            raise ConfigError(
-                f"hnsw needs m >= 2, ef_construction >= 1 and ef_search >= 1 "
-                f"(got {config.m}, {config.ef_construction}, {config.ef_search})"
-            )
-        index = faiss.IndexHNSWFlat(dim, config.m, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = config.ef_construction
+    def __post_init__(self) -> None:
+        """Raise ConfigError for fewer than two links, with which no graph is connected."""
+        super().__post_init__()
+        if self.m < 2:
+            raise ConfigError(f"index.m={self.m}: must be at least 2")
+
+    def empty(self, count: int, dim: int) -> Any:
+        """An IndexHNSWFlat."""
+        index = faiss.IndexHNSWFlat(dim, self.m, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = self.ef_construction
         return index
 
-    def _fill(self, vectors: Floats, report: Report) -> None:
-        # One add of everything: FAISS orders the nodes of a call by level, so blocks would give another graph.
-        self.faiss_index.add(np.ascontiguousarray(vectors))
+    def fill(self, index: Any, vectors: Floats, report: Report) -> None:
+        """One add of everything: FAISS orders the nodes of a call by level, so blocks would give another graph."""
+        index.add(np.ascontiguousarray(vectors))
         report(len(vectors), len(vectors))
 
-    def search_parameters(self, k: int) -> Any:
+    def search_parameters(self, index: Any, k: int) -> Any:
         """ef_search, never below k."""
-        return faiss.SearchParametersHNSW(efSearch=max(self.config.ef_search, k))
+        return faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
+
+    def bytes(self, count: int, dim: int) -> int:
+        """2 m links of a vector on the ground level, m on each level above; level l is reached with chance m ** -l."""
+        return round(count * (4 * dim + LINK * (2 * self.m + self.m / (self.m - 1)) + NODE))

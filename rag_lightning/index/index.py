@@ -5,28 +5,40 @@ Never search in a process that was forked after a search in its parent: FAISS ha
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
-import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.core.config import IndexConfig
+from rag_lightning.config.fields import Section
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Report = Callable[[int, int], None]
-faiss: Any = _faiss
-"""FAISS without its type stubs, which lack names that exist."""
 FAISS_FILE, INFO_FILE = "index.faiss", "index.json"
+SEARCH = ("rankings",)
+"""The stage that reads fields which change a search, not the file."""
 BLOCK = 1 << 16
 """Vectors checked and added at a time, so that a memory-mapped array is never held whole."""
+
+
+class _Faiss:
+    """FAISS, imported at its first use: kinds can be listed without it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("faiss"), name)
+
+
+faiss: Any = _Faiss()
 
 
 class Index(Protocol):
@@ -89,18 +101,63 @@ def ordered(scores: NDArray[Any], rows: NDArray[Any], k: int) -> tuple[Floats, R
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1).astype(np.int64)
 
 
-class FaissIndex:
-    """Shared by all kinds: build, checks, search with ordered ties, save and load.
+@dataclass(frozen=True)
+class IndexKind(Section):
+    """A kind of index, with its values: how it is built, searched and sized.
 
-    A kind says how its empty FAISS index is made and which parameters a search takes.
+    Fields are its own part of section `index`; those that change a search only are read by stage `rankings`.
+
+    Attributes:
+        title: What tables call it.
+        opened_as: The class that searches it.
     """
 
-    kind: ClassVar[str]
+    PATH: ClassVar[str] = "index"
+    STAGES: ClassVar[tuple[str, ...]] = ("index",)
+    title: ClassVar[str]
+
+    def empty(self, count: int, dim: int) -> Any:
+        """An untrained FAISS index for `count` vectors of width `dim`.
+
+        Raises:
+            ConfigError: values that do not fit the vectors.
+        """
+        raise NotImplementedError
+
+    def search_parameters(self, index: Any, k: int) -> Any:
+        """FAISS's search parameters, or None."""
+        return None
+
+    def bytes(self, count: int, dim: int) -> int:
+        """Size of its file for `count` vectors of width `dim`, by arithmetic; headers of some hundred bytes left out.
+
+        Raises:
+            ConfigError: as `empty`.
+        """
+        raise NotImplementedError
+
+    @property
+    def opened_as(self) -> type[FaissIndex]:
+        """The class that searches it."""
+        return FaissIndex
+
+    def fill(self, index: Any, vectors: Floats, report: Report) -> None:
+        """Train FAISS's index on all vectors and add them, block by block."""
+        if not index.is_trained:
+            index.train(np.ascontiguousarray(vectors))
+        for start in range(0, len(vectors), BLOCK):
+            index.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
+            report(min(start + BLOCK, len(vectors)), len(vectors))
+
+
+class FaissIndex:
+    """A built index of any kind: search with ordered ties, save and load."""
 
     def __init__(self, config: IndexConfig, index: Any) -> None:
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise ConfigError(f"index kind {config.kind!r} does not search by inner product")
         self.config = config
+        self.kind: IndexKind = config.made()
         self.faiss_index = index
 
     @property
@@ -112,38 +169,6 @@ class FaissIndex:
     def dim(self) -> int:
         """Width of a vector."""
         return int(self.faiss_index.d)
-
-    @classmethod
-    def empty(cls, config: IndexConfig, count: int, dim: int) -> Any:
-        """An untrained FAISS index for `count` vectors of width `dim`."""
-        raise NotImplementedError
-
-    @classmethod
-    def build(
-        cls, config: IndexConfig, vectors: Floats, threads: int = 0, report: Report = lambda done, total: None
-    ) -> Self:
-        """Train on and add all vectors, telling `report` how many are in; the same vectors give the same index.
-
-        Raises:
-            DataError: see `check_vectors`.
-            ConfigError: parameters this kind cannot be built with.
-        """
-        check_vectors(vectors)
-        built = cls(config, cls.empty(config, *vectors.shape))
-        with faiss_threads(threads):
-            built._fill(vectors, report)
-        return built
-
-    def _fill(self, vectors: Floats, report: Report) -> None:
-        if not self.faiss_index.is_trained:
-            self.faiss_index.train(np.ascontiguousarray(vectors))
-        for start in range(0, len(vectors), BLOCK):
-            self.faiss_index.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
-            report(min(start + BLOCK, len(vectors)), len(vectors))
-
-    def search_parameters(self, k: int) -> Any:
-        """FAISS's search parameters for this kind, or None."""
-        return None
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """queries [Q, D] float32 -> (scores [Q, k] float32 descending, rows [Q, k] int64).
@@ -161,20 +186,22 @@ class FaissIndex:
 
     def _found(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """Checked queries -> as `search`."""
-        scores, rows = self.faiss_index.search(queries, k, params=self.search_parameters(k))
+        parameters = self.kind.search_parameters(self.faiss_index, k)
+        scores, rows = self.faiss_index.search(queries, k, params=parameters)
         return ordered(scores, rows, k)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the index into a folder; returns its kind, ntotal, dim, bytes and metric."""
         faiss.write_index(self.faiss_index, str(folder / FAISS_FILE))
         size = (folder / FAISS_FILE).stat().st_size
-        info = {"kind": self.kind, "ntotal": self.ntotal, "dim": self.dim, "bytes": size, "metric": "inner_product"}
-        (folder / INFO_FILE).write_text(json.dumps({**info, "config": asdict(self.config)}, indent=1) + "\n")
+        info = {"kind": self.config.kind, "ntotal": self.ntotal, "dim": self.dim, "bytes": size}
+        info["metric"] = "inner_product"
+        (folder / INFO_FILE).write_text(json.dumps({**info, "options": dict(self.config.options)}, indent=1) + "\n")
         return info
 
     @classmethod
-    def load(cls, folder: Path, config: IndexConfig, mapped: bool = False) -> Self:
-        """Read what `save` wrote; `config` may change the search parameters, `mapped` leaves it in its file.
+    def read(cls, folder: Path, config: IndexConfig, mapped: bool = False) -> Self:
+        """Read what `save` wrote; `mapped` leaves it in its file.
 
         Raises:
             ArtifactError: FAISS cannot read the file.
@@ -184,3 +211,57 @@ class FaissIndex:
         except RuntimeError as error:
             raise ArtifactError(f"{folder / FAISS_FILE}: cannot be read; remove {folder} and build it again") from error
         return cls(config, index)
+
+
+def build_index(
+    config: IndexConfig, vectors: Floats, threads: int = 0, report: Report = lambda done, total: None
+) -> FaissIndex:
+    """The configured kind over vectors [N, D] float32 (may be memory-mapped); the same vectors give the same index.
+
+    Args:
+        config: The kind and its values.
+        vectors: Checked block by block.
+        threads: FAISS's while building; 0: as it is set.
+        report: Is given how many of how many vectors are in.
+
+    Raises:
+        DataError: see `check_vectors`.
+        ConfigError: values that do not fit the vectors.
+    """
+    check_vectors(vectors)
+    kind: IndexKind = config.made()
+    built = kind.opened_as(config, kind.empty(*vectors.shape))
+    with faiss_threads(threads):
+        kind.fill(built.faiss_index, vectors, report)
+    return built
+
+
+def load_index(folder: Path, config: IndexConfig | None = None) -> FaissIndex:
+    """Load a saved index; `config` may change the fields of a search, the rest is as it was built.
+
+    Raises:
+        ArtifactError: a file is missing or unreadable.
+        ConfigError: `config` is of another kind.
+    """
+    built = _read_config(folder)
+    if config is not None:
+        if config.kind != built.kind:
+            raise ConfigError(f"{folder} holds an index of kind {built.kind!r}, not {config.kind!r}")
+        own = dataclasses.fields(built.made())
+        searched = {one.name for one in own if one.metadata.get("stages") == SEARCH}
+        kept = {name: value for name, value in built.options.items() if name not in searched}
+        changed = {name: value for name, value in config.options.items() if name in searched}
+        built = IndexConfig(built.kind, kept | changed)
+    kind: IndexKind = built.made()
+    return kind.opened_as.read(folder, built)
+
+
+def _read_config(folder: Path) -> IndexConfig:
+    file = folder / INFO_FILE
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+        return IndexConfig(info["kind"], info["options"])
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{file}: is missing; remove {folder} and build the index again") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ConfigError) as error:
+        raise ArtifactError(f"{file}: cut short or damaged; remove {folder} and build the index again") from error

@@ -4,62 +4,89 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from rag_lightning.core.config import IndexConfig
+from rag_lightning.config.fields import NonNegativeInt, PositiveInt, setting
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.index.index import FaissIndex, faiss
+from rag_lightning.index.index import SEARCH, IndexKind, faiss
 
 POINTS_PER_CELL = 39
 """Below this FAISS warns that k-means has too few points a cell."""
+ROW = 8
+"""Bytes of a row number in an inverted list."""
 
 
-class IVFFlatIndex(FaissIndex):
-    """4 * D + 8 bytes a vector."""
+@dataclass(frozen=True)
+class IVFFlat(IndexKind):
+    """4 * D + 8 bytes a vector.
 
-    kind = "ivf_flat"
+    Args:
+        nlist: Cells; 0 for about 4 * sqrt(N) (ivf_flat, ivf_pq).
+        nprobe: Cells visited by a search (ivf_flat, ivf_pq).
+    """
 
-    @classmethod
-    def empty(cls, config: IndexConfig, count: int, dim: int) -> Any:
+    title: ClassVar[str] = "inverted file"
+    nlist: NonNegativeInt = 0
+    nprobe: PositiveInt = setting(32, stages=SEARCH)
+
+    def empty(self, count: int, dim: int) -> Any:
         """An IndexIVFFlat.
 
         Raises:
-            ConfigError: more cells than vectors, or nprobe < 1.
+            ConfigError: more cells than vectors.
         """
-        return _make(f"IVF{cells(config, count)},Flat", config, dim)
+        return self._made("Flat", count, dim)
 
-    def search_parameters(self, k: int) -> Any:
+    def search_parameters(self, index: Any, k: int) -> Any:
         """nprobe, never above nlist."""
-        return faiss.SearchParametersIVF(
-            nprobe=min(self.config.nprobe, faiss.extract_index_ivf(self.faiss_index).nlist)
-        )
+        return faiss.SearchParametersIVF(nprobe=min(self.nprobe, faiss.extract_index_ivf(index).nlist))
+
+    def bytes(self, count: int, dim: int) -> int:
+        """Vectors, rows and the centres of the cells."""
+        return count * (4 * dim + ROW) + self.cells(count) * 4 * dim
+
+    def cells(self, count: int) -> int:
+        """nlist: as configured, or about 4 * sqrt(N) where that leaves k-means points enough.
+
+        Raises:
+            ConfigError: more cells than vectors.
+        """
+        if self.nlist > count:
+            raise ConfigError(f"index.nlist={self.nlist}: there are {count} vectors; choose fewer cells, or 0")
+        return self.nlist or max(1, min(round(4 * math.sqrt(count)), count // POINTS_PER_CELL))
+
+    def _made(self, code: str, count: int, dim: int) -> Any:
+        index = faiss.index_factory(dim, f"IVF{self.cells(count)},{code}", faiss.METRIC_INNER_PRODUCT)
+        index.cp.min_points_per_centroid = 1
+        return index
 
 
-class IVFPQIndex(IVFFlatIndex):
-    """As many bytes a vector as the product quantizer says (PQ48x8: 48), and 8 for its row."""
+@dataclass(frozen=True)
+class IVFPQ(IVFFlat):
+    """As many bytes a vector as the product quantizer says (PQ48x8: 48), and 8 for its row.
 
-    kind = "ivf_pq"
+    Args:
+        pq: FAISS's name of the product quantizer (ivf_pq).
+    """
 
-    @classmethod
-    def empty(cls, config: IndexConfig, count: int, dim: int) -> Any:
+    title: ClassVar[str] = "inverted file, product-quantized"
+    pq: str = "PQ48x8np"
+
+    def empty(self, count: int, dim: int) -> Any:
         """An IndexIVFPQ.
 
         Raises:
             ConfigError: a quantizer that does not divide the width, or has more centroids than there are vectors.
         """
-        quantizer(config.pq, count, dim)
-        return _make(f"IVF{cells(config, count)},{config.pq}", config, dim)
+        quantizer(self.pq, count, dim)
+        return self._made(self.pq, count, dim)
 
-
-def cells(config: IndexConfig, count: int) -> int:
-    """nlist: as configured, or about 4 * sqrt(N) where that leaves k-means points enough.
-
-    Raises:
-        ConfigError: more cells than vectors.
-    """
-    if config.nlist > count or config.nlist < 0:
-        raise ConfigError(f"index.nlist is {config.nlist}, but there are {count} vectors; choose fewer cells, or 0")
-    return config.nlist or max(1, min(round(4 * math.sqrt(count)), count // POINTS_PER_CELL))
+    def bytes(self, count: int, dim: int) -> int:
+        """Codes, rows, the centres of the cells and the codebook."""
+        parts, bits = quantizer(self.pq, count, dim)
+        codes = count * (-(-parts * bits // 8) + ROW)
+        return codes + self.cells(count) * 4 * dim + (1 << bits) * 4 * dim
 
 
 def quantizer(name: str, count: int, dim: int) -> tuple[int, int]:
@@ -80,11 +107,3 @@ def quantizer(name: str, count: int, dim: int) -> tuple[int, int]:
     if count < 2**bits:
         raise ConfigError(f"index.pq {name!r} needs at least {2**bits} vectors, there are {count}; use kind flat")
     return parts, bits
-
-
-def _make(factory: str, config: IndexConfig, dim: int) -> Any:
-    if config.nprobe < 1:
-        raise ConfigError(f"index.nprobe is {config.nprobe}; choose at least 1")
-    index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
-    index.cp.min_points_per_centroid = 1
-    return index

@@ -15,7 +15,7 @@ from functools import lru_cache
 import regex
 
 from rag_lightning.metrics.metric import Metric, Outcome
-from rag_lightning.metrics.normalize import normalize_answer
+from rag_lightning.metrics.tokens import normalize_answer
 
 _TOKEN = regex.compile(r"[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]", regex.IGNORECASE | regex.UNICODE | regex.MULTILINE)
 _ASCII_TOKEN = re.compile(r"[A-Za-z0-9]+|[!-/:-@\[-`{-~]")

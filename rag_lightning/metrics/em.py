@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from rag_lightning.metrics.answers import answered, checked
 from rag_lightning.metrics.metric import Metric
-from rag_lightning.metrics.normalize import normalize_answer
+from rag_lightning.metrics.tokens import normalize_answer
 
 EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
 """Shown side by side wherever the first of them is asked for."""

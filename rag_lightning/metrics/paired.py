@@ -1,7 +1,8 @@
-"""Two systems on the same questions, beside the permutation test of statistics.py.
+"""Two systems on the same questions, beside the permutation test of statistics.py, and families of such comparisons.
 
 Sources: McNemar 1947, exact form (binomial over the discordant pairs); the smallest detectable difference from the
-usual normal approximation of a paired test (e.g. Card et al. 2020, "With Little Power Comes Great Responsibility").
+usual normal approximation of a paired test (e.g. Card et al. 2020, "With Little Power Comes Great Responsibility");
+Holm 1979. A permutation p cannot fall below 1 / (permutations + 1), so a large family needs more of them.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from statistics import NormalDist
 
 import numpy as np
 
-from rag_lightning.metrics.statistics import Floats, checked_pair, cluster_sums
+from rag_lightning.metrics.statistics import Floats, checked_pair, cluster_sums, paired_permutation
 
 _NORMAL = NormalDist()
+PERMUTATIONS = 9_999
+LARGE = 60
+"""Comparisons up to which PERMUTATIONS are enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,48 @@ class SeedAverage:
     spread: float | None
 
 
+@dataclass(frozen=True)
+class Pair:
+    """One comparison with its values.
+
+    Args:
+        system: Tested.
+        baseline: Tested against.
+        left: [n] values of the system, higher is better.
+        right: [n] values of the baseline on the same examples, in the same order.
+        clusters: [n] entity of each example, "" for none.
+    """
+
+    system: str
+    baseline: str
+    left: Sequence[float] | Floats
+    right: Sequence[float] | Floats
+    clusters: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The test of one comparison of a family.
+
+    Args:
+        system: Tested.
+        baseline: Tested against.
+        difference: Mean of system - baseline.
+        p: Two-sided, by sign flips.
+        p_holm: Adjusted for the whole family.
+        significant: p_holm is at most the family's alpha.
+        smallest: The difference that could have been shown (power 0.8, level alpha), None where unknown.
+    """
+
+    system: str
+    baseline: str
+    difference: float
+    p: float
+    p_holm: float
+    significant: bool
+    smallest: float | None
+
+
 def mcnemar(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> McNemar:
     """The exact test of two accuracies; questions count singly, clusters are not looked at.
 
@@ -47,7 +93,7 @@ def mcnemar(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> 
         ValueError: no values, different lengths, or a value that is neither 0 nor 1.
     """
     first, second = checked_pair(left, right)
-    if not is_binary(first) or not is_binary(second):
+    if not _is_binary(first) or not _is_binary(second):
         raise ValueError("McNemar's test is for values of 0 and 1; use paired_permutation for others")
     left_only, right_only = int(((first - second) > 0).sum()), int(((second - first) > 0).sum())
     discordant, fewer = left_only + right_only, min(left_only, right_only)
@@ -101,6 +147,53 @@ def average_seeds(by_seed: Mapping[int, Sequence[float] | Floats]) -> SeedAverag
     return SeedAverage(rows.mean(axis=0), means, spread)
 
 
-def is_binary(values: Floats) -> bool:
+def _is_binary(values: Floats) -> bool:
     """Only 0 and 1, as accuracies of single runs are."""
     return bool(np.isin(values, (0.0, 1.0)).all())
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p values in the order given.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    adjusted, running = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = running
+    return adjusted
+
+
+def compare_pairs(pairs: Sequence[Pair], *, alpha: float, seed: int = 0) -> list[Verdict]:
+    """Test the comparisons of one family, each on examples of its own.
+
+    Args:
+        pairs: The family, in the declared order.
+        alpha: Chance of one false alarm or more in the whole family.
+        seed: Seed of the sign flips.
+
+    Raises:
+        ValueError: values that cannot be compared.
+    """
+    flips = sign_flips(len(pairs), alpha)
+    tested = [paired_permutation(p.left, p.right, p.clusters, seed=seed, permutations=flips) for p in pairs]
+    adjusted = holm([p for _, p in tested])
+    return [
+        Verdict(
+            pair.system,
+            pair.baseline,
+            difference,
+            p,
+            p_holm,
+            p_holm <= alpha,
+            smallest_difference(pair.left, pair.right, pair.clusters, alpha=alpha),
+        )
+        for pair, (difference, p), p_holm in zip(pairs, tested, adjusted, strict=True)
+    ]
+
+
+def sign_flips(comparisons: int, alpha: float) -> int:
+    """Sign flips of each comparison of a family: 9,999, or 100 m / alpha where its m comparisons exceed 60."""
+    return PERMUTATIONS if comparisons <= LARGE else math.ceil(100 * comparisons / alpha)

@@ -3,11 +3,14 @@
 Sources: the MS MARCO evaluator (`ms_marco_eval.py`: tokens of spaCy's English tokenizer, each stripped and in lower
 case, joined by spaces); coco-caption's `ptbtokenizer.py`, which Q-BLEU uses (Stanford's Penn Treebank tokens in lower
 case, punctuation removed), by rules here instead of its Java program.
+
+Answer normalisation of the SQuAD v1.1 evaluation script (Rajpurkar et al. 2016), which DPR and RAG use for EM.
 """
 
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -76,3 +79,20 @@ def _english_cut() -> Callable[[str], list[str]]:
 
     cut = spacy.blank("en").tokenizer
     return lambda text: [token.text for token in cut(text)]
+
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+@lru_cache(maxsize=4096)  # the metrics of one example ask for the same few strings
+def normalize_answer(text: str) -> str:
+    """Lower-case, delete ASCII punctuation, replace articles by a space, collapse white space: in this order.
+
+    Source: SQuAD v1.1 evaluation; DPR `qa_validation.py` and transformers' RAG project do the same.
+
+    >>> normalize_answer("The  Rolling-Stones!")
+    'rollingstones'
+    """
+    without_articles = _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION))
+    return " ".join(without_articles.split())

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from rag_lightning.core.records import Passage
-from rag_lightning.corpus.chunking import chunk_text, make_passages, pack_fields
+from rag_lightning.corpus.chunking import make_passages, pack_fields, split_text
 from rag_lightning.metrics.answers import tokenize
 from rag_lightning.mini.sources import Lead, Profile, load_leads, load_profiles
 from rag_lightning.mini.text import strip_parentheses
@@ -34,7 +34,7 @@ def build_passages(wiki_json: Path, factbook_dir: Path) -> Iterator[Passage]:
 
 def lead_passages(lead: Lead) -> Iterator[Passage]:
     """The passages of one article; none where its lead is empty."""
-    return make_passages("wiki/" + "_".join(lead.title.split()), lead.title, chunk_text(lead.text))
+    return make_passages("wiki/" + "_".join(lead.title.split()), lead.title, split_text(lead.text))
 
 
 def profile_passages(profile: Profile) -> Iterator[Passage]:

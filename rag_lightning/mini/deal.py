@@ -15,7 +15,7 @@ from rag_lightning.mini.corpus import World
 from rag_lightning.mini.facts import Fact, gather_facts
 from rag_lightning.mini.splits import SPLITS, Assignment
 from rag_lightning.mini.text import as_typed, content_words
-from rag_lightning.tasks.duplicates import NearDuplicates
+from rag_lightning.tasks.holdout import NearDuplicates
 
 T = TypeVar("T")
 

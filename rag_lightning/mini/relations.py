@@ -10,9 +10,9 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
+from rag_lightning.config.yaml_files import build, read_yaml
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.registry import check_name
-from rag_lightning.core.typed import build, read_yaml
 from rag_lightning.mini.leads import LEAD_READERS
 from rag_lightning.mini.lists import LISTS, one_number, verb_of
 from rag_lightning.mini.readers import READERS, Answer

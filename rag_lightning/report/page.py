@@ -13,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 from markupsafe import Markup
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import write_text
+from rag_lightning.core.shipped import find_shipped
 from rag_lightning.report import sections
 from rag_lightning.report.collect import Run, Sweep, collect, read_predictions, read_scores
 from rag_lightning.report.figures import draw
@@ -20,7 +22,7 @@ from rag_lightning.report.paper import Paper, read_paper
 from rag_lightning.report.tables import Cell, Column, Row, Table, clean, number, to_csv, to_html, to_latex, to_markdown
 
 SAMPLES = 20
-TEMPLATE = "report.html.j2"
+TEMPLATE = "reports/templates/report.html.j2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def render(sweep_dir: Path, artifacts: Path, out: Path, paper: Path) -> Path:
         sweep_dir: runs/<sweep>.
         artifacts: Root of the artifacts, for per-example scores and predictions; may lack them.
         out: Where reports go.
-        paper: reports/paper.yaml; the templates are looked for beside it.
+        paper: The published numbers, a file like reports/paper.yaml.
 
     Returns:
         The path of index.html.
@@ -63,7 +65,7 @@ def render(sweep_dir: Path, artifacts: Path, out: Path, paper: Path) -> Path:
         folder = Path(made) / target.name
         folder.mkdir()
         draw(sweep, folder)
-        _write(folder, sweep, content, paper.resolve().parent / "templates")
+        _write(folder, sweep, content)
         _replace(folder, target, Path(made) / "old")
     return target / "index.html"
 
@@ -100,24 +102,24 @@ def _samples(sweep: Sweep, run: Run, artifacts: Path) -> Table:
     return Table(f"First {len(rows)} predictions on {sweep.dataset} test: {run.label}", columns, tuple(rows))
 
 
-def _write(folder: Path, sweep: Sweep, content: Content, templates: Path) -> None:
+def _write(folder: Path, sweep: Sweep, content: Content) -> None:
     texts = {
         "table.md": f"# Report of {clean(sweep.name)}: {clean(sweep.dataset)}\n\n" + to_markdown(content.all),
         "table.tex": to_latex((content.main, *content.others)),
         "table.csv": to_csv(content.main),
-        "index.html": _page(folder, sweep, content, templates),
+        "index.html": _page(folder, sweep, content),
     }
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
 
 
-def _page(folder: Path, sweep: Sweep, content: Content, templates: Path) -> str:
-    environment = Environment(loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined)
+def _page(folder: Path, sweep: Sweep, content: Content) -> str:
+    path = find_shipped(TEMPLATE)
+    environment = Environment(loader=FileSystemLoader(path.parent), autoescape=True, undefined=StrictUndefined)
     try:
-        template = environment.get_template(TEMPLATE)
+        template = environment.get_template(path.name)
     except TemplateNotFound as error:
-        hint = "templates live beside paper.yaml in reports/ of the project; give the path of that paper.yaml"
-        raise DataError(templates / TEMPLATE, "is missing", hint=hint) from error
+        raise DataError(path, "is missing", hint="it comes with the package; install that again") from error
     return template.render(
         title=clean(f"{sweep.name}: {sweep.dataset}"),
         facts={name: clean(str(value)) for name, value in _facts(sweep).items()},

@@ -1,16 +1,20 @@
-"""The published numbers (reports/paper.yaml), read and checked."""
+"""The published numbers (reports/paper.yaml), read and checked.
+
+Compare first, then render: the verdict of one cell beside the paper's number.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
+from rag_lightning.config.yaml_files import plain_values
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.yaml_text import plain_values
+from rag_lightning.metrics.metric import Estimate
 
 SPLITS = ("train", "dev", "test")
 
@@ -83,7 +87,7 @@ def read_paper(path: Path) -> Paper:
     try:
         raw = plain_values(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError(path, "is missing", hint="it is reports/paper.yaml of the project; give its path") from error
+        raise DataError(path, "is missing", hint="it comes with the package; install that again") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(path, f"is not YAML: {error}") from error
     try:
@@ -128,3 +132,117 @@ def _table(table: dict[str, Any]) -> PaperTable:
     heads = tuple(column["head"] for column in table["columns"])
     rows = {system: tuple(values) for system, values in table["rows"].items()}
     return PaperTable(table["title"], heads, rows, tuple(table.get("notes", ())))
+
+
+SAID = {"bm25": "BM25", "oracle": "oracle", "random": "random passages", "dense": "dense retrieval"}
+Verdict = Literal["reproduced", "different", "not comparable", "not run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a number of ours was measured on."""
+
+    system: str
+    dataset: str
+    scale: str
+    split: str
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One cell: the verdict and what it rests on, in the metric's unit; no difference where none can be drawn."""
+
+    verdict: Verdict
+    why: str = ""
+    paper_value: float | None = None
+    difference: float | None = None
+    tolerance: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.verdict} ({self.why})" if self.why else self.verdict
+
+
+def paper_system(system: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The paper's name of a system of ours: RAG-Token, RAG-Sequence-BM25, RAG-Token-Frozen, BART.
+
+    The paper's BM25 row is trained with BM25; a retriever that was swapped in at test, an oracle, chance and a null
+    document have no row there, and get names of their own.
+    """
+    formulation = system.get("formulation")
+    if formulation == "closed_book":
+        return "BART"
+    if system.get("decoding") == "first_entity":
+        return "no reader"
+    name = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence"}.get(str(formulation), str(formulation))
+    retriever, train = (_section(config, part) for part in ("retriever", "train"))
+    kind = str(system.get("retriever"))
+    asked = kind if kind in ("bm25", "oracle", "random") else "dense"
+    with_ = retriever.get("trained_with", "dense")  # runs before there was a choice
+    trained = asked if with_ == "same" else with_
+    if retriever.get("null_document", "none") != "none":
+        name += " with a null document"
+    if asked != trained:
+        return f"{name}, {SAID[asked]} swapped in"
+    if asked != "dense":
+        return f"{name}-BM25" if asked == "bm25" else f"{name}, {SAID[asked]}"
+    frozen = train.get("retriever_lr") == 0 or retriever.get("train") is False
+    return f"{name}-Frozen" if frozen else name
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = config.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def paper_dataset(dataset: str) -> str:
+    """The paper's data set that one of ours stands for: mini-nq and nq-subset -> nq."""
+    return dataset.removeprefix("mini-").removesuffix("-subset")
+
+
+def paper_split(dataset: str, split: str) -> str:
+    """The paper's split that one of ours stands for: TriviaQA has two test sets, ours is the open-domain one."""
+    return "test-open" if (paper_dataset(dataset), split) == ("triviaqa", "test") else split
+
+
+def paper_metric(metric: str) -> str:
+    """The paper's metric that one of ours stands for: how it compares regular expressions (em_regex) is not stated."""
+    return "em" if metric == "em_regex" else metric
+
+
+def compare(paper: Paper, where: Where, ours: Estimate | None, why_not: str = "") -> Compared:
+    """The verdict of one cell.
+
+    Args:
+        paper: The published numbers.
+        where: What ours was measured on.
+        ours: Our estimate, None if there is none.
+        why_not: Why there is none.
+    """
+    where = replace(where, split=paper_split(where.dataset, where.split), metric=paper_metric(where.metric))
+    published = paper.find(where.system, paper_dataset(where.dataset), where.split, where.metric)
+    value = published.value if published else None
+    if ours is None:
+        return Compared("not run", why_not or "no such run in this sweep", value)
+    difference = None if value is None else ours.mean - value
+    reason = _obstacle(paper, where, ours, published)
+    if reason or difference is None:
+        return Compared("not comparable", reason, value)
+    tolerance = paper.tolerances[where.metric]
+    near = abs(difference) <= tolerance
+    return Compared("reproduced" if near else "different", "", value, difference, tolerance)
+
+
+def _obstacle(paper: Paper, where: Where, ours: Estimate, published: Published | None) -> str:
+    """Why our number says nothing about the paper's, "" if nothing stands in the way."""
+    size = paper.sizes.get(where.dataset, {}).get(where.split)
+    obstacles = {
+        "mini corpus": where.dataset.startswith("mini"),
+        "corpus holds the gold passages": where.dataset.endswith("-subset"),
+        f"{where.dataset} is not a data set of the paper": where.dataset not in paper.sizes,
+        f"scale is {where.scale}, not paper": where.scale != "paper",
+        f"the paper has no such number for {where.system}": published is None,
+        f"{ours.n:,} of {size or 0:,} examples": size is not None and ours.n != size,
+        f"no tolerance is set for {where.metric}": where.metric not in paper.tolerances,
+    }
+    return next((reason for reason, holds in obstacles.items() if holds), "")

@@ -10,8 +10,7 @@ from rag_lightning.metrics.metric import Estimate, parse_metric
 from rag_lightning.metrics.statistics import bootstrap_interval, paired_permutation
 from rag_lightning.metrics.summary import align
 from rag_lightning.report.collect import Run, Sweep, found_family
-from rag_lightning.report.compare import Compared, Where, compare, paper_dataset, paper_system
-from rag_lightning.report.paper import Paper
+from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_dataset, paper_system
 from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
 
 SPLIT = "test"

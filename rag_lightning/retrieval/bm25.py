@@ -13,12 +13,12 @@ import numpy as np
 import Stemmer
 from numpy.typing import NDArray
 
-from rag_lightning.core.config import BM25Config
+from rag_lightning.config.retrieval import BM25Config
 from rag_lightning.core.errors import ArtifactError, ConfigError
-from rag_lightning.core.records import Passage
+from rag_lightning.core.files import write_json
+from rag_lightning.core.records import Passage, passage_text
 from rag_lightning.core.registry import check_name
 from rag_lightning.index.index import check_k
-from rag_lightning.retrieval.encoders import passage_text
 from rag_lightning.retrieval.retriever import Hits
 
 INFO_FILE = "retriever.json"
@@ -77,7 +77,7 @@ class BM25Retriever:
         """Write plain arrays and JSON (no pickle) into a folder; returns kind, ntotal and bytes."""
         self.model.save(str(folder), show_progress=False)
         info = {"kind": "bm25", "ntotal": self.ntotal, "stopwords": self.stopwords, "config": asdict(self.config)}
-        (folder / INFO_FILE).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / INFO_FILE, info)
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         return {"kind": "bm25", "ntotal": self.ntotal, "bytes": size}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rag_lightning.core.artifacts import write_json
+from rag_lightning.config.fields import Dtype
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import open_atomic, replace_file, write_json
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Passage
-from rag_lightning.core.trainer_config import Dtype
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import check_vectors
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -121,12 +120,8 @@ def _shard(folder: Path, start: int) -> Path:
 
 def _save(path: Path, vectors: NDArray[np.float32]) -> None:
     check_vectors(vectors, source=path)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as handle:
+    with open_atomic(path) as handle:
         np.save(handle, vectors)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
 
 
 def _merge(folder: Path, count: int, dim: int, shard_size: int) -> None:
@@ -136,5 +131,5 @@ def _merge(folder: Path, count: int, dim: int, shard_size: int) -> None:
         merged[start : start + shard_size] = np.load(_shard(folder, start))
     merged.flush()
     del merged
-    os.replace(temporary, folder / VECTORS)
+    replace_file(temporary, folder / VECTORS)
     shutil.rmtree(folder / SHARDS)

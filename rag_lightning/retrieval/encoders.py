@@ -20,11 +20,11 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, DPRContextEncoder
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
-from rag_lightning.core.config import EncoderConfig
+from rag_lightning.checkpoints.loading import question_encoder_of
+from rag_lightning.checkpoints.rag_layout import is_rag
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
-from rag_lightning.core.rag_checkpoint import is_rag
-from rag_lightning.core.records import Passage
-from rag_lightning.retrieval.rag_part import question_encoder_of
+from rag_lightning.core.records import Passage, passage_text
 
 Role = Literal["query", "passage"]
 DPR_CLASSES = {"query": DPRQuestionEncoder, "passage": DPRContextEncoder}
@@ -127,11 +127,6 @@ class TextEncoder(nn.Module):
         if self.is_dpr:
             return [prefix + passage.title for passage in passages], [passage.text for passage in passages]
         return [prefix + passage_text(passage) for passage in passages], None
-
-
-def passage_text(passage: Passage) -> str:
-    """Title and text as one string, for encoders that take one and for lexical retrieval."""
-    return f"{passage.title} {passage.text}" if passage.title else passage.text
 
 
 def _load(source: Path | str, role: Role, config: EncoderConfig) -> tuple[Any, Any]:

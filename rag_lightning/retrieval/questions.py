@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from rag_lightning.core import seeds
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Floats, check_k
-from rag_lightning.retrieval.dense import DenseRetriever
-from rag_lightning.retrieval.retriever import Hits, Retriever
+from rag_lightning.retrieval.retriever import DenseRetriever, Hits, Retriever
 
 
 class Asked(Protocol):

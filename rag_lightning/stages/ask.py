@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from rich.table import Table
 
-from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, Prediction
 from rag_lightning.decoding import posterior
 from rag_lightning.decoding.pair_store import PairStore
+from rag_lightning.decoding.predictor import Question, questions
 from rag_lightning.generator.inputs import Pair
-from rag_lightning.generator.marginal import doc_log_probs
-from rag_lightning.modules.predictor import Question, questions
+from rag_lightning.generator.likelihoods import doc_log_probs
 from rag_lightning.stages import corpus, predict, retrieve, train
 from rag_lightning.stages.workspace import CONSOLE, Workspace
 

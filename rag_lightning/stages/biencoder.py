@@ -13,104 +13,67 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import IndexConfig, to_dict
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.retrieval import IndexConfig
+from rag_lightning.config.training import BiencoderConfig
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.hardware import resolve_dtype
+from rag_lightning.core.files import file_digest
 from rag_lightning.core.records import Example
-from rag_lightning.core.trainer_config import (
-    BiencoderConfig,
-    TrainerConfig,
-    check_retriever_training,
-    recipe_settings,
-)
+from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.index.flat import FlatIndex
-from rag_lightning.modules.batches import Lesson
-from rag_lightning.modules.biencoder import BiencoderModule
-from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.scaled_retrieval import check_learnt_scale, check_scale
-from rag_lightning.retrieval.bm25 import BM25Retriever
-from rag_lightning.retrieval.dense import DenseRetriever
+from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.encoders import Role, TextEncoder
-from rag_lightning.retrieval.retriever import Retriever
+from rag_lightning.retrieval.retriever import DenseRetriever, Retriever
 from rag_lightning.stages import bm25, corpus, examples, vectors
-from rag_lightning.stages.ranking import marked
-from rag_lightning.stages.vectors import Start, as_it_comes
-from rag_lightning.stages.workspace import Workspace, file_digest
+from rag_lightning.stages.ranking import rank_and_judge
+from rag_lightning.stages.vectors import Start, pretrained
+from rag_lightning.stages.workspace import Workspace, config_stage
 from rag_lightning.tasks.biencoder import KnownPassages, read_biencoder
+from rag_lightning.training.batches import Lesson
+from rag_lightning.training.encoders import BiencoderModule
+from rag_lightning.training.fitting import fit
+from rag_lightning.training.scaled_retrieval import check_learnt_scale
 
-VERSION = 1
 CANDIDATES = 20
 """Hits in which hard negatives are looked for, and positives of a question without gold passages."""
 FOLDERS: dict[Role, str] = {"query": "query_encoder", "passage": "passage_encoder"}
-UNUSED = ("lr", "label_smoothing", "eval_every", "eval_limit", "patience", "files")
-"""Fields that change nothing here; files are known by their content."""
-Marked = list[tuple[int, bool]]
+Judged = list[tuple[int, bool]]
 """Rows of the corpus, best first, and whether each answers the question."""
 
 
 def query_start(workspace: Workspace) -> Start:
-    """The query encoder of this stage, or as it comes where the stage has no steps."""
+    """The query encoder of this stage, or the pretrained one where the stage has no steps."""
     return _start(workspace, "query")
 
 
 def passage_start(workspace: Workspace) -> Start:
-    """The passage encoder of this stage, or as it comes where the stage has no steps."""
+    """The passage encoder of this stage, or the pretrained one where the stage has no steps."""
     return _start(workspace, "passage")
 
 
 def _start(workspace: Workspace, role: Role) -> Start:
-    config = workspace.config
-    check_settings(config.biencoder)
-    if config.biencoder.steps == 0:
-        return as_it_comes(workspace, role)
-    built = build(workspace)
-    return Start(built.path / FOLDERS[role], float(built.info["score_scale"]), f"biencoder:{built.digest}")
+    if workspace.config.biencoder.steps == 0:
+        return pretrained(workspace, role)
+
+    def trained() -> tuple[Path, float]:
+        built = STAGE.build(workspace)
+        return built.path / FOLDERS[role], float(built.info["score_scale"])
+
+    return Start(STAGE.at(workspace), trained)
 
 
-def as_it_came(workspace: Workspace) -> Workspace:
-    """The same workspace with the encoders as they come: frozen retrieval."""
+def with_pretrained(workspace: Workspace) -> Workspace:
+    """The same workspace with the pretrained encoders."""
     return workspace.with_config(biencoder=replace(workspace.config.biencoder, steps=0))
 
 
-def build(workspace: Workspace) -> Artifact:
-    """Both encoders after training.
-
-    Raises:
-        ConfigError: settings under which nothing can be learned, or no question with a known passage.
-        DataError: a file that is not DPR's biencoder JSON.
-    """
-    config = workspace.config
-    check_settings(config.biencoder)
-    check_scale(config.encoder.score_scale)
-    settings = {
-        "train": train_settings(config.biencoder),
-        "encoder": to_dict(config.encoder),
-        "seed": config.seed,
-    }
-    inputs = {f"{role}_model": as_it_comes(workspace, role).digest for role in FOLDERS}
-    if config.biencoder.files:
-        inputs |= {f"file {i}": file_digest(Path(path)) for i, path in enumerate(config.biencoder.files)}
-    else:
-        inputs |= {"examples": examples.build(workspace).digest, "bm25": bm25.build(workspace).digest}
-        if config.biencoder.negatives == "dense":
-            inputs["vectors"] = vectors.build(workspace, as_it_comes(workspace, "passage")).digest
-    recipe = Recipe("biencoder", settings, inputs, VERSION)
-    return workspace.store.build(recipe, lambda folder: _make(workspace, folder), resumable=True)
-
-
-def train_settings(config: TrainerConfig) -> dict[str, Any]:
-    """What of a section that trains retrieval alone changes its result, for a digest."""
-    used = {name: value for name, value in recipe_settings(to_dict(config)).items() if name not in UNUSED}
-    return used | {"dtype": resolve_dtype(config.dtype)}
-
-
-def check_settings(config: BiencoderConfig) -> None:
-    """Raise ConfigError for numbers that train nothing, for ever, or backwards."""
-    check_retriever_training("biencoder", config)
-    if config.steps and config.retriever_lr == 0:
-        raise ConfigError("biencoder trains nothing with retriever_lr=0; set its steps=0")
+def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    config = workspace.config.biencoder
+    found = {f"{role}_model": pretrained(workspace, role).identity for role in FOLDERS}
+    if config.files:
+        return found | {f"file {i}": file_digest(Path(path)) for i, path in enumerate(config.files)}
+    found |= {"examples": examples.STAGE.at(workspace), "bm25": bm25.STAGE.at(workspace)}
+    return found | ({"vectors": vectors.PRETRAINED.at(workspace)} if config.negatives == "dense" else {})
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
@@ -123,11 +86,12 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
         raise ConfigError(f"the biencoder has nothing to learn: {lacking}; set biencoder.steps=0")
     if left_out:
         workspace.announce(f"biencoder: {left_out} of {len(items) + left_out} train questions have no known passage")
-    encoders = {role: TextEncoder(config.encoder, as_it_comes(workspace, role).source, role) for role in FOLDERS}
+    encoders = {role: TextEncoder(config.encoder, pretrained(workspace, role).source, role) for role in FOLDERS}
     scale = config.encoder.score_scale
-    module = BiencoderModule(encoders["query"], encoders["passage"], scale, config.biencoder, config.seed)
-    lesson = Lesson(items, config.biencoder.batch_size)
-    result = fit(module, [lesson], config.biencoder, folder, seed=config.seed, announce=workspace.announce)
+    training = config.biencoder.training()
+    module = BiencoderModule(encoders["query"], encoders["passage"], scale, training, config.seed)
+    lesson = Lesson(items, training.batch_size)
+    result = fit(module, [lesson], training, folder, seed=config.seed, announce=workspace.announce)
     for role, trained in encoders.items():
         trained.model.save_pretrained(folder / FOLDERS[role])
         trained.tokenizer.save_pretrained(folder / FOLDERS[role])
@@ -144,30 +108,30 @@ def _from_files(config: BiencoderConfig) -> tuple[list[KnownPassages], int]:
 def _from_task(workspace: Workspace) -> tuple[list[KnownPassages], int]:
     """Train questions with a known passage, and how many have none."""
     store, asked = corpus.open_store(workspace), examples.read(workspace, "train")
-    lexical = BM25Retriever.load(bm25.build(workspace).path)
-    positives = _marked_rows(workspace, lexical, asked)
+    lexical = bm25.open_bm25(workspace)
+    positives = _judged_rows(workspace, lexical, asked)
     dense = workspace.config.biencoder.negatives == "dense"
-    negatives = _marked_rows(workspace, frozen_retriever(workspace), asked) if dense else positives
+    negatives = _judged_rows(workspace, pretrained_retriever(workspace), asked) if dense else positives
     k = workspace.config.biencoder.k
     items = [known(store, *three, k) for three in zip(asked, positives, negatives, strict=True)]
     found = [item for item in items if item is not None]
     return found, len(asked) - len(found)
 
 
-def frozen_retriever(workspace: Workspace) -> DenseRetriever:
-    """Exact search with both encoders as they come."""
-    start = as_it_comes(workspace, "query")
+def pretrained_retriever(workspace: Workspace) -> DenseRetriever:
+    """Exact search with the pretrained encoders."""
+    start = pretrained(workspace, "query")
     encoder = TextEncoder(workspace.config.encoder, start.source, "query").eval()
-    found = vectors.read(vectors.build(workspace, as_it_comes(workspace, "passage")))
-    return DenseRetriever(encoder, FlatIndex.build(IndexConfig("flat"), found))
+    found = vectors.read(vectors.PRETRAINED.build(workspace))
+    return DenseRetriever(encoder, build_index(IndexConfig("flat"), found))
 
 
-def _marked_rows(workspace: Workspace, retriever: Retriever, asked: Sequence[Example]) -> list[Marked]:
-    rankings, flags = marked(workspace, retriever, asked, CANDIDATES)
+def _judged_rows(workspace: Workspace, retriever: Retriever, asked: Sequence[Example]) -> list[Judged]:
+    rankings, flags = rank_and_judge(workspace, retriever, asked, CANDIDATES)
     return [list(zip(ranking.rows, hits, strict=True)) for ranking, hits in zip(rankings, flags, strict=True)]
 
 
-def known(store: PassageStore, example: Example, hits: Marked, others: Marked, k: int) -> KnownPassages | None:
+def known(store: PassageStore, example: Example, hits: Judged, others: Judged, k: int) -> KnownPassages | None:
     """What is learned of a question; None where no passage is known to answer it.
 
     Args:
@@ -185,3 +149,14 @@ def known(store: PassageStore, example: Example, hits: Marked, others: Marked, k
     wrong = (store[row] for row, right in others if not right)
     negatives = [passage for passage in wrong if passage.passage_id not in right]
     return KnownPassages(example.query, positives[0], frozenset(right), tuple(negatives[:k]))
+
+
+STAGE = config_stage("biencoder", 2, _inputs, _make, resumable=True)
+build = STAGE.build
+
+
+def run(config: ExperimentConfig) -> None:
+    """Train both encoders and say where they are."""
+    workspace = Workspace(config)
+    artifact = build(workspace)
+    workspace.announce(f"{artifact.info['steps']} steps on {artifact.info['questions']} questions: {artifact.path}")

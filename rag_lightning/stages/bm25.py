@@ -1,4 +1,4 @@
-"""Lexical retrieval's part of stage `index`: words -> artifacts/bm25."""
+"""Stage `bm25`: words -> artifacts/bm25, lexical retrieval."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import to_dict
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.stages import corpus
-from rag_lightning.stages.progress import counted
-from rag_lightning.stages.workspace import Workspace
-
-VERSION = 1
+from rag_lightning.stages.workspace import Workspace, config_stage, counted
 
 
-def build(workspace: Workspace) -> Artifact:
+def open_bm25(workspace: Workspace) -> BM25Retriever:
     """The BM25 retriever over title and text."""
-    config = workspace.config.bm25
-    settings = {name: value for name, value in to_dict(config).items() if name != "score_scale"}
-    passages = corpus.build(workspace)
+    return BM25Retriever.load(STAGE.build(workspace).path)
 
-    def make(folder: Path) -> dict[str, Any]:
-        started = time.perf_counter()
-        store = corpus.open_store(workspace)
-        info = BM25Retriever.build(config, counted(store, "reading", "passages", len(store))).save(folder)
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        return {**info, "bytes": size, "build_seconds": round(time.perf_counter() - started, 3)}
 
-    return workspace.store.build(Recipe("bm25", settings, {"corpus": passages.digest}, VERSION), make)
+def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    started = time.perf_counter()
+    store = corpus.open_store(workspace)
+    passages = counted(store, "reading", "passages", len(store))
+    info = BM25Retriever.build(workspace.config.bm25, passages).save(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {**info, "bytes": size, "build_seconds": round(time.perf_counter() - started, 3)}
+
+
+STAGE = config_stage("bm25", 2, lambda workspace: {"corpus": corpus.STAGE.at(workspace)}, _make)
+build = STAGE.build

@@ -8,36 +8,21 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from rag_lightning.core.artifacts import Artifact, Recipe
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.assets import ASSETS
-from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.core.files import file_digest
 from rag_lightning.core.records import Passage
-from rag_lightning.corpus.hub import read_hub
-from rag_lightning.corpus.passages import read_passages
+from rag_lightning.corpus.passages import read_hub, read_passages
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.mini.corpus import build_passages
-from rag_lightning.stages.progress import counted
-from rag_lightning.stages.workspace import HUB, Workspace, file_digest, hub_source
+from rag_lightning.stages.workspace import HUB, Workspace, config_stage, counted, hub_source
 
-VERSION = 1
 MINI_TEXT = ("wiki", "factbook")
-
-
-def build(workspace: Workspace) -> Artifact:
-    """The corpus of the configuration."""
-    config = workspace.config.corpus
-    quoting = {} if config.quoting == "csv" else {"quoting": config.quoting}
-    recipe = Recipe("corpus", {"limit": config.limit, **quoting}, source_digests(workspace), VERSION)
-
-    def make(folder: Path) -> dict[str, Any]:
-        return write_passages(folder, counted(_passages(workspace), "reading", "passages", config.limit or None))
-
-    return workspace.store.build(recipe, make)
 
 
 def open_store(workspace: Workspace) -> PassageStore:
     """The passages, by row."""
-    return PassageStore(build(workspace).path)
+    return PassageStore(STAGE.build(workspace).path)
 
 
 def source_digests(workspace: Workspace) -> dict[str, str]:
@@ -64,6 +49,15 @@ def _passages(workspace: Workspace) -> Iterable[Passage]:
         return islice(passages, config.limit) if config.limit else passages
     everything = mini_passages(workspace)
     return sample(everything, config.limit) if config.limit else everything
+
+
+def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    limit = workspace.config.corpus.limit
+    return write_passages(folder, counted(_passages(workspace), "reading", "passages", limit or None))
+
+
+STAGE = config_stage("corpus", 2, lambda workspace: source_digests(workspace), _make)
+build = STAGE.build
 
 
 def mini_passages(workspace: Workspace) -> tuple[Passage, ...]:

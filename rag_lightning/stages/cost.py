@@ -9,31 +9,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import to_dict
 from rag_lightning.core.hardware import describe, resolve_dtype
-from rag_lightning.core.retriever_config import retriever_settings
+from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.modules.predictor import Question, questions
+from rag_lightning.decoding.predictor import Question, questions
 from rag_lightning.stages import examples, predict, retrieve, train
 from rag_lightning.stages.ranking import rank
 from rag_lightning.stages.workspace import Workspace
 
-VERSION = 1
 QUESTIONS = 8
 
 
-def build(workspace: Workspace) -> Artifact:
-    """info: retrieve and generate, seconds per query each, and the machine's load."""
-    config = workspace.config
-    settings: dict[str, Any] = {"retriever": retriever_settings(config.retriever), "index": to_dict(config.index)}
-    settings["decoding"] = predict.decoding_settings(config)
-    inputs = {"model": train.build(workspace).digest, "examples": examples.build(workspace).digest}
-    return workspace.store.build(Recipe("cost", settings, inputs, VERSION), lambda folder: _measure(workspace, folder))
-
-
-def _measure(workspace: Workspace, folder: Path) -> dict[str, Any]:
+def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
     asked = examples.read(workspace, "dev")[:QUESTIONS]
     generator = predict.model_encodings(workspace, train.build(workspace)).generator
@@ -54,3 +42,13 @@ def _measure(workspace: Workspace, folder: Path) -> dict[str, Any]:
         "generate": generate / len(asked),
         "hardware": describe(),
     }
+
+
+def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    """What is measured, named by its predictions on dev, which need not be there."""
+    return {"predictions": predict.STAGE.digest(workspace.on("dev")), "model": train.STAGE.at(workspace)}
+
+
+STAGE = Stage("cost", 2, lambda workspace: {"questions": QUESTIONS}, _inputs, _make)
+build = STAGE.build
+"""info: retrieve and generate, seconds per query each, and the machine's load."""

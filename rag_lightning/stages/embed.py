@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.core.artifacts import Artifact
-from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.stages import biencoder, vectors
 from rag_lightning.stages.workspace import Workspace
 
-
-def build(workspace: Workspace) -> Artifact:
-    """The vectors of the corpus under the passage encoder: of stage `biencoder`, or as it comes."""
-    return vectors.build(workspace, biencoder.passage_start(workspace))
+STAGE = vectors.vectors_stage(biencoder.passage_start)
+build = STAGE.build
 
 
 def open_vectors(workspace: Workspace) -> NDArray[np.float32]:

@@ -7,74 +7,58 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core import seeds
-from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import file_digest
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
+from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.mini.registry import builder_of
 from rag_lightning.stages import corpus
-from rag_lightning.stages.workspace import HUB, Workspace, file_digest, hub_source
+from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_source
 from rag_lightning.tasks.hub import read_hub
 from rag_lightning.tasks.load import load_examples
 from rag_lightning.tasks.spec import get_task
 
-VERSION = 2
 SPLITS = ("train", "dev", "test")
 
 
-def build(workspace: Workspace) -> Artifact:
-    """The task's examples in three splits.
-
-    Raises:
-        UnknownNameError: no such task.
-        ConfigError: files given without training data, or dev without test; a negative train_limit.
-        DataError: a file that cannot be read.
-    """
+def _check(workspace: Workspace) -> None:
+    """Raise UnknownNameError for no such task, ConfigError where the hub has no data set of it."""
     task = workspace.config.task
-    get_task(task.name)
-    if task.train_limit < 0:
-        raise ConfigError(f"task.train_limit is {task.train_limit}; give how many training examples to keep, 0 for all")
-    if task.source:
-        return _build_from_hub(workspace)
-    files = {f"train {i}": path for i, path in enumerate(task.train)} | {"dev": task.dev, "test": task.test}
-    inputs = {name: file_digest(Path(path)) for name, path in files.items() if path}
-    inputs["corpus"] = corpus.build(workspace).digest
-    recipe = Recipe("examples", _settings(workspace), inputs, VERSION)
-    return workspace.store.build(recipe, lambda folder: _make(workspace, folder))
-
-
-def _build_from_hub(workspace: Workspace) -> Artifact:
-    """A data set of the hub; it names no gold passages, so the corpus is no input."""
-    task, seed = workspace.config.task, data_seed(workspace)
-    spec = get_task(task.name)
-    hub = spec.hub
-    if hub is None:
+    if task.source and get_task(task.name).hub is None:
         raise ConfigError(f"task {task.name}: the hub has no official data set of it; give task.train, dev and test")
-    own = ":".join(filter(None, (hub.name, hub.configuration)))
-    name, configuration, commit = hub_source(own if task.source == HUB else task.source, hub.revision)
-    inputs = {"source": f"{name} {configuration} {commit}"}
-
-    def make(folder: Path) -> dict[str, Any]:
-        found = read_hub(hub, name, configuration, commit, seed, task.fallback)
-        counts = {k: n for part in SPLITS for k, n in spec.count_notes(part, len(found.parts[part])).items()}
-        return _write(workspace, folder, found.parts, found.notes | counts)
-
-    return workspace.store.build(Recipe("examples", _settings(workspace), inputs, VERSION), make)
 
 
-def _settings(workspace: Workspace) -> dict[str, Any]:
-    """What decides the examples beside their inputs."""
+def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    """Files and corpus; a data set of the hub names no gold passages, so the corpus is no input of it."""
     task = workspace.config.task
-    special: dict[str, Any] = {"fallback": True} if task.fallback else {}
-    if task.train_limit:
-        special["train_limit"] = task.train_limit
-    return {"task": task.name, "seed": data_seed(workspace), **special}
+    if task.source:
+        return {"source": " ".join(_hub_source(workspace))}
+    files = {f"train {i}": path for i, path in enumerate(task.train)} | {"dev": task.dev, "test": task.test}
+    found: dict[str, str | Bound[Workspace]] = {n: file_digest(Path(path)) for n, path in files.items() if path}
+    return found | {"corpus": corpus.STAGE.at(workspace)}
+
+
+def _hub_source(workspace: Workspace) -> tuple[str, str, str]:
+    task = workspace.config.task
+    hub = get_task(task.name).hub
+    assert hub is not None  # _check
+    own = ":".join(filter(None, (hub.name, hub.configuration)))
+    return hub_source(own if task.source == HUB else task.source, hub.revision)
+
+
+def _from_hub(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    task, spec = workspace.config.task, get_task(workspace.config.task.name)
+    assert spec.hub is not None  # _check
+    found = read_hub(spec.hub, *_hub_source(workspace), data_seed(workspace), task.fallback)
+    counts = {k: n for part in SPLITS for k, n in spec.count_notes(part, len(found.parts[part])).items()}
+    return _write(workspace, folder, found.parts, found.notes | counts)
 
 
 def data_seed(workspace: Workspace) -> int:
-    """Of mini questions and of held-out splits: `task.seed`, or the experiment's where that is not given."""
+    """Seed of mini questions and of held-out splits: `task.seed`, or the experiment's where that is not given."""
     given = workspace.config.task.seed
     return workspace.config.seed if given is None else given
 
@@ -87,6 +71,8 @@ def read(workspace: Workspace, split: str, limited: bool = True) -> list[Example
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    if workspace.config.task.source:
+        return _from_hub(workspace, folder)
     store = corpus.open_store(workspace)
     return _write(workspace, folder, *_splits(workspace, store))
 
@@ -149,6 +135,10 @@ def _within(
         ]
     dropped = sum(map(len, splits.values())) - sum(map(len, kept.values()))
     return kept, {"questions whose gold passages are outside the limited corpus": dropped}
+
+
+STAGE = config_stage("examples", 3, _inputs, _make, check=_check)
+build = STAGE.build
 
 
 def run(config: ExperimentConfig) -> None:

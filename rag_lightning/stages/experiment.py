@@ -13,9 +13,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.loading import load_experiment
 from rag_lightning.core.artifacts import Artifact
-from rag_lightning.core.config import ExperimentConfig
-from rag_lightning.core.loading import load_experiment
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.stages import ask, predict, score, train
 from rag_lightning.stages.workspace import Workspace

@@ -1,7 +1,15 @@
-"""Stage `export`: a trained model -> a folder in the layout of transformers' RAG."""
+"""Stage `export`: a trained model -> a folder in the layout of transformers' RAG.
+
+A trained model -> transformers' RAG layout, with the same likelihoods there under the same passages and doc_scores.
+
+transformers' doc_scores are plain inner products, so score_scale is multiplied into the last linear step of the
+exported question encoder. An encoder that is no DPR has no place in that layout: then only the generator is written,
+and config.json says so.
+"""
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,13 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from transformers import DPRConfig, DPRQuestionEncoder, RagConfig, RagSequenceForGeneration, RagTokenForGeneration
+
+from rag_lightning.checkpoints.rag_layout import OURS, model_type
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.retrieval import ENCODING, training_kind
 from rag_lightning.core.artifacts import DISK_ERRORS
-from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.rag_checkpoint import model_type
-from rag_lightning.core.retriever_config import ENCODING, training_kind
+from rag_lightning.generator.heads import ClassHead
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.modules.rag_export import CLASSES, write_rag
+from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import train
 from rag_lightning.stages.workspace import Workspace
 
@@ -95,3 +107,102 @@ def export(workspace: Workspace, folder: Path) -> dict[str, Any]:
         said = write_rag(made, config.formulation, generator, encoder, config.decoding.k, scale)
         os.replace(made, folder)
     return said
+
+
+CLASSES: dict[str, Any] = {"rag_sequence": RagSequenceForGeneration, "rag_token": RagTokenForGeneration}
+QUESTIONS = "rag.question_encoder."
+
+
+def write_rag(
+    folder: Path,
+    formulation: str,
+    generator: Seq2SeqGenerator,
+    encoder: TextEncoder,
+    n_docs: int,
+    score_scale: float = 1.0,
+) -> dict[str, Any]:
+    """Write config.json, safetensors and the tokenizers' folders.
+
+    Args:
+        folder: Where, made if missing.
+        formulation: rag_sequence or rag_token.
+        generator: Trained.
+        encoder: The query encoder it was trained with.
+        n_docs: Passages marginalised over.
+        score_scale: What the inner products were multiplied by.
+
+    Returns:
+        What config.json says under `rag_lightning`: template; score_scale that transformers' doc_scores still need;
+        question_encoder, empty where it was exported, else why not.
+
+    Raises:
+        ConfigError: closed book, or a class head, which transformers' RAG does not have.
+    """
+    if formulation not in CLASSES:
+        raise ConfigError(f"formulation {formulation} is no RAG model; export rag_sequence or rag_token")
+    if isinstance(generator.classes, ClassHead):
+        raise ConfigError("generator.head is class_head: transformers' RAG has no such head; export a text generator")
+    reason = why_not(encoder)
+    questions = placeholder() if reason else scaled(encoder.model, score_scale)
+    said = {
+        "template": generator.config.template,
+        "score_scale": score_scale if reason else 1.0,
+        "question_encoder": reason,
+    }
+    model = CLASSES[formulation](
+        config=rag_config(generator, questions, encoder.dim, n_docs, said),
+        question_encoder=questions,
+        generator=generator.model,
+    )
+    kept = {name: value for name, value in model.state_dict().items() if not (reason and name.startswith(QUESTIONS))}
+    model.save_pretrained(folder, state_dict=kept)
+    generator.tokenizer.save_pretrained(folder / "generator_tokenizer")
+    if not reason:
+        encoder.tokenizer.save_pretrained(folder / "question_encoder_tokenizer")
+    return said
+
+
+def why_not(encoder: TextEncoder) -> str:
+    """Why a query encoder cannot be a question encoder of transformers' RAG; empty where it can."""
+    if not encoder.is_dpr:
+        return f"not exported: a {encoder.model.config.model_type} with {encoder.config.pooling} pooling is no DPR"
+    if encoder.config.normalize:
+        return "not exported: its vectors are scaled to unit length, DPR's are not"
+    if encoder.config.query_prefix:
+        return f"not exported: its queries begin with {encoder.config.query_prefix!r}, transformers' do not"
+    return ""
+
+
+@torch.no_grad()
+def scaled(model: Any, scale: float) -> Any:
+    """A copy of a DPR question encoder whose vectors are `scale` times as long."""
+    model = copy.deepcopy(model)
+    inner = model.question_encoder
+    last = inner.encode_proj if inner.projection_dim > 0 else inner.bert_model.encoder.layer[-1].output.LayerNorm
+    last.weight.mul_(scale)
+    last.bias.mul_(scale)
+    return model
+
+
+def placeholder() -> Any:
+    """The smallest DPR: transformers builds one from the configuration, and says that its weights are new."""
+    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 8}
+    return DPRQuestionEncoder(DPRConfig(intermediate_size=8, max_position_embeddings=8, **sizes))
+
+
+def rag_config(generator: Seq2SeqGenerator, questions: Any, dim: int, n_docs: int, said: dict[str, Any]) -> Any:
+    """The configuration: special tokens and lengths of the generator, decoding from our start token."""
+    size = generator.model.config
+    settings: dict[str, Any] = {
+        "vocab_size": size.vocab_size,
+        "bos_token_id": generator.start_id,
+        "eos_token_id": generator.eos_id,
+        "pad_token_id": generator.pad_id,
+        "decoder_start_token_id": generator.start_id,
+        "n_docs": n_docs,
+        "max_combined_length": generator.config.max_source_length,
+        "retrieval_vector_size": dim,
+        OURS: said,
+    }
+    bart = size.to_dict() | {"decoder_start_token_id": generator.start_id}
+    return RagConfig(question_encoder=questions.config.to_dict(), generator=bart, **settings)

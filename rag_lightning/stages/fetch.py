@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, fetch_asset
-from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import AssetError
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
 from rag_lightning.stages.workspace import Workspace, say

@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig, IndexConfig, to_dict
-from rag_lightning.index.factory import build_index, load_index
+from rag_lightning.config.digesting import settings
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.index.flat import FlatIndex
-from rag_lightning.index.index import FaissIndex, Floats
+from rag_lightning.index.index import FaissIndex, Floats, build_index, load_index
 from rag_lightning.stages import bm25, embed
-from rag_lightning.stages.progress import progress
-from rag_lightning.stages.workspace import Workspace
-
-VERSION = 1
-BUILT_WITH = {
-    "flat": (),
-    "sq8": (),
-    "hnsw": ("m", "ef_construction"),
-    "ivf_flat": ("nlist",),
-    "ivf_pq": ("nlist", "pq"),
-}
-"""Fields that change the file; the others only change a search."""
-
-
-def build(workspace: Workspace) -> Artifact:
-    """The configured index over the corpus's vectors."""
-    config = workspace.config.index
-    fields = to_dict(config)
-    settings = {"kind": config.kind} | {name: fields[name] for name in BUILT_WITH.get(config.kind, ())}
-    recipe = Recipe("index", settings, {"vectors": embed.build(workspace).digest}, VERSION)
-
-    def make(folder: Path) -> dict[str, Any]:
-        started = time.perf_counter()
-        with progress(f"adding to {config.kind}", "vectors") as report:
-            index = build_index(config, embed.open_vectors(workspace), report=report)
-        return {**index.save(folder), "build_seconds": round(time.perf_counter() - started, 3)}
-
-    return workspace.store.build(recipe, make)
+from rag_lightning.stages.workspace import Workspace, config_stage, progress
 
 
 def open_index(workspace: Workspace) -> FaissIndex:
@@ -52,8 +26,28 @@ def open_flat(workspace: Workspace, vectors: Floats) -> FlatIndex:
 
     Processes of a machine share one copy of both, which is only searched.
     """
-    built = build(workspace.with_config(index=IndexConfig("flat")))
-    return FlatIndex.mapped(built.path, vectors)
+    return FlatIndex.mapped(FLAT.build(workspace).path, vectors)
+
+
+def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    config, started = workspace.config.index, time.perf_counter()
+    with progress(f"adding to {config.kind}", "vectors") as report:
+        index = build_index(config, embed.open_vectors(workspace), report=report)
+    return {**index.save(folder), "build_seconds": round(time.perf_counter() - started, 3)}
+
+
+STAGE = config_stage("index", 2, lambda workspace: {"vectors": embed.STAGE.at(workspace)}, _make)
+FLAT = replace(
+    STAGE,
+    settings=lambda workspace: settings(_flat(workspace).config, "index"),
+    make=lambda workspace, folder: _make(_flat(workspace), folder),
+)
+"""Exact search over the same vectors, whatever the configured index."""
+build = STAGE.build
+
+
+def _flat(workspace: Workspace) -> Workspace:
+    return workspace.with_config(index=IndexConfig("flat"))
 
 
 def run(config: ExperimentConfig) -> None:

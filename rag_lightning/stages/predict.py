@@ -1,4 +1,7 @@
-"""Stage `predict`: rankings + model -> artifacts/predictions, through Lightning's Trainer."""
+"""Stage `predict`: rankings + model -> artifacts/predictions, through Lightning's Trainer.
+
+Prediction through Lightning's Trainer, so that devices and progress come from there.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
-from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig, to_dict
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import give_back_memory, resolve_dtype
 from rag_lightning.core.records import Prediction, write_jsonl
-from rag_lightning.decoding.checks import check_decoding
-from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.core.stage import Bound
+from rag_lightning.decoding.beam import check_decoding
+from rag_lightning.decoding.encodings import Encodings, Loaded
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.modules.fitting import interruptible, quiet_trainer
-from rag_lightning.modules.loaded import Loaded
-from rag_lightning.modules.prediction import PredictionModule
-from rag_lightning.modules.predictor import Predictor, Question, check_strategy, questions
+from rag_lightning.decoding.predictor import Predictor, Question, check_strategy, questions
 from rag_lightning.stages import classes, corpus, examples, retrieve, train
-from rag_lightning.stages.workspace import Workspace
+from rag_lightning.stages.workspace import Workspace, config_stage
+from rag_lightning.training.fitting import interruptible, quiet_trainer
 
-VERSION = 2
+VERSION = 3
 PREDICTIONS = "predictions.jsonl"
 
 
@@ -41,46 +44,27 @@ def build(workspace: Workspace, split: str) -> Artifact:
     Raises:
         ConfigError: a strategy that does not decode the formulation or the task, or k above retriever.k_max.
     """
+    return STAGE.build(workspace.on(split))
+
+
+def _check(workspace: Workspace) -> None:
     config = workspace.config
     classes.check(config)
     check_strategy(config.formulation, config.decoding.strategy)
     check_decoding(config.decoding)
-    model = train.build(workspace)
-    inputs = {"model": model.digest, "examples": examples.build(workspace).digest}
-    settings = decoding_settings(config) | {"dtype": resolve_dtype(config.decoding.dtype), "split": split}
-    settings["limit"] = config.task.limit
-    del settings["pairs_per_batch"]
-    if config.decoding.strategy != "beam":
-        del settings["num_beams"]
-    if config.formulation == "closed_book":
-        del settings["k"]
-    else:
-        inputs["rankings"] = rankings(workspace, split).digest
-    recipe = Recipe("predictions", settings, inputs, VERSION)
-    return workspace.store.build(recipe, lambda folder: _make(workspace, split, model, folder))
-
-
-def decoding_settings(config: ExperimentConfig) -> dict[str, Any]:
-    """The decoding section for a digest; passage_beams and length_penalty are part of it only where they are used."""
-    settings = to_dict(config.decoding)
-    del settings["pair_store_mb"]
-    used = config.formulation == "rag_sequence" and config.decoding.strategy != classes.CLASSIFY
-    if not used or config.decoding.passage_beams == 1:
-        del settings["passage_beams"]
-    if config.decoding.strategy in (classes.CLASSIFY, "greedy") or not config.decoding.length_penalty:
-        del settings["length_penalty"]
-    return settings
-
-
-def rankings(workspace: Workspace, split: str) -> Artifact:
-    """What the model reads: dense retrieval asks with the model's own query encoder."""
-    config = workspace.config
-    if config.decoding.k > config.retriever.k_max:
+    if config.formulation != "closed_book" and config.decoding.k > config.retriever.k_max:
         raise ConfigError(f"decoding.k={config.decoding.k} exceeds retriever.k_max={config.retriever.k_max}; raise it")
-    return retrieve.build(workspace, split)
 
 
-def _make(workspace: Workspace, split: str, model: Artifact, folder: Path) -> dict[str, Any]:
+def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    found = {"model": train.STAGE.at(workspace), "examples": examples.STAGE.at(workspace)}
+    if workspace.config.formulation != "closed_book":
+        found["rankings"] = retrieve.stage().at(workspace)
+    return {**found}
+
+
+def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    model, split = train.build(workspace), workspace.config.split
     encodings = model_encodings(workspace, model)
     asked = asked_questions(workspace, split)
     with open_pairs(workspace, model) as pairs:
@@ -105,7 +89,7 @@ def asked_questions(workspace: Workspace, split: str) -> list[Question]:
     asked = examples.read(workspace, split)
     if config.formulation == "closed_book":
         return questions(asked, None, 1.0, 0)
-    artifact = rankings(workspace, split)
+    artifact = retrieve.build(workspace, split)
     found, scale = retrieve.read(artifact), float(artifact.info["score_scale"])
     return questions(asked, found, scale, config.decoding.k, null_score(workspace))
 
@@ -129,13 +113,13 @@ def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
     decoding = workspace.config.decoding
     if workspace.config.formulation == "closed_book":
         return PairStore()
-    said, dtype = _said(workspace.config), resolve_dtype(decoding.dtype)
-    path = workspace.root / "artifacts" / "pairs" / f"{model.digest}-{said}-{dtype}.sqlite"
-    owner = {"generator": model.digest, "decoding": said, "dtype": dtype, "code": str(VERSION)}
+    parameters, dtype = _parameters(workspace.config), resolve_dtype(decoding.dtype)
+    path = workspace.root / "artifacts" / "pairs" / f"{model.digest}-{parameters}-{dtype}.sqlite"
+    owner = {"generator": model.digest, "decoding": parameters, "dtype": dtype, "code": str(VERSION)}
     return PairStore(path, owner, decoding.pair_store_mb * 10**6, workspace.announce)
 
 
-def _said(config: ExperimentConfig) -> str:
+def _parameters(config: ExperimentConfig) -> str:
     """The decode parameters that what is known of a pair (of a whole question under RAG-Token) depends on."""
     decoding = config.decoding
     if decoding.strategy == classes.CLASSIFY:
@@ -157,8 +141,34 @@ def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool 
     return module.predictions
 
 
+STAGE = config_stage("predictions", VERSION, _inputs, _make, check=_check)
+
+
 def run(config: ExperimentConfig) -> None:
     """Predict the configured split and say where."""
     workspace = Workspace(config)
     artifact = build(workspace, config.split)
     workspace.announce(f"{artifact.info['questions']} predictions in {artifact.path}")
+
+
+class PredictionModule(pl.LightningModule):
+    """Wraps a Predictor; a batch is a list of questions.
+
+    Attributes:
+        predictions: What this process has predicted; Lightning cannot carry frozen records itself.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self._predictor = predictor
+        self.predictions: list[Prediction] = []
+
+    def transfer_batch_to_device(self, batch: list[Question], device: Any, index: int) -> list[Question]:
+        """Batches are text; tensors are made in the step."""
+        return batch
+
+    def predict_step(self, batch: list[Question], *args: Any) -> int:
+        """Predict a batch; returns how many questions, because Lightning warns of a step that returns nothing."""
+        made = self._predictor.predict(batch)
+        self.predictions += made
+        return len(made)

@@ -8,19 +8,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import Artifact, Recipe, open_artifact, write_json
+from rag_lightning.config.digesting import settings
+from rag_lightning.core.artifacts import Artifact, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.core.files import write_json
 from rag_lightning.core.records import write_jsonl
+from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.metrics.em import EXACT_MATCHES
 from rag_lightning.metrics.labels import confusion
 from rag_lightning.metrics.metric import FAMILIES, parse_metric
+from rag_lightning.metrics.outcomes import Outcomes, from_artifacts, has_patterns, score_all
 from rag_lightning.metrics.summary import notes_of, summarise
-from rag_lightning.stages import examples
-from rag_lightning.stages.outcomes import Outcomes, from_artifacts, has_patterns, score_all
+from rag_lightning.stages import corpus, examples
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
-VERSION = 3
+VERSION = 4
 SCORES, SUMMARY = "scores.jsonl", "summary.json"
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
 ANSWER_FAMILIES, GOLD_FAMILIES = ("answer_recall", "answer_precision"), ("gold_recall", "gold_title", "success")
@@ -31,13 +34,16 @@ KILT_SCORES = {"em": ("kilt_em", "kilt_f1"), "label_accuracy": ("kilt_accuracy",
 
 def build(workspace: Workspace, split: str) -> Artifact:
     """Scores of the configured predictions, and of the passages they were made from."""
-    from rag_lightning.stages import predict  # imported here: scoring stored predictions needs no torch
+    return announced(workspace, stage(workspace.on(split)).build())
 
-    config = workspace.config
-    made = predict.build(workspace, split)
-    if config.formulation == "closed_book":
-        return of(workspace, split, made, None, 0)
-    return of(workspace, split, made, predict.rankings(workspace, split), config.decoding.k)
+
+def stage(workspace: Workspace) -> Bound[Workspace]:
+    """The scores of the configured system on the workspace's split, as a stage: what identifies a run."""
+    from rag_lightning.stages import predict, retrieve  # imported here: scoring stored predictions needs no torch
+
+    made = predict.STAGE.at(workspace)
+    closed = workspace.config.formulation == "closed_book"
+    return _bound(workspace, made, None if closed else retrieve.stage().at(workspace))
 
 
 def of_stored(workspace: Workspace, folder: Path) -> Artifact:
@@ -48,9 +54,9 @@ def of_stored(workspace: Workspace, folder: Path) -> Artifact:
         ConfigError: they were made for other examples than the configuration's.
     """
     made, rankings, k = stored(workspace, folder)
-    settings = made.manifest["config"]
-    task = replace(workspace.config.task, limit=settings["limit"])
-    return of(workspace.with_config(task=task), settings["split"], made, rankings, k)
+    known = made.manifest["config"]
+    task = replace(workspace.config.task, limit=known["task.limit"])
+    return of(workspace.with_config(task=task), known["split"], made, rankings, k)
 
 
 def stored(workspace: Workspace, folder: Path) -> tuple[Artifact, Artifact | None, int]:
@@ -63,7 +69,7 @@ def stored(workspace: Workspace, folder: Path) -> tuple[Artifact, Artifact | Non
     inputs = made.manifest["inputs"]
     if made.kind != "predictions":
         raise ArtifactError(f"{folder}: holds {made.kind}, not predictions; give a folder of artifacts/predictions")
-    expected = examples.build(workspace).digest
+    expected = examples.STAGE.digest(workspace)
     if inputs["examples"] != expected:
         problem = f"{folder}: was made for examples {inputs['examples']}, the configuration's are {expected}"
         raise ConfigError(f"{problem}; give the configuration they were made with")
@@ -72,26 +78,39 @@ def stored(workspace: Workspace, folder: Path) -> tuple[Artifact, Artifact | Non
     rankings = workspace.store.find("rankings", inputs["rankings"])
     if rankings is None:
         raise ArtifactError(f"{folder}: its rankings {inputs['rankings']} are gone; run retrieve again")
-    return made, rankings, int(made.manifest["config"]["k"])
+    return made, rankings, int(made.manifest["config"]["decoding.k"])
 
 
 def of(workspace: Workspace, split: str, predictions: Artifact | None, rankings: Artifact | None, k: int) -> Artifact:
     """Scores of predictions and of the first k of rankings; either may be left out."""
+    decoding = replace(workspace.config.decoding, k=k or workspace.config.decoding.k)
+    placed = workspace.on(split).with_config(decoding=decoding)
+    return announced(workspace, _bound(placed, predictions, rankings).build())
+
+
+Made = Bound[Workspace] | Artifact | None
+
+
+def _bound(workspace: Workspace, predictions: Made, rankings: Made) -> Bound[Workspace]:
     task = get_task(workspace.config.task.name)
-    inputs = {"examples": examples.build(workspace).digest}
-    inputs |= {a.kind: a.digest for a in (predictions, rankings) if a is not None}
-    settings = {"split": split, "k": k, "limit": workspace.config.task.limit, "seed": workspace.config.seed}
-    names = metric_names(task, predictions is not None, k if rankings is not None else 0)
-    settings |= tools(names)
+    k = 0 if rankings is None else workspace.config.decoding.k
+    names = metric_names(task, predictions is not None, k)
+    given = {"predictions": predictions, "rankings": rankings}
 
-    def make(folder: Path) -> dict[str, Any]:
-        asked = examples.read(workspace, split)
-        outcomes = from_artifacts(workspace, task, asked, predictions, rankings, k)
-        return write(workspace, folder, outcomes, names, task.labels)
+    def inputs(place: Workspace) -> dict[str, str | Bound[Workspace]]:
+        found: dict[str, str | Bound[Workspace]] = {"examples": examples.STAGE.at(place)}
+        return found | {n: m.digest if isinstance(m, Artifact) else m for n, m in given.items() if m is not None}
 
-    return announced(
-        workspace, workspace.store.build(Recipe("scores", settings | {"metrics": names}, inputs, VERSION), make)
-    )
+    def make(place: Workspace, folder: Path) -> dict[str, Any]:
+        asked = examples.read(place, place.config.split)
+        passages = corpus.open_store(place) if rankings is not None else None
+        built = [made.build() if isinstance(made, Bound) else made for made in (predictions, rankings)]
+        return write(place, folder, from_artifacts(task, passages, asked, built[0], built[1], k), names, task.labels)
+
+    def all_settings(place: Workspace) -> dict[str, Any]:
+        return settings(place.config, "scores") | {"metrics": names, "k": k} | tools(names)
+
+    return Stage("scores", VERSION, all_settings, inputs, make).at(workspace)
 
 
 def announced(workspace: Workspace, scores: Artifact) -> Artifact:

@@ -16,22 +16,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig, to_dict
+from rag_lightning.config.digesting import settings
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
+from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.metrics.answers import AnswerMatcher
 from rag_lightning.metrics.patterns import PatternFault, find_matches
-from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.retriever import Retriever
-from rag_lightning.stages import biencoder, bm25, corpus, embed, examples
+from rag_lightning.stages import biencoder, bm25, corpus, examples, vectors
+from rag_lightning.stages.vectors import pretrained
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.expansion import expand
-from rag_lightning.tasks.spec import TaskSpec, get_task
+from rag_lightning.tasks.curatedtrec import expand
+from rag_lightning.tasks.spec import get_task
 
-VERSION = 1
 TARGETS = "targets.jsonl"
+ASKED = {"examples": examples, "corpus": corpus}
 BATCH = 64
 Rows = tuple[int, ...]
 
@@ -48,27 +49,30 @@ class Mined:
 Rule = Callable[[Example, Rows], Mined]
 
 
-def build(workspace: Workspace) -> Artifact:
-    """Targets of the train questions.
+def mined(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    """The targets as an input of what trains on them; nothing where the task takes its answers as they are."""
+    return {"targets": STAGE.at(workspace)} if get_task(workspace.config.task.name).mine else {}
 
-    Raises:
-        ConfigError: the task takes its answers as they are, or targets.k is below 1.
-    """
-    task, config = get_task(workspace.config.task.name), workspace.config
+
+def _check(workspace: Workspace) -> None:
+    """Raise ConfigError where the task takes its answers as they are."""
+    task = get_task(workspace.config.task.name)
     if not task.mine:
         raise ConfigError(f"task {task.name} trains on its answers as they are; it has no targets to look for")
-    if config.targets.k < 1:
-        raise ConfigError(f"targets.k={config.targets.k} must be at least 1")
-    settings: dict[str, Any] = {"mine": task.mine, "targets": to_dict(config.targets)}
-    inputs = {"examples": examples.build(workspace).digest, "corpus": corpus.build(workspace).digest}
-    if config.targets.retriever == "bm25":
-        inputs["bm25"] = bm25.build(workspace).digest
-    else:
-        inputs["vectors"] = embed.build(biencoder.as_it_came(workspace)).digest
-        inputs["query_model"] = workspace.model_digest(config.encoder.model)
-        settings["encoder"] = to_dict(config.encoder)
-    recipe = Recipe("targets", settings, inputs, VERSION)
-    return workspace.store.build(recipe, lambda folder: _make(workspace, task, folder))
+
+
+def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    found: dict[str, str | Bound[Workspace]] = {n: s.STAGE.at(workspace) for n, s in ASKED.items()}
+    if workspace.config.targets.retriever == "bm25":
+        return found | {"bm25": bm25.STAGE.at(workspace)}
+    return found | {"vectors": vectors.PRETRAINED.at(workspace), "query_model": pretrained(workspace, "query").identity}
+
+
+def _settings(workspace: Workspace) -> dict[str, Any]:
+    """Fields of the encoder only where it searches."""
+    found = settings(workspace.config, "targets")
+    dense = workspace.config.targets.retriever == "dense"
+    return {name: value for name, value in found.items() if dense or not name.startswith("encoder.")}
 
 
 def training_examples(workspace: Workspace) -> list[Example]:
@@ -76,32 +80,32 @@ def training_examples(workspace: Workspace) -> list[Example]:
     asked = examples.read(workspace, "train")
     if not get_task(workspace.config.task.name).mine:
         return asked
-    found = {mined.example_id: mined for mined in read_jsonl(build(workspace).path / TARGETS, Mined)}
+    found = {one.example_id: one for one in read_jsonl(build(workspace).path / TARGETS, Mined)}
     given = [replace(example, targets=found[example.example_id].targets) for example in asked]
     return [example for example in given if example.targets]
 
 
-def _make(workspace: Workspace, task: TaskSpec, folder: Path) -> dict[str, Any]:
-    store = corpus.open_store(workspace)
+def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    task, store = get_task(workspace.config.task.name), corpus.open_store(workspace)
     asked = examples.read(workspace, "train")
     rule = Present(store) if task.mine == "present" else Patterns(store)
-    mined = list(mine(rule, asked, open_retriever(workspace), min(workspace.config.targets.k, len(store))))
-    write_jsonl(folder / TARGETS, mined)
-    counts = Counter(outcome for one in mined for outcome in one.outcomes)
-    dropped = sum(not one.targets for one in mined)
+    found = list(mine(rule, asked, open_retriever(workspace), min(workspace.config.targets.k, len(store))))
+    write_jsonl(folder / TARGETS, found)
+    counts = Counter(outcome for one in found for outcome in one.outcomes)
+    dropped = sum(not one.targets for one in found)
     for outcome, count in counts.items():
         workspace.announce(f"  {count:7} answers {outcome}")
-    workspace.announce(f"  {dropped:7} of {len(mined)} train questions without a target are not trained on")
-    named = [(one, example) for one, example in zip(mined, asked, strict=True) if example.targets]
+    workspace.announce(f"  {dropped:7} of {len(found)} train questions without a target are not trained on")
+    named = [(one, example) for one, example in zip(found, asked, strict=True) if example.targets]
     agreed = sum(not set(one.targets).isdisjoint(example.targets) for one, example in named)
     if named:
         workspace.announce(f"  {agreed:7} of {len(named)} questions that name a target of their own have that one")
     faults = [f"{fault.pattern!r} {fault.reason}" for fault in getattr(rule, "faults", ())]
     for fault in faults:
         workspace.announce(f"  answer pattern {fault}")
-    if dropped == len(mined):
+    if dropped == len(found):
         raise ConfigError(f"task {task.name}: no train question has a target in its top {workspace.config.targets.k}")
-    info = {"questions": len(mined), "dropped": dropped, "answers": dict(counts), "faults": faults}
+    info = {"questions": len(found), "dropped": dropped, "answers": dict(counts), "faults": faults}
     return info | ({"named": len(named), "agreed": agreed} if named else {})
 
 
@@ -118,8 +122,8 @@ def open_retriever(workspace: Workspace) -> Retriever:
     """What the configuration searches for targets with; nothing of it is trained yet."""
     config = workspace.config
     if config.targets.retriever == "bm25":
-        return BM25Retriever.load(bm25.build(workspace).path)
-    return biencoder.frozen_retriever(workspace)
+        return bm25.open_bm25(workspace)
+    return biencoder.pretrained_retriever(workspace)
 
 
 class Present:
@@ -180,6 +184,10 @@ class Patterns:
             return ""
         best = max(spellings.values(), key=lambda counter: counter.total())
         return best.most_common(1)[0][0]
+
+
+STAGE = Stage("targets", 2, _settings, _inputs, _make, check=_check)
+build = STAGE.build
 
 
 def run(config: ExperimentConfig) -> None:

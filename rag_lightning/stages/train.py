@@ -8,74 +8,60 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.decoding import DecodingConfig, Strategy
+from rag_lightning.config.digesting import effective_training, settings
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.retrieval import check_retriever
+from rag_lightning.config.training import processes
 from rag_lightning.core import seeds
-from rag_lightning.core.artifacts import Artifact, Recipe, write_json
-from rag_lightning.core.config import DecodingConfig, ExperimentConfig, Strategy, to_dict
+from rag_lightning.core.artifacts import Artifact
+from rag_lightning.core.files import write_json
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
-from rag_lightning.core.retriever_config import applied_rates, check_retriever
-from rag_lightning.core.trainer_config import TrainerConfig, check_training, processes, recipe_settings
+from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.predictor import Predictor, Question
 from rag_lightning.generator import opening, trained_part
 from rag_lightning.generator.opening import Writer
-from rag_lightning.modules.alarms import ALARMS
-from rag_lightning.modules.batches import Item, Lesson
-from rag_lightning.modules.evaluation import Evaluator, Scorer
-from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.launch import launch
-from rag_lightning.modules.monitoring import RetrievalMonitor
-from rag_lightning.modules.predictor import Predictor, Question
-from rag_lightning.modules.rag import RagModule
-from rag_lightning.modules.reader import ReaderModule
-from rag_lightning.modules.scaled_retrieval import ScaledRetrieval
-from rag_lightning.modules.training import TrainedModule
+from rag_lightning.metrics.outcomes import judged_evidence_hits, objectives, score_texts
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages import classes, corpus, examples, targets, training_retrieval, training_start, warmup
-from rag_lightning.stages.evidence import known_evidence_hits
-from rag_lightning.stages.objective import objectives, values
+from rag_lightning.stages import classes, corpus, examples, reader, targets, training_retrieval, training_start
 from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FILE
 from rag_lightning.stages.workspace import Workspace, ignore, say
 from rag_lightning.tasks.spec import get_task
+from rag_lightning.training.batches import Item, Lesson
+from rag_lightning.training.fitting import fit
+from rag_lightning.training.measures import Evaluator, Scorer
+from rag_lightning.training.module import TrainedModule
+from rag_lightning.training.processes import launch
+from rag_lightning.training.rag import RagModule, ReaderModule
+from rag_lightning.training.scaled_retrieval import ScaledRetrieval
+from rag_lightning.training.watch import ALARMS, RetrievalMonitor
 
-VERSION = 4
 EVALUATED_TOGETHER = 20
 
 
-def build(workspace: Workspace) -> Artifact:
-    """The trained model of the configured formulation."""
-    config = workspace.config
-    check_training("train", config.train)
-    check_retriever(config.retriever, config.formulation)
-    classes.labels(config)  # a head for a task without labels is refused before anything is built
-    inputs = training_start.digests(workspace) | {"examples": examples.build(workspace).digest}
-    settings: dict[str, Any] = {
-        "formulation": config.formulation,
-        "train": recipe_settings(to_dict(applied(config))) | {"dtype": resolve_dtype(config.train.dtype)},
-        "generator": classes.generator_settings(config),
-        "seed": config.seed,
-    }
-    if get_task(config.task.name).mine:
-        inputs["targets"] = targets.build(workspace).digest
-    settings |= classes.trained_part(config)
-    if config.formulation != "closed_book":
-        found, needed = training_retrieval.recipe(workspace)
-        settings, inputs = settings | found, inputs | needed
-    recipe = Recipe("model", settings, inputs, VERSION)
-    return workspace.store.build(recipe, lambda folder: _make(workspace, folder), resumable=True)
+def _check(workspace: Workspace) -> None:
+    """Raise ConfigError for a head of a task without labels, or a retriever that cannot be trained with."""
+    check_retriever(workspace.config.retriever, workspace.config.formulation)
+    classes.labels(workspace.config)
 
 
-def applied(config: ExperimentConfig) -> TrainerConfig:
-    """The optimisation, with a rate of 0 for what the retriever of training has not, or does not train."""
-    if config.formulation == "closed_book":
-        return replace(config.train, retrieve_ahead=False)
-    return applied_rates(config.train, config.retriever)
+def _settings(workspace: Workspace) -> dict[str, Any]:
+    """The fields of the configuration, and the labels that a head of it is trained on."""
+    return settings(workspace.config, "model") | {"labels": list(classes.labels(workspace.config))}
+
+
+def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    found = training_start.inputs(workspace) | {"examples": examples.STAGE.at(workspace)} | targets.mined(workspace)
+    closed = workspace.config.formulation == "closed_book"
+    return found if closed else found | training_retrieval.inputs(workspace)
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
@@ -131,7 +117,7 @@ def _save(workspace: Workspace, module: TrainedModule, items: Sequence[Item], fo
     if encoder is not None:
         encoder.model.save_pretrained(folder / QUERY_ENCODER)
         encoder.tokenizer.save_pretrained(folder / QUERY_ENCODER)
-    return info | training_retrieval.said(workspace, module.retrieval, items)
+    return info | training_retrieval.describe(workspace, module.retrieval, items)
 
 
 def make_module(
@@ -144,12 +130,12 @@ def make_module(
         module.evaluator = evaluator(config, generator, None, None, None)
         return module
     store, retrieval = corpus.open_store(workspace), training_retrieval.open_retrieval(workspace, items)
-    module = RagModule(config.formulation, generator, retrieval, applied(config), config.seed)
+    module = RagModule(config.formulation, generator, retrieval, effective_training(config), config.seed)
     monitor = None
     if config.train.steps and config.train.eval_every:
         # the encoder as it is now, before a resume point gives it other weights
         frozen = {question.example.example_id: question.rows for question in _retrieved(dev, retrieval, config.train.k)}
-        evidence = partial(known_evidence_hits, get_task(config.task.name), store)
+        evidence = partial(judged_evidence_hits, get_task(config.task.name), store)
         monitor = RetrievalMonitor(frozen, config.train.k, len(store), evidence, workspace.announce)
     module.monitor = monitor
     module.evaluator = evaluator(config, generator, retrieval, store, monitor)
@@ -175,8 +161,8 @@ def training_items(workspace: Workspace) -> list[Item]:
         wanted: Sequence[str] = example.targets or example.answers
         if task.extractive and not example.targets:
             gold = [store[store.row(passage_id)] for passage_id in islice(example.gold_passage_ids, 5)]
-            wanted = warmup.standing_answers(example, gold)
-        kind, named = warmup.kind_of(workspace), (example.example_id, example.gold_passage_ids)
+            wanted = reader.standing_answers(example, gold)
+        kind, named = reader.kind_of(workspace), (example.example_id, example.gold_passage_ids)
         items += [Item(example.query, target, None, kind, *named) for target in wanted]
     return items
 
@@ -197,11 +183,11 @@ def evaluator(
     decoding = DecodingConfig(
         strategy="classify" if generator.classes else strategy,
         k=config.train.k,
-        max_length=config.decoding.max_length,
+        max_length=config.generator.max_target_length,
     )
 
     def start() -> Scorer:
-        encodings = Encodings(trained_part.merged(generator), resolve_dtype(config.decoding.dtype))
+        encodings = Encodings(trained_part.merged(generator), resolve_dtype(config.train.dtype))
         predictor = Predictor(config.formulation, encodings, decoding, store)
 
         def score(batch: Sequence[Example]) -> list[float]:
@@ -209,7 +195,7 @@ def evaluator(
             found = predictor.predict(asked)
             if monitor is not None:
                 monitor.observe(asked, found)
-            return values(metric, [prediction.text for prediction in found], batch)
+            return score_texts(metric, [prediction.text for prediction in found], batch)
 
         return score
 
@@ -230,8 +216,7 @@ def _retrieved(batch: Sequence[Example], retrieval: ScaledRetrieval | None, k: i
 def read_info(model: Artifact) -> dict[str, Any]:
     """rag.json of a trained model."""
     info: dict[str, Any] = json.loads((model.path / RAG_FILE).read_text(encoding="utf-8"))
-    earlier, collapsed = info.pop("dev_em", None), info.pop("collapsed_at", None)  # of models of version 0.1
-    return {"dev_score": earlier} | ({"alarms": {"collapse": collapsed}} if collapsed else {}) | info
+    return info
 
 
 def alarms(info: Mapping[str, Any]) -> list[str]:
@@ -250,8 +235,12 @@ def load_query_encoder(workspace: Workspace) -> TextEncoder:
     return TextEncoder(workspace.config.encoder, build(workspace).path / QUERY_ENCODER, "query").eval()
 
 
+STAGE = Stage("model", 5, _settings, _inputs, _make, resumable=True, check=_check)
+build = STAGE.build
+
+
 def run(config: ExperimentConfig) -> None:
     """Train and say what came out."""
-    workspace = Workspace(replace(config))
+    workspace = Workspace(config)
     artifact = build(workspace)
     workspace.announce(f"{read_info(artifact)}: {artifact.path}")

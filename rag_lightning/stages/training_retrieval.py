@@ -9,42 +9,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rag_lightning.core.config import to_dict
-from rag_lightning.core.retriever_config import ENCODING, training_kind
+from rag_lightning.config.retrieval import ENCODING, training_kind
+from rag_lightning.core.stage import Bound
 from rag_lightning.index.index import check_k
-from rag_lightning.modules.batches import Item
-from rag_lightning.modules.live_retrieval import LiveRetrieval, OracleRetrieval
-from rag_lightning.modules.scaled_retrieval import FixedRetrieval, ScaledRetrieval
-from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.questions import ByText, RandomRetriever, gold_rows
-from rag_lightning.stages import bm25, corpus, embed, index, training_start
-from rag_lightning.stages.ranking import tuned_scale
+from rag_lightning.stages import bm25, bm25_scale, corpus, embed, index, training_start
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.training.batches import Item
+from rag_lightning.training.live_retrieval import LiveRetrieval, OracleRetrieval
+from rag_lightning.training.scaled_retrieval import FixedRetrieval, ScaledRetrieval
 
 NULL_FITTED_ON = 64
 """Training questions whose mean doc_score a null document begins with."""
 
 
-def recipe(workspace: Workspace) -> tuple[dict[str, Any], dict[str, str]]:
-    """Its part of a model's recipe, settings and inputs; what is as ever leaves nothing in it."""
-    config = workspace.config
-    kind = training_kind(config.retriever)
-    settings: dict[str, Any] = {}
+def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    """What a model is trained with to find passages."""
+    kind = training_kind(workspace.config.retriever)
+    found: dict[str, str | Bound[Workspace]] = {"corpus": corpus.STAGE.at(workspace)}
     if kind in ENCODING:
-        name = "retriever" if config.retriever_warmup.steps or config.biencoder.steps else "query_model"
-        inputs = {"vectors": embed.build(workspace).digest, name: training_start.query(workspace).digest}
-        settings["encoder"] = to_dict(config.encoder)
-    else:
-        inputs = {"corpus": corpus.build(workspace).digest}
+        found |= {"vectors": embed.STAGE.at(workspace), "index": index.FLAT.at(workspace)}
+        found["query_model"] = training_start.query(workspace).identity
     if kind == "bm25":
-        inputs["bm25"] = bm25.build(workspace).digest
-        tuned_on = {"k_max": config.retriever.k_max, "limit": config.task.limit}
-        settings["bm25"] = {"score_scale": config.bm25.score_scale} if config.bm25.score_scale else tuned_on
-    special: dict[str, str] = {} if kind == "dense" else {"kind": kind}
-    if config.retriever.null_document != "none":
-        special["null_document"] = config.retriever.null_document
-    return settings | ({"retriever": special} if special else {}), inputs
+        found["bm25"] = bm25.STAGE.at(workspace)
+        if not workspace.config.bm25.score_scale:
+            found["bm25_scale"] = bm25_scale.STAGE.at(workspace.on("dev"))
+    return found
 
 
 def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetrieval:
@@ -78,12 +69,11 @@ def _fixed(workspace: Workspace, kind: str) -> ScaledRetrieval:
     config, store = workspace.config, corpus.open_store(workspace)
     if kind == "random":
         return FixedRetrieval(RandomRetriever(config.seed, len(store)), store, 1.0, "random score_scale")
-    lexical = BM25Retriever.load(bm25.build(workspace).path)
-    scale = config.bm25.score_scale or tuned_scale(workspace, lexical)
-    return FixedRetrieval(ByText(lexical), store, scale, "bm25.score_scale")
+    scale = bm25_scale.score_scale(workspace.on("dev"))
+    return FixedRetrieval(ByText(bm25.open_bm25(workspace)), store, scale, "bm25.score_scale")
 
 
-def said(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[Item]) -> dict[str, Any]:
+def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[Item]) -> dict[str, Any]:
     """What the model's info says of it, after training; questions an oracle knew nothing of are announced."""
     kind = training_kind(workspace.config.retriever)
     info: dict[str, Any] = {"score_scale": retrieval.learnt_scale("train.scale_lr")}

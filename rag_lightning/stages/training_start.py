@@ -14,21 +14,23 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from rag_lightning.core.architecture import describe, expected_generator, expected_query_encoder, read_settings
+from rag_lightning.checkpoints.architectures import describe, expected_generator, expected_query_encoder, read_settings
+from rag_lightning.checkpoints.rag_layout import is_rag
+from rag_lightning.config.retrieval import ENCODING, training_kind
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.rag_checkpoint import is_rag
-from rag_lightning.core.retriever_config import ENCODING, training_kind
-from rag_lightning.generator.classes import holds_head
+from rag_lightning.core.files import folder_digest
+from rag_lightning.core.stage import Bound
+from rag_lightning.generator.heads import holds_head
 from rag_lightning.generator.opening import Writer, load_generator
-from rag_lightning.stages import classes, embed, retriever_warmup, warmup
+from rag_lightning.stages import classes, embed, reader, retriever_warmup
 from rag_lightning.stages.vectors import Start
-from rag_lightning.stages.workspace import Workspace, folder_digest
+from rag_lightning.stages.workspace import Workspace
 
 RAG_FILE = "rag.json"
 GENERATOR, QUERY_ENCODER = "generator", "query_encoder"
 PROBE = "The Capital of São-Paulo, 1,951?"
-ENCODED_BY = ("model", "passage_model", "pooling", "normalize", "query_prefix")
+ENCODED_BY = ("pooling", "normalize", "query_prefix")
 """Fields of `encoder` under which another query encoder would be needed."""
 
 
@@ -54,35 +56,37 @@ class Trained:
         return str(self.info.get("retriever", "dense"))
 
 
-def digests(workspace: Workspace) -> dict[str, str]:
-    """What the generator comes from, as an input of a recipe."""
-    found = opened(workspace)
-    return {"init_from": found.digest} if found else {"reader": warmup.build(workspace).digest}
+def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    """What the generator comes from."""
+    name = workspace.config.init_from
+    return {"init_from": _open(workspace, name).digest} if name else {"reader": reader.bound(workspace)}
 
 
 def generator(workspace: Workspace) -> Writer:
     """The generator to be trained; a head that none was trained for is new."""
     found = opened(workspace)
     if found is None:
-        return warmup.load(workspace)
+        return reader.load(workspace)
     config, folder = workspace.config, found.folder / GENERATOR
     labels = classes.labels(config)
     known = config.generator.head == "class_head" and holds_head(folder, labels)
     made = load_generator(folder, config.generator)
-    return made.set_classes(labels, folder if known else None, warmup.head_seed(config.seed))
+    return made.set_classes(labels, folder if known else None, reader.head_seed(config.seed))
 
 
 def query(workspace: Workspace) -> Start:
     """The query encoder to be trained, with its score_scale."""
-    found = opened(workspace)
-    if found is None:
+    name = workspace.config.init_from
+    if not name:
         return retriever_warmup.start(workspace)
+    found = _open(workspace, name)
     if found.retriever not in ENCODING:
         raise ConfigError(
             f"init_from={workspace.config.init_from}: was trained with {found.retriever} retrieval and has no query "
             f"encoder, which {training_kind(workspace.config.retriever)} retrieval needs; start from another"
         )
-    return Start(found.folder / QUERY_ENCODER, float(found.info["score_scale"]), f"init_from:{found.digest}")
+    source, scale = found.folder / QUERY_ENCODER, float(found.info["score_scale"])
+    return Start(f"init_from:{found.digest}", lambda: (source, scale))
 
 
 def opened(workspace: Workspace) -> Trained | None:
@@ -134,8 +138,8 @@ def _check(workspace: Workspace, name: str, found: Trained) -> None:
 
     same("formulation", found.info["formulation"], config.formulation)
     settings = found.manifest.get("config", {})
-    if "generator" in settings:
-        same("generator.template", settings["generator"]["template"], config.generator.template)
+    if "generator.template" in settings:
+        same("generator.template", settings["generator.template"], config.generator.template)
     init = config.generator
     source = workspace.model_source(init.encoder if init.init == "warm_start" else init.init)
     generator_folder = found.folder / GENERATOR
@@ -147,11 +151,11 @@ def _check(workspace: Workspace, name: str, found: Trained) -> None:
     encoder_folder = found.folder / QUERY_ENCODER
     same("query encoder", describe(read_settings(encoder_folder)), describe(expected_query_encoder(source)))
     _check_tokenizer(name, "query encoder", encoder_folder, _tokenizer_folder(source, "question_encoder"))
-    for field in ENCODED_BY if "encoder" in settings else ():
-        same(f"encoder.{field}", settings["encoder"][field], getattr(config.encoder, field))
+    for field in ENCODED_BY if "encoder.pooling" in settings else ():
+        same(f"encoder.{field}", settings[f"encoder.{field}"], getattr(config.encoder, field))
     if config.biencoder.steps:  # its passage encoder is trained, for this data
         vectors = found.manifest.get("inputs", {}).get("vectors", "not known")
-        same("input of passage vectors", vectors, embed.build(workspace).digest)
+        same("input of passage vectors", vectors, embed.STAGE.digest(workspace))
 
 
 def _tokenizer_folder(source: Path, part: str) -> Path:

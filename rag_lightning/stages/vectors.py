@@ -1,7 +1,8 @@
-"""Artifact `vectors`: one float32 vector per corpus row, by whichever passage encoder is asked for."""
+"""Stage `vectors`: one float32 vector per corpus row, by whichever passage encoder is asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,51 +10,64 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import to_dict
+from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.hardware import resolve_dtype
-from rag_lightning.corpus.store import PassageStore
+from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.index.index import check_vectors
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus
 from rag_lightning.retrieval.encoders import Role, TextEncoder
 from rag_lightning.stages import corpus
-from rag_lightning.stages.progress import progress
-from rag_lightning.stages.workspace import Workspace
-
-VERSION = 1
-FIELDS = ("pooling", "normalize", "passage_prefix", "max_passage_length")
+from rag_lightning.stages.workspace import Workspace, config_stage, progress
 
 
 @dataclass(frozen=True)
 class Start:
-    """An encoder's folder or hub name, the score_scale that goes with it, and what identifies both."""
+    """An encoder that something starts from; it is opened only when its folder is asked for.
 
-    source: Path | str
-    score_scale: float
-    digest: str
+    Args:
+        identity: What identifies it: the digest of a model from outside, or the stage that trains it.
+        open: Gives its folder or hub name, and the score_scale that goes with it.
+    """
+
+    identity: str | Bound[Workspace]
+    open: Callable[[], tuple[Path | str, float]]
+
+    @property
+    def source(self) -> Path | str:
+        """Its folder or hub name."""
+        return self.open()[0]
+
+    @property
+    def score_scale(self) -> float:
+        """The factor of inner products that goes with it."""
+        return self.open()[1]
 
 
-def as_it_comes(workspace: Workspace, role: Role) -> Start:
+def pretrained(workspace: Workspace, role: Role) -> Start:
     """The configured query or passage encoder without any training of ours."""
     encoder = workspace.config.encoder
     name = encoder.passage_model or encoder.model if role == "passage" else encoder.model
-    return Start(workspace.model_source(name), encoder.score_scale, workspace.model_digest(name))
+    return Start(workspace.model_digest(name), lambda: (workspace.model_source(name), encoder.score_scale))
 
 
-def build(workspace: Workspace, start: Start) -> Artifact:
+def vectors_stage(passage_encoder: Callable[[Workspace], Start]) -> Stage[Workspace]:
     """The vectors of the corpus under a passage encoder; an interrupted run continues by shards."""
-    encoder = workspace.config.encoder
-    passages = corpus.build(workspace)
-    dtype = resolve_dtype(encoder.dtype)
-    settings = {field: to_dict(encoder)[field] for field in FIELDS} | {"dtype": dtype}
-    inputs = {"corpus": passages.digest, "model": start.digest}
 
-    def make(folder: Path) -> dict[str, Any]:
-        model = TextEncoder(replace(encoder, dtype=dtype), start.source, "passage")  # type: ignore[arg-type]
+    def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+        return {"corpus": corpus.STAGE.at(workspace), "model": passage_encoder(workspace).identity}
+
+    def make(workspace: Workspace, folder: Path) -> dict[str, Any]:
+        encoder = workspace.config.encoder
+        dtype: Any = resolve_dtype(encoder.dtype)
+        model = TextEncoder(replace(encoder, dtype=dtype), passage_encoder(workspace).source, "passage")
         with progress("embedding", "passages") as report:
-            return embed_corpus(model, PassageStore(passages.path), folder, encoder.tokens_per_batch, dtype, report)  # type: ignore[arg-type]
+            passages = corpus.open_store(workspace)
+            return embed_corpus(model, passages, folder, encoder.tokens_per_batch, dtype, report)
 
-    return workspace.store.build(Recipe("vectors", settings, inputs, VERSION), make, resumable=True)
+    return config_stage("vectors", 2, inputs, make, resumable=True)
+
+
+PRETRAINED = vectors_stage(lambda workspace: pretrained(workspace, "passage"))
 
 
 def read(artifact: Artifact) -> NDArray[np.float32]:

@@ -1,20 +1,27 @@
-"""Where a stage works: the configuration, the folders, and how it speaks to the user."""
+"""Where a stage works: the configuration, the folders, and how it speaks to the user.
+
+Progress bars with rate and ETA: for work that reports (done, total), and for work that takes things one by one.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
+from tqdm import tqdm
 
+from rag_lightning.config.digesting import settings
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, asset_path, fetch_asset, find_asset
-from rag_lightning.core.config import ExperimentConfig
-from rag_lightning.core.files import check_file
+from rag_lightning.core.files import folder_digest
 from rag_lightning.core.hub import HUB_REVISION, download_model, resolve_commit
+from rag_lightning.core.stage import Inputs, Stage
 
 HUB = "hub:"
 """Begins the name of a data set of the hub; a local folder of the same layout may follow instead of a name."""
@@ -82,41 +89,18 @@ class Workspace:
 
     def _unpacked(self, name: str) -> Path:
         """An embedded GGUF file as a plain folder, an artifact."""
-        from rag_lightning.generator.gguf import unpack_gguf  # imported here: most workspaces need no torch
+        from rag_lightning.checkpoints.loading import unpack_gguf  # imported here: most workspaces need no torch
 
         recipe = Recipe("unpacked", {}, {"model": self.model_digest(name)}, 1)
         return self.store.build(recipe, lambda folder: unpack_gguf(self.asset(name), folder / "model")).path / "model"
 
+    def on(self, split: str) -> Workspace:
+        """The same workspace, working on a split."""
+        return self.with_config(split=split)
+
     def with_config(self, **changes: object) -> Workspace:
         """The same workspace with some fields of the configuration changed."""
         return replace(self, config=replace(self.config, **changes))  # type: ignore[arg-type]
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a user's file, 16 hex digits.
-
-    Raises:
-        DataError: missing or empty.
-    """
-    check_file(path)
-    stat = path.stat()
-    return _file_digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _file_digest(path: Path, size: int, mtime_ns: int) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
-
-
-def folder_digest(folder: Path) -> str:
-    """Over the names and contents of a folder's files."""
-    parts = [
-        f"{p.relative_to(folder)} {file_digest(p)}"
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.stat().st_size
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=16)
@@ -141,3 +125,37 @@ def hub_source(source: str, revision: str = HUB_REVISION) -> tuple[str, str, str
     name, _, configuration = source.removeprefix(HUB).partition(":")
     folder = Path(name)
     return name, configuration, folder_digest(folder) if folder.is_dir() else _commit(name, "dataset", revision)
+
+
+def config_stage(
+    kind: str,
+    version: int,
+    inputs: Callable[[Workspace], Inputs],
+    make: Callable[[Workspace, Path], Mapping[str, Any]],
+    **more: Any,
+) -> Stage[Workspace]:
+    """A stage whose settings are the fields of the configuration that name it."""
+    return Stage(kind, version, lambda workspace: settings(workspace.config, kind), inputs, make, **more)
+
+
+T = TypeVar("T")
+
+
+@contextmanager
+def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function to call with (done, total)."""
+    bar = tqdm(desc=what, unit=f" {unit}", mininterval=1.0, dynamic_ncols=True)
+
+    def update(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    try:
+        yield update
+    finally:
+        bar.close()
+
+
+def counted(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
+    """The items; no ETA where their number is not known."""
+    yield from tqdm(items, desc=what, unit=f" {unit}", total=total, mininterval=1.0, dynamic_ncols=True)

@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import write_json
-from rag_lightning.core.config import SweepConfig, to_dict
-from rag_lightning.core.digest import digest
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError, TrainingError
+from rag_lightning.core.files import digest, write_json
+from rag_lightning.metrics.outcomes import objectives
+from rag_lightning.runs import evaluate
+from rag_lightning.runs.mlflow import Mirror, default_uri
+from rag_lightning.runs.record import read_summary
+from rag_lightning.runs.system import System
 from rag_lightning.stages import corpus, examples, train
-from rag_lightning.stages.objective import objectives
 from rag_lightning.stages.workspace import Workspace, say
-from rag_lightning.sweep import retrieval_table, selection, surface_ceiling, trial
+from rag_lightning.sweep import notes, selection
 from rag_lightning.sweep.study import check, open_study, search, space
-from rag_lightning.sweep.system import System
 from rag_lightning.tasks.spec import get_task
-from rag_lightning.tracking.mlflow import Mirror, default_uri
-from rag_lightning.tracking.run import read_summary
 
 MINILM_NOTE = (
     "frozen retrieval is all-MiniLM-L6-v2, which its authors trained on public question-answer data that includes "
@@ -79,14 +80,14 @@ def _search(config: SweepConfig, mirror: Mirror) -> list[System]:
     study = open_study(config)
     tried: dict[System, float] = {}
 
-    def evaluate(system: System) -> float:
-        folder = trial.run(config, system, "dev", "trial")
+    def value_of(system: System) -> float:
+        folder = evaluate.run(config, system, "dev", "trial")
         mirror.child(folder)
         value = float(read_summary(folder)["metrics"][config.objective]["mean"])
         say(f"{system.label}: dev {config.objective} {value:.1f}")
         return value
 
-    search(config, study, evaluate)
+    search(config, study, value_of)
     for done in study.get_trials(deepcopy=False):
         if done.value is not None:
             tried[System.make(done.params["decoding"], done.params["retriever"], done.params["k"])] = done.value
@@ -95,12 +96,12 @@ def _search(config: SweepConfig, mirror: Mirror) -> list[System]:
 
 def _evaluate(config: SweepConfig, mirror: Mirror, systems: Sequence[System], split: str, role: str) -> None:
     for system in systems:
-        mirror.child(trial.run(config, system, split, role))
+        mirror.child(evaluate.run(config, system, split, role))
 
 
 def _open_folder(config: SweepConfig) -> Path:
     """The sweep's folder; that of another experiment or search space is put aside, and taken up when it returns."""
-    folder, spec = trial.sweep_folder(config), space(config)
+    folder, spec = evaluate.sweep_folder(config), space(config)
     mark, current = folder / "space.json", digest(spec)
     if mark.exists():
         known = json.loads(mark.read_text(encoding="utf-8"))["digest"]
@@ -137,7 +138,7 @@ def _describe(
         "scale": base.scale,
         "objective": config.objective,
         "spec": to_dict(config),
-        "retrieval": retrieval_table.rows(config) if finished else [],
+        "retrieval": notes.rows(config) if finished else [],
         "warnings": [*_notes(config), *again] if finished else [],
         "finished": finished,
     }
@@ -148,18 +149,18 @@ def _describe(
 
 def _notes(config: SweepConfig) -> list[str]:
     """What the reader of the tables must know."""
-    notes = [MINILM_NOTE] if config.experiment.encoder.model == "mini" else []
+    lines = [MINILM_NOTE] if config.experiment.encoder.model == "mini" else []
     workspace = Workspace(config.experiment)
     task = get_task(config.experiment.task.name)
     if task.metrics[0] == "em":
-        notes.append(surface_ceiling.note(workspace))
+        lines.append(notes.note(workspace))
     objective = objectives(task)[0].name
     trained = _trained(config, check(config))
     for formulation in dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding):
         info = train.read_info(train.build(trained[formulation]))
-        notes.append(
+        lines.append(
             f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev {objective} of its checkpoint "
             f"{100 * (info['dev_score'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})"
         )
-        notes += [f"{formulation}: {line}" for line in train.alarms(info)]
-    return notes
+        lines += [f"{formulation}: {line}" for line in train.alarms(info)]
+    return lines

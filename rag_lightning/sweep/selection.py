@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import write_json
-from rag_lightning.core.config import SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.core.files import write_json
 from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.metrics.statistics import not_worse_than_best
 from rag_lightning.metrics.summary import align
+from rag_lightning.runs.evaluate import folder_of, sweep_folder
+from rag_lightning.runs.record import is_finished, read_run, run_folders
+from rag_lightning.runs.system import System
 from rag_lightning.stages.score import SCORES
-from rag_lightning.sweep.system import System
-from rag_lightning.sweep.trial import folder_of, sweep_folder
-from rag_lightning.tracking.run import is_finished, read_run, run_folders
 
 SELECTION = "selection.json"
 

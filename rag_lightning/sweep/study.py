@@ -9,16 +9,17 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.fields import to_dict
+from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.core import seeds
-from rag_lightning.core.config import SweepConfig, to_dict
-from rag_lightning.core.digest import digest
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import digest
 from rag_lightning.core.registry import check_name
-from rag_lightning.core.retriever_config import check_retriever
+from rag_lightning.metrics.outcomes import objectives
+from rag_lightning.runs.evaluate import sweep_folder
+from rag_lightning.runs.system import System, run_digest
 from rag_lightning.stages import classes
-from rag_lightning.stages.objective import objectives
-from rag_lightning.sweep.system import System, identity
-from rag_lightning.sweep.trial import sweep_folder
 from rag_lightning.tasks.spec import get_task
 
 NOT_IN_SPACE = ("trials", "seed", "sampler", "storage", "alpha", "always", "name")
@@ -49,7 +50,10 @@ def check(config: SweepConfig) -> list[System]:
 def space(config: SweepConfig) -> dict[str, Any]:
     """What must not change while a sweep goes on: its experiment, choices and objective."""
     spec = {name: value for name, value in to_dict(config).items() if name not in NOT_IN_SPACE}
-    return spec | {"experiment": identity(config.experiment)}
+    first = config.k[0], config.retriever[0], config.decoding[0]
+    systems = [System.make(decoding, first[1], first[0]) for decoding in config.decoding]
+    systems += [System.make(first[2], retriever, first[0]) for retriever in config.retriever]
+    return spec | {"experiment": [run_digest(system.configure(config.experiment), "dev") for system in systems]}
 
 
 def open_study(config: SweepConfig) -> optuna.Study:

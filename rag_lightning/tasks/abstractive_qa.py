@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.tasks.examples import Dropped, RawExample, Row
-from rag_lightning.tasks.fields import own_id, question_text
+from rag_lightning.tasks.examples import Dropped, RawExample, Row, own_id, question_text
 from rag_lightning.tasks.hub import HubSource, by_row
 from rag_lightning.tasks.layout import json_columns, json_lines, json_list
 from rag_lightning.tasks.spec import TaskSpec

@@ -13,7 +13,7 @@ from typing import Any
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_json
 from rag_lightning.core.records import Passage
-from rag_lightning.tasks.exchange.record import id_of, list_of, text_of
+from rag_lightning.tasks.results.record import id_of, list_of, text_of
 
 POSITIVE, HARD, OTHER = "positive_ctxs", "hard_negative_ctxs", "negative_ctxs"
 

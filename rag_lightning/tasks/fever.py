@@ -17,8 +17,7 @@ from typing import Any
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.metrics.pages import TOGETHER, normalize_title
-from rag_lightning.tasks.examples import Dropped, RawExample, Row
-from rag_lightning.tasks.fields import objects, own_id, question_text
+from rag_lightning.tasks.examples import Dropped, RawExample, Row, objects, own_id, question_text
 from rag_lightning.tasks.hub import PARQUET, HubSource
 from rag_lightning.tasks.layout import Layout, ParseRow, json_lines
 from rag_lightning.tasks.spec import TaskSpec

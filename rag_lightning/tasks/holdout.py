@@ -1,14 +1,20 @@
-"""Train, dev and test from files that were never split: by the title of the gold passages, duplicates removed first."""
+"""Train, dev and test from files that were never split: by the title of the gold passages, duplicates removed first.
+
+Gold passages of questions that were asked about a paragraph (SQuAD): those cut from it that hold an answer.
+
+Questions that are nearly the same: their sets of words overlap by at least a threshold (Jaccard).
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from rag_lightning.core.records import Example
+from rag_lightning.core.records import Example, Passage
 from rag_lightning.core.seeds import generator
-from rag_lightning.tasks.duplicates import NearDuplicates
+from rag_lightning.metrics.answers import has_answer, tokenize
 
 FRACTIONS: Mapping[str, float] = {"train": 0.4, "dev": 0.2, "test": 0.4}
 
@@ -89,3 +95,103 @@ def _groups(names: Sequence[Sequence[str]]) -> list[tuple[list[int], set[str]]]:
         members[root(own[0])].append(i)
         titles[root(own[0])].update(own)
     return [(members[key], titles[key]) for key in members]
+
+
+KEY_WORDS = 5
+"""Tokens by which a passage is looked up in the paragraphs; shorter passages are never gold."""
+
+
+def assign_gold(found: Sequence[tuple[Example, str]], passages: Iterable[Passage]) -> list[Example]:
+    """Give gold passage ids to the examples that have a context and no gold ids; the others stay as they are.
+
+    The corpus is read once, in its order; its passages are not kept.
+
+    Args:
+        found: Examples and their paragraphs ("" for none).
+        passages: The corpus.
+    """
+    contexts = {context for example, context in found if context and not example.gold_passage_ids}
+    cut_from = _passages_of(sorted(contexts), passages)
+    return [_with_gold(example, cut_from.get(context, [])) for example, context in found]
+
+
+def _with_gold(example: Example, passages: Sequence[Passage]) -> Example:
+    if example.gold_passage_ids:
+        return example
+    gold = (passage.passage_id for passage in passages if has_answer(example.answers, passage.text))
+    return replace(example, gold_passage_ids=tuple(gold))
+
+
+def _passages_of(contexts: Sequence[str], passages: Iterable[Passage]) -> dict[str, list[Passage]]:
+    """Context -> the passages whose tokens stand in it."""
+    joined = {context: _joined(tokenize(context)) for context in contexts}
+    by_key: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for context in contexts:
+        for key in _keys(joined[context].split()):
+            by_key[key].add(context)
+    found: dict[str, list[Passage]] = defaultdict(list)
+    for passage in passages if contexts else ():
+        for context in _holders(passage, by_key, joined):
+            found[context].append(passage)
+    return found
+
+
+def _holders(passage: Passage, by_key: dict[tuple[str, ...], set[str]], joined: dict[str, str]) -> Iterator[str]:
+    words = tokenize(passage.text)
+    title = tokenize(passage.title)
+    if words[: len(title)] == title and tuple(words[:KEY_WORDS]) not in by_key:
+        words = words[len(title) :]  # DPR writes the title before the first passage of an article
+    text = _joined(words)
+    return (context for context in sorted(by_key.get(tuple(words[:KEY_WORDS]), ())) if text in joined[context])
+
+
+def _keys(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(words[start : start + KEY_WORDS]) for start in range(len(words) - KEY_WORDS + 1))
+
+
+def _joined(words: Sequence[str]) -> str:
+    return f" {' '.join(words)} "
+
+
+THRESHOLD = 0.8
+
+
+class NearDuplicates:
+    """A set of questions that knows whether a like one is in it.
+
+    Two sets of words with Jaccard >= t share at least one of their `size - ceil(t * size) + 1` rarest words
+    (prefix filter, Bayardo et al. 2007, https://doi.org/10.1145/1242572.1242591): only those are looked up.
+
+    Args:
+        texts: All questions that will be added or asked for; they decide which words are rare.
+        threshold: Jaccard from which two questions count as the same, above 0.
+    """
+
+    def __init__(self, texts: Iterable[str], threshold: float = THRESHOLD) -> None:
+        self.threshold = threshold
+        self._frequency = Counter(word for text in texts for word in _words(text))
+        self._by_word: dict[str, list[frozenset[str]]] = defaultdict(list)
+
+    def add(self, text: str) -> None:
+        """Put a question into the set."""
+        words = _words(text)
+        for word in self._rarest(words):
+            self._by_word[word].append(words)
+
+    def __contains__(self, text: str) -> bool:
+        words = _words(text)
+        return any(self._alike(words, other) for word in self._rarest(words) for other in self._by_word.get(word, ()))
+
+    def _alike(self, left: frozenset[str], right: frozenset[str]) -> bool:
+        return len(left & right) >= self.threshold * len(left | right)
+
+    def _rarest(self, words: frozenset[str]) -> list[str]:
+        # The small constant keeps 0.8 * 5 from being rounded above 4.
+        kept = len(words) - math.ceil(self.threshold * len(words) - 1e-9) + 1
+        return sorted(words, key=lambda word: (self._frequency[word], word))[:kept]
+
+
+def _words(text: str) -> frozenset[str]:
+    """Lower-cased words without signs; a text of signs only keeps them."""
+    tokens = tokenize(text)
+    return frozenset(token for token in tokens if token.isalnum()) or frozenset(tokens)

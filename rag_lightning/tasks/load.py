@@ -13,12 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from rag_lightning.core.data_config import TaskConfig
+from rag_lightning.config.data import TaskConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.tasks.examples import Reading, free_id
-from rag_lightning.tasks.gold import assign_gold
-from rag_lightning.tasks.holdout import drop_like, drop_near_duplicates, split_by_title
+from rag_lightning.tasks.holdout import assign_gold, drop_like, drop_near_duplicates, split_by_title
 from rag_lightning.tasks.hub import Split
 from rag_lightning.tasks.spec import TaskSpec, get_task
 

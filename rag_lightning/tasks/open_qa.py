@@ -1,28 +1,31 @@
 """Open-domain question answering: Natural Questions, TriviaQA and WebQuestions, whose formats overlap.
 
-- DPR csv: `question \\t ['answer', …]` (https://github.com/facebookresearch/DPR)
+- DPR csv: `question \\t ['answer', …]`, a Python list, no header (https://github.com/facebookresearch/DPR)
 - JSONL: `question`, `answer` (NQ-open, https://github.com/google-research-datasets/natural-questions) or `answers`
-  (DPR), and if known `gold_passage_id` or `gold_passage_ids`
-- SQuAD v1.1 JSON (https://arxiv.org/abs/1606.05250), for training data
+  (DPR), and optionally `gold_passage_id` or `gold_passage_ids`
+- SQuAD v1.1 JSON (https://arxiv.org/abs/1606.05250), articles, paragraphs, questions: for training data
 - WebQuestions JSON: a list of `qText`, `answers` (https://aclanthology.org/D13-1160)
-- TriviaQA JSON (triviaqa.py)
+- TriviaQA JSON (https://aclanthology.org/P17-1147), and its columns on the hub. All aliases are answers, the value
+  first. Normalised aliases are added only where no alias normalises to them, so that targets stay readable and EM sees
+  the same set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from rag_lightning.core.records import Example
-from rag_lightning.tasks.dpr import read_dpr
-from rag_lightning.tasks.examples import RawExample
-from rag_lightning.tasks.fields import answer_list, gold_ids, own_id, question_text
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import read_json, read_lines
+from rag_lightning.metrics.tokens import normalize_answer
+from rag_lightning.tasks.examples import Dropped, RawExample, Row, answer_list, gold_ids, objects, own_id, question_text
 from rag_lightning.tasks.hub import HubSource, by_row
 from rag_lightning.tasks.layout import Layout, json_lines, json_list
 from rag_lightning.tasks.spec import TaskSpec
-from rag_lightning.tasks.squad import read_squad
-from rag_lightning.tasks.triviaqa import HUB_COLUMNS, TRIVIA_JSON, hub_rows
 
 
 def question_row(path: Path, row: int, values: Mapping[str, Any]) -> RawExample:
@@ -46,6 +49,132 @@ def web_row(path: Path, row: int, values: Mapping[str, Any]) -> RawExample:
     question = question_text(path, row, "qText", values.get("qText"))
     answers = answer_list(path, row, "answers", values.get("answers"))
     return RawExample(row, question, answers, own_id=own_id(path, row, values, "qId"), id_field="qId")
+
+
+def read_dpr(path: Path) -> Iterator[RawExample]:
+    """Every question with its answers; cells may be quoted as csv quotes them, answers as Python does.
+
+    Raises:
+        DataError: a row that has not two cells, no question, or no list of answers.
+    """
+    reader = csv.reader(read_lines(path), delimiter="\t")
+    while True:
+        row = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(path, f"is not tab-separated csv: {error}", row=row) from error
+        if not fields:
+            continue
+        if len(fields) != 2:
+            hint = "expected question, tab, ['answer', …]; JSON files start with { or ["
+            raise DataError(path, f"has {len(fields)} fields instead of 2", row=row, value=fields[0], hint=hint)
+        question = question_text(path, row, "question", fields[0])
+        yield RawExample(row, question, answer_list(path, row, "answers", _literal(path, row, fields[1])))
+
+
+def _literal(path: Path, row: int, text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        hint = "write a list of quoted strings: ['answer', …]"
+        raise DataError(path, "is not a list of answers", row=row, field="answers", value=text, hint=hint) from error
+
+
+def read_squad(path: Path) -> Iterator[RawExample]:
+    """Every question with its article's title as entity and its paragraph as context; rows count questions from 1.
+
+    Raises:
+        DataError: a part of the layout is missing or of another type.
+    """
+    row = 0
+    for article in _list(path, 1, read_json(path), "data"):
+        title = _title(article)
+        for paragraph in _list(path, row + 1, article, "paragraphs"):
+            context = question_text(path, row + 1, "context", paragraph.get("context"))
+            for item in _list(path, row + 1, paragraph, "qas"):
+                row += 1
+                yield _question(path, row, item, title, context)
+
+
+def _question(path: Path, row: int, item: dict[str, Any], title: str, context: str) -> RawExample:
+    question = question_text(path, row, "question", item.get("question"))
+    texts = [answer.get("text") for answer in _list(path, row, item, "answers")]
+    answers = answer_list(path, row, "answers", texts)
+    return RawExample(row, question, answers, own_id=str(item.get("id", "")), entity=title, context=context)
+
+
+def _title(article: dict[str, Any]) -> str:
+    """`Saint_Barth%C3%A9lemy` -> `Saint Barthélemy`."""
+    return unquote(str(article.get("title", ""))).replace("_", " ")
+
+
+def _list(path: Path, row: int, holder: Any, field: str) -> list[dict[str, Any]]:
+    value = holder.get(field) if isinstance(holder, dict) else None
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise DataError(path, "must be a list of objects, as in SQuAD v1.1", row=row, field=field, value=value)
+    return value
+
+
+HUB_COLUMNS = ("question", "question_id", "answer")
+HIDDEN = "the published test files hide their answers; use a dev file as test"
+
+
+def read_trivia(path: Path) -> Iterator[RawExample]:
+    """Every question of a file such as `wikipedia-dev.json`; tagged with the file's `Domain` as evidence.
+
+    Raises:
+        DataError: a part of the layout is missing or of another type, or the answers are hidden.
+    """
+    document = read_json(path)
+    domain = str(document.get("Domain", "")).lower() if isinstance(document, dict) else ""
+    items = objects(path, 1, "Data", document.get("Data") if isinstance(document, dict) else None)
+    for row, item in enumerate(items, 1):
+        question = question_text(path, row, "Question", item.get("Question"))
+        answers = _answers(path, row, "Answer", item.get("Answer"), ("Value", "Aliases", "NormalizedAliases"))
+        identifier = own_id(path, row, item, "QuestionId")
+        tags = {"evidence": domain} if domain else {}
+        yield RawExample(row, question, answers, own_id=identifier, id_field="QuestionId", tags=tags)
+
+
+def hub_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+    """The columns of the hub's `trivia_qa`; `rc` holds some questions twice, once for each kind of evidence.
+
+    Raises:
+        DataError: a column is missing or of another type, or the answers are hidden.
+    """
+    seen: set[str] = set()
+    for row, values in enumerate(rows, 1):
+        question = question_text(path, row, "question", values.get("question"))
+        answers = _answers(path, row, "answer", values.get("answer"), ("value", "aliases", "normalized_aliases"))
+        identifier = own_id(path, row, values, "question_id")
+        if identifier and identifier in seen:
+            yield Dropped(row, "question that is there with other evidence too")
+            continue
+        seen.add(identifier)
+        yield RawExample(row, question, answers, own_id=identifier, id_field="question_id")
+
+
+def _answers(path: Path, row: int, field: str, answer: Any, names: Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(answer, dict):
+        raise DataError(path, "must be an object of value and aliases", row=row, field=field, value=answer, hint=HIDDEN)
+    value, aliases, normal = (answer.get(name) for name in names)
+    listed = [*([value] if value else []), *(aliases or []), *(normal or [])]
+    if value == "<unk>" or not listed:
+        raise DataError(path, "holds no answer", row=row, field=field, value=value, hint=HIDDEN)
+    given = answer_list(path, row, f"{field}.{names[1]}", listed)
+    return tuple(dict.fromkeys(_readable(given, set(normal or ()))))
+
+
+def _readable(answers: Sequence[str], normal: set[str]) -> Iterator[str]:
+    """The answers without the normalised forms of others."""
+    covered = {normalize_answer(answer) for answer in answers if answer not in normal}
+    return (answer for answer in answers if answer not in normal or normalize_answer(answer) not in covered)
+
+
+TRIVIA_JSON = Layout("TriviaQA JSON", "JSON document", read_trivia, frozenset({"Data"}))
 
 
 DPR_CSV = Layout("DPR csv", "tab-separated text", read_dpr, cells=(2,))
@@ -98,12 +227,3 @@ WEB_QUESTIONS = TaskSpec(
     hub=HubSource("stanfordnlp/web_questions", "", by_row(question_row), held_out=361),
 )
 """The hub has 3,778 train and 2,032 test questions; dev is held out of train by seed."""
-
-
-def read_examples(path: Path | str) -> list[Example]:
-    """The questions of a file in a layout of `nq`.
-
-    Raises:
-        DataError: see `TaskSpec.reading`.
-    """
-    return NATURAL_QUESTIONS.read(Path(path))

@@ -24,7 +24,7 @@ from transformers import (
     RagTokenForGeneration,
 )
 
-from rag_lightning.core.config import GeneratorConfig
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.records import Passage
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator

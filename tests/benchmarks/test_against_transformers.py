@@ -10,7 +10,7 @@ import torch
 
 from rag_lightning.decoding import rag_token
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.generator.marginal import doc_log_probs
+from rag_lightning.generator.likelihoods import doc_log_probs
 from tests.benchmarks.processes import said_by
 from tests.benchmarks.rag_models import IdsGenerator, Paired, against, generated, generator, reference, rows, seconds
 from tests.benchmarks.thorough import LENGTH, SOURCE, thorough

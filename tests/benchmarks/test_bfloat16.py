@@ -12,7 +12,7 @@ from rag_lightning.decoding import rag_token
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.rag_sequence import decode_all
-from rag_lightning.generator.marginal import doc_log_probs
+from rag_lightning.generator.likelihoods import doc_log_probs
 from tests.benchmarks.rag_models import NoTokenizer, Paired, generator, rows
 from tests.benchmarks.thorough import LENGTH, SOURCE
 

@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rag_lightning.core.config import EncoderConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.hardware import has_bfloat16
-from rag_lightning.core.records import Passage
+from rag_lightning.core.records import Passage, passage_text
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus
-from rag_lightning.retrieval.encoders import TextEncoder, passage_text
+from rag_lightning.retrieval.encoders import TextEncoder
 from tests.benchmarks.encoders import SHAPE, random_passages, save_encoder
 from tests.benchmarks.rag_models import Paired, against, seconds
 

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import IndexConfig
-from rag_lightning.index.factory import build_index
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.index.flat import FlatIndex
-from rag_lightning.index.index import FaissIndex, Floats, faiss_threads
+from rag_lightning.index.index import FaissIndex, Floats, build_index, faiss_threads
 from tests.benchmarks.rag_models import Paired
 
 VECTORS, WIDTH, BLOCK, PAIRS = 1_000_000, 384, 100_000, 3

@@ -15,9 +15,9 @@ import pytest
 from rag_lightning.core.records import Example
 from rag_lightning.metrics import bleu, qbleu, rouge, tokens
 from rag_lightning.metrics.metric import Outcome, parse_metric
+from rag_lightning.metrics.outcomes import Outcomes, score_all
 from rag_lightning.metrics.qbleu import SQUAD
 from rag_lightning.metrics.summary import notes_of, summarise
-from rag_lightning.stages.outcomes import Outcomes, score_all
 
 EXAMPLES, PAIRS, SAMPLE = 10_000, 5, 60
 LIMIT, GIBIBYTE = 10.0, 1 << 30

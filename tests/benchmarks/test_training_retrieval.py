@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import EncoderConfig, GeneratorConfig, IndexConfig
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.retrieval import EncoderConfig, IndexConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.records import Passage
-from rag_lightning.core.trainer_config import TrainerConfig
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.index.factory import build_index
 from rag_lightning.index.flat import FlatIndex
-from rag_lightning.modules.batches import Item, Lesson
-from rag_lightning.modules.fitting import fit
-from rag_lightning.modules.live_retrieval import LiveRetrieval
-from rag_lightning.modules.rag import RagModule
+from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.training.batches import Item, Lesson
+from rag_lightning.training.fitting import fit
+from rag_lightning.training.live_retrieval import LiveRetrieval
+from rag_lightning.training.rag import RagModule
 from tests.benchmarks.encoders import SHAPE, random_passages, save_encoder, words
 from tests.benchmarks.rag_models import against
 
@@ -67,7 +68,7 @@ def items() -> Iterator[Item]:
 
 def trained(million: Million, folder: Path, **settings: Any) -> dict[str, float]:
     """What the meter says of STEPS steps."""
-    config = TrainerConfig(steps=STEPS, warmup=0, eval_every=0, **settings)
+    config = TrainConfig(steps=STEPS, warmup=0, eval_every=0, **settings)
     generator = Seq2SeqGenerator.create(GeneratorConfig(), million.encoder)
     encoder = TextEncoder(EncoderConfig(), million.encoder, "query")
     vectors = np.load(million.corpus / "vectors.npy", mmap_mode="r")

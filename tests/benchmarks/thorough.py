@@ -14,7 +14,7 @@ import torch
 from rag_lightning.decoding import rag_sequence
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator.marginal import doc_log_probs
+from rag_lightning.generator.likelihoods import doc_log_probs
 from tests.benchmarks.processes import forget_peak, resident
 from tests.benchmarks.rag_models import IdsGenerator, generated, generator, reference, rows, seconds
 

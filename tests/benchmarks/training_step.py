@@ -14,23 +14,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rag_lightning.generator import marginal
-from rag_lightning.generator.checkpointing import checkpoint_encoder
-from rag_lightning.modules.training import fast_attention
+from rag_lightning.generator import likelihoods
+from rag_lightning.generator.trained_part import checkpoint_encoder
+from rag_lightning.training.module import fast_attention
 from tests.benchmarks.processes import forget_peak, peak_of_tensors, resident
 from tests.benchmarks.rag_models import IdsGenerator, generator, reference, rows, seconds
 
 QUESTIONS, K, SOURCE, TARGET = 2, 5, 64, 12
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "rag_sequence": marginal.rag_sequence,
-    "rag_token": marginal.rag_token,
+    "rag_sequence": likelihoods.rag_sequence,
+    "rag_token": likelihoods.rag_token,
 }
 
 
 def ours(made: IdsGenerator, formulation: str, asked: Any, scores: Tensor, targets: Tensor) -> Tensor:
     """Mean negative log p(y|x) as the training computes it, without smoothing."""
     gathered = made.token_log_probs([row for rows in asked for row in rows], targets.repeat_interleave(K, 0))
-    docs = marginal.doc_log_probs(scores)
+    docs = likelihoods.doc_log_probs(scores)
     return -LOSSES[formulation](gathered.unflatten(0, (-1, K)), docs, targets.ne(made.pad_id)).mean()
 
 

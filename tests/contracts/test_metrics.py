@@ -20,8 +20,8 @@ from rag_lightning.metrics.metric import (
     Outcome,
     parse_metric,
 )
+from rag_lightning.metrics.outcomes import Outcomes, score_all
 from rag_lightning.metrics.summary import notes_of, summarise
-from rag_lightning.stages.outcomes import Outcomes, score_all
 
 SECONDS = 20.0
 """For one example of 10,000 words on each side, by any metric, with room for a busy machine."""

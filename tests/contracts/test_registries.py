@@ -9,22 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import IndexConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.registries import INDEX_KINDS
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.index.factory import INDEX_KINDS, build_index, load_index
+from rag_lightning.decoding.predictor import STRATEGIES
+from rag_lightning.index.index import build_index, load_index
 from rag_lightning.metrics.metric import parse_metric
-from rag_lightning.modules.predictor import STRATEGIES
+from rag_lightning.runs import system as systems
+from rag_lightning.runs.system import DECODINGS, RETRIEVERS, System
 from rag_lightning.stages import predict, retrieve, score, train
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.sweep import system as systems
-from rag_lightning.sweep.system import DECODINGS, RETRIEVERS, System
 from rag_lightning.tasks.spec import TASKS
 from tests.tiny_project import K_MAX, passages
 
-SMALL = IndexConfig(m=8, ef_construction=40, nlist=4, nprobe=4, pq="PQ4x4np")
+SMALL = IndexConfig(options={"m": 8, "ef_construction": 40, "nlist": 4, "nprobe": 4, "pq": "PQ4x4np"})
 
 
 @pytest.fixture(scope="module")

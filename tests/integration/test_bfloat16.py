@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.core.config import Formulation, Strategy, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.decoding import Strategy
+from rag_lightning.config.experiment import Formulation
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.stages import predict
 from rag_lightning.stages.workspace import Workspace

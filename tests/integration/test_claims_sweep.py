@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.config import SweepConfig
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Prediction, Score, read_jsonl
-from rag_lightning.generator.classes import HEAD_FILE
-from rag_lightning.report import stage as report
-from rag_lightning.stages import ask, predict, train, warmup
+from rag_lightning.generator.heads import HEAD_FILE
+from rag_lightning.report import command as report
+from rag_lightning.runs.system import System
+from rag_lightning.stages import ask, predict, reader, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.study import check
-from rag_lightning.sweep.system import System
 from tests.tiny_claims import LABELS, registered, write_data
 from tests.tiny_claims import sweep as tiny_sweep
 
@@ -81,7 +81,7 @@ def test_training_is_watched_by_the_objective(swept: SweepConfig) -> None:
 def test_the_head_is_kept_beside_the_generator(swept: SweepConfig) -> None:
     workspace = at(swept, "rag_sequence/classify/flat/2")
     headed = swept.experiment.generator.head == "class_head"
-    for artifact in (train.build(workspace), warmup.build(workspace)):
+    for artifact in (train.build(workspace), reader.build(workspace)):
         assert (artifact.path / "generator" / HEAD_FILE).exists() == headed
     classes = train.load_generator(workspace).classes
     assert classes is not None and classes.labels == LABELS

@@ -9,12 +9,12 @@ import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 
-from rag_lightning.core.config import to_dict
+from rag_lightning.claims import command
+from rag_lightning.config.commands import ClaimsConfig
+from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.experiments_config import ClaimsConfig
-from rag_lightning.experiments import run_claims
-from rag_lightning.tracking.mlflow import default_uri
-from rag_lightning.tracking.run import read_run, run_folders
+from rag_lightning.runs.mlflow import default_uri
+from rag_lightning.runs.record import read_run, run_folders
 from tests import tiny_project
 
 
@@ -42,7 +42,7 @@ def test_a_claim_goes_through_the_stages(tmp_path: Path, tiny_data: Path, bert_f
     }.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     config = ClaimsConfig(str(folder / "claims.yaml"), str(folder / "matrix.yaml"), split="test", folder=str(tmp_path))
-    run_claims.run(config)
+    command.run(config)
 
     (tested,) = json.loads((tmp_path / "runs/claims/mini-test/above.json").read_text())["outcome"]["tested"]
     assert (tested["n"], tested["seeds"]) == (12, 2)
@@ -64,4 +64,4 @@ def test_a_claim_goes_through_the_stages(tmp_path: Path, tiny_data: Path, bert_f
     base["train"]["steps"] = 3
     (folder / "nq_rag_sequence.yaml").write_text(yaml.safe_dump(base, sort_keys=False))
     with pytest.raises(ConfigError, match=r"above met test at .*train\.steps"):
-        run_claims.run(config)
+        command.run(config)

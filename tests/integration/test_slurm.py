@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.modules.launch import free_port
+from rag_lightning.training.processes import free_port
 
 TEMPLATE = Path(__file__).parents[2] / "experiments" / "slurm" / "experiment.sbatch"
 NEEDED = ("slurmctld", "slurmd", "sbatch", "scontrol")

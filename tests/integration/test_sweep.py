@@ -14,17 +14,17 @@ import pytest
 from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
-from rag_lightning.core.config import SweepConfig
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.records import Prediction, Score, read_jsonl
-from rag_lightning.modules.predictor import Predictor
-from rag_lightning.report import stage as report
+from rag_lightning.decoding.predictor import Predictor
+from rag_lightning.report import command as report
+from rag_lightning.runs.mlflow import default_uri
+from rag_lightning.runs.system import System
 from rag_lightning.stages import ask, predict
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.selection import superseded
 from rag_lightning.sweep.study import open_study
-from rag_lightning.sweep.system import System
-from rag_lightning.tracking.mlflow import default_uri
 from tests.tiny_project import SPLITS
 
 ENCODERS = ("frozen", "warmed up", "rag_token", "rag_sequence")

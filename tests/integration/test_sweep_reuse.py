@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.config import SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.runs.system import System
 from rag_lightning.stages import predict, retrieve
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
-from rag_lightning.sweep.system import System
 from tests.tiny_project import SPLITS
 
 RETRIEVERS, KS = ("flat", "hnsw", "bm25"), (1, 2, 3, 4, 5, 6)

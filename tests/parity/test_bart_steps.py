@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.generator import tree_scores
-from rag_lightning.generator.bart_steps import BartSteps, Cache, Memory
+from rag_lightning.generator import token_tree
+from rag_lightning.generator.bart import BartSteps
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.generator.steps import Cache, Memory
 from rag_lightning.generator.token_tree import TokenTree
 
 SOURCES = [[2, 4, 5, 3, 6, 6, 3], [2, 5, 3], [2, 6, 4, 4, 3]]
@@ -68,7 +69,7 @@ def test_scores_of_a_tree_equal_the_forward_of_each_sequence(
     tree = TokenTree.of(sequences, toy.start_id)
     assert (len(tree.tokens), len(tree.edge_tokens)) == (8, 13), "shared prefixes are there once"
     asked = torch.ones((P, len(sequences)), dtype=torch.bool)
-    found = tree_scores.score(steps, [tree], torch.zeros(P, dtype=torch.long), memory, asked)
+    found = token_tree.score(steps, [tree], torch.zeros(P, dtype=torch.long), memory, asked)
     assert found.dtype == torch.float32 and found.shape == (len(SOURCES), len(sequences))
     for p, source in enumerate(SOURCES):
         for c, sequence in enumerate(sequences):
@@ -86,11 +87,11 @@ def test_packed_trees_are_scored_as_each_alone_and_only_where_asked(
     trees = [TokenTree.of(s, toy.start_id) for s in ([(4, 5, 3), (4, 5, 6, 3), (6, 3)], [(3,), (5, 3)])]
     owners = torch.tensor([0, 1, 0])
     asked = torch.tensor([[True, False, True], [True, True, False], [False, True, False]])
-    found = tree_scores.score(steps, trees, owners, memory, asked)
+    found = token_tree.score(steps, trees, owners, memory, asked)
     torch.testing.assert_close(found.isnan(), ~asked)
     for p, own in enumerate(owners.tolist()):
         count = len(trees[own].paths)
-        alone = tree_scores.score(
+        alone = token_tree.score(
             steps,
             [trees[own]],
             torch.zeros(1, dtype=torch.long),

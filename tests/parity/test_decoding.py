@@ -16,7 +16,7 @@ import torch
 from rag_lightning.decoding import rag_sequence, rag_token
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator.marginal import doc_log_probs
+from rag_lightning.generator.likelihoods import doc_log_probs
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
 LENGTH = 5

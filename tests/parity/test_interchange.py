@@ -13,15 +13,16 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, RagTokenizer
 
-from rag_lightning.core.config import EncoderConfig, GeneratorConfig
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.decoding import rag_sequence, rag_token
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator import marginal
+from rag_lightning.generator import likelihoods
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.modules.rag import MARGINALS
-from rag_lightning.modules.rag_export import write_rag
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.stages.export import write_rag
+from rag_lightning.training.rag import MARGINALS
 from tests.rag_checkpoints import CLASSES, make_rag, save_rag
 
 TARGETS = torch.tensor([[4, 6, 5, 3], [5, 3, 0, 0]])
@@ -37,7 +38,7 @@ def ours(generator: Seq2SeqGenerator, formulation: str, case: Any) -> Tensor:
     """log p(y | x) [B] of the case's encoded pairs."""
     sources = [row[row_mask.bool()].tolist() for row, row_mask in zip(case.ids, case.mask, strict=True)]
     tokens = generator.token_log_probs(sources, TARGETS.repeat_interleave(3, 0)).unflatten(0, (-1, 3))
-    docs = marginal.doc_log_probs(case.doc_scores)
+    docs = likelihoods.doc_log_probs(case.doc_scores)
     return MARGINALS[formulation][0](tokens, docs, TARGETS.ne(generator.pad_id))
 
 
@@ -134,7 +135,7 @@ def test_an_exported_model_decodes_there_from_our_start_token(
     model = CLASSES[formulation].from_pretrained(tmp_path).eval()
     assert model.config.decoder_start_token_id == toy.start_id
     rows = model.generate(**even_case.inputs, num_beams=1, do_sample=False, max_length=6)
-    encodings, docs = Encodings(toy), marginal.doc_log_probs(even_case.doc_scores)
+    encodings, docs = Encodings(toy), likelihoods.doc_log_probs(even_case.doc_scores)
     if formulation == "rag_token":
         pools = rag_token.decode(encodings, even_case.questions, docs, num_beams=1, max_length=5)
     else:

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.generator import marginal
+from rag_lightning.generator import likelihoods
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.modules.rag import MARGINALS
+from rag_lightning.training.rag import MARGINALS
 
 TARGETS = torch.tensor([[4, 6, 5, 3], [5, 3, 0, 0]])
 END_ONLY = torch.tensor([[3], [3]])
@@ -38,7 +38,7 @@ def test_likelihood_equals_that_of_transformers(
     toy: Seq2SeqGenerator, case: Any, transformers_rag: Callable[..., Any], formulation: str
 ) -> None:
     theirs = transformers_rag(formulation)(**case.inputs, labels=labels(toy, TARGETS)).loss
-    docs = marginal.doc_log_probs(case.doc_scores)
+    docs = likelihoods.doc_log_probs(case.doc_scores)
     ours = MARGINALS[formulation][0](token_log_probs(toy, case, TARGETS), docs, TARGETS.ne(toy.pad_id))
     assert theirs.shape == (2,)
     torch.testing.assert_close(ours, -theirs, atol=1e-5, rtol=0)
@@ -49,8 +49,8 @@ def test_a_target_of_one_token_keeps_its_prior_in_rag_token(
     toy: Seq2SeqGenerator, case: Any, transformers_rag: Callable[..., Any]
 ) -> None:
     theirs = transformers_rag("rag_token")(**case.inputs, labels=labels(toy, END_ONLY)).loss
-    docs = marginal.doc_log_probs(case.doc_scores)
-    ours = marginal.rag_token(token_log_probs(toy, case, END_ONLY), docs, END_ONLY.ne(toy.pad_id))
+    docs = likelihoods.doc_log_probs(case.doc_scores)
+    ours = likelihoods.rag_token(token_log_probs(toy, case, END_ONLY), docs, END_ONLY.ne(toy.pad_id))
     torch.testing.assert_close(ours, -theirs, atol=1e-5, rtol=0)
 
 
@@ -59,9 +59,9 @@ def test_a_target_of_one_token_loses_its_prior_in_transformers_rag_sequence(
     toy: Seq2SeqGenerator, case: Any, transformers_rag: Callable[..., Any]
 ) -> None:
     theirs = transformers_rag("rag_sequence")(**case.inputs, labels=labels(toy, END_ONLY)).loss
-    docs = marginal.doc_log_probs(case.doc_scores)
+    docs = likelihoods.doc_log_probs(case.doc_scores)
     tokens = token_log_probs(toy, case, END_ONLY)
-    ours = marginal.rag_sequence(tokens, docs, END_ONLY.ne(toy.pad_id))
+    ours = likelihoods.rag_sequence(tokens, docs, END_ONLY.ne(toy.pad_id))
     direct = (docs.exp() * tokens.squeeze(-1).exp()).sum(1).log()
     torch.testing.assert_close(ours, direct, atol=1e-5, rtol=0)
     # theirs adds log p(z) at the second target position, which here is padding and masked
@@ -78,7 +78,7 @@ def test_label_smoothing_equals_that_of_transformers(
     theirs = transformers_rag(formulation, epsilon)(**case.inputs, labels=labels(toy, TARGETS)).loss
     sources = toy.source_ids([pair for pairs in case.questions for pair in pairs])
     tokens, vocabulary = toy.token_log_probs(sources, TARGETS.repeat_interleave(3, 0), smooth=True)
-    docs, mask = marginal.doc_log_probs(case.doc_scores), TARGETS.ne(toy.pad_id)
+    docs, mask = likelihoods.doc_log_probs(case.doc_scores), TARGETS.ne(toy.pad_id)
     likelihood, smoothing = MARGINALS[formulation]
     plain = likelihood(tokens.unflatten(0, (-1, 3)), docs, mask)
     smooth = smoothing(vocabulary.unflatten(0, (-1, 3)), docs, mask)
@@ -96,7 +96,7 @@ def test_gradients_equal_those_of_transformers(
     own = case.doc_scores.clone().requires_grad_()
     tokens = token_log_probs(toy, case, TARGETS)
     toy.zero_grad()
-    MARGINALS[formulation][0](tokens, marginal.doc_log_probs(own), TARGETS.ne(toy.pad_id)).sum().neg().backward()
+    MARGINALS[formulation][0](tokens, likelihoods.doc_log_probs(own), TARGETS.ne(toy.pad_id)).sum().neg().backward()
     assert scores.grad is not None and own.grad is not None
     torch.testing.assert_close(own.grad, scores.grad, atol=1e-5, rtol=0)
     theirs = dict(model.rag.generator.named_parameters())

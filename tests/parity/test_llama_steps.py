@@ -11,10 +11,10 @@ from rag_lightning.decoding import rag_token
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.rag_sequence import matrices
-from rag_lightning.generator import tree_scores
-from rag_lightning.generator.bart_steps import Cache, Memory
+from rag_lightning.generator import token_tree
 from rag_lightning.generator.causal import CausalGenerator
 from rag_lightning.generator.inputs import Pair
+from rag_lightning.generator.steps import Cache, Memory
 from rag_lightning.generator.token_tree import TokenTree
 
 PAIRS = [
@@ -73,7 +73,7 @@ def test_whole_continuations_equal_single_steps(toy_llama: CausalGenerator, memo
 def test_scores_of_a_tree_equal_the_forward_of_each_sequence(toy_llama: CausalGenerator, memory: Memory) -> None:
     sequences = [(4, 5, 3), (4, 5, 6, 3), (3,), (6, 3), (4, 3), (5, 5, 5, 5)]
     tree, asked = TokenTree.of(sequences, toy_llama.start_id), torch.ones((P, len(sequences)), dtype=torch.bool)
-    found = tree_scores.score(toy_llama.steps(), [tree], torch.zeros(P, dtype=torch.long), memory, asked)
+    found = token_tree.score(toy_llama.steps(), [tree], torch.zeros(P, dtype=torch.long), memory, asked)
     assert found.dtype == torch.float32 and found.shape == (P, len(sequences))
     for p, source in enumerate(toy_llama.source_ids(PAIRS)):
         for c, sequence in enumerate(sequences):

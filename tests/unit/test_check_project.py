@@ -49,6 +49,37 @@ def test_documented_commands_must_exist(check: ModuleType, tmp_path: Path) -> No
     ]
 
 
+def test_documented_fields_must_exist(check: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text("")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "page.md").write_text(
+        "`--decoding.k 5`, `decoding.gone 5`, `experiment.index.kinds`, `train.jsonl`, `retriever.train false`, x.y,\n"
+        "decoding.lost outside of code, `artifacts/index/index.faiss`, `corpus.build(workspace)`.\n"
+        "`decode.k 5`, `--experiment.decode.steps 1`, `--experiment.scale mini`, `a.py 1`, `other.thing`\n"
+    )
+    assert sorted(check.documents(tmp_path)) == [
+        "docs/page.md: decode.k: the configuration has no section decode",
+        "docs/page.md: decode.steps: the configuration has no section decode",
+        "docs/page.md: decoding.gone is no field of the configuration",
+        "docs/page.md: index.kinds is no field of the configuration",
+    ]
+
+
+def test_relative_links_must_lead_somewhere(check: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text("")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "page.md").write_text(
+        "# The `k` of it: all\n## Twice\n## Twice\n```\n# no heading\n[no link](no.md)\n```\n"
+        "[up](../README.md) [here](#the-k-of-it-all) [second](#twice-1) [third](#twice-2) [web](https://a.b/c.md)\n"
+    )
+    (tmp_path / "README.md").write_text("[a](docs/page.md#twice) [b](docs/page.md#no-heading) ![c](docs/gone.png)\n")
+    assert sorted(check.documents(tmp_path)) == [
+        "README.md: link docs/gone.png: no such file",
+        "README.md: link docs/page.md#no-heading: no such heading",
+        "docs/page.md: link #twice-2: no such heading",
+    ]
+
+
 def test_long_files_and_functions_are_found(check: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "rag_lightning").mkdir()
     body = "".join(f"    x = {i}\n" for i in range(50))

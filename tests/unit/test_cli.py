@@ -12,10 +12,11 @@ import pytest
 import rag_lightning
 from rag_lightning import cli
 from rag_lightning.cli import STAGES, explain, main, parse
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, Terminated
-from rag_lightning.core.trainer_config import TrainerConfig
-from rag_lightning.experiments.matrix import load_matrix
+from rag_lightning.matrix.matrix import load_matrix
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "faiss", "mlflow", "transformers", "pytorch_lightning", "matplotlib", "datasets", "optuna", "scipy"}
@@ -103,9 +104,9 @@ def test_keys_after_the_file_win_and_the_rest_keeps_its_default(called: Called, 
     assert main(["train", "--config", str(file), "--seed", "5", "--index.m=8", "--train.trainer", "{devices: 2}"]) == 0
     config = called[0][1]
     assert (config.name, config.seed, config.index.kind, config.index.m) == ("e", 5, "hnsw", 8)
-    assert config.warmup.steps == 7 and config.warmup.lr == ExperimentConfig().warmup.lr
+    assert config.reader.steps == 7 and config.reader.lr == ExperimentConfig().warmup.lr
     assert config.train.trainer == {"devices": 2}
-    assert isinstance(config.train, TrainerConfig)
+    assert isinstance(config.train, TrainConfig)
 
 
 def test_lists_are_tuples(called: Called) -> None:

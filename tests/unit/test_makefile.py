@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.cli import parse
-from rag_lightning.core.config import SweepConfig
-from rag_lightning.core.experiments_config import ClaimsConfig, MatrixConfig
-from rag_lightning.sweep.system import System
+from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
+from rag_lightning.runs.system import System
 
 ROOT = Path(__file__).parents[2]
+STAMP = ".venv/.installed"
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
@@ -99,7 +99,7 @@ def test_an_experiment_is_run_by_its_name() -> None:
 
 
 def test_an_experiment_needs_a_name() -> None:
-    done = make("experiment", "INSTALLED=pyproject.toml")
+    done = make("-o", STAMP, "experiment")
     assert done.returncode != 0 and "make experiment NAME=nq_rag_sequence" in done.stderr
 
 
@@ -152,8 +152,31 @@ def test_runs_are_removed_with_a_yes_and_clean_keeps_them(tmp_path: Path) -> Non
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["assets", "rag_lightning", "reports"]
 
 
+def installs(folder: Path, target: str) -> list[list[str]]:
+    """The words of every `pip install` a target would make where nothing is installed yet."""
+    for name in ("pyproject.toml", "constraints.txt"):
+        (folder / name).touch()
+    lines = make("--dry-run", target, cwd=folder).stdout.replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines if " pip install " in line]
+
+
+USER = ("install", "fetch", "sweep", "smoke", "report", "experiment", "matrix", "claims", "plan", "mlflow-ui", "ask")
+
+
+@pytest.mark.parametrize("target", USER)
+def test_a_user_installs_neither_linters_nor_oracles(tmp_path: Path, target: str) -> None:
+    (words,) = installs(tmp_path, target)
+    assert words[-4:] == ["-c", "constraints.txt", "-e", ".[generation]"]
+
+
+@pytest.mark.parametrize("target", ["test", "test-all", "bench", "check"])
+def test_tests_and_checks_install_what_they_need_on_top(tmp_path: Path, target: str) -> None:
+    extras = [words[-4:] for words in installs(tmp_path, target)]
+    assert extras == [["-c", "constraints.txt", "-e", wanted] for wanted in (".[generation]", ".[dev,generation]")]
+
+
 def test_ask_needs_a_question_and_passes_it_on_as_it_is() -> None:
-    assert make("ask", "INSTALLED=pyproject.toml").returncode != 0
+    assert make("-o", STAMP, "ask").returncode != 0
     printed = 'RAG=printf "%s|"'
-    done = make("ask", "INSTALLED=pyproject.toml", printed, 'Q=what\'s "this" `ls` $$HOME?')
+    done = make("-o", STAMP, "ask", printed, 'Q=what\'s "this" `ls` $$HOME?')
     assert done.stdout.splitlines()[-1].startswith('ask|what\'s "this" `ls` $HOME?|--config|')

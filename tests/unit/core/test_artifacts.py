@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core import artifacts
-from rag_lightning.core.artifacts import MANIFEST, Artifact, ArtifactStore, Recipe, open_artifact, write_json
+from rag_lightning.core import artifacts, files
+from rag_lightning.core.artifacts import MANIFEST, Artifact, ArtifactStore, Recipe, open_artifact
 from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.files import write_json
 
 RECIPE = Recipe("things", {"a": 1, "b": [2, 3]}, {"corpus": "0" * 16}, 1)
 
@@ -29,7 +30,7 @@ def make(folder: Path) -> Mapping[str, Any]:
 @pytest.fixture(autouse=True)
 def fresh_process() -> None:
     """Checksums are remembered per process by size and time, and a test alters a file within one tick of the clock."""
-    artifacts._sha256.cache_clear()
+    files._sha256.cache_clear()
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 @pytest.fixture
 def built(store: ArtifactStore) -> Artifact:
     artifact = store.build(RECIPE, make)
-    artifacts._sha256.cache_clear()
+    files._sha256.cache_clear()
     return artifact
 
 
@@ -157,7 +158,7 @@ def test_a_big_file_is_checked_by_time_and_deep_by_content(built: Artifact, monk
         open_artifact(built.path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert open_artifact(built.path).digest == RECIPE.digest
-    artifacts._sha256.cache_clear()
+    files._sha256.cache_clear()
     with pytest.raises(ArtifactError, match="was altered"):
         open_artifact(built.path, deep=True)
 

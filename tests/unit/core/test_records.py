@@ -17,6 +17,7 @@ from rag_lightning.core.records import (
     Prediction,
     Ranking,
     Score,
+    passage_text,
     read_jsonl,
     to_json,
     write_jsonl,
@@ -95,3 +96,9 @@ def test_a_log_prob_that_was_not_scored_comes_back_as_none(tmp_path: Path) -> No
     write_jsonl(tmp_path / "p.jsonl", [made])
     assert "Infinity" not in (tmp_path / "p.jsonl").read_text(encoding="utf-8")
     assert list(read_jsonl(tmp_path / "p.jsonl", Prediction)) == [made]
+
+
+def test_title_and_text_of_a_passage_are_one_string() -> None:
+    assert passage_text(Passage("1", "Rome", "is red")) == "Rome is red"
+    assert passage_text(Passage("1", "Rome", "It is red."), ". ") == "Rome. It is red."
+    assert passage_text(Passage("1", "", "is red"), ". ") == "is red"

@@ -1,6 +1,6 @@
 """Passages: at most 100 words, no short tails, labels and titles travel."""
 
-from rag_lightning.corpus.chunking import chunk_text, make_passages, pack_fields
+from rag_lightning.corpus.chunking import make_passages, pack_fields, split_text
 
 
 def words(count: int, name: str = "w") -> str:
@@ -12,16 +12,16 @@ def sizes(parts: list[str]) -> list[int]:
 
 
 def test_text_is_cut_at_a_hundred_words_and_nothing_is_lost() -> None:
-    parts = chunk_text(words(250))
+    parts = split_text(words(250))
     assert sizes(parts) == [100, 100, 50]
     assert " ".join(parts) == words(250)
 
 
 def test_a_tail_under_twenty_words_never_stands_alone_nor_passes_the_limit() -> None:
-    assert sizes(chunk_text(words(119))) == [60, 59]
-    assert sizes(chunk_text(words(120))) == [100, 20]
-    assert " ".join(chunk_text(words(219))) == words(219)
-    assert all(20 <= size <= 100 for size in sizes(chunk_text(words(219))))
+    assert sizes(split_text(words(119))) == [60, 59]
+    assert sizes(split_text(words(120))) == [100, 20]
+    assert " ".join(split_text(words(219))) == words(219)
+    assert all(20 <= size <= 100 for size in sizes(split_text(words(219))))
 
 
 def test_a_tail_joins_the_passage_before_where_it_fits() -> None:
@@ -31,8 +31,8 @@ def test_a_tail_joins_the_passage_before_where_it_fits() -> None:
 
 
 def test_short_and_empty_texts() -> None:
-    assert chunk_text("one two") == ["one two"]
-    assert chunk_text("  \n ") == []
+    assert split_text("one two") == ["one two"]
+    assert split_text("  \n ") == []
 
 
 def test_a_long_field_repeats_its_label_on_every_piece() -> None:
@@ -55,6 +55,6 @@ def test_a_part_too_short_to_stand_alone_takes_the_head_of_a_long_field() -> Non
 
 
 def test_the_title_travels_with_every_passage_and_ids_are_numbered() -> None:
-    passages = list(make_passages("wiki/Fermi_paradox", "Fermi paradox", chunk_text(words(250))))
+    passages = list(make_passages("wiki/Fermi_paradox", "Fermi paradox", split_text(words(250))))
     assert {passage.title for passage in passages} == {"Fermi paradox"}
     assert [passage.passage_id for passage in passages] == [f"wiki/Fermi_paradox#{n}" for n in range(3)]

@@ -16,7 +16,7 @@ from rag_lightning.core.records import Passage
 from rag_lightning.decoding.classify import class_log_probs, decode
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator.classes import ClassHead, LabelTokens
+from rag_lightning.generator.heads import ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 

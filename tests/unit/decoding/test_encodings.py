@@ -6,9 +6,9 @@ import torch
 
 from rag_lightning.core.records import Passage
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.generator.bart_steps import Cache
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.generator.steps import Cache
 
 PAIRS = [Pair("a b", Passage(str(i), "", text)) for i, text in enumerate(["a b c", "c", "b b a a c", "a"])]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag_lightning.decoding.beam import Finished
-from rag_lightning.decoding.length_penalty import rank
+from rag_lightning.decoding.beam import Finished, rank
 
 POOL = [Finished(-1.0, (3,)), Finished(-1.5, (4, 5, 3)), Finished(-3.0, (4, 4, 4, 4, 4, 3)), Finished(-3.0, (5, 3))]
 

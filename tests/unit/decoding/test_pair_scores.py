@@ -10,7 +10,7 @@ import torch
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_scores import Wanted, complete
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.generator import tree_scores
+from rag_lightning.generator import token_tree
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
@@ -37,12 +37,12 @@ def test_few_missing_candidates_have_a_tree_of_their_own(
     toy: Seq2SeqGenerator, questions: list[list[Pair]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    score = tree_scores.score
+    score = token_tree.score
 
     def watched(steps: Any, trees: Any, *rest: Any) -> Any:
         sizes.append(len(trees[0].tokens))
         return score(steps, trees, *rest)
 
-    monkeypatch.setattr(tree_scores, "score", watched)
+    monkeypatch.setattr(token_tree, "score", watched)
     completed(toy, questions[0][0], 4, 5, 5)
     assert sizes == [5, 3], "the start, 4, 5, 6 and 4 5; then the start, 6 and 6 6; then nothing"

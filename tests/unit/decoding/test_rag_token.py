@@ -17,7 +17,7 @@ from rag_lightning.decoding.beam import Finished
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.inputs import Pair
-from rag_lightning.generator.marginal import doc_log_probs
+from rag_lightning.generator.likelihoods import doc_log_probs
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
 Questions = list[list[Pair]]

@@ -13,9 +13,8 @@ import torch
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.records import Passage
 from rag_lightning.generator.causal import CausalGenerator, load_llama
-from rag_lightning.generator.inputs import Pair
-from rag_lightning.generator.llama_steps import LlamaSteps
-from rag_lightning.generator.prompt import CLOSING, encode_prompts
+from rag_lightning.generator.inputs import CLOSING, Pair, encode_prompts
+from rag_lightning.generator.llama import LlamaSteps
 
 LONG = Passage("0", "", "a b c " * 30)
 

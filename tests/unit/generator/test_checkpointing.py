@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.core.config import GeneratorConfig
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.generator import trained_part
 from rag_lightning.generator.causal import CausalGenerator
-from rag_lightning.generator.checkpointing import checkpoint_encoder
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
+from rag_lightning.generator.trained_part import checkpoint_encoder
 
 SOURCES = [list(range(5, 45)), list(range(5, 25))]
 TARGETS = torch.tensor([[7, 8, 3], [9, 3, 0]])

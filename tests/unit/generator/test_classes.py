@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rag_lightning.core.config import GeneratorConfig
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError
-from rag_lightning.generator.classes import HEAD_FILE, WORDS, ClassHead, LabelTokens, label_number
+from rag_lightning.generator.heads import HEAD_FILE, WORDS, ClassHead, LabelTokens, label_number
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
 LABELS = ("supports", "refutes", "not enough info")

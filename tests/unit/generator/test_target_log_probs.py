@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rag_lightning.generator.target_log_probs import smoothed_log_probs, target_log_probs
+from rag_lightning.generator.likelihoods import smoothed_log_probs, target_log_probs
 
 PAD = 0
 TARGETS = torch.tensor([[3, 5, 2, PAD], [4, 2, PAD, PAD], [6, 6, 6, 2]])

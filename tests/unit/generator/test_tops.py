@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rag_lightning.generator.tops import BLOCK, Tops
+from rag_lightning.generator.vocabulary import BLOCK, Tops
 
 
 def best_of(values: Tensor, slices: int, count: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:

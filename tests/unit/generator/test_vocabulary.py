@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rag_lightning.generator import tops, vocabulary
+from rag_lightning.generator import vocabulary
 from rag_lightning.generator.vocabulary import Continuations, Vocabulary, best
 
 N, K, W, D, V = 3, 4, 2, 16, 50
@@ -19,7 +19,7 @@ def narrow_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four slices of two blocks, the last of them cut, of a vocabulary of 50; two states at once."""
     monkeypatch.setattr(vocabulary, "SLICE", 16)
     monkeypatch.setattr(vocabulary, "ROWS", 2)
-    monkeypatch.setattr(tops, "BLOCK", 8)
+    monkeypatch.setattr(vocabulary, "BLOCK", 8)
 
 
 def random(*shape: int, scale: float = 1.0) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, DistilBertConfig, DistilBertModel
 
-from rag_lightning.core.config import GeneratorConfig
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator, load_bart, token_batches
 from rag_lightning.generator.warm_start import bart_from_bert, spaced

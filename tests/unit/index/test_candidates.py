@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import IndexConfig
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ArtifactError
-from rag_lightning.index import candidates, flat
-from rag_lightning.index.candidates import Candidates, Floats
-from rag_lightning.index.factory import build_index
-from rag_lightning.index.flat import FlatIndex
+from rag_lightning.index import flat
+from rag_lightning.index.flat import Candidates, FlatIndex, Floats
+from rag_lightning.index.index import build_index
 
 
 def vectors_of(kind: str) -> Floats:
@@ -36,8 +35,8 @@ def vectors_of(kind: str) -> Floats:
 
 @pytest.fixture(autouse=True)
 def _small_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidates, "TOGETHER", 300)
-    monkeypatch.setattr(candidates, "MOST", 9000)
+    monkeypatch.setattr(flat, "TOGETHER", 300)
+    monkeypatch.setattr(flat, "MOST", 9000)
     monkeypatch.setattr(flat, "LARGE", 0)
     monkeypatch.setattr(flat, "AT_ONCE", 16)
 

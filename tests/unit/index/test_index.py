@@ -7,12 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe, open_artifact
-from rag_lightning.core.config import IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.index import flat
-from rag_lightning.index.factory import INDEX_KINDS, build_index, load_index
-from rag_lightning.index.index import FaissIndex, Floats, check_k, check_vectors, faiss
+from rag_lightning.index.index import (
+    INDEX_KINDS,
+    FaissIndex,
+    Floats,
+    build_index,
+    check_k,
+    check_vectors,
+    faiss,
+    load_index,
+)
 
 KINDS = list(INDEX_KINDS)
 DIM = 32

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.text import squad
 
 from rag_lightning.metrics.answers import AnswerMatcher, em, f1, has_answer, tokenize
-from rag_lightning.metrics.normalize import normalize_answer
+from rag_lightning.metrics.tokens import normalize_answer
 
 TEXT = st.text(max_size=30) | st.lists(st.sampled_from(["the", "a", "Cat", "cat,", "U.S.", "é", "1,234"])).map(" ".join)
 ANSWERS = st.lists(TEXT, min_size=1, max_size=3)

@@ -1,12 +1,21 @@
-"""McNemar against statsmodels, the smallest difference against simulation, seeds against the plain mean."""
+"""McNemar and Holm against statsmodels, the smallest difference against simulation, seeds against the plain mean."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar as reference
+from statsmodels.stats.multitest import multipletests
 
-from rag_lightning.metrics.paired import average_seeds, mcnemar, smallest_difference
+from rag_lightning.metrics.paired import (
+    Pair,
+    average_seeds,
+    compare_pairs,
+    holm,
+    mcnemar,
+    sign_flips,
+    smallest_difference,
+)
 from rag_lightning.metrics.statistics import paired_permutation
 
 PAIRS = st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1.0])), min_size=1, max_size=60)
@@ -76,3 +85,28 @@ def test_seeds_are_averaged_per_question() -> None:
         average_seeds({})
     with pytest.raises(ValueError, match="2 values against 1"):
         average_seeds({0: [1.0], 1: [1.0, 0.0]})
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=30))
+def test_holm_equals_statsmodels(p_values: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+def system(rate: float, seed: int) -> np.ndarray:
+    return (np.random.default_rng(seed).random(400) < rate).astype(float)
+
+
+def test_comparisons_of_a_family_are_adjusted_together() -> None:
+    rag, closed, bm25 = system(0.6, 1), system(0.2, 2), system(0.58, 3)
+    clear, unclear = compare_pairs([Pair("rag", "closed", rag, closed), Pair("rag", "bm25", rag, bm25)], alpha=0.05)
+    assert (clear.system, clear.baseline, unclear.baseline) == ("rag", "closed", "bm25")
+    assert clear.significant and clear.difference == pytest.approx(0.4, abs=0.06)
+    assert clear.p_holm == pytest.approx(2 * clear.p) and not unclear.significant
+    assert clear.smallest == pytest.approx(0.1, abs=0.03)
+
+
+@pytest.mark.parametrize(("count", "permutations"), [(1, 9_999), (60, 9_999), (61, 122_000), (500, 1_000_000)])
+def test_large_families_need_more_sign_flips(count: int, permutations: int) -> None:
+    assert sign_flips(count, 0.05) == permutations
+    assert count / (permutations + 1) < 0.05

@@ -6,8 +6,8 @@ import pytest
 
 from rag_lightning.core.errors import DataError, UnknownNameError
 from rag_lightning.core.records import Example, Prediction, Score
-from rag_lightning.metrics.joining import join_by_id
 from rag_lightning.metrics.metric import parse_metric
+from rag_lightning.metrics.outcomes import join_by_id
 from rag_lightning.metrics.summary import align, estimate, summarise
 
 EXAMPLES = [Example(name, "q", ("a",)) for name in "abc"]

@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from rag_lightning.metrics.metric import Estimate
-from rag_lightning.report.compare import (
+from rag_lightning.report.paper import (
     Compared,
+    Paper,
     Where,
     compare,
     paper_dataset,
     paper_metric,
     paper_split,
     paper_system,
+    read_paper,
 )
-from rag_lightning.report.paper import Paper, read_paper
 
 NQ = Where("RAG-Token", "nq", "paper", "test", "em")
 

@@ -194,12 +194,21 @@ def test_an_old_report_survives_a_failure(full: Any, paper_path: Path, monkeypat
     assert [path.name for path in (full.root / "out").iterdir()] == ["s1"]
 
 
-def test_missing_templates_are_named(full: Any, paper_path: Path) -> None:
-    alone = full.root / "paper.yaml"
-    alone.write_text(paper_path.read_text())
-    with pytest.raises(DataError, match=r"report\.html\.j2: is missing; templates live beside"):
-        made(full, alone)
+def test_a_missing_template_is_named(full: Any, paper_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "TEMPLATE", "reports/templates/gone.html.j2")
+    with pytest.raises(DataError, match=r"reports/templates/gone\.html\.j2: is missing; it comes with the package"):
+        made(full, paper_path)
     assert not list((full.root / "out").iterdir())
+
+
+def test_a_template_in_the_working_folder_wins(
+    full: Any, paper_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "reports" / "templates" / "report.html.j2"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine: {{ title }}")
+    monkeypatch.chdir(tmp_path)
+    assert made(full, paper_path).read_text().startswith("mine: s1")
 
 
 def test_lines_of_the_figure(full: Any) -> None:

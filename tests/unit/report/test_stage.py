@@ -6,26 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import DataError
-from rag_lightning.report import stage
+from rag_lightning.report import command
 
 
 def test_a_sweep_that_has_not_run_is_told_with_those_that_have(tmp_path: Path) -> None:
     config = SweepConfig(name="nq", experiment=ExperimentConfig(folder=str(tmp_path)))
     with pytest.raises(DataError, match="does not exist; run the sweep first; there are runs of no sweep"):
-        stage.run(config)
+        command.run(config)
     (tmp_path / "runs" / "smoke").mkdir(parents=True)
     with pytest.raises(DataError, match="there are runs of smoke"):
-        stage.run(config)
+        command.run(config)
     (tmp_path / "runs" / "nq").mkdir()
     with pytest.raises(DataError, match=r"sweep\.json"):
-        stage.run(config)
+        command.run(config)
     assert not (tmp_path / "reports").exists() or not any((tmp_path / "reports" / "out").iterdir())
-
-
-def test_the_published_numbers_are_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "runs" / "nq").mkdir(parents=True)
-    monkeypatch.setattr(stage, "PAPER", tmp_path / "paper.yaml")
-    with pytest.raises(DataError, match=r"paper\.yaml: does not exist; install"):
-        stage.run(SweepConfig(experiment=ExperimentConfig(folder=str(tmp_path))))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rag_lightning.core.config import EncoderConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Passage
 from rag_lightning.retrieval.embed import embed_corpus, length_batches

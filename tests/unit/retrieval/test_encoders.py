@@ -11,10 +11,10 @@ import pytest
 import torch
 from transformers import BertModel, DPRContextEncoder
 
-from rag_lightning.core.config import EncoderConfig
+from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.records import Passage
-from rag_lightning.retrieval.encoders import Role, TextEncoder, passage_text
+from rag_lightning.retrieval.encoders import Role, TextEncoder
 
 QUERIES = ["the capital", "red river in paris ?", "a"]
 
@@ -52,7 +52,6 @@ def test_prefixes_and_lengths(tiny_bert: Path) -> None:
     model = encoder(tiny_bert, "passage", passage_prefix="passage : ")
     assert model.tokenizer.decode(model.token_ids([passage])[0]["input_ids"]) == "[CLS] passage : rome is red [SEP]"
     assert model.max_length == 64
-    assert passage_text(Passage("1", "", "is red")) == "is red"
 
 
 def test_passage_encoder_wants_passages(tiny_bert: Path) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import IndexConfig
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.corpus.store import PassageStore, write_passages
-from rag_lightning.index.flat import FlatIndex
-from rag_lightning.retrieval.dense import DenseRetriever
+from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.questions import ByText, OracleRetriever, RandomRetriever, gold_first, gold_rows
+from rag_lightning.retrieval.retriever import DenseRetriever
 
 N, D = 12, 8
 VECTORS = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> PassageStore:
 
 @pytest.fixture
 def oracle(store: PassageStore) -> OracleRetriever:
-    dense = DenseRetriever(Encoder(), FlatIndex.build(IndexConfig(), VECTORS))  # type: ignore[arg-type]
+    dense = DenseRetriever(Encoder(), build_index(IndexConfig(), VECTORS))  # type: ignore[arg-type]
     return OracleRetriever(dense, VECTORS, store)
 
 

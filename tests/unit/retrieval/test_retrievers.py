@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import BM25Config, EncoderConfig, IndexConfig
+from rag_lightning.config.retrieval import BM25Config, EncoderConfig, IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, UnknownNameError
-from rag_lightning.core.records import Example, Passage, Ranking
-from rag_lightning.index.factory import build_index
+from rag_lightning.core.records import Passage
+from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.bm25 import BM25Retriever
-from rag_lightning.retrieval.dense import DenseRetriever
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.retrieval.fixed import FixedRetriever
+from rag_lightning.retrieval.retriever import DenseRetriever
 
 PASSAGES = [
     Passage("0", "Rome", "A city on the river Tiber."),
@@ -55,7 +54,7 @@ def test_dense_checks(tiny_bert: Path) -> None:
 
 def test_dense_never_returns_row_minus_one(tiny_bert: Path) -> None:
     query = TextEncoder(EncoderConfig(), tiny_bert, "query")
-    index = build_index(IndexConfig(kind="ivf_flat", nlist=8, nprobe=1), np.eye(16, dtype=np.float32))
+    index = build_index(IndexConfig(kind="ivf_flat", options={"nlist": 8, "nprobe": 1}), np.eye(16, dtype=np.float32))
     (hits,) = DenseRetriever(query, index).retrieve(["a"], 16)
     assert 0 < len(hits.rows) < 16
     assert (hits.rows >= 0).all() and np.isfinite(hits.scores).all()
@@ -121,18 +120,3 @@ def test_bm25_bad_config(bm25: BM25Retriever) -> None:
         BM25Retriever.build(BM25Config(stemmer="englisch"), PASSAGES)
     with pytest.raises(ConfigError, match="no words"):
         BM25Retriever.build(BM25Config(), [Passage("1", "", "the of")])
-
-
-def test_fixed_gives_prefixes_of_known_rankings() -> None:
-    examples = [Example("a", "first", ("x",)), Example("b", "second", ("y",))]
-    rankings = [Ranking("b", (4, 2), (2.0, 1.0)), Ranking("a", (9,), (3.0,))]
-    fixed = FixedRetriever.join(examples, rankings)
-    one, two = fixed.retrieve(["first", "second"], 1)
-    assert (one.rows.tolist(), two.rows.tolist(), two.scores.tolist()) == ([9], [4], [2.0])
-    assert fixed.retrieve(["second"], 9)[0].rows.tolist() == [4, 2]
-    with pytest.raises(ConfigError, match="'third'"):
-        fixed.retrieve(["third"], 1)
-    with pytest.raises(ConfigError, match="'b' has no ranking"):
-        FixedRetriever.join(examples, rankings[1:])
-    with pytest.raises(ConfigError, match="at least 1"):
-        fixed.retrieve(["first"], 0)

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.records import Hypothesis, Passage, Prediction
 from rag_lightning.stages import ask
 

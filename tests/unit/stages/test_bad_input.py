@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.data import CorpusConfig, TaskConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import open_artifact
-from rag_lightning.core.config import CorpusConfig, ExperimentConfig, SweepConfig, TaskConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.index.index import FaissIndex
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -283,7 +285,7 @@ def test_a_warm_up_with_nothing_to_read_is_told(project: ExperimentConfig) -> No
     for split in ("train", "dev", "test"):
         rows = [{name: row[name] for name in ("question", "answers")} for row in questions(split)]
         write_lines(data / f"{split}.jsonl", rows)
-    from rag_lightning.stages import warmup
+    from rag_lightning.stages import reader
 
     with pytest.raises(ConfigError, match="the reader warm-up has nothing to read"):
-        warmup.build(Workspace(project))
+        reader.build(Workspace(project))

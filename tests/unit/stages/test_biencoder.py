@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.retrieval.encoders import TextEncoder

@@ -11,18 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import DecodingConfig, ExperimentConfig, GeneratorConfig, TaskConfig, to_dict
+from rag_lightning.config.data import TaskConfig
+from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import to_dict
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Example, Passage, Ranking
-from rag_lightning.core.trainer_config import WarmupConfig
 from rag_lightning.metrics.metric import METRICS, Metric
-from rag_lightning.modules.batches import Item
+from rag_lightning.metrics.outcomes import evidence_hits, objectives, score_texts
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.stages import bm25, classes, corpus, examples, predict, train, warmup
-from rag_lightning.stages.evidence import evidence_hits
-from rag_lightning.stages.objective import objectives, values
+from rag_lightning.stages import bm25, classes, corpus, examples, predict, reader, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.training.batches import Item
 from tests.tiny_claims import ACCURACY, LABELS, claims, experiment, registered, write_data
 
 CLUES = replace(get_task("nq"), name="tiny_clues", metrics=("tiny_accuracy",))
@@ -72,7 +75,7 @@ def test_labels_may_be_written_as_text() -> None:
     config = ExperimentConfig(task=TaskConfig(name="tiny_claims"))
     classes.check(config)
     assert classes.labels(config) == ()
-    assert warmup.kind_of(Workspace(config)) == "written"
+    assert reader.kind_of(Workspace(config)) == "written"
 
 
 def test_a_digest_knows_of_heads_only_where_there_is_one() -> None:
@@ -115,9 +118,9 @@ def test_objectives_are_metrics_of_one_prediction(monkeypatch: pytest.MonkeyPatc
     task = replace(get_task("nq"), metrics=("of_a_corpus", "f1", "mrr", "answer_recall@1"))
     assert [metric.name for metric in objectives(task)] == ["f1"], "the first with a value per example"
     asked = [Example("a", "q", ("rome",)), Example("b", "q", ("paris",))]
-    assert values(objectives(get_task("nq"))[0], ["Rome", "rome"], asked) == [1.0, 0.0]
+    assert score_texts(objectives(get_task("nq"))[0], ["Rome", "rome"], asked) == [1.0, 0.0]
     undefined = Metric("u", "%", "higher", lambda _: None)
-    assert values(undefined, ["x", "y"], asked) == [0.0, 0.0]
+    assert score_texts(undefined, ["x", "y"], asked) == [0.0, 0.0]
 
 
 OF_A_CORPUS = SimpleNamespace(name="of_a_corpus")
@@ -126,7 +129,7 @@ OF_A_CORPUS = SimpleNamespace(name="of_a_corpus")
 def test_claims_are_warmed_up_on_their_evidence(project: ExperimentConfig) -> None:
     workspace = Workspace(project)
     store = corpus.open_store(workspace)
-    items = list(warmup.question_items(workspace, store, np.random.default_rng(0)))
+    items = list(reader.question_items(workspace, store, np.random.default_rng(0)))
     assert len(items) == len(claims("train")) == 60 and {item.kind for item in items} == {"label"}
     rows = {row["question"]: row for row in claims("train")}
     for item in items:
@@ -134,12 +137,12 @@ def test_claims_are_warmed_up_on_their_evidence(project: ExperimentConfig) -> No
         assert item.passage is not None and [item.target] == row["answers"]
         assert item.passage.title in item.query, "gold, or what lexical search finds first"
     whole = [item.passage for item in items]
-    assert [item.passage for item in warmup.lessons(items, WarmupConfig(window=2), 0)[0].items] == whole
+    assert [item.passage for item in reader.lessons(items, ReaderConfig(window=2), 0)[0].items] == whole
 
 
 def test_written_targets_see_gold_passages_alone(project: ExperimentConfig) -> None:
     workspace = Workspace(replace(project, task=replace(project.task, name="tiny_clues"), generator=GeneratorConfig()))
-    items = list(warmup.question_items(workspace, corpus.open_store(workspace), np.random.default_rng(0)))
+    items = list(reader.question_items(workspace, corpus.open_store(workspace), np.random.default_rng(0)))
     assert len(items) == 40 and {item.kind for item in items} == {"written"}
     assert all(item.passage and item.passage.title in item.query for item in items)
     assert {item.kind for item in train.training_items(workspace)} == {"written"}
@@ -153,9 +156,9 @@ def test_evidence_is_gold_then_of_a_gold_article_then_the_first_hit() -> None:
     store: Any = [Passage("p0", "Rome", ""), Passage("p1", "Porto-Novo_(city)", ""), Passage("p2", "Paris", "")]
     rng = np.random.default_rng(0)
     titled = Example("e", "q", ("supports",), gold_titles=("Porto-Novo (city)|Rome", "Novo"))
-    assert warmup.evidence(titled, hits(2, 1, 0), store, rng) == store[1]
-    assert warmup.evidence(titled, hits(2), store, rng) == store[2]
-    assert warmup.evidence(Example("e", "q", ("refutes",)), hits(), store, rng) is None
+    assert reader.evidence(titled, hits(2, 1, 0), store, rng) == store[1]
+    assert reader.evidence(titled, hits(2), store, rng) == store[2]
+    assert reader.evidence(Example("e", "q", ("refutes",)), hits(), store, rng) is None
 
 
 def test_the_scale_of_bm25_trusts_evidence_where_answers_are_labels() -> None:
@@ -181,7 +184,7 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Callable[[ExperimentConfig], Any
     monkeypatch.setattr(Workspace, "store", SimpleNamespace(build=lambda recipe, *_, **__: made.append(recipe)))
 
     def recipe(config: ExperimentConfig) -> Any:
-        warmup.build(Workspace(config))
+        reader.build(Workspace(config))
         return made[-1]
 
     return recipe
@@ -189,34 +192,34 @@ def recipes(monkeypatch: pytest.MonkeyPatch) -> Callable[[ExperimentConfig], Any
 
 def test_tasks_that_name_another_share_its_reader(recipes: Callable[[ExperimentConfig], Any]) -> None:
     nq = ExperimentConfig()
-    shared = replace(nq, task=TaskConfig("tiny_clues", "mini-clues"), warmup=WarmupConfig(task="nq"))
+    shared = replace(nq, task=TaskConfig("tiny_clues", "mini-clues"), reader=ReaderConfig(task="nq"))
     headed = replace(
         shared,
         task=TaskConfig("tiny_claims", "mini-claims"),
         generator=GeneratorConfig(head="class_head", max_target_length=48),
     )
-    found = [recipes(config) for config in (nq, shared, headed, replace(nq, warmup=WarmupConfig(task="nq")))]
+    found = [recipes(config) for config in (nq, shared, headed, replace(nq, reader=ReaderConfig(task="nq")))]
     assert len({recipe.digest for recipe in found}) == 1
-    assert recipes(replace(shared, warmup=WarmupConfig())).digest != found[0].digest
-    assert recipes(replace(shared, warmup=WarmupConfig(task="nq", steps=7))).digest != found[0].digest
-    assert recipes(replace(headed, warmup=WarmupConfig())).config["generator"]["head"] == "class_head"
+    assert recipes(replace(shared, reader=ReaderConfig())).digest != found[0].digest
+    assert recipes(replace(shared, reader=ReaderConfig(task="nq", steps=7))).digest != found[0].digest
+    assert recipes(replace(headed, reader=ReaderConfig())).config["generator"]["head"] == "class_head"
 
 
 def test_seeds_share_the_reader_of_one(recipes: Callable[[ExperimentConfig], Any]) -> None:
-    own, other = ExperimentConfig(), ExperimentConfig(seed=1, warmup=WarmupConfig(seed=0))
+    own, other = ExperimentConfig(), ExperimentConfig(seed=1, reader=ReaderConfig(seed=0))
     data = SimpleNamespace(**{name: recipes(config) for name, config in {"own": own, "other": other}.items()})
     assert data.own.digest == data.other.digest
-    assert recipes(replace(other, warmup=WarmupConfig())).digest != data.own.digest
-    questions = warmup.reading(Workspace(other)).config
+    assert recipes(replace(other, reader=ReaderConfig())).digest != data.own.digest
+    questions = reader.reading(Workspace(other)).config
     assert (questions.seed, questions.task.seed) == (0, 1), "the questions stay those of the experiment"
 
 
 def test_a_shared_reader_reads_the_mini_corpus(project: ExperimentConfig) -> None:
-    shared = replace(project, warmup=replace(project.warmup, task="nq"))
+    shared = replace(project, reader=replace(project.reader, task="nq"))
     with pytest.raises(ConfigError, match="mini questions are about the mini corpus"):
-        warmup.build(Workspace(shared))
+        reader.build(Workspace(shared))
     with pytest.raises(UnknownNameError, match="did you mean 'nq'"):
-        warmup.build(Workspace(replace(shared, warmup=replace(shared.warmup, task="nqq"))))
+        reader.build(Workspace(replace(shared, reader=replace(shared.reader, task="nqq"))))
 
 
 def test_an_item_is_copied_unless_it_says_otherwise() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, GeneratorConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.causal import CausalGenerator
-from rag_lightning.stages import export, predict, score, train, warmup
+from rag_lightning.stages import export, predict, reader, score, train
 from rag_lightning.stages.workspace import Workspace
 from tests.tiny_project import experiment, write_data
 
@@ -23,7 +24,7 @@ def project(tmp_path: Path, bert_folder: Path, llama_folder: Path) -> Experiment
     return replace(
         base,
         generator=GeneratorConfig(init=str(llama_folder), template="prompt", max_source_length=48, max_target_length=4),
-        warmup=replace(base.warmup, steps=2, window_share=0.0),
+        reader=replace(base.reader, steps=2, window_share=0.0),
         train=replace(base.train, steps=2, eval_every=2),
     )
 
@@ -42,7 +43,7 @@ def test_it_is_warmed_up_trained_and_decoded(project: ExperimentConfig, formulat
             decoding=replace(project.decoding, strategy=strategy, k=2),
         )
     )
-    assert isinstance(warmup.load(workspace), CausalGenerator)
+    assert isinstance(reader.load(workspace), CausalGenerator)
     assert isinstance(train.load_generator(workspace), CausalGenerator)
     assert predict.build(workspace, "dev").info["questions"] == 12
     assert score.build(workspace, "dev").path.is_dir()
@@ -51,7 +52,7 @@ def test_it_is_warmed_up_trained_and_decoded(project: ExperimentConfig, formulat
 def test_zero_shot_it_says_what_the_model_says(project: ExperimentConfig) -> None:
     untrained = replace(
         project,
-        warmup=replace(project.warmup, steps=0),
+        reader=replace(project.reader, steps=0),
         train=replace(project.train, steps=0),
         formulation="closed_book",
     )
@@ -64,7 +65,7 @@ def test_zero_shot_it_says_what_the_model_says(project: ExperimentConfig) -> Non
 def test_it_has_no_head_and_no_other_template(project: ExperimentConfig) -> None:
     workspace = Workspace(replace(project, generator=replace(project.generator, template="ours")))
     with pytest.raises(ConfigError, match="decoder-only generator reads `prompt`"):
-        warmup.build(workspace)
+        reader.build(workspace)
 
 
 def test_it_is_not_exported_as_a_rag_of_transformers(project: ExperimentConfig, tmp_path: Path) -> None:

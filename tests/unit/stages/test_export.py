@@ -12,10 +12,10 @@ import torch
 from transformers import DPRConfig, DPRContextEncoder, RagTokenForGeneration
 
 from rag_lightning.cli import main
-from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.stages import export, predict, train, warmup, workspace
+from rag_lightning.stages import export, predict, reader, train, workspace
 from rag_lightning.stages.workspace import Workspace
 from tests.rag_checkpoints import make_rag, save_rag
 from tests.tiny_project import experiment, write_data
@@ -46,7 +46,7 @@ def project(
         encoder=replace(base.encoder, pooling="pooler", normalize=False, score_scale=1.0, **models),
         generator=replace(base.generator, init=str(checkpoint), template="hf_rag"),
         retriever_warmup=replace(base.retriever_warmup, steps=0),
-        warmup=replace(base.warmup, steps=0),
+        reader=replace(base.reader, steps=0),
         train=replace(base.train, steps=0),
     )
 
@@ -86,12 +86,12 @@ def test_a_model_that_was_trained_is_exported_as_trained(project: ExperimentConf
 
 
 def test_another_formulation_is_refused_even_where_the_reader_is_kept(project: ExperimentConfig) -> None:
-    warmup.build(Workspace(project))
+    reader.build(Workspace(project))
     other = replace(project, formulation="rag_sequence")
     with pytest.raises(ConfigError, match=r"trained as rag_token, the formulation is rag_sequence"):
-        warmup.build(Workspace(other))
+        reader.build(Workspace(other))
     asked_for = replace(other, generator=replace(other.generator, mismatch="allow"))
-    assert warmup.build(Workspace(asked_for)).digest == warmup.build(Workspace(project)).digest
+    assert reader.build(Workspace(asked_for)).digest == reader.build(Workspace(project)).digest
 
 
 def test_another_template_is_refused(project: ExperimentConfig) -> None:
@@ -110,7 +110,7 @@ def test_a_name_of_the_hub(project: ExperimentConfig, checkpoint: Path, monkeypa
     monkeypatch.setattr(workspace, "download_model", download)
     monkeypatch.setattr(workspace, "_commit", lambda name, kind: "abc")
     named = replace(project, generator=replace(project.generator, init="someone/rag-token"))
-    generator = warmup.load(Workspace(named))
+    generator = reader.load(Workspace(named))
     assert set(asked) == {("someone/rag-token", "abc")}
     wanted = RagTokenForGeneration.from_pretrained(checkpoint).rag.generator.state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in generator.model.state_dict().items())

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, TaskConfig
+from rag_lightning.config.data import TaskConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.stages import examples
 from rag_lightning.stages.workspace import Workspace

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.config import DecodingConfig, ExperimentConfig
+from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.stages import predict
 from rag_lightning.stages.workspace import Workspace

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, GeneratorConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.runs.system import identity
 from rag_lightning.stages import examples, fetch
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.sweep.system import identity
 from tests.tiny_project import experiment
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.retrieval.encoders import TextEncoder

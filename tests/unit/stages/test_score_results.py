@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact, Recipe
-from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Example, Prediction, Ranking, write_jsonl
 from rag_lightning.stages import examples, score
 from rag_lightning.stages.score_results import Request, score_request
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.exchange.record import Result, RetrievedPassage, get_format
+from rag_lightning.tasks.results.record import Result, RetrievedPassage, get_format
 from tests.tiny_project import ANSWERS, experiment, passages, place, questions, write_data, write_lines
 
 IDS = [f"q{i}" for i in range(40, 52)]

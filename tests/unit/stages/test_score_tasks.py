@@ -14,7 +14,7 @@ from rag_lightning.metrics import tokens
 from rag_lightning.stages import score
 from rag_lightning.stages.score_results import Request, score_request
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.exchange.record import Result, get_format
+from rag_lightning.tasks.results.record import Result, get_format
 from rag_lightning.tasks.spec import TaskSpec, get_task
 from tests.tiny_project import experiment, write_data, write_lines
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact
-from rag_lightning.core.config import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.stages import ask, corpus, cost, examples, export, predict, retrieve, score, train, warmup
+from rag_lightning.stages import ask, corpus, cost, examples, export, predict, reader, retrieve, score, train
 from rag_lightning.stages.workspace import Workspace
 from tests.tiny_project import experiment, questions, write_data, write_lines
 
@@ -35,7 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, bert_folder: Path) -> Expe
     base = experiment(folder, folder / "data", bert_folder)
     return replace(
         base,
-        warmup=replace(base.warmup, steps=12),
+        reader=replace(base.reader, steps=12),
         train=replace(base.train, steps=2, eval_every=2),
         decoding=replace(base.decoding, k=2),
     )
@@ -77,7 +77,7 @@ def test_dense_training_has_the_recipe_it_always_had(project: ExperimentConfig) 
     assert set(settings) == {"formulation", "train", "generator", "seed", "encoder"}
     assert inputs(model) == {"reader", "examples", "vectors", "retriever"}
     assert not {"train", "lora_rank", "lora_alpha"} & set(settings["generator"])
-    reader = warmup.build(of(project)).manifest["config"]["generator"]
+    reader = reader.build(of(project)).manifest["config"]["generator"]
     assert reader == settings["generator"]
 
 
@@ -249,7 +249,7 @@ def test_a_folder_that_is_no_trained_model_is_told(
 def test_only_the_decoder_changes(project: ExperimentConfig) -> None:
     workspace = of(project, generator=replace(project.generator, train="decoder"))
     model = train.build(workspace)
-    before, after = warmup.load(workspace).state_dict(), train.load_generator(workspace).state_dict()
+    before, after = reader.load(workspace).state_dict(), train.load_generator(workspace).state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     of_decoder = (".decoder.layers.", ".decoder.layernorm_embedding.", ".decoder.embed_positions.")
     assert changed and all(any(part in name for part in of_decoder) for name in changed)
@@ -262,7 +262,7 @@ def test_lora_leaves_a_plain_folder(project: ExperimentConfig) -> None:
     pytest.importorskip("peft", reason="the extra `lora` is not installed")
     workspace = of(project, generator=replace(project.generator, train="lora", lora_rank=2))
     model = train.build(workspace)
-    before, after = warmup.load(workspace).state_dict(), train.load_generator(workspace).state_dict()
+    before, after = reader.load(workspace).state_dict(), train.load_generator(workspace).state_dict()
     assert before.keys() == after.keys()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and all(name.endswith(("q_proj.weight", "v_proj.weight")) for name in changed)

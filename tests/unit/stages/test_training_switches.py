@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.modules.search_ahead import SearchAhead
-from rag_lightning.stages import train, warmup
+from rag_lightning.stages import reader, train
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.training.live_retrieval import SearchAhead
 
 
 def switched(config: ExperimentConfig, **switches: Any) -> Workspace:
@@ -46,6 +47,6 @@ def test_where_no_query_encoder_asks_it_is_the_same_model(tiny_copy: SweepConfig
 
 def test_the_reader_warm_up_retrieves_nothing(tiny_copy: SweepConfig) -> None:
     base = tiny_copy.experiment
-    asked = replace(base, warmup=replace(base.warmup, retrieve_ahead=True))
+    asked = replace(base, reader=replace(base.reader, retrieve_ahead=True))
     with pytest.raises(ConfigError, match=r"warmup\.retrieve_ahead=true has nothing to work on here"):
-        warmup.build(Workspace(asked))
+        reader.build(Workspace(asked))

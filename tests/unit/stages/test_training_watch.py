@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from rag_lightning.core.config import ExperimentConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, TrainingError
-from rag_lightning.modules.rag import RagModule
-from rag_lightning.modules.training import TrainedModule
+from rag_lightning.runs import evaluate
+from rag_lightning.runs.record import read_run
+from rag_lightning.runs.system import System
 from rag_lightning.stages import train
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.sweep import trial
-from rag_lightning.sweep.system import System
-from rag_lightning.tracking.run import read_run
+from rag_lightning.training.module import TrainedModule
+from rag_lightning.training.rag import RagModule
 from tests.tiny_project import experiment, passages, questions, sweep, write_data, write_lines
 
 pytestmark = [
@@ -45,7 +45,7 @@ def project(tmp_path: Path, bert_folder: Path) -> ExperimentConfig:
         encoder=replace(config.encoder, max_query_length=48),
         generator=replace(config.generator, max_source_length=120),
         retriever_warmup=replace(config.retriever_warmup, steps=0),
-        warmup=replace(config.warmup, steps=2, batch_size=4),
+        reader=replace(config.reader, steps=2, batch_size=4),
     )
 
 
@@ -94,7 +94,7 @@ def test_a_collapse_is_named_in_the_run(project: ExperimentConfig, monkeypatch: 
     assert train.alarms(info)[0].startswith("ALARM collapse: at step 2, 4 different dev questions")
     base = sweep(Path(project.folder), Path(project.folder) / "data", Path(str(project.encoder.model)))
     settings = replace(base, experiment=frozen)
-    run = read_run(trial.run(settings, System.parse("rag_sequence/thorough/flat/2"), "dev", "trial"))
+    run = read_run(evaluate.run(settings, System.parse("rag_sequence/thorough/flat/2"), "dev", "trial"))
     assert run["status"] == "finished" and run["notes"] == train.alarms(info)
 
 
@@ -112,8 +112,8 @@ def test_a_diverged_training_fails_its_run_and_leaves_no_model(
     settings = replace(base, experiment=project)
     system = System.parse("rag_sequence/thorough/flat/2")
     with pytest.raises(TrainingError, match=r"the loss is not finite at step 3; the batch is in .*failed_batch\.json"):
-        trial.run(settings, system, "dev", "trial")
-    run = read_run(trial.folder_of(settings, system, "dev"))
+        evaluate.run(settings, system, "dev", "trial")
+    run = read_run(evaluate.folder_of(settings, system, "dev"))
     assert run["status"] == "failed" and "not finite at step 3" in run["problem"]
     models = Path(project.folder) / "artifacts" / "model"
     assert [path.suffix for path in models.iterdir() if path.is_dir()] == [".partial"]

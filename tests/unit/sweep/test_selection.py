@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Score, write_jsonl
+from rag_lightning.runs.evaluate import folder_of
+from rag_lightning.runs.system import System
 from rag_lightning.sweep.selection import select
-from rag_lightning.sweep.system import System
-from rag_lightning.sweep.trial import folder_of
 
 N = 60
 BEST = [1.0] * 40 + [0.0] * 20

@@ -10,9 +10,10 @@ from typing import Any
 import optuna
 import pytest
 
-from rag_lightning.core.config import ExperimentConfig, SweepConfig
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.runs.system import System
 from rag_lightning.sweep.study import open_study, search, space
-from rag_lightning.sweep.system import System
 
 SAMPLERS = ["tpe", "random", "grid"]
 

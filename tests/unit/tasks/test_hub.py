@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.corpus import hub as corpus_hub
+from rag_lightning.corpus import passages as corpus_hub
 from rag_lightning.tasks.hub import Split, read_hub
 from rag_lightning.tasks.spec import TASKS, get_task
 

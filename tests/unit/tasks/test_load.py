@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from rag_lightning.core.config import TaskConfig
+from rag_lightning.config.data import TaskConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.corpus.store import PassageStore, write_passages
-from rag_lightning.tasks.duplicates import NearDuplicates
-from rag_lightning.tasks.gold import assign_gold
-from rag_lightning.tasks.holdout import drop_like, drop_near_duplicates, split_by_title
+from rag_lightning.tasks.holdout import NearDuplicates, assign_gold, drop_like, drop_near_duplicates, split_by_title
 from rag_lightning.tasks.load import load_examples
+from rag_lightning.tasks.spec import TASKS, get_task
 
 CONTEXT = (
     "The red barn was built in 1901 by Anna Berg. It burned down in the dry summer of 1950, and was never rebuilt."
@@ -167,3 +167,15 @@ def test_prefix_filter_finds_what_comparing_all_pairs_finds() -> None:
             for right in texts:
                 a, b = set(left.split()), set(right.split())
                 assert (right in pool) == (len(a & b) >= threshold * len(a | b)), (left, right, threshold)
+
+
+PAPER = yaml.safe_load(Path("reports/paper.yaml").read_text(encoding="utf-8"))
+COUNTS = {row["dataset"]: row for row in PAPER["counts"]}
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_counts_are_those_of_the_paper_and_of_the_data(name: str) -> None:
+    task, known = get_task(name), COUNTS[name]
+    assert [task.printed[part] for part in ("train", "dev", "test")] == known["printed"]
+    for part, actual in zip(("train", "dev", "test"), known["actual"], strict=True):
+        assert actual is None or task.counts[part] == actual

@@ -1,4 +1,4 @@
-"""Question files: four formats, ids, and every way a row can be bad."""
+"""Question files: five formats, ids, and every way a row can be bad."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from rag_lightning.core.errors import DataError, UnknownNameError
-from rag_lightning.tasks.open_qa import read_examples
+from rag_lightning.metrics.answers import em
+from rag_lightning.tasks.open_qa import NATURAL_QUESTIONS
 from rag_lightning.tasks.spec import TASKS, get_task
 
 DPR = """\
@@ -39,7 +40,7 @@ def squad(**change: Any) -> dict[str, Any]:
 
 
 def test_dpr(tmp_path: Path) -> None:
-    examples = read_examples(write(tmp_path / "nq.qa.csv", DPR))
+    examples = NATURAL_QUESTIONS.read(write(tmp_path / "nq.qa.csv", DPR))
     assert [e.query for e in examples] == ["who is it", 'a "quoted" one', "who is it"]
     assert examples[0].answers == ("A", "O'Neil")
     assert examples[1].answers == ("it's", "x\ty")
@@ -53,7 +54,7 @@ def test_answers_stay_as_they_are_written(tmp_path: Path) -> None:
         '"who sang ""hello"" first"\t"[\'Adele\', ""Lionel \'L\' Richie""]"\n'
         "who got the first nobel prize in physics\t['Wilhelm Conrad Röntgen']\r\n"
     )
-    examples = read_examples(write(tmp_path / "q.csv", text))
+    examples = NATURAL_QUESTIONS.read(write(tmp_path / "q.csv", text))
     assert [e.answers for e in examples][:3] == [
         ("May 18 , 2018", "May 18, 2018"),
         ("Wilhelm Conrad Röntgen",),
@@ -64,8 +65,8 @@ def test_answers_stay_as_they_are_written(tmp_path: Path) -> None:
 
 
 def test_duplicates_are_kept_under_stable_ids(tmp_path: Path) -> None:
-    ids = [e.example_id for e in read_examples(write(tmp_path / "nq.csv", DPR))]
-    moved = [e.example_id for e in read_examples(write(tmp_path / "nq.csv", "new\t['x']\n" + DPR))]
+    ids = [e.example_id for e in NATURAL_QUESTIONS.read(write(tmp_path / "nq.csv", DPR))]
+    moved = [e.example_id for e in NATURAL_QUESTIONS.read(write(tmp_path / "nq.csv", "new\t['x']\n" + DPR))]
     assert len(set(ids)) == 3
     assert ids[2] == ids[0] + "#2"
     assert moved[1:] == ids
@@ -75,14 +76,14 @@ def test_two_rows_with_one_id_are_named(tmp_path: Path) -> None:
     row = {"question": "q", "answers": ["a"]}
     lines = [json.dumps({**row, "id": i}) for i in ("x", "x#2", "x")]
     with pytest.raises(DataError, match=r"row 3, field 'id': is the id of row 1 too \(got 'x'\)"):
-        read_examples(write(tmp_path / "x.jsonl", "\n".join(lines)))
+        NATURAL_QUESTIONS.read(write(tmp_path / "x.jsonl", "\n".join(lines)))
 
 
 def test_an_id_made_from_a_question_is_never_one_of_the_files(tmp_path: Path) -> None:
     row = {"question": "q", "answers": ["a"]}
-    (made,) = read_examples(write(tmp_path / "x.jsonl", json.dumps(row)))
+    (made,) = NATURAL_QUESTIONS.read(write(tmp_path / "x.jsonl", json.dumps(row)))
     lines = [json.dumps(values) for values in ({**row, "id": made.example_id}, row, row)]
-    examples = read_examples(write(tmp_path / "x.jsonl", "\n".join(lines)))
+    examples = NATURAL_QUESTIONS.read(write(tmp_path / "x.jsonl", "\n".join(lines)))
     assert [e.example_id for e in examples] == [made.example_id, f"{made.example_id}#2", f"{made.example_id}#3"]
 
 
@@ -92,7 +93,7 @@ def test_jsonl_of_nq_open_and_with_gold(tmp_path: Path) -> None:
         {"question": "q2", "answers": ["c"], "gold_passage_id": 8993},
         {"question": "q3", "answers": ["d"], "gold_passage_ids": ["x", 4, "x"]},
     ]
-    examples = read_examples(write(tmp_path / "q.jsonl", "\n".join(map(json.dumps, lines))))
+    examples = NATURAL_QUESTIONS.read(write(tmp_path / "q.jsonl", "\n".join(map(json.dumps, lines))))
     assert [e.answers for e in examples] == [("a", "b"), ("c",), ("d",)]
     assert [e.gold_passage_ids for e in examples] == [(), ("8993",), ("x", "4")]
 
@@ -111,12 +112,12 @@ def test_squad_plain_and_gzip(tmp_path: Path, indent: int | None) -> None:
 
 def test_jsonl_under_a_json_name(tmp_path: Path) -> None:
     content = '{"question": "q", "answer": ["a"]}\n{"question": "r", "answer": ["b"]}\n'
-    assert len(read_examples(write(tmp_path / "q.json", content))) == 2
+    assert len(NATURAL_QUESTIONS.read(write(tmp_path / "q.json", content))) == 2
 
 
 def test_web_questions(tmp_path: Path) -> None:
     content = json.dumps([{"qId": "w1", "qText": "what?", "answers": ["A", "B"]}], indent=1)
-    (example,) = read_examples(write(tmp_path / "w.json", content))
+    (example,) = NATURAL_QUESTIONS.read(write(tmp_path / "w.json", content))
     assert (example.example_id, example.query, example.answers) == ("w1", "what?", ("A", "B"))
 
 
@@ -155,7 +156,7 @@ def test_bad_file_is_named(
 ) -> None:
     path = write(tmp_path / name, content)
     with pytest.raises(DataError, match=says) as caught:
-        read_examples(path)
+        NATURAL_QUESTIONS.read(path)
     assert (caught.value.path, caught.value.field) == (path, field)
     if row is not None:
         assert caught.value.row == row
@@ -163,7 +164,7 @@ def test_bad_file_is_named(
 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
-        read_examples(tmp_path / "no.csv")
+        NATURAL_QUESTIONS.read(tmp_path / "no.csv")
 
 
 def test_registry() -> None:
@@ -186,5 +187,59 @@ def test_registry() -> None:
     ],
 )
 def test_real_files(name: str, count: int) -> None:
-    examples = read_examples(Path(os.environ["RAG_DATA"]) / name)
+    examples = NATURAL_QUESTIONS.read(Path(os.environ["RAG_DATA"]) / name)
     assert len(examples) == count == len({e.example_id for e in examples})
+
+
+def item(identifier: str = "tc_2", **change: Any) -> dict[str, Any]:
+    answer = {
+        "Aliases": ["(Harry) Sinclair Lewis", "Sinclair Lewis"],
+        "MatchedWikiEntityName": "Sinclair Lewis",
+        "NormalizedAliases": ["harry sinclair lewis", "sinclair lewis", "grace hegger"],
+        "NormalizedValue": "sinclair lewis",
+        "Type": "WikipediaEntity",
+        "Value": "Sinclair Lewis",
+    }
+    return {"Answer": {**answer, **change}, "EntityPages": [], "Question": "Who won? ", "QuestionId": identifier}
+
+
+def write_trivia(path: Path, *items: Any, indent: int | None = 4, domain: str = "Wikipedia") -> Path:
+    document = {"Data": list(items), "Domain": domain, "Split": "dev", "VerifiedEval": False, "Version": 1.0}
+    path.write_text(json.dumps(document, indent=indent), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("indent", [None, 4])
+def test_aliases_first_normalised_ones_where_they_are_new(tmp_path: Path, indent: int | None) -> None:
+    reading = get_task("triviaqa").reading(write_trivia(tmp_path / "wikipedia-dev.json", item(), indent=indent))
+    (example,) = reading.examples
+    assert (reading.layout, example.example_id, example.query) == ("TriviaQA JSON", "tc_2", "Who won?")
+    assert example.answers == ("Sinclair Lewis", "(Harry) Sinclair Lewis", "grace hegger")
+    assert em("harry sinclair lewis", example.answers) == 1.0
+
+
+def test_the_two_test_sets_are_told_apart(tmp_path: Path) -> None:
+    wiki, web = (
+        get_task("triviaqa").read(write_trivia(tmp_path / f"{d}.json", item(), domain=d)) for d in ("Wikipedia", "Web")
+    )
+    assert (wiki[0].tags, web[0].tags) == ({"evidence": "wikipedia"}, {"evidence": "web"})
+    (tmp_path / "open.csv").write_text("Who won?\t['Sinclair Lewis']\n")
+    assert get_task("triviaqa").read(tmp_path / "open.csv")[0].tags == {}
+
+
+@pytest.mark.parametrize(
+    ("items", "row", "field", "says"),
+    [
+        ([item(), {**item("b"), "Question": ""}], 2, "Question", "must be a string"),
+        ([{"Question": "q", "QuestionId": "a"}], 1, "Answer", "must be an object.*hide their answers"),
+        ([item(Value="", Aliases=[], NormalizedAliases=[])], 1, "Answer", "holds no answer"),
+        ([item(Aliases=["x", 3])], 1, "Answer.Aliases", "not a string or empty"),
+        ([item(), item()], 2, "QuestionId", "is the id of row 1 too"),
+        ([3], 1, "Data", "must be a list of objects"),
+        ([], None, None, "holds no questions"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, items: list[Any], row: int | None, field: str | None, says: str) -> None:
+    with pytest.raises(DataError, match=says) as caught:
+        get_task("triviaqa").read(write_trivia(tmp_path / "bad.json", *items))
+    assert (caught.value.row, caught.value.field) == (row, field)

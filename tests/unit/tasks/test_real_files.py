@@ -8,9 +8,9 @@ import pytest
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Example
-from rag_lightning.metrics.normalize import normalize_answer
 from rag_lightning.metrics.pages import normalize_title
-from rag_lightning.tasks.open_qa import read_examples
+from rag_lightning.metrics.tokens import normalize_answer
+from rag_lightning.tasks.open_qa import NATURAL_QUESTIONS
 from rag_lightning.tasks.spec import get_task
 
 NO_INFO = {"dropped: NOT ENOUGH INFO": 3_333}
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not FOLDER, reason="RAG_DATA is not set to a fol
 
 def test_both_formats_of_nq_test_hold_the_same_questions() -> None:
     """DPR's file has plain spaces for no-break ones and doubled quotes in answers; EM sees neither."""
-    dpr, google = (read_examples(Path(FOLDER, "nq", name)) for name in ("nq-test.qa.csv", "NQ-open.dev.jsonl"))
+    dpr, google = (NATURAL_QUESTIONS.read(Path(FOLDER, "nq", name)) for name in ("nq-test.qa.csv", "NQ-open.dev.jsonl"))
     assert len(dpr) == len(google) == get_task("nq").counts["test"]
     by_question = {example.query: normal(example) for example in google}
     assert {example.query: normal(example) for example in dpr} == by_question

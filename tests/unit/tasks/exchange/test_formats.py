@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from rag_lightning.core.errors import DataError, UnknownNameError
 from rag_lightning.core.records import Example, Prediction, write_jsonl
-from rag_lightning.tasks.exchange.matching import match
-from rag_lightning.tasks.exchange.record import FORMATS, Result, RetrievedPassage, get_format
+from rag_lightning.tasks.results.record import FORMATS, Result, RetrievedPassage, get_format, match
 
 PASSAGES = (
     RetrievedPassage("wiki:7", 81.5, "Ünï (code)", 'A "text"\nof two lines.'),

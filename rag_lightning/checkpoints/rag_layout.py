@@ -1,0 +1,199 @@
+"""The folder layout of transformers' RAG models (`facebook/rag-sequence-nq`, `facebook/rag-token-nq`).
+
+`config.json` has `model_type: rag` with the configurations of both parts, the weights are safetensors whose keys begin
+with `rag.question_encoder.` or `rag.generator.` (without `rag.` where a bare RagModel was saved), and each part has a
+tokenizer in a folder of its own. Source: transformers 5.23, models/rag.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError, safe_open
+
+from rag_lightning.core.errors import AssetError, ConfigError, DataError
+from rag_lightning.core.files import read_object
+
+Part = Literal["generator", "question_encoder"]
+CLASSES = {"rag_sequence": "RagSequenceForGeneration", "rag_token": "RagTokenForGeneration"}
+"""Formulation -> the name transformers writes into `architectures`."""
+KINDS: Mapping[Part, str] = {"generator": "bart", "question_encoder": "dpr"}
+INPUT_TEXT = {"prefix": None, "title_sep": " / ", "doc_sep": " // "}
+"""Settings of the input text that the template `hf_rag` writes."""
+OURS = "rag_lightning"
+"""Key of config.json for our own settings."""
+WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
+VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
+"""Files of a tokenizer, one of these sets; without any, transformers silently makes an empty tokenizer."""
+CONVERT = "load it with transformers where you trust the file, and save_pretrained it again as safetensors"
+
+
+def is_rag(source: Path | str) -> bool:
+    """Whether a folder is a RAG checkpoint by its config.json; False for a hub name or a folder without a readable one.
+
+    The checkpoint itself is checked by `open_rag`.
+    """
+    return model_type(source) == "rag"
+
+
+def model_type(source: Path | str) -> str:
+    """The `model_type` in config.json of a folder; empty for a hub name or an unreadable one, which loading reports."""
+    try:
+        settings = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(settings.get("model_type", "")) if isinstance(settings, dict) else ""
+
+
+@dataclass(frozen=True)
+class RagCheckpoint:
+    """A folder in the layout of transformers' RAG; weights are read when asked for.
+
+    Args:
+        folder: Where it is.
+        settings: Its config.json.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+
+    @property
+    def formulation(self) -> str | None:
+        """The formulation it was trained with; None for a bare RagModel, which does not name one."""
+        named = self.settings.get("architectures") or ()
+        return next((name for name, cls in CLASSES.items() if cls in named), None)
+
+    @property
+    def template(self) -> str:
+        """The input template it was trained with: transformers' own, unless a model of ours names another."""
+        return str((self.settings.get(OURS) or {}).get("template", "hf_rag"))
+
+    @property
+    def max_length(self) -> int:
+        """Maximum number of input tokens in its training."""
+        return int(self.settings.get("max_combined_length") or 300)
+
+    def tokenizer_folder(self, part: Part) -> Path:
+        """Where the tokenizer of a part is.
+
+        Raises:
+            AssetError: no such folder, or one without a vocabulary.
+        """
+        folder = self.folder / f"{part}_tokenizer"
+        if not folder.is_dir():
+            raise AssetError(f"RAG checkpoint {self.folder}: the folder {folder.name} is missing")
+        if not any(all((folder / name).is_file() for name in names) for names in VOCABULARIES):
+            wanted = " or ".join(" with ".join(names) for names in VOCABULARIES)
+            raise AssetError(f"RAG checkpoint {self.folder}: {folder.name} lacks its vocabulary, {wanted}")
+        return folder
+
+    def load(self, part: Part, model_class: Any, **changes: Any) -> Any:
+        """One part as a model in float32.
+
+        Args:
+            part: The generator or the question encoder.
+            model_class: transformers' class of that part.
+            changes: Fields of its configuration to set.
+
+        Raises:
+            AssetError: weights missing, unreadable, of another shape, or only as pickle.
+            ConfigError: the part is of another kind of model.
+        """
+        settings = self._settings(part)
+        tensors = self._tensors(part)
+        if not tensors:
+            raise AssetError(f"RAG checkpoint {self.folder}: its weights lack {part}{self._why(part)}")
+        try:
+            model, report = model_class.from_pretrained(
+                None,
+                config=model_class.config_class(**{**settings, **changes}),
+                state_dict=tensors,
+                dtype="float32",
+                output_loading_info=True,
+            )
+        except RuntimeError as error:  # transformers' error for weights of another shape
+            reason = " ".join(str(error).split())[:200]
+            raise AssetError(f"RAG checkpoint {self.folder}: the weights of {part} do not fit: {reason}") from error
+        missing = sorted(report["missing_keys"])
+        if missing:
+            lacking = f"{part}.{missing[0]} and {len(missing) - 1} more"
+            raise AssetError(f"RAG checkpoint {self.folder}: its weights lack {lacking}")
+        return model
+
+    def _settings(self, part: Part) -> dict[str, Any]:
+        found = self.settings.get(part)
+        kind = found.get("model_type") if isinstance(found, dict) else None
+        if not isinstance(found, dict) or kind != KINDS[part]:
+            raise ConfigError(f"RAG checkpoint {self.folder}: its {part} is {kind!r}, only {KINDS[part]!r} is read")
+        return found
+
+    def _tensors(self, part: Part) -> dict[str, Any]:
+        """Tensors of a part by the names they have in its own model."""
+        found: dict[str, Any] = {}
+        for file in self._files():
+            try:
+                with safe_open(file, framework="pt") as handle:
+                    for key in handle.keys():  # noqa: SIM118 - no mapping
+                        name = key.removeprefix("rag.")
+                        if name.startswith(f"{part}."):
+                            found[name.removeprefix(f"{part}.")] = handle.get_tensor(key)
+            except (OSError, SafetensorError) as error:
+                raise AssetError(f"RAG checkpoint {self.folder}: {file.name} cannot be read ({error})") from error
+        return found
+
+    def _files(self) -> list[Path]:
+        if (self.folder / SHARDS).is_file():
+            index = read_object(self.folder / SHARDS).get("weight_map")
+            if not isinstance(index, dict):
+                raise DataError(self.folder / SHARDS, "is missing or no object", field="weight_map")
+            # a shard is a plain name: nothing outside the folder is read
+            return [self.folder / Path(str(name)).name for name in sorted(set(index.values()))]
+        if (self.folder / WEIGHTS).is_file():
+            return [self.folder / WEIGHTS]
+        pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.ckpt") for p in self.folder.glob(pattern))
+        found = f"only {', '.join(pickles)}, which is pickle and can run code" if pickles else "no safetensors"
+        raise AssetError(f"RAG checkpoint {self.folder}: has {found}; {CONVERT}")
+
+    def _why(self, part: Part) -> str:
+        reason = (self.settings.get(OURS) or {}).get(part)
+        return f" ({reason})" if reason else ""
+
+
+def open_rag(folder: Path) -> RagCheckpoint:
+    """Read and check the configuration of a checkpoint.
+
+    Raises:
+        DataError: no config.json, or not a JSON object.
+        ConfigError: not a RAG model, or an input text that the template hf_rag does not write.
+    """
+    settings = read_object(folder / "config.json")
+    if settings.get("model_type") != "rag":
+        raise ConfigError(f"{folder}: is a {settings.get('model_type')!r} checkpoint, not a RAG checkpoint")
+    for name, wanted in INPUT_TEXT.items():
+        found = settings.get(name, wanted)
+        if (found or None) != wanted:
+            raise ConfigError(f"RAG checkpoint {folder}: {name} is {found!r}; only {wanted!r} is supported")
+    return RagCheckpoint(folder, settings)
+
+
+def check_use(checkpoint: RagCheckpoint, formulation: str, template: str) -> None:
+    """Check that a checkpoint is used with the formulation and template it was trained with.
+
+    Raises:
+        ConfigError: another formulation or input template.
+    """
+    hint = "generator.mismatch=allow opens it all the same"
+    trained = checkpoint.formulation
+    if trained and trained != formulation:
+        raise ConfigError(
+            f"RAG checkpoint {checkpoint.folder}: was trained as {trained}, the formulation is {formulation}; {hint}"
+        )
+    if checkpoint.template != template:
+        raise ConfigError(
+            f"RAG checkpoint {checkpoint.folder}: reads the input template {checkpoint.template}, "
+            f"generator.template is {template}; {hint}"
+        )

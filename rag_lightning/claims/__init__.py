@@ -1,0 +1,1 @@
+"""claims: what experiments/claims.yaml claims, tested on cells of the matrix."""

@@ -1,0 +1,158 @@
+"""experiments/claims.yaml: what is claimed, written down before it is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rag_lightning.config.yaml_files import build, check_file_name, read_yaml
+from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.registry import check_name
+from rag_lightning.matrix.matrix import Matrix
+from rag_lightning.metrics.metric import Metric, parse_metric
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Systems against baselines on one task.
+
+    Args:
+        task: Name of the task.
+        metric: One with a value per example.
+        systems: Of the matrix; each is tested against each baseline.
+        baselines: Of the matrix; empty for the system itself with `baseline_k` passages.
+        k: Passages at prediction, 0 for what the experiment says.
+        baseline_k: The same for the baselines.
+        direction: Of the system's value beside the baseline's.
+        aim: Difference that is hoped for, in the metric's unit; it is told whether it was met, not tested. 0 for none.
+        reach: The same of the system's own value.
+    """
+
+    task: str
+    metric: str
+    systems: tuple[str, ...]
+    baselines: tuple[str, ...] = ()
+    k: int = 0
+    baseline_k: int = 0
+    direction: Literal["higher", "lower"] = "higher"
+    aim: float = 0.0
+    reach: float = 0.0
+
+    def arms(self) -> Iterator[tuple[tuple[str, int], tuple[str, int]]]:
+        """((system, k), (baseline, k)) of every comparison."""
+        for system in self.systems:
+            for baseline in self.baselines or (system,):
+                yield (system, self.k), (baseline, self.baseline_k)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric by the number of passages at prediction: shown, not tested."""
+
+    task: str
+    metric: str
+    systems: tuple[str, ...]
+    k: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim; all its comparisons are one family.
+
+    Args:
+        name: Of the claim.
+        says: The claim in a sentence.
+        source: Where the paper makes it.
+        seeds: Of the trainings; scores are averaged per question over them before the test.
+        comparisons: What is tested.
+        curves: What is shown beside them.
+        split: The split that decides; everything is investigated on dev.
+        test: Sign flips of whole entities' differences, two-sided, Holm over the family.
+        alpha: Chance of one false alarm or more in the family.
+        scale: The only scale of the matrix it is about, empty for any.
+    """
+
+    name: str
+    says: str
+    source: str
+    seeds: tuple[int, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    split: Literal["test", "dev"] = "test"
+    test: Literal["paired_permutation"] = "paired_permutation"
+    alpha: float = 0.05
+    scale: str = ""
+
+    def arms(self) -> Iterator[tuple[str, str, int]]:
+        """(task, system, k) of everything that is run, each once."""
+        listed = [(c.task, *arm) for c in self.comparisons for pair in c.arms() for arm in pair]
+        listed += [(curve.task, system, k) for curve in self.curves for system in curve.systems for k in curve.k]
+        yield from dict.fromkeys(listed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ClaimsFile:
+    """The file: all claims."""
+
+    claims: tuple[Claim, ...]
+
+
+def load_claims(path: Path, matrix: Matrix) -> list[Claim]:
+    """Read and check the file.
+
+    Raises:
+        DataError: missing, not YAML, a key that is missing or of a wrong type, or a claim that tests nothing.
+        UnknownNameError: a key, task, system or metric that is not known; the message has the nearest.
+        ConfigError: a metric without a value per example, or a number that cannot be used.
+    """
+    claims = list(build(ClaimsFile, read_yaml(path), path).claims)
+    names = [claim.name for claim in claims]
+    if not claims:
+        raise DataError(path, "holds no claim", field="claims")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(path, "is there twice", field="claims", value=twice[0])
+    for claim in claims:
+        _check(claim, path, matrix)
+    return claims
+
+
+def _check(claim: Claim, path: Path, matrix: Matrix) -> None:
+    where = f"of claim {claim.name} in {path}"
+    check_file_name(path, "claims.name", claim.name)
+    if len(set(claim.seeds)) < len(claim.seeds):
+        raise DataError(path, "names a seed twice", field=f"{claim.name}.seeds", value=list(claim.seeds))
+    if not (claim.comparisons and claim.seeds):
+        raise DataError(path, "tests nothing", field=claim.name, hint="give comparisons and seeds")
+    if claim.scale:
+        check_name(f"scale {where}", claim.scale, list(matrix.scales))
+    if not 0 < claim.alpha < 1:
+        raise ConfigError(f"alpha {where} is {claim.alpha}; it must be between 0 and 1")
+    _check_parts(claim, where, matrix)
+
+
+def _check_parts(claim: Claim, where: str, matrix: Matrix) -> None:
+    """Raises as load_claims."""
+    parts: list[Comparison | Curve] = [*claim.comparisons, *claim.curves]
+    for part in parts:
+        check_name(f"task {where}", part.task, list(matrix.tasks))
+        metric = parse_metric(part.metric)
+        if not isinstance(metric, Metric):
+            raise ConfigError(f"metric {part.metric} {where} has no value per example, so pairs cannot be tested")
+        named = (*part.systems, *(part.baselines if isinstance(part, Comparison) else ()))
+        for system in named:
+            check_name(f"experiment {where}", system, list(matrix.systems))
+        numbers = part.k if isinstance(part, Curve) else (part.k, part.baseline_k)
+        if not part.systems or min(numbers, default=-1) < 0:
+            raise ConfigError(f"{part.task}/{part.metric} {where} needs systems, and no k below 0")
+    for compared in claim.comparisons:
+        if any(system == baseline for system, baseline in compared.arms()):
+            raise ConfigError(
+                f"{compared.task}/{compared.metric} {where} compares a system with itself; give another k"
+            )

@@ -1,0 +1,177 @@
+"""Stage `claims`: run or find the experiments of each claim, test it, tell the verdict, and write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rag_lightning.claims import ledger, table
+from rag_lightning.claims.claims import Claim, load_claims
+from rag_lightning.claims.verdicts import Arm, Outcome, Scores, judge
+from rag_lightning.config.commands import ClaimsConfig
+from rag_lightning.core.errors import ConfigError, RagLightningError
+from rag_lightning.core.registry import check_name
+from rag_lightning.core.shipped import find_shipped
+from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_job, scores_of
+from rag_lightning.matrix.command import mirror
+from rag_lightning.matrix.matrix import Cell, load_matrix
+from rag_lightning.report.writing import write_tables
+from rag_lightning.runs.contents import metric_name
+from rag_lightning.runs.mlflow import Mirror, default_uri
+from rag_lightning.runs.order import by_reuse
+from rag_lightning.runs.system import System
+from rag_lightning.stages.score import metric_names
+from rag_lightning.stages.workspace import say
+from rag_lightning.tasks.spec import get_task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A claim with its trainings, or the reason why it cannot run."""
+
+    claim: Claim
+    arms: dict[Arm, list[Job]]
+    obstacle: str = ""
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every training, those that share work after each other."""
+        return by_reuse([job for jobs in self.arms.values() for job in jobs], lambda job: job.config)
+
+
+def run(config: ClaimsConfig) -> None:
+    """Test the claims; what cannot run here is a verdict, what fails is an error at the end.
+
+    Raises:
+        DataError, UnknownNameError, ConfigError: claims or a matrix that cannot be used; a claim met test before with
+            other settings.
+        RagLightningError: the experiments of a claim failed; the other claims were tested.
+    """
+    matrix = load_matrix(find_shipped(config.matrix))
+    claims = load_claims(find_shipped(config.file), matrix)
+    for name in config.only:
+        check_name("claim", name, [claim.name for claim in claims])
+    cells = {(cell.task, cell.system): cell for cell in reachable(matrix, matrix.cells(config.scale), config)}
+    plans = [plan(claim, cells, config) for claim in claims]
+    asked = [made for made in plans if not config.only or made.claim.name in config.only]
+    for made in plans:  # a damaged record would be met when the report is written
+        if not made.obstacle:
+            _entry(made, config).stored()
+    if config.split == "test":  # all are refused before any touches test
+        entries = [_entry(made, config) for made in asked if not made.obstacle]
+        for entry in entries:
+            entry.check()
+        for entry in entries:
+            entry.touch_test()
+    failed: dict[str, str] = {}
+    mirrors: dict[str, Mirror] = {}
+    for made in asked:
+        try:
+            _test(made, config, mirrors)
+        except FAILURES as error:
+            failed[made.claim.name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            say(f"claim {made.claim.name}: FAILED: {failed[made.claim.name]}")
+    _report(plans, config, failed)
+    if failed:
+        name, reason = next(iter(failed.items()))
+        raise RagLightningError(f"{len(failed)} of {len(asked)} claims failed; {name}: {reason}")
+
+
+def plan(claim: Claim, cells: dict[tuple[str, str], Cell], config: ClaimsConfig) -> Plan:
+    """The trainings of a claim at the configured scale.
+
+    Raises:
+        ConfigError: a cell whose values are no experiment.
+    """
+    if claim.scale and claim.scale != config.scale:
+        return Plan(claim, {}, f"is about scale {claim.scale}")
+    arms: dict[Arm, list[Job]] = {}
+    for task, system, k in claim.arms():
+        cell = cells.get((task, system))
+        if cell is None or cell.skip:
+            reason = cell.skip if cell else f"the matrix has no such cell at scale {config.scale}"
+            return Plan(claim, {}, f"{task}_{system}: {reason}")
+        arms[task, system, k] = [make_job(cell, s, config.folder, config.tracking_uri, k) for s in claim.seeds]
+    check_metrics(claim, arms)
+    return Plan(claim, arms)
+
+
+def check_metrics(claim: Claim, arms: Mapping[Arm, Sequence[Job]]) -> None:
+    """Before anything is run: can every arm have the metric it is compared by.
+
+    Raises:
+        ConfigError: a metric that the task or the system has not, or more passages than are retrieved.
+    """
+    asked = [(c.metric, (c.task, *arm)) for c in claim.comparisons for pair in c.arms() for arm in pair]
+    asked += [(c.metric, (c.task, system, k)) for c in claim.curves for system in c.systems for k in c.k]
+    for metric, arm in asked:
+        job = arms[arm][0]  # its seeds differ in nothing that is asked here
+        k, most = System.of(job.config).k, job.config.retriever.k_max
+        if k > most:
+            raise ConfigError(f"claim {claim.name}: k={k} of {job.cell.name} exceeds retriever.k_max={most}")
+        known = metric_names(get_task(arm[0]), True, k)
+        if metric not in known:
+            raise ConfigError(
+                f"claim {claim.name}: {job.cell.name} has no {metric} with k={k}; it has {', '.join(known)}"
+            )
+
+
+def _entry(made: Plan, config: ClaimsConfig) -> ledger.Entry:
+    return ledger.entry(Path(config.folder), made.claim, config.scale, config.split, made.jobs)
+
+
+def _test(made: Plan, config: ClaimsConfig, mirrors: dict[str, Mirror]) -> None:
+    claim = made.claim
+    say(f"claim {claim.name} on {config.split}: {claim.says}")
+    if made.obstacle:
+        say(f"  cannot run here: {made.obstacle}")
+        return
+    outcome = judge(claim, _scores(made, config, mirrors))
+    _entry(made, config).write(outcome.as_dict())
+    for line in table.lines(outcome):
+        say(f"  {line}")
+    _log(claim, outcome, config)
+
+
+def _scores(made: Plan, config: ClaimsConfig, mirrors: dict[str, Mirror]) -> Scores:
+    root = Path(config.folder)
+    folders: dict[str, Path] = {}
+    jobs = made.jobs
+    for count, job in enumerate(jobs, 1):
+        say(f"  experiment {count} of {len(jobs)}: {job.label}")
+        folders[job.label] = run_job(job, config.split)
+        mirror(mirrors, job).child(folders[job.label])
+    return {
+        arm: {job.config.seed: scores_of(folders[job.label], root) for job in jobs} for arm, jobs in made.arms.items()
+    }
+
+
+def _log(claim: Claim, outcome: Outcome, config: ClaimsConfig) -> None:
+    """One MLflow run a claim, scale and split, in the experiment `claims`."""
+    root = Path(config.folder)
+    store = Mirror(default_uri(root, config.tracking_uri), "claims", root, say)
+    name = f"{claim.name} {config.scale} {config.split}"
+    store.parent(name, claim.as_dict())
+    metrics = {"supported": float(outcome.verdict == "supported"), "null": float(outcome.verdict == "null")}
+    for one in outcome.tested:
+        about = metric_name(f"{one.metric}/{one.system} - {one.baseline}".replace(",", ""))
+        metrics |= {f"{about}/{part}": float(getattr(one, part)) for part in ("difference", "low", "high", "p_holm")}
+    store.finish_parent(name, metrics)
+
+
+def _report(plans: Sequence[Plan], config: ClaimsConfig, failed: dict[str, str]) -> None:
+    """All claims of the file, also those tested before; what is stored under other settings counts as not tested."""
+    found = []
+    for made in plans:
+        name = made.claim.name
+        stored = None if made.obstacle else _entry(made, config).outcome()
+        if made.obstacle:
+            found.append((made.claim, table.without("cannot run here", made.obstacle)))
+        elif name in failed:
+            found.append((made.claim, table.without("cannot run here", f"failed: {failed[name]}")))
+        else:
+            found.append((made.claim, stored or table.without("not tested yet", "")))
+    title = f"Claims at scale {config.scale} on {config.split}"
+    place = Path(config.folder) / "reports" / "out" / "claims" / f"{config.scale}-{config.split}"
+    say(f"table: {write_tables(place, title, table.tables(title, config.split, found))}")

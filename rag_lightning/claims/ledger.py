@@ -1,0 +1,135 @@
+"""What was done with a claim: its last outcome on a split, and that it met test, which it does once.
+
+`runs/claims/<scale>-<split>/<claim>.json` holds settings, digest and outcome; on test it is written before the first
+experiment touches test, so that a killed run counts too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.claims.claims import Claim
+from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.files import digest, write_json
+from rag_lightning.matrix.cells import Job, Split
+from rag_lightning.runs.record import now
+from rag_lightning.runs.system import run_digest
+
+SAID = ("says", "source")
+"""Parts of a claim that change nothing."""
+SHOWN_CHANGES = 5
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A claim's file.
+
+    Args:
+        path: Of the file.
+        settings: All that the outcome depends on.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Of the settings."""
+        return digest(self.settings)
+
+    def stored(self) -> dict[str, Any] | None:
+        """What the file says, None where there is none.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            found: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+            raise DataError(self.path, "is cut short or damaged", hint="restore it from a copy") from error
+        if not _is_record(found):
+            raise DataError(self.path, "is not the record of a claim", hint="restore it from a copy")
+        return found
+
+    def outcome(self) -> dict[str, Any] | None:
+        """The stored outcome of these very settings, None where there is none."""
+        found = self.stored()
+        return found["outcome"] if found and found["digest"] == self.digest else None
+
+    def check(self) -> None:
+        """Nothing is written.
+
+        Raises:
+            ConfigError: test was met before with other settings.
+            DataError: the record is damaged.
+        """
+        found = self.stored()
+        if found is not None and found["digest"] != self.digest:
+            changed = ", ".join(differing(found["settings"], self.settings)[:SHOWN_CHANGES]) or "its settings"
+            raise ConfigError(
+                f"claim {self.path.stem} met test at {found['started']} with other settings (digest {found['digest']}, "
+                f"now {self.digest}; changed: {changed}); a claim meets test once: restore the settings, or give the "
+                "changed claim a name of its own"
+            )
+
+    def touch_test(self) -> None:
+        """Write down that test is met now, unless it was."""
+        self.check()
+        if self.stored() is None:
+            self.write(None)
+
+    def write(self, outcome: Mapping[str, Any] | None) -> None:
+        """Keep the outcome, None before there is one."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        found = self.stored()
+        same = found is not None and found["digest"] == self.digest
+        started = found["started"] if found and same else now()
+        record = {"digest": self.digest, "started": started, "settings": self.settings, "outcome": outcome}
+        write_json(self.path, record)
+
+
+def _is_record(found: Any) -> bool:
+    if not isinstance(found, dict) or not {"digest", "started", "settings", "outcome"} <= set(found):
+        return False
+    outcome = found["outcome"]
+    told = outcome is None or (isinstance(outcome, dict) and {"verdict", "why", "tested", "points"} <= set(outcome))
+    return isinstance(found["settings"], dict) and told
+
+
+def entry(root: Path, claim: Claim, scale: str, split: Split, jobs: Sequence[Job]) -> Entry:
+    """The file of a claim.
+
+    Args:
+        root: Project folder.
+        claim: The claim; its words do not matter, only what is tested.
+        scale: Of its experiments.
+        split: dev or test.
+        jobs: All its trainings; where they are kept does not matter.
+    """
+    tested = {name: value for name, value in claim.as_dict().items() if name not in SAID}
+    experiments = {_key(job): run_digest(job.config, "test") for job in jobs}
+    settings = json.loads(json.dumps({"claim": tested, "scale": scale, "split": split, "experiments": experiments}))
+    return Entry(root / "runs" / "claims" / f"{scale}-{split}" / f"{claim.name}.json", settings)
+
+
+def _key(job: Job) -> str:
+    return f"{job.cell.name} with k={job.config.decoding.k} and seed {job.config.seed}"
+
+
+def differing(old: Any, new: Any, where: str = "") -> list[str]:
+    """Dotted names of what differs between two plain values.
+
+    >>> differing({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4})
+    ['a.c', 'd']
+    """
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        names = list(dict.fromkeys([*old, *new]))
+        found = [differing(old.get(n), new.get(n), f"{where}.{n}" if where else str(n)) for n in names]
+        return [name for names in found for name in names]
+    return [] if old == new else [where]

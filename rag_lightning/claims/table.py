@@ -1,0 +1,94 @@
+"""Outcomes of claims as lines for the user and as tables of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rag_lightning.claims.claims import Claim
+from rag_lightning.claims.verdicts import Outcome
+from rag_lightning.metrics.metric import Estimate
+from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
+
+Stored = Mapping[str, Any]
+"""An Outcome as plain values."""
+NOTES = (
+    "difference: mean over questions of system - baseline, each averaged over seeds, with its 95 % bootstrap interval.",
+    "p: paired permutation test, signs of whole entities' differences flipped; Holm over the comparisons of a claim.",
+    "null: no significant difference, which is a result; smallest: the difference the test would find (power 0.8).",
+)
+
+
+def without(verdict: str, why: str) -> Stored:
+    """What stands for an outcome where there is none."""
+    return {"verdict": verdict, "why": why, "tested": [], "points": []}
+
+
+def lines(outcome: Outcome) -> list[str]:
+    """What the user is told: one line a comparison, then the curves, then the verdict."""
+    found = []
+    for one in outcome.tested:
+        aim = "".join(f", aim: {said}" for said in one.aims)
+        found.append(
+            f"{one.metric}: {one.system} {one.mean:.2f} - {one.baseline} {one.baseline_mean:.2f} = "
+            f"{one.difference:+.2f}{one.unit} [{one.low:.2f}, {one.high:.2f}], n={one.n}, seeds={one.seeds}, "
+            f"p={one.p:.4f}, adjusted p={one.p_holm:.4f}: {one.verdict}{aim}"
+        )
+    found += [f"{p.metric}: {p.system}: {p.mean:.2f}{p.unit} [{p.low:.2f}, {p.high:.2f}]" for p in outcome.points]
+    return [*found, f"verdict: {outcome.verdict} ({outcome.why})"]
+
+
+def tables(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> list[Table]:
+    """The comparisons, the claims, and where there are any the curves."""
+    result = [_comparisons(f"{title}: comparisons", found), _claims(title, split, found)]
+    points = [point for _, stored in found for point in stored["points"]]
+    return result + ([_curves(f"{title}: curves, not tested", points)] if points else [])
+
+
+def _claims(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Table:
+    heads = ("claim", "says", "source", "verdict", "why")
+    rows = []
+    for claim, stored in found:
+        texts = (claim.name, claim.says, claim.source, str(stored["verdict"]), str(stored["why"]) or NOTHING)
+        rows.append(Row(tuple(map(Cell, texts)), strong=stored["verdict"] == "supported"))
+    later = [claim.name for claim, _ in found if claim.split != split]
+    notes = (f"{split} investigates; test decides: {', '.join(later)}.",) if later else ()
+    return Table(title, tuple(Column(head, numeric=False) for head in heads), tuple(rows), notes)
+
+
+def _comparisons(title: str, found: Sequence[tuple[Claim, Stored]]) -> Table:
+    columns = [Column(head, numeric=False) for head in ("claim", "metric", "system", "baseline")]
+    columns += [Column("system's"), Column("baseline's"), Column("difference"), Column("n"), Column("seeds")]
+    columns += [Column("p"), Column("adjusted p"), Column("smallest"), Column("verdict", numeric=False)]
+    columns += [Column("aims", numeric=False)]
+    rows = []
+    for claim, stored in found:
+        for one in stored["tested"]:
+            estimate = Estimate(one["difference"], one["low"], one["high"], one["n"], one["unit"])
+            digits = 1 if one["unit"] == "%" else 3
+            cells = [Cell(claim.name), Cell(one["metric"]), Cell(one["system"]), Cell(one["baseline"])]
+            cells += [number(one["mean"], digits), number(one["baseline_mean"], digits), estimated(estimate)]
+            cells += [number(one["n"], 0), number(one["seeds"], 0), number(one["p"], 4), number(one["p_holm"], 4)]
+            cells += [number(one["smallest"], digits), Cell(one["verdict"]), Cell("; ".join(one["aims"]) or NOTHING)]
+            rows.append(Row(tuple(cells), strong=one["verdict"] == "supported"))
+        if not stored["tested"]:
+            blank = [Cell(NOTHING) for _ in columns[1:-2]]
+            why = f"{stored['verdict']}: {stored['why']}" if stored["why"] else str(stored["verdict"])
+            rows.append(Row((Cell(claim.name), *blank, Cell(why), Cell(NOTHING))))
+    return Table(title, tuple(columns), tuple(rows), NOTES)
+
+
+def _curves(title: str, points: Sequence[Mapping[str, Any]]) -> Table:
+    columns = (
+        Column("system", numeric=False),
+        Column("metric", numeric=False),
+        Column("k"),
+        Column("value"),
+        Column("n"),
+    )
+    rows = []
+    for point in points:
+        estimate = Estimate(point["mean"], point["low"], point["high"], point["n"], point["unit"])
+        cells = (Cell(point["system"]), Cell(point["metric"]), number(point["k"], 0), estimated(estimate))
+        rows.append(Row((*cells, number(point["n"], 0))))
+    return Table(title, columns, tuple(rows))

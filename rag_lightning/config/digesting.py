@@ -1,0 +1,129 @@
+"""The one rule of identity: the settings of a stage are all fields that name it, of the effective configuration.
+
+A field is left out only where its own metadata says so (`fields.py`), or where it has no effect: what a formulation, a
+retriever or a strategy does not use is put to one neutral value here, so that what gives the same result is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import Dtype, KindSection, Leaf, leaves
+from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.retrieval import ENCODING, RetrieverConfig, training_kind
+from rag_lightning.config.training import TrainConfig
+from rag_lightning.core.hardware import resolve_dtype
+
+READS: Mapping[str, tuple[str, ...]] = {
+    "dense": ("encoder.", "index."),
+    "oracle": ("encoder.", "index."),
+    "bm25": ("bm25.",),
+    "random": ("seed",),
+    "none": (),
+}
+"""Retriever kind -> what it reads of a configuration."""
+READ_BY_SOME = ("encoder.", "index.", "bm25.", "seed")
+
+
+def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
+    """Dotted path -> plain value of every field that decides the result of a stage beside its inputs."""
+    effective = effective_config(config)
+    kind = {"rankings": config.retriever.kind, "model": training_kind(effective.retriever)}.get(stage)
+    found: dict[str, Any] = {}
+    for leaf in leaves(ExperimentConfig):
+        if stage not in leaf.stages or leaf.digest in ("never", "by content"):
+            continue
+        if kind is not None and _unread(leaf.path, stage, kind):
+            continue
+        value = value_of(effective, leaf)
+        if value is not None and not (leaf.digest == "unless default" and value == leaf.default):
+            found[leaf.path] = resolve_dtype(value) if leaf.hint is Dtype else plain(value)
+    return found
+
+
+def effective_config(config: ExperimentConfig) -> ExperimentConfig:
+    """The configuration with a neutral value for everything that has no effect under it."""
+    task, warmup = config.task, config.reader
+    task = replace(task, seed=config.seed if task.seed is None else task.seed)
+    warmup = replace(warmup, seed=None, task="")  # applied by the workspace the reader is trained in
+    generator = _generator(config.generator)
+    retriever = _retriever(config)
+    changed = replace(config, task=task, reader=warmup, generator=generator, retriever=retriever)
+    return replace(changed, train=effective_training(config), decoding=_decoding(config))
+
+
+def effective_training(config: ExperimentConfig) -> TrainConfig:
+    """Section train with a rate of 0 for what the retriever has not, or does not train.
+
+    What searches without a query encoder finds the same a step ahead, so retrieve_ahead has no effect there.
+    """
+    if config.formulation == "closed_book":
+        return replace(config.train, k=TrainConfig.k, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
+    retriever, train = config.retriever, config.train
+    kind = training_kind(retriever)
+    scaled = retriever.train and (kind != "random" or retriever.null_document != "none")
+    return replace(
+        train,
+        retriever_lr=train.retriever_lr if retriever.train and kind in ENCODING else 0.0,
+        scale_lr=train.scale_lr if scaled else 0.0,
+        retrieve_ahead=train.retrieve_ahead and kind in ENCODING,
+    )
+
+
+def value_of(config: Any, leaf: Leaf) -> Any:
+    """The value of a leaf; None for a field of another kind than the chosen one."""
+    section, _, name = leaf.path.rpartition(".")
+    holder = getattr(config, section) if section else config
+    if isinstance(holder, KindSection) and not hasattr(holder, name):
+        return getattr(holder.made(), name, None)
+    return getattr(holder, name)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, tuple | list) else value
+
+
+def _unread(path: str, stage: str, kind: str) -> bool:
+    if stage == "model" and path == "seed":
+        return False
+    return path.startswith(READ_BY_SOME) and not path.startswith(READS[kind] or ("-",))
+
+
+def _retriever(config: ExperimentConfig) -> RetrieverConfig:
+    retriever = config.retriever
+    if config.formulation == "closed_book":
+        return RetrieverConfig(kind="none")
+    train = effective_training(config)
+    learns = train.retriever_lr > 0 or train.scale_lr > 0
+    return replace(retriever, trained_with=training_kind(retriever), train=learns)  # type: ignore[arg-type]
+
+
+def _generator(generator: GeneratorConfig) -> GeneratorConfig:
+    if generator.head == "none":
+        generator = replace(generator, verbalisers=())
+    if generator.init != "warm_start":
+        generator = replace(generator, encoder="", decoder_layers=GeneratorConfig.decoder_layers)
+    if generator.train != "lora":
+        generator = replace(generator, lora_rank=GeneratorConfig.lora_rank, lora_alpha=GeneratorConfig.lora_alpha)
+    return generator
+
+
+def _decoding(config: ExperimentConfig) -> DecodingConfig:
+    decoding, default = config.decoding, DecodingConfig()
+    searches = config.formulation == "rag_sequence" and decoding.strategy in ("thorough", "fast")
+    beams = decoding.strategy == "beam" or searches
+    return replace(
+        decoding,
+        k=default.k if config.formulation == "closed_book" else decoding.k,
+        num_beams=decoding.num_beams if decoding.strategy == "beam" else default.num_beams,
+        passage_beams=decoding.passage_beams if searches else default.passage_beams,
+        length_penalty=decoding.length_penalty if beams else default.length_penalty,
+        max_length=default.max_length if decoding.strategy in ("classify", "first_entity") else decoding.max_length,
+    )

@@ -1,0 +1,293 @@
+"""What a section of a configuration is made of: bounded types, the stages that read a field, and its digest policy.
+
+A section is a frozen dataclass that inherits `Section`. Every field belongs to the digest of the stages its section
+names, unless its own metadata says otherwise (`setting`); types carry their bounds, which hold on every route: the
+command line, YAML, and a section built in Python.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from functools import lru_cache
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.registry import Registry, check_name
+
+if TYPE_CHECKING:
+    PositiveInt: TypeAlias = int
+    NonNegativeInt: TypeAlias = int
+    PositiveFloat: TypeAlias = float
+    NonNegativeFloat: TypeAlias = float
+    Share: TypeAlias = float
+else:
+    from jsonargparse.typing import ClosedUnitInterval as Share
+    from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+Policy = Literal["always", "unless default", "by content", "never"]
+"""When a field is part of a stage's digest. by content: it names a file, model or data set, whose content is an input
+of the stage; never: it changes time, memory or names only, which the field's own sentence must make plain."""
+BOUNDS = {
+    PositiveInt: "must be at least 1",
+    NonNegativeInt: "must be at least 0",
+    PositiveFloat: "must be above 0",
+    NonNegativeFloat: "must be at least 0",
+    Share: "must be between 0 and 1",
+}
+
+
+T = TypeVar("T")
+
+
+def _cached(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
+    """One call a class."""
+    return cast("Callable[[type[Any]], T]", lru_cache(maxsize=256)(function))
+
+
+def setting(default: Any, *, stages: tuple[str, ...] | None = None, digest: Policy = "always") -> Any:
+    """A field of a section.
+
+    Args:
+        default: Its default; a dict becomes a factory.
+        stages: The stages whose result it changes, None for those of its section.
+        digest: When it is part of their digest.
+    """
+    metadata = {"stages": stages, "digest": digest}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+class Section:
+    """Base of all sections: checks every field against its type and bounds when it is made.
+
+    Attributes:
+        PATH: Where the section stands in a configuration, for messages.
+        STAGES: The stages that read its fields, unless a field says otherwise.
+    """
+
+    PATH: ClassVar[str] = ""
+    STAGES: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError where a value is not of its field's type, or out of its bounds."""
+        for one in fields(self):  # type: ignore[arg-type]
+            name = f"{self.PATH}.{one.name}" if self.PATH else one.name
+            check_value(name, _hints(type(self))[one.name], getattr(self, one.name))
+
+
+class KindSection(Section):
+    """A section whose `kind` is an object of a registry that brings fields of its own.
+
+    Attributes:
+        kind: Name of the chosen kind.
+        options: Values of fields of registered kinds, by name; a kind takes its own default where one is not given.
+            YAML and command line write them beside `kind`.
+    """
+
+    REGISTRY: ClassVar[Registry]
+    kind: str
+    options: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError as `Section`, and for an unknown kind or option."""
+        super().__post_init__()
+        check_name(self.REGISTRY.kind, self.kind, list(self.REGISTRY))
+        known = options_of(self.REGISTRY)
+        for name, value in self.options.items():
+            check_name(f"field of {self.PATH}", name, list(known))
+            check_value(f"{self.PATH}.{name}", known[name].hint, value)
+        self.made()
+
+    def made(self) -> Any:
+        """The chosen kind with its values.
+
+        Raises:
+            ConfigError: values that contradict each other.
+        """
+        cls = self.REGISTRY.get(self.kind)
+        own = {one.name for one in fields(cls)}
+        return cls(**{name: value for name, value in self.options.items() if name in own})
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One value of a configuration.
+
+    Args:
+        path: Dotted, such as `index.m`.
+        hint: Its type.
+        default: What it is where nothing is given.
+        help: Its sentence.
+        stages: The stages whose result it changes.
+        digest: When it is part of their digest.
+    """
+
+    path: str
+    hint: Any
+    default: Any
+    help: str
+    stages: tuple[str, ...]
+    digest: Policy
+
+
+def leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
+    """Every value of a configuration or section, in order; those of all registered kinds among them."""
+    told, hints = sentences(cls), _hints(cls)
+    for one in fields(cls):
+        path, hint = prefix + one.name, hints[one.name]
+        if isinstance(hint, type) and issubclass(hint, Section):
+            yield from leaves(hint, path + ".")
+        elif issubclass(cls, KindSection) and one.name == "options":
+            yield from (_moved(leaf, prefix) for leaf in options_of(cls.REGISTRY).values())
+        else:
+            stages = one.metadata.get("stages")
+            owners = cls.STAGES if stages is None and issubclass(cls, Section) else stages or ()
+            policy = one.metadata.get("digest", "always")
+            yield Leaf(path, hint, default_of(one), told.get(one.name, ""), owners, policy)
+
+
+def options_of(registry: Registry) -> dict[str, Leaf]:
+    """Fields of all kinds of a registry by name.
+
+    Raises:
+        ConfigError: two kinds mean different things by one name.
+    """
+    found: dict[str, Leaf] = {}
+    for kind in registry:
+        for leaf in leaves(registry.get(kind)):
+            known = found.setdefault(leaf.path, leaf)
+            if (known.hint, known.default) != (leaf.hint, leaf.default):
+                raise ConfigError(f"{registry.kind} {kind}: {leaf.path!r} has another type or default in another kind")
+    return found
+
+
+def sections_of(cls: type[Any]) -> dict[str, type[Section]]:
+    """Name -> class of the sections of a configuration."""
+    hints = _hints(cls)
+    return {n: h for n, h in hints.items() if isinstance(h, type) and issubclass(h, Section)}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration or section as plain JSON values, options of a kind beside the kind, as YAML has them."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return _flattened(plain, config)
+
+
+def _flattened(plain: dict[str, Any], config: Any) -> dict[str, Any]:
+    for one in fields(config):
+        value = getattr(config, one.name)
+        if is_dataclass(value):
+            plain[one.name] = _flattened(plain[one.name], value)
+    if isinstance(config, KindSection):
+        given = plain.pop("options")
+        plain |= {name: given.get(name, leaf.default) for name, leaf in options_of(config.REGISTRY).items()}
+    return plain
+
+
+def build(cls: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:
+    """A configuration from dotted paths and values; what is not given has its default.
+
+    Raises:
+        ConfigError: a value out of its bounds.
+    """
+    made: dict[str, Any] = {}
+    for name, hint in _hints(cls).items():
+        path = prefix + name
+        if isinstance(hint, type) and issubclass(hint, Section):
+            made[name] = build(hint, values, path + ".")
+        elif issubclass(cls, KindSection) and name == "options":
+            known = options_of(cls.REGISTRY)
+            given = {n: _plain_number(known[n].hint, values[prefix + n]) for n in known if prefix + n in values}
+            made[name] = {n: value for n, value in given.items() if value != known[n].default}
+        elif path in values:
+            made[name] = _plain_number(hint, values[path])
+    return cls(**made)
+
+
+def _plain_number(hint: Any, value: Any) -> Any:
+    """A number of a bounded type as the plain number it is."""
+    return hint._type(value) if hint in BOUNDS and isinstance(value, int | float) else value
+
+
+def check_value(name: str, hint: Any, value: Any) -> None:
+    """Raise ConfigError, naming the field, where a value does not fit its type or bounds."""
+    if hint is Any or (value is None and type(None) in get_args(hint)):
+        return
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        check_value(name, next(one for one in args if one is not type(None)), value)
+    elif origin is Literal:
+        check_name(f"{name}:", str(value), [str(choice) for choice in args])
+    elif origin is tuple:
+        _check(isinstance(value, tuple), name, value, "must be a list, such as [a, b]")
+        for position, item in enumerate(value):
+            check_value(f"{name}[{position}]", args[0], item)
+    elif origin is not None:
+        _check(isinstance(value, Mapping), name, value, "must be a mapping, such as {a: 1}")
+    elif isinstance(hint, type) and not is_dataclass(hint):
+        _check_plain(name, hint, value)
+
+
+def _check_plain(name: str, hint: type[Any], value: Any) -> None:
+    plain = getattr(hint, "_type", hint)
+    fits = isinstance(value, (int, float) if plain is float else plain)
+    _check(fits and (plain is bool or not isinstance(value, bool)), name, value, f"must be {plain.__name__}")
+    _check(not isinstance(value, float) or math.isfinite(value), name, value, "must be a finite number")
+    if hint in BOUNDS:
+        limits = getattr(hint, "_restrictions", [])
+        _check(all(compare(value, limit) for compare, limit in limits), name, value, BOUNDS[hint])
+
+
+def _check(fits: bool, name: str, value: Any, problem: str) -> None:
+    if not fits:
+        raise ConfigError(f"{name}={value}: {problem}")
+
+
+@_cached
+def sentences(cls: type[Any]) -> dict[str, str]:
+    """The sentence of each field, from the `Args:` of the class's docstring and those of its bases."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        _, _, text = (base.__doc__ or "").partition("Args:\n")
+        for name, sentence in re.findall(r"^ {8}(\w+): ((?:.|\n(?= {12}))*)", text, re.MULTILINE):
+            found[name] = " ".join(sentence.split())
+    return found
+
+
+def summary(cls: type[Any]) -> str:
+    """First line of a class's docstring."""
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def default_of(one: Field[Any]) -> Any:
+    """The default of a dataclass field."""
+    return one.default_factory() if one.default_factory is not MISSING else one.default
+
+
+def _moved(leaf: Leaf, prefix: str) -> Leaf:
+    return Leaf(prefix + leaf.path, leaf.hint, leaf.default, leaf.help, leaf.stages, leaf.digest)
+
+
+@_cached
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    return {one.name: hints[one.name] for one in fields(cls)}

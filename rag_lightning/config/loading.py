@@ -1,0 +1,184 @@
+"""Files, plain values and words of the command line -> a configuration, with the presets they name expanded.
+
+jsonargparse's messages as plain lines with the nearest names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import build, leaves, sections_of
+from rag_lightning.config.presets import UNSET, expand
+from rag_lightning.config.yaml_files import make_parser
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.shipped import find_shipped
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+
+PRINT = "--print_config"
+
+
+def add_fields(parser: ArgumentParser, cls: type[Any]) -> None:
+    """One option for every value of a configuration, such as --index.m, with its type, default and sentence."""
+    for leaf in leaves(cls):
+        text = leaf.help.replace("%", "%%")
+        parser.add_argument(f"--{leaf.path}", type=leaf.hint, default=leaf.default, help=text)
+
+
+def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any]) -> tuple[Any, dict[str, Any]]:
+    """A configuration from words of the command line, presets expanded; and the values that are no part of it.
+
+    Args:
+        parser: With the fields of the configuration.
+        words: As given; asked to print the configuration, it prints the expanded one.
+        cls: ExperimentConfig, a configuration that has one as `experiment`, or one without.
+
+    Raises:
+        ConfigError: values out of bounds, or fields that contradict a preset.
+        ArgumentError, TypeError, ValueError: jsonargparse's, of what cannot be read.
+    """
+    given = parser.parse_args([word for word in words if not word.startswith(PRINT)], defaults=False)
+    flat = {name: value for name, value in given.items() if value is not None}
+    prefix = "experiment." if "experiment" in sections_of(cls) else ""
+    named = {name.removeprefix(prefix): value for name, value in flat.items() if name.startswith(prefix)}
+    parser.set_defaults({f"{prefix}{name}": value for name, value in expand(named).items()})
+    parsed = dict(parser.parse_args(list(words)).items())
+    for name, unset in UNSET.items():
+        if f"{prefix}{name}" in parsed:
+            parsed[f"{prefix}{name}"] = unset
+    return build(cls, parsed), parsed
+
+
+def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
+    """Read a file; `changes` replace top-level fields, and their presets are expanded with the file's fields.
+
+    Raises:
+        ConfigError: no such file, an unknown key, a value of a wrong type, or fields that contradict a preset.
+    """
+    path = find_shipped(path)
+    words = ["--config", str(path), *(f"--{name}={changes[name]}" for name in UNSET if name in changes)]
+    kept = {name: value for name, value in changes.items() if name not in UNSET}
+    config: ExperimentConfig = _read(str(path), lambda parser: parse_expanded(parser, words, ExperimentConfig)[0])
+    try:
+        return replace(config, **kept)
+    except TypeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def experiment_of(values: Mapping[str, Any], where: str) -> ExperimentConfig:
+    """The experiment of plain values, as a YAML file would hold them; `where` they come from is named in messages.
+
+    Raises:
+        ConfigError: an unknown key, a value of a wrong type, or fields that contradict a preset.
+    """
+    flat = dict(_flat(values))
+    layers = [_nested(name, value) for name, value in expand(flat).items()]
+    full = merged(*layers, values, {name: unset for name, unset in UNSET.items() if name in values})
+    config: ExperimentConfig = _read(
+        where, lambda parser: build(ExperimentConfig, dict(parser.parse_object(full).items()))
+    )
+    return config
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values, later layers over earlier ones; sections are merged key by key.
+
+    >>> merged({"index": {"kind": "flat", "m": 8}}, {"index": {"m": 16}}, {"seed": 1})
+    {'index': {'kind': 'flat', 'm': 16}, 'seed': 1}
+    """
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
+            result[name] = merged(result[name], value) if both else value
+    return result
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(dotted field, value) of every value of a section, and of those outside of any."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{field}", found) for field, found in value.items())
+        else:
+            yield name, value
+
+
+def _nested(name: str, value: Any) -> dict[str, Any]:
+    section, _, field = name.partition(".")
+    return {section: {field: value}} if field else {section: value}
+
+
+def _read(where: str, read: Callable[[ArgumentParser], Any]) -> Any:
+    from jsonargparse import ArgumentError
+
+    parser = make_parser()
+    parser.add_argument("--config", action="config")
+    add_fields(parser, ExperimentConfig)
+    try:
+        return read(parser)
+    except ConfigError as error:
+        raise type(error)(f"{where}: {error}") from error
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {' '.join(explain(str(error), keys_of(parser)).split())}") from error
+
+
+def keys_of(parser: ArgumentParser) -> list[str]:
+    """The keys that a parser takes."""
+    return [action.dest for action in parser._actions if action.dest not in ("help", "print_config", "config")]
+
+
+def explain(message: str, keys: Sequence[str]) -> str:
+    """jsonargparse's message as one plain line, with the nearest names.
+
+    >>> explain("unrecognized arguments: --sed 3", ["seed", "split"])
+    "unknown key '--sed'; did you mean '--seed'?"
+    """
+    if found := re.search(r"does not exist: '(.*)'", message):
+        return _missing_file(Path(found[1]))
+    if found := re.match(r"unrecognized arguments: (\S+)", message):
+        word = found[1].split("=")[0]
+        return f"unknown key {word!r}{_nearest(word, ['--' + key for key in keys])}"
+    if found := re.match(r"Group '(.*)' does not accept option '(.*)'", message):
+        key = f"{found[1]}.{found[2]}"
+        return f"unknown key {key!r}{_nearest(key, keys)}"
+    if found := re.match(r"Option '(.*)' is not accepted", message):
+        return f"unknown key {found[1]!r}{_nearest(found[1], keys)}"
+    if found := re.search(r'key "([^"]*)":\s+Expected a (.*)\. Got value: (.*)', message, re.DOTALL):
+        return f"{found[1]}: {_wrong_type(found[2], found[3])}"
+    if found := re.match(r"Parser key \"(.*)\":\s+Unable to load config '(.*)'", message):
+        return f"{found[1]}: {found[2]!r} is not a YAML file; its keys are written --{found[1]}.key value"
+    if message.startswith("Unexpected config"):
+        return "is not a YAML mapping of keys to values"
+    return message.replace("Problems parsing config:", "is not YAML:").replace('in "<unicode string>", ', "")
+
+
+def _wrong_type(expected: str, value: str) -> str:
+    if expected.startswith("typing.Literal"):
+        names = re.findall(r"'([^']*)'", expected)
+        return f"must be one of {', '.join(names)}, not {value!r}{_nearest(value, names)}"
+    kind = {"tuple": "list, such as [a, b]", "collections.abc.Mapping": "mapping, such as {a: 1}"}
+    plain = re.sub(r"<class '(.*)'>", r"\1", expected)
+    return f"must be {kind.get(plain, plain)}, not {value!r}"
+
+
+def _missing_file(path: Path) -> str:
+    """A missing file, with what its folder holds."""
+    shown = os.path.relpath(path)
+    folder = find_shipped(Path(shown).parent)
+    there = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []
+    known = f" ({os.path.relpath(folder)} holds {', '.join(there)})" if there else ""
+    return f"{shown}: no such file{known}{_nearest(path.name, there)}"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

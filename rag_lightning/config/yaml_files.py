@@ -1,0 +1,162 @@
+"""YAML text -> plain values. A key that stands twice is an error, where YAML readers keep the last without a word.
+
+Plain values of a YAML file -> frozen dataclasses; whatever does not fit is named by file, field and value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.registry import check_name
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+
+MODE = "yaml_of_unique_keys"
+"""jsonargparse's name for its own reading of YAML with the same rule."""
+SCANNER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""What jsonargparse reads with: it takes tabs between words, which PyYAML's own does not."""
+MERGE = "tag:yaml.org,2002:merge"
+"""Of the key `<<`, which may be repeated: all that it names is merged."""
+
+
+def plain_values(text: str) -> Any:
+    """What the text says.
+
+    Raises:
+        yaml.YAMLError: not YAML, or a key that stands twice.
+    """
+    refuse_twice(text)
+    return yaml.safe_load(text)
+
+
+def refuse_twice(text: str) -> None:
+    """Raise yaml.YAMLError where a mapping has a key twice; the message tells both lines."""
+    root = yaml.compose(text, Loader=SCANNER)
+    for mapping in _mappings(root):
+        first: dict[tuple[str, str], yaml.Mark] = {}
+        for key, _ in mapping.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
+                continue
+            if (key.tag, key.value) in first:
+                before = first[key.tag, key.value].line + 1
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value!r} stands in line {before} already; keep one of them",
+                    problem_mark=key.start_mark,
+                )
+            first[key.tag, key.value] = key.start_mark
+
+
+def _mappings(root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    """Every mapping of a document, once; an alias is the node that it names."""
+    waiting, met = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or id(node) in met:
+            continue
+        met.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            yield node
+            waiting += [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+
+
+def make_parser(**settings: Any) -> ArgumentParser:
+    """A parser of jsonargparse that raises its errors, and refuses a key that stands twice in a file."""
+    from jsonargparse import ArgumentParser, get_loader, set_loader
+
+    read = get_loader("yaml")
+
+    def load(text: str) -> Any:
+        refuse_twice(text)
+        return read(text)
+
+    set_loader(MODE, load, exceptions=(yaml.YAMLError,))
+    return ArgumentParser(parser_mode=MODE, exit_on_error=False, **settings)
+
+
+T = TypeVar("T")
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain values of a YAML file.
+
+    Raises:
+        DataError: missing, not UTF-8, or not YAML.
+    """
+    try:
+        return plain_values(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise DataError(path, "does not exist", hint="give the path of the file") from error
+    except OSError as error:
+        raise DataError(path, f"cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DataError(path, f"is not YAML: {' '.join(str(error).split())}") from error
+
+
+def check_file_name(path: Path, field: str, name: str) -> None:
+    """Raise DataError where a name that becomes part of a file's name is not made of letters, digits, ., _ and -."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
+        raise DataError(path, "must be 1 to 100 letters, digits, . _ or -", field=field, value=name)
+
+
+def build(cls: type[T], raw: object, path: Path, where: str = "") -> T:
+    """A dataclass from plain values; its fields are str, int, float, bool, Literal, Any, tuple[X, …], Mapping[str, X]
+    or such dataclasses.
+
+    Args:
+        cls: The dataclass.
+        raw: What the file says.
+        path: The file, for messages.
+        where: The field that `raw` stands in, empty for the file itself.
+
+    Raises:
+        UnknownNameError: a key that is no field, or a word that is no choice; with the nearest.
+        DataError: a missing key or a value of a wrong type.
+    """
+    if not isinstance(raw, Mapping):
+        raise DataError(path, "must be a mapping of keys to values", field=where or None, value=raw)
+    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
+    for key in raw:
+        check_name(f"key of {path}{f', {where}' if where else ''}", str(key), list(known))
+    for name, field in known.items():
+        if name not in raw and field.default is MISSING and field.default_factory is MISSING:
+            raise DataError(path, "is missing", field=_join(where, name))
+    hints = get_type_hints(cls)
+    return cls(**{name: _value(hints[name], value, path, _join(where, name)) for name, value in raw.items()})
+
+
+def _value(hint: Any, value: Any, path: Path, where: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if is_dataclass(hint):
+        return build(hint, value, path, where)  # type: ignore[arg-type]
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise DataError(path, "must be a list, such as [a, b]", field=where, value=value)
+        return tuple(_value(args[0], item, path, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is Literal:
+        check_name(f"{where} of {path}", str(value), [str(choice) for choice in args])
+        return value
+    if origin is not None:
+        if not isinstance(value, Mapping):
+            raise DataError(path, "must be a mapping, such as {a: 1}", field=where, value=value)
+        return {str(key): _value(args[1], item, path, f"{where}.{key}") for key, item in value.items()}
+    fits = isinstance(value, (int, float) if hint is float else hint) and (hint is bool or not isinstance(value, bool))
+    if not fits:
+        raise DataError(path, f"must be {hint.__name__}", field=where, value=value)
+    return value
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name

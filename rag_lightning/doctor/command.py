@@ -1,0 +1,103 @@
+"""`doctor --data`: which format a file of examples is in, what each task reads from it, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.tasks.examples import Reading
+from rag_lightning.tasks.layout import look
+from rag_lightning.tasks.spec import TASKS, TaskSpec, get_task
+
+Found = Reading | DataError
+
+
+def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: str = "") -> None:
+    """Look at a file of examples, or without one at the machine.
+
+    Args:
+        config, deep: See `machine.run`.
+        data: The file, empty for none.
+        as_task: The task it is for, empty for any.
+
+    Raises:
+        ConfigError: a task without a file.
+        DataError, UnknownNameError: see `describe`.
+        ArtifactError: see `machine.run`.
+    """
+    if data:
+        return describe(Path(data), as_task)
+    if as_task:
+        raise ConfigError("as_task goes with a file; give --data FILE")
+    from rag_lightning.doctor import machine
+
+    machine.run(config, deep)
+
+
+def describe(path: Path, as_task: str = "") -> None:
+    """Print what each task finds in a file.
+
+    Args:
+        path: The file.
+        as_task: Only this task; empty for all whose formats the file looks like.
+
+    Raises:
+        UnknownNameError: no such task.
+        DataError: no task can read it; the message is the first task's, all of them are in the table.
+    """
+    tasks = [get_task(as_task)] if as_task else [get_task(name) for name in TASKS]
+    head = look(path)
+    likely = [task for task in tasks if as_task or any(layout.fits(head) for layout in task.layouts)]
+    if not likely:
+        raise DataError(path, f"is {head}, which no task reads", hint="--as_task T tells what a task expects")
+    found = [(task, _read(task, path)) for task in likely]
+    table = Table("task", "format", "state", title=escape(f"{path.name}: {head}"), title_justify="left")
+    table.add_column("detail", overflow="fold")
+    for task, result in found:
+        table.add_row(task.name, *_row(task, path, result))
+    Console(highlight=False).print(table)
+    faults = [result for _, result in found if isinstance(result, DataError)]
+    if len(faults) == len(found):
+        raise faults[0]
+
+
+def _read(task: TaskSpec, path: Path) -> Found:
+    try:
+        return task.reading(path)
+    except DataError as error:
+        return error
+
+
+def _row(task: TaskSpec, path: Path, found: Found) -> tuple[str, str, str]:
+    """Format, state and detail."""
+    if isinstance(found, DataError):
+        look_alike = [layout.name for layout in task.layouts if layout.fits(look(path))]
+        return (
+            ", ".join(look_alike) or "unknown",
+            "[red]bad[/]",
+            escape(str(found).removeprefix(f"{path}").lstrip(", :")),
+        )
+    return found.layout, "[green]ok[/]", escape("; ".join(_details(task, found)))
+
+
+def _details(task: TaskSpec, reading: Reading) -> list[str]:
+    examples = reading.examples
+    details = [f"{len(examples):,} examples{_split_of(task, len(examples))}"]
+    if task.labels:
+        counted = Counter(example.answers[0] for example in examples)
+        details.append(", ".join(f"{counted[label]:,} {label}" for label in task.labels))
+    details += [f"{count:,} rows {reason}" for reason, count in reading.notes.items()]
+    repeated = len(examples) - len({example.query for example in examples})
+    return details + ([f"{repeated:,} repeated queries"] if repeated else [])
+
+
+def _split_of(task: TaskSpec, count: int) -> str:
+    """Which split of the whole data set has as many."""
+    same = [part for part, size in task.counts.items() if size == count]
+    return f", as many as {task.title}'s {' and '.join(same)}" if same else ""

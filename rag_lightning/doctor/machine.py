@@ -1,0 +1,142 @@
+"""Stage `doctor`: what works on this machine, as a table; damaged artifacts end it with an error."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args, get_type_hints
+
+import faiss
+import psutil
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.experiment import ExperimentConfig, Formulation
+from rag_lightning.config.registries import INDEX_KINDS
+from rag_lightning.core.artifacts import MANIFEST, open_artifact
+from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
+from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
+from rag_lightning.core.hub import describe_paper_scale, hub_reachable
+from rag_lightning.metrics.metric import METRICS
+from rag_lightning.runs.mlflow import default_uri
+from rag_lightning.runs.record import git_state, package_versions, run_folders
+from rag_lightning.tasks.spec import TASKS, get_task
+
+State = Literal["ok", "note", "missing", "damaged"]
+COLOURS: dict[State, str] = {"ok": "green", "note": "yellow", "missing": "yellow", "damaged": "red"}
+NEEDED_DISK_GB = 5
+"""The environment's runs and artifacts of a mini sweep, with room to spare."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table."""
+
+    what: str
+    state: State
+    detail: str
+
+
+def run(config: ExperimentConfig, deep: bool = False) -> None:
+    """Print the findings.
+
+    Args:
+        config: `folder` says where assets and artifacts are.
+        deep: Hash every artifact, also files above 1 GB.
+
+    Raises:
+        ArtifactError: an artifact is damaged; all of them are in the table.
+        UnknownNameError: the configured task is none.
+    """
+    get_task(config.task.name)
+    found = findings(Path(config.folder), deep, config.tracking_uri)
+    table = Table("", "state", "detail", title="rag-lightning doctor", title_justify="left")
+    for finding in found:
+        table.add_row(finding.what, f"[{COLOURS[finding.state]}]{finding.state}[/]", finding.detail)
+    Console(highlight=False).print(table)
+    damaged = [finding for finding in found if finding.state == "damaged" and finding.what.startswith("artifact")]
+    if damaged:
+        raise ArtifactError(f"{len(damaged)} damaged artifacts; {damaged[0].detail}")
+
+
+def findings(root: Path, deep: bool = False, tracking_uri: str = "") -> list[Finding]:
+    """All findings, in the order of the table."""
+    return [*_machine(root), *_hub(), *_assets(root / "assets"), *_artifacts(root, deep), *_names(root, tracking_uri)]
+
+
+def _machine(root: Path) -> Iterator[Finding]:
+    git = git_state()
+    source = f"{git['sha'][:12]}{', changed since' if git['dirty'] else ''}" if git["sha"] else "not a checkout"
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}; {source}")
+    yield Finding("versions", "ok", ", ".join(f"{name} {version}" for name, version in package_versions().items()))
+    threads = f"{cpu_count()} cores; threads: torch {torch.get_num_threads()}, faiss {faiss.omp_get_max_threads()}"
+    yield Finding("cpu", "ok", f"{threads}; load {describe()['load']}")
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    yield Finding("gpu", "ok" if gpus else "note", ", ".join(gpus) or "none; scale mini needs none")
+    fast = resolve_dtype("auto") == "bfloat16"
+    yield Finding("bfloat16", "ok" if fast else "note", "fast" if fast else "not fast here: float32 is used")
+    memory = psutil.virtual_memory()
+    yield Finding("memory", "ok", f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free")
+    yield _disk(root)
+
+
+def _disk(root: Path) -> Finding:
+    existing = next(folder for folder in (root.resolve(), *root.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    enough = free >= NEEDED_DISK_GB
+    return Finding("disk", "ok" if enough else "note", f"{free:.0f} GB free; a mini sweep wants {NEEDED_DISK_GB}")
+
+
+def _hub() -> Iterator[Finding]:
+    reachable = hub_reachable(timeout=1.0)
+    yield Finding("hub", "ok" if reachable else "note", "reachable" if reachable else "not reachable; mini needs none")
+    yield Finding("scale paper", "note", describe_paper_scale())
+
+
+def _assets(root: Path) -> Iterator[Finding]:
+    optional = [asset for asset in OPTIONAL_ASSETS.values() if (root / asset.folder).exists()]
+    for asset in [*ASSETS.values(), *optional]:
+        what = f"asset {asset.name}"
+        if not (root / asset.folder).exists():
+            yield Finding(what, "missing", f"{asset.description}; `rag-lightning fetch` brings it")
+            continue
+        problem = verify_asset(root / asset.folder, asset)
+        detail = f"{problem}; `rag-lightning fetch` brings it again" if problem else f"verified; {asset.licence}"
+        yield Finding(what, "damaged" if problem else "ok", detail)
+
+
+def _artifacts(root: Path, deep: bool) -> Iterator[Finding]:
+    folders = sorted((root / "artifacts").glob("*/*/"))
+    kinds: dict[str, int] = {}
+    for folder in folders:
+        if folder.suffix == ".partial":
+            yield Finding(f"artifact {folder.parent.name}", "note", f"{folder.name}: unfinished; run again to go on")
+            continue
+        if folder.parent.name == "pairs" and not (folder / MANIFEST).exists():
+            continue
+        kinds[folder.parent.name] = kinds.get(folder.parent.name, 0) + 1
+        try:
+            open_artifact(folder, deep=deep)
+        except ArtifactError as error:
+            yield Finding(f"artifact {folder.parent.name}", "damaged", str(error))
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    yield Finding("artifacts", "ok" if kinds else "note", f"verified: {counted}" if kinds else "none yet")
+
+
+def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
+    strategies = get_args(get_type_hints(DecodingConfig)["strategy"])
+    yield Finding("tasks", "ok", ", ".join(TASKS))
+    yield Finding("retrievers", "ok", ", ".join([*INDEX_KINDS, "bm25"]))
+    yield Finding("formulations", "ok", ", ".join(get_args(Formulation)))
+    yield Finding("decodings", "ok", ", ".join(strategies))
+    yield Finding("metrics", "ok", ", ".join(METRICS))
+    yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
+    local = default_uri(root, tracking_uri).removeprefix("sqlite:///")
+    known = "another store" if tracking_uri else local if Path(local).exists() else f"{local}, made by the first run"
+    yield Finding("mlflow", "ok", known)

@@ -1,0 +1,141 @@
+"""Stage `matrix`: run the cells of a scale, those that share work after each other; a failure does not end the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from rag_lightning.config.commands import MatrixConfig
+from rag_lightning.core.errors import ConfigError, RagLightningError
+from rag_lightning.core.files import write_text
+from rag_lightning.core.shipped import find_shipped
+from rag_lightning.matrix.cells import FAILURES, Job, Split, make_job, reachable, run_job
+from rag_lightning.matrix.matrix import Cell, Matrix, load_matrix, select
+from rag_lightning.metrics.metric import Estimate
+from rag_lightning.metrics.outcomes import objectives
+from rag_lightning.report.tables import NOTHING, Column, Row, Table, estimated, number
+from rag_lightning.report.tables import Cell as TableCell
+from rag_lightning.report.writing import write_tables
+from rag_lightning.runs.mlflow import Mirror, default_uri
+from rag_lightning.runs.order import by_reuse
+from rag_lightning.runs.record import read_summary
+from rag_lightning.stages.workspace import say
+from rag_lightning.tasks.spec import get_task
+
+
+def run(config: MatrixConfig) -> None:
+    """Run what was not run yet, and write the table; every failure is told, and is an error at the end.
+
+    Raises:
+        DataError, UnknownNameError: a matrix that cannot be used, or a name that is no cell's.
+        ConfigError: no cell of these names can run.
+        RagLightningError: at least one experiment failed.
+    """
+    matrix = load_matrix(find_shipped(config.file))
+    cells = chosen(matrix, config)
+    cells = cells if config.list_only and not config.corpus else reachable(matrix, cells, config)
+    skipped = [cell for cell in cells if cell.skip]
+    for cell in skipped:
+        say(f"{cell.name}: cannot run here: {cell.skip}")
+    if not cells:
+        raise ConfigError(f"the matrix {config.file} has no experiment at scale {config.scale}")
+    if len(skipped) == len(cells):
+        raise ConfigError(f"none of {len(cells)} experiments can run here: {cells[0].name}: {cells[0].skip}")
+    jobs = in_order(matrix, [cell for cell in cells if not cell.skip], config)
+    if config.list_only:
+        for job in jobs:
+            say(f"{job.label} ({job.cell.source})")
+        say(f"written as files: {write_cells(Path(config.folder) / 'reports' / 'out' / 'cells', jobs)}")
+        return
+    done, failed = _run_all(jobs, config.split)
+    place = Path(config.folder) / "reports" / "out" / f"matrix-{config.scale}-{config.split}"
+    title = f"Experiments of scale {config.scale} on {config.split}"
+    say(f"table: {write_tables(place, title, [table(title, jobs, skipped, done, failed)])}")
+    if failed:
+        first = next(iter(failed.items()))
+        raise RagLightningError(f"{len(failed)} of {len(jobs)} experiments failed; {first[0]}: {first[1]}")
+
+
+def chosen(matrix: Matrix, config: MatrixConfig) -> list[Cell]:
+    """The scale's cells and extra files of these names, also a cell of another scale; without names the scale's cells.
+
+    Raises:
+        UnknownNameError: a name that is no cell's.
+    """
+    mine = matrix.cells(config.scale)
+    if not config.only:
+        return mine
+    others = [cell for scale in matrix.scales if scale != config.scale for cell in matrix.cells(scale)]
+    named = [cell for cell in others if cell.name in config.only]
+    return select([*mine, *matrix.extras(), *named], config.only)
+
+
+def in_order(matrix: Matrix, cells: Sequence[Cell], config: MatrixConfig) -> list[Job]:
+    """Cells times seeds, those that share work after each other.
+
+    Raises:
+        ConfigError: values that are no experiment.
+    """
+    seeds = tuple(dict.fromkeys(config.seeds or matrix.seeds))
+    jobs = [make_job(cell, seed, config.folder, config.tracking_uri) for seed in seeds for cell in cells]
+    return by_reuse(jobs, lambda job: job.config)
+
+
+def write_cells(folder: Path, jobs: Sequence[Job]) -> Path:
+    """Each cell as an experiment file that every stage reads with --config, whole or not at all; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for job in jobs:
+        text = yaml.safe_dump({**job.cell.values, "name": job.cell.name}, sort_keys=False, allow_unicode=True)
+        write_text(folder / f"{job.cell.name}.yaml", text)
+    return folder
+
+
+def _run_all(jobs: Sequence[Job], split: Split) -> tuple[dict[str, Path], dict[str, str]]:
+    """(label -> run folder, label -> what went wrong)."""
+    done: dict[str, Path] = {}
+    failed: dict[str, str] = {}
+    mirrors: dict[str, Mirror] = {}
+    for number_, job in enumerate(jobs, 1):
+        say(f"experiment {number_} of {len(jobs)}: {job.label}")
+        try:
+            done[job.label] = run_job(job, split)
+        except FAILURES as error:
+            failed[job.label] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            say(f"{job.label}: FAILED: {failed[job.label]}")
+            continue
+        mirror(mirrors, job).child(done[job.label])
+    return done, failed
+
+
+def mirror(mirrors: dict[str, Mirror], job: Job) -> Mirror:
+    """The mirror of a job's task, made once."""
+    config, root = job.config, Path(job.config.folder)
+    name = config.task.name
+    if name not in mirrors:
+        mirrors[name] = Mirror(default_uri(root, config.tracking_uri), name, root, say)
+    return mirrors[name]
+
+
+def table(
+    title: str, jobs: Sequence[Job], skipped: Sequence[Cell], done: Mapping[str, Path], failed: Mapping[str, str]
+) -> Table:
+    """One row a training, with its task's first metric; then what cannot run here."""
+    columns = [Column(head, numeric=False) for head in ("experiment", "row of the paper")]
+    columns += [Column("seed"), Column("metric", numeric=False), Column("value"), Column("n")]
+    columns += [Column("state", numeric=False)]
+    rows = []
+    for job in jobs:
+        metric = objectives(get_task(job.cell.task))[0].name
+        found = read_summary(done[job.label])["metrics"].get(metric) if job.label in done else None
+        estimate = Estimate(**found) if found else None
+        state = f"failed: {failed[job.label]}" if job.label in failed else "finished"
+        cells = (TableCell(job.cell.name), TableCell(job.cell.row), number(job.config.seed, 0), TableCell(metric))
+        count = number(estimate.n if estimate else None, 0)
+        rows.append(Row((*cells, estimated(estimate), count, TableCell(state))))
+    for cell in skipped:
+        blank = TableCell(NOTHING)
+        texts = (TableCell(cell.name), TableCell(cell.row), blank, blank, blank, blank)
+        rows.append(Row((*texts, TableCell(f"cannot run here: {cell.skip}"))))
+    return Table(title, tuple(columns), tuple(rows), ("Mean with its 95 % bootstrap interval, entities as clusters.",))

@@ -1,1 +1,0 @@
-"""modules: thin LightningModules over retriever and generator, their data and callbacks."""

@@ -1,0 +1,1 @@
+"""plan: bytes, memory, disk and hours of an experiment before anything is built."""

@@ -1,0 +1,173 @@
+"""Stage `plan`: passages, bytes, memory, disk and hours of an experiment, before anything is built.
+
+Counts are published or counted, bytes are computed; hours are derived from rates: those of earlier artifacts of the
+same models, else layers timed for a moment on this machine (`rates.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rag_lightning.checkpoints.architectures import BART_ROWS, Shape, shape_of
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.registries import INDEX_KINDS
+from rag_lightning.config.retrieval import ENCODING
+from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.corpus.passages import read_passages
+from rag_lightning.plan import rates
+from rag_lightning.stages import classes
+from rag_lightning.stages.workspace import HUB, Workspace
+
+MINI_PASSAGES, MINI_TEXT_BYTES, BM25_BYTES = 25_650, 530, 364
+"""The mini corpus: passages; bytes of text and of the BM25 index per passage (measured)."""
+HUB_CORPORA = {"facebook/wiki_dpr": (21_015_324, 650)}
+"""Passages, and about how many bytes of text each (an estimate)."""
+TRAINED, USED = 16, 4
+"""Bytes a parameter: float32 weights, gradients and two moments; weights alone."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the plan."""
+
+    what: str
+    value: str
+    basis: str
+
+
+@dataclass(frozen=True)
+class Size:
+    """Passages and bytes of text of a corpus, and the source of these numbers."""
+
+    passages: int
+    text: int
+    basis: str
+
+
+def run(config: ExperimentConfig) -> None:
+    """Print the plan.
+
+    Raises:
+        ConfigError: a corpus or model whose size is not known before it is downloaded, or settings that train nothing.
+        DataError: a file of passages that cannot be read.
+    """
+    table = Table("", "value", "basis", title=escape(f"plan of {config.name}"), title_justify="left")
+    for line in plan(Workspace(config)):
+        table.add_row(*map(escape, (line.what, line.value, line.basis)))
+    Console(highlight=False).print(table)
+
+
+def plan(workspace: Workspace) -> list[Line]:
+    """The rows of the plan; see `run`."""
+    config = workspace.config
+    classes.labels(config)
+    size, encoder = count_passages(config), shape_of(config.encoder.model, "encoder")
+    passage = shape_of(config.encoder.passage_model or config.encoder.model, "encoder")
+    if passage.width != encoder.width:
+        raise ConfigError(f"encoder.model makes vectors {encoder.width} wide, encoder.passage_model {passage.width}")
+    generator = generator_shape(config)
+    return [
+        Line("passages", f"{size.passages:,}", size.basis),
+        *(_vectors(config, size, encoder.width) if rates.encodes(config) else []),
+        Line("bm25", _bytes(size.passages * BM25_BYTES), f"derived: {BM25_BYTES} bytes a passage, as on mini"),
+        *_space(config, size, encoder, generator),
+        *_hours(rates.Rates(workspace, encoder, passage, generator), size.passages),
+    ]
+
+
+def count_passages(config: ExperimentConfig) -> Size:
+    """How many passages the corpus has.
+
+    Raises:
+        ConfigError: a data set of the hub that is not known before it is downloaded.
+        DataError: a file that cannot be read, or holds none.
+    """
+    source, limit = config.corpus.source, config.corpus.limit
+    if source == "mini":
+        count = min(limit or MINI_PASSAGES, MINI_PASSAGES)
+        return Size(count, count * MINI_TEXT_BYTES, "at most, by limit" if limit else "known")
+    if source.startswith(HUB) and not Path(source.removeprefix(HUB).partition(":")[0]).is_dir():
+        name = source.removeprefix(HUB).partition(":")[0]
+        if name not in HUB_CORPORA:
+            hint = f"give a file, or one of {', '.join(HUB_CORPORA)}"
+            raise ConfigError(f"corpus.source={source!r}: its passages are not known before it is downloaded; {hint}")
+        published, text = HUB_CORPORA[name]
+        count = min(limit or published, published)
+        return Size(count, count * text, "published count")
+    if source.startswith(HUB):
+        raise ConfigError(
+            f"corpus.source={source!r}: a folder of the hub's layout is counted by `rag-lightning corpus`"
+        )
+    count = text = 0
+    for passage in read_passages(Path(source), config.corpus.quoting):
+        count, text = count + 1, text + len(passage.title.encode()) + len(passage.text.encode())
+        if count == limit:
+            break
+    if not count:
+        raise DataError(source, "holds no passages")
+    return Size(count, text, "counted")
+
+
+def generator_shape(config: ExperimentConfig) -> Shape:
+    """The generator's shape; a warm-started one has its encoder's, and a decoder of decoder_layers.
+
+    Raises:
+        ConfigError: not known before it is downloaded, or not a BART.
+    """
+    if config.generator.init != "warm_start":
+        found = shape_of(config.generator.init, "generator")
+        if not found.decoder_layers:
+            raise ConfigError(f"generator.init={config.generator.init!r}: is an encoder, not a generator")
+        return found
+    source = shape_of(config.generator.encoder, "encoder")
+    return replace(source, positions=source.positions + BART_ROWS, decoder_layers=config.generator.decoder_layers)
+
+
+def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]:
+    yield Line("vectors", _bytes(4 * size.passages * width), f"{width} wide, float32")
+    for kind in INDEX_KINDS:
+        mine = " (configured)" if kind == config.index.kind and config.retriever.kind in ENCODING else ""
+        try:
+            value = _bytes(replace(config.index, kind=kind).made().bytes(size.passages, width))
+        except ConfigError as error:
+            if mine:
+                raise
+            value = f"not possible: {error}"
+        yield Line(f"index {kind}{mine}", value, "arithmetic")
+
+
+def _space(config: ExperimentConfig, size: Size, encoder: Shape, generator: Shape) -> Iterator[Line]:
+    flat, index = 0, 0
+    if rates.encodes(config):
+        flat = 4 * size.passages * encoder.width
+        index = config.index.made().bytes(size.passages, encoder.width) if config.retriever.kind in ENCODING else 0
+    bm25 = size.passages * BM25_BYTES
+    learns = rates.learns(config)
+    training = flat + TRAINED * generator.parameters + (TRAINED if learns else USED) * encoder.parameters
+    predicting = max(index, bm25) + USED * (generator.parameters + encoder.parameters)
+    basis = "derived: exact index, float32 weights, gradients and moments; without activations"
+    yield Line("memory", _bytes(max(training, predicting)), basis)
+    files = size.text + bm25 + USED * (2 * generator.parameters + encoder.parameters)
+    files += 2 * flat + (index if config.index.kind != "flat" else 0)
+    yield Line("disk", _bytes(files), "derived: text, vectors, indexes, reader and model; without downloads")
+
+
+def _hours(rates: rates.Rates, passages: int) -> Iterator[Line]:
+    total = 0.0
+    for part in rates.parts(passages):
+        total += part.seconds
+        yield Line(part.what, f"{part.seconds / 3600:,.2f} h", f"derived: {part.amount}, {part.basis}")
+    yield Line("hours in all", f"{total / 3600:,.2f} h", f"derived, for this machine ({rates.machine})")
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count:,} bytes"

@@ -1,0 +1,266 @@
+"""How fast the parts of an experiment go: from the manifests of earlier artifacts, else from layers timed here and now.
+
+The newest artifact of the same encoder or the same generator counts. An interrupted training timed its last part only,
+so its rate is too high.
+
+Without artifacts, the layers of each model are timed alone for a moment, and hours are derived from them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rag_lightning.checkpoints.architectures import Shape
+from rag_lightning.config.digesting import effective_training, settings
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import Dtype
+from rag_lightning.config.retrieval import ENCODING, training_kind
+from rag_lightning.core.artifacts import MANIFEST, read_manifest
+from rag_lightning.core.hardware import cpu_count, resolve_dtype
+from rag_lightning.stages.workspace import Workspace
+
+PASSAGE_TOKENS, QUERY_TOKENS = 140, 16
+"""About what 100 words and a question take."""
+TOKENS_A_WORD = PASSAGE_TOKENS / 100
+TIMED = "layers timed on this machine"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the work: its amount in words, seconds, and what the rate rests on."""
+
+    what: str
+    amount: str
+    seconds: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The rates of an experiment.
+
+    Args:
+        workspace: The experiment; its artifacts are looked through.
+        encoder: Shape of the query encoder.
+        passage: Shape of the passage encoder.
+        generator: Shape of the generator.
+    """
+
+    workspace: Workspace
+    encoder: Shape
+    passage: Shape
+    generator: Shape
+
+    @property
+    def machine(self) -> str:
+        """The machine the hours are for."""
+
+        return f"{device()}, {cpu_count()} cores"
+
+    def parts(self, passages: int) -> Iterator[Part]:
+        """Every part that takes long, in the order it is done; trainings of 0 steps are left out."""
+        config = self.workspace.config
+        if config.reader.steps:
+            count = config.reader.steps * config.reader.batch_size
+            rate, basis = self._reader()
+            yield Part("reader warm-up", f"{count:,} pairs", count / rate, basis)
+        if encodes(config):
+            if config.biencoder.steps:
+                count = config.biencoder.steps * config.biencoder.batch_size
+                rate, basis = self._biencoder()
+                yield Part("biencoder", f"{count:,} questions", count / rate, basis)
+            rate, basis = self._embedding()
+            yield Part("embedding", f"{passages:,} passages", passages / rate, basis)
+            if config.retriever_warmup.steps and training_kind(config.retriever) in ENCODING:
+                count = config.retriever_warmup.steps * config.retriever_warmup.batch_size
+                rate, basis = self._queries(passages)
+                yield Part("retriever warm-up", f"{count:,} questions", count / rate, basis)
+        if config.train.steps:
+            count = config.train.steps * config.train.batch_size
+            rate, basis = self._training(passages)
+            yield Part("training", f"{count:,} questions", count / rate, basis)
+
+    def _embedding(self) -> tuple[float, str]:
+        encoder = self.workspace.config.encoder
+        name = encoder.passage_model or encoder.model
+        if name in ("mini", *_folders(name)):
+            model = self.workspace.model_digest(name)
+            found = self._newest("vectors", lambda m: m["inputs"].get("model") == model and not m["info"]["reused"])
+            if found and found["info"]["passages_per_second"]:
+                return _measured(float(found["info"]["passages_per_second"]), found, "passages/s")
+
+        tokens = min(PASSAGE_TOKENS, encoder.max_passage_length)
+        return _timed(encode_seconds(self.passage, tokens, encoder.dtype), "passages/s")
+
+    def _biencoder(self) -> tuple[float, str]:
+        """A question, its passage and its hard negatives are encoded and learned from."""
+
+        config = self.workspace.config
+        dtype, tokens = config.biencoder.dtype, min(PASSAGE_TOKENS, config.encoder.max_passage_length)
+        passages = (1 + config.biencoder.k) * train_seconds(self.passage, tokens, dtype)
+        return _timed(train_seconds(self.encoder, QUERY_TOKENS, dtype) + passages, "questions/s")
+
+    def _reader(self) -> tuple[float, str]:
+        config = self.workspace.config
+        same = ("generator.", "reader.window")
+        if found := self._newest("reader", self._alike("reader", same)):
+            return _measured(_done(found, "reader"), found, "pairs/s")
+        share = config.reader.window_share
+        short = self._pair_seconds(round(TOKENS_A_WORD * config.reader.window) + QUERY_TOKENS) if share else 0.0
+        return _timed(share * short + (1 - share) * self._pair_seconds(), "pairs/s")
+
+    def _queries(self, passages: int) -> tuple[float, str]:
+        if found := self._newest("retriever_warmup", self._alike("retriever_warmup", ("encoder.",))):
+            return _measured(_done(found, "retriever_warmup"), found, "questions/s")
+        return _timed(self._query_seconds(passages, learns=True), "questions/s")
+
+    def _training(self, passages: int) -> tuple[float, str]:
+        config = self.workspace.config
+        if found := self._newest("model", self._alike("model", ("generator.", "formulation", "train.k"), "train")):
+            return _measured(_done(found, "train"), found, "questions/s")
+        if config.formulation == "closed_book":
+            return _timed(self._pair_seconds(QUERY_TOKENS), "questions/s")
+        seconds = config.train.k * self._pair_seconds()
+        if training_kind(config.retriever) in ENCODING:
+            seconds += self._query_seconds(passages, learns=learns(config))
+        return _timed(seconds, "questions/s")
+
+    def _alike(self, stage: str, same: tuple[str, ...], section: str = "") -> Callable[[Mapping[str, Any]], bool]:
+        """Whether an artifact of a stage was trained, under the same values of the fields that begin so."""
+        ours = settings(self.workspace.config, stage)
+        wanted = {path: value for path, value in ours.items() if path.startswith(same)}
+
+        def alike(manifest: Mapping[str, Any]) -> bool:
+            theirs = manifest["config"]
+            return bool(theirs[f"{section or stage}.steps"]) and all(
+                theirs.get(path) == value for path, value in wanted.items()
+            )
+
+        return alike
+
+    def _pair_seconds(self, tokens: int = PASSAGE_TOKENS + QUERY_TOKENS) -> float:
+
+        generator = self.workspace.config.generator
+        source = min(tokens, generator.max_source_length)
+        return train_seconds(
+            self.generator, source, self.workspace.config.train.dtype, min(QUERY_TOKENS, generator.max_target_length)
+        )
+
+    def _query_seconds(self, passages: int, *, learns: bool) -> float:
+
+        encode = train_seconds if learns else encode_seconds
+        dtype = self.workspace.config.train.dtype
+        return encode(self.encoder, QUERY_TOKENS, dtype) + search_seconds(self.encoder.width, passages)
+
+    def _newest(self, kind: str, fits: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
+        """The manifest of the newest artifact of a kind that fits and took any time."""
+        root = self.workspace.root / "artifacts" / kind
+        files = sorted(root.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime, reverse=True)
+        manifests = (read_manifest(file.parent) for file in files if file.parent.suffix != ".partial")
+        return next((m for m in manifests if m.get("seconds", 0) > 0 and fits(m)), None)
+
+
+def encodes(config: ExperimentConfig) -> bool:
+    """Whether passages are embedded: in training or at prediction something asks with the query encoder."""
+    kinds = {config.retriever.kind, training_kind(config.retriever)}
+    return config.formulation != "closed_book" and not kinds.isdisjoint(ENCODING)
+
+
+def learns(config: ExperimentConfig) -> bool:
+    """Whether RAG training updates the query encoder."""
+    return encodes(config) and effective_training(config).retriever_lr > 0
+
+
+def _folders(name: str) -> tuple[str, ...]:
+    return (name,) if Path(name).is_dir() else ()
+
+
+def _measured(rate: float, manifest: Mapping[str, Any], unit: str) -> tuple[float, str]:
+    return rate, f"{rate:,.1f} {unit} in artifact {manifest['kind']}/{manifest['digest']}"
+
+
+def _timed(seconds: float, unit: str) -> tuple[float, str]:
+    rate = 1 / max(seconds, 1e-9)
+    return rate, f"{rate:,.2g} {unit}, {TIMED}" if rate < 10 else f"{rate:,.0f} {unit}, {TIMED}"
+
+
+BATCH, REPEATS, ROWS = 8, 3, 1 << 14
+HEAD = 64
+"""Width of an attention head."""
+
+
+def encode_seconds(shape: Shape, tokens: int, dtype: Dtype) -> float:
+    """Seconds of one text of so many tokens through the encoder: one layer timed, times the number of layers."""
+    layer, states = _encoder(shape).eval(), _states(shape, tokens)
+
+    def step() -> None:
+        with torch.inference_mode():
+            layer(states)
+
+    return shape.layers * _best(step, dtype, states.device.type) / BATCH
+
+
+def train_seconds(shape: Shape, tokens: int, dtype: Dtype, target_tokens: int = 0) -> float:
+    """Seconds of forward and backward of one text (and target) of so many tokens: one layer of each kind timed."""
+    layer, states = _encoder(shape), _states(shape, tokens)
+    device = states.device.type
+    seconds = shape.layers * _best(lambda: layer(states).sum().backward(), dtype, device)
+    if shape.decoder_layers:
+        decoder = nn.TransformerDecoderLayer(shape.width, _heads(shape), shape.ffn, 0.0, batch_first=True)
+        decoder = decoder.to(device)
+        head = nn.Linear(shape.width, shape.vocabulary).to(device)
+        written = _states(shape, target_tokens)
+        seconds += shape.decoder_layers * _best(lambda: decoder(written, states).sum().backward(), dtype, device)
+        seconds += _best(lambda: head(written).logsumexp(-1).sum().backward(), dtype, device)
+    return seconds / BATCH
+
+
+def search_seconds(width: int, count: int) -> float:
+    """Seconds of one query over `count` vectors by exact search: the inner products of a part timed."""
+    queries, vectors = torch.randn(BATCH, width), torch.randn(ROWS, width)
+    return _best(lambda: queries @ vectors.T, "float32", "cpu") / BATCH * count / ROWS
+
+
+def device() -> str:
+    """Where models are timed: the GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _best(step: Callable[[], object], dtype: Dtype, kind: str) -> float:
+    """Seconds of the fastest of some calls, after one that warms up."""
+    fast = resolve_dtype(dtype) == "bfloat16"
+    seconds = []
+    for _ in range(1 + REPEATS):
+        started = time.perf_counter()
+        with torch.autocast(kind, torch.bfloat16, enabled=fast):
+            step()
+        if kind == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])
+
+
+def _encoder(shape: Shape) -> nn.Module:
+    layer = nn.TransformerEncoderLayer(shape.width, _heads(shape), shape.ffn, 0.0, batch_first=True)
+    return layer.to(device())
+
+
+def _heads(shape: Shape) -> int:
+    return shape.width // HEAD if shape.width % HEAD == 0 else 1
+
+
+def _states(shape: Shape, tokens: int) -> torch.Tensor:
+    return torch.randn(BATCH, tokens, shape.width, device=device(), requires_grad=True)
+
+
+def _done(manifest: Mapping[str, Any], section: str) -> float:
+    """Examples that a training of an earlier artifact took a second."""
+    settings = manifest["config"]
+    return float(settings[f"{section}.steps"] * settings[f"{section}.batch_size"] / manifest["seconds"])

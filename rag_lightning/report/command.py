@@ -1,0 +1,31 @@
+"""Stage `report`: runs/<sweep> -> reports/out/<sweep>, from what is stored; no model is needed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.shipped import find_shipped
+from rag_lightning.report.page import render
+
+PAPER = "reports/paper.yaml"
+"""The published numbers."""
+
+
+def run(config: SweepConfig) -> None:
+    """Render the report of a sweep and say where it is.
+
+    Raises:
+        DataError: the sweep has not been run, a file of it is damaged, or the published numbers are not there.
+        ArtifactError: stored scores or predictions were altered.
+    """
+    root = Path(config.experiment.folder)
+    sweep = root / "runs" / config.name
+    if not sweep.is_dir():
+        known = sorted(folder.name for folder in (root / "runs").glob("*") if folder.is_dir())
+        hint = f"run the sweep first; there are runs of {', '.join(known) or 'no sweep'}"
+        raise DataError(sweep, "does not exist", hint=hint)
+    page = render(sweep, root / "artifacts", root / "reports" / "out", find_shipped(PAPER))
+    print(f"report: {page}", file=sys.stderr)

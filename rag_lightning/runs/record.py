@@ -1,0 +1,248 @@
+"""`run.json` and `summary.json` of a run folder: what ran, on what, with which result.
+
+A run folder is `runs/<sweep>/<run_id>/`. `run.json` is there from the start with status `running`; a killed run stays
+so and is done again. All files are written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.files import write_json
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.hardware import describe
+
+SCHEMA = 1
+RUN, SUMMARY = "run.json", "summary.json"
+STATUSES = ("running", "finished", "failed")
+PACKAGES = (
+    "bm25s",
+    "datasets",
+    "faiss-cpu",
+    "mlflow",
+    "numpy",
+    "optuna",
+    "pytorch-lightning",
+    "rag-lightning",
+    "sacrebleu",
+    "scipy",
+    "spacy",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+"""Whose versions can change a number."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What is known of a run before it starts; the fields of run.json of the same names.
+
+    Args:
+        run_id: Name of its folder.
+        sweep: Name of the folder above.
+        role: trial, baseline or final in a sweep; cell in the matrix of experiments.
+        split: dev or test.
+        system: formulation, retriever, k, decoding.
+        label: The system in words, as tables print it.
+        task: Name of the task.
+        dataset: Label of the data.
+        scale: mini, mini-long or paper.
+        config: The whole configuration, plain JSON values.
+        seed: Of everything random.
+        notes: Strings to print under the table.
+    """
+
+    run_id: str
+    sweep: str
+    role: str
+    split: str
+    system: Mapping[str, Any]
+    label: str
+    task: str
+    dataset: str
+    scale: str
+    config: Mapping[str, Any]
+    seed: int = 0
+    notes: Sequence[str] = ()
+
+
+@dataclass
+class RunResult:
+    """Filled while the run runs: digests of its artifacts, timings in seconds, summary, further notes."""
+
+    digests: dict[str, str] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def start_run(folder: Path, info: RunInfo) -> dict[str, Any]:
+    """Write run.json with status `running` and return it; an earlier attempt in the folder is replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SUMMARY).unlink(missing_ok=True)
+    record = {
+        "schema": SCHEMA,
+        "status": "running",
+        **{name: getattr(info, name) for name in info.__dataclass_fields__},
+        "notes": list(info.notes),
+        "digests": {},
+        "timings": {},
+        "git": git_state(),
+        "packages": package_versions(),
+        "hardware": describe(),
+        "started": now(),
+        "ended": None,
+    }
+    write_json(folder / RUN, record)
+    return record
+
+
+def finish_run(folder: Path, result: RunResult) -> dict[str, Any]:
+    """Write summary.json, then run.json with status `finished`; returns the latter.
+
+    Raises:
+        DataError: the run was never started.
+    """
+    write_json(folder / SUMMARY, result.summary)
+    return _close(folder, "finished", result)
+
+
+def fail_run(folder: Path, problem: str, result: RunResult | None = None) -> dict[str, Any]:
+    """Write run.json with status `failed` and the problem; no score is made up.
+
+    Raises:
+        DataError: the run was never started.
+    """
+    return _close(folder, "failed", result or RunResult(), problem=problem)
+
+
+@contextmanager
+def recorded(folder: Path, info: RunInfo) -> Iterator[RunResult]:
+    """Start a run, let the caller fill its result, and close it: finished, or failed where an error goes through.
+
+    An interrupted run keeps the status `running`, so that it is done again.
+    """
+    start_run(folder, info)
+    result = RunResult()
+    try:
+        yield result
+    except Exception as error:
+        fail_run(folder, f"{type(error).__name__}: {error}", result)
+        raise
+    finish_run(folder, result)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """run.json of a run folder.
+
+    Raises:
+        DataError: missing, not JSON, of another schema, or with an unknown status.
+    """
+    record = _read_json(folder / RUN)
+    if record.get("schema") != SCHEMA:
+        raise DataError(folder / RUN, f"is not of schema {SCHEMA}", field="schema", value=record.get("schema"))
+    if record.get("status") not in STATUSES:
+        raise DataError(
+            folder / RUN, f"must be one of {', '.join(STATUSES)}", field="status", value=record.get("status")
+        )
+    return record
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """summary.json of a run folder, empty where the run has not finished.
+
+    Raises:
+        DataError: not JSON.
+    """
+    return _read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {}
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run folder holds a finished run.
+
+    Raises:
+        DataError: as `read_run`.
+    """
+    return (folder / RUN).exists() and read_run(folder)["status"] == "finished"
+
+
+def run_folders(runs: Path) -> list[Path]:
+    """All `<sweep>/<run_id>/` below a folder of runs, in order of name."""
+    return sorted(file.parent for file in runs.glob(f"*/*/{RUN}"))
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@lru_cache(maxsize=1)
+def package_versions() -> dict[str, str]:
+    """Installed versions of the packages that can change a number."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+@lru_cache(maxsize=1)
+def git_state() -> dict[str, Any]:
+    """Commit of this project's source and whether it was changed since; both None outside a checkout."""
+    source = Path(__file__).resolve()
+    tracked = _git(source.parent, "ls-files", "--error-unmatch", source.name)
+    sha = _git(source.parent, "rev-parse", "HEAD") if tracked else None
+    if not sha:
+        return {"sha": None, "dirty": None}
+    return {"sha": sha, "dirty": bool(_git(source.parent, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None where it fails or is not installed."""
+    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=10, check=False
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _close(folder: Path, status: str, result: RunResult, **more: Any) -> dict[str, Any]:
+    record = read_run(folder)
+    record |= {
+        "status": status,
+        "digests": dict(result.digests),
+        "timings": dict(result.timings),
+        "notes": [*record["notes"], *result.notes],
+        "ended": now(),
+        **more,
+    }
+    write_json(folder / RUN, record)
+    return record
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(path, "does not exist", hint="run it again") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(path, "is not JSON", hint="remove its folder and run it again") from error
+    if not isinstance(value, dict):
+        raise DataError(path, "is not a JSON object", hint="remove its folder and run it again")
+    return value

@@ -1,0 +1,75 @@
+"""DPR's retrieval JSON: a list of `question, answers, ctxs` with `id, title, text, score` each
+(https://github.com/facebookresearch/DPR, dense_retriever.py; FiD and Atlas read the same).
+
+DPR gives questions no id: they are known by their text, unless an `id` is there. `has_answer` is not trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import read_json
+from rag_lightning.tasks.results.record import (
+    Format,
+    Result,
+    RetrievedPassage,
+    export_list,
+    id_of,
+    list_of,
+    passages_of,
+    score_of,
+    text_of,
+)
+
+
+def read_dpr_results(path: Path) -> list[Result]:
+    """Results in file order; rows are positions in the list, from 1.
+
+    Raises:
+        DataError: another layout, or a field that is missing or of another type.
+    """
+    items = list_of(path, 1, "the whole file", read_json(path))
+    return [_result(path, row, item) for row, item in enumerate(items, 1)]
+
+
+def write_dpr_results(path: Path, results: Iterable[Result]) -> int:
+    """Write questions with their passages.
+
+    Raises:
+        DataError: a result without passages, or a passage without text.
+    """
+    return export_list(path, (_item(result) for result in results))
+
+
+def _result(path: Path, row: int, item: dict[str, Any]) -> Result:
+    contexts = list_of(path, row, "ctxs", item.get("ctxs"))
+    identifier = id_of(path, row, "id", item["id"]) if "id" in item else ""
+    question = text_of(path, row, "question", item.get("question"))
+    return Result(identifier, question, passages=tuple(_passage(path, row, context) for context in contexts))
+
+
+def _passage(path: Path, row: int, context: dict[str, Any]) -> RetrievedPassage:
+    return RetrievedPassage(
+        id_of(path, row, "ctxs.id", context.get("id")),
+        score_of(path, row, context.get("score")),
+        text_of(path, row, "ctxs.title", context.get("title", "")),
+        text_of(path, row, "ctxs.text", context.get("text")),
+    )
+
+
+def _item(result: Result) -> dict[str, Any]:
+    contexts = []
+    for passage in passages_of(result):
+        if passage.text is None:
+            hint = "the passages are known by name only; export kilt or trec"
+            raise DataError("results", "has no text to write", field="passage_id", value=passage.passage_id, hint=hint)
+        title = passage.title or ""
+        contexts.append({"id": passage.passage_id, "title": title, "text": passage.text, "score": str(passage.score)})
+    named = {"id": result.example_id} if result.example_id else {}
+    return {**named, "question": result.question, "answers": list(result.answers), "ctxs": contexts}
+
+
+DPR = Format("dpr", read_dpr_results, write_dpr_results)

@@ -1,1 +1,0 @@
-"""tracking: run.json of every run, and its mirror in MLflow."""

@@ -1,0 +1,1 @@
+"""training: the LightningModules, their data, the loop, and what watches a training."""

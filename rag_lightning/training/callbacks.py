@@ -1,0 +1,218 @@
+"""Callbacks: a resume point that is never half written, the history of what was logged, the meter, SIGTERM.
+
+The bar of a training: optimiser steps with ETA, loss, dev score, pairs a second.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from rag_lightning.core.files import replace_file, write_lines
+from rag_lightning.core.hardware import return_free_memory
+from rag_lightning.training.measures import Meter, gradient_norm
+from rag_lightning.training.module import OptimisedModule
+from rag_lightning.training.watch import ALARMS
+
+RESUME = "resume.ckpt"
+HISTORY = "history.jsonl"
+TRIM_EVERY = 4
+"""Batches between two returns of free memory."""
+
+
+def has_stepped(trainer: pl.Trainer, batch_index: int) -> bool:
+    """Did this batch end an optimiser step, or does the step wait for more batches."""
+    return (batch_index + 1) % trainer.accumulate_grad_batches == 0
+
+
+class ResumePoint(pl.Callback):
+    """Saves the whole training state by rename: every `every` steps, `seconds` after the last time, and on SIGTERM.
+
+    On SIGTERM Lightning ends a training of one process after the batch; one that ends no step is not saved. A step that
+    is followed by an evaluation is not saved but the one after it: a run resumed in between would take the evaluation
+    for done, and know nothing of its score.
+    """
+
+    def __init__(self, folder: Path, every: int, seconds: float) -> None:
+        self.path, self.every, self.seconds = folder / RESUME, every, seconds
+        self._due = False
+        self._saved_at = perf_counter()
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """The time begins."""
+        self._saved_at = perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save after an optimiser step whose turn or time it is, except the last."""
+        if not has_stepped(trainer, batch_idx):
+            return
+        step = trainer.global_step
+        self._due |= step % self.every == 0 or self._late(trainer)
+        if self._due and step < (trainer.max_steps or 0) and not _evaluates(trainer, batch_idx):
+            temporary = self.path.with_suffix(".tmp")
+            trainer.save_checkpoint(temporary)  # every process takes part, the first writes
+            if trainer.is_global_zero:
+                replace_file(temporary, self.path)
+            self._due, self._saved_at = False, perf_counter()
+
+    def _late(self, trainer: pl.Trainer) -> bool:
+        """Whether the time has come, or the end: for the first process, so that all save together."""
+        late = trainer.received_sigterm or perf_counter() - self._saved_at >= self.seconds
+        return bool(trainer.strategy.broadcast(late)) if trainer.world_size > 1 else late
+
+
+def _evaluates(trainer: pl.Trainer, batch_index: int) -> bool:
+    """Whether an evaluation follows this batch."""
+    every = trainer.val_check_batch
+    return trainer.enable_validation and every is not None and (batch_index + 1) % every == 0
+
+
+class History(pl.Callback):
+    """Keeps a row of every step that has something to say; part of the resume point.
+
+    Every step: the norm of the gradient into the query encoder, before clipping, where it is trained. Every `every`
+    steps: loss (a mean over the batches of the step) and rate. Every evaluation: dev_score and what else was seen.
+    """
+
+    def __init__(self, every: int = 10) -> None:
+        self.every = every
+        self.rows: list[dict[str, float]] = []
+        self._norm: float | None = None
+        self._losses: list[float] = []
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: Any) -> None:
+        """Measure the gradient before it is clipped."""
+        watched = module.watched() if isinstance(module, OptimisedModule) else []
+        self._norm = float(gradient_norm(watched)) if watched else None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Record the step."""
+        self._losses.append(float(trainer.callback_metrics["loss"]))
+        if not has_stepped(trainer, batch_idx):
+            return
+        step = trainer.global_step
+        row: dict[str, float] = {}
+        if step % self.every == 0:
+            rate = trainer.optimizers[0].param_groups[0]["lr"]
+            row = {"loss": sum(self._losses) / len(self._losses), "lr": float(rate)}
+        if self._norm is not None:
+            row["query_gradient_norm"] = self._norm
+        if row:
+            self.rows.append({"step": step, **row})
+        self._losses = []
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Record the dev score, and what the evaluation saw beside it."""
+        if "dev_score" in trainer.callback_metrics and not trainer.sanity_checking:
+            observed = module.observed if isinstance(module, OptimisedModule) else {}
+            score = float(trainer.callback_metrics["dev_score"])
+            self.rows.append({"step": trainer.global_step, "dev_score": score, **observed})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values, for the checkpoint."""
+        return {"rows": list(self.rows)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue a resumed history."""
+        self.rows = list(state_dict["rows"])
+
+    def summary(self) -> dict[str, Any]:
+        """`evaluation`: what was seen when the best weights were; `alarms`: the steps of each that was raised.
+
+        Empty where no evaluation saw any retrieval.
+        """
+        seen = [row for row in self.rows if ALARMS.keys() & row.keys()]  # a resume point may know fewer alarms
+        if not seen:
+            return {}
+        best = max(seen, key=lambda row: row["dev_score"])
+        kept = {name: value for name, value in best.items() if name not in ("dev_score", *ALARMS)}
+        raised = {name: [int(row["step"]) for row in seen if row.get(name)] for name in ALARMS}
+        return {"evaluation": kept, "alarms": {name: steps for name, steps in raised.items() if steps}}
+
+    def write(self, folder: Path) -> None:
+        """Write `history.jsonl`."""
+        write_lines(folder / HISTORY, map(json.dumps, self.rows))
+
+
+class Terminable(pl.Callback):
+    """Ends a prediction after its batch on SIGTERM, which Lightning catches but heeds in training only."""
+
+    def on_predict_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """A batch is done."""
+        if trainer.received_sigterm:
+            raise SIGTERMException
+
+
+class Metered(pl.Callback):
+    """Times the steps for the module's meter, which becomes part of the resume point.
+
+    Args:
+        meter: The module's.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self._began = 0.0
+
+    def on_train_batch_start(self, *args: Any) -> None:
+        """A batch begins."""
+        self._began = perf_counter()
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """A batch is done."""
+        self.meter.step_seconds += perf_counter() - self._began
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values, for the checkpoint."""
+        return self.meter.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.meter.load_state_dict(state_dict)
+
+
+class Trimmed(pl.Callback):
+    """Keeps a training from growing: every few batches what their tensors left free goes back to the system."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A batch is done."""
+        if batch_idx % TRIM_EVERY == 0:
+            return_free_memory()
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's, which does not know how long endless data is trained on."""
+
+    @property
+    def total_train_batches(self) -> int | float:
+        """Batches until the last step."""
+        trainer = self.trainer
+        return trainer.max_steps * trainer.accumulate_grad_batches if trainer.max_steps > 0 else float("inf")
+
+    def on_train_start(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Begin the bar; where a training is resumed no epoch begins, which would say how long it is."""
+        super().on_train_start(trainer, *args)
+        done = trainer.global_step * trainer.accumulate_grad_batches
+        if done:
+            bar = self.train_progress_bar
+            bar.total, bar.initial, bar.n = int(self.total_train_batches), done, done
+            bar.set_description(f"Epoch {trainer.current_epoch}")
+
+    def get_metrics(self, trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
+        """What stands behind the bar."""
+        shown = super().get_metrics(trainer, module)
+        if isinstance(module, OptimisedModule):
+            shown["pairs/s"] = f"{module.meter.pairs_per_second:.1f}"
+        return shown

@@ -1,0 +1,272 @@
+"""What all trained models share: the loss reduction, AdamW, per-step seeds, the dev score, what is counted.
+
+The learning rate of a step: linear warm-up, then linear or polynomial decay.
+
+The authors' sample script (finetune_rag.sh) trains with polynomial decay, the option of that name in fairseq
+(`polynomial_decay`, end_learning_rate 0, power 1 by default) and transformers (lr_end 1e-7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from rag_lightning.config.training import TrainConfig, accumulation
+from rag_lightning.core.hardware import give_back_memory
+from rag_lightning.core.records import Example
+from rag_lightning.generator.heads import ClassHead, LabelTokens, label_number
+from rag_lightning.generator.opening import Writer
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
+from rag_lightning.generator.trained_part import checkpoint_encoder
+from rag_lightning.training.batches import Item, seed_step
+from rag_lightning.training.measures import (
+    Evaluator,
+    Meter,
+    Monitor,
+    NotFinite,
+    ScoredBatch,
+    Scorer,
+    dev_score,
+    gradient_norm,
+    is_finite,
+)
+from rag_lightning.training.processes import gathered
+
+TRAINED = "trained"
+"""Where a resume point says what it is of."""
+TOKENS_PER_FORWARD = 4096
+"""Padded source tokens of one forward pass: pairs of a step are grouped by length."""
+
+
+class OptimisedModule(pl.LightningModule):
+    """Anything trained by a negative log-likelihood.
+
+    Args:
+        config: Optimisation.
+        seed: Of dropout.
+
+    Attributes:
+        evaluator: What dev examples are scored with.
+        monitor: Told of every evaluation, if there is one.
+        meter: What the training has worked through.
+        observed: What the last evaluation saw beside dev_score.
+    """
+
+    def __init__(self, config: TrainConfig, seed: int) -> None:
+        super().__init__()
+        self.settings = config
+        self.seed = seed
+        self.evaluator: Evaluator | None = None
+        self.monitor: Monitor | None = None
+        self.meter = Meter()
+        self.observed: dict[str, float] = {}
+        self._score: Scorer | None = None
+        self._scored: list[ScoredBatch] = []
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a resume point must be of beside weights of the same names and shapes."""
+        return {"module": type(self).__name__}
+
+    def watched(self) -> list[nn.Parameter]:
+        """The parameters whose gradient norm is logged at every step."""
+        return []
+
+    def log_likelihood(self, batch: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """log p(y|x) [B] and the smoothing term [B], a mean over outcomes (0 when label_smoothing is 0)."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def training_step(self, batch: Sequence[Any], index: int) -> Tensor:
+        """Mean over the batch of -log p(y|x); label smoothing as transformers' RAG does it.
+
+        Raises:
+            NotFinite: the loss is no number.
+        """
+        parts = accumulation("train", self.settings)
+        seed_step(self.seed, self.global_step * parts + index % parts, self.global_rank)
+        self._batch = batch
+        try:
+            likelihood, smooth = self.log_likelihood(batch)
+        except FloatingPointError as error:
+            raise NotFinite(str(error), self.global_step, self.describe(batch)) from error
+        epsilon = self.settings.label_smoothing
+        loss: Tensor = -((1 - epsilon) * likelihood + epsilon * smooth).mean()
+        self.check_finite("the loss", loss)
+        self.log("loss", loss.detach(), prog_bar=True, sync_dist=True)
+        return loss
+
+    def check_finite(self, what: str, value: Tensor) -> None:
+        """Raise NotFinite, with the batch of this step, where the value is no number."""
+        if not is_finite(value):
+            raise NotFinite(f"{what} is not finite", self.global_step, self.describe(self._batch))
+
+    def describe(self, batch: Sequence[Any]) -> list[dict[str, Any]]:
+        """A batch as plain values, to be looked at."""
+        return [asdict(item) for item in batch]
+
+    def on_validation_epoch_start(self) -> None:
+        """The weights have changed since the last evaluation; what training left free is not needed meanwhile."""
+        give_back_memory()
+        self._score, self._scored = self.evaluator() if self.evaluator else None, []
+
+    def validation_step(self, batch: list[Example], index: int) -> None:
+        """The task's objective of every question of a batch of this process."""
+        if self._score is None:
+            raise RuntimeError("set `evaluator` before evaluating on dev data")
+        if not batch:
+            return
+        number = self.global_rank + index * self.trainer.world_size
+        self._scored.append(ScoredBatch(number, tuple(e.example_id for e in batch), tuple(self._score(batch))))
+
+    def on_validation_epoch_end(self) -> None:
+        """The dev score: mean of the objective over all questions, whatever the batches and processes."""
+        self.log("dev_score", dev_score(gathered(self._scored)), prog_bar=True, sync_dist=True)
+        self.observed = self.monitor.close(self.global_step) if self.monitor else {}
+        self._score = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say what was trained, so that nothing else is continued from it."""
+        checkpoint[TRAINED] = self.identity
+
+    def transfer_batch_to_device(self, batch: Any, device: Any, index: int) -> Any:
+        """Batches are text; tensors are made on the device in the step."""
+        return batch
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip by norm here: Lightning refuses a fused optimizer, though bfloat16 scales no gradients.
+
+        Raises:
+            NotFinite: a gradient is no number.
+        """
+        norm = gradient_norm(self.parameters())
+        self.check_finite("a gradient", norm)
+        if gradient_clip_val:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is trained, each group at its own rate."""
+        raise NotImplementedError  # pragma: no cover - abstract
+
+    def configure_optimizers(self) -> Any:
+        """AdamW under the configured schedule, which counts optimiser steps."""
+        optimizer = torch.optim.AdamW(self.parameter_groups(), lr=self.settings.lr, fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, self.settings))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class TrainedModule(OptimisedModule):
+    """A generator, trained by the negative log-likelihood its subclass defines.
+
+    Args:
+        generator: Trained in place.
+        config: Optimisation.
+        seed: Of dropout.
+    """
+
+    def __init__(self, generator: Writer, config: TrainConfig, seed: int) -> None:
+        super().__init__(config, seed)
+        self.generator = generator
+
+    def on_fit_start(self) -> None:
+        """The fast way of training attention on this device, and the one that takes less memory, if it is wanted."""
+        fast_attention(self.generator.model, self.device)
+        if self.settings.checkpoint_encoder:
+            checkpoint_encoder(self.generator)
+
+    def targets(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
+        """Scored tokens [B, T] of the batch, padded, and their mask [B, T]; a label token stands alone."""
+        ids, classes = self.generator.target_ids([item.target for item in batch]), self.generator.classes
+        if isinstance(classes, LabelTokens):
+            ids = [
+                [classes.token_ids[label_number(classes, item.target)]] if item.kind == "label" else row
+                for item, row in zip(batch, ids, strict=True)
+            ]
+        rows = [torch.tensor(row) for row in ids]
+        padded = pad_sequence(rows, batch_first=True, padding_value=self.generator.pad_id)
+        lengths = torch.tensor([len(row) for row in rows]).unsqueeze(1)
+        mask = torch.arange(padded.shape[1]) < lengths
+        return padded.to(self.device), mask.to(self.device)
+
+    def pair_log_probs(
+        self, sources: Sequence[Sequence[int]], targets: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """[P, T] log-probs of the targets where the mask is true; for label smoothing only, of all tokens [P, T, V]."""
+        smooth = self.settings.label_smoothing > 0
+        order: list[int] = []
+        parts: list[Tensor] = []
+        vocabulary: list[Tensor] = []
+        for group in self._forwards(sources):
+            result = self.generator.token_log_probs([sources[i] for i in group], targets[group], smooth, mask[group])
+            parts.append(result[0] if smooth else result)
+            vocabulary += result[1:] if smooth else ()
+            order += group
+        back = torch.tensor(order).argsort()
+        return torch.cat(parts)[back], torch.cat(vocabulary)[back] if smooth else None
+
+    def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:
+        """[P, C] log-probs of all classes under P pairs."""
+        if not isinstance(self.generator, Seq2SeqGenerator):
+            raise TypeError("a class head reads the decoder of a seq2seq generator")
+        order: list[int] = []
+        parts: list[Tensor] = []
+        for group in self._forwards(sources):
+            parts.append(self.generator.class_log_probs(head, [sources[i] for i in group], [queries[i] for i in group]))
+            order += group
+        return torch.cat(parts)[torch.tensor(order).argsort()]
+
+    def _forwards(self, sources: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        """Positions of the pairs of each forward pass, counted with their padding."""
+        self.meter.pairs += len(sources)
+        for group in token_batches([len(s) for s in sources], TOKENS_PER_FORWARD):
+            self.meter.read([len(sources[i]) for i in group])
+            yield group
+
+    def of_labels(self, head: ClassHead, log_probs: Tensor, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
+        """[B, C] of the batch -> log-probs of the labels [B] and the mean over all classes [B]."""
+        wanted = torch.tensor([label_number(head, item.target) for item in batch], device=log_probs.device)
+        return log_probs.gather(-1, wanted.unsqueeze(-1)).squeeze(-1), log_probs.mean(-1)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Generator parameters: weight decay on matrices only."""
+        return decay_groups(self.generator.parameters(), self.settings.lr, self.settings.weight_decay)
+
+
+def fast_attention(model: Any, device: torch.device) -> None:
+    """torch's fused attention has a slow backward pass on a CPU: 1.3 times the whole step at 70 to 150 tokens."""
+    if device.type == "cpu":
+        model.set_attn_implementation("eager")
+
+
+def decay_groups(parameters: Any, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Two AdamW groups: matrices with decay, vectors without."""
+    kept = [p for p in parameters if p.requires_grad]
+    return [
+        {"params": [p for p in kept if p.ndim > 1], "lr": lr, "weight_decay": weight_decay},
+        {"params": [p for p in kept if p.ndim <= 1], "lr": lr, "weight_decay": 0.0},
+    ]
+
+
+def rate_factor(step: int, config: TrainConfig) -> float:
+    """Share of its peak rate that every parameter group is trained at.
+
+    Args:
+        step: Optimiser steps done before this one.
+        config: steps, warmup, and the decay.
+
+    Returns:
+        0 to 1; the smaller of the rising line (step + 1) / warmup and the decay.
+    """
+    rising = (step + 1) / max(config.warmup, 1)
+    falling = (config.steps - step) / max(config.steps - config.warmup, 1)
+    if config.decay == "polynomial":
+        end = config.end_lr / config.lr if config.lr else 0.0
+        falling = (1 - end) * min(max(falling, 0.0), 1.0) ** config.power + end
+    return max(min(rising, falling, 1.0), 0.0)

@@ -1,0 +1,286 @@
+"""Claims: declared before, judged by paired tests, tested once; tables escape what they print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from statsmodels.stats.multitest import multipletests
+
+from rag_lightning.claims import table
+from rag_lightning.claims.claims import Claim, Comparison, Curve, load_claims
+from rag_lightning.claims.command import plan
+from rag_lightning.claims.ledger import Entry, entry
+from rag_lightning.claims.verdicts import Arm, judge, overall
+from rag_lightning.config.commands import ClaimsConfig
+from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
+from rag_lightning.core.records import Score
+from rag_lightning.matrix.cells import make_job
+from rag_lightning.matrix.matrix import Matrix, load_matrix
+from rag_lightning.report.writing import write_tables
+
+FOLDER = Path(__file__).parents[3] / "experiments"
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Matrix:
+    return load_matrix(FOLDER / "matrix.yaml")
+
+
+def scores(values: Sequence[float], metric: str = "em") -> list[Score]:
+    """One question each, two an entity."""
+    return [Score(f"q{i}", f"e{i // 2}", {metric: float(value)}) for i, value in enumerate(values)]
+
+
+def claim(**changes: Any) -> Claim:
+    part = Comparison("nq", "em", ("rag_token",), ("closed_book",))
+    return replace(Claim("above", "A is above B.", "Table 1", (0, 1), (part,)), **changes)
+
+
+LEFT: Arm = ("nq", "rag_token", 0)
+RIGHT: Arm = ("nq", "closed_book", 0)
+
+
+# --- the file of the project ----------------------------------------------------------------
+
+
+def test_the_claims_rest_on_cells_that_can_run(matrix: Matrix) -> None:
+    claims = load_claims(FOLDER / "claims.yaml", matrix)
+    for one in claims:
+        cells = {(cell.task, cell.system): cell for cell in matrix.cells(one.scale or "mini")}
+        assert one.split == "test" and one.comparisons
+        assert one.seeds and set(one.seeds) <= set(matrix.seeds)
+        for task, system, k in one.arms():
+            assert not cells[task, system].skip
+            config = make_job(cells[task, system], 0, ".", "", k).config
+            assert config.decoding.k <= config.retriever.k_max
+    assert {one.name for one in claims} >= {"rag_above_closed_book", "trained_above_frozen", "more_passages"}
+
+
+def test_metrics_of_passages_are_asked_with_passages_enough(matrix: Matrix) -> None:
+    for one in load_claims(FOLDER / "claims.yaml", matrix):
+        for part in one.comparisons:
+            if part.metric == "mrr" or "@" in part.metric:
+                assert part.k == part.baseline_k >= int(part.metric.partition("@")[2] or 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"metric": "emm"}, "unknown metric 'emm': did you mean 'em'"),
+        ({"metric": "bleu1"}, "metric bleu1 of claim c .* no value per example"),
+        ({"metric": "answer_recall"}, "needs a cut-off"),
+        ({"task": "nqq"}, "unknown task of claim c .*did you mean 'nq'"),
+        ({"systems": ["rag_tokn"]}, "unknown experiment of claim c .*did you mean 'rag_token'"),
+        ({"baselines": []}, "compares a system with itself"),
+        ({"direction": "hihger"}, r"unknown claims\[0\].comparisons\[0\].direction .*did you mean 'higher'"),
+        ({"k": -1}, "no k below 0"),
+        ({"k": "many"}, r"'claims\[0\].comparisons\[0\].k': must be int .*'many'"),
+        ({"baseline": ["closed_book"]}, "unknown key of .* 'baseline': did you mean 'baselines'"),
+    ],
+)
+def test_a_bad_comparison_is_named(changes: dict[str, Any], said: str, matrix: Matrix, tmp_path: Path) -> None:
+    part = {"task": "nq", "metric": "em", "systems": ["rag_token"], "baselines": ["closed_book"]} | changes
+    path = tmp_path / "claims.yaml"
+    one = {"name": "c", "says": "x", "source": "y", "seeds": [0], "comparisons": [part]}
+    path.write_text(yaml.safe_dump({"claims": [one]}))
+    with pytest.raises(RagLightningError, match=said):
+        load_claims(path, matrix)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"alpha": 2.0}, "must be between 0 and 1"),
+        ({"seeds": []}, "tests nothing"),
+        ({"split": "train"}, "unknown .*split"),
+        ({"seeds": [0, 0]}, "names a seed twice"),
+        ({"name": "../c"}, "must be 1 to 100 letters"),
+        ({"name": ""}, "must be 1 to 100 letters"),
+    ],
+)
+def test_a_bad_claim_is_named(changes: dict[str, Any], said: str, matrix: Matrix, tmp_path: Path) -> None:
+    part = {"task": "nq", "metric": "em", "systems": ["rag_token"], "baselines": ["closed_book"]}
+    one = {"name": "c", "says": "x", "source": "y", "seeds": [0], "comparisons": [part]} | changes
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump({"claims": [one]}))
+    with pytest.raises(RagLightningError, match=said):
+        load_claims(path, matrix)
+    good = {"name": "c", "says": "x", "source": "y", "seeds": [0], "comparisons": [part]}
+    path.write_text(yaml.safe_dump({"claims": [good] * 2}))
+    with pytest.raises(DataError, match="is there twice"):
+        load_claims(path, matrix)
+
+
+# --- verdicts ---------------------------------------------------------------------------------
+
+
+def test_scores_are_averaged_over_seeds_before_the_test() -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.integers(0, 2, (2, 40)), rng.integers(0, 2, (2, 40))
+    found = judge(
+        claim(), {LEFT: {s: scores(left[s]) for s in (0, 1)}, RIGHT: {s: scores(right[s]) for s in (0, 1)}}
+    ).tested[0]
+    assert (found.n, found.seeds, found.unit) == (40, 2, "%")
+    assert found.mean == pytest.approx(100 * left.mean()) and found.baseline_mean == pytest.approx(100 * right.mean())
+    assert found.difference == pytest.approx(100 * (left.mean(0) - right.mean(0)).mean())
+    assert found.spreads[0] == pytest.approx(100 * np.std(left.mean(1), ddof=1))
+    assert found.low < found.difference < found.high
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "direction", "verdict"),
+    [
+        ([1] * 40, [0] * 40, "higher", "supported"),
+        ([0] * 40, [1] * 40, "higher", "not supported"),
+        ([0] * 40, [1] * 40, "lower", "supported"),
+        ([0, 1] * 20, [1, 0] * 20, "higher", "null"),
+    ],
+)
+def test_the_verdict_follows_the_declared_direction(left: Any, right: Any, direction: Any, verdict: str) -> None:
+    part = replace(claim().comparisons[0], direction=direction, aim=10, reach=50)
+    outcome = judge(claim(comparisons=(part,), seeds=(0,)), {LEFT: {0: scores(left)}, RIGHT: {0: scores(right)}})
+    assert outcome.verdict == outcome.tested[0].verdict == verdict
+    said = "met" if verdict == "supported" else "not met"
+    assert outcome.tested[0].aims[0] == f"difference 10 {said}"
+    if verdict != "null":
+        assert outcome.tested[0].aims[1] == f"value 50 {said}"
+
+
+def test_holm_is_over_all_comparisons_of_a_claim() -> None:
+    rng = np.random.default_rng(1)
+    tasks, by_arm = ("nq", "fever3", "jeopardy"), {}
+    for task, gain in zip(tasks, (0.0, 0.1, 0.9), strict=True):
+        base = rng.random(60) * 0.5
+        by_arm[task, "closed_book", 0] = {0: scores(base)}
+        by_arm[task, "rag_token", 0] = {0: scores(0.5 * rng.random(60) + gain * rng.random(60))}
+    parts = tuple(Comparison(task, "em", ("rag_token",), ("closed_book",)) for task in tasks)
+    tested = judge(claim(comparisons=parts, seeds=(0,)), by_arm).tested
+    expected = multipletests([one.p for one in tested], method="holm")[1]
+    assert [one.p_holm for one in tested] == pytest.approx(list(expected))
+    assert len({one.p for one in tested}) > 1
+
+
+def test_other_questions_in_one_seed_are_refused() -> None:
+    with pytest.raises(DataError, match="ids differ"):
+        judge(claim(), {LEFT: {0: scores([1, 0]), 1: scores([1])}, RIGHT: {0: scores([1, 0]), 1: scores([1, 0])}})
+
+
+def test_the_same_system_is_compared_at_two_numbers_of_passages() -> None:
+    part = Comparison("nq", "em", ("rag_token",), k=10, baseline_k=1)
+    one = claim(comparisons=(part,), curves=(Curve("nq", "em", ("rag_token",), (1, 10)),), seeds=(0,))
+    assert list(one.arms()) == [("nq", "rag_token", 10), ("nq", "rag_token", 1)]
+    outcome = judge(
+        one, {("nq", "rag_token", 10): {0: scores([1] * 20)}, ("nq", "rag_token", 1): {0: scores([0] * 20)}}
+    )
+    assert outcome.verdict == "supported" and outcome.tested[0].baseline == "nq_rag_token, k=1"
+    assert [(point.k, point.mean) for point in outcome.points] == [(1, 0.0), (10, 100.0)]
+
+
+def test_a_claim_is_as_good_as_its_comparisons() -> None:
+    assert overall(["supported", "supported"])[0] == "supported"
+    assert overall(["null", "null"])[0] == "null"
+    assert overall(["null", "supported"])[0] == overall(["null", "not supported"])[0] == "not supported"
+
+
+# --- test is met once ---------------------------------------------------------------------------
+
+
+def test_test_is_met_once(tmp_path: Path) -> None:
+    first = Entry(tmp_path / "c.json", {"experiments": {"a": {"train": {"steps": 1}}}})
+    first.touch_test()
+    assert first.outcome() is None
+    outcome = {"verdict": "null", "why": "", "tested": [], "points": []}
+    first.write(outcome)
+    first.touch_test()
+    assert first.outcome() == outcome
+    second = Entry(first.path, {"experiments": {"a": {"train": {"steps": 2}}}})
+    assert second.outcome() is None
+    with pytest.raises(ConfigError, match=r"met test at .*changed: experiments\.a\.train\.steps"):
+        second.touch_test()
+    first.path.write_text("{")
+    with pytest.raises(DataError, match="cut short or damaged"):
+        first.touch_test()
+    first.path.write_text('{"digest": "x", "settings": {}, "outcome": {"verdict": "null"}}')
+    with pytest.raises(DataError, match="is not the record of a claim"):
+        first.check()
+
+
+def test_a_claim_that_is_refused_burns_no_other(matrix: Matrix, tmp_path: Path) -> None:
+    first, second = (Entry(tmp_path / f"{name}.json", {"a": 1}) for name in "ab")
+    Entry(second.path, {"a": 2}).touch_test()
+    with pytest.raises(ConfigError, match="a claim meets test once"):
+        for one in (first, second):
+            one.check()
+    assert not first.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"metric": "label_accuracy"}, r"nq_rag_token has no label_accuracy with k=1; it has em,"),
+        ({"metric": "answer_recall@5"}, r"nq_rag_token has no answer_recall@5 with k=1"),
+        ({"metric": "answer_recall@1"}, r"nq_closed_book has no answer_recall@1 with k=0"),
+        ({"k": 1000}, r"k=1000 of nq_rag_token exceeds retriever.k_max=20"),
+    ],
+)
+def test_a_metric_that_an_arm_has_not_is_refused_before_it_runs(
+    changes: dict[str, Any], said: str, matrix: Matrix
+) -> None:
+    part = Comparison(
+        **{"task": "nq", "metric": "em", "systems": ("rag_token",), "baselines": ("closed_book",)} | changes
+    )
+    cells = {(cell.task, cell.system): cell for cell in matrix.cells("mini")}
+    with pytest.raises(ConfigError, match=said):
+        plan(claim(comparisons=(part,), seeds=(0,)), cells, ClaimsConfig())
+
+
+def test_settings_are_what_is_tested_not_how_it_is_said(matrix: Matrix, tmp_path: Path) -> None:
+    cell = next(cell for cell in matrix.cells("mini") if cell.name == "nq_rag_token")
+    made = entry(tmp_path, claim(), "mini", "test", [make_job(cell, 0, "here", "")])
+    said = entry(tmp_path, claim(says="B is below A."), "mini", "test", [make_job(cell, 0, "there", "sqlite:///x")])
+    assert made.digest == said.digest and made.path == tmp_path / "runs" / "claims" / "mini-test" / "above.json"
+    for other in (
+        entry(tmp_path, claim(alpha=0.01), "mini", "test", [make_job(cell, 0, "here", "")]),
+        entry(tmp_path, claim(), "mini", "test", [make_job(cell, 1, "here", "")]),
+        entry(tmp_path, claim(), "mini", "test", [make_job(cell, 0, "here", "", 5)]),
+    ):
+        assert other.digest != made.digest
+
+
+# --- tables ----------------------------------------------------------------------------------------
+
+
+def test_tables_hold_every_claim_and_are_escaped(tmp_path: Path) -> None:
+    evil = claim(name="<script>", says="a | b <b>", source="=1+1")
+    outcome = judge(replace(evil, seeds=(0,)), {LEFT: {0: scores([1] * 30)}, RIGHT: {0: scores([0] * 30)}})
+    found = [
+        (evil, outcome.as_dict()),
+        (claim(name="later"), table.without("cannot run here", "no files")),
+        (claim(name="open"), table.without("not tested yet", "")),
+    ]
+    tables = table.tables("Claims <i>", "dev", found)
+    page = write_tables(tmp_path / "out", "Claims <i>", tables)
+    assert {path.name for path in page.parent.iterdir()} == {"table.md", "table.csv", "index.html"}
+    html = (page.parent / "index.html").read_text()
+    assert "<script>" not in html and "<b>" not in html and "<i>" not in html and "&lt;script&gt;" in html
+    assert "Content-Security-Policy" in html
+    text = page.read_text()
+    assert "supported" in text and "cannot run here: no files" in text and "not tested yet" in text
+    assert "dev investigates; test decides" in text
+    assert "=1" not in (page.parent / "table.csv").read_text().replace("'=1", "")
+
+
+def test_the_user_is_told_numbers_and_verdict() -> None:
+    outcome = judge(claim(seeds=(0,)), {LEFT: {0: scores([1] * 30)}, RIGHT: {0: scores([0] * 30)}})
+    lines = table.lines(outcome)
+    assert lines[0].startswith(
+        "em: nq_rag_token 100.00 - nq_closed_book 0.00 = +100.00% [100.00, 100.00], n=30, seeds=1, "
+    )
+    assert lines[0].endswith("adjusted p=0.0002: supported") or "adjusted p=0.0001: supported" in lines[0]
+    assert lines[-1] == "verdict: supported (1 of 1 comparisons supported, 0 null, 0 against)"

@@ -1,0 +1,92 @@
+"""A key that stands twice is an error in every YAML file that is read, with both lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rag_lightning import cli
+from rag_lightning.config.yaml_files import plain_values, read_yaml
+from rag_lightning.core.errors import DataError
+from rag_lightning.report.paper import read_paper
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "lines"),
+    [
+        ("a: 1\nb: 2\na: 1\n", "a", (1, 3)),
+        ("systems:\n  rag:\n    k: 5\n  frozen: {k: 1}\n  rag:\n    k: 10\n", "rag", (2, 5)),
+        ("- {k: 5,\n   k: 10}\n", "k", (1, 2)),
+        ("a: &a {x: 1}\nb:\n  <<: *a\n  y: 2\n  'y': 3\n", "y", (4, 5)),
+    ],
+)
+def test_a_key_twice_is_told_with_both_lines(text: str, key: str, lines: tuple[int, int]) -> None:
+    with pytest.raises(yaml.YAMLError) as caught:
+        plain_values(text)
+    message = " ".join(str(caught.value).split())
+    assert f"key '{key}' stands in line {lines[0]} already" in message
+    assert f"line {lines[1]}," in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a: {x: 1}\nb: {x: 1}\n",
+        "a: &a {x: 1}\nb: {<<: *a, x: 2}\nc: [*a, *a]\n",
+        "a: &a [*a]\n",
+        "1: x\n'1': y\n",
+        "a: &a {x: 1}\nb: &b {y: 1}\nc:\n  <<: *a\n  <<: *b\n",
+    ],
+)
+def test_everything_else_is_read_as_ever(text: str) -> None:
+    found, wanted = plain_values(text), yaml.safe_load(text)
+    assert repr(found) == repr(wanted)  # a list that holds itself has no end to compare
+
+
+@pytest.mark.parametrize("read", [read_yaml, read_paper])
+def test_files_of_ours_are_refused(read: object, tmp_path: Path) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_text("tables: []\ncounts: {}\ntables: []\n")
+    with pytest.raises(DataError, match=r"file\.yaml.*key 'tables' stands in line 1 already"):
+        read(file)  # type: ignore[operator]
+
+
+def test_a_configuration_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("retriever:\n  k: 5\n  k: 10\n")
+    assert cli.main(["train", "--config", str(file)]) == cli.MISUSED
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert str(file) in told
+    assert "key 'k' stands in line 2 already; keep one of them" in told
+
+
+@pytest.mark.parametrize("text", ["name:\tx\n", "name: x\t# comment\n", '{\n\t"name": "x"\n}\n'])
+def test_tabs_between_words_are_read(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    assert cli.parse("train", ["--config", str(file)])[0].name == "x"  # type: ignore[index,union-attr]
+
+
+@pytest.mark.parametrize("place", ["", "artifacts", "artifacts/corpus"])
+def test_a_file_where_a_folder_belongs_is_told_in_one_line(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine" / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    assert cli.main(["corpus", "--folder", str(tmp_path / "mine")]) == cli.FAILED
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert str(file) in told
+
+
+def test_a_dangling_link_as_a_folder_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    assert cli.main(["corpus", "--folder", str(tmp_path / "link")]) == cli.FAILED
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert str(tmp_path / "link") in told
