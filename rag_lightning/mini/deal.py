@@ -22,7 +22,7 @@ T = TypeVar("T")
 UNSEEN_SHARE = 0.3
 """Part of the test questions asked in the phrasing that train and dev never use."""
 MAX_RELATION_SHARE, MAX_ANSWER_SHARE = 0.08, 0.01
-"""Of dev and test, the most that one relation and one first answer may have."""
+"""The most of dev and of test that one relation and one first answer may have."""
 
 
 @dataclass(frozen=True)

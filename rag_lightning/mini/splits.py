@@ -15,6 +15,7 @@ from rag_lightning.mini.text import as_typed
 
 SPLITS = ("train", "dev", "test")
 MAX_MAJORITY = 0.15
+"""A relation with an answer that is right more often is left out."""
 TARGETS: Mapping[str, Mapping[str, int]] = {
     "test": {"definition": 470, "profile": 430, "lead_fact": 160},
     "dev": {"definition": 245, "profile": 220, "lead_fact": 82},
@@ -22,7 +23,7 @@ TARGETS: Mapping[str, Mapping[str, int]] = {
 """Facts of each family that mini-nq takes for test and dev."""
 FACTS_PER_COUNTRY = 12
 TEST_SHARE, DEV_SHARE = 0.14, 0.09
-"""Of the entities that mini-nq asks nothing about in dev or test, for the other tasks."""
+"""Shares of the other tasks' test and dev among the entities that mini-nq has in neither."""
 _RAREST_FIRST = ("profile", "lead_fact", "definition")
 ALIASES = {
     "Burma": "Myanmar",
