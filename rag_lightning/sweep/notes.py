@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.retrieval import trains_encoder, training_kind
+from rag_lightning.config.retrieval import training_kind, trains_encoder
 from rag_lightning.generator.surface import Surface
 from rag_lightning.metrics.answers import em, has_answer
 from rag_lightning.runs.system import System
