@@ -10,6 +10,17 @@ from typing import Any
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 
 
+class LazyModule:
+    """A module that is imported at the first use of one of its names, so that kinds can be listed without it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        """The module's attribute."""
+        return getattr(import_module(self._name), attribute)
+
+
 class Registry:
     """A lazy mapping of names to objects; the error of an unknown name offers the nearest ones.
 

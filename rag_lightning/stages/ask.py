@@ -77,7 +77,7 @@ def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[P
     k = workspace.config.decoding.k
     ranking = retriever.retrieve([example], k)[0].ranking(example.example_id)
     asked = questions([example], [ranking], scale, k, predict.null_score(workspace))[0]
-    if workspace.config.retriever.kind == "oracle":
+    if workspace.config.retriever.made().gold_first:
         workspace.announce("oracle: no gold passage of this question is known; plain dense retrieval")
     if not asked.rows and asked.null_score is None:
         return asked, (), ()

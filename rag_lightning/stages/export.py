@@ -22,7 +22,7 @@ from transformers import DPRConfig, DPRQuestionEncoder, RagConfig, RagSequenceFo
 
 from rag_lightning.checkpoints.rag_layout import OURS, model_type
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.retrieval import ENCODING, training_kind
+from rag_lightning.config.retrieval import training_kind, trains_encoder
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.heads import ClassHead
@@ -86,7 +86,7 @@ def check(workspace: Workspace) -> None:
     if config.generator.head == "class_head":
         raise ConfigError("generator.head is class_head: transformers' RAG has no such head; export another")
     trained = training_kind(config.retriever)
-    if trained not in ENCODING:
+    if not trains_encoder(config.retriever):
         raise ConfigError(f"a model trained with {trained} retrieval has no query encoder, as transformers' RAG has")
     if config.retriever.null_document != "none":
         raise ConfigError("retriever.null_document: transformers' RAG has none; export a model without")

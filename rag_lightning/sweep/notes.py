@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.retrieval import ENCODING, training_kind
+from rag_lightning.config.retrieval import training_kind, trains_encoder
 from rag_lightning.generator.surface import Surface
 from rag_lightning.metrics.answers import em, has_answer
 from rag_lightning.runs.system import System
@@ -31,7 +31,8 @@ def _rows(config: SweepConfig, retriever: str, split: str) -> Iterator[dict[str,
     formulations = dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding)
     before = config.experiment.retriever_warmup.steps or config.experiment.biencoder.steps
     warmed_up = [WARMED_UP] if before else []
-    trained = training_kind(config.experiment.retriever) in (*ENCODING, "none")
+    base = config.experiment.retriever
+    trained = trains_encoder(base) or training_kind(base) == "none"
     models = [PRETRAINED] if retriever in UNASKED else [PRETRAINED, *warmed_up, *(formulations if trained else ())]
     for model in models:
         decoding = next(d for d in config.decoding if model in (PRETRAINED, WARMED_UP) or d.startswith(model))

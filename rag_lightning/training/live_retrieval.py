@@ -25,8 +25,8 @@ from torch import Tensor
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Index
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.retrieval.questions import Asked, OracleRetriever, gold_first, gold_rows
-from rag_lightning.retrieval.retriever import DenseRetriever
+from rag_lightning.retrieval.questions import OracleRetriever, gold_first, gold_rows
+from rag_lightning.retrieval.retriever import Asked, DenseRetriever
 from rag_lightning.training.scaled_retrieval import ScaledRetrieval, pad_hits
 
 

@@ -14,8 +14,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.retrieval.questions import Asked, QuestionRetriever
-from rag_lightning.retrieval.retriever import Hits
+from rag_lightning.retrieval.retriever import Asked, Hits, QuestionRetriever
 from rag_lightning.training.measures import Meter
 
 
