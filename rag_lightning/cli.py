@@ -105,7 +105,7 @@ STAGES = {
         extras=(Extra("--to", "The new folder."),),
     ),
     "sweep": Stage(
-        "rag_lightning.sweep.command:run", "search k x retriever x decoding, then test the best", SweepConfig
+        "rag_lightning.sweep.command:run", "search a space of systems on dev, then test the best", SweepConfig
     ),
     "report": Stage("rag_lightning.report.command:run", "stored runs -> tables beside the paper's", SweepConfig),
     "matrix": Stage(

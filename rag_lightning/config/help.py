@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
 
-from rag_lightning.config.fields import BOUNDS, KindSection, Leaf, leaves, sections_of, summary
+from rag_lightning.config.fields import BOUNDS, KindSection, Leaf, leaves, options_of, sections_of, summary
 from rag_lightning.core.registry import check_name
 
 WIDEST = 100
@@ -58,7 +58,7 @@ def section_help(name: str, cls: type[Any]) -> str:
 
 def _of_kinds(section: type[Any], leaf: Leaf) -> str:
     """The kinds a field belongs to, where it is not the section's own."""
-    if not issubclass(section, KindSection) or leaf.path in section.__dataclass_fields__:
+    if not issubclass(section, KindSection) or leaf.path not in options_of(section.REGISTRY):
         return ""
     registry = section.REGISTRY
     owners = [kind for kind in registry if leaf.path in {one.path for one in leaves(registry.get(kind))}]

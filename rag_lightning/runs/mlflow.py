@@ -106,7 +106,7 @@ class Mirror:
         run_id: str = run.info.run_id
         ended = _millis(record["ended"])
         folders = lineage(record, self.root / "artifacts")
-        self._send_params(run, {"system": record["system"], "seed": record["seed"], **record["config"]})
+        self._send_params(run, record["config"])
         metrics = [Metric(k, v, ended, 0) for k, v in child_metrics(record, read_summary(folder)).items()]
         metrics += [Metric(k, v, ended, step) for k, v, step in history(folders)]
         self._send_metrics(run_id, metrics)

@@ -110,9 +110,9 @@ def test_keys_after_the_file_win_and_the_rest_keeps_its_default(called: Called, 
 
 
 def test_lists_are_tuples(called: Called) -> None:
-    assert main(["sweep", "--k", "[1, 3]", "--experiment.task.train", '["a b.tsv", "c.json"]']) == 0
+    assert main(["sweep", "--space", '{"k": [1, 3]}', "--experiment.task.train", '["a b.tsv", "c.json"]']) == 0
     config = called[0][1]
-    assert config.k == (1, 3) and config.experiment.task.train == ("a b.tsv", "c.json")
+    assert config.space == {"k": (1, 3)} and config.experiment.task.train == ("a b.tsv", "c.json")
 
 
 @pytest.mark.parametrize("name", STAGES)
