@@ -18,6 +18,9 @@ from rag_lightning.config.retrieval import RetrieverConfig, retriever_kind, trai
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.hardware import resolve_dtype
 
+_RECENT: dict[int, tuple[ExperimentConfig, ExperimentConfig]] = {}
+MOST_RECENT = 64
+"""Configurations whose effective ones are kept, by identity: every stage of an experiment asks for the same."""
 READ_BY_SOME = ("encoder.", "index.", "bm25.", "seed")
 """Fields that only some kinds of retriever read: each says which (`reads`)."""
 
@@ -40,6 +43,16 @@ def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
 
 def effective_config(config: ExperimentConfig) -> ExperimentConfig:
     """The configuration with a neutral value for everything that has no effect under it."""
+    recent = _RECENT.get(id(config))
+    if recent is None or recent[0] is not config:
+        recent = config, _effective(config)
+        if len(_RECENT) >= MOST_RECENT:
+            _RECENT.pop(next(iter(_RECENT)))
+        _RECENT[id(config)] = recent
+    return recent[1]
+
+
+def _effective(config: ExperimentConfig) -> ExperimentConfig:
     task, warmup = config.task, config.reader
     task = replace(task, seed=config.seed if task.seed is None else task.seed)
     warmup = replace(warmup, seed=None, task="")  # applied by the workspace the reader is trained in

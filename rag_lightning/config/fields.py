@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from types import UnionType
 from typing import (
@@ -149,15 +149,20 @@ class Leaf:
     digest: Policy
 
 
-def leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
+def leaves(cls: type[Any]) -> tuple[Leaf, ...]:
     """Every value of a configuration or section, in order; those of all registered kinds among them."""
+    found: tuple[Leaf, ...] = _leaves(cls, Registry.changes)  # type: ignore[arg-type]
+    return found
+
+
+def _all_leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
     told, hints = sentences(cls), _hints(cls)
     for one in fields(cls):
         path, hint = prefix + one.name, hints[one.name]
         if isinstance(hint, type) and issubclass(hint, Section):
-            yield from leaves(hint, path + ".")
+            yield from _all_leaves(hint, path + ".")
         elif issubclass(cls, KindSection) and one.name == "options":
-            yield from (_moved(leaf, prefix) for leaf in options_of(cls.REGISTRY).values())
+            yield from (replace(leaf, path=prefix + leaf.path) for leaf in options_of(cls.REGISTRY).values())
         else:
             stages = one.metadata.get("stages")
             owners = cls.STAGES if stages is None and issubclass(cls, Section) else stages or ()
@@ -165,12 +170,16 @@ def leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
             yield Leaf(path, hint, default_of(one), told.get(one.name, ""), owners, policy)
 
 
-def options_of(registry: Registry) -> dict[str, Leaf]:
+def options_of(registry: Registry) -> Mapping[str, Leaf]:
     """Fields of all kinds of a registry by name.
 
     Raises:
         ConfigError: two kinds mean different things by one name.
     """
+    return _options(registry, Registry.changes)
+
+
+def _all_options(registry: Registry) -> dict[str, Leaf]:
     found: dict[str, Leaf] = {}
     for kind in registry:
         for leaf in leaves(registry.get(kind)):
@@ -283,11 +292,11 @@ def default_of(one: Field[Any]) -> Any:
     return one.default_factory() if one.default_factory is not MISSING else one.default
 
 
-def _moved(leaf: Leaf, prefix: str) -> Leaf:
-    return Leaf(prefix + leaf.path, leaf.hint, leaf.default, leaf.help, leaf.stages, leaf.digest)
-
-
 @_cached
 def _hints(cls: type[Any]) -> dict[str, Any]:
     hints = get_type_hints(cls)
     return {one.name: hints[one.name] for one in fields(cls)}
+
+
+_leaves = lru_cache(maxsize=64)(lambda cls, changes: tuple(_all_leaves(cls)))
+_options = lru_cache(maxsize=64)(lambda registry, changes: _all_options(registry))

@@ -8,7 +8,7 @@ is swapped in.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ Asker = Literal["pretrained", "warmed_up", "trained"]
 RANKINGS = "rankings.jsonl"
 
 
+@lru_cache(maxsize=3)
 def stage(asker: Asker = "trained") -> Stage[Workspace]:
     """Rankings of the workspace's split by the configured retriever, with that query encoder."""
     return config_stage("rankings", 2, partial(_inputs, asker=asker), partial(_make, asker=asker), check=_check)

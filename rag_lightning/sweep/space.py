@@ -34,12 +34,14 @@ class Space:
         config: The sweep.
         points: Run digest -> the first point with it; points that differ in nothing that has an effect are one.
         systems: Run digest -> its system.
+        digests: Any point, as JSON -> its run digest.
         always: The systems that are evaluated beside the search.
     """
 
     config: SweepConfig
     points: Mapping[str, Point]
     systems: Mapping[str, System]
+    digests: Mapping[str, str]
     always: tuple[System, ...]
 
     @property
@@ -65,12 +67,7 @@ class Space:
 
     def digest_of(self, point: Point) -> str:
         """The run digest of any point of the space."""
-        return self._digests[_key(point)]
-
-    @cached_property
-    def _digests(self) -> dict[str, str]:
-        base = self.config.experiment
-        return {_key(p): run_digest(make_system(base, p).config, SPLIT) for p in _product(self.config)}
+        return self.digests[_key(point)]
 
 
 def open_space(config: SweepConfig) -> Space:
@@ -88,12 +85,13 @@ def open_space(config: SweepConfig) -> Space:
     check_name(f"objective of {task.name}", config.objective, [metric.name for metric in objectives(task)])
     points: dict[str, Point] = {}
     systems: dict[str, System] = {}
+    digests: dict[str, str] = {}
     for point in _product(config):
         system = _checked(config, point)
-        key = run_digest(system.config, SPLIT)
+        key = digests[_key(point)] = run_digest(system.config, SPLIT)
         points.setdefault(key, point)
         systems.setdefault(key, system)
-    return Space(config, points, systems, tuple(_checked(config, point) for point in config.always))
+    return Space(config, points, systems, digests, tuple(_checked(config, point) for point in config.always))
 
 
 def shown(choice: Any) -> Any:
