@@ -154,9 +154,8 @@ def explain(message: str, keys: Sequence[str]) -> str:
         return f"{found[1]}: {_wrong_type(found[2], found[3])}"
     if found := re.search(r'key "([^"]*)":\s+Not of type (\w+): (.*)', message, re.DOTALL):
         return _out_of_bounds(found[1], found[2], found[3])
-    if found := re.search(
-        r'key "([^"]*)":.*Union subtypes.*<class \'(\w+)\'>, .*NoneType.* value: (.*)', message, re.DOTALL
-    ):
+    union = r"key \"([^\"]*)\":.*Union subtypes.*<class '(\w+)'>, .*NoneType.* value: (.*)"
+    if found := re.search(union, message, re.DOTALL):
         return f"{found[1]}: must be {found[2]} or null, not {found[3]!r}"
     if found := re.match(r"Parser key \"(.*)\":\s+Unable to load config '(.*)'", message):
         return f"{found[1]}: {found[2]!r} is not a YAML file; its keys are written --{found[1]}.key value"
@@ -171,6 +170,8 @@ def _unknown(key: str, keys: Sequence[str]) -> str:
     >>> _unknown("index.k1", ["index.kind", "bm25.k1"])
     "unknown key 'index.k1'; 'k1' is a field of section bm25; did you mean 'bm25.k1'?"
     """
+    if any(known.startswith(f"{key}.") for known in keys):
+        return f"{key!r} is a section; its keys are written {key}.KEY"
     name = key.rpartition(".")[2].lstrip("-")
     owners = [known for known in keys if "." in known and known.rpartition(".")[2] == name]
     if not owners:
