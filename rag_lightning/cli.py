@@ -228,6 +228,8 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
         return None
     except (ArgumentError, TypeError, ValueError) as error:
         raise ConfigError(_blame(name, words) + explain(str(error), keys_of(parser))) from error
+    except ConfigError as error:
+        raise type(error)(_blame(name, words) + str(error)) from error
     return built, [parsed[extra.name.lstrip("-")] for extra in stage.extras]
 
 
@@ -268,8 +270,8 @@ def _blame(name: str, words: Sequence[str]) -> str:
     for file in files:
         if Path(file).is_file():
             try:
-                make_parser(name, extra=False).parse_args(["--config", file])
-            except (ArgumentError, TypeError, ValueError):
+                parse_expanded(make_parser(name, extra=False), ["--config", file], STAGES[name].config)
+            except (ArgumentError, TypeError, ValueError, ConfigError):
                 return f"{file}: "
     return ""
 

@@ -216,12 +216,13 @@ def build(cls: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:
     """A configuration from dotted paths and values; what is not given has its default.
 
     Raises:
-        ConfigError: a value out of its bounds.
+        ConfigError: a value out of its bounds, or one in the place of a section.
     """
     made: dict[str, Any] = {}
     for name, hint in _hints(cls).items():
         path = prefix + name
         if isinstance(hint, type) and issubclass(hint, Section):
+            _check(path not in values, path, values.get(path), f"is a section; its fields are {path}.FIELD")
             made[name] = build(hint, values, path + ".")
         elif issubclass(cls, KindSection) and name == "options":
             known = options_of(cls.REGISTRY)

@@ -81,7 +81,7 @@ def make_parser(**settings: Any) -> ArgumentParser:
         return read(text)
 
     set_loader(MODE, load, exceptions=(yaml.YAMLError,))
-    return ArgumentParser(parser_mode=MODE, exit_on_error=False, **settings)
+    return ArgumentParser(parser_mode=MODE, exit_on_error=False, allow_abbrev=False, **settings)
 
 
 T = TypeVar("T")
