@@ -30,6 +30,7 @@ from rag_lightning.stages.workspace import Workspace, config_stage
 
 Asker = Literal["pretrained", "warmed_up", "trained"]
 RANKINGS = "rankings.jsonl"
+ASKED = {"examples": examples, "corpus": corpus}
 
 
 def stage(asker: Asker = "trained") -> Stage[Workspace]:
@@ -55,15 +56,15 @@ def _check(workspace: Workspace) -> None:
 
 def _inputs(workspace: Workspace, asker: Asker) -> dict[str, str | Bound[Workspace]]:
     kind = workspace.config.retriever.kind
-    found: dict[str, str | Bound[Workspace]] = {"examples": examples.STAGE.at(workspace)}
+    found: dict[str, str | Bound[Workspace]] = {n: s.STAGE.at(workspace) for n, s in ASKED.items()}
     if kind == "random":
-        return found | {"corpus": corpus.STAGE.at(workspace)}
+        return found
     learnt = _is_learnt(workspace, asker)
     if learnt:
         found["model"] = train.STAGE.at(workspace)
     if kind == "bm25":
         tuned = not learnt and not workspace.config.bm25.score_scale
-        found |= {"bm25_scale": bm25_scale.STAGE.at(workspace.on("dev"))} if tuned else {}
+        found |= {"bm25_scale": bm25_scale.STAGE.at(workspace)} if tuned else {}
         return found | {"bm25": bm25.STAGE.at(workspace)}
     searched = biencoder.with_pretrained(workspace) if asker == "pretrained" else workspace
     found["index"] = index.STAGE.at(searched)
@@ -105,7 +106,7 @@ def open_retriever(workspace: Workspace, asker: Asker = "trained") -> tuple[Ques
         return RandomRetriever(config.seed, len(store)), 1.0
     learnt = float(train.read_info(train.build(workspace))["score_scale"]) if _is_learnt(workspace, asker) else 0.0
     if kind == "bm25":
-        return ByText(bm25.open_bm25(workspace)), learnt or bm25_scale.score_scale(workspace.on("dev"))
+        return ByText(bm25.open_bm25(workspace)), learnt or bm25_scale.score_scale(workspace)
     if learnt:
         encoder, scale = train.load_query_encoder(workspace), learnt
     else:

@@ -34,7 +34,7 @@ def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     if kind == "bm25":
         found["bm25"] = bm25.STAGE.at(workspace)
         if not workspace.config.bm25.score_scale:
-            found["bm25_scale"] = bm25_scale.STAGE.at(workspace.on("dev"))
+            found["bm25_scale"] = bm25_scale.STAGE.at(workspace)
     return found
 
 
@@ -42,7 +42,7 @@ def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetriev
     """The retriever as training finds it.
 
     Args:
-        workspace: Of a formulation with passages.
+        workspace: The experiment, whose formulation reads passages.
         items: Training examples, on which a null document begins.
 
     Raises:
@@ -69,12 +69,12 @@ def _fixed(workspace: Workspace, kind: str) -> ScaledRetrieval:
     config, store = workspace.config, corpus.open_store(workspace)
     if kind == "random":
         return FixedRetrieval(RandomRetriever(config.seed, len(store)), store, 1.0, "random score_scale")
-    scale = bm25_scale.score_scale(workspace.on("dev"))
+    scale = bm25_scale.score_scale(workspace)
     return FixedRetrieval(ByText(bm25.open_bm25(workspace)), store, scale, "bm25.score_scale")
 
 
 def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[Item]) -> dict[str, Any]:
-    """What the model's info says of it, after training; questions an oracle knew nothing of are announced."""
+    """What the model's info says of its retrieval, after training; questions an oracle knew nothing of are announced."""
     kind = training_kind(workspace.config.retriever)
     info: dict[str, Any] = {"score_scale": retrieval.learnt_scale("train.scale_lr")}
     if kind != "dense":
