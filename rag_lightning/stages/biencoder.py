@@ -2,8 +2,8 @@
 
 The paper's retriever is DPR, trained on questions with known passages (section 2.2). This stage trains such a pair from
 the configured encoder: the positives are gold passages (for a question without any, the first BM25 hit with an answer),
-the hard negatives hits without, of BM25 or of the encoders as they come; or both come from DPR's own files. With steps
-0 the encoders stay as they come. Files: `query_encoder/`, `passage_encoder/`, `history.jsonl`.
+the hard negatives hits without, of BM25 or of the pretrained encoders; or both come from DPR's own files. With steps 0
+the pretrained encoders are used. Files: `query_encoder/`, `passage_encoder/`, `history.jsonl`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _from_task(workspace: Workspace) -> tuple[list[LabelledQuestion], int]:
     dense = workspace.config.biencoder.negatives == "dense"
     negatives = _judged_rows(workspace, pretrained_retriever(workspace), asked) if dense else positives
     k = workspace.config.biencoder.k
-    items = [known(store, *three, k) for three in zip(asked, positives, negatives, strict=True)]
+    items = [known_passages(store, *three, k) for three in zip(asked, positives, negatives, strict=True)]
     found = [item for item in items if item is not None]
     return found, len(asked) - len(found)
 
@@ -131,14 +131,16 @@ def _judged_rows(workspace: Workspace, retriever: Retriever, asked: Sequence[Exa
     return [list(zip(ranking.rows, hits, strict=True)) for ranking, hits in zip(rankings, flags, strict=True)]
 
 
-def known(store: PassageStore, example: Example, hits: Judged, others: Judged, k: int) -> LabelledQuestion | None:
+def known_passages(
+    store: PassageStore, example: Example, hits: Judged, others: Judged, k: int
+) -> LabelledQuestion | None:
     """What is learned of a question; None where no passage is known to answer it.
 
     Args:
         store: The corpus.
         example: Its first gold passage is the positive; without any, the first hit that answers it.
         hits: (row, answers it) of what BM25 found.
-        others: The same of what the hard negatives are taken from: the first k that answer nothing.
+        others: (row, answers it) of what the hard negatives are taken from: the first k that answer nothing.
         k: Hard negatives.
     """
     gold = [store[store.row(name)] for name in example.gold_passage_ids[:1]]

@@ -127,7 +127,7 @@ def _scale(workspace: Workspace, asker: Asker, kind: RetrieverKind) -> float:
         return float(train.read_info(train.build(workspace))["score_scale"])
     if kind.scale == "encoder":
         return _before_training(workspace, asker).score_scale
-    return bm25_scale.score_scale(workspace.on("dev")) if kind.scale == "bm25" else 1.0
+    return bm25_scale.score_scale(workspace) if kind.scale == "bm25" else 1.0
 
 
 def _before_training(workspace: Workspace, asker: Asker) -> Start:

@@ -73,7 +73,7 @@ def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
 def scale_input(workspace: Workspace, kind: type[RetrieverKind]) -> dict[str, str | Bound[Workspace]]:
     """The tuned score_scale as an input, where the scores have one that nothing else gives."""
     tuned = kind.scale == "bm25" and not workspace.config.bm25.score_scale
-    return {"bm25_scale": bm25_scale.STAGE.at(workspace.on("dev"))} if tuned else {}
+    return {"bm25_scale": bm25_scale.STAGE.at(workspace)} if tuned else {}
 
 
 def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetrieval:
@@ -106,14 +106,14 @@ def _encoding(workspace: Workspace, kind: RetrieverKind) -> ScaledRetrieval:
 
 def _fixed(workspace: Workspace, kind: RetrieverKind, name: str) -> ScaledRetrieval:
     parts = BuiltParts(workspace)
-    scale = bm25_scale.score_scale(workspace.on("dev")) if kind.scale == "bm25" else 1.0
+    scale = bm25_scale.score_scale(workspace) if kind.scale == "bm25" else 1.0
     return FixedRetrieval(
         kind.open(parts), parts.store, scale, f"{name}.score_scale" if kind.scale else f"{name} scores"
     )
 
 
 def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[Item]) -> dict[str, Any]:
-    """What the model's info says of it, after training; questions an oracle knew nothing of are announced."""
+    """What the model's info says of its retrieval, after training; questions an oracle knew nothing of are announced."""
     kind = training_kind(workspace.config.retriever)
     info: dict[str, Any] = {"score_scale": retrieval.learnt_scale("train.scale_lr")}
     if kind != "dense":

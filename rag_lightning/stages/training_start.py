@@ -41,8 +41,8 @@ class Trained:
     Args:
         folder: With rag.json, generator/ and, of dense retrieval, query_encoder/.
         info: Its rag.json.
-        digest: Of the artifact, or of the folder's content.
-        manifest: Of the artifact, empty for a plain folder.
+        digest: Digest of the artifact, or of the folder's content.
+        manifest: Manifest of the artifact, empty for a plain folder.
     """
 
     folder: Path
