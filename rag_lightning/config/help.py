@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
 
-from rag_lightning.config.fields import BOUNDS, KindSection, Leaf, leaves, options_of, sections_of, summary
+from rag_lightning.config.bounds import BOUNDS
+from rag_lightning.config.fields import KindSection, Leaf, leaves, options_of, sections_of, summary
 from rag_lightning.core.registry import check_name
 
 WIDEST = 100

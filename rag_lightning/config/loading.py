@@ -13,8 +13,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag_lightning.config.bounds import BOUNDS
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import BOUNDS, build, leaves, sections_of
+from rag_lightning.config.fields import build, leaves, sections_of
 from rag_lightning.config.presets import UNSET, expand
 from rag_lightning.config.yaml_files import make_parser
 from rag_lightning.core.errors import ConfigError

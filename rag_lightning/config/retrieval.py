@@ -6,16 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from rag_lightning.config.fields import (
-    Dtype,
-    KindSection,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    Section,
-    Share,
-    setting,
-)
+from rag_lightning.config.bounds import NonNegativeFloat, PositiveFloat, PositiveInt, Share
+from rag_lightning.config.fields import Dtype, KindSection, Section, setting
 from rag_lightning.config.registries import INDEX_KINDS, RETRIEVERS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import Registry, check_name

@@ -14,7 +14,6 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.config.retrieval import check_retriever
-from rag_lightning.config.training import check_training
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, UnknownNameError
 from rag_lightning.matrix.cells import Job, make_job
 from rag_lightning.matrix.matrix import BASE, Cell, Matrix, load_matrix, select
@@ -97,7 +96,6 @@ def test_every_cell_that_can_run_is_an_experiment_of_its_task(cells: dict[str, C
         assert f"{config.formulation}/{config.decoding.strategy}" in DECODINGS
         assert (config.formulation == "closed_book") == (config.retriever.kind == "none")
         assert config.decoding.k <= config.retriever.k_max
-        check_training("train", config.train)
         check_retriever(config.retriever, config.formulation)
 
 
