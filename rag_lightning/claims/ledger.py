@@ -32,7 +32,7 @@ class Entry:
     """A claim's file.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         settings: All that the outcome depends on.
         shown: Plain values in which a change of the settings is looked for, to name it.
     """
@@ -43,7 +43,7 @@ class Entry:
 
     @property
     def digest(self) -> str:
-        """Of the settings."""
+        """Digest of the settings."""
         return digest(self.settings)
 
     def stored(self) -> dict[str, Any] | None:
@@ -114,7 +114,7 @@ def entry(root: Path, claim: Claim, scale: str, split: Split, jobs: Sequence[Job
     Args:
         root: Project folder.
         claim: The claim; its words do not matter, only what is tested.
-        scale: Of its experiments.
+        scale: Scale of its experiments.
         split: dev or test.
         jobs: All its trainings; where they are kept does not matter.
     """

@@ -68,7 +68,7 @@ class MatrixConfig:
         corpus: Passages of your own, where the scale needs them: DPR TSV or JSONL, as corpus.source.
         train: Questions of your own, where the scale needs them, as task.train.
         split: What is predicted and scored.
-        seeds: Of the trainings, empty for those of the matrix.
+        seeds: Seeds of the trainings, empty for those of the matrix.
         list_only: Print the cells in the order they would run, and why others do not; nothing is run.
         folder: Where artifacts, assets, runs and reports are kept.
         tracking_uri: MLflow store, empty for sqlite in `folder`.
@@ -94,7 +94,7 @@ class ClaimsConfig:
         file: The claims.
         matrix: The matrix whose cells they compare.
         only: Names of claims, empty for all.
-        scale: Of the cells.
+        scale: Scale of the cells.
         corpus: Passages of your own, where the scale needs them: DPR TSV or JSONL, as corpus.source.
         train: Questions of your own, where the scale needs them, as task.train.
         split: dev to investigate, test to decide; a claim meets test once.

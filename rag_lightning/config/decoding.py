@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from rag_lightning.config.fields import Dtype, PositiveInt, Section, setting
+from rag_lightning.config.bounds import PositiveInt
+from rag_lightning.config.fields import Dtype, Section, setting
 
 Strategy = Literal["greedy", "beam", "thorough", "fast", "first_entity", "classify"]
 

@@ -14,3 +14,14 @@ INDEX_KINDS = Registry(
         "sq8": "rag_lightning.index.flat:SQ8",
     },
 )
+
+RETRIEVERS = Registry(
+    "retriever",
+    {
+        "dense": "rag_lightning.retrieval.retriever:Dense",
+        "bm25": "rag_lightning.retrieval.bm25:BM25",
+        "oracle": "rag_lightning.retrieval.questions:Oracle",
+        "random": "rag_lightning.retrieval.questions:Random",
+        "none": "rag_lightning.retrieval.retriever:Nothing",
+    },
+)

@@ -46,13 +46,13 @@ class Question:
 
     @property
     def logits(self) -> tuple[float, ...]:
-        """Of p(z|x) over all that is read; a question without any passage has one empty one."""
+        """Logits of p(z|x) over all passages that are read; a question without any has one empty passage."""
         read = self.doc_scores if self.null_score is None else (*self.doc_scores, self.null_score)
         return read or (0.0,)
 
     @property
-    def contexts(self) -> tuple[int | None, ...]:
-        """The row of each that is read, None for an empty passage."""
+    def read_rows(self) -> tuple[int | None, ...]:
+        """The row of each passage that is read, None for an empty one."""
         read = self.rows if self.null_score is None else (*self.rows, None)
         return read or (None,)
 
@@ -60,8 +60,8 @@ class Question:
 def check_strategy(formulation: Formulation, strategy: str) -> None:
     """Raise ConfigError unless the strategy decodes the formulation."""
     if strategy not in STRATEGIES[formulation]:
-        known = " or ".join(STRATEGIES[formulation])
-        raise ConfigError(f"decoding.strategy={strategy!r} does not decode {formulation}; use {known}")
+        strategies = " or ".join(STRATEGIES[formulation])
+        raise ConfigError(f"decoding.strategy={strategy!r} does not decode {formulation}; use {strategies}")
 
 
 def check_positions(generator: Any, max_length: int) -> None:
@@ -100,11 +100,11 @@ class Predictor:
     """Decodes questions in batches.
 
     Args:
-        formulation: Model.
-        encodings: Of its generator.
+        formulation: rag_sequence, rag_token or closed_book.
+        encodings: Encodings of its generator.
         decoding: Strategy, k, beams, lengths.
         passages: The corpus; None for closed book.
-        pairs: What is already known of pairs; RAG-Token keeps whole questions there, and closed book nothing.
+        pairs: Stored results of pairs; RAG-Token keeps whole questions there, and closed book nothing.
 
     Raises:
         ConfigError: a strategy that does not decode the formulation, or the generator; a count below 1; a max_length
@@ -145,7 +145,7 @@ class Predictor:
         for question in batch:
             if question.rows or question.doc_scores:
                 check_doc_scores(question.example.example_id, question.doc_scores, len(question.rows))
-        contexts = [self._contexts(question) for question in batch]
+        contexts = [self._read_passages(question) for question in batch]
         if self.decoding.strategy == FIRST_ENTITY:
             return [_unread(question, context) for question, context in zip(batch, contexts, strict=True)]
         pairs = [[Pair(q.example.query, passage) for passage in c] for q, c in zip(batch, contexts, strict=True)]
@@ -156,12 +156,12 @@ class Predictor:
         shown = [[p for p in context if p is not None] for context in contexts]
         return [self._prediction(q, pool, found) for q, pool, found in zip(batch, pools, shown, strict=True)]
 
-    def _contexts(self, question: Question) -> list[Passage | None]:
+    def _read_passages(self, question: Question) -> list[Passage | None]:
         """The passages; a question without any is answered from the parameters alone."""
         passages = self.passages
         if passages is None:
             return [None]
-        return [None if row is None else passages[row] for row in question.contexts]
+        return [None if row is None else passages[row] for row in question.read_rows]
 
     def _token(self, batch: Sequence[Question], pairs: Sequence[Sequence[Pair]]) -> list[list[Finished]]:
         width = max(map(len, pairs))
@@ -216,10 +216,10 @@ class GridPredictor(Predictor):
     """Decodes RAG-Sequence questions at several k and strategies in one pass over the largest k.
 
     Args:
-        encodings: Encodings of the model's generator.
+        encodings: Encodings of the generator.
         decoding: Beams and lengths; k is the largest of the cells.
         passages: The corpus.
-        pairs: What is known of pairs.
+        pairs: Stored results of pairs.
         cells: (k, strategy) pairs, thorough and fast.
 
     Attributes:
@@ -243,7 +243,7 @@ class GridPredictor(Predictor):
         Raises:
             DataError: doc_scores that are not one finite number a passage.
         """
-        contexts = [self._contexts(question) for question in batch]
+        contexts = [self._read_passages(question) for question in batch]
         pairs = [[Pair(q.example.query, passage) for passage in c] for q, c in zip(batch, contexts, strict=True)]
         decoded = rag_sequence.decode_all(
             self.encodings,
@@ -265,7 +265,7 @@ class GridPredictor(Predictor):
 
 
 def _unread(question: Question, contexts: Sequence[Passage | None]) -> Prediction:
-    """What needs no generator."""
+    """Predictions of the strategy that needs no generator."""
     texts = ["" if passage is None else passage.text for passage in contexts]
     pool = tuple(first_entity.decode(question.example.query, texts, _prior(question))[:N_BEST])
     return Prediction(question.example.example_id, pool[0].text, pool[0].text, pool[0].log_prob, pool)

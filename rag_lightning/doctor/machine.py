@@ -17,7 +17,7 @@ from rich.table import Table
 
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
-from rag_lightning.config.registries import INDEX_KINDS
+from rag_lightning.config.registries import RETRIEVERS
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.errors import ArtifactError
@@ -132,7 +132,7 @@ def _artifacts(root: Path, deep: bool) -> Iterator[Finding]:
 def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
     strategies = get_args(get_type_hints(DecodingConfig)["strategy"])
     yield Finding("tasks", "ok", ", ".join(TASKS))
-    yield Finding("retrievers", "ok", ", ".join([*INDEX_KINDS, "bm25"]))
+    yield Finding("retrievers", "ok", ", ".join(name for name in RETRIEVERS if name != "none"))
     yield Finding("formulations", "ok", ", ".join(get_args(Formulation)))
     yield Finding("decodings", "ok", ", ".join(strategies))
     yield Finding("metrics", "ok", ", ".join(METRICS))

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rag_lightning.config.fields import PositiveInt, setting
+from rag_lightning.config.bounds import PositiveInt
+from rag_lightning.config.fields import setting
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.index.index import SEARCH, Floats, IndexKind, Report, faiss
 
@@ -20,9 +21,9 @@ class HNSW(IndexKind):
     """4 * D bytes a vector and about 8 * m more for its links.
 
     Args:
-        m: Links of a node (hnsw).
-        ef_construction: Candidates kept while building (hnsw).
-        ef_search: Candidates kept while searching (hnsw).
+        m: Links of a node.
+        ef_construction: Candidates kept while building.
+        ef_search: Candidates kept while searching.
     """
 
     title: ClassVar[str] = "HNSW graph"

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rag_lightning.config.fields import NonNegativeInt, PositiveInt, setting
+from rag_lightning.config.bounds import NonNegativeInt, PositiveInt
+from rag_lightning.config.fields import setting
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.index.index import SEARCH, IndexKind, faiss
 
@@ -22,8 +23,8 @@ class IVFFlat(IndexKind):
     """4 * D + 8 bytes a vector.
 
     Args:
-        nlist: Cells; 0 for about 4 * sqrt(N) (ivf_flat, ivf_pq).
-        nprobe: Cells visited by a search (ivf_flat, ivf_pq).
+        nlist: Cells; 0 for about 4 * sqrt(N).
+        nprobe: Cells visited by a search.
     """
 
     title: ClassVar[str] = "inverted file"
@@ -67,7 +68,7 @@ class IVFPQ(IVFFlat):
     """As many bytes a vector as the product quantizer says (PQ48x8: 48), and 8 for its row.
 
     Args:
-        pq: FAISS's name of the product quantizer (ivf_pq).
+        pq: FAISS's name of the product quantizer.
     """
 
     title: ClassVar[str] = "inverted file, product-quantized"

@@ -1,4 +1,4 @@
-"""How well passages were found, from ordered hit flags (best passage first).
+"""Metrics of retrieval from ordered hit flags (best passage first).
 
 Sources: answer recall is DPR's top-k accuracy (Karpukhin et al. 2020); reciprocal rank as in TREC-8 QA; precision as
 in trec_eval (P_k). EM without an answer in the passages: Lewis et al. 2020, section 4.1 (11.8 % on NQ).
@@ -46,7 +46,7 @@ def answer_precision_at(k: int) -> Metric:
 
 
 def em_unanswerable_at(k: int) -> Metric:
-    """EM of the queries with no answer in the text of the top k passages; not defined for the others."""
+    """EM of the queries with no answer in the text of the top k passages; None for the others."""
 
     def score(outcome: Outcome) -> float | None:
         if outcome.answer_hits is None or any(outcome.answer_hits[:k]):

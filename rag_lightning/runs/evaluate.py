@@ -8,15 +8,16 @@ from pathlib import Path
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.config.retrieval import training_kind
+from rag_lightning.config.retrieval import retriever_kind, training_kind
 from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.runs import folders
 from rag_lightning.runs import record as runs
 from rag_lightning.runs.system import CLOSED_BOOK, System
-from rag_lightning.stages import bm25, cost, index, predict, score, train
+from rag_lightning.stages import bm25, corpus, cost, examples, index, predict, score, train, training_start
 from rag_lightning.stages.workspace import Workspace
 
-NAMES = {"bm25": "BM25", "dense": "dense retrieval", "oracle": "the oracle", "random": "random retrieval"}
+SEARCHED = {"index": index.STAGE, "bm25": bm25.STAGE}
+"""What a kind of retriever searches -> the stage that builds it."""
 
 
 def folder_of(system: System, group: str, split: str) -> Path:
@@ -87,10 +88,10 @@ def beams(config: ExperimentConfig) -> int:
 def index_bytes(workspace: Workspace) -> int:
     """Size of the index that is searched; 0 where none is."""
     config = workspace.config
-    if config.formulation == CLOSED_BOOK or config.retriever.kind == "random":
+    searched = SEARCHED.get(config.retriever.made().searches)
+    if config.formulation == CLOSED_BOOK or searched is None:
         return 0
-    built = bm25.build(workspace) if config.retriever.kind == "bm25" else index.build(workspace)
-    return int(built.info["bytes"])
+    return int(searched.build(workspace).info["bytes"])
 
 
 def scores_of(folder: Path, root: str | Path) -> list[Score]:
@@ -125,5 +126,5 @@ def swap_notes(config: ExperimentConfig) -> list[str]:
     kind, trained = config.retriever.kind, training_kind(config.retriever)
     if config.formulation == CLOSED_BOOK or kind == trained:
         return []
-    name = NAMES[kind]
-    return [f"{name[0].upper()}{name[1:]} was swapped in at test: the model was trained with {NAMES[trained]}"]
+    name = retriever_kind(kind).title
+    return [f"{name[0].upper()}{name[1:]} was swapped in at test: the model was trained with {retriever_kind(trained).title}"]

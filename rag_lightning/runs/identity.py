@@ -1,4 +1,5 @@
-"""What makes two experiments the same. Run folders, sweeps, claims and the order of work ask here and nowhere else."""
+"""What makes two experiments the same: the digests of their stages. Run folders, sweeps, claims and the order of work
+ask here."""
 
 from __future__ import annotations
 
@@ -6,28 +7,29 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.stages import score, train
+from rag_lightning.stages import score
 from rag_lightning.stages.workspace import Workspace
 
 T = TypeVar("T")
 SHARED = ("corpus", "examples", "vectors", "reader", "retriever_warmup", "model", "rankings")
 """Stages, the most shared first."""
+MODEL = SHARED.index("model") + 1
 
 
 def run_digest(config: ExperimentConfig, split: str) -> str:
-    """8 hex digits of the digest of an experiment's scores on a split."""
+    """8 hex digits, the same for two experiments exactly where their scores on the split are the same."""
     return score.stage(Workspace(config).on(split)).digest[:8]
-
-
-def model_key(config: ExperimentConfig) -> str:
-    """Digest of the trained model."""
-    return train.STAGE.at(Workspace(config)).digest
 
 
 def reuse_key(config: ExperimentConfig) -> tuple[str, ...]:
     """Digests of what is built for an experiment; those that agree in the first n share the first n results."""
     lineage = score.stage(Workspace(config)).lineage()
     return tuple(lineage.get(kind, "") for kind in SHARED)
+
+
+def model_key(config: ExperimentConfig) -> tuple[str, ...]:
+    """Equal for two experiments that share one trained model."""
+    return reuse_key(config)[:MODEL]
 
 
 def by_reuse(jobs: Sequence[T], config_of: Callable[[T], ExperimentConfig]) -> list[T]:

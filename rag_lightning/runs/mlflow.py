@@ -47,7 +47,7 @@ class Mirror:
     """Sends run folders to one MLflow experiment; a store that is down costs one warning, never the run.
 
     Args:
-        tracking_uri: Of the store.
+        tracking_uri: URI of the store.
         experiment: Name of the MLflow experiment; all sweeps of a task share one.
         root: The project's folder: artifacts/ is read, mlartifacts/ holds MLflow's files of a local store.
         warn: Told once, in one line, why nothing is sent.

@@ -11,14 +11,15 @@ retriever  an index kind is dense retrieval through it, else a retriever kind. W
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+from rag_lightning.config.digesting import value_of
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import KindSection, Leaf, build, leaves, to_dict
-from rag_lightning.config.registries import INDEX_KINDS
-from rag_lightning.config.retrieval import RetrieverKind, training_kind
+from rag_lightning.config.fields import KindSection, leaves, to_dict
+from rag_lightning.config.registries import INDEX_KINDS, RETRIEVERS
+from rag_lightning.config.retrieval import training_kind
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name
 from rag_lightning.decoding.predictor import STRATEGIES
@@ -29,6 +30,8 @@ TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book
 NO_READER = {"first_entity": "No reader"}
 """Decodings of RAG-Sequence that ask no generator."""
 CLOSED_BOOK = "closed_book"
+DECODINGS = tuple(f"{formulation}/{strategy}" for formulation, known in STRATEGIES.items() for strategy in known)
+"""What `decoding` may be in a point."""
 SHORT = ("k", "retriever", "decoding")
 FIXED = ("system", "train_preset", "split", "folder", "tracking_uri", "name")
 """Fields that are no part of a system."""
@@ -60,16 +63,6 @@ class System:
         return f"{split}-{readable[:LONGEST_NAME]}-{run_digest(self.config, split)}"
 
 
-def retrievers() -> list[str]:
-    """What `retriever` may be in a point."""
-    return [*INDEX_KINDS, *(kind for kind in get_args(RetrieverKind) if kind not in ("dense", "none"))]
-
-
-def decodings() -> list[str]:
-    """What `decoding` may be in a point."""
-    return [f"{formulation}/{strategy}" for formulation, known in STRATEGIES.items() for strategy in known]
-
-
 def make_system(base: ExperimentConfig, point: Point) -> System:
     """The system at a point.
 
@@ -87,14 +80,9 @@ def configure(base: ExperimentConfig, point: Point) -> ExperimentConfig:
         UnknownNameError: a path that is no field, a decoding or retriever that is not known; with the nearest.
         ConfigError: closed book with passages, or one field given twice.
     """
-    values = _values(base)
+    config = base
     for path, value in _expanded(base, point).items():
-        section, _, key = path.rpartition(".")
-        if path not in values and isinstance(values.get(section), Mapping):
-            values[section] = {**values[section], key: value}
-        else:
-            values[path] = tuple(value) if isinstance(value, list) else value
-    config: ExperimentConfig = build(ExperimentConfig, values)
+        config = _replaced(config, path, tuple(value) if isinstance(value, list) else value)
     return config
 
 
@@ -131,7 +119,7 @@ def retrieval_label(config: ExperimentConfig, base: ExperimentConfig) -> str:
 def _others(config: ExperimentConfig, base: ExperimentConfig | None) -> list[str]:
     if base is None:
         return []
-    values = _values(config)
+    values = dict(_values(config))
     paths = [path for path in differing(to_dict(base), to_dict(config)) if path not in (*SHOWN, *FIXED)]
     return [f"{path}={_text(values.get(path))}" for path in paths]
 
@@ -142,11 +130,11 @@ def _text(value: Any) -> str:
 
 def _expanded(base: ExperimentConfig, point: Point) -> dict[str, Any]:
     """Path -> value, short names written out."""
-    values = {path: value for path, value in _values(base).items() if path not in FIXED}
+    known = [path for path, _ in _values(base) if path.partition(".")[0] not in FIXED]
     given = {path: value for path, value in point.items() if path not in SHORT}
     for path in given:
-        if not isinstance(values.get(path.rpartition(".")[0]), Mapping):
-            check_name("field of an experiment", path, [*SHORT, *values])
+        if not any(path.startswith(f"{name}.") for name, value in _values(base) if isinstance(value, Mapping)):
+            check_name("field of an experiment", path, [*SHORT, *known])
     layers = [_decoding(point), _retriever(base, point), {"decoding.k": point["k"]} if "k" in point else {}, given]
     found: dict[str, Any] = {}
     for layer in layers:
@@ -159,7 +147,7 @@ def _expanded(base: ExperimentConfig, point: Point) -> dict[str, Any]:
 def _decoding(point: Point) -> dict[str, Any]:
     if "decoding" not in point:
         return {}
-    check_name("decoding", str(point["decoding"]), decodings())
+    check_name("decoding", str(point["decoding"]), DECODINGS)
     formulation, _, strategy = str(point["decoding"]).partition("/")
     found = {"formulation": formulation, "decoding.strategy": strategy}
     if formulation != CLOSED_BOOK:
@@ -174,24 +162,24 @@ def _retriever(base: ExperimentConfig, point: Point) -> dict[str, Any]:
     if "retriever" not in point:
         return {}
     name = str(point["retriever"])
-    check_name("retriever", name, retrievers())
+    check_name("retriever", name, [*INDEX_KINDS, *(kind for kind in RETRIEVERS if kind not in ("dense", "none"))])
     trained = training_kind(base.retriever)
     trained = "dense" if trained == "none" else trained
-    kind = "dense" if name in list(INDEX_KINDS) else name
+    kind = "dense" if name in INDEX_KINDS else name
     found = {"retriever.kind": kind, "retriever.trained_with": "same" if kind == trained else trained}
     return found | ({"index.kind": name} if kind == "dense" else {})
 
 
-def _values(config: ExperimentConfig) -> dict[str, Any]:
-    """Dotted path -> value of every field."""
-    return {leaf.path: _value(config, leaf) for leaf in leaves(ExperimentConfig)}
+def _values(config: ExperimentConfig) -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of every field; of a kind's own fields only those of the chosen kind."""
+    for leaf in leaves(ExperimentConfig):
+        yield leaf.path, value_of(config, leaf)
 
 
-def _value(config: ExperimentConfig, leaf: Leaf) -> Any:
-    *sections, name = leaf.path.split(".")
-    owner: Any = config
-    for section in sections:
-        owner = getattr(owner, section)
-    if isinstance(owner, KindSection) and not hasattr(owner, name):
-        return owner.options.get(name, leaf.default)
-    return getattr(owner, name)
+def _replaced(section: Any, path: str, value: Any) -> Any:
+    name, _, rest = path.partition(".")
+    if isinstance(section, Mapping):
+        return {**section, path: value}
+    if isinstance(section, KindSection) and name not in {one.name for one in fields(section)}:  # type: ignore[arg-type]
+        return replace(section, options={**section.options, name: value})  # type: ignore[type-var]
+    return replace(section, **{name: _replaced(getattr(section, name), rest, value) if rest else value})

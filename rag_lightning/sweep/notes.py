@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.retrieval import ENCODING, training_kind
+from rag_lightning.config.retrieval import training_kind, trains_encoder
 from rag_lightning.generator.surface import Surface
 from rag_lightning.metrics.answers import em, has_answer
-from rag_lightning.runs.evaluate import index_bytes
+from rag_lightning.runs.evaluate import SEARCHED, index_bytes
 from rag_lightning.runs.system import CLOSED_BOOK, TITLES, System, retrieval_label
-from rag_lightning.stages import bm25, corpus, examples, index, retrieve, score, training_start
+from rag_lightning.stages import corpus, examples, retrieve, score, training_start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep.space import SPLIT, Space
 
-PRETRAINED, WARMED_UP, TRAINED, FROZEN = "pretrained", "warmed_up", "trained", "frozen"
-NO_ENCODER = {"bm25": "words", "random": "chance"}
-"""Retrievers without a query encoder, and what ranks in its place."""
+PRETRAINED: Final = "pretrained"
+WARMED_UP: Final = "warmed_up"
+TRAINED, FROZEN = "trained", "frozen"
 
 
 def rows(space: Space, models: Mapping[str, System]) -> list[dict[str, Any]]:
@@ -41,13 +41,14 @@ def rows(space: Space, models: Mapping[str, System]) -> list[dict[str, Any]]:
 
 def _rows(name: str, config: ExperimentConfig, models: Mapping[str, System]) -> Iterator[dict[str, Any]]:
     """The rows of one retriever."""
-    if other := NO_ENCODER.get(config.retriever.kind):
-        yield _row(Workspace(config), name, other, "pretrained")
+    kind = config.retriever.made()
+    if not kind.encodes:
+        yield _row(Workspace(config), name, kind.query, PRETRAINED)
         return
-    yield _row(Workspace(config), name, PRETRAINED, "pretrained")
+    yield _row(Workspace(config), name, PRETRAINED, PRETRAINED)
     if config.retriever_warmup.steps or config.biencoder.steps:
-        yield _row(Workspace(config), name, WARMED_UP, "warmed_up")
-    if training_kind(config.retriever) not in (*ENCODING, "none"):
+        yield _row(Workspace(config), name, WARMED_UP, WARMED_UP)
+    if not trains_encoder(config.retriever) and training_kind(config.retriever) != "none":
         return
     for formulation, system in models.items():
         if formulation != CLOSED_BOOK:
@@ -75,12 +76,9 @@ def _row(workspace: Workspace, retriever: str, encoder: str, asker: retrieve.Ask
 
 
 def _build_seconds(workspace: Workspace) -> float | None:
-    """Seconds that building the searched index took; None for random, which searches none."""
-    kind = workspace.config.retriever.kind
-    if kind == "random":
-        return None
-    built = bm25.build(workspace) if kind == "bm25" else index.build(workspace)
-    return float(built.info["build_seconds"])
+    """Seconds that building what is searched took; None for a retriever that searches the corpus itself."""
+    searched = SEARCHED.get(workspace.config.retriever.made().searches)
+    return float(searched.build(workspace).info["build_seconds"]) if searched else None
 
 
 GOLD = 5

@@ -32,7 +32,7 @@ class Space:
 
     Attributes:
         config: The sweep.
-        digests: Point, as text -> its run digest.
+        digests: Any point, as JSON -> its run digest.
         points: Run digest -> the first point with it; points that differ in nothing that has an effect are one.
         systems: Run digest -> its system.
         always: The systems that are evaluated beside the search.
@@ -70,7 +70,7 @@ class Space:
         first = next(iter(self.points.values()))
         beside = [first | {path: choice} for path, choices in self.config.space.items() for choice in choices]
         systems = [*(self.systems[self.digest_of(point)] for point in beside), *self.always]
-        models: dict[str, System] = {}
+        models: dict[tuple[str, ...], System] = {}
         for system in systems:
             models.setdefault(model_key(system.config), system)
         return list(models.values()) if len(models) == len({s.config.formulation for s in systems}) else []

@@ -84,7 +84,7 @@ def _literal(path: Path, row: int, text: str) -> Any:
 
 
 def read_squad(path: Path) -> Iterator[RawExample]:
-    """Every question with its article's title as entity and its paragraph as context; rows count questions from 1.
+    """Every question, with its article's title as entity and its paragraph; rows count questions from 1.
 
     Raises:
         DataError: a part of the layout is missing or of another type.
@@ -93,17 +93,17 @@ def read_squad(path: Path) -> Iterator[RawExample]:
     for article in _list(path, 1, read_json(path), "data"):
         title = _title(article)
         for paragraph in _list(path, row + 1, article, "paragraphs"):
-            context = question_text(path, row + 1, "context", paragraph.get("context"))
+            text = question_text(path, row + 1, "context", paragraph.get("context"))
             for item in _list(path, row + 1, paragraph, "qas"):
                 row += 1
-                yield _question(path, row, item, title, context)
+                yield _question(path, row, item, title, text)
 
 
-def _question(path: Path, row: int, item: dict[str, Any], title: str, context: str) -> RawExample:
+def _question(path: Path, row: int, item: dict[str, Any], title: str, paragraph: str) -> RawExample:
     question = question_text(path, row, "question", item.get("question"))
     texts = [answer.get("text") for answer in _list(path, row, item, "answers")]
     answers = answer_list(path, row, "answers", texts)
-    return RawExample(row, question, answers, own_id=str(item.get("id", "")), entity=title, context=context)
+    return RawExample(row, question, answers, own_id=str(item.get("id", "")), entity=title, paragraph=paragraph)
 
 
 def _title(article: dict[str, Any]) -> str:

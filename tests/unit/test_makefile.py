@@ -59,8 +59,8 @@ def test_every_task_has_a_sweep(task: str) -> None:
 
 
 def test_a_shared_reader_is_not_for_a_users_passages() -> None:
-    assert sweep("TASK=jeopardy").experiment.warmup.task == "triviaqa", "mini-nq may train on what another task tests"
-    assert sweep("TASK=jeopardy", "CORPUS=p.tsv", "TRAIN=a").experiment.warmup.task == ""
+    assert sweep("TASK=jeopardy").experiment.reader.task == "triviaqa", "mini-nq may train on what another task tests"
+    assert sweep("TASK=jeopardy", "CORPUS=p.tsv", "TRAIN=a").experiment.reader.task == ""
 
 
 def test_sweep_takes_trials_and_seed() -> None:

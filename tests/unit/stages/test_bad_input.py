@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -173,6 +174,8 @@ def test_a_damaged_artifact_is_found_before_it_is_used(
     root = Path(config.folder) / "artifacts"
     for path in root.glob(pattern):
         damage(path)
+    if pattern.startswith("vectors"):
+        shutil.rmtree(root / "index")  # what is made of the vectors has no use for them any more
     with pytest.raises(ArtifactError, match=says):
         predict.build(Workspace(config), "dev")
     assert not list(root.glob("predictions/*/manifest.json"))

@@ -67,7 +67,7 @@ def test_a_file_under_another_generators_name_is_not_read(tmp_path: Path) -> Non
 
 def test_counts_below_one_are_refused_before_anything_is_built(tmp_path: Path) -> None:
     for name in ("k", "num_beams", "pair_store_mb"):
-        with pytest.raises(ConfigError, match=f"decoding.{name}=0 must be at least 1"):
+        with pytest.raises(ConfigError, match=f"decoding.{name}=0: must be at least 1"):
             predict.build(workspace(tmp_path, "rag_sequence", strategy="thorough", **{name: 0}), "dev")
     assert not (tmp_path / "artifacts").exists()
 

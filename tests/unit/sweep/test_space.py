@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.experiment import ExperimentConfig, RetrieverConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.retrieval import RetrieverConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.sweep.space import open_space
 from tests.tiny_project import write_lines
