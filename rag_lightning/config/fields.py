@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from types import UnionType
 from typing import (
@@ -95,27 +95,36 @@ class Section:
 
 
 class KindSection(Section):
-    """A section whose `kind` is an object of a registry that brings fields of its own.
+    """A section one of whose fields names an object of a registry that brings fields of its own.
+
+    An option reads like a field: `config.index.m` is the value given, or the kinds' default.
 
     Attributes:
-        kind: Name of the chosen kind.
+        KIND: Name of the field that names the kind.
         options: Values of fields of registered kinds, by name; a kind takes its own default where one is not given.
-            YAML and command line write them beside `kind`.
+            YAML and command line write them beside the other fields.
     """
 
     REGISTRY: ClassVar[Registry]
-    kind: str
+    KIND: ClassVar[str] = "kind"
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         """Raise ConfigError as `Section`, and for an unknown kind or option."""
         super().__post_init__()
-        check_name(self.REGISTRY.kind, self.kind, list(self.REGISTRY))
+        check_name(self.REGISTRY.kind, getattr(self, self.KIND), list(self.REGISTRY))
         known = options_of(self.REGISTRY)
         for name, value in self.options.items():
             check_name(f"field of {self.PATH}", name, list(known))
             check_value(f"{self.PATH}.{name}", known[name].hint, value)
         self.made()
+
+    def __getattr__(self, name: str) -> Any:
+        """Value of an option, or its default."""
+        known = {} if name.startswith("_") or name == "options" else options_of(self.REGISTRY)
+        if name not in known:
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+        return self.options.get(name, known[name].default)
 
     def made(self) -> Any:
         """The chosen kind with its values.
@@ -123,7 +132,7 @@ class KindSection(Section):
         Raises:
             ConfigError: values that contradict each other.
         """
-        cls = self.REGISTRY.get(self.kind)
+        cls = self.REGISTRY.get(getattr(self, self.KIND))
         own = {one.name for one in fields(cls)}
         return cls(**{name: value for name, value in self.options.items() if name in own})
 
@@ -151,7 +160,7 @@ class Leaf:
 
 def leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
     """Every value of a configuration or section, in order; those of all registered kinds among them."""
-    told, hints = sentences(cls), _hints(cls)
+    hints = _hints(cls)
     for one in fields(cls):
         path, hint = prefix + one.name, hints[one.name]
         if isinstance(hint, type) and issubclass(hint, Section):
@@ -162,22 +171,27 @@ def leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
             stages = one.metadata.get("stages")
             owners = cls.STAGES if stages is None and issubclass(cls, Section) else stages or ()
             policy = one.metadata.get("digest", "always")
-            yield Leaf(path, hint, default_of(one), told.get(one.name, ""), owners, policy)
+            yield Leaf(path, hint, default_of(one), _sentence(cls, one.name), owners, policy)
 
 
 def options_of(registry: Registry) -> dict[str, Leaf]:
-    """Fields of all kinds of a registry by name.
+    """Fields of all kinds of a registry by name; the help of each ends with the kinds that have it.
 
     Raises:
         ConfigError: two kinds mean different things by one name.
     """
     found: dict[str, Leaf] = {}
+    owners: dict[str, list[str]] = {}
     for kind in registry:
         for leaf in leaves(registry.get(kind)):
             known = found.setdefault(leaf.path, leaf)
+            owners.setdefault(leaf.path, []).append(kind)
             if (known.hint, known.default) != (leaf.hint, leaf.default):
                 raise ConfigError(f"{registry.kind} {kind}: {leaf.path!r} has another type or default in another kind")
-    return found
+    return {
+        name: replace(leaf, help=f"{leaf.help.rstrip('.')} ({', '.join(owners[name])}).")
+        for name, leaf in found.items()
+    }
 
 
 def sections_of(cls: type[Any]) -> dict[str, type[Section]]:
@@ -284,7 +298,15 @@ def default_of(one: Field[Any]) -> Any:
 
 
 def _moved(leaf: Leaf, prefix: str) -> Leaf:
-    return Leaf(prefix + leaf.path, leaf.hint, leaf.default, leaf.help, leaf.stages, leaf.digest)
+    return replace(leaf, path=prefix + leaf.path)
+
+
+def _sentence(cls: type[Any], name: str) -> str:
+    """The sentence of a field; that of a kind ends with the kinds there are."""
+    sentence = sentences(cls).get(name, "")
+    if issubclass(cls, KindSection) and name == cls.KIND:
+        return f"{sentence} One of {', '.join(cls.REGISTRY)}."
+    return sentence
 
 
 @_cached

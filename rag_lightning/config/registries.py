@@ -14,3 +14,15 @@ INDEX_KINDS = Registry(
         "sq8": "rag_lightning.index.flat:SQ8",
     },
 )
+
+DECODINGS = Registry(
+    "decoding strategy",
+    {
+        "greedy": "rag_lightning.decoding.token_search:Greedy",
+        "beam": "rag_lightning.decoding.token_search:Beam",
+        "thorough": "rag_lightning.decoding.sequence_search:Thorough",
+        "fast": "rag_lightning.decoding.sequence_search:Fast",
+        "first_entity": "rag_lightning.decoding.first_entity:FirstEntity",
+        "classify": "rag_lightning.decoding.classify:Classify",
+    },
+)

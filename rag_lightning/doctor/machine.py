@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args, get_type_hints
+from typing import Literal, get_args
 
 import faiss
 import psutil
@@ -15,9 +15,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
-from rag_lightning.config.registries import INDEX_KINDS
+from rag_lightning.config.registries import DECODINGS, INDEX_KINDS
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.errors import ArtifactError
@@ -130,11 +129,10 @@ def _artifacts(root: Path, deep: bool) -> Iterator[Finding]:
 
 
 def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
-    strategies = get_args(get_type_hints(DecodingConfig)["strategy"])
     yield Finding("tasks", "ok", ", ".join(TASKS))
     yield Finding("retrievers", "ok", ", ".join([*INDEX_KINDS, "bm25"]))
     yield Finding("formulations", "ok", ", ".join(get_args(Formulation)))
-    yield Finding("decodings", "ok", ", ".join(strategies))
+    yield Finding("decodings", "ok", ", ".join(DECODINGS))
     yield Finding("metrics", "ok", ", ".join(METRICS))
     yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
     local = default_uri(root, tracking_uri).removeprefix("sqlite:///")

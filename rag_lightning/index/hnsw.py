@@ -20,9 +20,9 @@ class HNSW(IndexKind):
     """4 * D bytes a vector and about 8 * m more for its links.
 
     Args:
-        m: Links of a node (hnsw).
-        ef_construction: Candidates kept while building (hnsw).
-        ef_search: Candidates kept while searching (hnsw).
+        m: Links of a node.
+        ef_construction: Candidates kept while building.
+        ef_search: Candidates kept while searching.
     """
 
     title: ClassVar[str] = "HNSW graph"

@@ -22,8 +22,8 @@ class IVFFlat(IndexKind):
     """4 * D + 8 bytes a vector.
 
     Args:
-        nlist: Cells; 0 for about 4 * sqrt(N) (ivf_flat, ivf_pq).
-        nprobe: Cells visited by a search (ivf_flat, ivf_pq).
+        nlist: Cells; 0 for about 4 * sqrt(N).
+        nprobe: Cells visited by a search.
     """
 
     title: ClassVar[str] = "inverted file"
@@ -67,7 +67,7 @@ class IVFPQ(IVFFlat):
     """As many bytes a vector as the product quantizer says (PQ48x8: 48), and 8 for its row.
 
     Args:
-        pq: FAISS's name of the product quantizer (ivf_pq).
+        pq: FAISS's name of the product quantizer.
     """
 
     title: ClassVar[str] = "inverted file, product-quantized"

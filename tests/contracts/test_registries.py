@@ -16,7 +16,7 @@ from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.decoding.predictor import STRATEGIES
+from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.index.index import build_index, load_index
 from rag_lightning.metrics.metric import parse_metric
 from rag_lightning.runs import system as systems
@@ -122,8 +122,7 @@ def test_a_smaller_k_is_a_prefix(
 
 def test_the_names_of_the_sweep_are_those_of_the_registries() -> None:
     assert set(RETRIEVERS) == {*INDEX_KINDS, "bm25", "oracle", "random", "none"}
-    assert set(DECODINGS) == {f"{model}/{strategy}" for model, known in STRATEGIES.items() for strategy in known}
-    assert set(systems.TITLES) == set(STRATEGIES)
+    assert set(DECODINGS) == {f"{model}/{strategy}" for model in systems.TITLES for strategy in strategies_of(model)}
 
 
 @pytest.mark.parametrize(

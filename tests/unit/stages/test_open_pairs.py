@@ -10,6 +10,8 @@ import pytest
 
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import options_of
+from rag_lightning.config.registries import DECODINGS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.stages import predict
 from rag_lightning.stages.workspace import Workspace
@@ -18,7 +20,8 @@ FOUND = {(4, 3): -0.5}
 
 
 def workspace(folder: Path, formulation: Any, said: list[str] | None = None, **decoding: Any) -> Workspace:
-    settings = DecodingConfig(**{"dtype": "float32", **decoding})
+    own = {name: decoding.pop(name) for name in options_of(DECODINGS) if name in decoding}
+    settings = DecodingConfig(options=own, **{"dtype": "float32", **decoding})
     config = ExperimentConfig(folder=str(folder), formulation=formulation, decoding=settings)
     return Workspace(config, (said if said is not None else []).append)
 
@@ -67,7 +70,7 @@ def test_a_file_under_another_generators_name_is_not_read(tmp_path: Path) -> Non
 
 def test_counts_below_one_are_refused_before_anything_is_built(tmp_path: Path) -> None:
     for name in ("k", "num_beams", "pair_store_mb"):
-        with pytest.raises(ConfigError, match=f"decoding.{name}=0 must be at least 1"):
+        with pytest.raises(ConfigError, match=f"decoding.{name}=0: must be at least 1"):
             predict.build(workspace(tmp_path, "rag_sequence", strategy="thorough", **{name: 0}), "dev")
     assert not (tmp_path / "artifacts").exists()
 
