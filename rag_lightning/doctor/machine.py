@@ -16,16 +16,15 @@ from rich.console import Console
 from rich.table import Table
 
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
-from rag_lightning.config.registries import DECODINGS, INDEX_KINDS
+from rag_lightning.config.registries import DECODINGS, INDEX_KINDS, METRICS, TASKS
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
-from rag_lightning.metrics.metric import METRICS
 from rag_lightning.runs.mlflow import default_uri
 from rag_lightning.runs.record import git_state, package_versions, run_folders
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 
 State = Literal["ok", "note", "missing", "damaged"]
 COLOURS: dict[State, str] = {"ok": "green", "note": "yellow", "missing": "yellow", "damaged": "red"}

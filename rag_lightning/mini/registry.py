@@ -5,33 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rag_lightning.config.registries import TASKS
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
-from rag_lightning.core.registry import Registry
+from rag_lightning.core.registry import load
 from rag_lightning.mini.data import MiniData
+from rag_lightning.tasks.spec import get_task
 
 Builder = Callable[[Sequence[Passage], Path, Path, int], MiniData]
 """(passages, wiki JSON, factbook folder, seed) -> the three splits."""
-
-BUILDERS = Registry(
-    "mini task",
-    {
-        "nq": "rag_lightning.mini.nq:build_examples",
-        "triviaqa": "rag_lightning.mini.triviaqa:build_examples",
-        "webquestions": "rag_lightning.mini.webquestions:build_examples",
-        "curatedtrec": "rag_lightning.mini.curatedtrec:build_examples",
-        "msmarco": "rag_lightning.mini.msmarco:build_examples",
-        "jeopardy": "rag_lightning.mini.jeopardy:build_examples",
-        "fever3": "rag_lightning.mini.fever:build_fever3",
-        "fever2": "rag_lightning.mini.fever:build_fever2",
-    },
-)
 
 
 def builder_of(task: str) -> Builder:
     """The builder of a task's mini data.
 
     Raises:
-        UnknownNameError: no mini data for this task; the message lists those that have some.
+        UnknownNameError: no such task.
+        ConfigError: a task without mini data; the message lists those that have some.
     """
-    found: Builder = BUILDERS.get(task)
+    target = get_task(task).mini
+    if not target:
+        known = ", ".join(name for name in TASKS if get_task(name).mini)
+        raise ConfigError(f"task {task} has no mini data, {known} have; give task.train, task.dev and task.test")
+    found: Builder = load(target)
     return found

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.registries import INDEX_KINDS
+from rag_lightning.config.registries import INDEX_KINDS, TASKS
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Prediction, read_jsonl
@@ -23,7 +23,6 @@ from rag_lightning.runs import system as systems
 from rag_lightning.runs.system import DECODINGS, RETRIEVERS, System
 from rag_lightning.stages import predict, retrieve, score, train
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.spec import TASKS
 from tests.tiny_project import K_MAX, passages
 
 SMALL = IndexConfig(options={"m": 8, "ef_construction": 40, "nlist": 4, "nprobe": 4, "pq": "PQ4x4np"})

@@ -206,7 +206,7 @@ def test_a_mistake_is_one_clear_line(
     [
         ("sed: 3\n", "unknown key 'sed'; did you mean 'seed'?"),
         ("index: {knd: flat}\n", "unknown key 'index.knd'; did you mean 'index.kind'"),
-        ("index: {kind: 3}\n", "index.kind: must be one of flat"),
+        ("index: {kind: 3}\n", "index.kind: must be str"),
         ("seed: many\n", "seed: must be int, not 'many'"),
         ("index: [\n", "is not YAML"),
         ("[1, 2]\n", "is not a YAML mapping"),

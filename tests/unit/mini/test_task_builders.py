@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import regex
 
+from rag_lightning.config import registries
 from rag_lightning.core.assets import asset_path
 from rag_lightning.core.errors import UnknownNameError
 from rag_lightning.core.records import Example, Passage
@@ -20,13 +21,13 @@ from rag_lightning.mini.data import MiniData
 from rag_lightning.mini.definitions import stems
 from rag_lightning.mini.near import NearDuplicates
 from rag_lightning.mini.patterns import FLAGS
-from rag_lightning.mini.registry import BUILDERS, builder_of
+from rag_lightning.mini.registry import builder_of
 from rag_lightning.mini.split import TARGETS as SHARES
 from rag_lightning.mini.split import entity_key
 from rag_lightning.mini.text import as_typed
 from tests.unit.mini.made_up import sources
 
-TASKS = [name for name in BUILDERS if name != "nq"]
+TASKS = [name for name in registries.TASKS if name != "nq"]
 QA = ("triviaqa", "webquestions")
 
 

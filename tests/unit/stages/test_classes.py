@@ -16,15 +16,16 @@ from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.registries import METRICS, TASKS
 from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Example, Passage, Ranking
-from rag_lightning.metrics.metric import METRICS, Metric
+from rag_lightning.metrics.metric import Metric
 from rag_lightning.metrics.outcomes import evidence_hits, objectives, score_texts
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import bm25, classes, corpus, examples, predict, reader, train
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item
 from tests.tiny_claims import ACCURACY, LABELS, claims, experiment, registered, write_data
 

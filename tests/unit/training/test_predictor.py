@@ -49,7 +49,9 @@ def encodings(new_reader: Callable[..., Seq2SeqGenerator]) -> Encodings:
 def predictor(
     encodings: Encodings, world: Any, formulation: Any, strategy: Any, pairs: PairStore | None = None, **more: Any
 ) -> Predictor:
-    decoding = DecodingConfig(strategy, {"max_length": LENGTH, "num_beams": 3, **more}, k=3)
+    options = {"max_length": LENGTH, "num_beams": 3, **more}
+    together = {"pairs_per_batch": options.pop("pairs_per_batch", 256)}
+    decoding = DecodingConfig(strategy, options, k=3, **together)
     return Predictor(formulation, encodings, decoding, None if formulation == "closed_book" else world.store, pairs)
 
 
