@@ -62,15 +62,22 @@ def _cached(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
     return cast("Callable[[type[Any]], T]", lru_cache(maxsize=256)(function))
 
 
-def setting(default: Any, *, stages: tuple[str, ...] | None = None, digest: Policy = "always") -> Any:
+def setting(
+    default: Any,
+    *,
+    stages: tuple[str, ...] | None = None,
+    digest: Policy = "always",
+    names: Registry | None = None,
+) -> Any:
     """A field of a section.
 
     Args:
         default: Its default; a dict becomes a factory.
         stages: The stages whose result it changes, None for those of its section.
         digest: When it is part of their digest.
+        names: The registry whose names it takes; help lists them.
     """
-    metadata = {"stages": stages, "digest": digest}
+    metadata = {"stages": stages, "digest": digest, "names": names}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -171,7 +178,7 @@ def leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
             stages = one.metadata.get("stages")
             owners = cls.STAGES if stages is None and issubclass(cls, Section) else stages or ()
             policy = one.metadata.get("digest", "always")
-            yield Leaf(path, hint, default_of(one), _sentence(cls, one.name), owners, policy)
+            yield Leaf(path, hint, default_of(one), _sentence(cls, one), owners, policy)
 
 
 def options_of(registry: Registry) -> dict[str, Leaf]:
@@ -301,12 +308,12 @@ def _moved(leaf: Leaf, prefix: str) -> Leaf:
     return replace(leaf, path=prefix + leaf.path)
 
 
-def _sentence(cls: type[Any], name: str) -> str:
-    """The sentence of a field; that of a kind ends with the kinds there are."""
-    sentence = sentences(cls).get(name, "")
-    if issubclass(cls, KindSection) and name == cls.KIND:
-        return f"{sentence} One of {', '.join(cls.REGISTRY)}."
-    return sentence
+def _sentence(cls: type[Any], one: Field[Any]) -> str:
+    """The sentence of a field; that of a name of a registry ends with the names there are."""
+    of_kind = cls.REGISTRY if issubclass(cls, KindSection) and one.name == cls.KIND else None
+    names = one.metadata.get("names") or of_kind
+    sentence = sentences(cls).get(one.name, "")
+    return f"{sentence} One of {', '.join(names)}." if names else sentence
 
 
 @_cached

@@ -73,3 +73,6 @@ TASKS = Registry(
         "fever2": "rag_lightning.tasks.fever:FEVER2",
     },
 )
+
+REGISTRIES = {"tasks": TASKS, "index kinds": INDEX_KINDS, "decoding strategies": DECODINGS, "metrics": METRICS}
+"""What each registry lists, for tables."""

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
-from rag_lightning.config.registries import DECODINGS, INDEX_KINDS, METRICS, TASKS
+from rag_lightning.config.registries import REGISTRIES
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.errors import ArtifactError
@@ -128,11 +128,9 @@ def _artifacts(root: Path, deep: bool) -> Iterator[Finding]:
 
 
 def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
-    yield Finding("tasks", "ok", ", ".join(TASKS))
-    yield Finding("retrievers", "ok", ", ".join([*INDEX_KINDS, "bm25"]))
     yield Finding("formulations", "ok", ", ".join(get_args(Formulation)))
-    yield Finding("decodings", "ok", ", ".join(DECODINGS))
-    yield Finding("metrics", "ok", ", ".join(METRICS))
+    for what, registry in REGISTRIES.items():
+        yield Finding(what, "ok", ", ".join(registry))
     yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
     local = default_uri(root, tracking_uri).removeprefix("sqlite:///")
     known = "another store" if tracking_uri else local if Path(local).exists() else f"{local}, made by the first run"
