@@ -18,7 +18,6 @@ ALLOWED = {
     "n_docs": "the field's name",
     "doc_scores": "the field's name",
     "doc_log_probs": "the field's name",
-    "chunk_text": "a part of a text is no passage yet",
 }
 """Words that may stand in a name together -> why."""
 NO_NOUN = re.compile(r"(of|the same (as )?of)\b", re.IGNORECASE)

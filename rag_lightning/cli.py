@@ -15,10 +15,11 @@ from rag_lightning import __version__
 from rag_lightning.config import yaml_files
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.help import command_help, section_help
 from rag_lightning.config.loading import PRINT, add_fields, explain, keys_of, parse_expanded
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
-from rag_lightning.core.hardware import keep_few_compiled_products
+from rag_lightning.core.hardware import limit_compiled_products
 from rag_lightning.core.registry import check_name
 from rag_lightning.core.shipped import find_configs
 
@@ -104,7 +105,7 @@ STAGES = {
         extras=(Extra("--to", "The new folder."),),
     ),
     "sweep": Stage(
-        "rag_lightning.sweep.command:run", "search k x retriever x decoding, then test the best", SweepConfig
+        "rag_lightning.sweep.command:run", "search a space of systems on dev, then test the best", SweepConfig
     ),
     "report": Stage("rag_lightning.report.command:run", "stored runs -> tables beside the paper's", SweepConfig),
     "matrix": Stage(
@@ -129,7 +130,7 @@ STAGES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    keep_few_compiled_products()
+    limit_compiled_products()
     try:
         return _dispatch(words)
     except ConfigError as error:
@@ -155,8 +156,14 @@ def _dispatch(words: list[str]) -> int:
     if words[0] in ("-V", "--version"):
         print(f"rag-lightning {__version__}")
         return 0
+    if words[0] == "help":
+        print(section_help(words[1], ExperimentConfig) if len(words) > 1 else overview())
+        return 0
     name = words[0]
     check_name("stage", name, STAGES)
+    if {"-h", "--help"} & set(words[1:]):
+        print(stage_help(name))
+        return 0
     parsed = parse(name, words[1:])
     if parsed is None:
         return 0
@@ -174,8 +181,24 @@ def overview() -> str:
     """What `--help` prints."""
     lines = ["usage: rag-lightning STAGE [--config F.yaml] [--key value ...]", "", "stages:"]
     lines += [f"  {name:9} {stage.line}" for name, stage in STAGES.items()]
-    lines += ["", "rag-lightning STAGE --help lists a stage's keys; --print_config prints them as YAML."]
+    lines += [
+        "",
+        "rag-lightning STAGE --help lists its arguments, `rag-lightning help SECTION` the fields of a section;",
+    ]
+    lines += ["--print_config prints a stage's whole configuration as YAML."]
     return "\n".join(lines)
+
+
+def stage_help(name: str) -> str:
+    """What `rag-lightning STAGE --help` prints."""
+    stage = STAGES[name]
+    own = [(extra.name, extra.help) for extra in stage.extras]
+    return command_help(_usage(name), stage.line, own, stage.config)
+
+
+def _usage(name: str) -> str:
+    questions = "".join(f' "{given.name}"' for given in STAGES[name].extras if not given.is_option)
+    return f"rag-lightning {name}{questions} [--config F.yaml] [--key value ...]"
 
 
 def load(target: str) -> Function:
@@ -205,15 +228,15 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
         return None
     except (ArgumentError, TypeError, ValueError) as error:
         raise ConfigError(_blame(name, words) + explain(str(error), keys_of(parser))) from error
+    except ConfigError as error:
+        raise type(error)(_blame(name, words) + str(error)) from error
     return built, [parsed[extra.name.lstrip("-")] for extra in stage.extras]
 
 
 def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
     """The parser of a stage: its dataclass, `--config`, `--print_config`, and the extra arguments."""
     stage = STAGES[name]
-    questions = "".join(f' "{given.name}"' for given in stage.extras if not given.is_option)
-    usage = f"rag-lightning {name}{questions} [--config F.yaml] [--key value ...]"
-    parser = yaml_files.make_parser(prog=f"rag-lightning {name}", usage=usage, description=stage.line)
+    parser = yaml_files.make_parser(prog=f"rag-lightning {name}", usage=_usage(name))
     for given in stage.extras if extra else ():
         if given.default is False:
             parser.add_argument(given.name, action="store_true", help=given.help)
@@ -247,8 +270,8 @@ def _blame(name: str, words: Sequence[str]) -> str:
     for file in files:
         if Path(file).is_file():
             try:
-                make_parser(name, extra=False).parse_args(["--config", file])
-            except (ArgumentError, TypeError, ValueError):
+                parse_expanded(make_parser(name, extra=False), ["--config", file], STAGES[name].config)
+            except (ArgumentError, TypeError, ValueError, ConfigError):
                 return f"{file}: "
     return ""
 

@@ -79,10 +79,11 @@ def sweep(root: Path, data: Path, bert: Path, head: Any) -> SweepConfig:
     return SweepConfig(
         name="tiny",
         experiment=experiment(root, data, bert, head),
-        k=(1, 2, 5),
-        retriever=("flat", "bm25"),
-        decoding=("rag_sequence/classify",),
+        space={"decoding": ("rag_sequence/classify",), "retriever": ("flat", "bm25"), "k": (1, 2, 5)},
         trials=3,
         objective="tiny_accuracy",
-        always=("closed_book/classify/none/0", "rag_sequence/classify/bm25/2"),
+        always=(
+            {"decoding": "closed_book/classify"},
+            {"decoding": "rag_sequence/classify", "retriever": "bm25", "k": 2},
+        ),
     )

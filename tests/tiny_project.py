@@ -94,10 +94,13 @@ def sweep(root: Path, data: Path, bert: Path) -> SweepConfig:
     return SweepConfig(
         name="tiny",
         experiment=experiment(root, data, bert),
-        k=(1, 2, 5),
-        retriever=("flat", "hnsw", "ivf_flat", "sq8", "bm25"),
+        space={
+            "decoding": ("rag_token/greedy", "rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast"),
+            "retriever": ("flat", "hnsw", "ivf_flat", "sq8", "bm25"),
+            "k": (1, 2, 5),
+        },
         trials=4,
-        always=("closed_book/greedy/none/0", "rag_token/greedy/bm25/2"),
+        always=({"decoding": "closed_book/greedy"}, {"decoding": "rag_token/greedy", "retriever": "bm25", "k": 2}),
     )
 
 

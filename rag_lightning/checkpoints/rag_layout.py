@@ -78,7 +78,7 @@ class RagCheckpoint:
         return int(self.settings.get("max_combined_length") or 300)
 
     def tokenizer_folder(self, part: Part) -> Path:
-        """Where the tokenizer of a part is.
+        """The folder of the tokenizer of a part.
 
         Raises:
             AssetError: no such folder, or one without a vocabulary.

@@ -21,13 +21,13 @@ class Comparison:
     Args:
         task: Name of the task.
         metric: One with a value per example.
-        systems: Of the matrix; each is tested against each baseline.
-        baselines: Of the matrix; empty for the system itself with `baseline_k` passages.
+        systems: Systems of the matrix; each is tested against each baseline.
+        baselines: Systems of the matrix; empty for the system itself with `baseline_k` passages.
         k: Passages at prediction, 0 for what the experiment says.
-        baseline_k: The same for the baselines.
-        direction: Of the system's value beside the baseline's.
-        aim: Difference that is hoped for, in the metric's unit; it is told whether it was met, not tested. 0 for none.
-        reach: The same of the system's own value.
+        baseline_k: Passages at prediction of the baselines, 0 for what the experiment says.
+        direction: Whether the system's value should be higher or lower than the baseline's.
+        aim: Difference that is hoped for, in the metric's unit; reported as met or not, not tested. 0 for none.
+        reach: Value of the system that is hoped for; reported as met or not, not tested. 0 for none.
     """
 
     task: str
@@ -62,10 +62,10 @@ class Claim:
     """One claim; all its comparisons are one family.
 
     Args:
-        name: Of the claim.
+        name: Name of the claim.
         says: The claim in a sentence.
         source: Where the paper makes it.
-        seeds: Of the trainings; scores are averaged per question over them before the test.
+        seeds: Seeds of the trainings; scores are averaged per question over them before the test.
         comparisons: What is tested.
         curves: What is shown beside them.
         split: The split that decides; everything is investigated on dev.

@@ -1,4 +1,4 @@
-"""Stage `claims`: run or find the experiments of each claim, test it, tell the verdict, and write the report."""
+"""Stage `claims`: run or find the experiments of each claim, test it, print the verdict, and write the report."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from rag_lightning.config.commands import ClaimsConfig
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.registry import check_name
 from rag_lightning.core.shipped import find_shipped
-from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_job, scores_of
-from rag_lightning.matrix.command import mirror
+from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_job
 from rag_lightning.matrix.matrix import Cell, load_matrix
-from rag_lightning.report.writing import write_tables
+from rag_lightning.report.page import Page, write_page
+from rag_lightning.runs import folders
 from rag_lightning.runs.contents import metric_name
-from rag_lightning.runs.mlflow import Mirror, default_uri
-from rag_lightning.runs.order import by_reuse
-from rag_lightning.runs.system import System
+from rag_lightning.runs.evaluate import scores_of
+from rag_lightning.runs.identity import by_reuse
+from rag_lightning.runs.system import CLOSED_BOOK
+from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages.score import metric_names
 from rag_lightning.stages.workspace import say
 from rag_lightning.tasks.spec import get_task
@@ -65,7 +66,7 @@ def run(config: ClaimsConfig) -> None:
         for entry in entries:
             entry.touch_test()
     failed: dict[str, str] = {}
-    mirrors: dict[str, Mirror] = {}
+    mirrors = Mirrors(config.folder, config.tracking_uri)
     for made in asked:
         try:
             _test(made, config, mirrors)
@@ -107,7 +108,8 @@ def check_metrics(claim: Claim, arms: Mapping[Arm, Sequence[Job]]) -> None:
     asked += [(c.metric, (c.task, system, k)) for c in claim.curves for system in c.systems for k in c.k]
     for metric, arm in asked:
         job = arms[arm][0]  # its seeds differ in nothing that is asked here
-        k, most = System.of(job.config).k, job.config.retriever.k_max
+        k = 0 if job.config.formulation == CLOSED_BOOK else job.config.decoding.k
+        most = job.config.retriever.k_max
         if k > most:
             raise ConfigError(f"claim {claim.name}: k={k} of {job.cell.name} exceeds retriever.k_max={most}")
         known = metric_names(get_task(arm[0]), True, k)
@@ -121,7 +123,7 @@ def _entry(made: Plan, config: ClaimsConfig) -> ledger.Entry:
     return ledger.entry(Path(config.folder), made.claim, config.scale, config.split, made.jobs)
 
 
-def _test(made: Plan, config: ClaimsConfig, mirrors: dict[str, Mirror]) -> None:
+def _test(made: Plan, config: ClaimsConfig, mirrors: Mirrors) -> None:
     claim = made.claim
     say(f"claim {claim.name} on {config.split}: {claim.says}")
     if made.obstacle:
@@ -131,26 +133,24 @@ def _test(made: Plan, config: ClaimsConfig, mirrors: dict[str, Mirror]) -> None:
     _entry(made, config).write(outcome.as_dict())
     for line in table.lines(outcome):
         say(f"  {line}")
-    _log(claim, outcome, config)
+    _log(claim, outcome, config, mirrors)
 
 
-def _scores(made: Plan, config: ClaimsConfig, mirrors: dict[str, Mirror]) -> Scores:
-    root = Path(config.folder)
-    folders: dict[str, Path] = {}
+def _scores(made: Plan, config: ClaimsConfig, mirrors: Mirrors) -> Scores:
+    found: dict[str, Path] = {}
     jobs = made.jobs
     for count, job in enumerate(jobs, 1):
         say(f"  experiment {count} of {len(jobs)}: {job.label}")
-        folders[job.label] = run_job(job, config.split)
-        mirror(mirrors, job).child(folders[job.label])
+        found[job.label] = run_job(job, config.split, mirrors)
     return {
-        arm: {job.config.seed: scores_of(folders[job.label], root) for job in jobs} for arm, jobs in made.arms.items()
+        arm: {job.config.seed: scores_of(found[job.label], config.folder) for job in jobs}
+        for arm, jobs in made.arms.items()
     }
 
 
-def _log(claim: Claim, outcome: Outcome, config: ClaimsConfig) -> None:
+def _log(claim: Claim, outcome: Outcome, config: ClaimsConfig, mirrors: Mirrors) -> None:
     """One MLflow run a claim, scale and split, in the experiment `claims`."""
-    root = Path(config.folder)
-    store = Mirror(default_uri(root, config.tracking_uri), "claims", root, say)
+    store = mirrors.of("claims")
     name = f"{claim.name} {config.scale} {config.split}"
     store.parent(name, claim.as_dict())
     metrics = {"supported": float(outcome.verdict == "supported"), "null": float(outcome.verdict == "null")}
@@ -173,5 +173,5 @@ def _report(plans: Sequence[Plan], config: ClaimsConfig, failed: dict[str, str])
         else:
             found.append((made.claim, stored or table.without("not tested yet", "")))
     title = f"Claims at scale {config.scale} on {config.split}"
-    place = Path(config.folder) / "reports" / "out" / "claims" / f"{config.scale}-{config.split}"
-    say(f"table: {write_tables(place, title, table.tables(title, config.split, found))}")
+    place = folders.report(config.folder, "claims", f"{config.scale}-{config.split}")
+    say(f"page: {write_page(place, Page(title, table.tables(title, config.split, found)))}")

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.claims.claims import Claim
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import digest, write_json
 from rag_lightning.matrix.cells import Job, Split
+from rag_lightning.runs import folders
+from rag_lightning.runs.identity import differing, run_digest
 from rag_lightning.runs.record import now
-from rag_lightning.runs.system import run_digest
 
-SAID = ("says", "source")
+WORDS = ("says", "source")
 """Parts of a claim that change nothing."""
 SHOWN_CHANGES = 5
 
@@ -29,16 +32,18 @@ class Entry:
     """A claim's file.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         settings: All that the outcome depends on.
+        shown: Plain values in which a change of the settings is looked for, to name it.
     """
 
     path: Path
     settings: Mapping[str, Any]
+    shown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """Of the settings."""
+        """Digest of the settings."""
         return digest(self.settings)
 
     def stored(self) -> dict[str, Any] | None:
@@ -71,7 +76,8 @@ class Entry:
         """
         found = self.stored()
         if found is not None and found["digest"] != self.digest:
-            changed = ", ".join(differing(found["settings"], self.settings)[:SHOWN_CHANGES]) or "its settings"
+            names = differing(found["shown"], self.shown) or differing(found["settings"], self.settings)
+            changed = ", ".join(names[:SHOWN_CHANGES]) or "its settings"
             raise ConfigError(
                 f"claim {self.path.stem} met test at {found['started']} with other settings (digest {found['digest']}, "
                 f"now {self.digest}; changed: {changed}); a claim meets test once: restore the settings, or give the "
@@ -90,16 +96,16 @@ class Entry:
         found = self.stored()
         same = found is not None and found["digest"] == self.digest
         started = found["started"] if found and same else now()
-        record = {"digest": self.digest, "started": started, "settings": self.settings, "outcome": outcome}
-        write_json(self.path, record)
+        record = {"digest": self.digest, "started": started, "settings": self.settings, "shown": self.shown}
+        write_json(self.path, record | {"outcome": outcome})
 
 
 def _is_record(found: Any) -> bool:
-    if not isinstance(found, dict) or not {"digest", "started", "settings", "outcome"} <= set(found):
+    if not isinstance(found, dict) or not {"digest", "started", "settings", "shown", "outcome"} <= set(found):
         return False
     outcome = found["outcome"]
-    told = outcome is None or (isinstance(outcome, dict) and {"verdict", "why", "tested", "points"} <= set(outcome))
-    return isinstance(found["settings"], dict) and told
+    whole = outcome is None or (isinstance(outcome, dict) and {"verdict", "why", "tested", "points"} <= set(outcome))
+    return isinstance(found["settings"], dict) and isinstance(found["shown"], dict) and whole
 
 
 def entry(root: Path, claim: Claim, scale: str, split: Split, jobs: Sequence[Job]) -> Entry:
@@ -108,28 +114,22 @@ def entry(root: Path, claim: Claim, scale: str, split: Split, jobs: Sequence[Job
     Args:
         root: Project folder.
         claim: The claim; its words do not matter, only what is tested.
-        scale: Of its experiments.
+        scale: Scale of its experiments.
         split: dev or test.
         jobs: All its trainings; where they are kept does not matter.
     """
-    tested = {name: value for name, value in claim.as_dict().items() if name not in SAID}
-    experiments = {_key(job): run_digest(job.config, "test") for job in jobs}
-    settings = json.loads(json.dumps({"claim": tested, "scale": scale, "split": split, "experiments": experiments}))
-    return Entry(root / "runs" / "claims" / f"{scale}-{split}" / f"{claim.name}.json", settings)
+    tested = {name: value for name, value in claim.as_dict().items() if name not in WORDS}
+    about = {"claim": tested, "scale": scale, "split": split}
+    settings = about | {"experiments": {_key(job): run_digest(job.config, split) for job in jobs}}
+    shown = about | {"experiments": {_key(job): _shown(job.config) for job in jobs}}
+    path = folders.runs(root) / "claims" / f"{scale}-{split}" / f"{claim.name}.json"
+    return Entry(path, json.loads(json.dumps(settings)), json.loads(json.dumps(shown)))
+
+
+def _shown(config: ExperimentConfig) -> dict[str, Any]:
+    """The configuration without where things are kept."""
+    return {name: value for name, value in to_dict(config).items() if name not in ("folder", "tracking_uri")}
 
 
 def _key(job: Job) -> str:
     return f"{job.cell.name} with k={job.config.decoding.k} and seed {job.config.seed}"
-
-
-def differing(old: Any, new: Any, where: str = "") -> list[str]:
-    """Dotted names of what differs between two plain values.
-
-    >>> differing({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4})
-    ['a.c', 'd']
-    """
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        names = list(dict.fromkeys([*old, *new]))
-        found = [differing(old.get(n), new.get(n), f"{where}.{n}" if where else str(n)) for n in names]
-        return [name for names in found for name in names]
-    return [] if old == new else [where]

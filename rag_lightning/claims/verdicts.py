@@ -21,7 +21,7 @@ Arm = tuple[str, str, int]
 Scores = Mapping[Arm, Mapping[int, Sequence[Score]]]
 """Arm -> seed -> scores, on the same examples in every seed."""
 SEED = 0
-"""Of the sign flips and the resampling."""
+"""Seed of the sign flips and the resampling."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from rag_lightning.config.experiment import ExperimentConfig
 
 Scale = Literal["mini", "mini-long", "nq-subset", "paper"]
+
+
+def _default_space() -> dict[str, tuple[Any, ...]]:
+    return {
+        "decoding": ("rag_token/greedy", "rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast"),
+        "retriever": ("flat", "hnsw", "ivf_flat", "ivf_pq", "sq8", "bm25"),
+        "k": (1, 2, 5, 10, 20),
+    }
+
+
+def _default_always() -> tuple[dict[str, Any], ...]:
+    return (
+        {"decoding": "closed_book/greedy"},
+        {"decoding": "rag_sequence/thorough", "retriever": "bm25", "k": 5},
+    )
 
 
 @dataclass(frozen=True)
@@ -15,31 +31,28 @@ class SweepConfig:
     """One search space over finished stages, its budget and its objective.
 
     Args:
-        name: Of the sweep: runs/<name>, reports/out/<name>, the MLflow parent run.
+        name: Name of the sweep: runs/<name>, reports/out/<name>, the MLflow parent run.
         experiment: What every trial shares.
-        k: Passages marginalised over.
-        retriever: An index kind (dense retrieval through it), bm25, oracle or random; another than the experiment
-            trains with is swapped in at test.
-        decoding: formulation/strategy.
-        trials: Trials at most, equal ones are looked up and count.
-        sampler: Optuna's: tpe, random, or grid (every point once, trials permitting).
-        seed: Of the sampler.
+        space: Choices of each field that is searched: any dotted field of an experiment (train.lr, index.kind), or
+            k (decoding.k), decoding (formulation/strategy), retriever (an index kind, which is dense retrieval through
+            it, or bm25, oracle, random; another than the experiment trains with is swapped in at test).
+        trials: Number of distinct points that are evaluated, at most; a point that comes again costs nothing.
+        sampler: Sampler of Optuna: tpe, random, or grid (every point once, trials permitting).
+        seed: Seed of the sampler.
         objective: Dev metric that is maximised, one that the task has for every example.
-        always: Systems evaluated on dev and test beside the search, as formulation/strategy/retriever/k.
-        storage: Optuna's storage URL, empty for sqlite beside the runs.
+        always: Points evaluated on dev and test beside the search, each a mapping of such fields to one value.
+        storage: Storage URL of Optuna, empty for sqlite beside the runs.
         alpha: Level of the test that calls a configuration worse than the best.
     """
 
     name: str = "nq"
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
-    k: tuple[int, ...] = (1, 2, 5, 10, 20)
-    retriever: tuple[str, ...] = ("flat", "hnsw", "ivf_flat", "ivf_pq", "sq8", "bm25")
-    decoding: tuple[str, ...] = ("rag_token/greedy", "rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast")
+    space: Mapping[str, tuple[Any, ...]] = field(default_factory=_default_space)
     trials: int = 24
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     seed: int = 0
     objective: str = "em"
-    always: tuple[str, ...] = ("closed_book/greedy/none/0", "rag_sequence/thorough/bm25/5")
+    always: tuple[Mapping[str, Any], ...] = field(default_factory=_default_always)
     storage: str = ""
     alpha: float = 0.05
 
@@ -55,7 +68,7 @@ class MatrixConfig:
         corpus: Passages of your own, where the scale needs them: DPR TSV or JSONL, as corpus.source.
         train: Questions of your own, where the scale needs them, as task.train.
         split: What is predicted and scored.
-        seeds: Of the trainings, empty for those of the matrix.
+        seeds: Seeds of the trainings, empty for those of the matrix.
         list_only: Print the cells in the order they would run, and why others do not; nothing is run.
         folder: Where artifacts, assets, runs and reports are kept.
         tracking_uri: MLflow store, empty for sqlite in `folder`.
@@ -81,7 +94,7 @@ class ClaimsConfig:
         file: The claims.
         matrix: The matrix whose cells they compare.
         only: Names of claims, empty for all.
-        scale: Of the cells.
+        scale: Scale of the cells.
         corpus: Passages of your own, where the scale needs them: DPR TSV or JSONL, as corpus.source.
         train: Questions of your own, where the scale needs them, as task.train.
         split: dev to investigate, test to decide; a claim meets test once.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from rag_lightning.config.fields import NonNegativeInt, PositiveInt, Section, setting
+from rag_lightning.config.bounds import NonNegativeInt, PositiveInt
+from rag_lightning.config.fields import Section, setting
 from rag_lightning.config.registries import TASKS
 
 Quoting = Literal["csv", "none"]

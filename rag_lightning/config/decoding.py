@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from rag_lightning.config.fields import Dtype, KindSection, PositiveInt, setting
+from rag_lightning.config.bounds import PositiveInt
+from rag_lightning.config.fields import Dtype, KindSection, setting
 from rag_lightning.config.registries import DECODINGS
 from rag_lightning.core.registry import Registry
 

@@ -14,19 +14,15 @@ from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import Dtype, KindSection, Leaf, leaves
 from rag_lightning.config.generator import GeneratorConfig
-from rag_lightning.config.retrieval import ENCODING, RetrieverConfig, training_kind
+from rag_lightning.config.retrieval import RetrieverConfig, retriever_kind, training_kind, trains_encoder
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.hardware import resolve_dtype
 
-READS: Mapping[str, tuple[str, ...]] = {
-    "dense": ("encoder.", "index."),
-    "oracle": ("encoder.", "index."),
-    "bm25": ("bm25.",),
-    "random": ("seed",),
-    "none": (),
-}
-"""Retriever kind -> what it reads of a configuration."""
+_RECENT: dict[int, tuple[ExperimentConfig, ExperimentConfig]] = {}
+MOST_RECENT = 64
+"""Configurations whose effective ones are kept, by identity: every stage of an experiment asks for the same."""
 READ_BY_SOME = ("encoder.", "index.", "bm25.", "seed")
+"""Fields that only some kinds of retriever read: each says which (`reads`)."""
 
 
 def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
@@ -47,6 +43,16 @@ def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
 
 def effective_config(config: ExperimentConfig) -> ExperimentConfig:
     """The configuration with a neutral value for everything that has no effect under it."""
+    recent = _RECENT.get(id(config))
+    if recent is None or recent[0] is not config:
+        recent = config, _effective(config)
+        if len(_RECENT) >= MOST_RECENT:
+            _RECENT.pop(next(iter(_RECENT)))
+        _RECENT[id(config)] = recent
+    return recent[1]
+
+
+def _effective(config: ExperimentConfig) -> ExperimentConfig:
     task, warmup = config.task, config.reader
     task = replace(task, seed=config.seed if task.seed is None else task.seed)
     warmup = replace(warmup, seed=None, task="")  # applied by the workspace the reader is trained in
@@ -64,13 +70,13 @@ def effective_training(config: ExperimentConfig) -> TrainConfig:
     if config.formulation == "closed_book":
         return replace(config.train, k=TrainConfig.k, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
     retriever, train = config.retriever, config.train
-    kind = training_kind(retriever)
-    scaled = retriever.train and (kind != "random" or retriever.null_document != "none")
+    encodes = trains_encoder(retriever)
+    scaled = retriever.train and (retriever_kind(training_kind(retriever)).scale or retriever.null_document != "none")
     return replace(
         train,
-        retriever_lr=train.retriever_lr if retriever.train and kind in ENCODING else 0.0,
+        retriever_lr=train.retriever_lr if retriever.train and encodes else 0.0,
         scale_lr=train.scale_lr if scaled else 0.0,
-        retrieve_ahead=train.retrieve_ahead and kind in ENCODING,
+        retrieve_ahead=train.retrieve_ahead and encodes,
     )
 
 
@@ -93,7 +99,7 @@ def plain(value: Any) -> Any:
 def _unread(path: str, stage: str, kind: str) -> bool:
     if stage == "model" and path == "seed":
         return False
-    return path.startswith(READ_BY_SOME) and not path.startswith(READS[kind] or ("-",))
+    return path.startswith(READ_BY_SOME) and not path.startswith(tuple(retriever_kind(kind).reads))
 
 
 def _retriever(config: ExperimentConfig) -> RetrieverConfig:
@@ -102,7 +108,7 @@ def _retriever(config: ExperimentConfig) -> RetrieverConfig:
         return RetrieverConfig(kind="none")
     train = effective_training(config)
     learns = train.retriever_lr > 0 or train.scale_lr > 0
-    return replace(retriever, trained_with=training_kind(retriever), train=learns)  # type: ignore[arg-type]
+    return replace(retriever, trained_with=training_kind(retriever), train=learns)
 
 
 def _generator(generator: GeneratorConfig) -> GeneratorConfig:

@@ -17,7 +17,7 @@ from rag_lightning.config.retrieval import BM25Config, EncoderConfig, IndexConfi
 from rag_lightning.config.training import BiencoderConfig, ReaderConfig, RetrieverWarmupConfig, TrainConfig
 
 Formulation = Literal["rag_token", "rag_sequence", "closed_book"]
-SPLIT = ("bm25_scale", "rankings", "predictions", "scores")
+SPLIT = ("rankings", "predictions", "scores")
 SEEDED = ("biencoder", "retriever_warmup", "reader", "model", "rankings", "scores")
 
 

@@ -8,50 +8,27 @@ command line, YAML, and a section built in Python.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
-from types import UnionType
 from typing import (
-    TYPE_CHECKING,
     Any,
     ClassVar,
     Literal,
-    TypeAlias,
     TypeVar,
-    Union,
     cast,
-    get_args,
-    get_origin,
     get_type_hints,
 )
 
+from rag_lightning.config.bounds import BOUNDS, check, check_value
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import Registry, check_name
-
-if TYPE_CHECKING:
-    PositiveInt: TypeAlias = int
-    NonNegativeInt: TypeAlias = int
-    PositiveFloat: TypeAlias = float
-    NonNegativeFloat: TypeAlias = float
-    Share: TypeAlias = float
-else:
-    from jsonargparse.typing import ClosedUnitInterval as Share
-    from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 Policy = Literal["always", "unless default", "by content", "never"]
 """When a field is part of a stage's digest. by content: it names a file, model or data set, whose content is an input
 of the stage; never: it changes time, memory or names only, which the field's own sentence must make plain."""
-BOUNDS = {
-    PositiveInt: "must be at least 1",
-    NonNegativeInt: "must be at least 0",
-    PositiveFloat: "must be above 0",
-    NonNegativeFloat: "must be at least 0",
-    Share: "must be between 0 and 1",
-}
 
 
 T = TypeVar("T")
@@ -165,15 +142,20 @@ class Leaf:
     digest: Policy
 
 
-def leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
+def leaves(cls: type[Any]) -> tuple[Leaf, ...]:
     """Every value of a configuration or section, in order; those of all registered kinds among them."""
+    found: tuple[Leaf, ...] = _leaves(cls, Registry.changes)  # type: ignore[arg-type]
+    return found
+
+
+def _all_leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
     hints = _hints(cls)
     for one in fields(cls):
         path, hint = prefix + one.name, hints[one.name]
         if isinstance(hint, type) and issubclass(hint, Section):
-            yield from leaves(hint, path + ".")
+            yield from _all_leaves(hint, path + ".")
         elif issubclass(cls, KindSection) and one.name == "options":
-            yield from (_moved(leaf, prefix) for leaf in options_of(cls.REGISTRY).values())
+            yield from (replace(leaf, path=prefix + leaf.path) for leaf in options_of(cls.REGISTRY).values())
         else:
             stages = one.metadata.get("stages")
             owners = cls.STAGES if stages is None and issubclass(cls, Section) else stages or ()
@@ -181,12 +163,16 @@ def leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
             yield Leaf(path, hint, default_of(one), _sentence(cls, one), owners, policy)
 
 
-def options_of(registry: Registry) -> dict[str, Leaf]:
+def options_of(registry: Registry) -> Mapping[str, Leaf]:
     """Fields of all kinds of a registry by name; the help of each ends with the kinds that have it.
 
     Raises:
         ConfigError: two kinds mean different things by one name.
     """
+    return _options(registry, Registry.changes)
+
+
+def _all_options(registry: Registry) -> dict[str, Leaf]:
     found: dict[str, Leaf] = {}
     owners: dict[str, list[str]] = {}
     for kind in registry:
@@ -228,12 +214,13 @@ def build(cls: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:
     """A configuration from dotted paths and values; what is not given has its default.
 
     Raises:
-        ConfigError: a value out of its bounds.
+        ConfigError: a value out of its bounds, or one in the place of a section.
     """
     made: dict[str, Any] = {}
     for name, hint in _hints(cls).items():
         path = prefix + name
         if isinstance(hint, type) and issubclass(hint, Section):
+            check(path not in values, path, values.get(path), f"is a section; its fields are {path}.FIELD")
             made[name] = build(hint, values, path + ".")
         elif issubclass(cls, KindSection) and name == "options":
             known = options_of(cls.REGISTRY)
@@ -247,40 +234,6 @@ def build(cls: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:
 def _plain_number(hint: Any, value: Any) -> Any:
     """A number of a bounded type as the plain number it is."""
     return hint._type(value) if hint in BOUNDS and isinstance(value, int | float) else value
-
-
-def check_value(name: str, hint: Any, value: Any) -> None:
-    """Raise ConfigError, naming the field, where a value does not fit its type or bounds."""
-    if hint is Any or (value is None and type(None) in get_args(hint)):
-        return
-    origin, args = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        check_value(name, next(one for one in args if one is not type(None)), value)
-    elif origin is Literal:
-        check_name(f"{name}:", str(value), [str(choice) for choice in args])
-    elif origin is tuple:
-        _check(isinstance(value, tuple), name, value, "must be a list, such as [a, b]")
-        for position, item in enumerate(value):
-            check_value(f"{name}[{position}]", args[0], item)
-    elif origin is not None:
-        _check(isinstance(value, Mapping), name, value, "must be a mapping, such as {a: 1}")
-    elif isinstance(hint, type) and not is_dataclass(hint):
-        _check_plain(name, hint, value)
-
-
-def _check_plain(name: str, hint: type[Any], value: Any) -> None:
-    plain = getattr(hint, "_type", hint)
-    fits = isinstance(value, (int, float) if plain is float else plain)
-    _check(fits and (plain is bool or not isinstance(value, bool)), name, value, f"must be {plain.__name__}")
-    _check(not isinstance(value, float) or math.isfinite(value), name, value, "must be a finite number")
-    if hint in BOUNDS:
-        limits = getattr(hint, "_restrictions", [])
-        _check(all(compare(value, limit) for compare, limit in limits), name, value, BOUNDS[hint])
-
-
-def _check(fits: bool, name: str, value: Any, problem: str) -> None:
-    if not fits:
-        raise ConfigError(f"{name}={value}: {problem}")
 
 
 @_cached
@@ -304,10 +257,6 @@ def default_of(one: Field[Any]) -> Any:
     return one.default_factory() if one.default_factory is not MISSING else one.default
 
 
-def _moved(leaf: Leaf, prefix: str) -> Leaf:
-    return replace(leaf, path=prefix + leaf.path)
-
-
 def _sentence(cls: type[Any], one: Field[Any]) -> str:
     """The sentence of a field; that of a name of a registry ends with the names there are."""
     of_kind = cls.REGISTRY if issubclass(cls, KindSection) and one.name == cls.KIND else None
@@ -320,3 +269,7 @@ def _sentence(cls: type[Any], one: Field[Any]) -> str:
 def _hints(cls: type[Any]) -> dict[str, Any]:
     hints = get_type_hints(cls)
     return {one.name: hints[one.name] for one in fields(cls)}
+
+
+_leaves = lru_cache(maxsize=64)(lambda cls, changes: tuple(_all_leaves(cls)))
+_options = lru_cache(maxsize=64)(lambda registry, changes: _all_options(registry))

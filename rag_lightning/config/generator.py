@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from rag_lightning.config.fields import PositiveFloat, PositiveInt, Section, Share, setting
+from rag_lightning.config.bounds import PositiveFloat, PositiveInt, Share
+from rag_lightning.config.fields import Section, setting
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rag_lightning.config.bounds import BOUNDS
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import build, leaves, sections_of
 from rag_lightning.config.presets import UNSET, expand
@@ -145,20 +146,49 @@ def explain(message: str, keys: Sequence[str]) -> str:
     if found := re.search(r"does not exist: '(.*)'", message):
         return _missing_file(Path(found[1]))
     if found := re.match(r"unrecognized arguments: (\S+)", message):
-        word = found[1].split("=")[0]
-        return f"unknown key {word!r}{_nearest(word, ['--' + key for key in keys])}"
+        return _unknown(found[1].split("=")[0], ["--" + key for key in keys])
     if found := re.match(r"Group '(.*)' does not accept option '(.*)'", message):
-        key = f"{found[1]}.{found[2]}"
-        return f"unknown key {key!r}{_nearest(key, keys)}"
+        return _unknown(f"{found[1]}.{found[2]}", keys)
     if found := re.match(r"Option '(.*)' is not accepted", message):
-        return f"unknown key {found[1]!r}{_nearest(found[1], keys)}"
+        return _unknown(found[1], keys)
     if found := re.search(r'key "([^"]*)":\s+Expected a (.*)\. Got value: (.*)', message, re.DOTALL):
         return f"{found[1]}: {_wrong_type(found[2], found[3])}"
+    if found := re.search(r'key "([^"]*)":\s+Not of type (\w+): (.*)', message, re.DOTALL):
+        return _out_of_bounds(found[1], found[2], found[3])
+    union = r"key \"([^\"]*)\":.*Union subtypes.*<class '(\w+)'>, .*NoneType.* value: (.*)"
+    if found := re.search(union, message, re.DOTALL):
+        return f"{found[1]}: must be {found[2]} or null, not {found[3]!r}"
     if found := re.match(r"Parser key \"(.*)\":\s+Unable to load config '(.*)'", message):
         return f"{found[1]}: {found[2]!r} is not a YAML file; its keys are written --{found[1]}.key value"
     if message.startswith("Unexpected config"):
         return "is not a YAML mapping of keys to values"
     return message.replace("Problems parsing config:", "is not YAML:").replace('in "<unicode string>", ', "")
+
+
+def _unknown(key: str, keys: Sequence[str]) -> str:
+    """An unknown key, with the sections that have a field of its name; without any, the nearest keys.
+
+    >>> _unknown("index.k1", ["index.kind", "bm25.k1"])
+    "unknown key 'index.k1'; 'k1' is a field of section bm25; did you mean 'bm25.k1'?"
+    """
+    if any(known.startswith(f"{key}.") for known in keys):
+        return f"{key!r} is a section; its keys are written {key}.KEY"
+    name = key.rpartition(".")[2].lstrip("-")
+    owners = [known for known in keys if "." in known and known.rpartition(".")[2] == name]
+    if not owners:
+        return f"unknown key {key!r}{_nearest(key, keys)}"
+    sections = [known.rpartition(".")[0].lstrip("-") for known in owners]
+    listed = f"section{'s' if len(sections) > 1 else ''} {', '.join(sections)}"
+    guess = _nearest(key, owners) if len(owners) > 1 else f"; did you mean {owners[0]!r}?"
+    return f"unknown key {key!r}; {name!r} is a field of {listed}{guess}"
+
+
+def _out_of_bounds(key: str, bounded: str, problem: str) -> str:
+    """A number out of the bounds of its type, or no number."""
+    hint = next(one for one in BOUNDS if one.__name__ == bounded)
+    if found := re.match(r"(.*) does not conform to restriction", problem):
+        return f"{key}={found[1]}: {BOUNDS[hint]}"
+    return f"{key}: must be {getattr(hint, '_type', hint).__name__}, not {problem.rpartition(': ')[2]}"
 
 
 def _wrong_type(expected: str, value: str) -> str:

@@ -15,6 +15,17 @@ INDEX_KINDS = Registry(
     },
 )
 
+RETRIEVERS = Registry(
+    "retriever",
+    {
+        "dense": "rag_lightning.retrieval.retriever:Dense",
+        "bm25": "rag_lightning.retrieval.bm25:BM25",
+        "oracle": "rag_lightning.retrieval.questions:Oracle",
+        "random": "rag_lightning.retrieval.questions:Random",
+        "none": "rag_lightning.retrieval.retriever:Nothing",
+    },
+)
+
 DECODINGS = Registry(
     "decoding strategy",
     {
@@ -74,5 +85,11 @@ TASKS = Registry(
     },
 )
 
-REGISTRIES = {"tasks": TASKS, "index kinds": INDEX_KINDS, "decoding strategies": DECODINGS, "metrics": METRICS}
+REGISTRIES = {
+    "tasks": TASKS,
+    "retrievers": RETRIEVERS,
+    "index kinds": INDEX_KINDS,
+    "decoding strategies": DECODINGS,
+    "metrics": METRICS,
+}
 """What each registry lists, for tables."""

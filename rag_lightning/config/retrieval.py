@@ -6,23 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from rag_lightning.config.fields import (
-    Dtype,
-    KindSection,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    Section,
-    Share,
-    setting,
-)
-from rag_lightning.config.registries import INDEX_KINDS
+from rag_lightning.config.bounds import NonNegativeFloat, PositiveFloat, PositiveInt, Share
+from rag_lightning.config.fields import Dtype, KindSection, Section, setting
+from rag_lightning.config.registries import INDEX_KINDS, RETRIEVERS
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.registry import Registry
+from rag_lightning.core.registry import Registry, check_name
 
-RetrieverKind = Literal["dense", "bm25", "oracle", "random", "none"]
-ENCODING = ("dense", "oracle")
-"""Kinds that search with the query encoder."""
 SEARCHING = ("targets", "biencoder", "retriever_warmup", "model", "rankings")
 """Stages that encode queries."""
 EMBEDDING = ("vectors", "biencoder")
@@ -101,33 +90,50 @@ class BM25Config(Section):
 
 
 @dataclass(frozen=True)
-class RetrieverConfig(Section):
+class RetrieverConfig(KindSection):
     """How passages are found, in training and at prediction.
 
     Args:
-        kind: dense searches the index with the query encoder, bm25 the words; oracle puts a gold passage first and lets
-            dense rank the others; random draws passages by seed and question; none is closed book.
+        kind: What finds them; none is closed book.
         k_max: Passages retrieved once; every smaller k is a prefix of them.
-        trained_with: What finds the passages of training: the same kind, or another, for which `kind` is swapped in at
-            test.
+        trained_with: What finds the passages of training: `same` for the same kind, or another, for which `kind` is
+            swapped in at test.
         train: False trains neither query encoder nor score_scale, as train.retriever_lr=0 and train.scale_lr=0 do.
         null_document: bias adds an empty passage to those of every question, at a learnt logit beside theirs (trained
             at train.scale_lr); the paper's appendix F saw no gain and dropped it.
+        options: Values of the kinds' own fields.
     """
 
     PATH: ClassVar[str] = "retriever"
     STAGES: ClassVar[tuple[str, ...]] = ("model",)
+    REGISTRY: ClassVar[Registry] = RETRIEVERS
 
-    kind: RetrieverKind = setting("dense", stages=("rankings",))
+    kind: str = setting("dense", stages=("rankings",))
     k_max: PositiveInt = setting(20, stages=("bm25_scale", "rankings"))
-    trained_with: Literal["same", "dense", "bm25", "oracle", "random"] = "same"
+    trained_with: str = "same"
     train: bool = True
     null_document: Literal["none", "bias"] = "none"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an unknown kind, or a value out of bounds."""
+        super().__post_init__()
+        check_name("retriever.trained_with", self.trained_with, ["same", *self.REGISTRY])
 
 
-def training_kind(config: RetrieverConfig) -> RetrieverKind:
+def retriever_kind(name: str) -> Any:
+    """The class of a kind of retriever (retrieval/retriever.py)."""
+    return RETRIEVERS.get(name)
+
+
+def training_kind(config: RetrieverConfig) -> str:
     """What finds the passages of training."""
     return config.kind if config.trained_with == "same" else config.trained_with
+
+
+def trains_encoder(config: RetrieverConfig) -> bool:
+    """Whether what finds the passages of training searches with the query encoder."""
+    return bool(retriever_kind(training_kind(config)).encodes)
 
 
 def is_swapped(config: RetrieverConfig) -> bool:

@@ -6,16 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol
 
-from rag_lightning.config.fields import (
-    Dtype,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    Section,
-    Share,
-    setting,
-)
+from rag_lightning.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
+from rag_lightning.config.fields import Dtype, Section, setting
 from rag_lightning.core.errors import ConfigError
 
 Decay = Literal["linear", "polynomial"]

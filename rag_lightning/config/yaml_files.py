@@ -25,7 +25,7 @@ MODE = "yaml_of_unique_keys"
 SCANNER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """What jsonargparse reads with: it takes tabs between words, which PyYAML's own does not."""
 MERGE = "tag:yaml.org,2002:merge"
-"""Of the key `<<`, which may be repeated: all that it names is merged."""
+"""Tag of the key `<<`, which may be repeated: all that it names is merged."""
 
 
 def plain_values(text: str) -> Any:
@@ -81,7 +81,7 @@ def make_parser(**settings: Any) -> ArgumentParser:
         return read(text)
 
     set_loader(MODE, load, exceptions=(yaml.YAMLError,))
-    return ArgumentParser(parser_mode=MODE, exit_on_error=False, **settings)
+    return ArgumentParser(parser_mode=MODE, exit_on_error=False, allow_abbrev=False, **settings)
 
 
 T = TypeVar("T")

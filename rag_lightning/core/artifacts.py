@@ -48,7 +48,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What determines an artifact's content.
+    """Everything that determines the content of an artifact.
 
     Args:
         kind: Folder under the root.

@@ -31,7 +31,7 @@ class Asset:
     """A data package of the Python package index.
 
     Args:
-        name: What this project calls it.
+        name: Its name in this project.
         package: Its name on the index.
         version: The exact version.
         sha256: Checksum of the wheel.
@@ -190,7 +190,7 @@ def find_asset(name: str) -> Asset:
 
 
 def asset_path(name: str, root: Path) -> Path:
-    """Where an asset's data lies once fetched: the folder or the one file of its prefix.
+    """Path of an asset's data once fetched: the folder or the one file of its prefix.
 
     Raises:
         UnknownNameError: no asset has this name.

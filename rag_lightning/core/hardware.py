@@ -17,10 +17,10 @@ COMPILED = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 COMPILED_PRODUCTS = 64
 """More than the layers of one batch need; the next batch has another shape."""
 
-WORTH_GIVING_BACK = 2 << 30
+WORTH_COLLECTING = 2 << 30
 
 
-def keep_few_compiled_products() -> None:
+def limit_compiled_products() -> None:
     """Limit oneDNN's cache of compiled products; call it before torch multiplies. A value set by the user stays.
 
     Batches of text hardly ever have one shape twice, and every shape is compiled and kept: the memory of a training in
@@ -29,29 +29,29 @@ def keep_few_compiled_products() -> None:
     os.environ.setdefault(COMPILED, str(COMPILED_PRODUCTS))
 
 
-def give_back_memory(held: int = WORTH_GIVING_BACK) -> None:
+def collect_memory(held: int = WORTH_COLLECTING) -> None:
     """Collect garbage and return all free memory to the system.
 
     Args:
         held: Bytes; no effect in a process that never held as many, as a collection takes a third of a second.
     """
-    if most_held() < held:
+    if peak_memory() < held:
         return
     gc.collect()
     return_free_memory(held)
 
 
-def return_free_memory(held: int = WORTH_GIVING_BACK) -> None:
+def return_free_memory(held: int = WORTH_COLLECTING) -> None:
     """Return free memory to the system: glibc keeps free blocks behind small ones that are still in use.
 
     Args:
         held: Bytes; no effect in a process that never held as many.
     """
-    if most_held() >= held and platform.libc_ver()[0] == "glibc":
+    if peak_memory() >= held and platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def most_held() -> int:
+def peak_memory() -> int:
     """Peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 

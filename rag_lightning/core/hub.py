@@ -1,4 +1,4 @@
-"""What `--scale paper` needs from the hub, and whether the hub can be reached at all."""
+"""Models and data sets that `--scale paper` needs from the hub, and how the hub is reached."""
 
 from __future__ import annotations
 

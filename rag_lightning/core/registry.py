@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from rag_lightning.core.errors import ConfigError, UnknownNameError
+
+
+class LazyModule:
+    """A module that is imported at the first use of one of its names, so that kinds can be listed without it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        """The module's attribute."""
+        return getattr(import_module(self._name), attribute)
 
 
 class Registry:
@@ -17,6 +28,9 @@ class Registry:
         kind: What the names stand for, in messages ("task", "index kind").
         targets: name -> "module:attribute".
     """
+
+    changes: ClassVar[int] = 0
+    """How often a kind was added to any registry: what was derived from registries before is out of date."""
 
     def __init__(self, kind: str, targets: Mapping[str, str]) -> None:
         self.kind = kind
@@ -37,6 +51,7 @@ class Registry:
         if name in self._targets:
             raise ConfigError(f"{self.kind} {name!r} is {self._targets[name]} already; give {target} another name")
         self._targets[name] = target
+        Registry.changes += 1
 
     def unregister(self, name: str) -> None:
         """Remove a kind of one's own.
@@ -46,6 +61,7 @@ class Registry:
         """
         check_name(self.kind, name, self._targets)
         del self._targets[name]
+        Registry.changes += 1
 
     def get(self, name: str) -> Any:
         """Import and return what `name` stands for.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -25,6 +27,24 @@ Inputs = Mapping[str, "str | Bound[Any]"]
 
 def _nothing(place: Any) -> None:
     """Refuse nothing."""
+
+
+_KNOWN: ContextVar[dict[Any, tuple[str, Any]] | None] = ContextVar("digests", default=None)
+
+
+@contextmanager
+def _remembered() -> Iterator[dict[Any, tuple[str, Any]]]:
+    """Digests of one question: what several inputs have in common is digested once, and asked anew the next time."""
+    known = _KNOWN.get()
+    if known is not None:
+        yield known
+        return
+    known = {}
+    token = _KNOWN.set(known)
+    try:
+        yield known
+    finally:
+        _KNOWN.reset(token)
 
 
 @dataclass(frozen=True)
@@ -99,7 +119,11 @@ class Bound(Generic[P]):
     @property
     def digest(self) -> str:
         """Name of the artifact's folder."""
-        return self.recipe.digest
+        with _remembered() as known:
+            key = id(self.stage.settings), id(self.stage.inputs), id(self.place)
+            if key not in known:
+                known[key] = self.recipe.digest, self
+            return known[key][0]
 
     def build(self) -> Artifact:
         """The artifact, made if it is not there yet, with everything it is made from."""
@@ -120,8 +144,9 @@ class Bound(Generic[P]):
 
     def lineage(self) -> dict[str, str]:
         """Kind -> digest of this stage and of everything it is made from; of two of one kind the nearer."""
-        found = {self.stage.kind: self.digest}
-        for given in self.inputs.values():
-            if not isinstance(given, str):
-                found = given.lineage() | found
-        return found
+        with _remembered():
+            found = {self.stage.kind: self.digest}
+            for given in self.inputs.values():
+                if not isinstance(given, str):
+                    found = given.lineage() | found
+            return found

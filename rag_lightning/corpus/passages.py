@@ -144,7 +144,7 @@ def read_hub(name: str, configuration: str, commit: str) -> Iterator[Passage]:
 
     Args:
         name: Data set on the hub, or a local folder with its parquet files.
-        configuration: One of the data set's, "" for the only one.
+        configuration: Configuration of the data set, "" for the only one.
         commit: Revision on the hub; not used for a folder.
 
     Raises:

@@ -6,9 +6,9 @@ ends. The search stops once `width` hypotheses are finished and no live beam is 
 exact because log-probs only fall. Ties go to the lower beam, then to the lower token id. Items whose search is over
 leave the batch, so one that does not end costs nobody else a step.
 
-A length penalty as a way to rank finished hypotheses; scores stay true log-probabilities.
+A length penalty only ranks finished hypotheses; scores stay true log-probabilities.
 
-What decoding refuses before it runs: numbers below 1, scores that are no numbers.
+Decoding refuses numbers below 1 and scores that are not finite before it runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rag_lightning.generator.vocabulary import Continuations, best
 
 @dataclass(frozen=True)
 class Moves:
-    """Where the live beams come from.
+    """Origin of the live beams.
 
     Attributes:
         items: [N] positions of the items in the batch of the call before; None where all stayed.
@@ -62,12 +62,12 @@ def beam_search(
     """Search the `width` best sequences of each of `batch` distributions.
 
     Args:
-        step: the distribution; called with parents so that it can reorder its cache.
-        batch: N.
-        width: beams W, at least 1.
-        max_length: tokens at most, the end token included.
-        start_id: fed first, never part of the result.
-        eos_id: ends a hypothesis.
+        step: The distribution; called with parents so that it can reorder its cache.
+        batch: Number of items N.
+        width: Number of beams W, at least 1.
+        max_length: Maximum number of tokens, the end token included.
+        start_id: Start token, never part of the result.
+        eos_id: End token of a hypothesis.
 
     Returns:
         For each item its finished hypotheses, best first, at most `width`.
@@ -169,14 +169,14 @@ def rank(pool: Sequence[Finished], length_penalty: float) -> list[Finished]:
 
 
 def _cost(hypothesis: Finished, length_penalty: float) -> float:
-    """log(-log p / T ** penalty): the same order, and no power that is beyond all numbers."""
+    """log(-log p / T ** penalty): the same order without overflow."""
     if hypothesis.log_prob >= 0:
         return -math.inf
     return math.log(-hypothesis.log_prob) - length_penalty * math.log(len(hypothesis.token_ids))
 
 
 STRATEGIES = ("thorough", "fast")
-"""Of RAG-Sequence: a missing (hypothesis, passage) pair is scored, or counts as probability 0."""
+"""Decoding strategies of RAG-Sequence: a missing (hypothesis, passage) pair is scored, or has probability 0."""
 
 
 def check_grid(ks: Sequence[int], strategies: Sequence[str], num_beams: int, max_length: int) -> None:
@@ -209,9 +209,9 @@ def check_doc_scores(name: str, doc_scores: Sequence[float], passages: int) -> N
     """Raise DataError unless there is one finite score for each of the passages.
 
     Args:
-        name: Of the question, for the message.
+        name: Name of the question, for the message.
         doc_scores: Scaled scores, best passage first; all may be equal, which makes log p(z|x) uniform.
-        passages: How many were retrieved.
+        passages: Number of retrieved passages.
     """
     hint = "retrieve again, and check the query encoder and the index"
     if passages < 1:

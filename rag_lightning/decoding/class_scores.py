@@ -25,10 +25,10 @@ from rag_lightning.generator.steps import Cache, Memory
 
 @torch.inference_mode()
 def class_log_probs(encodings: Encodings, questions: Sequence[Sequence[Pair]], store: PairStore) -> list[Tensor]:
-    """log p(c|x,z) [K, C] of each question's K pairs; what the store knows is not computed again.
+    """log p(c|x,z) [K, C] of each question's K pairs; those in the store are not computed again.
 
     Raises:
-        ConfigError: the generator says no labels.
+        ConfigError: the generator has no labels.
     """
     classes = _classes(encodings)
     pairs = [pair for listed in questions for pair in listed]
@@ -54,7 +54,7 @@ def decode(encodings: Encodings, log_probs: Tensor, doc_log_probs: Tensor) -> li
     The vocabulary's other tokens share in p(c|x,z) of a label token; they are left out after the marginal.
 
     Args:
-        encodings: Of a generator that says labels.
+        encodings: Encodings of a generator with label tokens or a class head.
         log_probs: [K', C] of at least K passages.
         doc_log_probs: [K], normalised over these K.
     """

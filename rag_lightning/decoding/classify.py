@@ -22,10 +22,6 @@ class Classify(Strategy):
         """log p(c|x,z) of a pair depends on no value of a strategy."""
         return "classify"
 
-    def work(self, k: int) -> int:
-        """One step a pair."""
-        return k
-
     def predict(self, batch: Batch) -> list[Prediction]:
         """Every label of each question."""
         from rag_lightning.decoding import class_scores

@@ -25,7 +25,7 @@ class Encodings:
     """Encoder states of pairs, computed on demand.
 
     Args:
-        generator: in eval mode.
+        generator: The generator, in eval mode.
         dtype: "float32" or "bfloat16", of the encoder's and the decoder's forward passes; log-probs are float32.
         tokens_per_batch: budget of padded tokens of one forward pass.
         max_bytes: bound of the memory; the least recently used states leave first.
@@ -91,7 +91,7 @@ class Encodings:
 
 
 LIMIT = 2
-"""Models at a time."""
+"""Number of models kept."""
 
 
 class Loaded:
@@ -101,11 +101,11 @@ class Loaded:
 
     @classmethod
     def encodings(cls, name: str, make: Callable[[], Encodings]) -> Encodings:
-        """Those of a model, made where they are not kept.
+        """The encodings of a model, made where they are not kept.
 
         Args:
-            name: Of the model and the type of its numbers.
-            make: Loads it.
+            name: Name of the model and of its number type.
+            make: Loads the model.
         """
         if name not in cls._kept:
             while len(cls._kept) >= LIMIT:
@@ -115,5 +115,5 @@ class Loaded:
 
     @classmethod
     def clear(cls) -> None:
-        """Keep none."""
+        """Forget all models."""
         cls._kept.clear()

@@ -1,8 +1,9 @@
 """The baseline that reads nothing: p(y|x,z) is 1 for the first name in z that the question does not hold.
 
-What a reader adds to retrieval is what it has over this. A name is a run of capitalised words, small words within
-("Bay of Bengal") included; the first word of a sentence is none if it is a function word. Nothing is learnt here. With
-one passage it answers with the first name of the first passage; with several, passages of the same name add up.
+The gain of a reader over retrieval is its difference to this baseline. A name is a run of capitalised words, small
+words within ("Bay of Bengal") included; the first word of a sentence is none if it is a function word. Nothing is
+learnt. With one passage it answers with the first name of the first passage; with several, passages of the same name
+add up.
 """
 
 from __future__ import annotations
@@ -52,17 +53,17 @@ def decode(query: str, texts: Sequence[str], doc_log_probs: Tensor) -> list[Hypo
 
     Args:
         query: The question.
-        texts: Of the K passages, best first; a passage without a name says "".
-        doc_log_probs: [K].
+        texts: Texts of the K passages, best first; a passage without a name gives "".
+        doc_log_probs: [K] log p(z|x).
     """
     import torch
 
     names = [first_entity(query, text) for text in texts]
     found = []
     for name in dict.fromkeys(names):
-        said = torch.tensor([other == name for other in names])
+        same = torch.tensor([other == name for other in names])
         each = tuple(0.0 if other == name else None for other in names)
-        log_prob = min(float(doc_log_probs[said].logsumexp(0)), 0.0)  # the sum of all may round above 1
+        log_prob = min(float(doc_log_probs[same].logsumexp(0)), 0.0)  # the sum of all may round above 1
         found.append(Hypothesis(name, log_prob, passage_log_probs=each))
     return sorted(found, key=lambda hypothesis: -hypothesis.log_prob)
 
@@ -74,10 +75,6 @@ class FirstEntity(Strategy):
     title: ClassVar[str] = "first entity"
     formulations: ClassVar[tuple[str, ...]] = ("rag_sequence",)
     generates: ClassVar[bool] = False
-
-    def work(self, k: int) -> int:
-        """Nothing is generated."""
-        return 0
 
     def predict(self, batch: Batch) -> list[Prediction]:
         """The most probable names of each question."""

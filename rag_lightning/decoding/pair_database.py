@@ -36,8 +36,8 @@ class PairDatabase:
 
     Args:
         path: None keeps it in memory.
-        owner: What the file must have been written by and for: generator, decode parameters.
-        announce: Told when a file is put aside.
+        owner: Generator and decode parameters the file must belong to.
+        announce: Called with a line when a file is put aside.
 
     Attributes:
         rebuilt: How often this connection has put a file aside.
@@ -91,7 +91,7 @@ class PairDatabase:
         self._inode = self._current()
 
     def _try(self) -> str:
-        """What keeps the file from being used, empty if nothing does."""
+        """The reason why the file cannot be used, "" if it can."""
         self._db = sqlite3.connect(self.path or ":memory:", timeout=60, isolation_level=None)
         self._db.text_factory = bytes
         try:
@@ -172,7 +172,7 @@ def evict(db: sqlite3.Connection, max_bytes: int) -> int:
 
 
 def drop(db: sqlite3.Connection, pairs: Sequence[tuple[str]]) -> None:
-    """Delete all that is known of pairs."""
+    """Delete all results of pairs."""
     db.executemany("DELETE FROM pairs WHERE pair = ?", pairs)
     db.executemany("DELETE FROM scores WHERE pair = ?", pairs)
 

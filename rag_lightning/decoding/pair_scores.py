@@ -1,4 +1,4 @@
-"""What Thorough scores beyond the searches: the candidates of a question under the passages that did not produce them.
+"""The scores of Thorough: the candidates of a question under the passages that did not produce them.
 
 Pairs of all questions are packed by the size of their token trees, so neither a small question nor a small k leaves the
 processor waiting.
@@ -30,7 +30,7 @@ class Wanted:
     """A pair and the candidates of its question; two questions may share a pair.
 
     Attributes:
-        key: Of the pair.
+        key: Key of the pair.
         row: Its encoded input ids.
         candidates: Token sequences.
     """
@@ -46,10 +46,10 @@ def complete(
     """Compute log p(y|x,z) of what is wanted and not in `scores` yet, and add it there and to the store.
 
     Args:
-        encodings: Of the generator.
+        encodings: Encodings of the generator.
         wanted: Pairs in any order.
-        scores: Of every pair what is known.
-        store: Told of what was not.
+        scores: Pair -> its scores computed so far; extended in place.
+        store: Receives the new scores too.
     """
     short = [to_score for w in wanted if (to_score := _short(w, scores[w.key])).candidates]
     start = encodings.generator.start_id
@@ -62,9 +62,9 @@ def complete(
             scores[pair.key] = new | scores[pair.key]
 
 
-def _short(w: Wanted, known: Mapping[Candidate, float]) -> Wanted:
+def _short(w: Wanted, scored: Mapping[Candidate, float]) -> Wanted:
     """The pair with a tree's candidates: all, which the pairs of a question share, or where few are missing those."""
-    missing = tuple(c for c in w.candidates if c not in known)
+    missing = tuple(c for c in w.candidates if c not in scored)
     return w if 2 * len(missing) > len(w.candidates) else replace(w, candidates=missing)
 
 
@@ -72,14 +72,14 @@ def _scored(
     encodings: Encodings,
     pairs: Sequence[Wanted],
     trees: Mapping[tuple[Candidate, ...], TokenTree],
-    known: Mapping[str, Mapping[Candidate, float]],
+    scores: Mapping[str, Mapping[Candidate, float]],
 ) -> list[dict[Candidate, float]]:
-    """Of each pair the scores that are not known."""
+    """The missing scores of each pair."""
     own = list(dict.fromkeys(w.candidates for w in pairs))
     number = {candidates: i for i, candidates in enumerate(own)}
     asked = torch.zeros((len(pairs), max(map(len, own))), dtype=torch.bool)
     for row, w in zip(asked, pairs, strict=True):
-        row[: len(w.candidates)] = torch.tensor([c not in known[w.key] for c in w.candidates])
+        row[: len(w.candidates)] = torch.tensor([c not in scores[w.key] for c in w.candidates])
     memory = encodings.memory([w.key for w in pairs], [w.row for w in pairs])
     owners = torch.tensor([number[w.candidates] for w in pairs])
     found = token_tree.score(encodings.steps, [trees[c] for c in own], owners, memory, asked).tolist()
@@ -97,9 +97,9 @@ class PairSteps:
     """Steps of N * K pairs, K of them (those of one question) moving together.
 
     Args:
-        steps: of the generator.
-        memory: of the N * K pairs.
-        together: K.
+        steps: Step loop of the generator.
+        memory: Memory of the N * K pairs.
+        together: Pairs of a question, K.
     """
 
     def __init__(self, steps: Steps, memory: Memory, together: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""What the generator said of (query, passage) pairs, kept between trials and processes.
+"""Results of the generator for (query, passage) pairs, kept between trials and processes.
 
 Key of a pair: digest of its encoded input ids, in a file of its own per generator and decode parameters; never a row or
 a passage id. So a second index, a larger k or a resumed run pays only for pairs not seen before. Every value carries a
@@ -21,9 +21,9 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.decoding.pair_database import PairDatabase, drop, evict
 
 Candidate = tuple[int, ...]
-CHUNK = 500
+KEYS_PER_QUERY = 500
 ROW_BYTES = 40
-"""What sqlite needs for a row beside its text, about."""
+"""Approximate bytes of a row in sqlite beside its text."""
 UPSERT = """INSERT INTO pairs VALUES (?, ?, ?, ?, ?) ON CONFLICT (pair) DO UPDATE SET
 hypotheses = coalesce(hypotheses, excluded.hypotheses), crc = coalesce(crc, excluded.crc),
 bytes = bytes + excluded.bytes, used = excluded.used"""
@@ -36,11 +36,11 @@ class PairStore:
         path: The file; None keeps them in memory.
         owner: Generator and decode parameters; a file of others is never read but begun again.
         max_bytes: Bound of what is kept (an estimate of the file's size); None for none.
-        announce: Told of a file begun again, of damaged pairs and of pairs that left.
+        announce: Called with a line about a file begun again, damaged pairs, or evicted pairs.
 
     Attributes:
-        generated: Pairs that were worked on.
-        reused: Pairs that were known.
+        generated: Pairs that were computed.
+        reused: Pairs found in the store.
         damaged: Pairs dropped because a checksum did not match.
         evicted: Pairs that left to stay within the bound, the least recently used first.
 
@@ -78,7 +78,7 @@ class PairStore:
         self.close()
 
     def close(self) -> None:
-        """Commit, say what was lost, and close."""
+        """Commit, announce what was lost, and close."""
         self.commit()
         self._database.close()
         if self.damaged:
@@ -94,16 +94,16 @@ class PairStore:
             waiting.clear()
 
     def hypotheses(self, keys: Sequence[str]) -> dict[str, dict[Candidate, float]]:
-        """Known hypotheses with their log-probs, best first, of those pairs that have any; all are counted."""
+        """Stored hypotheses with their log-probs, best first, of those pairs that have any; all pairs are counted."""
         found = self.find(keys)
         self.count(generated=len(set(keys)) - len(found), reused=len(found))
         return found
 
     def find(self, keys: Sequence[str]) -> dict[str, dict[Candidate, float]]:
-        """The same without counting."""
+        """Stored hypotheses of those pairs that have any, without counting."""
         wanted = list(dict.fromkeys(keys))
         found = {key: self._hypotheses[key] for key in wanted if key in self._hypotheses}
-        for marks, part in _chunks([key for key in wanted if key not in found]):
+        for marks, part in _key_groups([key for key in wanted if key not in found]):
             query = f"SELECT pair, hypotheses, crc FROM pairs WHERE hypotheses NOT NULL AND pair IN ({marks})"
             for pair, text, crc in self._database.read(query, part):
                 if _crc(pair, text) == crc:
@@ -114,25 +114,25 @@ class PairStore:
         return {key: dict(found[key]) for key in wanted if key in found}
 
     def count(self, generated: int, reused: int) -> None:
-        """Note how many pairs were worked on and how many were known."""
+        """Count the pairs that were computed and those found in the store."""
         self.generated += generated
         self.reused += reused
 
     def scores(self, keys: Sequence[str]) -> dict[str, dict[Candidate, float]]:
-        """Known log p(y|x,z) of every pair asked for, beside those of its own hypotheses."""
+        """Stored log p(y|x,z) of every given pair, beside those of its own hypotheses."""
         found: dict[str, dict[Candidate, float]] = {key: {} for key in keys}
-        for marks, part in _chunks(list(found)):
+        for marks, part in _key_groups(list(found)):
             query = f"SELECT pair, candidate, log_prob, crc FROM scores WHERE pair IN ({marks})"
             for pair, candidate, log_prob, crc in self._database.read(query, part):
                 if _crc(pair, candidate, log_prob) == crc:
                     found[pair.decode()][_parse(candidate)] = log_prob
                 else:
                     self._drop(pair)
-        self._used.update(key for key, known in found.items() if known)
-        return {key: self._scores.get(key, {}) | known for key, known in found.items()}
+        self._used.update(key for key, stored in found.items() if stored)
+        return {key: self._scores.get(key, {}) | stored for key, stored in found.items()}
 
     def add(self, key: str, hypotheses: Mapping[Candidate, float]) -> None:
-        """Store what a search produced, best first; what is known of a pair stays.
+        """Store the hypotheses of a search, best first; stored results of a pair stay.
 
         Raises:
             ConfigError: a log-prob that is NaN; by `add_scores` too.
@@ -158,8 +158,8 @@ class PairStore:
             rows.append((key, text.decode(), _crc(key.encode(), text), _bytes(key, text), last + 1))
         scores = [
             (key, text.decode(), value, _crc(key.encode(), text, value))
-            for key, known in self._scores.items()
-            for text, value in ((_format(candidate), value) for candidate, value in known.items())
+            for key, scores in self._scores.items()
+            for text, value in ((_format(candidate), value) for candidate, value in scores.items())
         ]
         rows += [(key, None, None, _bytes(key, text), last + 1) for key, text, *_ in scores]
         db.executemany(UPSERT, rows)
@@ -184,9 +184,9 @@ def _bytes(key: str, text: bytes | str) -> int:
     return ROW_BYTES + len(key) + len(text)
 
 
-def _chunks(keys: list[str]) -> Iterator[tuple[str, list[str]]]:
-    for start in range(0, len(keys), CHUNK):
-        part = keys[start : start + CHUNK]
+def _key_groups(keys: list[str]) -> Iterator[tuple[str, list[str]]]:
+    for start in range(0, len(keys), KEYS_PER_QUERY):
+        part = keys[start : start + KEYS_PER_QUERY]
         yield ",".join("?" * len(part)), part
 
 

@@ -1,4 +1,4 @@
-"""Which passages stand behind a finished hypothesis: p(z|x,y), and p(z|x,y_i) of every token (paper, Figure 2)."""
+"""Posterior over passages of a finished hypothesis: p(z|x,y), and p(z|x,y_i) of every token (paper, Figure 2)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def of_tokens(encodings: Encodings, pairs: Sequence[Pair], token_ids: Sequence[i
     """p(z|x,y_i,y_<i) of every token of one RAG-Token hypothesis.
 
     Args:
-        encodings: Of the generator; the pairs' states are reused if the search has just made them.
+        encodings: Encodings of the generator; the pairs' states are reused if the search has just made them.
         pairs: K pairs of one query.
         token_ids: T tokens y, the end token included, without the start token.
         doc_log_probs: [K] log p(z|x).

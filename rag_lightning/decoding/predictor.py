@@ -70,4 +70,4 @@ class Predictor:
         passages = self.passages
         if passages is None:
             return [None]
-        return [None if row is None else passages[row] for row in question.contexts]
+        return [None if row is None else passages[row] for row in question.read_rows]

@@ -23,13 +23,13 @@ class Question:
 
     @property
     def logits(self) -> tuple[float, ...]:
-        """Of p(z|x) over all that is read; a question without any passage has one empty one."""
+        """Logits of p(z|x) over all passages that are read; a question without any has one empty passage."""
         read = self.doc_scores if self.null_score is None else (*self.doc_scores, self.null_score)
         return read or (0.0,)
 
     @property
-    def contexts(self) -> tuple[int | None, ...]:
-        """The row of each that is read, None for an empty passage."""
+    def read_rows(self) -> tuple[int | None, ...]:
+        """The row of each passage that is read, None for an empty one."""
         read = self.rows if self.null_score is None else (*self.rows, None)
         return read or (None,)
 

@@ -5,7 +5,7 @@ hypothesis of a question under all its passages gives one matrix log p(y|x,z) [C
 read from its prefixes:
 
 thorough  score(y) = log sum_z p(z|x) p(y|x,z), all k passages
-fast      the same with p(y|x,z) = 0 where the search of z did not produce y
+fast      as thorough, with p(y|x,z) = 0 where the search of z did not produce y
 
 At k only the hypotheses of the first k passages are candidates, as in a run with that k.
 """
@@ -32,7 +32,7 @@ from rag_lightning.generator.vocabulary import Continuations
 
 Candidate = tuple[int, ...]
 Hypotheses = dict[str, dict[Candidate, float]]
-"""Of every pair what its search produced, best first, with log p(y|x,z)."""
+"""Key of a pair -> the hypotheses of its search, best first, with log p(y|x,z)."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def decode(matrix: CandidateMatrix, doc_log_probs: NDArray[np.float32], strategy
     """All candidates of the first k passages, best first, with log p(y|x).
 
     Args:
-        matrix: of at least k passages.
-        doc_log_probs: [k], normalised over these k.
+        matrix: Candidate matrix of at least k passages.
+        doc_log_probs: [k] log p(z|x), normalised over these k.
         strategy: "thorough" or "fast".
 
     Returns:
@@ -74,7 +74,7 @@ def decode(matrix: CandidateMatrix, doc_log_probs: NDArray[np.float32], strategy
 
 
 def _scored(row: NDArray[np.float32]) -> tuple[float | None, ...]:
-    """-inf, which JSON does not know, is None."""
+    """Replace -inf, which JSON cannot hold, by None."""
     return tuple(None if value == -np.inf else value for value in row.tolist())
 
 
@@ -92,13 +92,13 @@ def decode_all(
     """Every k and strategy from one pass over the largest k.
 
     Args:
-        encodings: Of the generator.
-        questions: B lists of pairs, best passage first; those beyond the largest k are not looked at.
+        encodings: Encodings of the generator.
+        questions: B lists of pairs, best passage first; those beyond the largest k are ignored.
         doc_scores: B lists of scaled scores; log p(z|x) is normalised over the first k of them.
-        store: What is known of pairs.
+        store: Stored results of pairs.
         ks: Each at least 1; a question with fewer pairs is decoded with all it has.
         strategies: "thorough", "fast" or both; without "thorough" only what a passage produced is scored.
-        num_beams: Of each passage's own search; 1 is greedy.
+        num_beams: Beams of each passage's own search; 1 is greedy.
         max_length: Tokens at most, the end token included.
 
     Returns:
@@ -136,7 +136,7 @@ def matrices(
     num_beams: int,
     max_length: int,
 ) -> list[CandidateMatrix]:
-    """The candidate matrix of each question; pairs and scores the store knows are not computed again."""
+    """The candidate matrix of each question; pairs and scores in the store are not computed again."""
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
     hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length)
     here = list(_slices(questions))
@@ -159,7 +159,7 @@ def produced_matrices(
     num_beams: int,
     max_length: int,
 ) -> list[CandidateMatrix]:
-    """What Fast needs of each matrix: a hypothesis is scored only where it was produced, -inf elsewhere."""
+    """The candidate matrices of Fast: a hypothesis is scored only where it was produced, -inf elsewhere."""
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
     hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length)
     store.commit()
@@ -167,7 +167,7 @@ def produced_matrices(
 
 
 def _slices(questions: Sequence[Sequence[Pair]]) -> Iterator[slice]:
-    """Where the pairs of each question stand."""
+    """The slice of each question's pairs."""
     ends = accumulate(len(pairs) for pairs in questions)
     return (slice(end - len(pairs), end) for end, pairs in zip(ends, questions, strict=True))
 

@@ -38,19 +38,19 @@ def decode(
     """Decode a batch of questions; closed book is K = 1 with log p(z|x) = 0.
 
     Args:
-        encodings: Of the generator.
+        encodings: Encodings of the generator.
         questions: B lists of 1 to K pairs.
         doc_log_probs: [B, K]; -inf where a question has fewer pairs.
         num_beams: 1 is greedy.
-        max_length: tokens at most, end included.
-        store: What is known of questions; all pairs of a known question count as reused. None keeps nothing.
+        max_length: Maximum number of tokens, the end token included.
+        store: Stored results of questions; all pairs of a stored question count as reused. None keeps nothing.
 
     Returns:
         For each question its hypotheses, best first, with the true log p(y|x).
 
     Raises:
         ConfigError: num_beams or max_length below 1.
-        DataError: log p(z|x) that is NaN, as of scores that are.
+        DataError: log p(z|x) that is NaN.
     """
     check_search(num_beams, max_length)
     check_doc_log_probs(doc_log_probs)
@@ -85,10 +85,10 @@ def _split(encodings: Encodings, questions: Sequence[Sequence[Pair]]) -> tuple[l
 
 
 def _name(keys: Sequence[str], doc_log_probs: Tensor, num_beams: int, max_length: int) -> str:
-    """Of a question in the store: everything its search depends on."""
+    """Key of a question in the store, from everything its search depends on."""
     priors = doc_log_probs.float().numpy().astype("<f4").tobytes()
-    said = f"rag_token {num_beams} {max_length} {' '.join(keys)} ".encode()
-    return content_digest(said + priors, 24)
+    settings = f"rag_token {num_beams} {max_length} {' '.join(keys)} ".encode()
+    return content_digest(settings + priors, 24)
 
 
 def _search(

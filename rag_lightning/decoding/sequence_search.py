@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from rag_lightning.config.fields import PositiveInt
+from rag_lightning.config.bounds import PositiveInt
 from rag_lightning.core.records import Prediction
 from rag_lightning.decoding.strategy import Batch, Search
 
@@ -36,9 +36,10 @@ class _PassageSearch(Search):
         search = "greedy" if self.passage_beams == 1 else f"beam{self.passage_beams}"
         return f"{search}-{self.max_length}"
 
-    def work(self, k: int) -> int:
-        """One search a passage."""
-        return k * self.passage_beams
+    @property
+    def beams(self) -> int:
+        """Width of each passage's search."""
+        return self.passage_beams
 
     def _marginal(
         self, batch: Batch, build: Callable[..., Sequence[CandidateMatrix]], strategy: str

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from rag_lightning.config.fields import PositiveInt, Section
+from rag_lightning.config.bounds import PositiveInt
+from rag_lightning.config.fields import Section
 from rag_lightning.config.registries import DECODINGS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Hypothesis, Passage, Prediction
@@ -100,6 +101,7 @@ class Strategy(Section):
         formulations: The models it decodes.
         labels: It ranks the labels of a task, and so needs a generator.head; the others cannot use one.
         generates: It asks the generator; False is a baseline without one.
+        beams: Beams of each pair, by which its work is counted.
         stored: The values on which stored results of a pair depend, as part of a file's name; empty stores nothing.
     """
 
@@ -115,13 +117,10 @@ class Strategy(Section):
         """See the class."""
         return ""
 
-    def work(self, k: int) -> int:
-        """Counted work of a question: pairs generated x beams.
-
-        Args:
-            k: Passages of a question, 1 for closed book.
-        """
-        raise NotImplementedError
+    @property
+    def beams(self) -> int:
+        """See the class."""
+        return 1
 
     def check(self, encodings: Encodings) -> None:
         """Raise ConfigError for a generator that it cannot decode."""

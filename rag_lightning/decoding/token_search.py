@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rag_lightning.config.fields import PositiveInt
+from rag_lightning.config.bounds import PositiveInt
 from rag_lightning.core.records import Prediction
 from rag_lightning.decoding.strategy import Batch, Search
 
@@ -23,19 +23,11 @@ class Greedy(Search):
     @property
     def stored(self) -> str:
         """Width and length: what is kept is the search of a whole question."""
-        return f"token{self._width}-{self.max_length}"
-
-    def work(self, k: int) -> int:
-        """All passages are read at each step of each beam."""
-        return k * self._width
+        return f"token{self.beams}-{self.max_length}"
 
     def predict(self, batch: Batch) -> list[Prediction]:
         """The search of all questions together."""
         return self._searched(batch, 0.0)
-
-    @property
-    def _width(self) -> int:
-        return 1
 
     def _searched(self, batch: Batch, length_penalty: float) -> list[Prediction]:
         import torch
@@ -50,7 +42,7 @@ class Greedy(Search):
             batch.encodings,
             batch.pairs,
             doc_log_probs(scores),
-            num_beams=self._width,
+            num_beams=self.beams,
             max_length=self.max_length,
             store=batch.store if batch.formulation == "rag_token" else None,
         )
@@ -71,10 +63,11 @@ class Beam(Greedy):
     num_beams: PositiveInt = 4
     length_penalty: float = 0.0
 
+    @property
+    def beams(self) -> int:
+        """Width of the search."""
+        return self.num_beams
+
     def predict(self, batch: Batch) -> list[Prediction]:
         """The search of all questions together."""
         return self._searched(batch, self.length_penalty)
-
-    @property
-    def _width(self) -> int:
-        return self.num_beams

@@ -13,7 +13,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.tasks.examples import Reading
-from rag_lightning.tasks.layout import look
+from rag_lightning.tasks.layout import look_at_head
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
 Found = Reading | DataError
@@ -53,7 +53,7 @@ def describe(path: Path, as_task: str = "") -> None:
         DataError: no task can read it; the message is the first task's, all of them are in the table.
     """
     tasks = [get_task(as_task)] if as_task else [get_task(name) for name in TASKS]
-    head = look(path)
+    head = look_at_head(path)
     likely = [task for task in tasks if as_task or any(layout.fits(head) for layout in task.layouts)]
     if not likely:
         raise DataError(path, f"is {head}, which no task reads", hint="--as_task T tells what a task expects")
@@ -78,7 +78,7 @@ def _read(task: TaskSpec, path: Path) -> Found:
 def _row(task: TaskSpec, path: Path, found: Found) -> tuple[str, str, str]:
     """Format, state and detail."""
     if isinstance(found, DataError):
-        look_alike = [layout.name for layout in task.layouts if layout.fits(look(path))]
+        look_alike = [layout.name for layout in task.layouts if layout.fits(look_at_head(path))]
         return (
             ", ".join(look_alike) or "unknown",
             "[red]bad[/]",

@@ -31,9 +31,9 @@ class BartSteps:
     """The step loop over a `BartForConditionalGeneration`, without dropout.
 
     Args:
-        model: In eval mode.
-        dtype: Of the forward pass and of memories; other than float32 it runs on a copy of the decoder. States that
-            leave it are float32.
+        model: The model, in eval mode.
+        dtype: Type of the forward pass and of memories; other than float32 it runs on a copy of the decoder. Returned
+            states are float32.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
@@ -56,9 +56,9 @@ class BartSteps:
 
         Args:
             tokens: [P, W] the last token of each beam.
-            memory: of the P pairs.
-            cache: of the positions before.
-            pairs: [L] those whose states are wanted, None for all.
+            memory: Memory of the P pairs.
+            cache: Cache of the positions before.
+            pairs: [L] pairs whose states are returned, None for all.
 
         Returns:
             decoder states [L, W, D], and the cache one position longer.
@@ -71,10 +71,10 @@ class BartSteps:
         """Decoder states [P, N, D] of a token tree per pair.
 
         Args:
-            tokens: [P, N] what is fed at each node.
-            depths: [P, N] the position of each.
+            tokens: [P, N] input token of each node.
+            depths: [P, N] position of each.
             visible: [P, N, N] true where the row's node attends to the column's.
-            memory: of the P pairs.
+            memory: Memory of the P pairs.
         """
         tokens, depths, visible = tokens.unsqueeze(1), depths.unsqueeze(1), visible[:, None, None]
         return self._run(tokens, memory, Cache([], []), depths, visible)[0].squeeze(1).float()

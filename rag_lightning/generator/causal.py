@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.heads import Classes
-from rag_lightning.generator.inputs import Pair, closing_ids, encode_prompts, encode_targets, pad_ids, shifted
+from rag_lightning.generator.inputs import Pair, closing_ids, encode_prompts, encode_targets, pad_ids, shift_right
 from rag_lightning.generator.likelihoods import smoothed_log_probs, target_log_probs
 from rag_lightning.generator.llama import LlamaSteps, PromptEncoder
 
@@ -33,7 +33,7 @@ class CausalGenerator(nn.Module):
         config: lengths; `template: prompt`, `head: none`.
 
     Attributes:
-        classes: Always None: it writes text.
+        classes: Always None, as it writes text.
 
     Raises:
         ConfigError: another template, a head, lengths beyond the model's positions, no end token, or a tokenizer that
@@ -71,7 +71,7 @@ class CausalGenerator(nn.Module):
         self.tokenizer.save_pretrained(folder)
 
     def set_classes(self, labels: Sequence[str], folder: Path | None = None, seed: int = 0) -> CausalGenerator:
-        """Nothing to set: a decoder-only generator has no head, and asking for one was refused. Returns itself."""
+        """Return the generator itself: a decoder-only generator has no head, and its configuration cannot have one."""
         return self
 
     def source_ids(self, pairs: Sequence[Pair]) -> list[list[int]]:
@@ -111,7 +111,7 @@ class CausalGenerator(nn.Module):
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the prompt's last token, then all but the last target."""
-        return shifted(targets, self.start_id)
+        return shift_right(targets, self.start_id)
 
     def steps(self, dtype: torch.dtype = torch.float32) -> LlamaSteps:
         """The step loop for decoding (call `eval()` first)."""

@@ -1,4 +1,4 @@
-"""How a seq2seq generator says a label: the two readings of the paper (section 3.4 and appendix E).
+"""Classification with a seq2seq generator: the two readings of the paper (section 3.4 and appendix E).
 
 label_token  every label is one output token, the first the decoder writes; its end token is not scored
 class_head   the decoder is fed the query (as BART classifies), and a linear head reads its last state
@@ -26,7 +26,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "refutes": ("false", "no"),
     "not enough info": ("unknown", "maybe"),
 }
-"""Words that stand for labels, the first that is one token is taken; other labels stand for themselves."""
+"""Words for labels; the first that is one token is used. Labels without an entry are their own word."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class LabelTokens:
 
     Attributes:
         labels: C labels of the task.
-        token_ids: The token of each.
+        token_ids: The token of each label.
     """
 
     labels: tuple[str, ...]
@@ -43,12 +43,12 @@ class LabelTokens:
 
     @classmethod
     def choose(cls, tokenizer: Any, labels: Sequence[str], words: Sequence[str] = ()) -> LabelTokens:
-        """Look for a token for every label.
+        """Choose a token for every label.
 
         Args:
             tokenizer: The generator's.
-            labels: Of the task.
-            words: One for each label, in their order; empty for the known ones.
+            labels: Labels of the task.
+            words: One for each label, in their order; empty for WORDS.
 
         Raises:
             ConfigError: another number of words than labels, a label without a word of one token, or one token for two.
@@ -75,8 +75,8 @@ class ClassHead(nn.Module):
     Args:
         labels: C labels of the task.
         width: D of the states.
-        std: Of the normal distribution of its first weights; biases start at 0.
-        seed: Of these weights.
+        std: Standard deviation of the normal distribution of its initial weights; biases start at 0.
+        seed: Seed of these weights.
     """
 
     def __init__(self, labels: Sequence[str], width: int, std: float = 0.02, seed: int = 0) -> None:
@@ -92,7 +92,7 @@ class ClassHead(nn.Module):
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """Per label what names its class where log-probs are kept: its number."""
+        """Per label the key of its class in stored log-probs: its number."""
         return tuple((i,) for i in range(len(self.labels)))
 
     def save(self, folder: Path) -> None:
@@ -111,12 +111,12 @@ class ClassHead(nn.Module):
         head = cls(labels, width)
         try:
             with safe_open(file, framework="pt") as opened:
-                known = tuple(json.loads((opened.metadata() or {}).get("labels", "[]")))
+                labels_of_file = tuple(json.loads((opened.metadata() or {}).get("labels", "[]")))
                 head.load_state_dict({name: opened.get_tensor(name) for name in head.state_dict()})
         except (OSError, SafetensorError, RuntimeError, json.JSONDecodeError) as error:
             raise ArtifactError(f"{file}: missing or damaged ({' '.join(str(error).split())}); train again") from error
-        if known != head.labels:
-            raise ArtifactError(f"{file}: was trained for {list(known)}, the task has {list(head.labels)}")
+        if labels_of_file != head.labels:
+            raise ArtifactError(f"{file}: was trained for {list(labels_of_file)}, the task has {list(head.labels)}")
         return head
 
 

@@ -25,7 +25,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage, passage_text
 
 TITLE_END = ". "
-"""Between the title and the text of a passage in what a generator reads."""
+"""Separator of title and text of a passage in the input of a generator."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def encode_targets(tokenizer: Any, texts: Sequence[str], eos_id: int, max_length
     return [[*row[: max_length - 1], eos_id] for row in rows]
 
 
-def shifted(targets: Tensor, start_id: int) -> Tensor:
-    """[..., T] targets -> [..., T] what is fed: the start token, then all but the last target."""
+def shift_right(targets: Tensor, start_id: int) -> Tensor:
+    """[..., T] targets -> [..., T] decoder inputs: the start token, then all but the last target."""
     start = torch.full_like(targets[..., :1], start_id)
     return torch.cat([start, targets[..., :-1]], dim=-1)
 
@@ -110,7 +110,7 @@ def closing_ids(tokenizer: Any) -> list[int]:
     """Tokens of the end of every prompt; the last one is fed to decoding.
 
     Raises:
-        ConfigError: a tokenizer that makes nothing of it.
+        ConfigError: a tokenizer that gives no token for it.
     """
     ids: list[int] = tokenizer(CLOSING, add_special_tokens=False)["input_ids"]
     if not ids:

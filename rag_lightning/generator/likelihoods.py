@@ -76,7 +76,7 @@ def rag_class(class_log_probs: Tensor, doc_log_probs: Tensor) -> Tensor:
 
 
 def rag_sequence_smoothing(log_probs: Tensor, doc_log_probs: Tensor, mask: Tensor) -> Tensor:
-    """What transformers' RAG-Sequence smooths labels with: every token of the vocabulary carries the prior.
+    """Label smoothing of transformers' RAG-Sequence: every token of the vocabulary carries the prior.
 
     Args:
         log_probs: [B, K, T, V] log p(v | x, z, y_<t).
@@ -90,7 +90,7 @@ def rag_sequence_smoothing(log_probs: Tensor, doc_log_probs: Tensor, mask: Tenso
 
 
 def rag_token_smoothing(log_probs: Tensor, doc_log_probs: Tensor, mask: Tensor) -> Tensor:
-    """The same of RAG-Token: log p(v | x, y_<t), marginalised, summed over vocabulary and scored tokens."""
+    """Label smoothing of RAG-Token: marginal log p(v | x, y_<t), summed over vocabulary and scored tokens."""
     steps = rag_token_steps(log_probs.flatten(2), doc_log_probs).view(log_probs[:, 0].shape)
     return steps.sum(-1).masked_fill(~mask.bool(), 0.0).sum(-1)
 
@@ -132,11 +132,11 @@ def target_log_probs(
     """log p(y_t | x, z, y_<t) of the targets, with gradient.
 
     Args:
-        states: [P, T, D] of the decoder.
+        states: [P, T, D] decoder states.
         targets: [P, T], padded.
         scored: [P, T] false where 0 is returned, as at padding; None for all.
-        weight: [V, D] of the output layer.
-        bias: [V] or None.
+        weight: [V, D] weight of the output layer.
+        bias: [V] bias of the output layer, or None.
 
     Returns:
         [P, T] float32.
@@ -149,6 +149,6 @@ def target_log_probs(
 
 
 def smoothed_log_probs(states: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What label smoothing needs: log-probs of the targets [P, T], and of all tokens [P, T, V]."""
+    """Log-probs for label smoothing: of the targets [P, T], and of all tokens [P, T, V]."""
     everything = torch.log_softmax(F.linear(states, weight, bias).float(), dim=-1)
     return everything.gather(-1, targets.unsqueeze(-1)).squeeze(-1), everything

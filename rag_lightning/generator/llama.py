@@ -29,7 +29,7 @@ ROPE_TYPES = ("default", "linear", "llama3")
 
 @dataclass(frozen=True)
 class PromptStates:
-    """Of a batch of prompts: `last_hidden_state` [P, S, L * 2 * G * C], the name an encoder's output has."""
+    """States of a batch of prompts: `last_hidden_state` [P, S, L * 2 * G * C], named as an encoder's output is."""
 
     last_hidden_state: Tensor
 
@@ -56,8 +56,8 @@ class LlamaSteps:
     """The step loop over a `LlamaForCausalLM`, in float32 and without dropout; the interface is BartSteps'.
 
     Args:
-        model: In eval mode.
-        dtype: Of the products over the vocabulary, no other.
+        model: The model, in eval mode.
+        dtype: Type of the products over the vocabulary, and of no other.
 
     Raises:
         ConfigError: rotary positions that depend on the length of the sequence.
@@ -87,9 +87,9 @@ class LlamaSteps:
 
         Args:
             tokens: [P, W] the last token of each beam.
-            memory: of the P prompts.
-            cache: of the generated positions before.
-            pairs: [N] those whose states are wanted, None for all.
+            memory: Memory of the P prompts.
+            cache: Cache of the positions generated before.
+            pairs: [N] prompts whose states are returned, None for all.
 
         Returns:
             final states [N, W, D], and the cache one position longer.

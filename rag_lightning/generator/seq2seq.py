@@ -21,7 +21,7 @@ from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.bart import BartSteps
 from rag_lightning.generator.heads import Classes, ClassHead, LabelTokens
-from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids, shifted
+from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids, shift_right
 from rag_lightning.generator.likelihoods import smoothed_log_probs, target_log_probs
 from rag_lightning.generator.warm_start import bart_from_bert
 
@@ -35,7 +35,7 @@ class Seq2SeqGenerator(nn.Module):
         config: template and lengths.
 
     Attributes:
-        classes: How it says a label, None where it writes text (`set_classes`).
+        classes: Label tokens or class head of a classification task, None where it writes text (`set_classes`).
 
     Raises:
         ConfigError: the tokenizer knows ids the model does not, or a template of decoder-only generators.
@@ -94,12 +94,12 @@ class Seq2SeqGenerator(nn.Module):
             self.classes.save(folder)
 
     def set_classes(self, labels: Sequence[str], folder: Path | None = None, seed: int = 0) -> Seq2SeqGenerator:
-        """Make it say these labels by the config's head; nothing changes where that is `none`.
+        """Prepare the config's head for these labels; no effect where the head is `none`.
 
         Args:
-            labels: Of the task.
-            folder: Where `save` wrote a head; None starts a new one.
-            seed: Of a new head.
+            labels: Labels of the task.
+            folder: Folder in which `save` wrote a head; None starts a new one.
+            seed: Seed of the weights of a new head.
 
         Returns:
             Itself.
@@ -155,7 +155,7 @@ class Seq2SeqGenerator(nn.Module):
         return log_probs
 
     def claim_inputs(self, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """What the decoder is fed to classify [P, T], padded, and where the end token of each stands [P]."""
+        """Decoder inputs for classification [P, T], padded, and the position of the end token in each [P]."""
         pieces = self.tokenizer(list(queries), add_special_tokens=False)["input_ids"]
         inputs, mask = pad_ids([[self.start_id, *row, self.eos_id] for row in pieces], self.pad_id)
         return inputs, mask.sum(-1) - 1
@@ -186,7 +186,7 @@ class Seq2SeqGenerator(nn.Module):
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:
         """[..., T] targets -> [..., T] inputs: the start token, then all but the last target."""
-        return shifted(targets, self.start_id)
+        return shift_right(targets, self.start_id)
 
     def steps(self, dtype: torch.dtype = torch.float32) -> BartSteps:
         """The step loop for decoding (call `eval()` first)."""

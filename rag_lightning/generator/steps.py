@@ -27,13 +27,13 @@ class Memory:
 
     @classmethod
     def of(cls, states: Tensor, mask: Tensor) -> Memory:
-        """States [P, S, D] with their mask [P, S] (1 = token)."""
+        """The memory of states [P, S, D] with their mask [P, S] (1 = token)."""
         bias = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
         return cls(states, bias.masked_fill(mask == 0, torch.finfo(states.dtype).min).unsqueeze(1))
 
     @property
     def pairs(self) -> int:
-        """P."""
+        """Number of pairs P."""
         return self.states.shape[0]
 
     def select(self, pairs: Tensor) -> Memory:
@@ -50,7 +50,7 @@ class Cache:
 
     @property
     def length(self) -> int:
-        """Positions stored."""
+        """Number of positions stored."""
         return self.keys[0].shape[3] if self.keys else 0
 
     def select(self, pairs: Tensor) -> Cache:
@@ -67,7 +67,7 @@ class Steps(Protocol):
     """The step loop of a model family; shapes as in BartSteps.
 
     Attributes:
-        dtype: Of memories.
+        dtype: Type of memories.
         vocabulary: Reads the distribution of the next token from states.
     """
 
@@ -75,7 +75,7 @@ class Steps(Protocol):
     vocabulary: Vocabulary
 
     def memory(self, states: Tensor, mask: Tensor) -> Memory:
-        """What all steps and beams of P pairs read, from states [P, S, …] and their mask [P, S]."""
+        """The memory that all steps and beams of P pairs read, from states [P, S, …] and their mask [P, S]."""
 
     def states(self, inputs: Tensor, memory: Memory) -> Tensor:
         """Final states [P, W, T, D] of inputs [P, W, T]."""
@@ -91,13 +91,13 @@ class Generator(Protocol):
     """p(y | x, z).
 
     Attributes:
-        model: Of transformers.
+        model: The transformers model.
         tokenizer: Its tokenizer.
         config: Template and lengths.
-        start_id: Fed first, never scored.
-        eos_id: Ends a target, scored.
-        pad_id: Fills rows; never attended.
-        classes: How it says a label, None where it writes text.
+        start_id: Start token, fed first and never scored.
+        eos_id: End token of a target, scored.
+        pad_id: Padding, never attended.
+        classes: Label tokens or class head of a classification task, None where it writes text.
     """
 
     model: Any
@@ -120,10 +120,10 @@ class Generator(Protocol):
         """Teacher-forced log p(y_t | x, z, y_<t) [P, T], with gradient, where a token is scored."""
 
     def steps(self, dtype: torch.dtype) -> Steps:
-        """Its step loop, in the given type where the family's can be."""
+        """Its step loop, in the given type where the model family supports it."""
 
     def frozen_encoder(self, dtype: torch.dtype) -> Any:
-        """What turns source ids into the states `Steps.memory` takes, without gradient."""
+        """The encoder from source ids to the states that `Steps.memory` takes, without gradient."""
 
     def eval(self) -> Any:
         """Turn dropout off."""

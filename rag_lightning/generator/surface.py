@@ -1,4 +1,4 @@
-"""From decoded pieces to the surface a reader expects.
+"""From decoded word pieces to natural text.
 
 An uncased WordPiece decoder writes "porto - novo" and "1, 951", which no metric forgives. The pieces are looked for in
 the passages the model read, and the passage's own characters are returned; other pieces are joined by rules.
@@ -38,7 +38,7 @@ class Surface:
         self._pieces = lru_cache(maxsize=4096)(self._tokenize)
 
     def raw(self, token_ids: Sequence[int]) -> str:
-        """What the decoder wrote."""
+        """The text as the decoder wrote it."""
         kept = [i for i in token_ids if i not in self.special]
         text: str = self.tokenizer.decode(kept)
         return text.strip()

@@ -72,18 +72,18 @@ class TokenTree:
 
 
 POSITIONS = 1024
-"""Nodes of all pairs in one forward pass, about: what is computed of them then stays in the processor's cache."""
+"""Approximate number of nodes in one forward pass, so that its activations stay in the processor's cache."""
 
 
 def score(steps: Steps, trees: Sequence[TokenTree], owners: Tensor, memory: Memory, asked: Tensor) -> Tensor:
     """Score sequences under pairs.
 
     Args:
-        steps: Of the generator.
+        steps: Step loop of the generator.
         trees: G trees.
         owners: [P] the tree of each pair.
-        memory: Of the P pairs.
-        asked: [P, C] true where the score of a sequence is wanted.
+        memory: Memory of the P pairs.
+        asked: [P, C] true where the score of a sequence is computed.
 
     Returns:
         [P, C] float32, NaN where not asked for.

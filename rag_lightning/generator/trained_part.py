@@ -1,4 +1,4 @@
-"""Which part of a generator is trained: all of it, all but its encoder, or low-rank matrices beside it.
+"""The trained part of a generator: all of it, all but its encoder, or low-rank matrices beside it.
 
 LoRA (https://arxiv.org/abs/2106.09685): W + (alpha / r) B A at query and value projections, A and B trained, W frozen.
 They are merged into W where the model decodes or is saved, so that nothing else knows of them.
@@ -19,16 +19,16 @@ from rag_lightning.generator.opening import Writer
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
 PROJECTIONS = ["q_proj", "v_proj"]
-"""As BART and Llama call them."""
+"""Names of the query and value projections in BART and Llama."""
 
 
 def select(generator: Writer, config: GeneratorConfig, seed: int) -> None:
-    """Freeze, in place, what config.train leaves as it is, and add what it trains instead.
+    """Freeze, in place, the parameters that config.train does not train, and add LoRA's where it is chosen.
 
     Args:
-        generator: As it was opened; its class head is trained in any case.
+        generator: A generator as it was loaded; its class head is always trained.
         config: train, lora_rank, lora_alpha.
-        seed: Of LoRA's first matrices.
+        seed: Seed of LoRA's initial matrices.
 
     Raises:
         ConfigError: `decoder` of a decoder-only generator, or a rank or alpha that trains nothing.
@@ -71,21 +71,21 @@ def merge(generator: Writer) -> Writer:
 
 
 def merged(generator: Writer) -> Writer:
-    """What decodes: the generator itself, or a merged copy where training goes on with low-rank matrices."""
+    """The generator that decodes: itself, or a merged copy where training continues with low-rank matrices."""
     adapted = any(hasattr(module, "lora_A") for module in generator.model.modules())
     return merge(copy.deepcopy(generator)) if adapted else generator
 
 
 def trained_parameters(generator: nn.Module) -> int:
-    """How many numbers training updates."""
+    """Number of parameters that training updates."""
     return sum(parameter.numel() for parameter in generator.parameters() if parameter.requires_grad)
 
 
 def checkpoint_encoder(generator: Writer) -> None:
-    """From now on, while it trains, each encoder layer keeps its input only, and is computed again going backward.
+    """Checkpoint the activations of each encoder layer: training keeps its input only and computes it again backward.
 
-    Of a decoder-only generator, whose layers read the input themselves, each of its layers. Dropout is drawn again as
-    it was: loss and gradients are the same, bit for bit.
+    A decoder-only generator, whose layers all read the input, has every layer checkpointed. Dropout is drawn again as
+    it was: loss and gradients are equal, bit for bit.
 
     Args:
         generator: Changed in place.

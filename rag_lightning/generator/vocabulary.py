@@ -32,7 +32,7 @@ SLICE = 1024
 ROWS = 512
 """States that are multiplied at once: a slice of theirs is what the cache holds."""
 FORBIDDEN = -1e30
-"""The least bias: a token that a model forbids by -inf is not among the best, and all numbers stay numbers."""
+"""The least bias: a token that a model forbids by -inf is never among the best, and no value becomes NaN."""
 TINY = 1e-30
 """Marginal probabilities below this are computed as logarithms."""
 SPARE = 4
@@ -64,7 +64,7 @@ class Vocabulary:
     Args:
         weight: [V, D] float32.
         bias: V values; None for none.
-        dtype: Of the products over the whole vocabulary.
+        dtype: Type of the products over the whole vocabulary.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None, dtype: torch.dtype = torch.float32) -> None:
@@ -121,7 +121,7 @@ class Vocabulary:
         return Continuations(*(part.view(questions, width, -1) for part in (found.log_probs, found.tokens)))
 
     def _marginal(self, states: Tensor, priors: Tensor, count: int) -> Continuations:
-        """The same of M beams: states [M, K, D] and priors [M, K] -> [M, C]."""
+        """The best next tokens of M beams: states [M, K, D] and priors [M, K] -> [M, C]."""
         parts, peaks, sums = self._parts(states)
         tops = Tops(len(states), len(self.lower))
         for i, (part, peak) in enumerate(zip(parts, peaks, strict=True)):
@@ -139,7 +139,7 @@ class Vocabulary:
         return Continuations(found, tokens)
 
     def _parts(self, states: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Of states [M, K, D]: exp(logit - peak) [M, K, v] and peaks [M, K] of every slice, and logsumexp."""
+        """exp(logit - peak) [M, K, v] and peaks [M, K] of every slice, and logsumexp, of states [M, K, D]."""
         sums, peaks, parts = [], [], []
         for _, logits in self._slices(states):
             peak = logits.amax(-1, keepdim=True)
@@ -166,7 +166,7 @@ class Vocabulary:
         return (logits - corrected.unsqueeze(-1) + priors.unsqueeze(-1)).logsumexp(1)
 
     def _rough(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of states [M, D]: logsumexp [M], logits and tokens of the best [M, C], and where ties leave doubt [M]."""
+        """logsumexp [M], logits and tokens of the best [M, C], and where ties are undecided [M], of states [M, D]."""
         found = [self._rough_rows(rows, count + self.spare) for rows in torch.split(states, ROWS)]
         total, top, tokens, doubtful = (torch.cat(parts) for parts in zip(*found, strict=True))
         if not self.spare:
@@ -175,7 +175,7 @@ class Vocabulary:
         return _corrected(total, top, logits), logits, tokens, torch.zeros_like(doubtful)
 
     def _rough_rows(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The same of a few states, by the products alone."""
+        """`_rough` of at most ROWS states, by the products alone."""
         kept = self.lower.dtype if self.bias is None else torch.float32
         sums, tops = [], Tops(len(states), len(self.lower), kept)
         for start, logits in self._slices(states):
@@ -235,7 +235,7 @@ class Tops:
     Args:
         rows: M.
         size: V.
-        dtype: In which they are kept; they must not lose anything by it.
+        dtype: Type in which they are kept; it must represent them exactly.
     """
 
     def __init__(self, rows: int, size: int, dtype: torch.dtype = torch.float32) -> None:
@@ -255,7 +255,7 @@ class Tops:
         return maxima
 
     def best(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Values and positions [M, C], best first, C = `count` or V; and where equal values leave them in doubt [M]."""
+        """Values and positions [M, C], best first, C = `count` or V; and where ties leave them undecided [M]."""
         looked_at = min(count + 1, self._size)  # one more tells a tie at the cut
         blocks = self._maxima.topk(min(looked_at, self._maxima.shape[1]), dim=-1).indices
         values = self._kept.gather(1, blocks.unsqueeze(-1).expand(-1, -1, BLOCK)).flatten(1).float()

@@ -23,10 +23,10 @@ def bart_from_bert(source: str | Path, tokenizer: Any, decoder_layers: int, drop
     """Build the model.
 
     Args:
-        source: folder or hub name of a BERT-family checkpoint in safetensors.
-        tokenizer: its tokenizer; CLS starts the decoder, SEP ends it.
-        decoder_layers: at most the number of encoder layers.
-        dropout: of hidden states while training (attention has none).
+        source: Folder or hub name of a BERT-family checkpoint in safetensors.
+        tokenizer: Its tokenizer; CLS starts the decoder, SEP ends it.
+        decoder_layers: At most the number of encoder layers.
+        dropout: Dropout of hidden states while training (attention has none).
 
     Raises:
         AssetError: not there, or only as pickle.
@@ -51,15 +51,15 @@ def bart_from_bert(source: str | Path, tokenizer: Any, decoder_layers: int, drop
         _copy_embeddings(bert, model)
         for source_layer, target in zip(bert.encoder.layer, model.model.encoder.layers, strict=True):
             _copy_block(source_layer, target)
-        for target, at in zip(model.model.decoder.layers, spaced(total, decoder_layers), strict=True):
+        for target, at in zip(model.model.decoder.layers, spaced_layers(total, decoder_layers), strict=True):
             _copy_block(bert.encoder.layer[at], target)
             _copy_attention(bert.encoder.layer[at], target.encoder_attn, target.encoder_attn_layer_norm)
     model.tie_weights()
     return model
 
 
-def spaced(total: int, count: int) -> list[int]:
-    """`count` evenly spaced layer numbers, the last one included: spaced(6, 3) == [1, 3, 5]."""
+def spaced_layers(total: int, count: int) -> list[int]:
+    """`count` evenly spaced layer numbers, the last one included: spaced_layers(6, 3) == [1, 3, 5]."""
     return [round((i + 1) * total / count) - 1 for i in range(count)]
 
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rag_lightning.config.fields import PositiveInt, setting
+from rag_lightning.config.bounds import PositiveInt
+from rag_lightning.config.fields import setting
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.index.index import SEARCH, Floats, IndexKind, Report, faiss
 

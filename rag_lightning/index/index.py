@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from rag_lightning.config.fields import Section
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
+from rag_lightning.core.registry import LazyModule
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -31,14 +31,7 @@ BLOCK = 1 << 16
 """Vectors checked and added at a time, so that a memory-mapped array is never held whole."""
 
 
-class _Faiss:
-    """FAISS, imported at its first use: kinds can be listed without it."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(import_module("faiss"), name)
-
-
-faiss: Any = _Faiss()
+faiss: Any = LazyModule("faiss")
 
 
 class Index(Protocol):

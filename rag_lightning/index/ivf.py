@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rag_lightning.config.fields import NonNegativeInt, PositiveInt, setting
+from rag_lightning.config.bounds import NonNegativeInt, PositiveInt
+from rag_lightning.config.fields import setting
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.index.index import SEARCH, IndexKind, faiss
 

@@ -12,19 +12,14 @@ from typing import Literal
 
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import merged
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.hub import cached_commit, hub_reachable
-from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.matrix.matrix import Cell, Matrix
-from rag_lightning.runs import evaluate
-from rag_lightning.runs import record as runs
-from rag_lightning.runs.system import System, run_digest
-from rag_lightning.stages.score import SCORES
-from rag_lightning.stages.workspace import Workspace
+from rag_lightning.runs import evaluate, folders
+from rag_lightning.runs.system import System, label_of
+from rag_lightning.runs.track import Mirrors
 
-FOLDER = "experiments"
 FAILURES = (RagLightningError, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, ValueError)
 """What one experiment may end with while others go on; torch's own errors are RuntimeErrors."""
 Split = Literal["dev", "test"]
@@ -32,15 +27,20 @@ Split = Literal["dev", "test"]
 
 @dataclass(frozen=True)
 class Job:
-    """A cell with a seed, as it is run."""
+    """A cell with a seed, and the system that is run."""
 
     cell: Cell
-    config: ExperimentConfig
+    system: System
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """The system's experiment."""
+        return self.system.config
 
     @property
     def label(self) -> str:
         """Cell, seed, and the system as tables print it."""
-        return f"{self.cell.name}, seed {self.config.seed}: {System.of(self.config).label_in(self.config)}"
+        return self.system.label
 
 
 def make_job(cell: Cell, seed: int, folder: str, tracking_uri: str, k: int = 0) -> Job:
@@ -50,55 +50,15 @@ def make_job(cell: Cell, seed: int, folder: str, tracking_uri: str, k: int = 0) 
         ConfigError: values that are no experiment.
     """
     decoding = {"decoding": {"k": k}} if k else {}
-    return Job(cell, cell.experiment(seed, folder=folder, tracking_uri=tracking_uri, **decoding))
+    config = cell.experiment(seed, folder=folder, tracking_uri=tracking_uri, **decoding)
+    return Job(cell, System(config, f"{cell.name}, seed {seed}: {label_of(config)}"))
 
 
-def folder_of(job: Job, split: Split) -> Path:
-    """The run folder: readable, and unique to the configuration."""
-    unique = run_digest(job.config, split)[:8]
-    name = f"{split}-{job.cell.name}-seed{job.config.seed}-k{job.config.decoding.k}-{unique}"
-    return Path(job.config.folder) / "runs" / FOLDER / name
-
-
-def run_job(job: Job, split: Split) -> Path:
-    """Train, predict and score, or find the finished run; returns the run folder."""
-    folder = folder_of(job, split)
-    if folder.exists() and runs.is_finished(folder):
-        return folder
-    workspace = Workspace(job.config)
-    workspace.announce(f"{split}: {job.label}")
-    with runs.recorded(folder, _info(job, split, folder)) as result:
-        evaluate.evaluate(workspace, split, result)
+def run_job(job: Job, split: Split, mirrors: Mirrors) -> Path:
+    """Train, predict and score, or find the finished run, and mirror it; returns the run folder."""
+    folder = evaluate.run(job.system, folders.EXPERIMENTS, split, "cell")
+    mirrors.of(job.config.task.name).child(folder)
     return folder
-
-
-def scores_of(folder: Path, root: Path) -> list[Score]:
-    """The scores of a finished run.
-
-    Raises:
-        DataError: they cannot be read.
-    """
-    digests = runs.read_run(folder)["digests"]
-    return list(read_jsonl(root / "artifacts" / "scores" / digests["scores"] / SCORES, Score))
-
-
-def _info(job: Job, split: Split, folder: Path) -> runs.RunInfo:
-    config = job.config
-    system = System.of(config)
-    return runs.RunInfo(
-        run_id=folder.name,
-        sweep=FOLDER,
-        role="cell",
-        split=split,
-        system=system.as_dict(),
-        label=job.label,
-        task=config.task.name,
-        dataset=config.task.dataset,
-        scale=config.scale,
-        config=to_dict(replace(config, split=split)),
-        seed=config.seed,
-        notes=evaluate.swapped(config),
-    )
 
 
 NO_HUB = "the hub cannot be reached, and nothing was fetched from it"
@@ -108,7 +68,7 @@ NO_FILES = "needs passages and questions of your own: give corpus and train"
 
 
 def reachable(matrix: Matrix, cells: Sequence[Cell], config: MatrixConfig | ClaimsConfig) -> list[Cell]:
-    """The same cells, with the user's files where they are about those, and a reason where they cannot run here.
+    """Cells with the user's files where they are about those, and a reason where they cannot run here.
 
     Raises:
         ConfigError: files for cells that are about none.

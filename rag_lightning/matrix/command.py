@@ -11,22 +11,23 @@ from rag_lightning.config.commands import MatrixConfig
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.files import write_text
 from rag_lightning.core.shipped import find_shipped
-from rag_lightning.matrix.cells import FAILURES, Job, Split, make_job, reachable, run_job
+from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_job
 from rag_lightning.matrix.matrix import Cell, Matrix, load_matrix, select
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.metrics.outcomes import objectives
+from rag_lightning.report.page import Page, write_page
 from rag_lightning.report.tables import NOTHING, Column, Row, Table, estimated, number
 from rag_lightning.report.tables import Cell as TableCell
-from rag_lightning.report.writing import write_tables
-from rag_lightning.runs.mlflow import Mirror, default_uri
-from rag_lightning.runs.order import by_reuse
+from rag_lightning.runs import folders
+from rag_lightning.runs.identity import by_reuse
 from rag_lightning.runs.record import read_summary
+from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages.workspace import say
 from rag_lightning.tasks.spec import get_task
 
 
 def run(config: MatrixConfig) -> None:
-    """Run what was not run yet, and write the table; every failure is told, and is an error at the end.
+    """Run what was not run yet, and write the table; every failure is printed, and is an error at the end.
 
     Raises:
         DataError, UnknownNameError: a matrix that cannot be used, or a name that is no cell's.
@@ -47,12 +48,12 @@ def run(config: MatrixConfig) -> None:
     if config.list_only:
         for job in jobs:
             say(f"{job.label} ({job.cell.source})")
-        say(f"written as files: {write_cells(Path(config.folder) / 'reports' / 'out' / 'cells', jobs)}")
+        say(f"written as files: {write_cells(folders.report(config.folder, 'cells'), jobs)}")
         return
-    done, failed = _run_all(jobs, config.split)
-    place = Path(config.folder) / "reports" / "out" / f"matrix-{config.scale}-{config.split}"
+    done, failed = _run_all(jobs, config)
+    place = folders.report(config.folder, f"matrix-{config.scale}-{config.split}")
     title = f"Experiments of scale {config.scale} on {config.split}"
-    say(f"table: {write_tables(place, title, [table(title, jobs, skipped, done, failed)])}")
+    say(f"page: {write_page(place, Page(title, [table(title, jobs, skipped, done, failed)]))}")
     if failed:
         first = next(iter(failed.items()))
         raise RagLightningError(f"{len(failed)} of {len(jobs)} experiments failed; {first[0]}: {first[1]}")
@@ -92,30 +93,19 @@ def write_cells(folder: Path, jobs: Sequence[Job]) -> Path:
     return folder
 
 
-def _run_all(jobs: Sequence[Job], split: Split) -> tuple[dict[str, Path], dict[str, str]]:
+def _run_all(jobs: Sequence[Job], config: MatrixConfig) -> tuple[dict[str, Path], dict[str, str]]:
     """(label -> run folder, label -> what went wrong)."""
     done: dict[str, Path] = {}
     failed: dict[str, str] = {}
-    mirrors: dict[str, Mirror] = {}
-    for number_, job in enumerate(jobs, 1):
-        say(f"experiment {number_} of {len(jobs)}: {job.label}")
+    mirrors = Mirrors(config.folder, config.tracking_uri)
+    for count, job in enumerate(jobs, 1):
+        say(f"experiment {count} of {len(jobs)}: {job.label}")
         try:
-            done[job.label] = run_job(job, split)
+            done[job.label] = run_job(job, config.split, mirrors)
         except FAILURES as error:
             failed[job.label] = f"{type(error).__name__}: {' '.join(str(error).split())}"
             say(f"{job.label}: FAILED: {failed[job.label]}")
-            continue
-        mirror(mirrors, job).child(done[job.label])
     return done, failed
-
-
-def mirror(mirrors: dict[str, Mirror], job: Job) -> Mirror:
-    """The mirror of a job's task, made once."""
-    config, root = job.config, Path(job.config.folder)
-    name = config.task.name
-    if name not in mirrors:
-        mirrors[name] = Mirror(default_uri(root, config.tracking_uri), name, root, say)
-    return mirrors[name]
 
 
 def table(

@@ -68,11 +68,11 @@ class Cell:
     """One experiment, seed apart.
 
     Args:
-        name: Of the cell.
+        name: Name of the cell.
         task: Name of the task.
         system: Name in the matrix, or "extra" for a file that is no part of it.
-        scale: Of the matrix.
-        row: Of the paper's tables.
+        scale: Scale of the matrix.
+        row: Row of the paper's tables.
         values: The experiment's keys.
         source: The file, and whether anything was laid over it.
         skip: Why it cannot run, empty if it can.
@@ -101,10 +101,10 @@ class Matrix:
     """The file.
 
     Args:
-        path: Of the file.
-        seeds: Of the trainings.
-        questions_seed: Of the questions, so that all trainings are asked the same ones.
-        reader_seed: Of the reader warm-up, so that trainings of all seeds start from one reader.
+        path: Path of the file.
+        seeds: Seeds of the trainings.
+        questions_seed: Seed of the questions, one for all trainings.
+        reader_seed: Seed of the reader, one for trainings of all seeds.
         tasks: In the order of the tables.
         systems: Name -> row.
         scales: Name -> scale.

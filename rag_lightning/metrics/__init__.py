@@ -1,1 +1,1 @@
-"""From predictions to scores, estimates and tests."""
+"""metrics: definitions of the metrics, and scores, estimates and tests made with them."""

@@ -1,4 +1,4 @@
-"""Is the answer right, and does a passage hold it: EM, token F1, and DPR's has-answer rule.
+"""Whether an answer is right, and whether a passage holds it: EM, token F1, and DPR's has-answer rule.
 
 Sources: EM and F1 as in the SQuAD v1.1 evaluation (Rajpurkar et al. 2016); SimpleTokenizer and has-answer as in DPR
 (Karpukhin et al. 2020, `qa_validation.py`), which took them from DrQA.
@@ -28,7 +28,7 @@ def em(prediction: str, answers: Sequence[str]) -> float:
         ValueError: no answers.
     """
     wanted = normalize_answer(prediction)
-    return float(any(normalize_answer(answer) == wanted for answer in checked(answers)))
+    return float(any(normalize_answer(answer) == wanted for answer in check_answers(answers)))
 
 
 def f1(prediction: str, answers: Sequence[str]) -> float:
@@ -40,18 +40,18 @@ def f1(prediction: str, answers: Sequence[str]) -> float:
         ValueError: no answers.
     """
     tokens = Counter(normalize_answer(prediction).split())
-    return max(_token_f1(tokens, Counter(normalize_answer(answer).split())) for answer in checked(answers))
+    return max(_token_f1(tokens, Counter(normalize_answer(answer).split())) for answer in check_answers(answers))
 
 
 def tokenize(text: str) -> list[str]:
-    """DPR's SimpleTokenizer, lower-cased: NFD, then runs of letters, numbers and marks, or one other visible sign."""
+    """DPR's SimpleTokenizer, lower-cased: NFD, runs of letters, numbers and marks, or one other visible character."""
     if text.isascii():
         return _ASCII_TOKEN.findall(text.lower())
     return [token.lower() for token in _TOKEN.findall(unicodedata.normalize("NFD", text))]
 
 
 def has_answer(answers: Iterable[str], text: str) -> bool:
-    """Do the tokens of any answer stand in the passage's text one after the other (DPR; the title does not count)?
+    """Whether the tokens of any answer stand in the passage's text consecutively (DPR; without the title).
 
     An answer without any token (only white space) is never found; in DPR it is found everywhere.
     """
@@ -72,13 +72,13 @@ class AnswerMatcher:
         self._passage = lru_cache(maxsize=cache_size)(lambda row: _Passage(text_of(row)))
 
     def hits(self, answers: Iterable[str], rows: Iterable[int]) -> tuple[bool, ...]:
-        """Per row, in the order given: does the passage hold an answer?"""
+        """For each row, in the order given: whether the passage holds an answer."""
         needles = [(_rarest_first(needle), needle) for needle in _needles(answers)]
         return tuple(self._passage(int(row)).holds(needles) for row in rows)
 
 
 class _Passage:
-    """A text, folded for the quick look, tokenised when that does not settle it."""
+    """A text, case-folded for a quick check, tokenised only when that is not enough."""
 
     __slots__ = ("_folded", "_joined", "_text")
 
@@ -141,15 +141,19 @@ def _token_f1(left: Counter[str], right: Counter[str]) -> float:
     return 2 * common / (left.total() + right.total())
 
 
-def checked(answers: Sequence[str]) -> Sequence[str]:
-    """The answers themselves; ValueError where there is none, or where a plain string was given."""
+def check_answers(answers: Sequence[str]) -> Sequence[str]:
+    """The answers themselves.
+
+    Raises:
+        ValueError: no answers, or a plain string.
+    """
     if isinstance(answers, str) or not answers:
         raise ValueError(f"answers must be a sequence of at least one string, got {answers!r}")
     return answers
 
 
-def answered(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Outcome], float | None]:
-    """A measure of prediction and answers as a metric's score; not defined where nothing was predicted."""
+def answer_score(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Outcome], float | None]:
+    """The score function of a metric from a measure of prediction and answers; None without a prediction."""
 
     def score(outcome: Outcome) -> float | None:
         return None if outcome.prediction is None else measure(outcome.prediction, outcome.example.answers)
@@ -157,5 +161,5 @@ def answered(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Outcom
     return score
 
 
-EM = Metric("em", "%", "higher", answered(em))
-F1 = Metric("f1", "%", "higher", answered(f1))
+EM = Metric("em", "%", "higher", answer_score(em))
+F1 = Metric("f1", "%", "higher", answer_score(f1))

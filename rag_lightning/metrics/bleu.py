@@ -1,6 +1,6 @@
 """BLEU-1 in two definitions that differ in tokens and in digits.
 
-- bleu1: sacrebleu (Post 2018), corpus level, its 13a tokens, case kept; bleu1_sentence is the same by example.
+- bleu1: sacrebleu (Post 2018), corpus level, its 13a tokens, case kept; bleu1_sentence is computed per example.
 - bleu1_msmarco: the MS MARCO evaluator's, coco-caption `bleu_scorer.py` over spaCy tokens in lower case, corpus level.
 
 Both clip counts by the references' maximum, and take the closest reference length (the shorter of two) for the brevity
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rag_lightning.metrics.answers import checked
+from rag_lightning.metrics.answers import check_answers
 from rag_lightning.metrics.metric import CorpusMetric, Floats, Metric, Note, Outcome
 from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer
 
@@ -33,11 +33,11 @@ def sacrebleu_statistics(prediction: str, answers: Sequence[str]) -> tuple[int, 
     Raises:
         ValueError: no answers.
     """
-    return _sacrebleu_statistics(prediction, tuple(checked(answers)))
+    return _sacrebleu_statistics(prediction, tuple(check_answers(answers)))
 
 
 def coco_statistics(words: Sequence[str], references: Iterable[Sequence[str]]) -> tuple[int, int, int]:
-    """The same by coco-caption, from tokens."""
+    """Matched and all uni-grams, and the closest reference length, by coco-caption, from tokens."""
     listed = list(references)
     most = _counts(tuple(listed[0])) if len(listed) == 1 else _maximum(listed)
     matched = sum(min(count, most[word]) for word, count in _counts(tuple(words)).items())
@@ -47,40 +47,40 @@ def coco_statistics(words: Sequence[str], references: Iterable[Sequence[str]]) -
 
 def bleu1(sums: Floats) -> Floats:
     """BLEU-1 of added statistics, [..., 3] -> [...]; without any match it is 0 (sacrebleu)."""
-    matched, said, wanted = sums[..., 0], np.maximum(sums[..., 1], _TINY), sums[..., 2]
-    penalty: Floats = np.exp(np.minimum(0.0, 1 - wanted / said))
-    value: Floats = np.where(matched > 0, matched / said * penalty, 0.0)
+    matched, predicted, wanted = sums[..., 0], np.maximum(sums[..., 1], _TINY), sums[..., 2]
+    penalty: Floats = np.exp(np.minimum(0.0, 1 - wanted / predicted))
+    value: Floats = np.where(matched > 0, matched / predicted * penalty, 0.0)
     return value
 
 
 def coco_bleu1(sums: Floats) -> Floats:
     """BLEU-1 of added statistics, [..., 3] -> [...], with coco-caption's small numbers against division by zero."""
-    matched, said, wanted = sums[..., 0], sums[..., 1], sums[..., 2]
-    ratio = (said + _TINY) / (wanted + _SMALL)
+    matched, predicted, wanted = sums[..., 0], sums[..., 1], sums[..., 2]
+    ratio = (predicted + _TINY) / (wanted + _SMALL)
     penalty: Floats = np.exp(np.minimum(0.0, 1 - 1 / ratio))
-    value: Floats = (matched + _TINY) / (said + _SMALL) * penalty
+    value: Floats = (matched + _TINY) / (predicted + _SMALL) * penalty
     return value
 
 
 def coco_sentence_bleu1(words: Sequence[str], reference: Sequence[str]) -> float:
     """`coco_bleu1` of one pair, without arrays."""
-    matched, said, wanted = coco_statistics(words, [reference])
-    ratio = (said + _TINY) / (wanted + _SMALL)
-    return (matched + _TINY) / (said + _SMALL) * (math.exp(1 - 1 / ratio) if ratio < 1 else 1.0)
+    matched, predicted, wanted = coco_statistics(words, [reference])
+    ratio = (predicted + _TINY) / (wanted + _SMALL)
+    return (matched + _TINY) / (predicted + _SMALL) * (math.exp(1 - 1 / ratio) if ratio < 1 else 1.0)
 
 
 def from_sums(of_sums: Callable[[Floats], Floats]) -> Callable[[Sequence[Sequence[Any]]], float]:
-    """`combine` of a metric whose statistics add up."""
+    """The `combine` function of a metric whose statistics add up."""
     return lambda statistics: float(of_sums(np.asarray(statistics, dtype=np.float64).sum(axis=0)))
 
 
 def answerable(outcome: Outcome) -> bool:
-    """Does the MS MARCO evaluator look at it: is something predicted, and no reference `No Answer Present.`?"""
+    """Whether the MS MARCO evaluator scores it: there is a prediction, and no reference is `No Answer Present.`."""
     return outcome.prediction is not None and NO_ANSWER not in outcome.example.answers
 
 
 def english_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
-    """What the words were cut with."""
+    """A note that names the tokeniser."""
     return (Note(english_tokenizer()),)
 
 
@@ -98,7 +98,7 @@ def _sacrebleu() -> Any:
 
 
 def signature(references: str) -> str:
-    """sacrebleu's, for `references` per prediction ("1", "var")."""
+    """sacrebleu's signature, for `references` per prediction ("1", "var")."""
     return f"sacrebleu nrefs:{references}|case:mixed|eff:no|tok:13a|smooth:exp|version:{version('sacrebleu')}"
 
 
@@ -131,7 +131,7 @@ def _sentence(outcome: Outcome) -> float | None:
 def _msmarco(outcome: Outcome) -> tuple[int, int, int] | None:
     if outcome.prediction is None or not answerable(outcome):
         return None
-    references = [english(answer).split() for answer in checked(outcome.example.answers)]
+    references = [english(answer).split() for answer in check_answers(outcome.example.answers)]
     return coco_statistics(english(outcome.prediction).split(), references)
 
 

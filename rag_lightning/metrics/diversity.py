@@ -1,4 +1,4 @@
-"""How varied the generated texts are: distinct tri-grams among all tri-grams of all predictions.
+"""Diversity of the generated texts: distinct tri-grams among all tri-grams of all predictions.
 
 Source: Lewis et al. 2020, Table 5. It does not say how texts were cut into words; here it is DPR's SimpleTokenizer in
 lower case (answers.py). Tri-grams do not reach from one prediction into the next.

@@ -11,12 +11,12 @@ import re
 import string
 from collections.abc import Sequence
 
-from rag_lightning.metrics.answers import answered, checked
+from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.metric import Metric, Need
 from rag_lightning.metrics.tokens import normalize_answer
 
 EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
-"""Shown side by side wherever the first of them is asked for."""
+"""Shown side by side wherever `em` is a metric of the task."""
 _LM_EVAL_IGNORED = re.compile(r"\b(?:The |the |An |A |a |an )")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -27,13 +27,13 @@ def em_kilt(prediction: str, answers: Sequence[str]) -> float:
     Raises:
         ValueError: no answers.
     """
-    given = [answer for answer in checked(answers) if answer.strip()]
+    given = [answer for answer in check_answers(answers) if answer.strip()]
     wanted = normalize_answer(prediction)
     return float(bool(prediction.strip()) and any(normalize_answer(answer) == wanted for answer in given))
 
 
 def em_lm_eval(prediction: str, answers: Sequence[str]) -> float:
-    """Articles, then case, then ASCII punctuation removed; of white space only that left of the prediction.
+    """lm-evaluation-harness' EM: articles, case, ASCII punctuation and white space before the prediction removed.
 
     The harness also stops generation at a line's end, a full stop or a comma; that is decoding and not done here.
 
@@ -41,7 +41,7 @@ def em_lm_eval(prediction: str, answers: Sequence[str]) -> float:
         ValueError: no answers.
     """
     wanted = _lm_eval(prediction.lstrip())
-    return float(any(_lm_eval(answer) == wanted for answer in checked(answers)))
+    return float(any(_lm_eval(answer) == wanted for answer in check_answers(answers)))
 
 
 def em_contains(prediction: str, answers: Sequence[str]) -> float:
@@ -52,8 +52,8 @@ def em_contains(prediction: str, answers: Sequence[str]) -> float:
     Raises:
         ValueError: no answers.
     """
-    said = normalize_answer(prediction)
-    return float(any(normalize_answer(answer) in said for answer in checked(answers)))
+    text = normalize_answer(prediction)
+    return float(any(normalize_answer(answer) in text for answer in check_answers(answers)))
 
 
 def _lm_eval(text: str) -> str:
@@ -61,6 +61,6 @@ def _lm_eval(text: str) -> str:
 
 
 NEEDS: tuple[Need, ...] = ("prediction", "strings")
-EM_KILT = Metric("em_kilt", "%", "higher", answered(em_kilt), needs=NEEDS, beside=("em",))
-EM_LM_EVAL = Metric("em_lm_eval", "%", "higher", answered(em_lm_eval), needs=NEEDS, beside=("em",))
-EM_CONTAINS = Metric("em_contains", "%", "higher", answered(em_contains), needs=NEEDS, beside=("em",))
+EM_KILT = Metric("em_kilt", "%", "higher", answer_score(em_kilt), needs=NEEDS, beside=("em",))
+EM_LM_EVAL = Metric("em_lm_eval", "%", "higher", answer_score(em_lm_eval), needs=NEEDS, beside=("em",))
+EM_CONTAINS = Metric("em_contains", "%", "higher", answer_score(em_contains), needs=NEEDS, beside=("em",))

@@ -1,4 +1,4 @@
-"""What a metric is, and the names that YAML, command line, results and table heads share (`answer_recall@5`)."""
+"""The definition of a metric, and the names that YAML, command line, results and tables share (`answer_recall@5`)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that metrics may look at for one example.
+    """All that a metric sees of one example.
 
     Args:
         example: The query, its accepted answers and gold passages.
         prediction: The answer given, None if the run answered nothing (retrieval only).
-        answer_hits: Per retrieved passage, best first: does its text hold an answer; None without retrieval.
-        gold_hits: Per retrieved passage, best first: is it a gold passage; None without retrieval or gold passages.
+        answer_hits: Per retrieved passage, best first: whether it holds an answer; None without retrieval.
+        gold_hits: Per retrieved passage, best first: whether it is gold; None without retrieval or gold passages.
         titles: Per retrieved passage, best first: title of its article; None without retrieval.
     """
 
@@ -42,29 +42,29 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What has to be said beside the values of a metric; `degraded` where they are worth less than they look."""
+    """A note shown beside the values of a metric; `degraded` where the values are less reliable than usual."""
 
     text: str
     degraded: bool = False
 
 
 def no_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
-    """Nothing to be said."""
+    """No notes."""
     return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What all kinds of metric have.
+    """The fields of every kind of metric.
 
     Args:
-        name: Printed and parsed alike.
+        name: Its name, printed and parsed.
         unit: `%` is shown as 0-100, "" as it is.
-        direction: Which way is better.
+        direction: Whether higher or lower values are better.
         needs: What it looks at; it is scored only where all of it is there.
         beside: Metrics of a task beside which it is scored too; EVERY_TASK for all tasks.
-        made_with: What of the environment the values depend on (tokeniser, tool, version), "" for nothing.
-        notes: What has to be said beside the values of these examples.
+        made_with: The tool and version the values depend on (tokeniser), "" for none.
+        notes: Notes to show beside the values of these examples.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Definition:
 
     @property
     def scale(self) -> float:
-        """What a value in [0, 1] is multiplied by to be in the unit."""
+        """Factor from a value in [0, 1] to the unit."""
         return 100.0 if self.unit == "%" else 1.0
 
     def __str__(self) -> str:
@@ -100,10 +100,10 @@ class CorpusMetric(Definition):
     """A definition for all examples together: one value in [0, 1] from the statistics of each.
 
     Args:
-        statistics: Of one example (numbers, or words as strings), None where it is not defined.
+        statistics: Statistics of one example (numbers, or words as strings), None where they are not defined.
         combine: The value of all examples, from a list of their statistics; their order does not matter.
-        of_sums: The same from added statistics, [..., D] -> [...]; None where they do not add up, and so the examples
-            cannot be resampled: the value then has no interval.
+        of_sums: The value from added statistics, [..., D] -> [...]; None where they do not add up, so that examples
+            cannot be resampled and the value has no interval.
     """
 
     statistics: Callable[[Outcome], Sequence[Any] | None]

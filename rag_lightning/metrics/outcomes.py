@@ -1,4 +1,4 @@
-"""Outcomes and evidence: what metrics look at, made of examples, predictions and the passages that were retrieved.
+"""Outcomes and evidence: what metrics see, made of examples, predictions and the passages that were retrieved.
 
 Predictions and rankings meet their examples by id, never by position.
 """
@@ -85,9 +85,9 @@ def find_faults(task: ScoredTask, outcomes: Sequence[Outcome], matcher: Matcher 
         return {}
     faults = pattern_faults(outcomes)
     found = matcher.faults if isinstance(matcher, PatternMatcher) else ()
-    known = {fault.pattern for fault in faults}
+    patterns = {fault.pattern for fault in faults}
     for fault in found:
-        if fault.pattern not in known:
+        if fault.pattern not in patterns:
             faults[fault] = sum(fault.pattern in outcome.example.answers for outcome in outcomes)
     return faults
 
@@ -186,10 +186,10 @@ def evidence_hits(
 def judged_evidence_hits(
     task: ScoredTask, passages: PassageTable, asked: Sequence[Example], rankings: Sequence[Ranking]
 ) -> list[tuple[bool, ...] | None]:
-    """`evidence_hits`, with None for an example of which no evidence is known, such as an unverifiable claim."""
+    """`evidence_hits`, with None for an example without any known evidence, such as an unverifiable claim."""
     hits = evidence_hits(task, passages, asked, rankings)
-    known = [task.extractive or bool(e.gold_passage_ids or evidence_sets(e)) for e in asked]
-    return [flags if right else None for flags, right in zip(hits, known, strict=True)]
+    judged = [task.extractive or bool(e.gold_passage_ids or evidence_sets(e)) for e in asked]
+    return [flags if right else None for flags, right in zip(hits, judged, strict=True)]
 
 
 def _is_gold(example: Example, passage: Passage) -> bool:

@@ -1,7 +1,7 @@
-"""Were passages of the right articles found: FEVER's gold articles, and KILT's page-level measures.
+"""Retrieval of gold articles: FEVER's gold articles, and KILT's page-level measures.
 
-An article is known by its title. `Example.gold_titles` holds alternative evidence sets: each entry is one title, or
-several joined by `|` (no Wikipedia title holds one) where only all of them together are the evidence, as in HotpotQA.
+An article is identified by its title. `Example.gold_titles` holds alternative evidence sets: each entry is one title,
+or several joined by `|` (no Wikipedia title holds one) where only all of them together are evidence, as in HotpotQA.
 
 Sources: Lewis et al. 2020, section 4.4 (top-1 and top-10 passage from a gold article); KILT `eval_retrieval.py`
 (Petroni et al. 2021) for R-precision, success rate and the combined scores.
@@ -20,7 +20,7 @@ from rag_lightning.metrics.labels import LABEL_ACCURACY
 from rag_lightning.metrics.metric import EVERY_TASK, Family, Metric, Need, Outcome
 
 TOGETHER = "|"
-"""Between the titles of one evidence set."""
+"""Separator of the titles of one evidence set."""
 _ESCAPES = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}", "-COLON-": ":"}
 _WHOLE, _OTHER = -1, -2
 OF_PAGES: tuple[Need, ...] = ("passages", "gold")

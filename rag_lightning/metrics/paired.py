@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from rag_lightning.metrics.statistics import Floats, checked_pair, cluster_sums, paired_permutation
+from rag_lightning.metrics.statistics import Floats, check_pair, cluster_sums, paired_permutation
 
 _NORMAL = NormalDist()
 PERMUTATIONS = 9_999
@@ -45,8 +45,8 @@ class Pair:
     """One comparison with its values.
 
     Args:
-        system: Tested.
-        baseline: Tested against.
+        system: Label of the system.
+        baseline: Label of the system it is compared with.
         left: [n] values of the system, higher is better.
         right: [n] values of the baseline on the same examples, in the same order.
         clusters: [n] entity of each example, "" for none.
@@ -64,13 +64,13 @@ class Verdict:
     """The test of one comparison of a family.
 
     Args:
-        system: Tested.
-        baseline: Tested against.
+        system: Label of the system.
+        baseline: Label of the system it is compared with.
         difference: Mean of system - baseline.
-        p: Two-sided, by sign flips.
-        p_holm: Adjusted for the whole family.
+        p: Two-sided p of the sign-flip test.
+        p_holm: p adjusted for the whole family (Holm).
         significant: p_holm is at most the family's alpha.
-        smallest: The difference that could have been shown (power 0.8, level alpha), None where unknown.
+        smallest: Smallest detectable difference (power 0.8, level alpha), None where it is undefined.
     """
 
     system: str
@@ -83,7 +83,7 @@ class Verdict:
 
 
 def mcnemar(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> McNemar:
-    """The exact test of two accuracies; questions count singly, clusters are not looked at.
+    """The exact test of two accuracies; questions count singly, without clusters.
 
     Args:
         left: [n] 0 or 1 of one system.
@@ -92,7 +92,7 @@ def mcnemar(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> 
     Raises:
         ValueError: no values, different lengths, or a value that is neither 0 nor 1.
     """
-    first, second = checked_pair(left, right)
+    first, second = check_pair(left, right)
     if not _is_binary(first) or not _is_binary(second):
         raise ValueError("McNemar's test is for values of 0 and 1; use paired_permutation for others")
     left_only, right_only = int(((first - second) > 0).sum()), int(((second - first) > 0).sum())
@@ -112,15 +112,15 @@ def smallest_difference(
 ) -> float | None:
     """The true mean difference that a test of these questions would find with the given power.
 
-    From the spread of the observed paired differences, clusters taken whole; None where there is no spread (equal
-    systems) or one cluster, as the data then cannot tell.
+    Computed from the spread of the observed paired differences, clusters taken whole; None where there is no spread
+    (equal systems) or only one cluster.
 
     Raises:
         ValueError: values that cannot be compared, or alpha or power outside 0 to 1.
     """
     if not (0 < alpha < 1 and 0 < power < 1):
         raise ValueError(f"alpha {alpha} and power {power} must be between 0 and 1")
-    first, second = checked_pair(left, right)
+    first, second = check_pair(left, right)
     sums, counts = cluster_sums(first - second, clusters)
     if len(sums) < 2:
         return None
@@ -141,14 +141,14 @@ def average_seeds(by_seed: Mapping[int, Sequence[float] | Floats]) -> SeedAverag
     if not by_seed:
         raise ValueError("no seeds to average")
     first = next(iter(by_seed.values()))
-    rows = np.array([checked_pair(values, first)[0] for values in by_seed.values()])
+    rows = np.array([check_pair(values, first)[0] for values in by_seed.values()])
     means = {seed: float(row.mean()) for seed, row in zip(by_seed, rows, strict=True)}
     spread = float(np.std(list(means.values()), ddof=1)) if len(means) > 1 else None
     return SeedAverage(rows.mean(axis=0), means, spread)
 
 
 def _is_binary(values: Floats) -> bool:
-    """Only 0 and 1, as accuracies of single runs are."""
+    """Whether all values are 0 or 1, as accuracies of single runs are."""
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
@@ -171,7 +171,7 @@ def compare_pairs(pairs: Sequence[Pair], *, alpha: float, seed: int = 0) -> list
 
     Args:
         pairs: The family, in the declared order.
-        alpha: Chance of one false alarm or more in the whole family.
+        alpha: Family-wise significance level.
         seed: Seed of the sign flips.
 
     Raises:

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import regex
 
-from rag_lightning.metrics.answers import answered, checked
+from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.metric import Metric, Outcome
 
 SECONDS = 1.0
@@ -25,7 +25,7 @@ _FLAGS = regex.IGNORECASE | regex.UNICODE | regex.MULTILINE
 
 @dataclass(frozen=True, slots=True)
 class PatternFault:
-    """A pattern that could not be used, and why."""
+    """A pattern that could not be used, and the reason."""
 
     pattern: str
     reason: str
@@ -33,7 +33,7 @@ class PatternFault:
 
 @dataclass(frozen=True, slots=True)
 class PatternMatch:
-    """Does any pattern match, and which ones could not be used."""
+    """Whether any pattern matches, and the patterns that could not be used."""
 
     matched: bool
     faults: tuple[PatternFault, ...] = ()
@@ -55,7 +55,7 @@ def search_patterns(text: str, patterns: Iterable[str], seconds: float = SECONDS
 
 
 def find_matches(text: str, pattern: str, seconds: float = SECONDS) -> tuple[str, ...] | PatternFault:
-    """All that a pattern matches in a passage (NFC, outer white space removed), in the passage's order; none empty."""
+    """All matches of a pattern in a passage (NFC, outer white space removed), in the passage's order; none empty."""
     compiled = _compile(unicodedata.normalize("NFD", pattern))
     if isinstance(compiled, PatternFault):
         return PatternFault(pattern, compiled.reason)
@@ -67,7 +67,7 @@ def find_matches(text: str, pattern: str, seconds: float = SECONDS) -> tuple[str
 
 
 class PatternMatcher:
-    """`search_patterns` for many queries: AnswerMatcher's twin for tasks whose answers are patterns.
+    """`search_patterns` for many queries: the AnswerMatcher of tasks whose answers are patterns.
 
     A pattern that was found faulty once is not tried again.
 
@@ -86,7 +86,7 @@ class PatternMatcher:
         return tuple(self._faults.values())
 
     def hits(self, answers: Iterable[str], rows: Iterable[int]) -> tuple[bool, ...]:
-        """Per row, in the order given: does the passage hold a match?"""
+        """For each row, in the order given: whether the passage holds a match."""
         patterns = tuple(answers)
         return tuple(self._hit(patterns, self._text_of(int(row))) for row in rows)
 
@@ -102,7 +102,7 @@ def em_regex(prediction: str, patterns: Sequence[str]) -> float:
     Raises:
         ValueError: no patterns.
     """
-    return float(match_patterns(prediction, tuple(checked(patterns))).matched)
+    return float(match_patterns(prediction, tuple(check_answers(patterns))).matched)
 
 
 def pattern_faults(outcomes: Iterable[Outcome]) -> dict[PatternFault, int]:
@@ -144,4 +144,4 @@ def _joined(results: Sequence[bool | PatternFault]) -> PatternMatch:
     return PatternMatch(any(result is True for result in results), faults)
 
 
-EM_REGEX = Metric("em_regex", "%", "higher", answered(em_regex))
+EM_REGEX = Metric("em_regex", "%", "higher", answer_score(em_regex))

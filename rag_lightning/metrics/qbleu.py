@@ -1,4 +1,4 @@
-"""Q-BLEU-1 (Nema & Khapra 2018): could the question be answered, mixed with BLEU-1, in both published behaviours.
+"""Q-BLEU-1 (Nema & Khapra 2018): answerability mixed with BLEU-1, in both published behaviours.
 
 Q = delta A + (1 - delta) BLEU-1, where A weighs how names, content words, question words and stop words agree. Weights
 and delta are those tuned on SQuAD, which Lewis et al. 2020 use. A part that is empty on both sides counts 0 in the code
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rag_lightning.metrics.answers import answered, checked
+from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.bleu import coco_sentence_bleu1
 from rag_lightning.metrics.metric import Metric, Note, Outcome
 from rag_lightning.metrics.tokens import KEPT, treebank
@@ -36,7 +36,7 @@ _ASKED = QUESTION_WORDS | {word.capitalize() for word in QUESTION_WORDS}
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What names, content words and question words weigh (stop words have the rest), and A against BLEU-1."""
+    """Weights of names, content words and question words (stop words have the rest), and of A against BLEU-1."""
 
     names: float = 0.41
     content: float = 0.36
@@ -63,20 +63,20 @@ def q_bleu1(prediction: str, answers: Sequence[str], weights: Weights = SQUAD, b
 
     Args:
         prediction: The question or clue written.
-        answers: Those it is compared with.
-        weights: Of its parts.
-        both_empty: What a part counts that neither side has: 0 as of October 2018, 1 since November 2019.
+        answers: References.
+        weights: Weights of its parts.
+        both_empty: Value of a part that is empty on both sides: 0 in October 2018, 1 since November 2019.
 
     Raises:
         ValueError: no answers.
     """
-    said = parts(prediction)
-    return max(_q_bleu1(said, parts(answer), weights, both_empty) for answer in checked(answers))
+    predicted = split_parts(prediction)
+    return max(_q_bleu1(predicted, split_parts(answer), weights, both_empty) for answer in check_answers(answers))
 
 
 @lru_cache(maxsize=KEPT)
-def parts(text: str) -> Parts:
-    """The kinds are told by white space and case, as the source does; only then words become tokens."""
+def split_parts(text: str) -> Parts:
+    """Split a question by kind of word, by white space and case as the source does; then words become tokens."""
     words = text.split()
     asking = [place for place, word in enumerate(words) if word in _ASKED]
     # the noun after what and which says what is asked for
@@ -93,16 +93,16 @@ def parts(text: str) -> Parts:
     return Parts(*(treebank(" ".join(kind)) for kind in kinds))
 
 
-def uncased(outcomes: Sequence[Outcome]) -> bool:
-    """Do the references have upper-case letters and no prediction any, so that no name is seen?"""
+def is_uncased(outcomes: Sequence[Outcome]) -> bool:
+    """Whether the references have upper-case letters and no prediction has any, so that no name is recognised."""
     predicted = [outcome for outcome in outcomes if outcome.prediction]
     if not predicted or any(_cased(outcome.prediction or "") for outcome in predicted):
         return False
     return any(_cased(answer) for outcome in predicted for answer in outcome.example.answers)
 
 
-def _q_bleu1(said: Parts, wanted: Parts, weights: Weights, both_empty: float) -> float:
-    agreements, bleu = _compare(said, wanted)
+def _q_bleu1(predicted: Parts, wanted: Parts, weights: Weights, both_empty: float) -> float:
+    agreements, bleu = _compare(predicted, wanted)
     names, content, question, stop = (both_empty if found is None else found for found in agreements)
     rest = 1 - weights.names - weights.content - weights.question
     answerability = weights.names * names + weights.content * content + weights.question * question + rest * stop
@@ -110,17 +110,17 @@ def _q_bleu1(said: Parts, wanted: Parts, weights: Weights, both_empty: float) ->
 
 
 @lru_cache(maxsize=KEPT)  # both behaviours ask for the same
-def _compare(said: Parts, wanted: Parts) -> tuple[tuple[float | None, ...], float]:
+def _compare(predicted: Parts, wanted: Parts) -> tuple[tuple[float | None, ...], float]:
     """How names, content, question and stop words agree (None for what neither side has), and BLEU-1 of all words."""
     kinds = ("names", "content", "question", "stop")
-    agreements = tuple(_agreement(getattr(said, kind), getattr(wanted, kind)) for kind in kinds)
-    return agreements, coco_sentence_bleu1(said.all, wanted.all)
+    agreements = tuple(_agreement(getattr(predicted, kind), getattr(wanted, kind)) for kind in kinds)
+    return agreements, coco_sentence_bleu1(predicted.all, wanted.all)
 
 
-def _agreement(said: tuple[str, ...], wanted: tuple[str, ...]) -> float | None:
-    if not said and not wanted:
+def _agreement(predicted: tuple[str, ...], wanted: tuple[str, ...]) -> float | None:
+    if not predicted and not wanted:
         return None
-    precision, recall = coco_sentence_bleu1(said, wanted), coco_sentence_bleu1(wanted, said)
+    precision, recall = coco_sentence_bleu1(predicted, wanted), coco_sentence_bleu1(wanted, predicted)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -130,12 +130,14 @@ def _cased(text: str) -> bool:
 
 def _notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
     mark = Note("degraded: no prediction has an upper-case letter, so its names are never found", degraded=True)
-    return (Note(MADE_WITH), mark) if uncased(outcomes) else (Note(MADE_WITH),)
+    return (Note(MADE_WITH), mark) if is_uncased(outcomes) else (Note(MADE_WITH),)
 
 
 def _q_bleu1_2018(prediction: str, answers: Sequence[str]) -> float:
     return q_bleu1(prediction, answers, both_empty=0.0)
 
 
-Q_BLEU1 = Metric("q_bleu1", "%", "higher", answered(q_bleu1), made_with=lambda: MADE_WITH, notes=_notes)
-Q_BLEU1_2018 = Metric("q_bleu1_2018", "%", "higher", answered(_q_bleu1_2018), made_with=lambda: MADE_WITH, notes=_notes)
+Q_BLEU1 = Metric("q_bleu1", "%", "higher", answer_score(q_bleu1), made_with=lambda: MADE_WITH, notes=_notes)
+Q_BLEU1_2018 = Metric(
+    "q_bleu1_2018", "%", "higher", answer_score(_q_bleu1_2018), made_with=lambda: MADE_WITH, notes=_notes
+)

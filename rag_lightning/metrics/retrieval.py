@@ -1,4 +1,4 @@
-"""How well passages were found, from ordered hit flags (best passage first).
+"""Metrics of retrieval from ordered hit flags (best passage first).
 
 Sources: answer recall is DPR's top-k accuracy (Karpukhin et al. 2020); reciprocal rank as in TREC-8 QA; precision as
 in trec_eval (P_k). EM without an answer in the passages: Lewis et al. 2020, section 4.1 (11.8 % on NQ).

@@ -11,7 +11,7 @@ import re
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
-from rag_lightning.metrics.answers import answered, checked
+from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.bleu import answerable, english_notes
 from rag_lightning.metrics.metric import Metric, Outcome
 from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer
@@ -43,10 +43,10 @@ def rouge_l_msmarco(prediction: str, answers: Sequence[str]) -> float:
     Raises:
         ValueError: no answers.
     """
-    said = english(prediction).split(" ")
-    wanted = [english(answer).split(" ") for answer in checked(answers)]
-    shared = [lcs_length(reference, said) for reference in wanted]
-    precision = max(shared) / len(said)
+    predicted = english(prediction).split(" ")
+    wanted = [english(answer).split(" ") for answer in check_answers(answers)]
+    shared = [lcs_length(reference, predicted) for reference in wanted]
+    precision = max(shared) / len(predicted)
     recall = max(count / len(reference) for count, reference in zip(shared, wanted, strict=True))
     if not precision:
         return 0.0
@@ -59,7 +59,7 @@ def rouge_l(prediction: str, answers: Sequence[str]) -> float:
     Raises:
         ValueError: no answers.
     """
-    return max(_f1(_words(prediction), _words(answer)) for answer in checked(answers))
+    return max(_f1(_words(prediction), _words(answer)) for answer in check_answers(answers))
 
 
 @lru_cache(maxsize=KEPT)
@@ -67,8 +67,8 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.lower()))
 
 
-def _f1(said: Sequence[str], wanted: Sequence[str]) -> float:
-    return 2 * lcs_length(wanted, said) / (len(said) + len(wanted)) if said and wanted else 0.0
+def _f1(predicted: Sequence[str], wanted: Sequence[str]) -> float:
+    return 2 * lcs_length(wanted, predicted) / (len(predicted) + len(wanted)) if predicted and wanted else 0.0
 
 
 def _msmarco(outcome: Outcome) -> float | None:
@@ -77,5 +77,5 @@ def _msmarco(outcome: Outcome) -> float | None:
     return rouge_l_msmarco(outcome.prediction, outcome.example.answers)
 
 
-ROUGE_L = Metric("rouge_l", "%", "higher", answered(rouge_l))
+ROUGE_L = Metric("rouge_l", "%", "higher", answer_score(rouge_l))
 ROUGE_L_MSMARCO = Metric("rouge_l_msmarco", "%", "higher", _msmarco, made_with=english_tokenizer, notes=english_notes)

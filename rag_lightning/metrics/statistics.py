@@ -1,6 +1,6 @@
-"""How sure a mean is, and whether two systems differ, on the same questions.
+"""Confidence intervals of a mean, and tests whether two systems differ on the same questions.
 
-Questions about one entity stand or fall together, so whole clusters are resampled or sign-flipped.
+Scores of questions about one entity are correlated, so whole clusters are resampled or sign-flipped.
 Sources: BCa bootstrap (Efron 1987); the paired permutation test with (1 + hits) / (1 + B) (Phipson & Smyth 2010).
 """
 
@@ -51,14 +51,14 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """BCa bootstrap interval of the mean, resampling clusters if given.
 
-    Where all values are equal or there is one cluster the interval is the mean itself: it then says nothing.
+    Where all values are equal or there is one cluster the interval is the mean itself.
 
     Args:
         values: [n] one value per example, in any unit.
         clusters: [n] entity of each example, "" for none.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
         resamples: Bootstrap samples.
-        confidence: Coverage.
+        confidence: Coverage of the interval.
 
     Raises:
         ValueError: no values, values that are not finite, or clusters of another length.
@@ -82,15 +82,15 @@ def bootstrap_sums_interval(
     resamples: int = 2000,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
-    """BCa bootstrap interval of a function of summed statistics, as `bootstrap_interval` is one of the mean.
+    """BCa bootstrap interval of a function of summed statistics.
 
     Args:
         parts: [n, D] statistics of each example.
         of_sums: Added statistics, [..., D] -> [...].
         clusters: [n] entity of each example, "" for none.
-        seed: Of the resampling; the same clusters are drawn as by `bootstrap_interval`.
+        seed: Seed of the resampling; draws the same clusters as `bootstrap_interval`.
         resamples: Bootstrap samples.
-        confidence: Coverage.
+        confidence: Coverage of the interval.
 
     Raises:
         ValueError: no examples, statistics that are not finite, or clusters of another length.
@@ -122,13 +122,13 @@ def paired_permutation(
         left: [n] values of one system.
         right: [n] values of the other on the same examples, in the same order.
         clusters: [n] entity of each example, "" for none.
-        seed: Of the sign flips.
+        seed: Seed of the sign flips.
         permutations: Sign flips drawn.
 
     Raises:
         ValueError: no values, values that are not finite, or different lengths.
     """
-    first, second = checked_pair(left, right)
+    first, second = check_pair(left, right)
     sums, _ = cluster_sums(first - second, clusters)
     difference = float(sums.sum() / len(first))
     sums = sums[np.abs(sums) > _TIE]
@@ -146,15 +146,15 @@ def not_worse_than_best(
     seed: int = 0,
     permutations: int = 9999,
 ) -> dict[str, Comparison]:
-    """Which systems are not significantly worse than the one with the highest mean.
+    """The systems that are not significantly worse than the one with the highest mean.
 
     The p values are not corrected for the number of systems: a correction would keep more of them.
 
     Args:
         scores: Name -> [n] values on the same examples in the same order; higher is better.
         clusters: [n] entity of each example, "" for none.
-        alpha: Level below which a system counts as worse.
-        seed: Of the permutation test.
+        alpha: Significance level; a system with a smaller p counts as worse.
+        seed: Seed of the permutation test.
         permutations: Sign flips drawn.
 
     Raises:
@@ -171,7 +171,7 @@ def not_worse_than_best(
     return compared
 
 
-def checked_pair(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> tuple[Floats, Floats]:
+def check_pair(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> tuple[Floats, Floats]:
     """Two systems' values as arrays.
 
     Raises:

@@ -47,7 +47,7 @@ def summarise(scores: Sequence[Score], *, seed: int) -> dict[str, Any]:
 
     Raises:
         ValueError: no scores, or a value that is not finite.
-        UnknownNameError: a value whose name is no metric.
+        UnknownNameError: a value of an unknown metric.
     """
     if not scores:
         raise ValueError("no scores to summarise")
@@ -62,7 +62,7 @@ def summarise(scores: Sequence[Score], *, seed: int) -> dict[str, Any]:
 
 
 def notes_of(outcomes: Sequence[Outcome], metrics: Iterable[AnyMetric]) -> list[dict[str, Any]]:
-    """What has to be said beside the values, as it stands in summary.json: the text, the metrics, is it degraded."""
+    """The notes as summary.json holds them: text, metrics, and whether the values are degraded."""
     about: dict[Note, list[str]] = defaultdict(list)
     for metric in metrics:
         for note in metric.notes(outcomes):

@@ -14,12 +14,10 @@ import numpy as np
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.core.seeds import generator
 from rag_lightning.metrics.answers import has_answer
-from rag_lightning.mini.split import entity_key
-from rag_lightning.mini.text import as_typed, strip_parentheses
-from rag_lightning.mini.wiki import sentences
+from rag_lightning.mini.splits import entity_key
+from rag_lightning.mini.text import MONTHS, as_typed, sentences, strip_parentheses
 
-_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-_DATE = re.compile(rf"\b\d{{1,2}} (?:{_MONTHS}) \d{{3,4}}\b|\b(?:{_MONTHS}) \d{{1,2}}, \d{{4}}\b")
+_DATE = re.compile(rf"\b\d{{1,2}} (?:{MONTHS}) \d{{3,4}}\b|\b(?:{MONTHS}) \d{{1,2}}, \d{{4}}\b")
 _YEAR = re.compile(r"(?<=\bin )(?:1[0-9]{3}|20[0-2]\d)\b(?!-)")
 _NUMBER = re.compile(r"(?<![\w.-])(?<!c\. )\d[\d,.]*\d(?: (?:million|billion|percent))?(?:%|\b)(?![\w-])")
 _NAME = re.compile(r"(?<=[a-z,] )[A-ZÀ-Þ][\w'\u2019-]+(?: (?:(?:of|de|the|van|von|al) )?[A-ZÀ-Þ][\w'\u2019-]+){0,3}")

@@ -1,129 +1,187 @@
-"""Items to examples in three splits: by entity, with the caps of test, without near-duplicates across splits."""
+"""From facts to the examples of three splits: phrasings, caps on relations and answers, no near-duplicates."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from rag_lightning.core.records import Example
 from rag_lightning.core.seeds import generator
-from rag_lightning.mini.ask import UNSEEN_SHARE
-from rag_lightning.mini.data import SPLITS, MiniData, count_examples
-from rag_lightning.mini.item import Item
-from rag_lightning.mini.near import NearDuplicates
-from rag_lightning.mini.split import MAX_ANSWER_SHARE, MAX_RELATION_SHARE
-from rag_lightning.mini.text import as_typed
+from rag_lightning.mini.corpus import World
+from rag_lightning.mini.facts import Fact, gather_facts
+from rag_lightning.mini.splits import SPLITS, Assignment
+from rag_lightning.mini.text import as_typed, content_words
+from rag_lightning.tasks.holdout import NearDuplicates
+
+T = TypeVar("T")
+
+UNSEEN_SHARE = 0.3
+"""Part of the test questions asked in the phrasing that train and dev never use."""
+MAX_RELATION_SHARE, MAX_ANSWER_SHARE = 0.08, 0.01
+"""The most of dev and of test that one relation and one first answer may have."""
+
+
+@dataclass(frozen=True)
+class MiniData:
+    """The three splits, why candidates were dropped (reason -> count), and counts of what is left."""
+
+    splits: Mapping[str, tuple[Example, ...]]
+    dropped: Mapping[str, int]
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a task's items become examples.
+    """How a task's facts become examples.
 
     Args:
         task: As in the registry of tasks.
         sizes: The most examples of a split.
-        per_item: Phrasings of an item in train; dev and test ask once.
+        per_fact: Phrasings of a fact in train on average, by family, one where it is not named; dev and test ask once.
         first: Families taken before the others in dev and test, and kept in train, because they are rare.
         spelt: Written form of a query; lower case as people type it unless the task says otherwise.
     """
 
     task: str
     sizes: Mapping[str, int]
-    per_item: int = 1
+    per_fact: Mapping[str, float] = field(default_factory=dict)
     first: tuple[str, ...] = ()
     spelt: Callable[[str], str] = as_typed
 
 
-def deal(
-    items: Iterable[Item], split_of: Callable[[str], str], seed: int, plan: Plan, dropped: Counter[str]
+MakeFacts = Callable[[World, Sequence[Fact], Counter[str]], Iterable[Fact]]
+"""(sources, every fact of `gather_facts`, reasons to count) -> the facts that a task asks."""
+
+
+def deal(plan: Plan, make: MakeFacts, world: World, seed: int) -> MiniData:
+    """Train, dev and test of a task; what is left out is counted."""
+    dropped: Counter[str] = Counter()
+    facts = gather_facts(world, Counter())
+    return deal_facts(plan, make(world, facts, dropped), Assignment(facts, seed).split, seed, dropped)
+
+
+def deal_facts(
+    plan: Plan, facts: Iterable[Fact], split_of: Callable[[str], str], seed: int, dropped: Counter[str]
 ) -> MiniData:
-    """Train, dev and test of a task; what is left out is counted in `dropped`."""
-    parts: dict[str, list[Item]] = {split: [] for split in SPLITS}
-    for item in items:
-        parts[split_of(item.entity)].append(item)
+    """Facts to splits by their entity, asked, capped and without near-duplicates across splits."""
+    parts: dict[str, list[Fact]] = {split: [] for split in SPLITS}
+    for fact in facts:
+        parts[split_of(fact.entity)].append(fact)
     splits = {}
     for split, part in parts.items():
-        rng = generator(seed, f"mini-{plan.task}/{split}")
-        asked = asked_once([e for item in part for e in examples(item, split, plan, rng)], split, dropped)
-        order = [asked[index] for index in rng.permutation(len(asked))]
-        order.sort(key=lambda example: example.tags["family"] not in plan.first)
-        splits[split] = order if split == "train" else choose(order, plan.sizes[split], split, dropped)
+        asked = ask(part, split, plan, seed, dropped)
+        asked.sort(key=lambda example: example.tags["family"] not in plan.first)
+        splits[split] = asked if split == "train" else choose(asked, plan.sizes[split], split, dropped)
     return finish(splits, plan, dropped)
+
+
+def ask(facts: Sequence[Fact], split: str, plan: Plan, seed: int, dropped: Counter[str]) -> list[Example]:
+    """The examples of one split in random order; equal queries, whose answers would differ, are left out."""
+    rng = generator(seed, f"mini-{plan.task}/{split}")
+    found = [example for fact in facts for example in _examples(fact, split, plan, rng)]
+    times = Counter(example.query for example in found)
+    kept = [example for example in found if times[example.query] == 1]
+    dropped[f"{split}: the same question twice"] += len(found) - len(kept)
+    return [kept[index] for index in rng.permutation(len(kept))]
+
+
+def _examples(fact: Fact, split: str, plan: Plan, rng: np.random.Generator) -> list[Example]:
+    """The fact in the phrasings its split may use: one in dev and test, some in train."""
+    *seen, last = fact.questions if len(fact.questions) > 1 else fact.questions * 2
+    if split == "test" and len(fact.questions) > 1 and rng.random() < UNSEEN_SHARE:
+        return [_example(fact, split, last, len(seen), "unseen", plan)]
+    count = plan.per_fact.get(fact.family, 1) if split == "train" else 1
+    whole = int(count + (rng.random() if count % 1 else 0))
+    picked = rng.permutation(len(seen))[:whole]
+    return [_example(fact, split, seen[index], int(index), "seen", plan) for index in picked]
+
+
+def _example(fact: Fact, split: str, question: str, number: int, phrasing: str, plan: Plan) -> Example:
+    numbered = not fact.key or len(fact.questions) > 1
+    parts = [split, fact.relation, "_".join(fact.entity.split()), fact.key, str(number) if numbered else ""]
+    tags = {"family": fact.family, "relation": fact.relation, "phrasing": phrasing, **fact.tags}
+    name, query = "/".join(filter(None, parts)), plan.spelt(question)
+    return Example(name, query, fact.answers, fact.gold, fact.entity, tags, targets=fact.targets)
+
+
+def choose(found: Sequence[Example], count: int, split: str, dropped: Counter[str]) -> list[Example]:
+    """At most `count` examples within the caps, the earlier first."""
+    kept = capped(found, count, lambda example: (example.tags["relation"], example.answers[0]))
+    dropped[f"{split}: beyond the caps of relation and answer, or the number asked for"] += len(found) - len(kept)
+    return kept
+
+
+def capped(found: Sequence[T], count: int, names: Callable[[T], tuple[str, str]]) -> list[T]:
+    """At most `count`, the earlier first, no relation above 8 % and no first answer above 1 % of what is kept.
+
+    Args:
+        names: (relation, first answer) of each.
+    """
+    kept = _within_caps(found, min(count, len(found)), names)
+    # Each drop lowers the total that the shares are of.
+    while len(fewer := _within_caps(kept, len(kept), names)) < len(kept):
+        kept = fewer
+    return kept
+
+
+def _within_caps(found: Sequence[T], count: int, names: Callable[[T], tuple[str, str]]) -> list[T]:
+    relations_kept: Counter[str] = Counter()
+    answers_kept: Counter[str] = Counter()
+    # With fewer than 13 relations no set meets 8 %; equal shares are then the least lopsided.
+    share = max(MAX_RELATION_SHARE, 1 / max(len({names(one)[0] for one in found}), 1))
+    kept: list[T] = []
+    for one in found:
+        relation, answer = names(one)[0], as_typed(names(one)[1])
+        full = relations_kept[relation] + 1 > share * count
+        full = full or answers_kept[answer] + 1 > max(MAX_ANSWER_SHARE * count, 1)
+        if not full and len(kept) < count:
+            relations_kept[relation] += 1
+            answers_kept[answer] += 1
+            kept.append(one)
+    return kept
 
 
 def finish(splits: Mapping[str, Sequence[Example]], plan: Plan, dropped: Counter[str]) -> MiniData:
     """Leave out of train what is nearly a question of dev or test, and out of dev what is nearly one of test."""
-    test = list(splits["test"])
-    held = NearDuplicates(example.query for example in test)
-    dev = _unlike(splits["dev"], held, "dev", dropped)
-    train = _unlike(splits["train"], held, "train", dropped)
-    train = _unlike(train, NearDuplicates(example.query for example in dev), "train", dropped)
+    dev = _unlike(splits["dev"], splits["test"], "dev", dropped)
+    train = _unlike(splits["train"], [*splits["test"], *dev], "train", dropped)
     dropped["train: more than needed"] += max(0, len(train) - plan.sizes["train"])
     train = train[: plan.sizes["train"]]
-    mixed = [train[index] for index in generator(0, f"mini-{plan.task}/order").permutation(len(train))]
-    made = {"train": tuple(mixed), "dev": tuple(dev), "test": tuple(test)}
-    return MiniData(made, dict(sorted((+dropped).items())), count_examples(made))
+    order = generator(0, f"mini-{plan.task}/order").permutation(len(train))
+    return pack({"train": [train[index] for index in order], "dev": dev, "test": splits["test"]}, dropped)
 
 
-def _unlike(found: Iterable[Example], others: NearDuplicates, split: str, dropped: Counter[str]) -> list[Example]:
-    found = list(found)
-    kept = [example for example in found if example.query not in others]
+def pack(splits: Mapping[str, Sequence[Example]], dropped: Counter[str]) -> MiniData:
+    """The result, with its examples counted by split, family ("train/profile") and entity ("train/entities")."""
+    counts: Counter[str] = Counter()
+    for name, examples in splits.items():
+        counts[name] = len(examples)
+        counts[f"{name}/entities"] = len({example.entity for example in examples})
+        counts.update(f"{name}/{example.tags['family']}" for example in examples)
+    made = {name: tuple(examples) for name, examples in splits.items()}
+    return MiniData(made, dict(sorted((+dropped).items())), dict(sorted(counts.items())))
+
+
+def _unlike(found: Sequence[Example], others: Iterable[Example], split: str, dropped: Counter[str]) -> list[Example]:
+    held = near_duplicates(example.query for example in others)
+    kept = [example for example in found if content(example.query) not in held]
     dropped[f"{split}: nearly a question of another split"] += len(found) - len(kept)
     return kept
 
 
-def examples(item: Item, split: str, plan: Plan, rng: np.random.Generator) -> list[Example]:
-    """The item in the phrasings its split may use: one in dev and test, some in train."""
-    *seen, last = item.forms if len(item.forms) > 1 else (item.forms[0], item.forms[0])
-    if split == "test" and len(item.forms) > 1 and rng.random() < UNSEEN_SHARE:
-        return [_example(item, split, last, len(seen), "unseen", plan)]
-    picked = rng.permutation(len(seen))[: plan.per_item if split == "train" else 1]
-    return [_example(item, split, seen[index], int(index), "seen", plan) for index in picked]
+def content(query: str) -> str:
+    """The words of a query that two near-duplicates share: without function words, unless nothing else is left."""
+    return " ".join(content_words(query)) or query
 
 
-def _example(item: Item, split: str, form: str, number: int, phrasing: str, plan: Plan) -> Example:
-    name = "/".join([split, item.relation, "_".join(item.entity.split()), *filter(None, [item.key]), str(number)])
-    tags = {"family": item.family, "relation": item.relation, "phrasing": phrasing}
-    query = plan.spelt(form)
-    return Example(name, query, item.answers, item.gold, item.entity, tags, item.gold_titles, item.targets)
-
-
-def asked_once(found: Sequence[Example], split: str, dropped: Counter[str]) -> list[Example]:
-    """Without the queries that two examples ask, whose answers would contradict each other."""
-    times = Counter(example.query for example in found)
-    kept = [example for example in found if times[example.query] == 1]
-    dropped[f"{split}: the same question twice"] += len(found) - len(kept)
-    return kept
-
-
-def choose(found: Sequence[Example], count: int, split: str, dropped: Counter[str]) -> list[Example]:
-    """At most `count`, the earlier first, no relation above 8 % and no first answer above 1 % of what is kept."""
-    kept = _within_caps(found, min(count, len(found)))
-    while True:
-        fewer = _within_caps(kept, len(kept))
-        if len(fewer) == len(kept):
-            dropped[f"{split}: beyond the caps of relation and answer, or the number asked for"] += len(found) - len(
-                kept
-            )
-            return kept
-        kept = fewer
-
-
-def _within_caps(found: Sequence[Example], count: int) -> list[Example]:
-    relations: Counter[str] = Counter()
-    answers: Counter[str] = Counter()
-    # With fewer than 13 relations no set meets 8 %; equal shares are then the least lopsided.
-    share = max(MAX_RELATION_SHARE, 1 / max(len({example.tags["relation"] for example in found}), 1))
-    kept: list[Example] = []
-    for example in found:
-        relation, answer = example.tags["relation"], as_typed(example.answers[0])
-        full = relations[relation] + 1 > share * count or answers[answer] + 1 > max(MAX_ANSWER_SHARE * count, 1)
-        if full or len(kept) == count:
-            continue
-        relations[relation] += 1
-        answers[answer] += 1
-        kept.append(example)
-    return kept
+def near_duplicates(queries: Iterable[str]) -> NearDuplicates:
+    """A set that holds the content of each query, to be asked for the content of another."""
+    texts = [content(query) for query in queries]
+    held = NearDuplicates(texts)
+    for text in dict.fromkeys(texts):
+        held.add(text)
+    return held

@@ -1,163 +1,207 @@
-"""Facts that stand in a lead's own words: element symbols, authors, other names, namesakes, capitals, years."""
+"""Every fact that stands in the corpus: definitions, facts of country profiles, facts of leads."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from rag_lightning.mini.definitions import aliases
-from rag_lightning.mini.text import as_typed, strip_parentheses, variants
-from rag_lightning.mini.wiki import Lead, first_sentence, sentences
+from rag_lightning.mini.corpus import World
+from rag_lightning.mini.leads import LEAD_READERS, aliases
+from rag_lightning.mini.readers import Answer
+from rag_lightning.mini.relations import Relation, relations
+from rag_lightning.mini.sources import Lead, Profile
+from rag_lightning.mini.text import as_typed, content_words, stems, strip_parentheses, variants
 
-_WORD = r"[A-ZÀ-Þ][\w.'\u2019À-ÿ-]*"
-_NAME = rf"(?P<a>{_WORD}(?: (?:(?:de|da|di|van|von|der|den|del|la|le|al|ibn|bin|of|the) )*{_WORD}){{0,4}})"
-_PEOPLES = (
-    r"(?:(?:[A-Z][a-z]+(?:ish|ese|ian|ean|an|ch|sh|ek|ss)|American|[A-Z][a-z]+-[A-Za-z]+|former|late|Renaissance|"
-    r"Baroque|[a-z-]+) )*"
+DEFINITION_QUESTIONS: Mapping[str, tuple[str, ...]] = {
+    "the": ("what {was} {d}", "what do you call {d}", "what is the name of {d}", "{d} is called what"),
+    "a": ("what do you call {d}", "what is the word for {d}", "name {d}", "which thing {was} {d}"),
+    "plural": ("what do you call {d}", "name {d}", "what {was} {d}", "which things {was} {d}"),
+    "person": ("who {was} {d}", "name {d}", "what is the name of {d}", "which person {was} {d}"),
+}
+"""By kind of description; {d} is the description, {was} the verb of the lead."""
+_COPULA = re.compile(r"^(?P<subject>.{2,160}?),? (?P<verb>is|was|are|were) (?P<rest>(?:a|an|the|any|one of) .+)$")
+_CUT = re.compile(
+    r"[;:]|, which\b|, who\b|, whose\b|, where\b|, with\b|, although\b|, but\b"
+    r"|, and (?:is|was|are|were)\b|--| \u2013 | \u2014 "
 )
-_WORK = re.compile(
-    r"(?:film|novel|album|song|book|play|journal|painting|magazine|game|musical|opera|band|series|company|city|"
-    r"newspaper|element)$"
-)
-_YEAR = r"(?P<a>1[0-9]{3}|20[0-2]\d)"
-
-_MAKERS = (
-    (
-        "author",
-        r"\b(?:novel|novella|play|book|poem|tragedy|comedy|essay|treatise|story|novels|memoir|trilogy|series|epic|"
-        r"pamphlet)\b[^.;()]{0,50}?",
-    ),
-    ("director", r"\bfilm\b[^.;()]{0,60}? directed"),
-    ("painter", r"\b(?:painting|fresco|portrait|sculpture|statue|woodblock print|mural|altarpiece)\b[^.;()]{0,50}?"),
-    (
-        "composer",
-        r"\b(?:opera|symphony|ballet|concerto|concertos|suite|orchestral work|musical|oratorio)\b[^.;()]{0,60}?",
-    ),
-    ("recorded_by", r"\b(?:album|song|single)\b[^.;()]{0,25}?"),
-)
+_TELLING = re.compile(r"\b(?:who|whose|whom|known|famous|noted|remembered)\b|\d{3,4}|^the ")
+MIN_WORDS, MAX_WORDS = 4, 26
 
 
-def lead_facts(lead: Lead) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(relation, accepted answers) of every fact that a pattern finds in the lead."""
-    opening = strip_parentheses(first_sentence(lead.text))
-    yield from _element(lead)
-    yield from _maker(opening)
-    yield from _other_name(lead, opening)
-    yield from _namesake(lead)
-    yield from _capital_of(lead, opening)
-    yield from _years(lead)
-    yield from _born(lead)
+@dataclass(frozen=True, eq=False)
+class Fact:
+    """One (entity, relation, answer) that stands in the corpus, and how it is asked.
 
-
-def title_as_typed(lead: Lead) -> str | None:
-    """The title in a question: "Science (journal)" is asked for as "the journal science".
-
-    None where the bracket names a field ("Competition (biology)"): the bare word would mean something else.
+    Args:
+        family: The kind of source or question: definition, profile, lead_fact, two_hop …; a tag.
+        relation: Name used for caps and tags; a definition's is `definition/<topic>`.
+        entity: What the question is about; splits never share one.
+        questions: Phrasings with the same meaning; of two or more, the last is for test only.
+        answers: Accepted strings; the first is the surface that stands in a passage.
+        gold: Passage ids, the one the fact was read from first.
+        slots: What fills the places of a relation's texts ("x" is the entity as people type it).
+        targets: What to train towards where that differs from the answers.
+        tags: Further tags of the examples; they take precedence.
+        key: Tells facts of one entity and relation apart.
     """
-    name, bracket = strip_parentheses(lead.title), re.search(r"\(([^()]*)\)$", lead.title)
-    if not bracket:
-        return as_typed(name)
-    return as_typed(f"the {bracket[1]} {name}") if _WORK.search(bracket[1]) else None
+
+    family: str
+    relation: str
+    entity: str
+    questions: tuple[str, ...]
+    answers: tuple[str, ...]
+    gold: tuple[str, ...] = ()
+    slots: Mapping[str, str] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
 
 
-def _element(lead: Lead) -> Iterator[tuple[str, tuple[str, ...]]]:
-    match = re.search(r"\bsymbol (?P<symbol>[A-Z][a-z]?)\b[^.]{0,20} atomic number (?P<number>\d+)", lead.text)
-    if match and "element" in lead.text[: match.start()]:
-        yield "element_symbol", (match["symbol"],)
-        yield "atomic_number", (match["number"],)
+def filled(templates: Iterable[str], slots: Mapping[str, str]) -> tuple[str, ...]:
+    """The templates with their places filled."""
+    return tuple(template.format(**slots) for template in templates)
 
 
-def _maker(opening: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    copula = re.search(r" (?:is|was) (?:a|an|the) ", opening)
-    if not copula:
-        return
-    predicate = opening[copula.start() :]
-    for relation, kind in _MAKERS:
-        if relation == "author" and re.search(r"\b(?:film|album|song|video game|television)\b", predicate):
+def gather_facts(world: World, dropped: Counter[str]) -> list[Fact]:
+    """Every definition, profile and lead fact; why others are left out is counted in `dropped`."""
+    return [*definitions(world, dropped), *_of_profiles(world, dropped), *_of_leads(world, dropped)]
+
+
+def profile_facts(profile: Profile) -> Iterator[tuple[Relation, Answer]]:
+    """Every relation that has one clear answer in this profile, with the answer."""
+    for relation in relations().values():
+        answer = relation.read(profile) if relation.reader else None
+        if answer:
+            yield relation, answer
+
+
+def lead_facts(lead: Lead) -> Iterator[tuple[Relation, tuple[str, ...]]]:
+    """Every relation that a reader finds in this lead, with the accepted answers."""
+    made = False
+    for relation in relations().values():
+        # A work is of one kind: the first that fits decides, also where it tells no maker.
+        if not relation.lead_reader or (made and relation.lead_reader == "maker"):
             continue
-        match = re.search(rf"{kind} by (?:the )?{_PEOPLES}{_NAME}(?=[,.;]|$| (?!and [A-Z])[a-z(])", predicate)
-        if match:
-            if not re.search(r" and [A-Z]", predicate[match.end("a") : match.end("a") + 12]):
-                yield relation, variants(match["a"].strip(" ."))
-            return
+        answers = LEAD_READERS[relation.lead_reader](lead, relation.pattern)
+        made = made or (relation.lead_reader == "maker" and answers is not None)
+        if answers:
+            yield relation, answers
 
 
-def _other_name(lead: Lead, opening: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    subject = re.split(r",? (?:is|was|are|were) (?:a|an|the) ", opening)[0]
-    match = re.search(r"\balso (?:known|referred to) as (?:the )?(?P<a>(?:\b[A-Z]\.|[^,;.()])+)", subject)
-    if not match or len(subject) == len(opening):
-        return
-    names = [
-        re.sub(
-            r"^(?:(?:officially|formerly|historically|simply|commonly) (?:known )?(?:as )?)?(?:(?:the|an|a) )?",
-            "",
-            name.strip(' "“”'),
-        )
-        for name in re.split(r",| or | and ", match["a"])
-    ]
-    others = [name for name in aliases(subject, lead.title)[1:] if name not in names]
-    if len(names[0]) > 1 and len(names[0].split()) <= 5 and as_typed(names[0]) != as_typed(lead.title):
-        yield "also_known_as", variants(*names, *others)
+def _of_profiles(world: World, dropped: Counter[str]) -> Iterator[Fact]:
+    for profile in world.profiles:
+        named = world.naming_country(profile)
+        slots = {"x": profile.typed, "land": "territory" if profile.dependent else "country"}
+        for relation, (answers, more) in profile_facts(profile):
+            source = world.field_rows(profile, relation.label) & world.finder.holding(answers[:1])
+            if not source:
+                dropped[f"{relation.name}: the answer does not stand in a passage"] += 1
+                continue
+            gold = world.finder.ids(named & world.finder.holding(answers), source)
+            asked = filled(relation.questions, {**slots, **more})
+            yield Fact("profile", relation.name, profile.name, asked, answers, gold, {**slots, **more})
 
 
-def _namesake(lead: Lead) -> Iterator[tuple[str, tuple[str, ...]]]:
-    title = re.escape(strip_parentheses(lead.title).split()[0])
-    for sentence in sentences(lead.text):
-        match = re.search(
-            rf"^(?:It|They|The \w+|The \w+ \w+|{title}[\w ]{{0,30}}) (?:is|was|are|were) "
-            r"named (?:after|in honou?r of|for) (?P<rest>[^,;.()]+)",
-            sentence,
-        )
-        if match:
-            name = re.search(rf"^(?:the |its |their )?{_PEOPLES}{_NAME}", match["rest"])
-            if name and " and " not in match["rest"]:
-                yield "named_after", variants(name["a"])
-            return
+def _of_leads(world: World, dropped: Counter[str]) -> Iterator[Fact]:
+    for lead in world.leads:
+        for relation, answers in lead_facts(lead):
+            if lead.typed is None:
+                dropped[f"{relation.name}: the title alone would mean something else"] += 1
+                continue
+            own = world.lead_rows(lead) & world.finder.holding(answers[:1])
+            if not own or lead.typed in {answer.lower() for answer in answers}:
+                dropped[f"{relation.name}: the answer does not stand in a passage, or is the title"] += 1
+                continue
+            gold = world.finder.ids(world.naming_lead(lead) & world.finder.holding(answers), own)
+            slots = {"x": lead.typed}
+            yield Fact("lead_fact", relation.name, lead.title, filled(relation.questions, slots), answers, gold, slots)
 
 
-def _capital_of(lead: Lead, opening: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    match = re.search(
-        r"^(?P<s>[^,]{2,40})(?:, [^,]{2,40},)? is the (?:(?!former)[\w-]+ ){0,2}?"
-        r"capital(?:(?:,| and|,? as well as)?[\w -]* city)?(?: and [\w-]+(?: [\w-]+)? city)? of (?:the )?"
-        r"(?:(?:[A-Z][\w.]+ ){0,2}(?:[a-z]+ )?(?:state|province|region|republic|autonomous community|country|island|"
-        rf"department|prefecture) of )?{_NAME}",
-        opening,
-    )
-    own = strip_parentheses(lead.title).lower()
-    if match and "former" not in opening[: match.end()] and own not in match["a"].lower():
-        yield "capital_of", variants(match["a"])
+def quantities(world: World, profiles: Iterable[Profile]) -> Iterator[tuple[Profile, Relation, str, tuple[str, ...]]]:
+    """(profile, relation, value, gold passages) of every quantity.
+
+    The value is "" where the field does not hold exactly one number; gold is () where no passage holds field and value.
+    """
+    measured = [relation for relation in relations().values() if relation.phrases]
+    for profile in profiles:
+        for relation in measured:
+            value = relation.quantity(profile) or ""
+            rows = world.field_rows(profile, relation.label) & world.finder.holding([value]) if value else ()
+            yield profile, relation, value, world.finder.ids(rows)
 
 
-def _years(lead: Lead) -> Iterator[tuple[str, tuple[str, ...]]]:
-    first_word = re.escape(strip_parentheses(lead.title).split()[0])
-    for relation, verbs in (
-        ("founded", r"founded|established|incorporated"),
-        ("released", r"released|published|premiered"),
-    ):
-        for sentence in sentences(lead.text)[:4]:
-            match = re.search(
-                rf"^(?:It|The \w+|The \w+ \w+|{first_word}[^,]{{0,40}}) was "
-                rf"(?:first |originally |officially )?(?:{verbs}) [^,;.]{{0,40}}?\bin (?:\w+ )?{_YEAR}\b",
-                sentence,
-            )
-            if not match and sentence == first_sentence(lead.text):
-                match = re.search(rf"(?<!first )\b(?:{verbs})(?: [^,;.]{{0,30}})? in (?:\w+ )?{_YEAR}\b", sentence)
-                if match and re.search(r"\b(?:who|whose|by)\b", sentence[: match.start()]):
-                    match = None
-            if match and lead.topic != "People":
-                yield relation, (match["a"],)
-                break
+def definitions(world: World, dropped: Counter[str]) -> Iterator[Fact]:
+    """Leads turned round ("X is the …" -> "what is the …"), in order; equal descriptions are all left out."""
+    made = [fact for lead in world.leads if (fact := _definition(world, lead, dropped))]
+    seen = Counter(as_typed(fact.slots["d"]) for fact in made)
+    for fact in made:
+        if seen[as_typed(fact.slots["d"])] == 1:
+            yield fact
+        else:
+            dropped["definition: the same words define two articles"] += 1
 
 
-def _born(lead: Lead) -> Iterator[tuple[str, tuple[str, ...]]]:
-    if lead.topic != "People":
-        return
-    for sentence in sentences(lead.text):
-        match = re.search(
-            r"^(?:Born(?: and raised)?|(?:He|She|[A-ZÀ-Þ][\w-]+) was born(?: and raised)?) in (?:the )?(?:\w+ of )?"
-            r"(?P<a>[A-ZÀ-Þ][\w'-]+(?: [A-ZÀ-Þ][\w'-]+){0,2})",
-            sentence,
-        )
-        if match:
-            yield "born_in", variants(match["a"])
-            return
+def _definition(world: World, lead: Lead, dropped: Counter[str]) -> Fact | None:
+    match = _COPULA.match(lead.sentences[0]) if lead.sentences else None
+    if not match:
+        dropped["definition: first sentence is not 'X is a/an/the …'"] += 1
+        return None
+    names = [strip_parentheses(lead.title), *aliases(match["subject"], lead.title)]
+    description = describe(match["rest"])
+    problem = _problem(world, lead, [*names, match["subject"]], description)
+    if problem:
+        dropped[f"definition: {problem}"] += 1
+        return None
+    answers = variants(lead.title, *names[1:])
+    rows = world.finder.holding([description]) & world.finder.holding(answers)
+    own = rows & world.lead_rows(lead)
+    if not own:
+        dropped["definition: no passage holds description and answer"] += 1
+        return None
+    answers = tuple(sorted(answers, key=lambda form: not (own & world.finder.holding([form]))))
+    kind = _kind(lead, match["verb"], description)
+    slots = {"x": as_typed(names[0]), "d": description, "was": match["verb"], "kind": kind}
+    asked, gold = filled(DEFINITION_QUESTIONS[kind], slots), world.finder.ids(rows, own)
+    return Fact("definition", f"definition/{lead.topic_tag}", lead.title, asked, answers, gold, slots)
+
+
+def _problem(world: World, lead: Lead, names: list[str], description: str) -> str | None:
+    """Why the description makes no question; the first name is the title's, the last the sentence's subject."""
+    content = content_words(description)
+    if not MIN_WORDS <= len(description.split()) <= MAX_WORDS:
+        return f"shorter than {MIN_WORDS} or longer than {MAX_WORDS} words"
+    if not stems(names[0]) & stems(names[-1]):
+        return "its subject is not the title"
+    if stems(" ".join(names)) & stems(description):
+        return "holds a word of the title"
+    if lead.topic == "People" and not _tells_a_person(description):
+        return "a bare profession"
+    if description.startswith("one of ") and not _TELLING.search(description):
+        return "one of several"
+    if len(content) < (3 if description.startswith("the ") else 5):
+        return "too few telling words"
+    if world.finder.with_words(content) - world.lead_rows(lead):
+        return "another article holds all its words"
+    return None
+
+
+def _tells_a_person(description: str) -> bool:
+    """More than nationality and trade: a deed, a year, an office that one holds, or a long description."""
+    return bool(_TELLING.search(description)) or (" of " in description and len(description.split()) >= 14)
+
+
+def describe(rest: str) -> str:
+    """The description that a question asks for: cut at the first clause that leads away, parentheses removed."""
+    text = strip_parentheses(rest)
+    cut = _CUT.search(text)
+    return (text[: cut.start()] if cut else text).strip(" ,.\"'")
+
+
+def _kind(lead: Lead, verb: str, description: str) -> str:
+    if lead.topic == "People" and verb in ("is", "was"):
+        return "person"
+    if verb in ("are", "were"):
+        return "plural"
+    return "the" if description.startswith("the ") else "a"

@@ -1,17 +1,20 @@
-"""Readers of profile fields: one small function per relation, None where the field is missing or ambiguous."""
+"""Readers of profile fields that hold one name or date: answers, or None where the field is missing or ambiguous.
+
+A reader is given the text of the field and the profile; `relations.yaml` names it without its `read_`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from rag_lightning.mini.factbook import Profile
-from rag_lightning.mini.text import as_typed, fold, is_nothing, strip_parentheses, variants
+from rag_lightning.mini.sources import Profile
+from rag_lightning.mini.text import MONTHS, as_typed, fold, is_nothing, strip_parentheses, variants
 
 Answer = tuple[tuple[str, ...], dict[str, str]]
-"""Accepted answers and extra slots of the question."""
+"""Accepted answers, the one that stands in the field first, and more slots of the question."""
 
-Reader = Callable[[Profile], Answer | None]
+Reader = Callable[[str, Profile], Answer | None]
 
 _OFFICES = re.compile(
     r"^(?:(?:Transitional|Transition|Interim|Acting) )?"
@@ -20,25 +23,30 @@ _OFFICES = re.compile(
     r" (?P<name>(?:[^\s,;()]+ ?){2,7})(?: \(.*)?$"
 )
 _HONORIFIC = re.compile(r"^(?:(?:Gen|Col|Capt|Lt|Dr|Brig|Maj|Sir|Dame|Sheikh|Ratu|Prof)\.? |(?:Gen|Col|Capt|Dr)\.)+")
+_PLURALS = (
+    "kroner krone, kronor krona, kronur krona, koruny koruna, leva lev, lei leu, leke lek, maloti loti, "
+    "emalangeni lilangeni, meticais metical, colones colon, quetzales quetzal, zlotych zloty, leones leone"
+)
+_SINGULAR = dict(pair.split() for pair in _PLURALS.split(", "))
+_COUNTRY_FORMS = {
+    "USA": ("United States", "US", "America"),
+    "UK": ("United Kingdom", "Britain"),
+    "UAE": ("United Arab Emirates",),
+    "NZ": ("New Zealand",),
+    "Turkey": ("Türkiye",),
+}
 _METRES = re.compile(r"^(?P<name>.+?),? (?:about )?-?[\d,.]+(?: ?m\b.*)?$")
-_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-_DATE = re.compile(rf"\b(?P<day>\d{{1,2}}) (?P<month>{_MONTHS})(?: \(?(?P<year>\d{{3,4}})\)?)?")
+_DATE = re.compile(rf"\b(?P<day>\d{{1,2}}) (?P<month>{MONTHS})(?: \(?(?P<year>\d{{3,4}})\)?)?")
 
 
-def read_plain(*path: str, top: Callable[[str], str] = lambda value: value) -> Reader:
+def read_plain(value: str, profile: Profile) -> Answer | None:
     """A field that holds one name."""
-
-    def read(profile: Profile) -> Answer | None:
-        value = top(profile.get(*path))
-        single = value and not re.search(r";|,| and |\bor\b|/|\bnote\b", strip_parentheses(value))
-        return (variants(strip_parentheses(value), value), {}) if single and not is_nothing(value) else None
-
-    return read
+    single = value and not re.search(r";|,| and |\bor\b|/|\bnote\b", strip_parentheses(value))
+    return (variants(strip_parentheses(value), value), {}) if single and not is_nothing(value) else None
 
 
-def read_capital(profile: Profile) -> Answer | None:
+def read_capital(value: str, profile: Profile) -> Answer | None:
     """The one capital; none where several cities share the role."""
-    value = profile.get("Government", "Capital", "name")
     name = strip_parentheses(value.split(";")[0])
     several = re.search(r"capital|seat|, (?!D\.C)|\bofficial\b|administered|\bin\b", value.split("; note")[0])
     if not name or several or "note" in value or ";" in value:
@@ -50,11 +58,10 @@ def read_capital(profile: Profile) -> Answer | None:
     return variants(name, *[part.strip() for part in others if part.strip() != "city"]), {}
 
 
-def read_currency(profile: Profile) -> Answer | None:
+def read_currency(value: str, profile: Profile) -> Answer | None:
     """Plural and singular, with the code."""
-    value = profile.get("Economy", "Exchange rates", "Currency")
     match = re.match(r"^(?P<name>.+?)(?: \((?P<code>[A-Z/]{2,7})\))? per US dollar", value)
-    if not match or " or " in value or profile.get("Government", "Dependency status"):
+    if not match or " or " in value or profile.dependent:
         return None
     name = match["name"]
     forms = [name, *name.split("/")] if "/" in name else [name]
@@ -64,75 +71,56 @@ def read_currency(profile: Profile) -> Answer | None:
 
 
 def _singular(name: str) -> str:
-    irregular = {
-        "kroner": "krone",
-        "kronor": "krona",
-        "kronur": "krona",
-        "koruny": "koruna",
-        "leva": "lev",
-        "lei": "leu",
-        "leke": "lek",
-        "maloti": "loti",
-        "emalangeni": "lilangeni",
-        "meticais": "metical",
-        "colones": "colon",
-        "quetzales": "quetzal",
-        "zlotych": "zloty",
-        "leones": "leone",
-    }
     head, _, last = name.rpartition(" ")
-    single = irregular.get(last, last[:-1] if last.endswith("s") and not last.endswith("ss") else last)
+    single = _SINGULAR.get(last, last[:-1] if last.endswith("s") and not last.endswith("ss") else last)
     return f"{head} {single}".strip()
 
 
-def read_holder(path: str, relation: str) -> Reader:
-    """The one holder of an office, named as the field names it."""
-
-    def read(profile: Profile) -> Answer | None:
-        value = profile.get("Government", "Executive branch", path)
-        value = re.sub(r" of the [A-Z][a-z]+ Confederation", "", value)
-        if profile.get("Government", "Dependency status") and relation == "head_of_state":
-            return None
-        clear = value.count("(since") == 1 and not re.search(r";|represented| and (?:Prime|Co-)", value)
-        match = _OFFICES.match(value) if clear else None
-        if not match or not re.search(r"[A-ZÀ-Þ]{2}", match["name"]):
-            return None
-        name = match["name"].strip()
-        if relation == "head_of_government" and name in profile.get("Government", "Executive branch", "chief of state"):
-            return None
-        plain = _HONORIFIC.sub("", name)
-        capitals = re.findall(r"[A-ZÀ-Þ][A-ZÀ-Þ'\u2019-]{1,}", plain)
-        short = f"{plain.split()[0]} {capitals[-1]}" if capitals else plain
-        office = match["office"]
-        return variants(plain, name, f"{office} {plain}", short), {"office": as_typed(office)}
-
-    return read
+def read_head_of_state(value: str, profile: Profile) -> Answer | None:
+    """The one head of state, by the title that the field gives; None for a territory."""
+    match = _office_holder(value)
+    return _named(match) if match and not profile.dependent else None
 
 
-def read_point(which: str) -> Reader:
+def read_head_of_government(value: str, profile: Profile) -> Answer | None:
+    """The one head of government, by the title that the field gives, where it is not the head of state."""
+    match = _office_holder(value)
+    of_state = profile.get("Government", "Executive branch", "chief of state")
+    return _named(match) if match and match["name"].strip() not in of_state else None
+
+
+def _office_holder(value: str) -> re.Match[str] | None:
+    value = re.sub(r" of the [A-Z][a-z]+ Confederation", "", value)
+    clear = value.count("(since") == 1 and not re.search(r";|represented| and (?:Prime|Co-)", value)
+    match = _OFFICES.match(value) if clear else None
+    return match if match and re.search(r"[A-ZÀ-Þ]{2}", match["name"]) else None
+
+
+def _named(match: re.Match[str]) -> Answer:
+    name, office = match["name"].strip(), match["office"]
+    plain = _HONORIFIC.sub("", name)
+    capitals = re.findall(r"[A-ZÀ-Þ][A-ZÀ-Þ'\u2019-]{1,}", plain)
+    short = f"{plain.split()[0]} {capitals[-1]}" if capitals else plain
+    return variants(plain, name, f"{office} {plain}", short), {"office": as_typed(office)}
+
+
+def read_point(value: str, profile: Profile) -> Answer | None:
     """The named highest or lowest point."""
-
-    def read(profile: Profile) -> Answer | None:
-        value = profile.get("Geography", "Elevation", which).split(";")[0]
-        flat = strip_parentheses(value)
-        match = _METRES.match(flat)
-        if not match or re.search(r"unnamed|\bkm\b|\bm\b|location|golf|highest|secondary| and ", match["name"]):
-            return None
-        name = match["name"].strip(" ,")
-        more = [re.sub(r" (?:on|in|of|at) .*$", "", name)] if re.search(r" (?:on|in|at) ", name) else []
-        more += name.split("/") if "/" in name else []
-        inside = [text for text in re.findall(r"\(([^()]*)\)", value) if re.match(r"^[A-Z]", text)]
-        stem = re.sub(
-            r"^(?:Mount|Mont|Mt|Monte|Pico|Cerro|Volcan|Pic|Gunung) | (?:Mountain|Peak|Hill|River)$", "", name
-        )
-        return variants(name, *more, *inside, stem), {}
-
-    return read
+    value = value.split(";")[0]
+    flat = strip_parentheses(value)
+    match = _METRES.match(flat)
+    if not match or re.search(r"unnamed|\bkm\b|\bm\b|location|golf|highest|secondary| and ", match["name"]):
+        return None
+    name = match["name"].strip(" ,")
+    more = [re.sub(r" (?:on|in|of|at) .*$", "", name)] if re.search(r" (?:on|in|at) ", name) else []
+    more += name.split("/") if "/" in name else []
+    inside = [text for text in re.findall(r"\(([^()]*)\)", value) if re.match(r"^[A-Z]", text)]
+    stem = re.sub(r"^(?:Mount|Mont|Mt|Monte|Pico|Cerro|Volcan|Pic|Gunung) | (?:Mountain|Peak|Hill|River)$", "", name)
+    return variants(name, *more, *inside, stem), {}
 
 
-def read_anthem(profile: Profile) -> Answer | None:
+def read_anthem(value: str, profile: Profile) -> Answer | None:
     """Title and its translation."""
-    value = profile.get("Government", "National anthem(s)", "title")
     titles = re.findall(r"[\"“]([^\"“”]+)[\"”]", value)
     if len(titles) != 1 or ";" in value or "note" in value:
         return None
@@ -140,30 +128,27 @@ def read_anthem(profile: Profile) -> Answer | None:
     return variants(titles[0], *[text.strip('"“” ') for text in inside]), {}
 
 
-def read_anthem_maker(which: int) -> Reader:
-    """Writer of the words (0) or the music (1)."""
-
-    def read(profile: Profile) -> Answer | None:
-        value = profile.get("Government", "National anthem(s)", "lyrics/music")
-        both = [part.strip() for part in value.split("/")]
-        name = both[which] if len(both) == 2 else ""
-        bad = re.search(r"unknown|unkown|traditional|collective|multiple|official|lyrics|[,;(\[]| and | or ", name)
-        if (
-            not name
-            or bad
-            or both[0] == both[1]
-            or "disputed" in value
-            or profile.get("Government", "Dependency status")
-        ):
-            return None
-        return variants(name), {}
-
-    return read
+def read_anthem_author(value: str, profile: Profile) -> Answer | None:
+    """The writer of the words."""
+    return _anthem_maker(value, profile, 0)
 
 
-def read_demonym(profile: Profile) -> Answer | None:
+def read_anthem_composer(value: str, profile: Profile) -> Answer | None:
+    """The writer of the music."""
+    return _anthem_maker(value, profile, 1)
+
+
+def _anthem_maker(value: str, profile: Profile, which: int) -> Answer | None:
+    both = [part.strip() for part in value.split("/")]
+    name = both[which] if len(both) == 2 else ""
+    bad = re.search(r"unknown|unkown|traditional|collective|multiple|official|lyrics|[,;(\[]| and | or ", name)
+    if not name or bad or both[0] == both[1] or "disputed" in value or profile.dependent:
+        return None
+    return variants(name), {}
+
+
+def read_demonym(value: str, profile: Profile) -> Answer | None:
     """Singular and plural."""
-    value = profile.get("People and Society", "Nationality", "noun")
     match = re.match(r"^(?P<name>[^(),;]+?)(?:\(s\)| \(singular and plural\)|$)(?P<rest>.*)$", value)
     if not match or re.search(r",|;| and ", match["rest"]):
         return None
@@ -171,9 +156,8 @@ def read_demonym(profile: Profile) -> Answer | None:
     return (*variants(name), f"{name}s"), {}
 
 
-def read_symbol(profile: Profile) -> Answer | None:
+def read_symbol(value: str, profile: Profile) -> Answer | None:
     """The only national symbol."""
-    value = profile.get("Government", "National symbol(s)")
     name = strip_parentheses(value)
     if not name or re.search(r"[,;]| and ", name) or len(name.split()) > 5:
         return None
@@ -181,17 +165,15 @@ def read_symbol(profile: Profile) -> Answer | None:
     return variants(name, *[text for text in inside if text not in ("bird", "flower")]), {}
 
 
-def read_holiday(profile: Profile) -> Answer | None:
+def read_holiday(value: str, profile: Profile) -> Answer | None:
     """Name of the only national holiday."""
-    value = profile.get("Government", "National holiday")
     flat = strip_parentheses(value)
-    match = re.match(rf"^(?P<name>[^,;]+), \d{{1,2}} (?:{_MONTHS})$", flat)
+    match = re.match(rf"^(?P<name>[^,;]+), \d{{1,2}} (?:{MONTHS})$", flat)
     return (variants(match["name"]), {}) if match and "birthday" not in flat.lower() else None
 
 
-def read_holiday_date(profile: Profile) -> Answer | None:
+def read_holiday_date(value: str, profile: Profile) -> Answer | None:
     """Day and month, in both orders."""
-    value = profile.get("Government", "National holiday")
     dates = list(_DATE.finditer(strip_parentheses(value)))
     if len(dates) != 1 or ";" in strip_parentheses(value):
         return None
@@ -199,23 +181,17 @@ def read_holiday_date(profile: Profile) -> Answer | None:
     return (f"{day} {month}", f"{month} {day}"), {}
 
 
-def read_chamber(*path: str) -> Reader:
+def read_chamber(value: str, profile: Profile) -> Answer | None:
     """Name of a legislature or chamber."""
-
-    def read(profile: Profile) -> Answer | None:
-        value = profile.get("Government", *path)
-        name = strip_parentheses(value)
-        if not name or re.search(r"[;,/]|\bor\b", name) or profile.get("Government", "Dependency status"):
-            return None
-        inside = [part.strip() for text in re.findall(r"\(([^()]*)\)", value) for part in re.split(r" or |/|,", text)]
-        return variants(name, *inside), {}
-
-    return read
+    name = strip_parentheses(value)
+    if not name or re.search(r"[;,/]|\bor\b", name) or profile.dependent:
+        return None
+    inside = [part.strip() for text in re.findall(r"\(([^()]*)\)", value) for part in re.split(r" or |/|,", text)]
+    return variants(name, *inside), {}
 
 
-def read_former(profile: Profile) -> Answer | None:
+def read_former(value: str, profile: Profile) -> Answer | None:
     """Former names, any of them accepted."""
-    value = profile.get("Government", "Country name", "former")
     names = [strip_parentheses(part).strip() for part in re.split(r",|;| or ", value)]
     if (
         not value
@@ -228,9 +204,8 @@ def read_former(profile: Profile) -> Answer | None:
     return variants(names[0], *names[1:]), {}
 
 
-def read_independence(profile: Profile) -> Answer | None:
+def read_independence(value: str, profile: Profile) -> Answer | None:
     """The only year of independence."""
-    value = profile.get("Government", "Independence")
     dates = re.findall(r"\b(1[0-9]{3}|20\d\d)\b", value)
     if len(set(dates)) != 1 or ";" in value or "(from" not in value:
         return None
@@ -238,12 +213,73 @@ def read_independence(profile: Profile) -> Answer | None:
     return (dates[0], *((f"{full['day']} {full['month']} {dates[0]}",) if full else ())), {}
 
 
-def read_local(profile: Profile) -> Answer | None:
+def read_local(value: str, profile: Profile) -> Answer | None:
     """Local short form where it differs from the English name."""
-    value = profile.get("Government", "Country name", "local short form")
     parts = [strip_parentheses(part).strip() for part in value.split("/")]
     name = parts[0]
     local, english = as_typed(fold(name)), as_typed(fold(profile.name))
     if not name or re.search(r"[;,]| or |\bnote\b", value) or local in english or english in local:
         return None
     return variants(name, *parts[1:]), {}
+
+
+def read_code(value: str, profile: Profile) -> Answer | None:
+    """The only internet country code, with and without its dot."""
+    match = re.match(r"^(\.[a-z]{2})\b", value)
+    several = re.search(r"\.[a-z]{2}\b.*\.[a-z]{2}\b", value)
+    return ((match[1], match[1][1:]), {}) if match and not several else None
+
+
+def read_largest_city(value: str, profile: Profile) -> Answer | None:
+    """The city with the most people in the list."""
+    found = re.findall(r"(\d[\d.,]*)( million)? ([A-ZÀ-Þ][^,;(\d]*)", value)
+    sizes = sorted(
+        ((float(n.strip(",.").replace(",", "")) * (1e6 if m else 1), name.strip()) for n, m, name in found),
+        reverse=True,
+    )
+    if not sizes or (len(sizes) > 1 and sizes[0][0] == sizes[1][0]):
+        return None
+    return variants(sizes[0][1]), {}
+
+
+def read_number(value: str, profile: Profile) -> Answer | None:
+    """A number, with and without unit and separators."""
+    match = re.match(
+        r"^(?P<number>[\d.,]*\d(?: million| billion)?)(?P<unit> (?:sq )?km| years)?$", strip_parentheses(value).strip()
+    )
+    if not match or match["number"] in ("0", "0.0"):
+        return None
+    number = match["number"]
+    unit = (match["unit"] or "").strip()
+    forms = (*((f"{number} {unit}",) if unit else ()), number, number.replace(",", ""))
+    return tuple(dict.fromkeys(forms)), {}
+
+
+def read_agency(value: str, profile: Profile) -> Answer | None:
+    """The only space agency, with its short name."""
+    value = value.removeprefix("the ")
+    match = re.match(r"^(?P<name>[A-Z][^();,]+) \((?P<inside>[^;()]*)", value)
+    if not match or ";" in strip_parentheses(value) or re.search(r"\b(?:has|no)\b", match["name"]):
+        return None
+    return variants(match["name"], *re.split(r", | or ", match["inside"])), {}
+
+
+def read_largest_share(value: str, profile: Profile) -> Answer | None:
+    """The country with the largest share, unless two tie."""
+    shares = re.findall(r"([A-Za-zÀ-ÿ .'-]+?) <?(\d+)%", value)
+    if len(shares) < 2 or shares[0][1] == shares[1][1]:
+        return None
+    name = shares[0][0].strip()
+    return variants(name, *_COUNTRY_FORMS.get(name, ())), {}
+
+
+def read_commodity(value: str, profile: Profile) -> Answer | None:
+    """The first of the listed commodities."""
+    parts = strip_parentheses(value).split(",")
+    return (variants(parts[0].strip()), {}) if len(parts) > 2 else None
+
+
+READERS: Mapping[str, Reader] = {
+    name.removeprefix("read_"): reader for name, reader in globals().items() if name.startswith("read_")
+}
+"""Every function of this file that is called read_…, by the rest of its name."""

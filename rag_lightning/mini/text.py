@@ -1,4 +1,4 @@
-"""Plain text from the mini assets: HTML out, white space in order; small helpers on names."""
+"""Text tools of `mini`: HTML to plain text, sentences, spellings of names, stems."""
 
 from __future__ import annotations
 
@@ -6,9 +6,23 @@ import html
 import re
 import unicodedata
 
+from rag_lightning.metrics.answers import tokenize
+
 _BREAK = re.compile(r"<\s*(?:br|/?p|/?div|/?li|/?ul|/?ol)\b[^>]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _PARENTHESES = re.compile(r"\s*[(\[][^()\[\]]*[)\]]")
+_SENTENCE_END = re.compile(r"(?<=[\w)\]\"'”\u2019%])\.[\"”']? (?=[A-Z\"“'À-Þ])")
+_ABBREVIATION = re.compile(r"(?:\b[A-Z]|\b(?:Dr|St|Mr|Mrs|Ms|Jr|Sr|ca|c|vs|No|Mt|Gen|Col|lit|fl|r|approx|i\.e|e\.g))$")
+_STOP_WORDS = (
+    "a an the of in on at to for from by with and or as is are was were be been being it its that this these those "
+    "which who whom whose what when where how not no than then into over under between among through during before "
+    "after about any some most more many much one two also such other others known called used usually often generally "
+    "typically commonly can may has have had his her their they he she"
+)
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+"""Alternatives of a regular expression."""
+_TYPED = str.maketrans("\u2018\u2019\u02bb\u02bc“”\u2013\u2014\xa0", "''''\"\"-- ")
 _NOTHING = re.compile(r"^(?:none|n/?a|no|unknown|nothing|-+|null|not available|not applicable)?\W*$", re.IGNORECASE)
 
 
@@ -46,7 +60,7 @@ def fold(text: str) -> str:
 
 def straight(text: str) -> str:
     """Typographic quotes and dashes as people type them."""
-    return text.translate(str.maketrans("\u2018\u2019\u02bb\u02bc“”\u2013\u2014", "''''\"\"--")).replace("\xa0", " ")
+    return text.translate(_TYPED)
 
 
 def as_typed(text: str) -> str:
@@ -64,3 +78,42 @@ def variants(text: str, *more: str) -> tuple[str, ...]:
                 found.setdefault(cleaned)
                 found.setdefault(re.sub(r"^(?:the|a|an) ", "", cleaned, flags=re.IGNORECASE))
     return tuple(form for form in found if form)
+
+
+def first_sentence(text: str) -> str:
+    """The text up to the first full stop that does not end an abbreviation."""
+    for match in _SENTENCE_END.finditer(text):
+        if not _ABBREVIATION.search(text[: match.start()]):
+            return text[: match.start()]
+    return text.rstrip(". ")
+
+
+def sentences(text: str) -> list[str]:
+    """All sentences, without their full stops."""
+    found = []
+    while text:
+        head = first_sentence(text)
+        found.append(head)
+        text = text[len(head) :].lstrip(".\"”' ")
+    return found
+
+
+def stems(text: str) -> set[str]:
+    """Content words of three letters and more, without accents and plural endings."""
+    words = re.findall(r"[a-z0-9]+", fold(text).lower())
+    return {re.sub(r"(?:ies|es|s|y|e)$", "", word) for word in words if word not in STOP_WORDS and len(word) > 2}
+
+
+def content_words(text: str) -> list[str]:
+    """The lower-cased words of a text in order, without signs and function words."""
+    return [word for word in tokenize(text) if word.isalnum() and word not in STOP_WORDS]
+
+
+def sentence_case(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[0].upper() + text[1:]
+
+
+def names_in_case(text: str) -> str:
+    """Family names that the source prints in capitals, in ordinary case: "Kais SAIED" -> "Kais Saied"."""
+    return re.sub(r"\b[A-ZÀ-Þ][A-ZÀ-Þ'\u2019]+\b", lambda word: word[0].capitalize(), text)

@@ -17,11 +17,11 @@ from rich.table import Table
 from rag_lightning.checkpoints.architectures import BART_ROWS, Shape, shape_of
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import INDEX_KINDS
-from rag_lightning.config.retrieval import ENCODING
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.corpus.passages import read_passages
 from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.plan import rates
+from rag_lightning.runs.evaluate import pairs
 from rag_lightning.stages import classes
 from rag_lightning.stages.score import metric_names
 from rag_lightning.stages.workspace import HUB, Workspace
@@ -87,7 +87,7 @@ def plan(workspace: Workspace) -> list[Line]:
 
 
 def count_passages(config: ExperimentConfig) -> Size:
-    """How many passages the corpus has.
+    """Count the passages of the corpus.
 
     Raises:
         ConfigError: a data set of the hub that is not known before it is downloaded.
@@ -141,17 +141,17 @@ def _task(config: ExperimentConfig) -> Iterator[Line]:
 
 
 def _decodings(config: ExperimentConfig) -> Iterator[Line]:
-    k = 1 if config.formulation == "closed_book" else config.decoding.k
     for strategy in strategies_of(config.formulation):
         mine = " (configured)" if strategy == config.decoding.strategy else ""
-        work = replace(config.decoding, strategy=strategy).made().work(k)
-        yield Line(f"decoding {strategy}{mine}", f"{work:,} a question", f"pairs x beams, with k={k}")
+        decoded = replace(config, decoding=replace(config.decoding, strategy=strategy))
+        work = pairs(decoded) * decoded.decoding.made().beams
+        yield Line(f"decoding {strategy}{mine}", f"{work:,} a question", "pairs x beams")
 
 
 def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]:
     yield Line("vectors", _bytes(4 * size.passages * width), f"{width} wide, float32")
     for kind in INDEX_KINDS:
-        mine = " (configured)" if kind == config.index.kind and config.retriever.kind in ENCODING else ""
+        mine = " (configured)" if kind == config.index.kind and config.retriever.made().encodes else ""
         try:
             value = _bytes(replace(config.index, kind=kind).made().bytes(size.passages, width))
         except ConfigError as error:
@@ -165,7 +165,7 @@ def _space(config: ExperimentConfig, size: Size, encoder: Shape, generator: Shap
     flat, index = 0, 0
     if rates.encodes(config):
         flat = 4 * size.passages * encoder.width
-        index = config.index.made().bytes(size.passages, encoder.width) if config.retriever.kind in ENCODING else 0
+        index = config.index.made().bytes(size.passages, encoder.width) if config.retriever.made().encodes else 0
     bm25 = size.passages * BM25_BYTES
     learns = rates.learns(config)
     training = flat + TRAINED * generator.parameters + (TRAINED if learns else USED) * encoder.parameters

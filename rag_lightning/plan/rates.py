@@ -1,4 +1,4 @@
-"""How fast the parts of an experiment go: from the manifests of earlier artifacts, else from layers timed here and now.
+"""Rates of the parts of an experiment: from the manifests of earlier artifacts, else from layers timed here and now.
 
 The newest artifact of the same encoder or the same generator counts. An interrupted training timed its last part only,
 so its rate is too high.
@@ -21,7 +21,7 @@ from rag_lightning.checkpoints.architectures import Shape
 from rag_lightning.config.digesting import effective_training, settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import Dtype
-from rag_lightning.config.retrieval import ENCODING, training_kind
+from rag_lightning.config.retrieval import trains_encoder
 from rag_lightning.core.artifacts import MANIFEST, read_manifest
 from rag_lightning.core.hardware import cpu_count, resolve_dtype
 from rag_lightning.stages.workspace import Workspace
@@ -78,7 +78,7 @@ class Rates:
                 yield Part("biencoder", f"{count:,} questions", count / rate, basis)
             rate, basis = self._embedding()
             yield Part("embedding", f"{passages:,} passages", passages / rate, basis)
-            if config.retriever_warmup.steps and training_kind(config.retriever) in ENCODING:
+            if config.retriever_warmup.steps and trains_encoder(config.retriever):
                 count = config.retriever_warmup.steps * config.retriever_warmup.batch_size
                 rate, basis = self._queries(passages)
                 yield Part("retriever warm-up", f"{count:,} questions", count / rate, basis)
@@ -128,7 +128,7 @@ class Rates:
         if config.formulation == "closed_book":
             return _timed(self._pair_seconds(QUERY_TOKENS), "questions/s")
         seconds = config.train.k * self._pair_seconds()
-        if training_kind(config.retriever) in ENCODING:
+        if trains_encoder(config.retriever):
             seconds += self._query_seconds(passages, learns=learns(config))
         return _timed(seconds, "questions/s")
 
@@ -169,8 +169,8 @@ class Rates:
 
 def encodes(config: ExperimentConfig) -> bool:
     """Whether passages are embedded: in training or at prediction something asks with the query encoder."""
-    kinds = {config.retriever.kind, training_kind(config.retriever)}
-    return config.formulation != "closed_book" and not kinds.isdisjoint(ENCODING)
+    encodes = trains_encoder(config.retriever) or config.retriever.made().encodes
+    return bool(config.formulation != "closed_book" and encodes)
 
 
 def learns(config: ExperimentConfig) -> bool:
@@ -229,7 +229,7 @@ def search_seconds(width: int, count: int) -> float:
 
 
 def device() -> str:
-    """Where models are timed: the GPU where there is one."""
+    """Device on which models are timed: the GPU where there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

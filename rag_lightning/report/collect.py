@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,19 @@ from rag_lightning.core.artifacts import open_artifact
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.metrics.metric import Estimate
+from rag_lightning.report.reading import estimates_of, need, read
 
 R = TypeVar("R")
 STATUSES = ("finished", "failed", "running")
 ROLES = ("trial", "baseline", "final")
-PARTS = ("config", "digests", "git", "packages", "hardware", "timings")
+PARTS = ("digests", "git", "packages", "hardware", "timings", "work")
+CONFIG_FIELDS = (
+    ("decoding", "strategy", str),
+    ("decoding", "k", int),
+    ("retriever", "kind", str),
+    ("index", "kind", str),
+)
+"""Section, field and type of what tables are made from."""
 Estimates = Mapping[str, Estimate]
 FOUND = ("answer_recall", "gold_recall", "gold_title")
 """Metrics of how often the right passage was found; a report shows the first that there is."""
@@ -37,7 +44,7 @@ class Run:
     label: str
     dataset: str
     scale: str
-    system: Mapping[str, Any]
+    config: Mapping[str, Any]
     record: Mapping[str, Any]
     estimates: Estimates
     slices: Mapping[str, Estimates]
@@ -48,6 +55,27 @@ class Run:
     def finished(self) -> bool:
         """Whether it has estimates."""
         return self.status == "finished"
+
+    @property
+    def formulation(self) -> str:
+        """rag_token, rag_sequence or closed_book."""
+        return str(self.config["formulation"])
+
+    @property
+    def strategy(self) -> str:
+        """How predictions are decoded."""
+        return str(self.config["decoding"]["strategy"])
+
+    @property
+    def retriever(self) -> str:
+        """The index kind of dense retrieval, else the retriever kind."""
+        kind = str(self.config["retriever"]["kind"])
+        return str(self.config["index"]["kind"]) if kind == "dense" else kind
+
+    @property
+    def k(self) -> int:
+        """Passages that are read; 0 for closed book."""
+        return 0 if self.formulation == "closed_book" else int(self.config["decoding"]["k"])
 
     @property
     def seconds_per_query(self) -> float | None:
@@ -115,12 +143,12 @@ def collect(sweep_dir: Path) -> Sweep:
         DataError: the folder or sweep.json is missing, or a file is cut short, lacks a field or holds a wrong value.
     """
     path = sweep_dir / "sweep.json"
-    raw = _read(path, hint="run the sweep first, or give the folder runs/<sweep>")
+    raw = read(path, hint="run the sweep first, or give the folder runs/<sweep>")
     return Sweep(
-        name=str(_need(path, raw, "name", str)),
-        dataset=str(_need(path, raw, "dataset", str)),
-        scale=str(_need(path, raw, "scale", str)),
-        objective=str(_need(path, raw, "objective", str)),
+        name=str(need(path, raw, "name", str)),
+        dataset=str(need(path, raw, "dataset", str)),
+        scale=str(need(path, raw, "scale", str)),
+        objective=str(need(path, raw, "objective", str)),
         finished=bool(raw.get("finished", False)),
         spec=raw.get("spec", {}),
         warnings=tuple(map(str, raw.get("warnings", ()))),
@@ -164,44 +192,53 @@ def _read_artifact(run: Run, artifacts: Path, kind: str, cls: type[R]) -> list[R
 
 
 def _run(path: Path) -> Run:
-    raw = {name: value for name, value in _read(path).items() if value is not None}
+    raw = {name: value for name, value in read(path).items() if value is not None}
     names = ("run_id", "role", "split", "status", "label", "dataset", "scale")
-    fields = {name: str(_need(path, raw, name, str)) for name in names}
+    fields = {name: str(need(path, raw, name, str)) for name in names}
     for name, known in (("status", STATUSES), ("role", ROLES)):
         if fields[name] not in known:
             raise DataError(path, f"is none of {', '.join(known)}", field=name, value=fields[name])
     for name in PARTS:
-        _need(path, {name: {}} | raw, name, dict)
-    _need(path, {"notes": []} | raw, "notes", list)
-    system = _need(path, raw, "system", dict)
+        need(path, {name: {}} | raw, name, dict)
+    need(path, {"notes": []} | raw, "notes", list)
+    config = need(path, raw, "config", dict)
+    _check_config(path, config)
     if fields["status"] != "finished":
-        return Run(**fields, system=system, record=raw, estimates={}, slices={}, degraded=frozenset(), confusion={})
+        return Run(**fields, config=config, record=raw, estimates={}, slices={}, degraded=frozenset(), confusion={})
     summary = path.with_name("summary.json")
-    found = _read(summary, hint="score the run again, or remove its folder")
+    found = read(summary, hint="score the run again, or remove its folder")
     slices = {
-        name: _estimates(summary, values, f"slices.{name}")
-        for name, values in _need(summary, found, "slices", dict).items()
+        name: estimates_of(summary, values, f"slices.{name}")
+        for name, values in need(summary, found, "slices", dict).items()
     }
-    estimates = _estimates(summary, _need(summary, found, "metrics", dict), "metrics")
+    estimates = estimates_of(summary, need(summary, found, "metrics", dict), "metrics")
     degraded, counts = _degraded(summary, found), _confusion(summary, found)
     return Run(
-        **fields, system=system, record=raw, estimates=estimates, slices=slices, degraded=degraded, confusion=counts
+        **fields, config=config, record=raw, estimates=estimates, slices=slices, degraded=degraded, confusion=counts
     )
 
 
+def _check_config(path: Path, config: Any) -> None:
+    """Raise DataError unless the fields are there that tables are made from."""
+    need(path, config, "formulation", str, "config")
+    for section, name, kind in CONFIG_FIELDS:
+        where = f"config.{section}"
+        need(path, need(path, config, section, dict, "config"), name, kind, where)
+
+
 def _degraded(path: Path, summary: Any) -> frozenset[str]:
-    notes = _need(path, {"notes": []} | summary, "notes", list)
-    marked = [note for note in notes if isinstance(note, dict) and note.get("degraded")]
-    return frozenset(str(name) for note in marked for name in _need(path, note, "metrics", list, "notes"))
+    notes = need(path, {"notes": []} | summary, "notes", list)
+    found = [note for note in notes if isinstance(note, dict) and note.get("degraded")]
+    return frozenset(str(name) for note in found for name in need(path, note, "metrics", list, "notes"))
 
 
 def _confusion(path: Path, summary: Any) -> dict[str, dict[str, int]]:
     if "confusion" not in summary:
         return {}
-    raw = _need(path, summary, "confusion", dict)
-    heads = [str(label) for label in _need(path, raw, "predicted", list, "confusion")]
+    raw = need(path, summary, "confusion", dict)
+    heads = [str(label) for label in need(path, raw, "predicted", list, "confusion")]
     found = {}
-    for label, counts in _need(path, raw, "true", dict, "confusion").items():
+    for label, counts in need(path, raw, "true", dict, "confusion").items():
         if not isinstance(counts, list) or len(counts) != len(heads) or not all(isinstance(c, int) for c in counts):
             raise DataError(path, "is not a count per predicted label", field=f"confusion.true.{label}", value=counts)
         found[label] = dict(zip(heads, counts, strict=True))
@@ -212,10 +249,10 @@ def _retrieved(path: Path, raw: Any) -> Retrieved:
     if not isinstance(raw, dict):
         raise DataError(path, "is not a table row", field="retrieval", value=raw)
     return Retrieved(
-        retriever=str(_need(path, raw, "retriever", str)),
+        retriever=str(need(path, raw, "retriever", str)),
         model=str(raw.get("model", "")),
         split=str(raw.get("split", "")),
-        estimates=_estimates(path, _need(path, raw, "metrics", dict), f"retrieval.{raw['retriever']}"),
+        estimates=estimates_of(path, need(path, raw, "metrics", dict), f"retrieval.{raw['retriever']}"),
         index_bytes=raw.get("index_bytes"),
         build_seconds=raw.get("build_seconds"),
         seconds_per_query=raw.get("seconds_per_query"),
@@ -226,46 +263,8 @@ def _candidates(path: Path) -> dict[str, Candidate]:
     if not path.exists():
         return {}
     found = {}
-    for raw in _need(path, _read(path), "candidates", list):
-        run_id = str(_need(path, raw, "run_id", str))
-        p = None if raw.get("p") is None else float(_need(path, raw, "p", (int, float)))
+    for raw in need(path, read(path), "candidates", list):
+        run_id = str(need(path, raw, "run_id", str))
+        p = None if raw.get("p") is None else float(need(path, raw, "p", (int, float)))
         found[run_id] = Candidate(run_id, p, bool(raw.get("within")), bool(raw.get("chosen")))
     return found
-
-
-def _estimates(path: Path, raw: Any, where: str) -> dict[str, Estimate]:
-    if not isinstance(raw, dict):
-        raise DataError(path, "is not a mapping of metrics", field=where, value=raw)
-    return {name: _estimate(path, value, f"{where}.{name}") for name, value in raw.items()}
-
-
-def _estimate(path: Path, raw: Any, where: str) -> Estimate:
-    if not isinstance(raw, dict):
-        raise DataError(path, "is not an estimate", field=where, value=raw)
-    mean = float(_need(path, raw, "mean", (int, float), where))
-    if "low" in raw and "high" in raw and raw["low"] is None and raw["high"] is None:
-        low = high = None  # a metric of all examples whose parts do not add up
-    else:
-        low, high = (float(_need(path, raw, name, (int, float), where)) for name in ("low", "high"))
-    return Estimate(mean, low, high, int(_need(path, raw, "n", int, where)), str(raw.get("unit", "")))
-
-
-def _read(path: Path, hint: str = "remove it and run again") -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(path, "is missing", hint=hint) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(path, "is cut short or damaged", hint=hint) from error
-    if not isinstance(raw, dict):
-        raise DataError(path, "is not a JSON object", value=raw, hint=hint)
-    return raw
-
-
-def _need(path: Path, raw: Any, name: str, kind: type | tuple[type, ...], where: str = "") -> Any:
-    full = f"{where}.{name}" if where else name
-    value = raw.get(name) if isinstance(raw, dict) else None
-    if isinstance(value, bool) or not isinstance(value, kind):
-        problem = "is missing" if value is None else "has the wrong type"
-        raise DataError(path, problem, field=full, value=value)
-    return value

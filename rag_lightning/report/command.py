@@ -8,7 +8,8 @@ from pathlib import Path
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.shipped import find_shipped
-from rag_lightning.report.page import render
+from rag_lightning.report.sweep_page import render
+from rag_lightning.runs import folders
 
 PAPER = "reports/paper.yaml"
 """The published numbers."""
@@ -22,10 +23,10 @@ def run(config: SweepConfig) -> None:
         ArtifactError: stored scores or predictions were altered.
     """
     root = Path(config.experiment.folder)
-    sweep = root / "runs" / config.name
+    sweep = folders.run_group(root, config.name)
     if not sweep.is_dir():
-        known = sorted(folder.name for folder in (root / "runs").glob("*") if folder.is_dir())
+        known = sorted(folder.name for folder in folders.runs(root).glob("*") if folder.is_dir())
         hint = f"run the sweep first; there are runs of {', '.join(known) or 'no sweep'}"
         raise DataError(sweep, "does not exist", hint=hint)
-    page = render(sweep, root / "artifacts", root / "reports" / "out", find_shipped(PAPER))
+    page = render(sweep, folders.artifacts(root), folders.report(root), find_shipped(PAPER))
     print(f"report: {page}", file=sys.stderr)

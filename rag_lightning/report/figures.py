@@ -11,13 +11,15 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.collect import Sweep, found_family
 from rag_lightning.report.tables import clean
 
 COLOURS = ("#3b6fd4", "#d9622b", "#2f9e6e", "#9a4fb8", "#c8a21a", "#c0395b", "#3aa6b9", "#6b7280")
-MARKERS = ("o", "s", "^", "D", "v", "P")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LEGEND_COLUMNS = 3
 STYLE: Any = {
     "svg.hashsalt": "rag-lightning",
     "svg.fonttype": "path",
@@ -48,13 +50,12 @@ def objective_lines(sweep: Sweep) -> list[Line]:
     """The objective on dev against k, one line per formulation, decoding and retriever; closed book has no k."""
     points: dict[tuple[str, str, str], dict[int, Estimate]] = defaultdict(dict)
     for run in sweep.on("dev", "trial"):
-        k, estimate = run.system.get("k"), run.estimates.get(sweep.objective)
-        parts = [str(run.system.get(name)) for name in ("formulation", "decoding", "retriever")]
-        if isinstance(k, int) and k > 0 and estimate and parts[0] != "closed_book":
-            points[parts[0], parts[1], parts[2]][k] = estimate
+        estimate = run.estimates.get(sweep.objective)
+        if run.k > 0 and estimate:
+            points[run.formulation, run.strategy, run.retriever][run.k] = estimate
     return [
-        Line(f"{retriever}, {formulation} {decoding}", f"{formulation} {decoding}", retriever, found)
-        for (formulation, decoding, retriever), found in sorted(points.items())
+        Line(f"{retriever}, {formulation} {strategy}", f"{formulation} {strategy}", retriever, found)
+        for (formulation, strategy, retriever), found in sorted(points.items())
     ]
 
 
@@ -75,7 +76,7 @@ def recall_lines(sweep: Sweep) -> list[Line]:
 def draw(sweep: Sweep, folder: Path) -> None:
     """Write figure.svg and figure.png."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11, 4.6), layout="constrained")
+        figure = Figure(figsize=(11.5, 5.4), layout="constrained")
         left, right = figure.subplots(1, 2)
         where = clean(sweep.dataset)
         _panel(left, objective_lines(sweep), f"{clean(sweep.objective)} on {where} dev", "k (passages)")
@@ -99,7 +100,18 @@ def _panel(axes: Axes, lines: Sequence[Line], title: str, xlabel: str) -> None:
     axes.set_xscale("log")
     axes.set_xticks(ticks, [str(k) for k in ticks])
     axes.minorticks_off()
-    axes.legend(fontsize=6.5, loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
+    _legend(axes, colours, markers)
+
+
+def _legend(axes: Axes, colours: Mapping[str, str], markers: Mapping[str, str]) -> None:
+    """One entry a colour and one a marker: every pair of them would be dozens."""
+    entries = [Line2D([], [], color=colour, linewidth=3, label=clean(name)) for name, colour in colours.items()]
+    if len(markers) > 1:
+        entries += [
+            Line2D([], [], color="#1b2330", marker=marker, markersize=5, linewidth=0, label=clean(name))
+            for name, marker in markers.items()
+        ]
+    axes.legend(handles=entries, fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=LEGEND_COLUMNS)
 
 
 def _draw_line(axes: Axes, line: Line, colour: str, marker: str, shade: float) -> None:
@@ -107,7 +119,7 @@ def _draw_line(axes: Axes, line: Line, colour: str, marker: str, shade: float) -
     found = [line.points[k] for k in ks]
     means = [estimate.mean for estimate in found]
     lows, highs = ([_or(getattr(e, name), e.mean) for e in found] for name in ("low", "high"))
-    axes.plot(ks, means, color=colour, marker=marker, markersize=4, linewidth=1.4, label=clean(line.label))
+    axes.plot(ks, means, color=colour, marker=marker, markersize=4, linewidth=1.4)
     if len(ks) > 1:
         axes.fill_between(ks, lows, highs, color=colour, alpha=shade, linewidth=0)
     else:

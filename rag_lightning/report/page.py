@@ -1,13 +1,13 @@
-"""A sweep's run folders become `reports/out/<sweep>/`: the page, the tables and the figure, whole or not at all."""
+"""The one writer of pages: tables and perhaps a figure become a folder of files, whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
 from markupsafe import Markup
@@ -15,170 +15,92 @@ from markupsafe import Markup
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import write_text
 from rag_lightning.core.shipped import find_shipped
-from rag_lightning.report import sections
-from rag_lightning.report.collect import Run, Sweep, collect, read_predictions, read_scores
-from rag_lightning.report.figures import draw
-from rag_lightning.report.paper import Paper, read_paper
-from rag_lightning.report.tables import Cell, Column, Row, Table, clean, number, to_csv, to_html, to_latex, to_markdown
+from rag_lightning.report.tables import Table, clean, escape_markdown, to_csv, to_html, to_latex, to_markdown
 
-SAMPLES = 20
 TEMPLATE = "reports/templates/report.html.j2"
+INDEX, FIGURE = "index.html", "figure.svg"
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What is rendered: the main table, those after it in order, and those at the page's end."""
-
-    main: Table
-    others: tuple[Table, ...]
-    closing: tuple[Table, ...]
-
-    @property
-    def all(self) -> tuple[Table, ...]:
-        """Every table in the order of the page."""
-        return (self.main, *self.others, *self.closing)
-
-
-def render(sweep_dir: Path, artifacts: Path, out: Path, paper: Path) -> Path:
-    """Write `<out>/<sweep>/{index.html, table.md, table.tex, table.csv, figure.svg, figure.png}`.
-
-    A report that is already there is replaced only once the new one is complete.
+@dataclass(frozen=True)
+class Page:
+    """What is written.
 
     Args:
-        sweep_dir: runs/<sweep>.
-        artifacts: Root of the artifacts, for per-example scores and predictions; may lack them.
-        out: Where reports go.
-        paper: The published numbers, a file like reports/paper.yaml.
+        title: Title of the page.
+        tables: At least one; the first is table.csv.
+        closing: Tables at the page's end, which are no part of table.tex.
+        lead: The sentence below the title.
+        facts: Name -> value, shown above everything else.
+        warnings: What the reader must know first.
+        details: Group -> (name, value) rows, folded away at the end.
+        draw: Writes figure.svg and other forms of it into a folder; None for no figure.
+    """
+
+    title: str
+    tables: Sequence[Table]
+    closing: Sequence[Table] = ()
+    lead: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    details: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    draw: Callable[[Path], None] | None = None
+
+
+def write_page(target: Path, page: Page) -> Path:
+    """Write `<target>/{index.html, table.md, table.tex, table.csv}`, a CSV of each named table, and the figure.
+
+    A page that is already there is replaced only once the new one is complete. Every text is escaped for where it goes.
 
     Returns:
         The path of index.html.
 
     Raises:
-        DataError: a damaged file of the sweep or of the published numbers, or no template.
-        ArtifactError: stored scores or predictions were altered.
+        DataError: the template is missing.
     """
-    sweep = collect(sweep_dir)
-    content = _content(sweep, artifacts, read_paper(paper))
-    target = out / sweep_dir.resolve().name
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".report-") as made:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".page-") as made:
         folder = Path(made) / target.name
         folder.mkdir()
-        draw(sweep, folder)
-        _write(folder, sweep, content)
+        if page.draw is not None:
+            page.draw(folder)
+        everything = [*page.tables, *page.closing]
+        texts = {
+            "table.md": f"# {escape_markdown(page.title)}\n\n{to_markdown(everything)}",
+            "table.tex": to_latex(page.tables),
+            "table.csv": to_csv(page.tables[0]),
+            INDEX: _html(folder, page),
+        }
+        texts |= {f"{table.name}.csv": to_csv(table) for table in everything if table.name}
+        for name, text in texts.items():
+            write_text(folder / name, text)
         _replace(folder, target, Path(made) / "old")
-    return target / "index.html"
+    return target / INDEX
 
 
-def _content(sweep: Sweep, artifacts: Path, paper: Paper) -> Content:
-    on_test = sweep.on(sections.SPLIT, "final", "baseline")
-    scores = {run.run_id: found for run in on_test if (found := read_scores(run, artifacts)) is not None}
-    others = [
-        sections.paper_table(sweep, paper),
-        sections.pairs_table(sweep, scores),
-        sections.trials_table(sweep),
-        sections.retrieval_table(sweep),
-        sections.slices_table(sweep),
-        sections.definitions_table(sweep),
-        sections.confusion_table(sweep),
-    ]
-    closing = [_samples(sweep, run, artifacts) for run in on_test if run.role == "final"]
-    closing.append(sections.unfinished_table(sweep))
-    kept = [table for table in closing if table.rows or table.notes]
-    return Content(sections.main_table(sweep, paper), tuple(t for t in others if t.rows), tuple(kept))
-
-
-def _samples(sweep: Sweep, run: Run, artifacts: Path) -> Table:
-    """The first predictions of a run, right or wrong, by id: no choice is made."""
-    predictions = sorted(read_predictions(run, artifacts) or [], key=lambda found: found.example_id)[:SAMPLES]
-    scores = {score.example_id: score.values for score in read_scores(run, artifacts) or []}
-    texts = ("question id", "prediction", "as decoded")
-    columns = (*(Column(head, numeric=False) for head in texts), Column("log p(y|x)"), Column(sweep.objective))
-    rows = []
-    for found in predictions:
-        cells = map(Cell, (found.example_id, found.text, found.raw_text))
-        value = scores.get(found.example_id, {}).get(sweep.objective)
-        rows.append(Row((*cells, number(found.log_prob, 2), number(value, 2))))
-    return Table(f"First {len(rows)} predictions on {sweep.dataset} test: {run.label}", columns, tuple(rows))
-
-
-def _write(folder: Path, sweep: Sweep, content: Content) -> None:
-    texts = {
-        "table.md": f"# Report of {clean(sweep.name)}: {clean(sweep.dataset)}\n\n" + to_markdown(content.all),
-        "table.tex": to_latex((content.main, *content.others)),
-        "table.csv": to_csv(content.main),
-        "index.html": _page(folder, sweep, content),
-    }
-    for name, text in texts.items():
-        write_text(folder / name, text)
-
-
-def _page(folder: Path, sweep: Sweep, content: Content) -> str:
+def _html(folder: Path, page: Page) -> str:
     path = find_shipped(TEMPLATE)
     environment = Environment(loader=FileSystemLoader(path.parent), autoescape=True, undefined=StrictUndefined)
     try:
         template = environment.get_template(path.name)
     except TemplateNotFound as error:
         raise DataError(path, "is missing", hint="it comes with the package; install that again") from error
+    # to_html escapes every text, matplotlib those of the figure; all others the template escapes.
+    tables = [Markup(to_html(table)) for table in [*page.tables, *page.closing]]
     return template.render(
-        title=clean(f"{sweep.name}: {sweep.dataset}"),
-        facts={name: clean(str(value)) for name, value in _facts(sweep).items()},
-        warnings=[clean(warning) for warning in sweep.warnings],
-        finished=sweep.finished,
-        # to_html escapes every text, matplotlib those of the figure.
-        main=Markup(to_html(content.main)),
-        figure=Markup(_inline(folder / "figure.svg")),
-        others=[Markup(to_html(table)) for table in content.others],
-        closing=[Markup(to_html(table)) for table in content.closing],
-        provenance=_provenance(sweep),
+        title=clean(page.title),
+        lead=page.lead,
+        facts={name: clean(value) for name, value in page.facts.items()},
+        warnings=[clean(warning) for warning in page.warnings],
+        main=tables[0],
+        figure=Markup(_inline(folder / FIGURE)) if page.draw is not None else "",
+        others=tables[1:],
+        details={clean(group): [(clean(n), clean(v)) for n, v in rows] for group, rows in page.details.items()},
     )
 
 
 def _inline(svg: Path) -> str:
     text = svg.read_text(encoding="utf-8")
     return text[text.index("<svg") :]
-
-
-def _facts(sweep: Sweep) -> dict[str, Any]:
-    runs = sweep.runs
-    commits = {_commit(run.record.get("git", {})) for run in runs}
-    sizes = {estimate.n for run in sweep.on("test", "final", "baseline") for estimate in _objective(sweep, run)}
-    return {
-        "data set": sweep.dataset,
-        "scale": sweep.scale,
-        "test questions": _listed(sizes),
-        "seed": _listed({run.record.get("seed", "?") for run in runs}),
-        "runs": f"{sum(run.finished for run in runs)} of {len(runs)} finished",
-        "code": _listed(commits),
-    }
-
-
-def _objective(sweep: Sweep, run: Run) -> list[Any]:
-    return [run.estimates[sweep.objective]] if sweep.objective in run.estimates else []
-
-
-def _commit(git: dict[str, Any]) -> str:
-    return str(git.get("sha") or "unknown")[:12] + (" with local changes" if git.get("dirty") else "")
-
-
-def _listed(values: set[Any]) -> str:
-    return ", ".join(sorted(map(str, values))) or "none yet"
-
-
-def _provenance(sweep: Sweep) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Group -> (name, value) rows; where runs differ all values are listed."""
-    groups = []
-    for group in ("packages", "hardware"):
-        found: dict[str, set[str]] = {}
-        for run in sweep.runs:
-            for name, value in run.record.get(group, {}).items():
-                found.setdefault(clean(str(name)), set()).add(clean(str(value)))
-        groups.append((group, [(name, ", ".join(sorted(values))) for name, values in sorted(found.items())]))
-    digests = []
-    for run in sweep.on(sections.SPLIT, "final", "baseline"):
-        parts = (f"{name} {value}" for name, value in run.record.get("digests", {}).items())
-        digests.append((clean(run.label), clean(", ".join(parts))))
-    return [*groups, ("artifacts of the runs on test", digests)]
 
 
 def _replace(folder: Path, target: Path, aside: Path) -> None:

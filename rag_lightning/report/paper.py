@@ -134,7 +134,8 @@ def _table(table: dict[str, Any]) -> PaperTable:
     return PaperTable(table["title"], heads, rows, tuple(table.get("notes", ())))
 
 
-SAID = {"bm25": "BM25", "oracle": "oracle", "random": "random passages", "dense": "dense retrieval"}
+NAMES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence"}
+RETRIEVERS = {"bm25": "BM25", "oracle": "oracle", "random": "random passages", "dense": "dense retrieval"}
 Verdict = Literal["reproduced", "different", "not comparable", "not run"]
 
 
@@ -163,36 +164,28 @@ class Compared:
         return f"{self.verdict} ({self.why})" if self.why else self.verdict
 
 
-def paper_system(system: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """The paper's name of a system of ours: RAG-Token, RAG-Sequence-BM25, RAG-Token-Frozen, BART.
+def paper_system(config: Mapping[str, Any]) -> str:
+    """The paper's name of an experiment of ours: RAG-Token, RAG-Sequence-BM25, RAG-Token-Frozen, BART.
 
     The paper's BM25 row is trained with BM25; a retriever that was swapped in at test, an oracle, chance and a null
     document have no row there, and get names of their own.
     """
-    formulation = system.get("formulation")
-    if formulation == "closed_book":
+    if config["formulation"] == "closed_book":
         return "BART"
-    if system.get("decoding") == "first_entity":
+    if config["decoding"]["strategy"] == "first_entity":
         return "no reader"
-    name = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence"}.get(str(formulation), str(formulation))
-    retriever, train = (_section(config, part) for part in ("retriever", "train"))
-    kind = str(system.get("retriever"))
-    asked = kind if kind in ("bm25", "oracle", "random") else "dense"
-    with_ = retriever.get("trained_with", "dense")  # runs before there was a choice
-    trained = asked if with_ == "same" else with_
+    name = NAMES.get(str(config["formulation"]), str(config["formulation"]))
+    retriever = config["retriever"]
+    kind, trained_with = retriever["kind"], retriever.get("trained_with", "same")
+    trained = kind if trained_with == "same" else trained_with
     if retriever.get("null_document", "none") != "none":
         name += " with a null document"
-    if asked != trained:
-        return f"{name}, {SAID[asked]} swapped in"
-    if asked != "dense":
-        return f"{name}-BM25" if asked == "bm25" else f"{name}, {SAID[asked]}"
-    frozen = train.get("retriever_lr") == 0 or retriever.get("train") is False
+    if kind != trained:
+        return f"{name}, {RETRIEVERS.get(kind, kind)} swapped in"
+    if kind != "dense":
+        return f"{name}-BM25" if kind == "bm25" else f"{name}, {RETRIEVERS.get(kind, kind)}"
+    frozen = retriever.get("train") is False or config.get("train", {}).get("retriever_lr") == 0
     return f"{name}-Frozen" if frozen else name
-
-
-def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = config.get(name)
-    return found if isinstance(found, Mapping) else {}
 
 
 def paper_dataset(dataset: str) -> str:

@@ -15,6 +15,8 @@ from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estim
 
 SPLIT = "test"
 QA_OBJECTIVES = ("em", "em_regex", "f1")
+SHOWN_CUTOFFS = (1, 5)
+"""Cut-offs of retrieval that are shown beside the largest."""
 
 
 def main_table(sweep: Sweep, paper: Paper) -> Table:
@@ -33,7 +35,7 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
         ours = run.estimates.get(sweep.objective)
         cells = [Cell(run.label), Cell(run.role), *_estimates(run, (sweep.objective,))]
         cells += [number(compared.paper_value), number(compared.difference), Cell(str(compared))]
-        cells += [*_estimates(run, (*metrics, f"{family}@{run.system.get('k')}")), _count(ours)]
+        cells += [*_estimates(run, (*metrics, f"{family}@{run.k}")), _count(ours)]
         rows.append(Row((*cells, number(run.seconds_per_query, 3)), strong=run.role == "final"))
     notes = ["Mean with its 95 % bootstrap interval; entities are resampled as clusters."]
     notes += _run_notes([run for run in runs if run.finished])
@@ -57,7 +59,7 @@ def definitions_table(sweep: Sweep) -> Table:
 
 def compare_run(sweep: Sweep, paper: Paper, run: Run) -> Compared:
     """The verdict of one run on the sweep's objective."""
-    name = paper_system(run.system, run.record.get("config", {}))
+    name = paper_system(run.config)
     where = Where(name, run.dataset, run.scale, run.split, sweep.objective)
     why_not = f"the run is marked {run.status}" if not run.finished else f"the run has no {sweep.objective}"
     return compare(paper, where, run.estimates.get(sweep.objective), why_not)
@@ -68,7 +70,7 @@ def paper_table(sweep: Sweep, paper: Paper) -> Table:
     printed = paper.tables[paper.table_of(paper_dataset(sweep.dataset))]
     verdicts: dict[str, str] = {}
     for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")):
-        name = paper_system(run.system, run.record.get("config", {}))
+        name = paper_system(run.config)
         verdicts.setdefault(name, f"{compare_run(sweep, paper, run)}: {run.label}")
     columns = [Column("paper's system", numeric=False), *map(Column, printed.heads)]
     columns += [Column(f"here, {sweep.dataset}", numeric=False)]
@@ -91,6 +93,8 @@ def trials_table(sweep: Sweep) -> Table:
         *map(Column, metrics),
         Column(f"{family.replace('_', ' ')}@k", bar=True),
         Column("n"),
+        Column("pairs x beams"),
+        Column("index MB"),
         Column("s/query"),
     ]
     columns += [Column("to the best"), Column("p"), Column("not worse", numeric=False), Column("chosen", numeric=False)]
@@ -99,8 +103,9 @@ def trials_table(sweep: Sweep) -> Table:
     for rank, run in enumerate(runs, 1):
         ours = run.estimates.get(sweep.objective)
         candidate = sweep.candidates.get(run.run_id)
-        found = _estimates(run, (sweep.objective, *metrics, f"{family}@{run.system.get('k')}"))
+        found = _estimates(run, (sweep.objective, *metrics, f"{family}@{run.k}"))
         cells = [number(rank, 0), Cell(run.label), *found, _count(ours)]
+        cells += [number(_work(run), 0), number(_times(run.record.get("work", {}).get("index_bytes"), 1e-6))]
         cells += [number(run.seconds_per_query, 3), number(_minus(ours, best))]
         cells += [number(candidate.p if candidate else None, 4)]
         cells += [_mark(bool(candidate and candidate.within)), _mark(bool(candidate and candidate.chosen))]
@@ -108,6 +113,8 @@ def trials_table(sweep: Sweep) -> Table:
     notes = [
         "not worse: a paired permutation test does not tell it from the best (p at least 0.05, not corrected).",
         "The best of many trials on dev flatters itself; only the chosen systems and the baselines touch test.",
+        "chosen: of those not worse, the fewest pairs x beams (question-passage pairs generated per question times the "
+        "beams of each), then the smallest index; s/query is measured and decides nothing.",
     ]
     if not sweep.candidates:
         notes.append("No selection has been made yet.")
@@ -115,10 +122,14 @@ def trials_table(sweep: Sweep) -> Table:
 
 
 def retrieval_table(sweep: Sweep) -> Table:
-    """Each retriever by itself."""
+    """Each retriever by itself; metrics that a reader does not need are in its CSV only."""
     names = sorted({name for row in sweep.retrieval for name in row.estimates}, key=_metric_order)
-    columns = [Column(head, numeric=False) for head in ("retriever", "query encoder", "split")]
-    columns += [Column(name, bar="@" in name) for name in names]
+    family = found_family(row.estimates for row in sweep.retrieval)
+    cutoffs = [_metric_order(name)[1] for name in names if name.partition("@")[0] == family]
+    shown = {f"{family}@{k}" for k in cutoffs if k in SHOWN_CUTOFFS or k == max(cutoffs)} | {"mrr"}
+    columns = [Column("retriever", numeric=False), Column("query encoder", numeric=False)]
+    columns += [Column("split", numeric=False, shown=False)]
+    columns += [Column(name, bar="@" in name, shown=name in shown) for name in names]
     columns += [Column("n"), Column("index MB"), Column("build s"), Column("ms/query")]
     rows = []
     for row in sweep.retrieval:
@@ -128,12 +139,15 @@ def retrieval_table(sweep: Sweep) -> Table:
         cells += [number(row.build_seconds), number(_times(row.seconds_per_query, 1e3), 2)]
         rows.append(Row(tuple(cells)))
     notes = [
-        "frozen: the query encoder as it came; warmed up: trained on questions with known passages; the rest: the "
-        "query encoder of that trained model."
+        "pretrained: the query encoder as it came; warmed_up: after the retriever warm-up; trained: after RAG training "
+        "of that model; frozen: the same encoder as before RAG training, which leaves it alone.",
+        "Every metric is in retrieval.csv.",
     ]
     if sweep.scale.startswith("mini"):
         notes += ["MiniLM, which it starts from, saw public QA data in its training, NQ and SQuAD questions included."]
-    return Table(f"Retrieval on {sweep.dataset}", tuple(columns), tuple(rows), tuple(notes))
+    splits = ", ".join(dict.fromkeys(row.split for row in sweep.retrieval if row.split))
+    title = f"Retrieval on {sweep.dataset} {splits}".strip()
+    return Table(title, tuple(columns), tuple(rows), tuple(notes), name="retrieval")
 
 
 def slices_table(sweep: Sweep) -> Table:
@@ -258,6 +272,11 @@ def _minus(left: Estimate | None, right: Estimate | None) -> float | None:
     return None if left is None or right is None else left.mean - right.mean
 
 
+def _work(run: Run) -> float | None:
+    work = run.record.get("work", {})
+    return work["pairs"] * work["beams"] if {"pairs", "beams"} <= set(work) else None
+
+
 def _mark(holds: bool) -> Cell:
     return Cell("yes" if holds else "")
 
@@ -273,7 +292,7 @@ def _run_notes(runs: Sequence[Run]) -> list[str]:
 
 def _settings(paper: Paper, sweep: Sweep, runs: Iterable[Run]) -> list[str]:
     """What the paper ran its systems with; it does not say so of classification."""
-    names = dict.fromkeys(paper_system(run.system, run.record.get("config", {})) for run in runs)
+    names = dict.fromkeys(paper_system(run.config) for run in runs)
     if sweep.objective == "label_accuracy":
         return ["The paper does not say with how many passages it classified."] if names else []
     kind = "qa" if sweep.objective in QA_OBJECTIVES else "generation"

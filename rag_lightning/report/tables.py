@@ -8,7 +8,7 @@ import io
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rag_lightning.metrics.metric import Estimate
 
@@ -63,11 +63,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A head; numbers are set right; `bar` draws the value (0 to 100) behind it in HTML."""
+    """A head; numbers are set right; `bar` draws the value (0 to 100) behind it in HTML; not `shown`: CSV only."""
 
     head: str
     numeric: bool = True
     bar: bool = False
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table; notes are printed below it."""
+    """A titled table; notes are printed below it. One with a name has a CSV file of that name."""
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = field(default=())
+    name: str = ""
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows, 1):
@@ -115,12 +117,12 @@ def clean(text: str) -> str:
 
 def to_markdown(tables: Iterable[Table]) -> str:
     """Titled pipe tables with their notes."""
-    return "\n".join(_markdown(table) for table in tables)
+    return "\n".join(_markdown(_shown(table)) for table in tables)
 
 
 def to_latex(tables: Iterable[Table]) -> str:
     """`table` environments with booktabs rules."""
-    return _LATEX_HEAD + "\n".join(_latex(table) for table in tables)
+    return _LATEX_HEAD + "\n".join(_latex(_shown(table)) for table in tables)
 
 
 def to_csv(table: Table) -> str:
@@ -137,6 +139,7 @@ def to_csv(table: Table) -> str:
 
 def to_html(table: Table) -> str:
     """A `<section>` with the title, the table and its notes; safe to put into a page as it is."""
+    table = _shown(table)
     heads = "".join(f'<th scope="col"{_class(column)}>{_html(column.head)}</th>' for column in table.columns)
     body = "\n".join(_html_row(row, table.columns) for row in table.rows)
     notes = "".join(f"<li>{_html(note)}</li>" for note in table.notes)
@@ -156,6 +159,13 @@ def escape_markdown(text: str) -> str:
 def escape_latex(text: str) -> str:
     """Text that LaTeX prints as it is."""
     return "".join(_LATEX.get(sign, sign) for sign in clean(text))
+
+
+def _shown(table: Table) -> Table:
+    """The table without the columns that are for CSV only."""
+    places = [place for place, column in enumerate(table.columns) if column.shown]
+    rows = tuple(replace(row, cells=tuple(row.cells[place] for place in places)) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[place] for place in places), rows=rows)
 
 
 def _markdown(table: Table) -> str:

@@ -1,1 +1,1 @@
-"""Query text to ranked rows of the corpus."""
+"""retrieval: from query texts to ranked rows of the corpus."""

@@ -4,34 +4,49 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-import bm25s
 import numpy as np
-import Stemmer
 from numpy.typing import NDArray
 
 from rag_lightning.config.retrieval import BM25Config
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import write_json
 from rag_lightning.core.records import Passage, passage_text
-from rag_lightning.core.registry import check_name
+from rag_lightning.core.registry import LazyModule, check_name
 from rag_lightning.index.index import check_k
-from rag_lightning.retrieval.retriever import Hits
+from rag_lightning.retrieval.retriever import ByText, Hits, Parts, QuestionRetriever, RetrieverKind
 
+bm25s: Any = LazyModule("bm25s")
+stemmers: Any = LazyModule("Stemmer")
 INFO_FILE = "retriever.json"
+
+
+@dataclass(frozen=True)
+class BM25(RetrieverKind):
+    """The words of title and text."""
+
+    title: ClassVar[str] = "BM25"
+    searches: ClassVar[Literal["index", "bm25", ""]] = "bm25"
+    scale: ClassVar[Literal["encoder", "bm25", ""]] = "bm25"
+    reads: ClassVar[tuple[str, ...]] = ("bm25.",)
+    query: ClassVar[str] = "words"
+
+    def open(self, parts: Parts) -> QuestionRetriever:
+        """Retrieval by the words of the question."""
+        return ByText(parts.bm25())
 
 
 class BM25Retriever:
     """Ranks passages by the words they share with the query; passages that share none are not returned.
 
     Args:
-        config: k1, b, stemmer.
+        config: Fields k1, b and stemmer.
         model: A fitted bm25s model.
-        ntotal: Passages in it.
-        stopwords: bm25s's name of a list of words left out, empty for none.
+        ntotal: Number of passages.
+        stopwords: bm25s's name of a list of stop words, empty for none.
     """
 
     def __init__(self, config: BM25Config, model: Any, ntotal: int, stopwords: str = "english") -> None:
@@ -68,10 +83,10 @@ class BM25Retriever:
         return [self._hits(words, k) for words in tokens]
 
     def _hits(self, words: list[str], k: int) -> Hits:
-        known = [word for word in words if word in self.model.vocab_dict]
-        if not known:
+        indexed = [word for word in words if word in self.model.vocab_dict]
+        if not indexed:
             return Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
-        return _best(np.asarray(self.model.get_scores(known), dtype=np.float32), k)
+        return _best(np.asarray(self.model.get_scores(indexed), dtype=np.float32), k)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write plain arrays and JSON (no pickle) into a folder; returns kind, ntotal and bytes."""
@@ -111,8 +126,8 @@ def _best(scores: NDArray[np.float32], k: int) -> Hits:
 def _stemmer(name: str) -> Any:
     if not name:
         return None
-    check_name("stemmer", name, Stemmer.algorithms())
-    return Stemmer.Stemmer(name)
+    check_name("stemmer", name, stemmers.algorithms())
+    return stemmers.Stemmer(name)
 
 
 def _tokenize(texts: list[str], stopwords: str, stemmer: Any, return_ids: bool = True) -> Any:

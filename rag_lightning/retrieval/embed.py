@@ -46,8 +46,8 @@ def embed_corpus(
         store: The corpus.
         folder: An existing folder.
         tokens_per_batch: Padded tokens of a batch at most (one passage always fits).
-        dtype: Of the weights; auto keeps what an interrupted run had chosen.
-        progress: Told after every shard.
+        dtype: Type of the weights; auto keeps the type of an interrupted run.
+        progress: Called with (done, total) after every shard.
         shard_size: Passages of a shard.
 
     Returns:
@@ -79,7 +79,7 @@ def embed_corpus(
 def _plan(
     shards: Path, encoder: TextEncoder, count: int, tokens_per_batch: int, dtype: Dtype, shard_size: int
 ) -> dict[str, Any]:
-    """What the shards are made with; shards made with anything else are removed."""
+    """The settings the shards depend on; shards made with others are removed."""
     plan = {"passages": count, "dim": encoder.dim, "tokens_per_batch": tokens_per_batch, "shard_size": shard_size}
     file = shards / PLAN
     if file.exists():

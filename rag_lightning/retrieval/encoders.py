@@ -36,12 +36,12 @@ class TextEncoder(nn.Module):
     Args:
         config: Pooling, normalisation, prefixes and lengths.
         source: A local folder (never asks the network) or a hub name; weights must be safetensors.
-        role: Which prefix and length apply; a DPR checkpoint is opened as its question or context encoder, a RAG
-            checkpoint as its question encoder.
+        role: Decides which prefix and length apply; a DPR checkpoint is opened as its question or context encoder, a
+            RAG checkpoint as its question encoder.
 
     Raises:
         AssetError: the model cannot be reached or read, has no safetensors, or lacks weights.
-        ConfigError: a pooling the model does not offer.
+        ConfigError: a pooling the model does not have.
     """
 
     def __init__(self, config: EncoderConfig, source: Path | str, role: Role) -> None:
@@ -60,7 +60,7 @@ class TextEncoder(nn.Module):
 
     @property
     def max_length(self) -> int:
-        """Tokens of an input at most."""
+        """Maximum number of tokens of an input."""
         wanted = self.config.max_query_length if self.role == "query" else self.config.max_passage_length
         return min(wanted, int(self.model.config.max_position_embeddings))
 

@@ -1,9 +1,10 @@
-"""Retrieval for questions of which more is known than their text: oracle and random, beside retrieval by text."""
+"""Retrieval for questions with gold passages: oracle and random, beside retrieval by text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,52 +12,47 @@ from numpy.typing import NDArray
 from rag_lightning.core import seeds
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Floats, check_k
-from rag_lightning.retrieval.retriever import DenseRetriever, Hits, Retriever
+from rag_lightning.retrieval.retriever import (
+    Asked,
+    Dense,
+    DenseRetriever,
+    Hits,
+    Parts,
+    QuestionRetriever,
+    RetrieverKind,
+)
 
 
-class Asked(Protocol):
-    """What is known of a question, of an example as of a training item."""
+@dataclass(frozen=True)
+class Random(RetrieverKind):
+    """Passages drawn by seed and question: chance."""
 
-    @property
-    def query(self) -> str:
-        """Its text."""
+    title: ClassVar[str] = "random retrieval"
+    reads: ClassVar[tuple[str, ...]] = ("seed",)
+    query: ClassVar[str] = "chance"
 
-    @property
-    def example_id(self) -> str:
-        """Whose question it is."""
-
-    @property
-    def gold_passage_ids(self) -> tuple[str, ...]:
-        """Passages that hold its evidence, none where they are not known."""
+    def open(self, parts: Parts) -> QuestionRetriever:
+        """Draws from the corpus."""
+        return RandomRetriever(parts.seed, len(parts.store))
 
 
-class QuestionRetriever(Protocol):
-    """Anything that ranks a corpus for a question."""
+@dataclass(frozen=True)
+class Oracle(Dense):
+    """A gold passage first, where one is known; dense retrieval ranks the others."""
 
-    def retrieve(self, asked: Sequence[Asked], k: int) -> list[Hits]:
-        """The k best rows of every question, fewer where fewer match.
+    title: ClassVar[str] = "the oracle"
+    gold_first: ClassVar[bool] = True
 
-        Raises:
-            ConfigError: k is below 1 or larger than the corpus.
-        """
-
-
-class ByText:
-    """Dense or lexical retrieval, which knows nothing of a question but its text."""
-
-    def __init__(self, retriever: Retriever) -> None:
-        self.retriever = retriever
-
-    def retrieve(self, asked: Sequence[Asked], k: int) -> list[Hits]:
-        """As QuestionRetriever."""
-        return self.retriever.retrieve([question.query for question in asked], k)
+    def open(self, parts: Parts) -> QuestionRetriever:
+        """Dense retrieval that is told the gold passage."""
+        return OracleRetriever(parts.dense(), parts.vectors(), parts.store)
 
 
 class RandomRetriever:
     """Passages drawn without replacement by (seed, question id), all with score 0: chance.
 
     Args:
-        seed: Of the experiment.
+        seed: Seed of the experiment.
         ntotal: Passages of the corpus.
     """
 
@@ -80,7 +76,7 @@ class OracleRetriever:
     """A gold passage first, the others as dense retrieval ranks them without it.
 
     The gold passage has its own inner product or the best of the others, whichever is larger, so that no passage is
-    more probable than it. A question whose gold passage is not known is retrieved for as ever.
+    more probable than it. A question whose gold passage is not known gets plain dense retrieval.
 
     Args:
         dense: Ranks the others.

@@ -1,32 +1,36 @@
-"""What a retriever is: query texts in, the best rows of each out.
+"""What a retriever is: questions in, the best rows of each out; its kinds, and dense retrieval.
 
-Dense retrieval: the query encoder and an index over passage vectors.
+Kinds can be listed without torch, FAISS or bm25s: what they open imports those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.config.fields import Section
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Ranking
+from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Floats, Index, check_k
-from rag_lightning.retrieval.encoders import TextEncoder
+
+if TYPE_CHECKING:
+    from rag_lightning.retrieval.encoders import TextEncoder
 
 
 @dataclass(frozen=True)
 class Hits:
-    """What was found for one query, best first: rows [n] int64 (never -1) and scores [n] float32, n <= k."""
+    """The passages found for one query, best first: rows [n] int64 (never -1) and scores [n] float32, n <= k."""
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
 
     def ranking(self, example_id: str) -> Ranking:
-        """The same as a record of an example."""
+        """The hits as a record of an example."""
         return Ranking(example_id, tuple(map(int, self.rows)), tuple(map(float, self.scores)))
 
 
@@ -41,12 +45,127 @@ class Retriever(Protocol):
         """
 
 
+class Asked(Protocol):
+    """What is known of a question, of an example as of a training item."""
+
+    @property
+    def query(self) -> str:
+        """Its text."""
+
+    @property
+    def example_id(self) -> str:
+        """Whose question it is."""
+
+    @property
+    def gold_passage_ids(self) -> tuple[str, ...]:
+        """Passages that hold its evidence, none where they are not known."""
+
+
+class QuestionRetriever(Protocol):
+    """Anything that ranks a corpus for a question."""
+
+    def retrieve(self, asked: Sequence[Asked], k: int) -> list[Hits]:
+        """The k best rows of every question, fewer where fewer match.
+
+        Raises:
+            ConfigError: k is below 1 or larger than the corpus.
+        """
+
+
+class Parts(Protocol):
+    """What a kind may be opened from; each part is built when it is asked for."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the experiment."""
+
+    @property
+    def store(self) -> PassageStore:
+        """The corpus."""
+
+    def dense(self) -> DenseRetriever:
+        """The query encoder with the configured index."""
+
+    def vectors(self) -> Floats:
+        """[N, D] float32 of the passages."""
+
+    def bm25(self) -> Retriever:
+        """Lexical retrieval."""
+
+
+@dataclass(frozen=True)
+class RetrieverKind(Section):
+    """A kind of retriever, with its values; fields are its own part of section `retriever`.
+
+    Attributes:
+        title: What tables and notes call it.
+        encodes: It searches with the query encoder, which RAG training then trains.
+        searches: What it searches, an artifact of its own beside the corpus.
+        scale: What gives the factor of its scores before training: the encoder, the one tuned for BM25, or nothing,
+            where scores are taken as they are and no factor is trained.
+        gold_first: A known gold passage is put first, in training too.
+        reads: Fields of the configuration, by how they begin, that decide its rankings.
+        query: What stands for a query encoder in tables, of a kind that has none.
+    """
+
+    PATH: ClassVar[str] = "retriever"
+    STAGES: ClassVar[tuple[str, ...]] = ("model", "rankings")
+    title: ClassVar[str]
+    encodes: ClassVar[bool] = False
+    searches: ClassVar[Literal["index", "bm25", ""]] = ""
+    scale: ClassVar[Literal["encoder", "bm25", ""]] = ""
+    gold_first: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ()
+    query: ClassVar[str] = ""
+
+    def open(self, parts: Parts) -> QuestionRetriever:
+        """The retriever, made of what it needs."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Dense(RetrieverKind):
+    """The query encoder and an index over passage vectors."""
+
+    title: ClassVar[str] = "dense retrieval"
+    encodes: ClassVar[bool] = True
+    searches: ClassVar[Literal["index", "bm25", ""]] = "index"
+    scale: ClassVar[Literal["encoder", "bm25", ""]] = "encoder"
+    reads: ClassVar[tuple[str, ...]] = ("encoder.", "index.")
+
+    def open(self, parts: Parts) -> QuestionRetriever:
+        """Retrieval by the question's text alone."""
+        return ByText(parts.dense())
+
+
+@dataclass(frozen=True)
+class Nothing(RetrieverKind):
+    """Closed book."""
+
+    title: ClassVar[str] = "no retrieval"
+
+    def open(self, parts: Parts) -> QuestionRetriever:
+        """Raise ConfigError: nothing is retrieved."""
+        raise ConfigError("retriever.kind=none retrieves nothing")
+
+
+class ByText:
+    """Retrieval that uses nothing of a question but its text."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        self.retriever = retriever
+
+    def retrieve(self, asked: Sequence[Asked], k: int) -> list[Hits]:
+        """As QuestionRetriever."""
+        return self.retriever.retrieve([question.query for question in asked], k)
+
+
 class DenseRetriever:
     """Encodes queries and searches an index.
 
     Args:
         encoder: The query encoder.
-        index: Over vectors of the same width.
+        index: An index over vectors of the same width.
         batch_size: Queries encoded together.
 
     Raises:
@@ -68,6 +187,6 @@ class DenseRetriever:
         return self.search(self.encoder.encode_texts(queries, self.batch_size), k) if len(queries) else []
 
     def search(self, vectors: Floats, k: int) -> list[Hits]:
-        """The same for query vectors [Q, D] that are already known."""
+        """`retrieve` for query vectors [Q, D]."""
         scores, rows = self.index.search(vectors, k)
         return [Hits(r[r >= 0], s[r >= 0]) for r, s in zip(rows, scores, strict=True)]

@@ -1,4 +1,4 @@
-"""One system on one split: stage calls, recorded in a run folder."""
+"""One system on one split: stage calls, recorded in a run folder. Sweeps, the matrix and claims all evaluate here."""
 
 from __future__ import annotations
 
@@ -6,46 +6,48 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.config.retrieval import training_kind
-from rag_lightning.stages import corpus, cost, examples, predict, score, train, training_start
-from rag_lightning.stages.workspace import Workspace
-from rag_lightning.runs.system import System
+from rag_lightning.config.retrieval import retriever_kind, training_kind
+from rag_lightning.core.records import Score, read_jsonl
+from rag_lightning.runs import folders
 from rag_lightning.runs import record as runs
+from rag_lightning.runs.system import CLOSED_BOOK, System
+from rag_lightning.stages import bm25, corpus, cost, examples, index, predict, score, train, training_start
+from rag_lightning.stages.workspace import Workspace
 
-NAMES = {"bm25": "BM25", "dense": "dense retrieval", "oracle": "the oracle", "random": "random retrieval"}
-
-
-def folder_of(config: SweepConfig, system: System, split: str) -> Path:
-    """runs/<sweep>/<run_id>."""
-    base = config.experiment
-    return sweep_folder(config) / system.run_id(base, split)
+SEARCHED = {"index": index.STAGE, "bm25": bm25.STAGE}
+"""What a kind of retriever searches -> the stage that builds it."""
 
 
-def sweep_folder(config: SweepConfig) -> Path:
-    """runs/<sweep>."""
-    return Path(config.experiment.folder) / "runs" / config.name
+def folder_of(system: System, group: str, split: str) -> Path:
+    """runs/<group>/<run_id>."""
+    return folders.run_group(system.config.folder, group) / system.run_id(split)
 
 
-def run(config: SweepConfig, system: System, split: str, role: str) -> Path:
+def run(system: System, group: str, split: str, role: str) -> Path:
     """Evaluate a system, or find its finished run; returns the run folder.
 
     A run found under another role (a trial that is also a baseline) keeps its numbers and its role.
+
+    Args:
+        system: What is evaluated.
+        group: Folder of runs: the sweep's name, or `folders.EXPERIMENTS`.
+        split: dev or test.
+        role: trial, baseline or final in a sweep, cell in the matrix.
     """
-    folder = folder_of(config, system, split)
+    folder = folder_of(system, group, split)
     if folder.exists() and runs.is_finished(folder):
         return folder
-    workspace = Workspace(system.configure(config.experiment))
-    workspace.announce(f"{split}: {system.label_in(config.experiment)}")
-    with runs.recorded(folder, _info(config, system, split, role, folder)) as result:
+    workspace = Workspace(system.config)
+    workspace.announce(f"{split}: {system.label}")
+    with runs.recorded(folder, _info(system, group, split, role)) as result:
         evaluate(workspace, split, result)
     return folder
 
 
 def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
-    """Score the workspace's system on a split; summary, notes, digests and timings go into the result."""
+    """Score the workspace's system on a split; summary, notes, digests, timings and work go into the result."""
     scored = score.build(workspace, split)
     made = predict.build(workspace, split)
     result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
@@ -58,30 +60,64 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
         "seconds_per_query": measured["retrieve"] + measured["generate"],
         "predict_stage": made.info["seconds"],
     }
+    result.work = work(workspace)
 
 
-def _info(config: SweepConfig, system: System, split: str, role: str, folder: Path) -> runs.RunInfo:
-    base = config.experiment
+def work(workspace: Workspace) -> dict[str, int]:
+    """What a system costs, counted: question-passage pairs generated per question, beams of each, bytes of its index."""
+    config = workspace.config
+    return {"pairs": pairs(config), "beams": config.decoding.made().beams, "index_bytes": index_bytes(workspace)}
+
+
+def pairs(config: ExperimentConfig) -> int:
+    """Question-passage pairs that the generator reads for each question; closed book reads the question alone."""
+    if not config.decoding.made().generates:
+        return 0
+    if config.formulation == CLOSED_BOOK:
+        return 1
+    return config.decoding.k + (config.retriever.null_document != "none")
+
+
+def index_bytes(workspace: Workspace) -> int:
+    """Size of the index that is searched; 0 where none is."""
+    config = workspace.config
+    searched = SEARCHED.get(config.retriever.made().searches)
+    if config.formulation == CLOSED_BOOK or searched is None:
+        return 0
+    return int(searched.build(workspace).info["bytes"])
+
+
+def scores_of(folder: Path, root: str | Path) -> list[Score]:
+    """The scores of a finished run.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    digest = runs.read_run(folder)["digests"]["scores"]
+    return list(read_jsonl(folders.artifacts(root) / "scores" / digest / score.SCORES, Score))
+
+
+def _info(system: System, group: str, split: str, role: str) -> runs.RunInfo:
+    config = system.config
     return runs.RunInfo(
-        run_id=folder.name,
-        sweep=config.name,
+        run_id=system.run_id(split),
+        sweep=group,
         role=role,
         split=split,
-        system=system.as_dict(),
-        label=system.label_in(base),
-        task=base.task.name,
-        dataset=base.task.dataset,
-        scale=base.scale,
-        config=to_dict(replace(system.configure(base), split=split)),  # type: ignore[arg-type]
-        seed=base.seed,
-        notes=swapped(system.configure(base)),
+        label=system.label,
+        task=config.task.name,
+        dataset=config.task.dataset,
+        scale=config.scale,
+        config=to_dict(replace(config, split=split)),  # type: ignore[arg-type]
+        seed=config.seed,
+        notes=swap_notes(config),
     )
 
 
-def swapped(config: ExperimentConfig) -> list[str]:
-    """What has to be said of a retriever that the model was not trained with."""
+def swap_notes(config: ExperimentConfig) -> list[str]:
+    """A note where the model was trained with another retriever."""
     kind, trained = config.retriever.kind, training_kind(config.retriever)
-    if config.formulation == "closed_book" or kind == trained:
+    if config.formulation == CLOSED_BOOK or kind == trained:
         return []
-    name = NAMES[kind]
-    return [f"{name[0].upper()}{name[1:]} was swapped in at test: the model was trained with {NAMES[trained]}"]
+    name = retriever_kind(kind).title
+    return [f"{name[0].upper()}{name[1:]} was swapped in at test: the model was trained with {retriever_kind(trained).title}"]

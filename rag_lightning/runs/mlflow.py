@@ -47,7 +47,7 @@ class Mirror:
     """Sends run folders to one MLflow experiment; a store that is down costs one warning, never the run.
 
     Args:
-        tracking_uri: Of the store.
+        tracking_uri: URI of the store.
         experiment: Name of the MLflow experiment; all sweeps of a task share one.
         root: The project's folder: artifacts/ is read, mlartifacts/ holds MLflow's files of a local store.
         warn: Told once, in one line, why nothing is sent.
@@ -106,7 +106,7 @@ class Mirror:
         run_id: str = run.info.run_id
         ended = _millis(record["ended"])
         folders = lineage(record, self.root / "artifacts")
-        self._send_params(run, {"system": record["system"], "seed": record["seed"], **record["config"]})
+        self._send_params(run, record["config"])
         metrics = [Metric(k, v, ended, 0) for k, v in child_metrics(record, read_summary(folder)).items()]
         metrics += [Metric(k, v, ended, step) for k, v, step in history(folders)]
         self._send_metrics(run_id, metrics)

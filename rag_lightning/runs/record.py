@@ -22,7 +22,7 @@ from rag_lightning.core.files import write_json
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.hardware import describe
 
-SCHEMA = 1
+SCHEMA = 2
 RUN, SUMMARY = "run.json", "summary.json"
 STATUSES = ("running", "finished", "failed")
 PACKAGES = (
@@ -46,28 +46,26 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What is known of a run before it starts; the fields of run.json of the same names.
+    """A run before it starts; the fields of run.json of the same names.
 
     Args:
         run_id: Name of its folder.
-        sweep: Name of the folder above.
-        role: trial, baseline or final in a sweep; cell in the matrix of experiments.
+        sweep: Name of the folder above: the sweep, or experiments.
+        role: trial, baseline or final in a sweep; cell in the matrix.
         split: dev or test.
-        system: formulation, retriever, k, decoding.
-        label: The system in words, as tables print it.
+        label: The system's label, as tables print it.
         task: Name of the task.
         dataset: Label of the data.
         scale: mini, mini-long or paper.
         config: The whole configuration, plain JSON values.
-        seed: Of everything random.
-        notes: Strings to print under the table.
+        seed: Seed of every random choice.
+        notes: Printed under the tables that show the run.
     """
 
     run_id: str
     sweep: str
     role: str
     split: str
-    system: Mapping[str, Any]
     label: str
     task: str
     dataset: str
@@ -79,10 +77,11 @@ class RunInfo:
 
 @dataclass
 class RunResult:
-    """Filled while the run runs: digests of its artifacts, timings in seconds, summary, further notes."""
+    """Filled while the run runs: digests of its artifacts, timings in seconds, counted work, summary, further notes."""
 
     digests: dict[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+    work: dict[str, int] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -98,6 +97,7 @@ def start_run(folder: Path, info: RunInfo) -> dict[str, Any]:
         "notes": list(info.notes),
         "digests": {},
         "timings": {},
+        "work": {},
         "git": git_state(),
         "packages": package_versions(),
         "hardware": describe(),
@@ -228,6 +228,7 @@ def _close(folder: Path, status: str, result: RunResult, **more: Any) -> dict[st
         "status": status,
         "digests": dict(result.digests),
         "timings": dict(result.timings),
+        "work": dict(result.work),
         "notes": [*record["notes"], *result.notes],
         "ended": now(),
         **more,

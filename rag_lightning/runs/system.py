@@ -1,129 +1,188 @@
-"""A system is a point of the search space: formulation, decoding strategy, retriever, k."""
+"""A system is an experiment config with a label. A point names what makes it differ from a base experiment.
+
+A point maps config paths (`decoding.k`, `index.kind`, `train.lr`, …) or short names to values. Short names:
+
+k          decoding.k
+decoding   formulation/strategy; closed_book has no retriever and no k
+retriever  an index kind is dense retrieval through it, else a retriever kind. What the base trains with stays: another
+           retriever is swapped in at test. The path `retriever.kind` trains with it too.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from rag_lightning.config.digesting import value_of
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import KindSection, leaves, to_dict
+from rag_lightning.config.registries import INDEX_KINDS, RETRIEVERS
+from rag_lightning.config.retrieval import training_kind
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name
-from rag_lightning.config.retrieval import RetrieverConfig, training_kind
-from rag_lightning.stages import score
-from rag_lightning.stages.workspace import Workspace
+from rag_lightning.decoding.strategy import strategies_of
+from rag_lightning.runs.identity import differing, run_digest
 
+Point = Mapping[str, Any]
 TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
-NO_READER = {"first_entity": "No reader"}
-"""Decodings of RAG-Sequence that ask no generator."""
-INDEX_KINDS = ("flat", "hnsw", "ivf_flat", "ivf_pq", "sq8")
-OWN_KINDS = ("bm25", "oracle", "random", "none")
-"""Retrievers that are a kind of their own; an index kind is dense retrieval through it."""
-RETRIEVERS = (*INDEX_KINDS, *OWN_KINDS)
-DECODINGS = (
-    "rag_token/greedy",
-    "rag_token/beam",
-    "rag_token/classify",
-    "rag_sequence/thorough",
-    "rag_sequence/fast",
-    "rag_sequence/first_entity",
-    "rag_sequence/classify",
-    "closed_book/greedy",
-    "closed_book/beam",
-    "closed_book/classify",
+NO_READER = "No reader"
+"""Stands for the model where the strategy asks no generator."""
+CLOSED_BOOK = "closed_book"
+SHORT = ("k", "retriever", "decoding")
+FIXED = ("system", "train_preset", "split", "folder", "tracking_uri", "name")
+"""Fields that are no part of a system."""
+SHOWN = (
+    "formulation",
+    "name",
+    "decoding.strategy",
+    "decoding.k",
+    "index.kind",
+    "retriever.kind",
+    "retriever.trained_with",
+    "retriever.train",
+    "retriever.null_document",
 )
+"""Fields that every label shows in words, or that no label shows."""
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
 class System:
-    """One cell of the sweep; retriever is an index kind (dense retrieval), or a kind of its own."""
+    """An experiment config, and how tables and messages name it."""
 
-    formulation: str
-    decoding: str
-    retriever: str
-    k: int
+    config: ExperimentConfig
+    label: str
 
-    @classmethod
-    def parse(cls, text: str) -> System:
-        """From `formulation/strategy/retriever/k`, as sweep files write it.
-
-        Raises:
-            ConfigError: not four parts, or k not a number that fits the retriever.
-            UnknownNameError: an unknown decoding or retriever.
-        """
-        parts = text.split("/")
-        if len(parts) != 4 or not parts[3].isdigit():
-            raise ConfigError(f"system {text!r}: write formulation/strategy/retriever/k, e.g. rag_token/greedy/flat/5")
-        return cls.make(f"{parts[0]}/{parts[1]}", parts[2], int(parts[3]))
-
-    @classmethod
-    def make(cls, decoding: str, retriever: str, k: int) -> System:
-        """Checked parts to a system.
-
-        Raises:
-            UnknownNameError: an unknown decoding or retriever.
-            ConfigError: closed book with passages, or a RAG model without.
-        """
-        check_name("decoding", decoding, DECODINGS)
-        check_name("retriever", retriever, RETRIEVERS)
-        formulation, _, strategy = decoding.partition("/")
-        if (formulation == "closed_book") != (retriever == "none") or (retriever == "none") != (k == 0):
-            raise ConfigError(f"{decoding} with retriever {retriever} and k={k}: closed_book goes with none and 0 only")
-        return cls(formulation, strategy, retriever, k)
-
-    @classmethod
-    def of(cls, config: ExperimentConfig) -> System:
-        """The point that an experiment is."""
-        if config.formulation == "closed_book":
-            return cls(config.formulation, config.decoding.strategy, "none", 0)
-        dense = config.retriever.kind == "dense"
-        retriever = config.index.kind if dense else config.retriever.kind
-        return cls(config.formulation, config.decoding.strategy, retriever, config.decoding.k)
-
-    @property
-    def label(self) -> str:
-        """As tables print it, of a model trained as ever: with dense retrieval, its query encoder too."""
-        if self.formulation == "closed_book":
-            return f"{TITLES[self.formulation]} · {self.decoding}"
-        title = NO_READER.get(self.decoding, TITLES[self.formulation])
-        return f"{title} · {self.retriever} · k={self.k} · {self.decoding}"
-
-    def configure(self, base: ExperimentConfig) -> ExperimentConfig:
-        """The experiment of this system."""
-        retriever = self._retriever(base.retriever)
-        index = replace(base.index, kind=self.retriever) if self.retriever in INDEX_KINDS else base.index
-        decoding = replace(base.decoding, strategy=self.decoding, k=self.k or base.decoding.k)  # type: ignore[arg-type]
-        return replace(base, formulation=self.formulation, retriever=retriever, index=index, decoding=decoding)  # type: ignore[arg-type]
-
-    def run_id(self, base: ExperimentConfig, split: str) -> str:
-        """Name of the run folder: readable, and unique to the resolved configuration."""
-        unique = run_digest(self.configure(base), split)[:8]
-        return f"{split}-{self.formulation}-{self.decoding}-{self.retriever}-k{self.k}-{unique}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for run.json."""
-        return asdict(self)
-
-    def label_in(self, base: ExperimentConfig) -> str:
-        """The label, with how the experiment trains where that is another way."""
-        config = self.configure(base).retriever
-        if self.formulation == "closed_book":
-            return self.label
-        trained = training_kind(config)
-        how = [] if trained == "dense" else [f"trained with {trained}"]
-        how += [] if config.train else ["frozen"]
-        how += [] if config.null_document == "none" else ["null document"]
-        return " · ".join([self.label, *how])
-
-    def _retriever(self, base: RetrieverConfig) -> RetrieverConfig:
-        """What the experiment trains with stays; another kind is swapped in."""
-        kind: Any = self.retriever if self.retriever in OWN_KINDS else "dense"
-        if kind == "none":
-            return replace(base, kind=kind)
-        trained = training_kind(base)
-        trained = "dense" if trained == "none" else trained
-        return replace(base, kind=kind, trained_with="same" if kind == trained else trained)
+    def run_id(self, split: str) -> str:
+        """Name of its run folder: the split, the label in letters that folders can have, the run's digest."""
+        readable = re.sub(r"[^\w.]+", "-", self.label.lower().replace("=", "")).strip("-")
+        return f"{split}-{readable[:LONGEST_NAME]}-{run_digest(self.config, split)}"
 
 
-def run_digest(config: ExperimentConfig, split: str) -> str:
-    """What identifies a run: the digest of its scores."""
-    return score.stage(Workspace(config).on(split)).digest
+def make_system(base: ExperimentConfig, point: Point) -> System:
+    """The system at a point.
+
+    Raises:
+        ConfigError, UnknownNameError: as `configure`.
+    """
+    config = configure(base, point)
+    return System(config, label_of(config, base))
+
+
+def configure(base: ExperimentConfig, point: Point) -> ExperimentConfig:
+    """The base experiment with the values of a point.
+
+    Raises:
+        UnknownNameError: a path that is no field, a decoding or retriever that is not known; with the nearest.
+        ConfigError: closed book with passages, or one field given twice.
+    """
+    config = base
+    for path, value in _expanded(base, point).items():
+        config = _replaced(config, path, tuple(value) if isinstance(value, list) else value)
+    return config
+
+
+def label_of(config: ExperimentConfig, base: ExperimentConfig | None = None) -> str:
+    """Model, index or retriever, k and strategy; how it was trained, where not with dense retrieval; and every other
+    field that differs from the base.
+
+    >>> label_of(ExperimentConfig())
+    'RAG-Sequence · flat · k=5 · greedy'
+    """
+    strategy, retriever = config.decoding.strategy, config.retriever
+    parts = [TITLES[config.formulation], strategy]
+    if config.formulation != CLOSED_BOOK:
+        title = TITLES[config.formulation] if config.decoding.made().generates else NO_READER
+        trained = training_kind(retriever)
+        parts = [title, retriever_name(config), f"k={config.decoding.k}", strategy]
+        parts += [] if trained == "dense" else [f"trained with {trained}"]
+        parts += [] if retriever.train else ["frozen"]
+        parts += [] if retriever.null_document == "none" else ["null document"]
+    return " · ".join([*parts, *_others(config, base)])
+
+
+def retriever_name(config: ExperimentConfig) -> str:
+    """The index kind of dense retrieval, else the retriever kind."""
+    return config.index.kind if config.retriever.kind == "dense" else config.retriever.kind
+
+
+def retrieval_label(config: ExperimentConfig, base: ExperimentConfig) -> str:
+    """The name of the retriever, and every field of retrieval that differs from the base."""
+    others = [text for text in _others(config, base) if text.startswith(("index.", "bm25.", "encoder.", "retriever."))]
+    return " · ".join([retriever_name(config), *others])
+
+
+def _others(config: ExperimentConfig, base: ExperimentConfig | None) -> list[str]:
+    if base is None:
+        return []
+    values = dict(_values(config))
+    paths = [path for path in differing(to_dict(base), to_dict(config)) if path not in (*SHOWN, *FIXED)]
+    return [f"{path}={_text(values.get(path))}" for path in paths]
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _expanded(base: ExperimentConfig, point: Point) -> dict[str, Any]:
+    """Path -> value, short names written out."""
+    known = [path for path, _ in _values(base) if path.partition(".")[0] not in FIXED]
+    given = {path: value for path, value in point.items() if path not in SHORT}
+    for path in given:
+        if not any(path.startswith(f"{name}.") for name, value in _values(base) if isinstance(value, Mapping)):
+            check_name("field of an experiment", path, [*SHORT, *known])
+    layers = [_decoding(point), _retriever(base, point), {"decoding.k": point["k"]} if "k" in point else {}, given]
+    found: dict[str, Any] = {}
+    for layer in layers:
+        if twice := sorted(set(found) & set(layer)):
+            raise ConfigError(f"point {dict(point)} sets {twice[0]} twice; keep one of them")
+        found |= layer
+    return found
+
+
+def decodings() -> list[str]:
+    """What `decoding` may be in a point: formulation/strategy."""
+    return [f"{formulation}/{strategy}" for formulation in TITLES for strategy in strategies_of(formulation)]
+
+
+def _decoding(point: Point) -> dict[str, Any]:
+    if "decoding" not in point:
+        return {}
+    check_name("decoding", str(point["decoding"]), decodings())
+    formulation, _, strategy = str(point["decoding"]).partition("/")
+    found = {"formulation": formulation, "decoding.strategy": strategy}
+    if formulation != CLOSED_BOOK:
+        return found
+    if unused := [name for name in ("retriever", "k") if name in point]:
+        raise ConfigError(f"{point['decoding']} reads no passages, so {' and '.join(unused)} have no effect; remove them")
+    return found | {"retriever.kind": "none"}
+
+
+def _retriever(base: ExperimentConfig, point: Point) -> dict[str, Any]:
+    """What the experiment trains with stays; another kind is swapped in."""
+    if "retriever" not in point:
+        return {}
+    name = str(point["retriever"])
+    check_name("retriever", name, [*INDEX_KINDS, *(kind for kind in RETRIEVERS if kind not in ("dense", "none"))])
+    trained = training_kind(base.retriever)
+    trained = "dense" if trained == "none" else trained
+    kind = "dense" if name in INDEX_KINDS else name
+    found = {"retriever.kind": kind, "retriever.trained_with": "same" if kind == trained else trained}
+    return found | ({"index.kind": name} if kind == "dense" else {})
+
+
+def _values(config: ExperimentConfig) -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of every field; of a kind's own fields only those of the chosen kind."""
+    for leaf in leaves(ExperimentConfig):
+        yield leaf.path, value_of(config, leaf)
+
+
+def _replaced(section: Any, path: str, value: Any) -> Any:
+    name, _, rest = path.partition(".")
+    if isinstance(section, Mapping):
+        return {**section, path: value}
+    if isinstance(section, KindSection) and name not in {one.name for one in fields(section)}:  # type: ignore[arg-type]
+        return replace(section, options={**section.options, name: value})  # type: ignore[type-var]
+    return replace(section, **{name: _replaced(getattr(section, name), rest, value) if rest else value})

@@ -1,16 +1,36 @@
-"""Stage `track`: send stored runs to MLflow that are not there yet, such as those of a time when it was down."""
+"""Where mirrors in MLflow are made. Stage `track` sends stored runs that are not there yet."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.stages.workspace import say
+from rag_lightning.runs import folders
 from rag_lightning.runs.mlflow import Mirror, default_uri, mirror_all
+from rag_lightning.stages.workspace import say
+
+
+class Mirrors:
+    """The mirrors of one project: one for each MLflow experiment, made when it is first asked for.
+
+    Args:
+        root: The project's folder.
+        tracking_uri: MLflow store, empty for sqlite in the project's folder.
+    """
+
+    def __init__(self, root: str | Path, tracking_uri: str) -> None:
+        self.root, self.uri = Path(root), default_uri(Path(root), tracking_uri)
+        self._made: dict[str, Mirror] = {}
+
+    def of(self, experiment: str) -> Mirror:
+        """The mirror of an MLflow experiment; all runs of a task share the one of the task's name."""
+        if experiment not in self._made:
+            self._made[experiment] = Mirror(self.uri, experiment, self.root, say)
+        return self._made[experiment]
 
 
 def run(config: ExperimentConfig) -> None:
     """Mirror every run folder below `folder`; what is there already is left alone."""
-    root = Path(config.folder)
-    mirror = Mirror(default_uri(root, config.tracking_uri), config.task.name, root, say)
-    say(f"{mirror_all(root / 'runs', mirror)} runs of {root / 'runs'} are in MLflow")
+    mirror = Mirrors(config.folder, config.tracking_uri).of(config.task.name)
+    stored = folders.runs(config.folder)
+    say(f"{mirror_all(stored, mirror)} runs of {stored} are in MLflow")

@@ -77,13 +77,13 @@ def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[P
     k = workspace.config.decoding.k
     ranking = retriever.retrieve([example], k)[0].ranking(example.example_id)
     asked = questions([example], [ranking], scale, k, predict.null_score(workspace))[0]
-    if workspace.config.retriever.kind == "oracle":
+    if workspace.config.retriever.made().gold_first:
         workspace.announce("oracle: no gold passage of this question is known; plain dense retrieval")
     if not asked.rows and asked.null_score is None:
         return asked, (), ()
     store = corpus.open_store(workspace)
     priors = doc_log_probs(torch.tensor([asked.logits])).exp()[0].tolist()
-    return asked, tuple(EMPTY if row is None else store[row] for row in asked.contexts), tuple(priors)
+    return asked, tuple(EMPTY if row is None else store[row] for row in asked.read_rows), tuple(priors)
 
 
 def run(config: ExperimentConfig, question: str) -> None:

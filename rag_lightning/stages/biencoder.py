@@ -2,8 +2,8 @@
 
 The paper's retriever is DPR, trained on questions with known passages (section 2.2). This stage trains such a pair from
 the configured encoder: the positives are gold passages (for a question without any, the first BM25 hit with an answer),
-the hard negatives hits without, of BM25 or of the encoders as they come; or both come from DPR's own files. With steps
-0 the encoders stay as they come. Files: `query_encoder/`, `passage_encoder/`, `history.jsonl`.
+the hard negatives hits without, of BM25 or of the pretrained encoders; or both come from DPR's own files. With steps 0
+the pretrained encoders are used. Files: `query_encoder/`, `passage_encoder/`, `history.jsonl`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rag_lightning.stages import bm25, corpus, examples, vectors
 from rag_lightning.stages.ranking import rank_and_judge
 from rag_lightning.stages.vectors import Start, pretrained
 from rag_lightning.stages.workspace import Workspace, config_stage
-from rag_lightning.tasks.biencoder import KnownPassages, read_biencoder
+from rag_lightning.tasks.biencoder import LabelledQuestion, read_biencoder
 from rag_lightning.training.batches import Lesson
 from rag_lightning.training.encoders import BiencoderModule
 from rag_lightning.training.fitting import fit
@@ -99,13 +99,13 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     return {"steps": result["steps"], "score_scale": scale, "questions": len(items), "left_out": left_out}
 
 
-def _from_files(config: BiencoderConfig) -> tuple[list[KnownPassages], int]:
+def _from_files(config: BiencoderConfig) -> tuple[list[LabelledQuestion], int]:
     rows = [row for path in config.files for row in read_biencoder(Path(path), config.k)]
     found = [row for row in rows if row is not None]
     return found, len(rows) - len(found)
 
 
-def _from_task(workspace: Workspace) -> tuple[list[KnownPassages], int]:
+def _from_task(workspace: Workspace) -> tuple[list[LabelledQuestion], int]:
     """Train questions with a known passage, and how many have none."""
     store, asked = corpus.open_store(workspace), examples.read(workspace, "train")
     lexical = bm25.open_bm25(workspace)
@@ -113,7 +113,7 @@ def _from_task(workspace: Workspace) -> tuple[list[KnownPassages], int]:
     dense = workspace.config.biencoder.negatives == "dense"
     negatives = _judged_rows(workspace, pretrained_retriever(workspace), asked) if dense else positives
     k = workspace.config.biencoder.k
-    items = [known(store, *three, k) for three in zip(asked, positives, negatives, strict=True)]
+    items = [known_passages(store, *three, k) for three in zip(asked, positives, negatives, strict=True)]
     found = [item for item in items if item is not None]
     return found, len(asked) - len(found)
 
@@ -131,14 +131,16 @@ def _judged_rows(workspace: Workspace, retriever: Retriever, asked: Sequence[Exa
     return [list(zip(ranking.rows, hits, strict=True)) for ranking, hits in zip(rankings, flags, strict=True)]
 
 
-def known(store: PassageStore, example: Example, hits: Judged, others: Judged, k: int) -> KnownPassages | None:
+def known_passages(
+    store: PassageStore, example: Example, hits: Judged, others: Judged, k: int
+) -> LabelledQuestion | None:
     """What is learned of a question; None where no passage is known to answer it.
 
     Args:
         store: The corpus.
         example: Its first gold passage is the positive; without any, the first hit that answers it.
         hits: (row, answers it) of what BM25 found.
-        others: The same of what the hard negatives are taken from: the first k that answer nothing.
+        others: (row, answers it) of what the hard negatives are taken from: the first k that answer nothing.
         k: Hard negatives.
     """
     gold = [store[store.row(name)] for name in example.gold_passage_ids[:1]]
@@ -148,7 +150,7 @@ def known(store: PassageStore, example: Example, hits: Judged, others: Judged, k
     right = {*example.gold_passage_ids, *(store[row].passage_id for row, right in (*hits, *others) if right)}
     wrong = (store[row] for row, right in others if not right)
     negatives = [passage for passage in wrong if passage.passage_id not in right]
-    return KnownPassages(example.query, positives[0], frozenset(right), tuple(negatives[:k]))
+    return LabelledQuestion(example.query, positives[0], frozenset(right), tuple(negatives[:k]))
 
 
 STAGE = config_stage("biencoder", 2, _inputs, _make, resumable=True)

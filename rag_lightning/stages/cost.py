@@ -49,6 +49,11 @@ def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     return {"predictions": predict.STAGE.digest(workspace.on("dev")), "model": train.STAGE.at(workspace)}
 
 
-STAGE = Stage("cost", 2, lambda workspace: {"questions": QUESTIONS}, _inputs, _make)
+def _settings(workspace: Workspace) -> dict[str, Any]:
+    """How many questions, and how many pairs are generated together: predictions do not depend on it, seconds do."""
+    return {"questions": QUESTIONS, "decoding.pairs_per_batch": workspace.config.decoding.pairs_per_batch}
+
+
+STAGE = Stage("cost", 2, _settings, _inputs, _make)
 build = STAGE.build
 """info: retrieve and generate, seconds per query each, and the machine's load."""

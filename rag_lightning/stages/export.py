@@ -22,7 +22,7 @@ from transformers import DPRConfig, DPRQuestionEncoder, RagConfig, RagSequenceFo
 
 from rag_lightning.checkpoints.rag_layout import OURS, model_type
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.retrieval import ENCODING, training_kind
+from rag_lightning.config.retrieval import training_kind, trains_encoder
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.heads import ClassHead
@@ -49,16 +49,16 @@ def run(config: ExperimentConfig, to: str) -> None:
     check(workspace)
     with _named(to):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        said = export(workspace, folder)
+        notes = export(workspace, folder)
     name = CLASSES[config.formulation].__name__
     workspace.announce(f"{folder}: {name}.from_pretrained loads it")
-    if said["question_encoder"]:
+    if notes["question_encoder"]:
         workspace.announce(
-            f"question encoder {said['question_encoder']}; doc_scores are inner products times {said['score_scale']:g}"
+            f"question encoder {notes['question_encoder']}; doc_scores are inner products * {notes['score_scale']:g}"
         )
-    if said["template"] != "hf_rag":
+    if notes["template"] != "hf_rag":
         workspace.announce(
-            f"it was trained with the template {said['template']}: its likelihoods are the same for the same input "
+            f"it was trained with the template {notes['template']}: its likelihoods are the same for the same input "
             "ids, but transformers' RagRetriever writes another text"
         )
 
@@ -86,7 +86,7 @@ def check(workspace: Workspace) -> None:
     if config.generator.head == "class_head":
         raise ConfigError("generator.head is class_head: transformers' RAG has no such head; export another")
     trained = training_kind(config.retriever)
-    if trained not in ENCODING:
+    if not trains_encoder(config.retriever):
         raise ConfigError(f"a model trained with {trained} retrieval has no query encoder, as transformers' RAG has")
     if config.retriever.null_document != "none":
         raise ConfigError("retriever.null_document: transformers' RAG has none; export a model without")
@@ -104,9 +104,9 @@ def export(workspace: Workspace, folder: Path) -> dict[str, Any]:
         raise ConfigError(DECODER_ONLY)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as place:
         made = Path(place) / "rag"
-        said = write_rag(made, config.formulation, generator, encoder, config.decoding.k, scale)
+        notes = write_rag(made, config.formulation, generator, encoder, config.decoding.k, scale)
         os.replace(made, folder)
-    return said
+    return notes
 
 
 CLASSES: dict[str, Any] = {"rag_sequence": RagSequenceForGeneration, "rag_token": RagTokenForGeneration}
@@ -144,13 +144,13 @@ def write_rag(
         raise ConfigError("generator.head is class_head: transformers' RAG has no such head; export a text generator")
     reason = why_not(encoder)
     questions = placeholder() if reason else scaled(encoder.model, score_scale)
-    said = {
+    notes = {
         "template": generator.config.template,
         "score_scale": score_scale if reason else 1.0,
         "question_encoder": reason,
     }
     model = CLASSES[formulation](
-        config=rag_config(generator, questions, encoder.dim, n_docs, said),
+        config=rag_config(generator, questions, encoder.dim, n_docs, notes),
         question_encoder=questions,
         generator=generator.model,
     )
@@ -159,7 +159,7 @@ def write_rag(
     generator.tokenizer.save_pretrained(folder / "generator_tokenizer")
     if not reason:
         encoder.tokenizer.save_pretrained(folder / "question_encoder_tokenizer")
-    return said
+    return notes
 
 
 def why_not(encoder: TextEncoder) -> str:
@@ -190,7 +190,7 @@ def placeholder() -> Any:
     return DPRQuestionEncoder(DPRConfig(intermediate_size=8, max_position_embeddings=8, **sizes))
 
 
-def rag_config(generator: Seq2SeqGenerator, questions: Any, dim: int, n_docs: int, said: dict[str, Any]) -> Any:
+def rag_config(generator: Seq2SeqGenerator, questions: Any, dim: int, n_docs: int, notes: dict[str, Any]) -> Any:
     """The configuration: special tokens and lengths of the generator, decoding from our start token."""
     size = generator.model.config
     settings: dict[str, Any] = {
@@ -202,7 +202,7 @@ def rag_config(generator: Seq2SeqGenerator, questions: Any, dim: int, n_docs: in
         "n_docs": n_docs,
         "max_combined_length": generator.config.max_source_length,
         "retrieval_vector_size": dim,
-        OURS: said,
+        OURS: notes,
     }
     bart = size.to_dict() | {"decoder_start_token_id": generator.start_id}
     return RagConfig(question_encoder=questions.config.to_dict(), generator=bart, **settings)

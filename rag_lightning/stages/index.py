@@ -12,7 +12,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.index.flat import FlatIndex
 from rag_lightning.index.index import FaissIndex, Floats, build_index, load_index
-from rag_lightning.stages import bm25, embed
+from rag_lightning.stages import embed
 from rag_lightning.stages.workspace import Workspace, config_stage, progress
 
 
@@ -53,6 +53,6 @@ def _flat(workspace: Workspace) -> Workspace:
 def run(config: ExperimentConfig) -> None:
     """Build what the configured retriever searches."""
     workspace = Workspace(config)
-    artifact = bm25.build(workspace) if config.retriever.kind == "bm25" else build(workspace)
+    artifact = build(workspace)
     info = artifact.info
     workspace.announce(f"{info['bytes'] / 1e6:.1f} MB in {info['build_seconds']} s: {artifact.path}")

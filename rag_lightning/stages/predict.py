@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.hardware import give_back_memory, resolve_dtype
+from rag_lightning.core.hardware import collect_memory, resolve_dtype
 from rag_lightning.core.records import Prediction, write_jsonl
 from rag_lightning.core.stage import Bound
 from rag_lightning.decoding.encodings import Encodings, Loaded
@@ -121,7 +121,7 @@ def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
 
 def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool = False) -> list[Prediction]:
     """All predictions, in the order asked; a model trained by this process has left its memory free by now."""
-    give_back_memory()
+    collect_memory()
     loader: DataLoader[list[Question]] = DataLoader(list(predictor.batches(asked)), batch_size=None)  # type: ignore[arg-type]
     module = PredictionModule(predictor)
     with interruptible():

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from rag_lightning.core.records import Example, Ranking
 from rag_lightning.metrics.outcomes import evidence_hits
-from rag_lightning.retrieval.questions import ByText, QuestionRetriever
-from rag_lightning.retrieval.retriever import Retriever
+from rag_lightning.retrieval.retriever import ByText, QuestionRetriever, Retriever
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task

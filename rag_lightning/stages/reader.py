@@ -21,7 +21,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from rag_lightning.checkpoints.rag_layout import check_use, is_rag, open_rag
+from rag_lightning.checkpoints.rag_layout import RagCheckpoint, check_use, is_rag, open_rag
 from rag_lightning.config.data import TaskConfig
 from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
@@ -29,12 +29,13 @@ from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.training import ReaderConfig, accumulation
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact
+from rag_lightning.core.assets import OPTIONAL_ASSETS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, passage_text
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.generator.inputs import TITLE_END, Pair
-from rag_lightning.generator.opening import Writer, create_generator, load_generator
+from rag_lightning.generator.opening import Writer, create_generator, load_generator, start_copying
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.metrics.pages import evidence_sets, normalize_title
@@ -44,7 +45,6 @@ from rag_lightning.stages import bm25, classes, corpus, examples, targets
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item, Lesson
-from rag_lightning.training.copy_start import start_copying
 from rag_lightning.training.fitting import fit
 from rag_lightning.training.rag import ReaderModule
 
@@ -94,6 +94,7 @@ def _settings(workspace: Workspace) -> dict[str, Any]:
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
+    _announce_lengths(workspace)
     generator = create_generator(config.generator, workspace.model_source(_source(workspace)))
     generator.set_classes(classes.labels(config), seed=head_seed(config.seed))
     if config.reader.steps == 0:
@@ -149,7 +150,7 @@ def load(workspace: Workspace) -> Writer:
 
 
 def head_seed(seed: int) -> int:
-    """Of the first weights of a class head."""
+    """Seed of the first weights of a class head."""
     return seeds.derive_seed(seed, "class head")
 
 
@@ -191,7 +192,7 @@ def lessons(items: Sequence[Item], config: ReaderConfig, seed: int) -> list[Less
 
 
 def sized(lesson: Lesson, generator: Writer) -> Lesson:
-    """The same lesson, its items measured in tokens of the generator's input."""
+    """A lesson with its items measured in tokens of the generator's input."""
     items = cast("Sequence[Item]", lesson.items)
     lengths = map(len, generator.source_ids([Pair(item.query, item.passage) for item in items]))
     return replace(lesson, items=[replace(item, tokens=n) for item, n in zip(items, lengths, strict=True)])
@@ -256,23 +257,31 @@ def check_start(workspace: Workspace) -> None:
     Raises:
         ConfigError: another formulation or template, unless generator.mismatch is allow.
     """
-    config = workspace.config.generator
-    if config.init == "warm_start":
-        return
-    source = workspace.model_source(config.init)
-    if not is_rag(source):
-        return
-    checkpoint = open_rag(source)
-    if config.mismatch == "refuse":
+    checkpoint, config = _checkpoint(workspace), workspace.config.generator
+    if checkpoint is not None and config.mismatch == "refuse":
         check_use(checkpoint, workspace.config.formulation, config.template)
-    if config.max_source_length < checkpoint.max_length and config.template == "hf_rag":
+
+
+def _checkpoint(workspace: Workspace) -> RagCheckpoint | None:
+    """The RAG checkpoint of generator.init; None where it is another model."""
+    init = workspace.config.generator.init
+    if init == "warm_start" or init in OPTIONAL_ASSETS:
+        return None
+    source = workspace.model_source(init)
+    return open_rag(source) if is_rag(source) else None
+
+
+def _announce_lengths(workspace: Workspace) -> None:
+    """Say where a RAG checkpoint reads longer inputs than the configuration gives it."""
+    checkpoint, config = _checkpoint(workspace), workspace.config.generator
+    if checkpoint is not None and config.template == "hf_rag" and config.max_source_length < checkpoint.max_length:
         workspace.announce(
             f"generator.init reads up to {checkpoint.max_length} tokens, generator.max_source_length is "
             f"{config.max_source_length}: under hf_rag longer inputs lose the end of their question"
         )
 
 
-STAGE = Stage("reader", 6, _settings, _inputs, _make, resumable=True, check=lambda workspace: check_start(workspace))
+STAGE = Stage("reader", 6, _settings, _inputs, _make, resumable=True, check=check_start)
 
 
 def run(config: ExperimentConfig) -> None:

@@ -49,9 +49,9 @@ def of_stored(workspace: Workspace, folder: Path) -> Artifact:
         ConfigError: they were made for other examples than the configuration's.
     """
     made, rankings, k = stored(workspace, folder)
-    known = made.manifest["config"]
-    task = replace(workspace.config.task, limit=known["task.limit"])
-    return of(workspace.with_config(task=task), known["split"], made, rankings, k)
+    settings = made.manifest["config"]
+    task = replace(workspace.config.task, limit=settings["task.limit"])
+    return of(workspace.with_config(task=task), settings["split"], made, rankings, k)
 
 
 def stored(workspace: Workspace, folder: Path) -> tuple[Artifact, Artifact | None, int]:
@@ -64,16 +64,23 @@ def stored(workspace: Workspace, folder: Path) -> tuple[Artifact, Artifact | Non
     inputs = made.manifest["inputs"]
     if made.kind != "predictions":
         raise ArtifactError(f"{folder}: holds {made.kind}, not predictions; give a folder of artifacts/predictions")
-    expected = examples.STAGE.digest(workspace)
-    if inputs["examples"] != expected:
-        problem = f"{folder}: was made for examples {inputs['examples']}, the configuration's are {expected}"
-        raise ConfigError(f"{problem}; give the configuration they were made with")
+    _check_made_for(workspace, made, "examples")
     if "rankings" not in inputs:
         return made, None, 0
     rankings = workspace.store.find("rankings", inputs["rankings"])
     if rankings is None:
         raise ArtifactError(f"{folder}: its rankings {inputs['rankings']} are gone; run retrieve again")
+    _check_made_for(workspace, rankings, "corpus")
     return made, rankings, int(made.manifest["config"]["decoding.k"])
+
+
+def _check_made_for(workspace: Workspace, made: Artifact, name: str) -> None:
+    """Raise ConfigError unless an artifact was made with the configuration's examples (or corpus)."""
+    stage = {"examples": examples, "corpus": corpus}[name].STAGE
+    theirs, ours = made.manifest["inputs"][name], stage.digest(workspace)
+    if theirs != ours:
+        problem = f"{made.path}: was made for {name} {theirs}, the configuration's {name} has digest {ours}"
+        raise ConfigError(f"{problem}; give the configuration it was made with")
 
 
 def of(workspace: Workspace, split: str, predictions: Artifact | None, rankings: Artifact | None, k: int) -> Artifact:

@@ -129,7 +129,7 @@ def own_results(workspace: Workspace, folder: Path) -> list[Result]:
     """
     made, rankings, k = score.stored(workspace, folder)
     settings = made.manifest["config"]
-    limited = workspace.with_config(task=replace(workspace.config.task, limit=settings["limit"]))
+    limited = workspace.with_config(task=replace(workspace.config.task, limit=settings["task.limit"]))
     asked = examples.read(limited, settings["split"])
     file = made.path / "predictions.jsonl"
     pairs = join_by_id(read_jsonl(file, Prediction), asked, file)

@@ -7,13 +7,18 @@ row of the paper's Table 6 is trained with BM25, its scores the logits: bm25.sco
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from rag_lightning.config.retrieval import ENCODING, training_kind
+from rag_lightning.config.retrieval import retriever_kind, training_kind
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.stage import Bound
-from rag_lightning.index.index import check_k
+from rag_lightning.corpus.store import PassageStore
+from rag_lightning.index.index import Floats, check_k
+from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.retrieval.questions import ByText, RandomRetriever, gold_rows
+from rag_lightning.retrieval.questions import gold_rows
+from rag_lightning.retrieval.retriever import DenseRetriever, RetrieverKind
 from rag_lightning.stages import bm25, bm25_scale, corpus, embed, index, training_start
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.training.batches import Item
@@ -24,25 +29,58 @@ NULL_FITTED_ON = 64
 """Training questions whose mean doc_score a null document begins with."""
 
 
+class BuiltParts:
+    """What a kind of retriever is opened from, each part built at its first use; without a query encoder."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    @property
+    def seed(self) -> int:
+        """Seed of the experiment."""
+        return self.workspace.config.seed
+
+    @property
+    def store(self) -> PassageStore:
+        """The corpus."""
+        return corpus.open_store(self.workspace)
+
+    def dense(self) -> DenseRetriever:
+        """Raise ConfigError: training has a query encoder of its own."""
+        raise ConfigError("a kind of retriever with a query encoder sets `encodes`")
+
+    def vectors(self) -> Floats:
+        """[N, D] float32 of the passages."""
+        return embed.open_vectors(self.workspace)
+
+    def bm25(self) -> BM25Retriever:
+        """Lexical retrieval."""
+        return bm25.open_bm25(self.workspace)
+
+
 def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     """What a model is trained with to find passages."""
-    kind = training_kind(workspace.config.retriever)
+    kind = retriever_kind(training_kind(workspace.config.retriever))
     found: dict[str, str | Bound[Workspace]] = {"corpus": corpus.STAGE.at(workspace)}
-    if kind in ENCODING:
+    if kind.encodes:
         found |= {"vectors": embed.STAGE.at(workspace), "index": index.FLAT.at(workspace)}
         found["query_model"] = training_start.query(workspace).identity
-    if kind == "bm25":
+    if kind.searches == "bm25":
         found["bm25"] = bm25.STAGE.at(workspace)
-        if not workspace.config.bm25.score_scale:
-            found["bm25_scale"] = bm25_scale.STAGE.at(workspace.on("dev"))
-    return found
+    return found | scale_input(workspace, kind)
+
+
+def scale_input(workspace: Workspace, kind: type[RetrieverKind]) -> dict[str, str | Bound[Workspace]]:
+    """The tuned score_scale as an input, where the scores have one that nothing else gives."""
+    tuned = kind.scale == "bm25" and not workspace.config.bm25.score_scale
+    return {"bm25_scale": bm25_scale.STAGE.at(workspace)} if tuned else {}
 
 
 def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetrieval:
     """The retriever as training finds it.
 
     Args:
-        workspace: Of a formulation with passages.
+        workspace: The workspace of a formulation with passages.
         items: Training examples, on which a null document begins.
 
     Raises:
@@ -50,36 +88,37 @@ def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetriev
     """
     config = workspace.config
     check_k(config.train.k, len(corpus.open_store(workspace)))
-    kind = training_kind(config.retriever)
-    made = _encoding(workspace, kind) if kind in ENCODING else _fixed(workspace, kind)
+    name = training_kind(config.retriever)
+    kind = replace(config.retriever, kind=name).made()
+    made = _encoding(workspace, kind) if kind.encodes else _fixed(workspace, kind, name)
     if config.retriever.null_document == "bias":
         made.add_null_document(items[:NULL_FITTED_ON], config.train.k)
     return made
 
 
-def _encoding(workspace: Workspace, kind: str) -> ScaledRetrieval:
+def _encoding(workspace: Workspace, kind: RetrieverKind) -> ScaledRetrieval:
     start = training_start.query(workspace)
     encoder = TextEncoder(workspace.config.encoder, start.source, "query")
-    family = OracleRetrieval if kind == "oracle" else LiveRetrieval
+    family = OracleRetrieval if kind.gold_first else LiveRetrieval
     store, vectors = corpus.open_store(workspace), embed.open_vectors(workspace)
     return family(encoder, index.open_flat(workspace, vectors), vectors, store, start.score_scale)
 
 
-def _fixed(workspace: Workspace, kind: str) -> ScaledRetrieval:
-    config, store = workspace.config, corpus.open_store(workspace)
-    if kind == "random":
-        return FixedRetrieval(RandomRetriever(config.seed, len(store)), store, 1.0, "random score_scale")
-    scale = bm25_scale.score_scale(workspace.on("dev"))
-    return FixedRetrieval(ByText(bm25.open_bm25(workspace)), store, scale, "bm25.score_scale")
+def _fixed(workspace: Workspace, kind: RetrieverKind, name: str) -> ScaledRetrieval:
+    parts = BuiltParts(workspace)
+    scale = bm25_scale.score_scale(workspace) if kind.scale == "bm25" else 1.0
+    return FixedRetrieval(
+        kind.open(parts), parts.store, scale, f"{name}.score_scale" if kind.scale else f"{name} scores"
+    )
 
 
 def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[Item]) -> dict[str, Any]:
-    """What the model's info says of it, after training; questions an oracle knew nothing of are announced."""
+    """Retrieval in the model's info, after training; questions that an oracle knew nothing of are announced."""
     kind = training_kind(workspace.config.retriever)
     info: dict[str, Any] = {"score_scale": retrieval.learnt_scale("train.scale_lr")}
     if kind != "dense":
         info["retriever"] = kind
-    if kind == "oracle":
+    if retriever_kind(kind).gold_first:
         asked = list({item.example_id: item for item in items}.values())
         info["gold"] = count_gold(workspace, asked, "training")
     if retrieval.null_score is not None:

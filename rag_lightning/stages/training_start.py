@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 from rag_lightning.checkpoints.architectures import describe, expected_generator, expected_query_encoder, read_settings
 from rag_lightning.checkpoints.rag_layout import is_rag
-from rag_lightning.config.retrieval import ENCODING, training_kind
+from rag_lightning.config.retrieval import retriever_kind, training_kind, trains_encoder
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import folder_digest
@@ -41,8 +41,8 @@ class Trained:
     Args:
         folder: With rag.json, generator/ and, of dense retrieval, query_encoder/.
         info: Its rag.json.
-        digest: Of the artifact, or of the folder's content.
-        manifest: Of the artifact, empty for a plain folder.
+        digest: Digest of the artifact, or of the folder's content.
+        manifest: Manifest of the artifact, empty for a plain folder.
     """
 
     folder: Path
@@ -80,7 +80,7 @@ def query(workspace: Workspace) -> Start:
     if not name:
         return retriever_warmup.start(workspace)
     found = _open(workspace, name)
-    if found.retriever not in ENCODING:
+    if not retriever_kind(found.retriever).encodes:
         raise ConfigError(
             f"init_from={workspace.config.init_from}: was trained with {found.retriever} retrieval and has no query "
             f"encoder, which {training_kind(workspace.config.retriever)} retrieval needs; start from another"
@@ -145,7 +145,8 @@ def _check(workspace: Workspace, name: str, found: Trained) -> None:
     generator_folder = found.folder / GENERATOR
     same("generator", describe(read_settings(generator_folder)), describe(expected_generator(init, source)))
     _check_tokenizer(name, "generator", generator_folder, _tokenizer_folder(source, "generator"))
-    if config.formulation == "closed_book" or not {found.retriever, training_kind(config.retriever)} <= set(ENCODING):
+    encodes = trains_encoder(config.retriever) and retriever_kind(found.retriever).encodes
+    if config.formulation == "closed_book" or not encodes:
         return
     source = workspace.model_source(config.encoder.model)
     encoder_folder = found.folder / QUERY_ENCODER

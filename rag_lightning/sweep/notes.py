@@ -1,4 +1,4 @@
-"""How well each retriever finds passages by itself, for the query encoder as it came, warmed up and trained.
+"""How well each retriever finds passages by itself, for the query encoder pretrained, warmed up and trained.
 
 What EM cannot exceed: answers that tokenising and realising lose, whatever the model says.
 """
@@ -7,70 +7,82 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
-from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.retrieval import ENCODING, training_kind
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.retrieval import training_kind, trains_encoder
 from rag_lightning.generator.surface import Surface
 from rag_lightning.metrics.answers import em, has_answer
-from rag_lightning.runs.system import System
-from rag_lightning.stages import bm25, corpus, examples, index, retrieve, score, training_start
+from rag_lightning.runs.evaluate import SEARCHED, index_bytes
+from rag_lightning.runs.system import CLOSED_BOOK, TITLES, System, retrieval_label
+from rag_lightning.stages import corpus, examples, retrieve, score, training_start
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.sweep.space import SPLIT, Space
 
-PRETRAINED, WARMED_UP = "pretrained", "warmed_up"
-UNASKED = {"bm25": "words", "random": "chance"}
-"""Retrievers without a query encoder, and what ranks in its place."""
-
-
-def rows(config: SweepConfig, split: str = "dev") -> list[dict[str, Any]]:
-    """One row per retriever and query encoder (frozen, warmed up, and of each trained formulation)."""
-    return [row for retriever in config.retriever for row in _rows(config, retriever, split)]
+PRETRAINED: Final = "pretrained"
+WARMED_UP: Final = "warmed_up"
+TRAINED, FROZEN = "trained", "frozen"
 
 
-def _rows(config: SweepConfig, retriever: str, split: str) -> Iterator[dict[str, Any]]:
-    formulations = dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding)
-    before = config.experiment.retriever_warmup.steps or config.experiment.biencoder.steps
-    warmed_up = [WARMED_UP] if before else []
-    trained = training_kind(config.experiment.retriever) in (*ENCODING, "none")
-    models = [PRETRAINED] if retriever in UNASKED else [PRETRAINED, *warmed_up, *(formulations if trained else ())]
-    for model in models:
-        decoding = next(d for d in config.decoding if model in (PRETRAINED, WARMED_UP) or d.startswith(model))
-        system = System.make(decoding, retriever, 1)
-        yield _row(Workspace(system.configure(config.experiment)), retriever, model, split)
+def rows(space: Space, models: Mapping[str, System]) -> list[dict[str, Any]]:
+    """One row per retriever and query encoder: pretrained, warmed_up, and of each trained model.
+
+    Args:
+        space: The retrievers that were searched.
+        models: Formulation -> a system with its trained model.
+    """
+    base = space.config.experiment
+    retrievers: dict[str, ExperimentConfig] = {}
+    for system in space.systems.values():
+        if system.config.formulation != CLOSED_BOOK:
+            retrievers.setdefault(retrieval_label(system.config, base), system.config)
+    return [row for name, config in retrievers.items() for row in _rows(name, config, models)]
 
 
-def _asker(model: str) -> retrieve.Asker:
-    if model == PRETRAINED:
-        return "pretrained"
-    return "warmed_up" if model == WARMED_UP else "trained"
+def _rows(name: str, config: ExperimentConfig, models: Mapping[str, System]) -> Iterator[dict[str, Any]]:
+    """The rows of one retriever."""
+    kind = config.retriever.made()
+    if not kind.encodes:
+        yield _row(Workspace(config), name, kind.query, PRETRAINED)
+        return
+    yield _row(Workspace(config), name, PRETRAINED, PRETRAINED)
+    if config.retriever_warmup.steps or config.biencoder.steps:
+        yield _row(Workspace(config), name, WARMED_UP, WARMED_UP)
+    if not trains_encoder(config.retriever) and training_kind(config.retriever) != "none":
+        return
+    for formulation, system in models.items():
+        if formulation != CLOSED_BOOK:
+            state = TRAINED if config.retriever.train else FROZEN
+            workspace = Workspace(system.config).with_config(
+                retriever=config.retriever, index=config.index, bm25=config.bm25
+            )
+            yield _row(workspace, name, f"{state} ({TITLES[formulation]})", "trained")
 
 
-def _row(workspace: Workspace, retriever: str, model: str, split: str) -> dict[str, Any]:
-    ranked = retrieve.build(workspace, split, _asker(model))
-    scored = score.of(workspace, split, None, ranked, workspace.config.retriever.k_max)
-    built = _built(workspace, retriever)
+def _row(workspace: Workspace, retriever: str, encoder: str, asker: retrieve.Asker) -> dict[str, Any]:
+    ranked = retrieve.build(workspace, SPLIT, asker)
+    scored = score.of(workspace, SPLIT, None, ranked, workspace.config.retriever.k_max)
     summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
     return {
         "retriever": retriever,
-        "model": UNASKED.get(retriever, model),
-        "split": split,
+        "model": encoder,
+        "split": SPLIT,
         "metrics": summary["metrics"],
         "score_scale": ranked.info["score_scale"],
-        "index_bytes": built.get("bytes"),
-        "build_seconds": built.get("build_seconds"),
+        "index_bytes": index_bytes(workspace) or None,
+        "build_seconds": _build_seconds(workspace),
         "seconds_per_query": ranked.info["seconds_per_query"],
     }
 
 
-def _built(workspace: Workspace, retriever: str) -> Mapping[str, Any]:
-    """What is known of the index that is searched; nothing of random, which searches none."""
-    if retriever == "random":
-        return {}
-    return (bm25.build(workspace) if retriever == "bm25" else index.build(workspace)).info
+def _build_seconds(workspace: Workspace) -> float | None:
+    """Seconds that building what is searched took; None for a retriever that searches the corpus itself."""
+    searched = SEARCHED.get(workspace.config.retriever.made().searches)
+    return float(searched.build(workspace).info["build_seconds"]) if searched else None
 
 
 GOLD = 5
-"""Gold passages of a question that are looked at."""
+"""Number of gold passages of a question that are looked at."""
 
 
 def note(workspace: Workspace) -> str:

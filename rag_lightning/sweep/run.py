@@ -10,60 +10,71 @@ from typing import Any
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError, TrainingError
-from rag_lightning.core.files import digest, write_json
+from rag_lightning.core.files import write_json
 from rag_lightning.metrics.outcomes import objectives
-from rag_lightning.runs import evaluate
-from rag_lightning.runs.mlflow import Mirror, default_uri
+from rag_lightning.runs import evaluate, folders
+from rag_lightning.runs.identity import model_key
+from rag_lightning.runs.mlflow import Mirror
 from rag_lightning.runs.record import read_summary
 from rag_lightning.runs.system import System
+from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.workspace import Workspace, say
 from rag_lightning.sweep import notes, selection
-from rag_lightning.sweep.study import check, open_study, search, space
+from rag_lightning.sweep.space import SPLIT, Space, open_space
+from rag_lightning.sweep.study import evaluated_values, open_study, search
 from rag_lightning.tasks.spec import get_task
 
 MINILM_NOTE = (
-    "frozen retrieval is all-MiniLM-L6-v2, which its authors trained on public question-answer data that includes "
+    "pretrained retrieval is all-MiniLM-L6-v2, which its authors trained on public question-answer data that includes "
     "NQ and SQuAD training questions"
 )
 
 
 def run(config: SweepConfig) -> None:
-    """Run, or go on with, a sweep; ends with where its report is.
+    """Run, or go on with, a sweep; ends with where its runs are.
 
     Raises:
         ConfigError, UnknownNameError: a search space that cannot be run.
         AssetError: a model or data set that cannot be fetched.
+        TrainingError: a training that cannot go on; the sweep is marked as failed.
     """
-    systems = check(config)
+    space = open_space(config)
     workspace = Workspace(config.experiment)
     examples.build(workspace)
     _check_corpus(workspace)
-    folder = _open_folder(config)
+    folder = _open_folder(space)
     try:
-        for trained in _trained(config, systems).values():
-            train.build(trained)
+        for system in _shared_models(space):
+            train.build(Workspace(system.config))
+        _run(space, folder)
     except TrainingError as error:
-        _describe(config, folder, finished=False, problem=str(error))
+        _describe(space, folder, problem=str(error))
         raise
-    mirror = Mirror(
-        default_uri(workspace.root, config.experiment.tracking_uri), config.experiment.task.name, workspace.root, say
-    )
-    mirror.parent(config.name, to_dict(config))
-    tried = _search(config, mirror)
-    always = [System.parse(text) for text in config.always]
-    _evaluate(config, mirror, always, "dev", "baseline")
-    chosen = selection.select(config, tried)
-    _evaluate(config, mirror, always, "test", "baseline")
-    _evaluate(config, mirror, [system for system in chosen if system not in always], "test", "final")
-    _describe(config, folder, finished=True, again=_touched_before(config, chosen))
-    mirror.finish_parent(config.name)
     say(f"sweep {config.name}: finished; runs in {folder}")
 
 
-def _trained(config: SweepConfig, systems: Sequence[System]) -> dict[str, Workspace]:
-    """Of each formulation where its model is trained: all its systems share it."""
-    return {system.formulation: Workspace(system.configure(config.experiment)) for system in systems}
+def _run(space: Space, folder: Path) -> None:
+    config = space.config
+    mirror = Mirrors(config.experiment.folder, config.experiment.tracking_uri).of(config.experiment.task.name)
+    mirror.parent(config.name, to_dict(config))
+    tried = _search(space, mirror)
+    _evaluate(config, mirror, space.always, "dev", "baseline")
+    chosen = selection.select(config, tried)
+    _evaluate(config, mirror, space.always, "test", "baseline")
+    _evaluate(config, mirror, chosen, "test", "final")
+    _describe(space, folder, chosen=chosen)
+    mirror.finish_parent(config.name)
+
+
+def _shared_models(space: Space) -> list[System]:
+    """One system for each model, where every formulation has one; they are trained before the search.
+
+    Where the space changes training, each model is trained when its first trial runs.
+    """
+    models = {model_key(system.config): system for system in reversed(space.all)}
+    formulations = {system.config.formulation for system in space.all}
+    return list(reversed(models.values())) if len(models) == len(formulations) else []
 
 
 def _check_corpus(workspace: Workspace) -> None:
@@ -75,47 +86,44 @@ def _check_corpus(workspace: Workspace) -> None:
             raise ConfigError(f"experiment.{name}={k}, but the corpus has {count} passages; choose 1 to {count}")
 
 
-def _search(config: SweepConfig, mirror: Mirror) -> list[System]:
+def _search(space: Space, mirror: Mirror) -> list[System]:
     """The systems tried on dev, in the order they were first tried."""
-    study = open_study(config)
-    tried: dict[System, float] = {}
+    config, study = space.config, open_study(space)
 
     def value_of(system: System) -> float:
-        folder = evaluate.run(config, system, "dev", "trial")
+        folder = evaluate.run(system, config.name, SPLIT, "trial")
         mirror.child(folder)
         value = float(read_summary(folder)["metrics"][config.objective]["mean"])
-        say(f"{system.label}: dev {config.objective} {value:.1f}")
+        say(f"{system.label}: {SPLIT} {config.objective} {value:.1f}")
         return value
 
-    search(config, study, value_of)
-    for done in study.get_trials(deepcopy=False):
-        if done.value is not None:
-            tried[System.make(done.params["decoding"], done.params["retriever"], done.params["k"])] = done.value
-    return list(tried)
+    search(space, study, value_of)
+    return [space.systems[digest] for digest in evaluated_values(space, study)]
 
 
 def _evaluate(config: SweepConfig, mirror: Mirror, systems: Sequence[System], split: str, role: str) -> None:
     for system in systems:
-        mirror.child(evaluate.run(config, system, split, role))
+        mirror.child(evaluate.run(system, config.name, split, role))
 
 
-def _open_folder(config: SweepConfig) -> Path:
+def _open_folder(space: Space) -> Path:
     """The sweep's folder; that of another experiment or search space is put aside, and taken up when it returns."""
-    folder, spec = evaluate.sweep_folder(config), space(config)
-    mark, current = folder / "space.json", digest(spec)
-    if mark.exists():
-        known = json.loads(mark.read_text(encoding="utf-8"))["digest"]
-        if known != current:
-            aside = folder.with_name(f"{folder.name}.{known[:8]}")
+    config = space.config
+    folder = folders.run_group(config.experiment.folder, config.name)
+    stored = folder / "space.json"
+    if stored.exists():
+        earlier = json.loads(stored.read_text(encoding="utf-8"))["digest"]
+        if earlier != space.digest:
+            aside = folder.with_name(f"{folder.name}.{earlier[:8]}")
             folder.rename(aside)
             say(f"sweep {config.name}: its experiment or search space has changed; the earlier runs are in {aside}")
-            earlier = folder.with_name(f"{folder.name}.{current[:8]}")
-            if earlier.exists():
-                earlier.rename(folder)
+            begun = folder.with_name(f"{folder.name}.{space.digest[:8]}")
+            if begun.exists():
+                begun.rename(folder)
                 say(f"sweep {config.name}: this one was begun before; going on with it")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(mark, {"digest": current, "spec": spec})
-    _describe(config, folder, finished=False)
+    write_json(stored, {"digest": space.digest, "spec": space.spec})
+    _describe(space, folder)
     return folder
 
 
@@ -127,40 +135,47 @@ def _touched_before(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
     return [f"test was run more than once: a search with fewer trials had chosen {', '.join(labels)}"]
 
 
-def _describe(
-    config: SweepConfig, folder: Path, *, finished: bool, again: Sequence[str] = (), problem: str = ""
-) -> None:
-    """Write sweep.json; with a problem the sweep has failed."""
-    base = config.experiment
+def _describe(space: Space, folder: Path, *, chosen: Sequence[System] = (), problem: str = "") -> None:
+    """Write sweep.json: finished once systems are chosen, failed with a problem."""
+    config, base = space.config, space.config.experiment
+    models = _models(space, chosen)
     value: dict[str, Any] = {
         "name": config.name,
         "dataset": base.task.dataset,
         "scale": base.scale,
         "objective": config.objective,
         "spec": to_dict(config),
-        "retrieval": notes.rows(config) if finished else [],
-        "warnings": [*_notes(config), *again] if finished else [],
-        "finished": finished,
+        "retrieval": notes.rows(space, models) if chosen else [],
+        "warnings": [*_notes(config, models), *_touched_before(config, chosen)] if chosen else [],
+        "finished": bool(chosen),
     }
     if problem:
         value |= {"status": "failed", "problem": problem}
     write_json(folder / "sweep.json", value)
 
 
-def _notes(config: SweepConfig) -> list[str]:
+def _models(space: Space, chosen: Sequence[System]) -> dict[str, System]:
+    """Formulation -> a system with its model: the chosen ones, and every formulation whose model was shared."""
+    searched = list(space.systems.values())
+    found: dict[str, System] = {}
+    for system in [*chosen, *(searched if _shared_models(space) else [])]:
+        found.setdefault(system.config.formulation, system)
+    order = dict.fromkeys(system.config.formulation for system in searched)
+    return {formulation: found[formulation] for formulation in order if formulation in found}
+
+
+def _notes(config: SweepConfig, models: dict[str, System]) -> list[str]:
     """What the reader of the tables must know."""
     lines = [MINILM_NOTE] if config.experiment.encoder.model == "mini" else []
-    workspace = Workspace(config.experiment)
     task = get_task(config.experiment.task.name)
     if task.metrics[0] == "em":
-        lines.append(notes.note(workspace))
+        lines.append(notes.note(Workspace(config.experiment)))
     objective = objectives(task)[0].name
-    trained = _trained(config, check(config))
-    for formulation in dict.fromkeys(decoding.partition("/")[0] for decoding in config.decoding):
-        info = train.read_info(train.build(trained[formulation]))
+    for formulation, system in models.items():
+        info = train.read_info(train.build(Workspace(system.config)))
         lines.append(
             f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev {objective} of its checkpoint "
-            f"{100 * (info['dev_score'] or 0):.1f} (first questions of dev, k={config.experiment.train.k})"
+            f"{100 * (info['dev_score'] or 0):.1f} (first questions of dev, k={system.config.train.k})"
         )
         lines += [f"{formulation}: {line}" for line in train.alarms(info)]
     return lines

@@ -1,1 +1,1 @@
-"""What is asked: question files and splits."""
+"""tasks: question files, their layouts, and splits."""

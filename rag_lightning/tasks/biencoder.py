@@ -19,14 +19,14 @@ POSITIVE, HARD, OTHER = "positive_ctxs", "hard_negative_ctxs", "negative_ctxs"
 
 
 @dataclass(frozen=True)
-class KnownPassages:
-    """A question with what both encoders learn from.
+class LabelledQuestion:
+    """A question with its positive and negative passages.
 
     Args:
         query: The question.
         positive: A passage that answers it.
-        right: Ids of every passage known to answer it, that of `positive` among them.
-        negatives: Hard negatives, none of them right.
+        right: Ids of every passage that is known to answer it, including `positive`.
+        negatives: Hard negatives, none of them in `right`.
     """
 
     query: str
@@ -36,11 +36,11 @@ class KnownPassages:
 
     @property
     def size(self) -> int:
-        """A cheap stand-in for the number of tokens."""
+        """Number of characters, a cheap estimate of the number of tokens."""
         return len(self.positive.text)
 
 
-def read_biencoder(path: Path, k: int) -> Iterator[KnownPassages | None]:
+def read_biencoder(path: Path, k: int) -> Iterator[LabelledQuestion | None]:
     """The rows of a file in order; None for one without a positive passage, of which DPR's own files have some.
 
     The first positive is taken and, as negatives, the first k hard ones; where there are fewer, others follow.
@@ -55,7 +55,7 @@ def read_biencoder(path: Path, k: int) -> Iterator[KnownPassages | None]:
         yield _known(path, number, row, k)
 
 
-def _known(path: Path, number: int, row: Mapping[str, Any], k: int) -> KnownPassages | None:
+def _known(path: Path, number: int, row: Mapping[str, Any], k: int) -> LabelledQuestion | None:
     question = _written(path, number, "question", row.get("question"))
     positives = _passages(path, number, row, POSITIVE, None)
     if not positives:
@@ -63,7 +63,7 @@ def _known(path: Path, number: int, row: Mapping[str, Any], k: int) -> KnownPass
     right = frozenset(passage.passage_id for passage in positives)
     others = [*_passages(path, number, row, HARD, []), *_passages(path, number, row, OTHER, [])]
     negatives = [passage for passage in others if passage.passage_id not in right]
-    return KnownPassages(question, positives[0], right, tuple(negatives[:k]))
+    return LabelledQuestion(question, positives[0], right, tuple(negatives[:k]))
 
 
 def _passages(path: Path, number: int, row: Mapping[str, Any], field: str, default: Any) -> list[Passage]:

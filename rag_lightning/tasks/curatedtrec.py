@@ -39,7 +39,7 @@ _ESCAPE = re.compile(r"\\.")
 
 
 def read_trec(path: Path) -> Iterator[RawExample]:
-    """Every question with its one pattern, kept as it is but for white space around it.
+    """Every question with its one pattern; only outer white space is removed.
 
     Raises:
         DataError: a row that has neither three nor four cells, no question, or no pattern.
@@ -61,7 +61,7 @@ def read_trec(path: Path) -> Iterator[RawExample]:
 
 
 def find_fault(pattern: str) -> PatternFault | None:
-    """What is wrong with a pattern: it does not compile, or runs too long on runs of a letter of its own."""
+    """The fault of a pattern, or None: it does not compile, or runs too long on repetitions of its own letters."""
     letters = dict.fromkeys(c for c in _ESCAPE.sub("", pattern) if c.isalnum())
     for letter in ("", *list(letters)[:_LETTERS], "1", " "):
         probe = letter * _LENGTH + "!"
@@ -86,9 +86,9 @@ def _usable(read: Callable[[Path], Iterable[Row]], field: str) -> Callable[[Path
 
 
 MOST = 32
-"""Strings of one pattern."""
+"""Number of strings of one pattern."""
 COPIES = 8
-"""Of a part that is repeated at least so often."""
+"""Copies of a part that is repeated at least so often."""
 FEW = 4
 """Letters or digits of a class that is read as alternatives."""
 SPACE = " "
@@ -143,7 +143,7 @@ def _part(part: tuple[Any, Any], most: int) -> Iterator[str]:
 
 
 def _class(members: list[tuple[Any, Any]]) -> list[str]:
-    """Few letters or digits, each in the case that stands first, or one sign; else a space."""
+    """Few letters or digits, each in the case that stands first, or one character; else a space."""
     if any(str(name) != "LITERAL" for name, _ in members):
         return [SPACE]
     signs = {sign.casefold(): sign for sign in reversed([chr(value) for _, value in members])}
@@ -174,6 +174,6 @@ CURATED_TREC = TaskSpec(
     counts={"train": 1_353, "dev": 133, "test": 694},
     mine="regex",
     printed={"train": 635, "dev": 134, "test": 635},
-    mini="rag_lightning.mini.curatedtrec:build_examples",
+    mini="rag_lightning.mini.curatedtrec:build",
 )
 """Counts are of DPR's files; why the paper prints 635 is not known. The hub has no official data set of it."""

@@ -19,9 +19,9 @@ from rag_lightning.core.records import Example
 
 @dataclass(frozen=True)
 class RawExample:
-    """What a reader found in one row.
+    """The fields a reader found in one row.
 
-    `own_id` is the file's, from its field `id_field`; `context` is the paragraph the question was asked about; `titles`
+    `own_id` is the file's, from its field `id_field`; `paragraph` is the paragraph the question is about; `titles`
     are alternative sets of evidence articles, as in `Example.gold_titles`.
     """
 
@@ -31,7 +31,7 @@ class RawExample:
     gold: tuple[str, ...] = ()
     own_id: str = ""
     entity: str = ""
-    context: str = ""
+    paragraph: str = ""
     id_field: str = "id"
     titles: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class RawExample:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A row that makes no example, why, and the one it makes where `task.fallback` is on."""
+    """A row without an example, the reason, and the example it gives where `task.fallback` is on."""
 
     row: int
     reason: str
@@ -51,11 +51,11 @@ Row = RawExample | Dropped
 
 @dataclass(frozen=True)
 class Reading:
-    """What a file holds.
+    """The content of a file.
 
     Args:
         layout: The format it was read as.
-        pairs: Examples and their contexts ("" for none), in the order of the file.
+        pairs: Examples and their paragraphs ("" for none), in the order of the file.
         notes: How many rows were dropped or read by fallback, and why.
     """
 
@@ -70,7 +70,7 @@ class Reading:
 
 
 def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = False) -> Reading:
-    """Examples with ids of their own, what was dropped counted.
+    """Examples with ids of their own, and counts of the dropped rows.
 
     Raises:
         DataError: two rows have one id, or no row makes an example.
@@ -92,7 +92,7 @@ def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = Fa
 
 
 def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, str]]:
-    """Give every row an id that no other has; returns (example, context).
+    """Give every row an id that no other has; returns (example, paragraph).
 
     Ids made from a question start with the file's name, and the n-th repetition of one ends in `#n`.
 
@@ -109,7 +109,7 @@ def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, s
             raise DataError(path, problem, row=raw.row, field=raw.id_field, value=raw.own_id, hint="give ids once")
         identifier = raw.own_id or free_id(f"{stem}-{_question_hash(raw)}", rows)
         rows[identifier] = raw.row
-        found.append((_example(identifier, raw), raw.context))
+        found.append((_example(identifier, raw), raw.paragraph))
     return found
 
 

@@ -40,7 +40,7 @@ def fever_row(path: Path, row: int, values: Mapping[str, Any]) -> RawExample:
     label = _label(path, row, "label", values.get("label"))
     evidence, identifier = values.get("evidence"), own_id(path, row, values)
     if isinstance(evidence, str) and evidence.strip():
-        return RawExample(row, claim, (label,), own_id=identifier, context=evidence.strip())
+        return RawExample(row, claim, (label,), own_id=identifier, paragraph=evidence.strip())
     titles = () if label == UNDECIDED else _titles(path, row, evidence)
     return RawExample(row, claim, (label,), own_id=identifier, titles=titles)
 

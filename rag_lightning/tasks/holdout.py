@@ -1,6 +1,6 @@
-"""Train, dev and test from files that were never split: by the title of the gold passages, duplicates removed first.
+"""Train, dev and test from files without a split: by the title of the gold passages, duplicates removed first.
 
-Gold passages of questions that were asked about a paragraph (SQuAD): those cut from it that hold an answer.
+Gold passages of questions about a paragraph (SQuAD): the passages of that paragraph that hold an answer.
 
 Questions that are nearly the same: their sets of words overlap by at least a threshold (Jaccard).
 """
@@ -29,9 +29,9 @@ def split_by_title(
     """Split so that no title is on two sides; examples that share a title, even through others, stay together.
 
     Args:
-        examples: What is split; order is kept within a part.
+        examples: Examples to split; their order is kept within a part.
         titles: The titles of every example's gold passages; the first becomes its entity.
-        seed: Of the order in which groups are dealt out.
+        seed: Seed of the order in which groups are dealt out.
         fractions: Part -> share of the examples; test and dev are filled first and hold at least theirs.
         train_titles: Titles that must not leave train.
     """
@@ -102,7 +102,7 @@ KEY_WORDS = 5
 
 
 def assign_gold(found: Sequence[tuple[Example, str]], passages: Iterable[Passage]) -> list[Example]:
-    """Give gold passage ids to the examples that have a context and no gold ids; the others stay as they are.
+    """Give gold passage ids to the examples that have a paragraph and no gold ids; the others stay as they are.
 
     The corpus is read once, in its order; its passages are not kept.
 
@@ -110,9 +110,9 @@ def assign_gold(found: Sequence[tuple[Example, str]], passages: Iterable[Passage
         found: Examples and their paragraphs ("" for none).
         passages: The corpus.
     """
-    contexts = {context for example, context in found if context and not example.gold_passage_ids}
-    cut_from = _passages_of(sorted(contexts), passages)
-    return [_with_gold(example, cut_from.get(context, [])) for example, context in found]
+    paragraphs = {paragraph for example, paragraph in found if paragraph and not example.gold_passage_ids}
+    cut_from = _passages_of(sorted(paragraphs), passages)
+    return [_with_gold(example, cut_from.get(paragraph, [])) for example, paragraph in found]
 
 
 def _with_gold(example: Example, passages: Sequence[Passage]) -> Example:
@@ -122,17 +122,17 @@ def _with_gold(example: Example, passages: Sequence[Passage]) -> Example:
     return replace(example, gold_passage_ids=tuple(gold))
 
 
-def _passages_of(contexts: Sequence[str], passages: Iterable[Passage]) -> dict[str, list[Passage]]:
-    """Context -> the passages whose tokens stand in it."""
-    joined = {context: _joined(tokenize(context)) for context in contexts}
+def _passages_of(paragraphs: Sequence[str], passages: Iterable[Passage]) -> dict[str, list[Passage]]:
+    """Paragraph -> the passages whose tokens stand in it."""
+    joined = {paragraph: _joined(tokenize(paragraph)) for paragraph in paragraphs}
     by_key: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for context in contexts:
-        for key in _keys(joined[context].split()):
-            by_key[key].add(context)
+    for paragraph in paragraphs:
+        for key in _keys(joined[paragraph].split()):
+            by_key[key].add(paragraph)
     found: dict[str, list[Passage]] = defaultdict(list)
-    for passage in passages if contexts else ():
-        for context in _holders(passage, by_key, joined):
-            found[context].append(passage)
+    for passage in passages if paragraphs else ():
+        for paragraph in _holders(passage, by_key, joined):
+            found[paragraph].append(passage)
     return found
 
 
@@ -142,7 +142,7 @@ def _holders(passage: Passage, by_key: dict[tuple[str, ...], set[str]], joined: 
     if words[: len(title)] == title and tuple(words[:KEY_WORDS]) not in by_key:
         words = words[len(title) :]  # DPR writes the title before the first passage of an article
     text = _joined(words)
-    return (context for context in sorted(by_key.get(tuple(words[:KEY_WORDS]), ())) if text in joined[context])
+    return (paragraph for paragraph in sorted(by_key.get(tuple(words[:KEY_WORDS]), ())) if text in joined[paragraph])
 
 
 def _keys(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -157,7 +157,7 @@ THRESHOLD = 0.8
 
 
 class NearDuplicates:
-    """A set of questions that knows whether a like one is in it.
+    """A set of questions that finds near-duplicates of a new one.
 
     Two sets of words with Jaccard >= t share at least one of their `size - ceil(t * size) + 1` rarest words
     (prefix filter, Bayardo et al. 2007, https://doi.org/10.1145/1242572.1242591): only those are looked up.
@@ -192,6 +192,6 @@ class NearDuplicates:
 
 
 def _words(text: str) -> frozenset[str]:
-    """Lower-cased words without signs; a text of signs only keeps them."""
+    """Lower-cased words without punctuation; a text of punctuation only keeps it."""
     tokens = tokenize(text)
     return frozenset(token for token in tokens if token.isalnum()) or frozenset(tokens)

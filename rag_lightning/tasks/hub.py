@@ -25,18 +25,18 @@ ReadRows = Callable[[Path, Iterable[Mapping[str, Any]]], Iterable[Row]]
 
 @dataclass(frozen=True)
 class HubSource:
-    """Where a task's data is on the hub, and how its columns are read.
+    """A task's data set on the hub, and the reader of its columns.
 
     Args:
         name: Data set on the hub.
-        configuration: One of the data set's, "" for the only one.
-        rows: What makes examples of its rows.
+        configuration: Configuration of the data set, "" for the only one.
+        rows: Converts its rows to examples.
         train: Its split for train.
         dev: Its split for dev, "" where dev is held out of train.
         test: Its split for test.
         held_out: How many examples dev takes from train, a tenth of train at most.
         revision: Branch that is resolved to a commit; files of PARQUET are at `configuration/split/*.parquet`.
-        columns: The only ones that are read, () for all: passages and search results are large.
+        columns: Columns to read, () for all: passages and search results are large.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Split:
 
 
 def by_row(parse: Callable[[Path, int, Mapping[str, Any]], Row]) -> ReadRows:
-    """Rows read one by one, as a file of the same fields would be."""
+    """Read rows one by one, as rows of a file with the same fields."""
 
     def rows(path: Path, given: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
         for row, values in enumerate(given, 1):
@@ -74,10 +74,10 @@ def read_hub(source: HubSource, name: str, configuration: str, commit: str, seed
     Args:
         source: Splits and columns.
         name: Data set on the hub, or a local folder with its parquet or original files.
-        configuration: One of the data set's, "" for the only one.
+        configuration: Configuration of the data set, "" for the only one.
         commit: Revision on the hub; not used for a folder.
-        seed: Of a dev split that is held out.
-        fallback: As in TaskConfig.
+        seed: Seed of a dev split that is held out.
+        fallback: Whether to keep the other answers of a row that has no preferred one (`task.fallback`).
 
     Raises:
         DataError: a split or column is missing, or a row is bad.

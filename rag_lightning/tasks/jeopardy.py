@@ -29,7 +29,7 @@ _COLUMNS = (*_NEEDS, "round")
 
 
 def clean(text: str) -> str:
-    r"""Without HTML and backslashes before quotes, white space joined.
+    r"""Remove HTML and backslashes before quotes, and collapse white space.
 
     >>> clean(r'The <a href="x.jpg">Shelburne</a>&#39;s city,<br />dude\'s')
     "The Shelburne's city, dude's"
@@ -39,7 +39,7 @@ def clean(text: str) -> str:
 
 
 def without_quotes(text: str, quote: str) -> str:
-    """Without the quotes around the whole, if there are some.
+    """Remove the quotes around the whole text, if there are any.
 
     >>> without_quotes("'In 1963, Art's show'", "'")
     "In 1963, Art's show"
@@ -128,6 +128,6 @@ JEOPARDY = TaskSpec(
         revision=PARQUET,
         columns=_COLUMNS,
     ),
-    mini="rag_lightning.mini.jeopardy:build_examples",
+    mini="rag_lightning.mini.jeopardy:build",
 )
 """Which of SearchQA's clues the paper kept is not published: the hub's splits are larger than the counts."""

@@ -1,6 +1,6 @@
-"""A layout is one file format: what tells it, and what reads it.
+"""A layout is one file format: how a file of it is recognised, and how it is read.
 
-What a file looks like from its first part: its shape, and the names its rows have.
+A file is recognised by its first part: its shape, and the field names of its rows.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Layout:
     """One file format.
 
     Args:
-        name: Who writes it so, and how: "FEVER JSONL".
+        name: Source and format: "FEVER JSONL".
         shape: How its rows are stored.
         read: File -> rows; raises DataError.
-        needs: Names a first row must have, all of them.
-        cells: Numbers of cells that a text's row may have, () for any.
+        needs: Field names that the first row must have.
+        cells: Numbers of cells that a row of text may have, () for any.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Layout:
     cells: tuple[int, ...] = ()
 
     def fits(self, head: Head) -> bool:
-        """Does a file that begins so look like this layout?"""
+        """Whether the beginning of a file fits this layout."""
         return head.shape == self.shape and self.needs <= head.keys and (not self.cells or head.cells in self.cells)
 
     def __str__(self) -> str:
@@ -51,17 +51,17 @@ class Layout:
 
 
 def json_lines(name: str, needs: Sequence[str], parse: ParseRow) -> Layout:
-    """One object a line."""
+    """A layout of one JSON object per line."""
     return Layout(name, "JSON lines", _reader(name, needs, parse, read_jsonl_objects), frozenset(needs))
 
 
 def json_list(name: str, needs: Sequence[str], parse: ParseRow) -> Layout:
-    """One list of objects; rows are positions in it, from 1."""
+    """A layout of one JSON list of objects; rows are positions in it, from 1."""
     return Layout(name, "JSON list", _reader(name, needs, parse, _items), frozenset(needs))
 
 
 def json_columns(name: str, needs: Sequence[str], parse: ParseRow) -> Layout:
-    """A dictionary of columns, each keyed by row number; rows are positions, from 1."""
+    """A layout of JSON columns, each keyed by row number; rows are positions, from 1."""
     return Layout(name, "JSON columns", _reader(name, needs, parse, _columns), frozenset(needs))
 
 
@@ -71,7 +71,7 @@ def find_layout(path: Path, layouts: Sequence[Layout]) -> Layout:
     Raises:
         DataError: missing, empty, damaged, or none of them.
     """
-    head = look(path)
+    head = look_at_head(path)
     same = [layout for layout in layouts if layout.shape == head.shape]
     found = [layout for layout in same if layout.fits(head)] or (same if len(same) == 1 else [])
     if not found:
@@ -115,7 +115,7 @@ def _columns(path: Path) -> Iterator[tuple[int, Any]]:
 
 Shape = Literal["JSON lines", "JSON list", "JSON columns", "JSON document", "tab-separated text"]
 SIZE = 1 << 20
-"""Bytes that are looked at; a row is far smaller."""
+"""Bytes of the first part; a row is far smaller."""
 _KEY = re.compile(r'"(\w+)"\s*:')
 _COLUMNS = re.compile(r'\{\s*"\w+"\s*:\s*\{\s*("\d+"\s*:|\})')
 _SHOWN = 8
@@ -142,8 +142,8 @@ class Head:
         return f"{self.shape} with {', '.join(names[:_SHOWN]) or 'no fields'}{', …' if len(names) > _SHOWN else ''}"
 
 
-def look(path: Path, size: int = SIZE) -> Head:
-    """Look at the first bytes of a plain or gzip file.
+def look_at_head(path: Path, size: int = SIZE) -> Head:
+    """Read the shape and the field names from the first bytes of a plain or gzip file.
 
     Raises:
         DataError: missing, empty, damaged, or not UTF-8.

@@ -23,7 +23,7 @@ from rag_lightning.tasks.spec import TaskSpec, get_task
 
 
 class Passages(Protocol):
-    """What is asked of a corpus here; a PassageStore offers it."""
+    """The part of a corpus that loading uses; a PassageStore has it."""
 
     def __iter__(self) -> Iterator[Passage]:
         """Every passage in row order."""
@@ -96,7 +96,7 @@ def _names_gold(reading: Reading) -> bool:
 
 
 def _notes(readings: Iterable[tuple[Path, Reading]], prefix: str = "") -> dict[str, int]:
-    """What all files dropped, or read by fallback, summed by reason."""
+    """Rows of all files that were dropped or read by fallback, counted by reason."""
     summed: Counter[str] = Counter()
     for _, reading in readings:
         summed.update(reading.notes)

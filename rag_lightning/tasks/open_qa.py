@@ -84,7 +84,7 @@ def _literal(path: Path, row: int, text: str) -> Any:
 
 
 def read_squad(path: Path) -> Iterator[RawExample]:
-    """Every question with its article's title as entity and its paragraph as context; rows count questions from 1.
+    """Every question, with its article's title as entity and its paragraph; rows count questions from 1.
 
     Raises:
         DataError: a part of the layout is missing or of another type.
@@ -93,17 +93,17 @@ def read_squad(path: Path) -> Iterator[RawExample]:
     for article in _list(path, 1, read_json(path), "data"):
         title = _title(article)
         for paragraph in _list(path, row + 1, article, "paragraphs"):
-            context = question_text(path, row + 1, "context", paragraph.get("context"))
+            text = question_text(path, row + 1, "context", paragraph.get("context"))
             for item in _list(path, row + 1, paragraph, "qas"):
                 row += 1
-                yield _question(path, row, item, title, context)
+                yield _question(path, row, item, title, text)
 
 
-def _question(path: Path, row: int, item: dict[str, Any], title: str, context: str) -> RawExample:
+def _question(path: Path, row: int, item: dict[str, Any], title: str, paragraph: str) -> RawExample:
     question = question_text(path, row, "question", item.get("question"))
     texts = [answer.get("text") for answer in _list(path, row, item, "answers")]
     answers = answer_list(path, row, "answers", texts)
-    return RawExample(row, question, answers, own_id=str(item.get("id", "")), entity=title, context=context)
+    return RawExample(row, question, answers, own_id=str(item.get("id", "")), entity=title, paragraph=paragraph)
 
 
 def _title(article: dict[str, Any]) -> str:
@@ -192,7 +192,7 @@ NATURAL_QUESTIONS = TaskSpec(
     counts={"train": 79_168, "dev": 8_757, "test": 3_610},
     printed={"train": 79_169, "dev": 8_758, "test": 3_611},
     hub=HubSource("google-research-datasets/nq_open", "", by_row(question_row), test="validation", held_out=8_757),
-    mini="rag_lightning.mini.nq:build_examples",
+    mini="rag_lightning.mini.nq:build",
 )
 """The hub has 87,925 train and 3,610 validation questions: validation is the paper's test, dev is held out of train by
 seed, as large as DPR's; it is not DPR's dev split."""
@@ -213,7 +213,7 @@ TRIVIA_QA = TaskSpec(
         held_out=8_837,
         columns=HUB_COLUMNS,
     ),
-    mini="rag_lightning.mini.triviaqa:build_examples",
+    mini="rag_lightning.mini.triviaqa:build",
 )
 """Counts are of the open-domain split: test is the published dev of `unfiltered`, whose own test hides its answers.
 The paper's second test set, Wikipedia's, is a source of its own: the release's `wikipedia-dev.json`, whose examples
@@ -227,6 +227,6 @@ WEB_QUESTIONS = TaskSpec(
     counts={"train": 3_417, "dev": 361, "test": 2_032},
     printed={"train": 3_418, "dev": 362, "test": 2_033},
     hub=HubSource("stanfordnlp/web_questions", "", by_row(question_row), held_out=361),
-    mini="rag_lightning.mini.webquestions:build_examples",
+    mini="rag_lightning.mini.webquestions:build",
 )
 """The hub has 3,778 train and 2,032 test questions; dev is held out of train by seed."""

@@ -1,4 +1,4 @@
-"""What a task is. Metrics are named, not imported, so that a task stays data."""
+"""The definition of a task. Metrics are named, not imported, so that a task stays data."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class TaskSpec:
     """One task of the paper.
 
     Args:
-        name: As in configs and tables.
-        title: As the paper prints it.
+        name: Its name in configs and tables.
+        title: Its name in the paper's tables.
         citation: Where the data comes from.
-        licence: Of the data.
+        licence: Licence of the data.
         layouts: The file formats it is read from.
-        metrics: Names that the metric registry knows; the first is the objective.
+        metrics: Names in the registry of metrics; the first is the objective.
         counts: Examples of the full data set by split, to tell a whole file from a part.
-        labels: Of a classification task: every answer is one of them, as written here.
+        labels: Labels of a classification task; every answer is one of them, spelled as here.
         mine: How stage `targets` makes training targets of answers: present keeps those that stand in a retrieved
             passage, regex takes the string that the pattern matches most often; "" takes the answers as they are.
         printed: Counts as the paper's Table 7 prints them; mostly one too high, as if a header had been counted.
-        hub: Its data set on the hub, None where there is none to be had.
+        hub: Its data set on the hub, None where there is none.
         mini: "module:function" that builds its mini data; empty where there is none.
     """
 
@@ -60,14 +60,14 @@ class TaskSpec:
         return self.reading(path).examples
 
     def reading(self, path: Path | str, fallback: bool = False) -> Reading:
-        """What a file holds; its layout is told from its content.
+        """Read a file; its layout is recognised by its content.
 
         Exact duplicates are kept, under ids of their own. An id is the file's own, or made from the question, so that
         it does not change when rows are added or moved.
 
         Args:
-            path: Plain or gzip.
-            fallback: As in TaskConfig.
+            path: A plain or gzip file.
+            fallback: Whether to keep the other answers of a row that has no preferred one (`task.fallback`).
 
         Raises:
             DataError: missing, empty or damaged file, an unknown or mixed layout, a bad row, two rows with one id.
@@ -78,7 +78,7 @@ class TaskSpec:
         return to_reading(path, layout.read(path), layout.name, fallback)
 
     def count_notes(self, split: str, found: int) -> dict[str, int]:
-        """Where a split has not the expected number of examples, the expected and the printed number; else nothing."""
+        """The expected and the printed number of examples of a split where it has another number; else nothing."""
         expected = self.counts.get(split, found)
         if expected == found:
             return {}

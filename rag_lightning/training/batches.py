@@ -21,20 +21,20 @@ POOL = 16
 
 
 class Sized(Protocol):
-    """What can be learned from."""
+    """A training example with a size."""
 
     @property
     def size(self) -> int:
-        """A cheap stand-in for the number of tokens."""
+        """The number of tokens, or a cheap estimate."""
 
 
 @dataclass(frozen=True)
 class Item:
     """One training example: (query, target), with a passage where training gives one (reader warm-up).
 
-    `kind` says what the target is: `copied` from a passage, `written` in words of its own, or a `label` of the task.
-    `example_id` and `gold_passage_ids` are those of the example it was made from, for retrieval that looks at them.
-    `tokens` is the length of the generator's input, 0 where it is not known beforehand.
+    `kind` is the kind of target: `copied` from a passage, `written` in words of its own, or a `label` of the task.
+    `example_id` and `gold_passage_ids` are those of the example it was made from, for oracle and random retrieval.
+    `tokens` is the length of the generator's input, 0 where it is unknown.
     """
 
     query: str
@@ -47,7 +47,7 @@ class Item:
 
     @property
     def size(self) -> int:
-        """The number of tokens, or a cheap stand-in where it is not known: characters."""
+        """The number of tokens, or of characters where that is unknown."""
         return self.tokens or len(self.query) + (len(self.passage.text) if self.passage else 0)
 
 
@@ -68,12 +68,12 @@ def batch_plan(sizes: Sequence[int], batch_size: int, seed: int, epoch: int) -> 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is learned for a number of steps.
+    """Training examples of a number of steps.
 
     Args:
         items: Training examples, in endless epochs.
         batch_size: Items of each part of a step.
-        steps: After which the next lesson begins; the last lesson goes on.
+        steps: Number of steps until the next lesson begins; the last lesson has no end.
 
     Raises:
         ConfigError: no items.
@@ -106,11 +106,11 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of each step a process trains on.
+    """The share of each step that a process trains on.
 
     Args:
-        rank: Of the process.
-        world: Processes.
+        rank: Rank of the process.
+        world: Number of processes.
         accumulate: Batches of each process that make a step.
     """
 
@@ -153,7 +153,7 @@ class TrainingData(pl.LightningDataModule):
 
     Args:
         lessons: Training examples.
-        seed: Of the order.
+        seed: Seed of the order.
         start: Step to begin with, when a checkpoint is resumed.
         dev: Batches handed to `validation_step` as they are; dealt to the processes in turn.
         accumulate: Batches of each process that make a step.
@@ -190,5 +190,5 @@ class TrainingData(pl.LightningDataModule):
 
 
 def seed_step(seed: int, batch: int, rank: int = 0) -> None:
-    """Dropout depends on (seed, number of the batch since the start, process) only."""
+    """Seed dropout by (seed, number of the batch since the start, process)."""
     torch.manual_seed(seeds.derive_seed(seed, f"step {batch}" + (f" rank {rank}" if rank else "")))

@@ -27,7 +27,7 @@ TRIM_EVERY = 4
 
 
 def has_stepped(trainer: pl.Trainer, batch_index: int) -> bool:
-    """Did this batch end an optimiser step, or does the step wait for more batches."""
+    """Whether this batch ended an optimiser step, rather than waiting for more batches."""
     return (batch_index + 1) % trainer.accumulate_grad_batches == 0
 
 
@@ -36,7 +36,7 @@ class ResumePoint(pl.Callback):
 
     On SIGTERM Lightning ends a training of one process after the batch; one that ends no step is not saved. A step that
     is followed by an evaluation is not saved but the one after it: a run resumed in between would take the evaluation
-    for done, and know nothing of its score.
+    for done, without its score.
     """
 
     def __init__(self, folder: Path, every: int, seconds: float) -> None:
@@ -45,13 +45,13 @@ class ResumePoint(pl.Callback):
         self._saved_at = perf_counter()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """The time begins."""
+        """Start the clock."""
         self._saved_at = perf_counter()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save after an optimiser step whose turn or time it is, except the last."""
+        """Save after an optimiser step that is due by count or time, except the last."""
         if not has_stepped(trainer, batch_idx):
             return
         step = trainer.global_step
@@ -76,10 +76,10 @@ def _evaluates(trainer: pl.Trainer, batch_index: int) -> bool:
 
 
 class History(pl.Callback):
-    """Keeps a row of every step that has something to say; part of the resume point.
+    """Keeps a row of every step with values to log; part of the resume point.
 
     Every step: the norm of the gradient into the query encoder, before clipping, where it is trained. Every `every`
-    steps: loss (a mean over the batches of the step) and rate. Every evaluation: dev_score and what else was seen.
+    steps: loss (a mean over the batches of the step) and rate. Every evaluation: dev_score and the monitored values.
     """
 
     def __init__(self, every: int = 10) -> None:
@@ -112,7 +112,7 @@ class History(pl.Callback):
         self._losses = []
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Record the dev score, and what the evaluation saw beside it."""
+        """Record the dev score and the monitored values."""
         if "dev_score" in trainer.callback_metrics and not trainer.sanity_checking:
             observed = module.observed if isinstance(module, OptimisedModule) else {}
             score = float(trainer.callback_metrics["dev_score"])
@@ -127,9 +127,9 @@ class History(pl.Callback):
         self.rows = list(state_dict["rows"])
 
     def summary(self) -> dict[str, Any]:
-        """`evaluation`: what was seen when the best weights were; `alarms`: the steps of each that was raised.
+        """`evaluation`: the values monitored with the best weights; `alarms`: the steps at which each was raised.
 
-        Empty where no evaluation saw any retrieval.
+        Empty where retrieval was not monitored.
         """
         seen = [row for row in self.rows if ALARMS.keys() & row.keys()]  # a resume point may know fewer alarms
         if not seen:
@@ -145,10 +145,10 @@ class History(pl.Callback):
 
 
 class Terminable(pl.Callback):
-    """Ends a prediction after its batch on SIGTERM, which Lightning catches but heeds in training only."""
+    """Ends a prediction after its batch on SIGTERM, which Lightning catches but obeys in training only."""
 
     def on_predict_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        """A batch is done."""
+        """Called after every batch."""
         if trainer.received_sigterm:
             raise SIGTERMException
 
@@ -157,7 +157,7 @@ class Metered(pl.Callback):
     """Times the steps for the module's meter, which becomes part of the resume point.
 
     Args:
-        meter: The module's.
+        meter: Meter of the module.
     """
 
     def __init__(self, meter: Meter) -> None:
@@ -165,11 +165,11 @@ class Metered(pl.Callback):
         self._began = 0.0
 
     def on_train_batch_start(self, *args: Any) -> None:
-        """A batch begins."""
+        """Called before every batch."""
         self._began = perf_counter()
 
     def on_train_batch_end(self, *args: Any) -> None:
-        """A batch is done."""
+        """Called after every batch."""
         self.meter.step_seconds += perf_counter() - self._began
 
     def state_dict(self) -> dict[str, Any]:
@@ -177,23 +177,23 @@ class Metered(pl.Callback):
         return self.meter.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue counting."""
         self.meter.load_state_dict(state_dict)
 
 
 class Trimmed(pl.Callback):
-    """Keeps a training from growing: every few batches what their tensors left free goes back to the system."""
+    """Returns free memory to the system every few batches, so that a training does not grow."""
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A batch is done."""
+        """Called after every batch."""
         if batch_idx % TRIM_EVERY == 0:
             return_free_memory()
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's, which does not know how long endless data is trained on."""
+    """Lightning's bar with the number of batches, which it cannot know of endless data."""
 
     @property
     def total_train_batches(self) -> int | float:
@@ -211,7 +211,7 @@ class ProgressBar(TQDMProgressBar):
             bar.set_description(f"Epoch {trainer.current_epoch}")
 
     def get_metrics(self, trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
-        """What stands behind the bar."""
+        """The values shown behind the bar."""
         shown = super().get_metrics(trainer, module)
         if isinstance(module, OptimisedModule):
             shown["pairs/s"] = f"{module.meter.pairs_per_second:.1f}"

@@ -26,7 +26,7 @@ from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.records import Passage
 from rag_lightning.retrieval.embed import length_batches
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.tasks.biencoder import KnownPassages
+from rag_lightning.tasks.biencoder import LabelledQuestion
 from rag_lightning.training.live_retrieval import LiveRetrieval
 from rag_lightning.training.module import TOKENS_PER_FORWARD, OptimisedModule, decay_groups, fast_attention
 from rag_lightning.training.scaled_retrieval import ScaledRetrieval
@@ -41,7 +41,7 @@ class Sought:
 
     @property
     def size(self) -> int:
-        """A cheap stand-in for the number of tokens."""
+        """Number of characters, a cheap estimate of the number of tokens."""
         return len(self.query)
 
 
@@ -51,7 +51,7 @@ class QueryEncoderModule(OptimisedModule):
     Args:
         retrieval: Its query encoder and score_scale are trained.
         config: Optimisation; `k` hard negatives of a question.
-        seed: Of dropout.
+        seed: Seed of dropout.
     """
 
     def __init__(self, retrieval: LiveRetrieval, config: TrainConfig, seed: int) -> None:
@@ -65,11 +65,11 @@ class QueryEncoderModule(OptimisedModule):
         return [parameter for parameter in self.retrieval.encoder.parameters() if parameter.requires_grad]
 
     def on_fit_start(self) -> None:
-        """The fast way of training attention on this device."""
+        """Choose the fast attention of this device."""
         fast_attention(self.retrieval.encoder.model, self.device)
 
     def log_likelihood(self, batch: Sequence[Sought]) -> tuple[Tensor, Tensor]:
-        """[B], and zeros for smoothing."""
+        """log p(passages | question) [B], and zeros for smoothing."""
         self.meter.pairs += len(batch)
         vectors, found = self.retrieval.find([item.query for item in batch], self.settings.k)
         rows = np.unique(np.concatenate([found[found >= 0], *(np.array(item.rows) for item in batch)]))
@@ -109,11 +109,11 @@ class BiencoderModule(OptimisedModule):
     """log p(right passages | question) among the passages of a step.
 
     Args:
-        query_encoder: Trained in place.
-        passage_encoder: Trained in place; not the same object.
+        query_encoder: The query encoder, trained in place.
+        passage_encoder: The passage encoder, trained in place; not the same object.
         score_scale: Start value, above 0; its logarithm is a parameter.
-        config: Optimisation.
-        seed: Of dropout.
+        config: Settings of the optimisation.
+        seed: Seed of dropout.
     """
 
     def __init__(
@@ -129,12 +129,12 @@ class BiencoderModule(OptimisedModule):
         self.log_scale = nn.Parameter(torch.tensor(math.log(score_scale)), requires_grad=config.scale_lr > 0)
 
     def on_fit_start(self) -> None:
-        """The fast way of training attention, in both models."""
+        """Choose the fast attention of this device, in both models."""
         for encoder in (self.query_encoder, self.passage_encoder):
             fast_attention(encoder.model, self.device)
 
-    def log_likelihood(self, batch: Sequence[KnownPassages]) -> tuple[Tensor, Tensor]:
-        """[B], and zeros for smoothing."""
+    def log_likelihood(self, batch: Sequence[LabelledQuestion]) -> tuple[Tensor, Tensor]:
+        """log p(passages | question) [B], and zeros for smoothing."""
         passages = candidates(batch)
         queries = self.query_encoder(**self.query_encoder.tokenize([item.query for item in batch]))
         logits = queries @ self._vectors(list(passages.values())).T * self.log_scale.exp()
@@ -163,7 +163,7 @@ class BiencoderModule(OptimisedModule):
         return groups
 
 
-def candidates(batch: Sequence[KnownPassages]) -> dict[str, Passage]:
+def candidates(batch: Sequence[LabelledQuestion]) -> dict[str, Passage]:
     """Every positive and hard negative of the batch once, by id, in the order they are named."""
     named = [passage for item in batch for passage in (item.positive, *item.negatives)]
     return {passage.passage_id: passage for passage in named}

@@ -1,6 +1,6 @@
 """One training run with Lightning: resumable at any step, best checkpoint by dev score.
 
-Opening a resume point: where training goes on, or why it does not.
+A resume point is checked when it is opened: it must belong to the same model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-define
 
 from rag_lightning.config.training import TrainConfig, accumulation, processes
 from rag_lightning.core.errors import ArtifactError, ConfigError, Terminated
-from rag_lightning.core.hardware import give_back_memory, resolve_dtype
+from rag_lightning.core.hardware import collect_memory, resolve_dtype
 from rag_lightning.decoding.encodings import Loaded
 from rag_lightning.training.batches import Lesson, TrainingData
 from rag_lightning.training.callbacks import (
@@ -53,13 +53,13 @@ EXPECTED = (
     ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 with torch 2.13
     ".*`srun` command is available on your system but is not used.*",  # one process, or those that `launch` starts
 )
-"""Lightning's warnings that tell a user nothing."""
+"""Lightning's warnings that are expected here."""
 
 
 def quiet_trainer(**settings: Any) -> pl.Trainer:
     """A Trainer without Lightning's own logging, checkpoints and tips; any setting may be given.
 
-    Of a cluster it knows nothing: under SLURM it would catch signals that are the job's, and queue it again itself.
+    The cluster is hidden from it: under SLURM it would catch signals that are the job's, and queue it again itself.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in EXPECTED:
@@ -114,20 +114,20 @@ def fit(
     """Train `module` in place, from the folder's resume point if there is one; of several processes the first writes.
 
     Args:
-        module: What is trained; holds the best (with dev) or the last weights afterwards.
+        module: The model; holds the best (with dev) or the last weights afterwards.
         lessons: Training examples.
-        config: Optimisation.
-        folder: For the resume point and history.jsonl.
-        seed: Of order and dropout.
+        config: Settings of the optimisation.
+        folder: Folder of the resume point and history.jsonl.
+        seed: Seed of the order and of dropout.
         dev: Batches for `validation_step`, which logs dev_score.
-        progress: Show a bar.
-        announce: Told of a resume point that cannot be used.
+        progress: Whether to show a bar.
+        announce: Called with a line about a resume point that cannot be used.
 
     Returns:
         steps trained, dev_score of the weights kept (None without dev), the meter's summary, and History's.
 
     Raises:
-        TrainingError: a loss or gradient that is no number; its batch is in the folder.
+        TrainingError: a loss or gradient that is not finite; its batch is in the folder.
         ArtifactError, ConfigError: a resume point of something else; too few examples, or a bad value of `trainer`.
     """
     _make_room()
@@ -155,7 +155,7 @@ def fit(
 def _make_room() -> None:
     """Free what the model before holds: one process trains those of a sweep one after the other."""
     Loaded.clear()
-    give_back_memory()
+    collect_memory()
 
 
 def _trainer(config: TrainConfig, evaluated: bool, callbacks: Sequence[pl.Callback], progress: bool) -> pl.Trainer:
@@ -215,7 +215,7 @@ def _settings(config: TrainConfig, evaluated: bool) -> dict[str, Any]:
 
 
 def open_resume(path: Path, module: OptimisedModule, announce: Callable[[str], None]) -> int:
-    """The optimiser step a training goes on from: 0 where there is no resume point.
+    """The optimiser step a training continues from: 0 where there is no resume point.
 
     One that is cut short or damaged can serve nobody: it is announced and removed, and training begins anew.
 
@@ -240,12 +240,12 @@ def open_resume(path: Path, module: OptimisedModule, announce: Callable[[str], N
 def _check_identity(path: Path, found: Mapping[str, str] | None, module: OptimisedModule) -> None:
     if found is not None and dict(found) != module.identity:
         raise ArtifactError(
-            f"{path}: is a resume point of {_said(found)}, but this trains {_said(module.identity)}; "
+            f"{path}: is a resume point of {_joined(found)}, but this trains {_joined(module.identity)}; "
             f"remove {path} to begin anew"
         )
 
 
-def _said(identity: Mapping[str, str]) -> str:
+def _joined(identity: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in identity.items())
 
 

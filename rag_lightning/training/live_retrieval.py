@@ -25,9 +25,9 @@ from torch import Tensor
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Index
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.retrieval.questions import Asked, OracleRetriever, gold_first, gold_rows
-from rag_lightning.retrieval.retriever import DenseRetriever
-from rag_lightning.training.scaled_retrieval import ScaledRetrieval, padded
+from rag_lightning.retrieval.questions import OracleRetriever, gold_first, gold_rows
+from rag_lightning.retrieval.retriever import Asked, DenseRetriever
+from rag_lightning.training.scaled_retrieval import ScaledRetrieval, pad_hits
 
 
 class LiveRetrieval(ScaledRetrieval):
@@ -41,7 +41,7 @@ class LiveRetrieval(ScaledRetrieval):
         score_scale: Start value; its logarithm is a parameter.
 
     Attributes:
-        ahead: What searches for the passages of training one step earlier, None where every step searches for its own.
+        ahead: The search one step ahead, None where every step searches for its own passages.
 
     Raises:
         ConfigError: a score_scale that has no logarithm.
@@ -58,13 +58,13 @@ class LiveRetrieval(ScaledRetrieval):
         self.ahead: SearchAhead | None = None
 
     def look_ahead(
-        self, upcoming: Iterator[Sequence[str]], k: int, parts: int = 1, known: Sequence[Tensor] = ()
+        self, upcoming: Iterator[Sequence[str]], k: int, parts: int = 1, resumed: Sequence[Tensor] = ()
     ) -> None:
-        """From now on `find` reads rows [B, k] that were searched for one step earlier; for the rest see SearchAhead.
+        """Make `find` read rows [B, k] that were searched for one step earlier; arguments as in SearchAhead.
 
         The query encoder makes the vectors of that search without gradient or dropout, in float32.
         """
-        self.ahead = SearchAhead(upcoming, partial(self._prepare, k=k), parts, known)
+        self.ahead = SearchAhead(upcoming, partial(self._prepare, k=k), parts, resumed)
 
     def search(self, queries: Sequence[str], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """rows [B, k] (-1 = nothing found) and scaled doc_scores [B, k], without gradient or dropout."""
@@ -75,7 +75,7 @@ class LiveRetrieval(ScaledRetrieval):
         """Query vectors [B, D] with gradient, and the rows [B, k] they find (-1 = nothing found), or found ahead.
 
         Raises:
-            FloatingPointError: a vector is no number.
+            FloatingPointError: a vector is not finite.
         """
         vectors = self.encoder(**self.encoder.tokenize(queries)).float()
         search = self._search(vectors.detach().cpu().numpy(), k)
@@ -118,7 +118,7 @@ class OracleRetrieval(LiveRetrieval):
     """A gold passage first, the others as the live query encoder ranks them without it (see OracleRetriever).
 
     The gradient of the gold passage's score is that of its own inner product, also where it is lifted to the best of
-    the others. A question whose gold passage is not known is retrieved for as ever.
+    the others. A question without a known gold passage is retrieved for by the query encoder alone.
     """
 
     def scored(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], Tensor]:
@@ -136,7 +136,7 @@ class OracleRetrieval(LiveRetrieval):
     def ranked(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """As ScaledRetrieval."""
         oracle = OracleRetriever(DenseRetriever(self.encoder, self._index), self._vectors, self.store)
-        rows, scores = padded(oracle.retrieve(asked, k), k)
+        rows, scores = pad_hits(oracle.retrieve(asked, k), k)
         return rows, scores * np.float32(self.score_scale)
 
 
@@ -152,7 +152,7 @@ class SearchAhead:
         prepare: Makes the search of queries [B] ready, in the caller's thread and with its weights; what it returns
             runs in the other thread and gives rows [B, k].
         parts: Batches of a step.
-        known: Rows of the first step, one [B, k] a part, where a training is resumed; none where it begins.
+        resumed: Rows of the first step, one [B, k] a part, where a training is resumed; none where it begins.
     """
 
     def __init__(
@@ -160,21 +160,21 @@ class SearchAhead:
         upcoming: Iterator[Sequence[str]],
         prepare: Callable[[Sequence[str]], Search],
         parts: int,
-        known: Sequence[Tensor] = (),
+        resumed: Sequence[Tensor] = (),
     ) -> None:
         self._upcoming, self._prepare, self._parts = upcoming, prepare, parts
         self._worker = ThreadPoolExecutor(1, "search ahead")
-        self._found: deque[Future[Rows]] = deque(self._worker.submit(rows.numpy) for rows in known)
+        self._found: deque[Future[Rows]] = deque(self._worker.submit(rows.numpy) for rows in resumed)
 
     def rows(self, now: Search) -> Rows:
         """Rows [B, k] of the batch at hand; begins the search for its counterpart of the next step.
 
         Args:
-            now: Searches for the batch at hand, where nobody did: in the first step.
+            now: Searches for the batch at hand in the first step, which has no search before it.
         """
-        known = len(self._found) == self._parts
+        is_ready = len(self._found) == self._parts
         self._found.append(self._worker.submit(self._prepare(next(self._upcoming))))
-        return self._found.popleft().result() if known else now()
+        return self._found.popleft().result() if is_ready else now()
 
     def state(self) -> list[Tensor]:
         """The rows of the next step, for the resume point; waits for them."""

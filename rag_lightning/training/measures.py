@@ -22,15 +22,15 @@ from rag_lightning.core.records import Example
 
 @dataclass
 class Meter:
-    """Sums since the training began; a resumed training goes on with them.
+    """Sums since the training began; a resumed training continues them.
 
     Attributes:
         pairs: (query, passage) pairs, or queries where nothing is retrieved, of the training batches.
         tokens: Source tokens the generator read.
-        padded: The same with the padding of its forward passes.
+        padded: Source tokens with the padding of the forward passes.
         step_seconds: Forward, backward and update, without waiting for data or evaluation.
-        retrieval_seconds: Of these: search, gathering the vectors of the hits, reading their passages; of a search one
-            step ahead the vectors of its queries, and waiting for it.
+        retrieval_seconds: Their part in retrieval: search, gathering the vectors of the hits, reading their passages;
+            in a search one step ahead, encoding its queries and waiting for it.
     """
 
     pairs: int = 0
@@ -69,7 +69,7 @@ class Meter:
         return self.pairs / self.step_seconds if self.step_seconds else 0.0
 
     def summary(self) -> dict[str, float]:
-        """Of all steps: shares of 1, and pairs a second."""
+        """Rates over all steps: shares in 0 to 1, and pairs per second."""
         return {
             "padding_waste": round(self.padding_waste, 4),
             "retrieval_share": round(self.retrieval_share, 4),
@@ -81,7 +81,7 @@ class Meter:
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
-        """Go on from what was saved."""
+        """Continue from a saved state."""
         for name, value in state.items():
             setattr(self, name, value)
 
@@ -92,10 +92,10 @@ Evaluator = Callable[[], Scorer]
 
 
 class Monitor(Protocol):
-    """Sees what an evaluation retrieves."""
+    """Observes the retrieval of an evaluation."""
 
     def close(self, step: int) -> dict[str, float]:
-        """What was seen since the last call, in all processes; each of them calls it."""
+        """The observations since the last call, in all processes; each of them calls it."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,11 @@ def dev_score(scored: Sequence[ScoredBatch]) -> float:
 
 
 FAILED_BATCH = "failed_batch"
-"""Begins the name of the file that holds the batch."""
+"""Beginning of the name of the file that holds the batch."""
 
 
 class NotFinite(ArithmeticError):
-    """What is not finite, at which optimiser step, and the batch: questions, targets, passages."""
+    """A value that is not finite, its optimiser step, and its batch: questions, targets, passages."""
 
     def __init__(self, what: str, step: int, batch: Sequence[Mapping[str, Any]]) -> None:
         super().__init__(what)
@@ -144,7 +144,7 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
 
 
 def is_finite(value: Tensor) -> bool:
-    """Is every number of it finite?"""
+    """Whether every value is finite."""
     return bool(torch.isfinite(value).all())
 
 
@@ -152,9 +152,9 @@ def keep_batch(failure: NotFinite, folder: Path, rank: int) -> TrainingError:
     """Write the batch into the folder; the error to raise, which names the file.
 
     Args:
-        failure: What happened.
-        folder: Of the training; its resume point is left as it is.
-        rank: Of the process.
+        failure: The value that is not finite, and its batch.
+        folder: Folder of the training; its resume point is left as it is.
+        rank: Rank of the process.
     """
     path = folder / f"{FAILED_BATCH}{f'-rank{rank}' if rank else ''}.json"
     write_json(path, {"step": failure.step, "problem": failure.what, "batch": list(failure.batch)})

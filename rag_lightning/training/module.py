@@ -1,4 +1,4 @@
-"""What all trained models share: the loss reduction, AdamW, per-step seeds, the dev score, what is counted.
+"""The base of all trained models: loss reduction, AdamW, per-step seeds, the dev score, the meter.
 
 The learning rate of a step: linear warm-up, then linear or polynomial decay.
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from rag_lightning.config.training import TrainConfig, accumulation
-from rag_lightning.core.hardware import give_back_memory
+from rag_lightning.core.hardware import collect_memory
 from rag_lightning.core.records import Example
 from rag_lightning.generator.heads import ClassHead, LabelTokens, label_number
 from rag_lightning.generator.opening import Writer
@@ -36,26 +36,26 @@ from rag_lightning.training.measures import (
     gradient_norm,
     is_finite,
 )
-from rag_lightning.training.processes import gathered
+from rag_lightning.training.processes import gather_items
 
 TRAINED = "trained"
-"""Where a resume point says what it is of."""
+"""Key of a resume point that names the model it belongs to."""
 TOKENS_PER_FORWARD = 4096
 """Padded source tokens of one forward pass: pairs of a step are grouped by length."""
 
 
 class OptimisedModule(pl.LightningModule):
-    """Anything trained by a negative log-likelihood.
+    """A model trained by its negative log-likelihood.
 
     Args:
-        config: Optimisation.
-        seed: Of dropout.
+        config: Settings of the optimisation.
+        seed: Seed of dropout.
 
     Attributes:
-        evaluator: What dev examples are scored with.
-        monitor: Told of every evaluation, if there is one.
-        meter: What the training has worked through.
-        observed: What the last evaluation saw beside dev_score.
+        evaluator: Scores dev examples.
+        monitor: Observes the retrieval of every evaluation; None for no monitoring.
+        meter: Counts of pairs, tokens and seconds.
+        observed: Values of the last evaluation beside dev_score.
     """
 
     def __init__(self, config: TrainConfig, seed: int) -> None:
@@ -71,7 +71,7 @@ class OptimisedModule(pl.LightningModule):
 
     @property
     def identity(self) -> dict[str, str]:
-        """What a resume point must be of beside weights of the same names and shapes."""
+        """Properties that a resume point must share, beside names and shapes of the weights."""
         return {"module": type(self).__name__}
 
     def watched(self) -> list[nn.Parameter]:
@@ -86,7 +86,7 @@ class OptimisedModule(pl.LightningModule):
         """Mean over the batch of -log p(y|x); label smoothing as transformers' RAG does it.
 
         Raises:
-            NotFinite: the loss is no number.
+            NotFinite: the loss is not finite.
         """
         parts = accumulation("train", self.settings)
         seed_step(self.seed, self.global_step * parts + index % parts, self.global_rank)
@@ -102,17 +102,17 @@ class OptimisedModule(pl.LightningModule):
         return loss
 
     def check_finite(self, what: str, value: Tensor) -> None:
-        """Raise NotFinite, with the batch of this step, where the value is no number."""
+        """Raise NotFinite, with the batch of this step, where the value is not finite."""
         if not is_finite(value):
             raise NotFinite(f"{what} is not finite", self.global_step, self.describe(self._batch))
 
     def describe(self, batch: Sequence[Any]) -> list[dict[str, Any]]:
-        """A batch as plain values, to be looked at."""
+        """A batch as plain JSON values, for inspection."""
         return [asdict(item) for item in batch]
 
     def on_validation_epoch_start(self) -> None:
-        """The weights have changed since the last evaluation; what training left free is not needed meanwhile."""
-        give_back_memory()
+        """Start the evaluator with the current weights, and return free memory to the system."""
+        collect_memory()
         self._score, self._scored = self.evaluator() if self.evaluator else None, []
 
     def validation_step(self, batch: list[Example], index: int) -> None:
@@ -126,12 +126,12 @@ class OptimisedModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """The dev score: mean of the objective over all questions, whatever the batches and processes."""
-        self.log("dev_score", dev_score(gathered(self._scored)), prog_bar=True, sync_dist=True)
+        self.log("dev_score", dev_score(gather_items(self._scored)), prog_bar=True, sync_dist=True)
         self.observed = self.monitor.close(self.global_step) if self.monitor else {}
         self._score = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say what was trained, so that nothing else is continued from it."""
+        """Add the identity of the model, so that no other model is continued from it."""
         checkpoint[TRAINED] = self.identity
 
     def transfer_batch_to_device(self, batch: Any, device: Any, index: int) -> Any:
@@ -144,7 +144,7 @@ class OptimisedModule(pl.LightningModule):
         """Clip by norm here: Lightning refuses a fused optimizer, though bfloat16 scales no gradients.
 
         Raises:
-            NotFinite: a gradient is no number.
+            NotFinite: a gradient is not finite.
         """
         norm = gradient_norm(self.parameters())
         self.check_finite("a gradient", norm)
@@ -152,7 +152,7 @@ class OptimisedModule(pl.LightningModule):
             torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What is trained, each group at its own rate."""
+        """Parameter groups of AdamW, each at its own rate."""
         raise NotImplementedError  # pragma: no cover - abstract
 
     def configure_optimizers(self) -> Any:
@@ -166,9 +166,9 @@ class TrainedModule(OptimisedModule):
     """A generator, trained by the negative log-likelihood its subclass defines.
 
     Args:
-        generator: Trained in place.
-        config: Optimisation.
-        seed: Of dropout.
+        generator: The generator, trained in place.
+        config: Settings of the optimisation.
+        seed: Seed of dropout.
     """
 
     def __init__(self, generator: Writer, config: TrainConfig, seed: int) -> None:
@@ -176,7 +176,7 @@ class TrainedModule(OptimisedModule):
         self.generator = generator
 
     def on_fit_start(self) -> None:
-        """The fast way of training attention on this device, and the one that takes less memory, if it is wanted."""
+        """Choose the fast attention of this device, and activation checkpointing where it is configured."""
         fast_attention(self.generator.model, self.device)
         if self.settings.checkpoint_encoder:
             checkpoint_encoder(self.generator)

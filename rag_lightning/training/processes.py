@@ -5,7 +5,7 @@ artifact's lock that the first one holds; `ddp_spawn` sends the module by pickle
 the process that holds the lock starts the ranks, each of which opens the artifacts itself (memory-mapped, shared), and
 waits. The processes are spawned, never forked, because faiss does not survive a fork.
 
-What the processes of a distributed training tell each other.
+They exchange results by `gather_items`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rag_lightning.core.files import write_json
 
 PROBLEM = "problem-rank{rank}.json"
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
-"""What a process says whose fellow is gone."""
+"""Messages of a process whose peer died."""
 
 
 def launch(work: Callable[..., None], count: int, arguments: tuple[Any, ...], folder: Path) -> None:
@@ -37,21 +37,21 @@ def launch(work: Callable[..., None], count: int, arguments: tuple[Any, ...], fo
 
     Args:
         work: A function of a module; a distributed Trainer inside it finds the others.
-        count: Processes.
+        count: Number of processes.
         arguments: Picklable.
-        folder: Where processes leave word of why they failed.
+        folder: Folder in which processes write why they failed.
 
     Raises:
         RagLightningError: what the first process to fail raised.
-        TrainingError: a process is gone (killed, out of memory).
-        Terminated: SIGTERM came; the processes are gone when it is raised.
+        TrainingError: a process died (killed, out of memory).
+        Terminated: SIGTERM; the processes have ended when it is raised.
     """
     for rank in range(count):
         (folder / PROBLEM.format(rank=rank)).unlink(missing_ok=True)
-    told = (count, free_port(), work, arguments, folder)
-    context = start_processes(_run, told, count, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
+    given = (count, free_port(), work, arguments, folder)
+    context = start_processes(_run, given, count, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
     try:
-        with terminable():
+        with raise_on_sigterm():
             while not context.join():
                 pass
     except (ProcessExitedException, ProcessRaisedException) as error:
@@ -64,16 +64,16 @@ def launch(work: Callable[..., None], count: int, arguments: tuple[Any, ...], fo
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM raises Terminated, so that what this process has begun can be ended first."""
+def raise_on_sigterm() -> Iterator[None]:
+    """Make SIGTERM raise Terminated inside the block, so that child processes can be ended first."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def told(*_: Any) -> None:
+    def end(*_: Any) -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, told)
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
@@ -94,17 +94,17 @@ def _run(rank: int, count: int, port: int, work: Callable[..., None], arguments:
 def _problem(
     error: ProcessExitedException | ProcessRaisedException, count: int, folder: Path
 ) -> RagLightningError | ProcessRaisedException:
-    """What to raise for it: the error of ours that a process left word of, or that one is gone."""
-    told: RagLightningError | None = None
+    """The error to raise: the one that a process wrote down, or that a process died."""
+    written: RagLightningError | None = None
     for rank in reversed(range(count)):
         file = folder / PROBLEM.format(rank=rank)
         if file.exists():
             left = json.loads(file.read_text(encoding="utf-8"))
             kind = RagLightningError if left["type"] == DataError.__name__ else getattr(errors, left["type"])
-            told = kind(left["message"])
+            written = kind(left["message"])
             file.unlink()
-    if told is not None:
-        return told
+    if written is not None:
+        return written
     if isinstance(error, ProcessRaisedException) and not any(words in str(error) for words in LOST):
         return error
     return TrainingError(
@@ -114,7 +114,7 @@ def _problem(
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens to now."""
+    """A free TCP port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -124,7 +124,7 @@ def free_port() -> int:
 T = TypeVar("T")
 
 
-def gathered(own: Sequence[T]) -> list[T]:
+def gather_items(own: Sequence[T]) -> list[T]:
     """The items of all processes, those of process 0 first; every process must call it."""
     if not (dist.is_available() and dist.is_initialized()):
         return list(own)

@@ -24,7 +24,7 @@ from rag_lightning.training.batches import Item
 from rag_lightning.training.encoders import freeze, retrieval_groups
 from rag_lightning.training.live_retrieval import LiveRetrieval
 from rag_lightning.training.module import TrainedModule, fast_attention
-from rag_lightning.training.processes import gathered
+from rag_lightning.training.processes import gather_items
 from rag_lightning.training.scaled_retrieval import ScaledRetrieval
 
 Marginal = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -34,7 +34,7 @@ MARGINALS: dict[str, tuple[Marginal, Marginal]] = {
 }
 """Likelihood and label smoothing."""
 FOUND_AHEAD = "found_ahead"
-"""Where a resume point keeps the rows of the step it is followed by."""
+"""Key of a resume point that holds the rows of the next step."""
 
 
 class RagModule(TrainedModule):
@@ -42,11 +42,11 @@ class RagModule(TrainedModule):
 
     Args:
         formulation: rag_token or rag_sequence.
-        generator: Trained.
+        generator: The generator, trained in place.
         retrieval: Its query encoder, if it has one, is trained where retriever_lr > 0, its scale and null document
             where scale_lr > 0.
         config: Optimisation; `k` passages of a question.
-        seed: Of dropout.
+        seed: Seed of dropout.
 
     Raises:
         ConfigError: retrieve_ahead of a retrieval without query encoder.
@@ -73,7 +73,7 @@ class RagModule(TrainedModule):
 
     @property
     def identity(self) -> dict[str, str]:
-        """RAG-Token and RAG-Sequence have the same weights; a search ahead goes on from rows it has found."""
+        """Formulation and search ahead: RAG-Token and RAG-Sequence have the same weights."""
         ahead = {"retrieve_ahead": "true"} if self.settings.retrieve_ahead else {}
         return {**super().identity, "formulation": self.formulation, **ahead}
 
@@ -83,7 +83,7 @@ class RagModule(TrainedModule):
         return [] if encoder is None else [p for p in encoder.parameters() if p.requires_grad]
 
     def describe(self, batch: Sequence[Item]) -> list[dict[str, Any]]:
-        """With the passages that were read last, null for an empty one; none where retrieval itself failed."""
+        """The batch with the passages that were read last, null for an empty one; none where retrieval failed."""
         read = self._read or [[] for _ in batch]
         return [
             {
@@ -96,7 +96,7 @@ class RagModule(TrainedModule):
         ]
 
     def on_fit_start(self) -> None:
-        """The fast way of training attention, in both models."""
+        """Choose the fast attention of this device, in both models."""
         super().on_fit_start()
         if self.retrieval.encoder is not None:
             fast_attention(self.retrieval.encoder.model, self.device)
@@ -108,13 +108,13 @@ class RagModule(TrainedModule):
             self.retrieval.look_ahead(upcoming, self.settings.k, parts, own)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """With the rows that all processes have found for the next step: the weights that found them are gone."""
+        """Add the rows that all processes have found for the next step, as the weights that found them are gone."""
         super().on_save_checkpoint(checkpoint)
         if isinstance(self.retrieval, LiveRetrieval) and self.retrieval.ahead is not None:
-            checkpoint[FOUND_AHEAD] = gathered(self.retrieval.ahead.state())
+            checkpoint[FOUND_AHEAD] = gather_items(self.retrieval.ahead.state())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the rows that were found."""
+        """Take the rows that were found ahead from a resume point."""
         self._known = checkpoint.get(FOUND_AHEAD, [])
 
     def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
@@ -158,7 +158,7 @@ class ReaderModule(TrainedModule):
     """
 
     def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
-        """[B] summed over the scored tokens, and the smoothing term [B]."""
+        """log p(y|x,z) [B] summed over the scored tokens, and the smoothing term [B]."""
         head = self.generator.classes
         claims = [i for i, item in enumerate(batch) if item.kind == "label" and isinstance(head, ClassHead)]
         texts = [i for i in range(len(batch)) if i not in claims]

@@ -1,4 +1,4 @@
-"""What finds the passages of training, whatever it is: scores times a learnt scale, and perhaps a null document."""
+"""Retrieval in training, by any retriever: scores times a learnt scale, and optionally a null document."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.retrieval.questions import Asked, QuestionRetriever
-from rag_lightning.retrieval.retriever import Hits
+from rag_lightning.retrieval.retriever import Asked, Hits, QuestionRetriever
 from rag_lightning.training.measures import Meter
 
 
@@ -25,13 +24,13 @@ class ScaledRetrieval(nn.Module):
     Args:
         store: Row -> Passage.
         score_scale: Start value; its logarithm is a parameter.
-        field: Of the configuration, for the message.
+        field: Field of the configuration, for the message.
 
     Attributes:
         encoder: The query encoder, None where there is none.
-        log_scale: A scalar.
+        log_scale: Logarithm of the scale, a scalar.
         null_bias: The logit of an empty passage beside those that were found, a scalar; None for no such passage.
-        meter: Of the training it is part of; its own until then.
+        meter: Meter of the training it is part of; its own until then.
 
     Raises:
         ConfigError: a score_scale that has no logarithm.
@@ -50,7 +49,7 @@ class ScaledRetrieval(nn.Module):
 
     @property
     def score_scale(self) -> float:
-        """What scores are multiplied by."""
+        """Factor of the scores."""
         return float(self.log_scale.detach().exp())
 
     @property
@@ -62,7 +61,7 @@ class ScaledRetrieval(nn.Module):
         """The scale after training at the rate of that name.
 
         Raises:
-            ConfigError: training has driven it to 0 or beyond all numbers.
+            ConfigError: training has driven it to 0 or to infinity.
         """
         return check_learnt_scale(self.score_scale, rate)
 
@@ -71,7 +70,7 @@ class ScaledRetrieval(nn.Module):
         raise NotImplementedError  # pragma: no cover - abstract
 
     def ranked(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The same for decoding, without gradient or dropout."""
+        """`scored` for decoding, without gradient or dropout."""
         raise NotImplementedError  # pragma: no cover - abstract
 
     def passages(self, rows: NDArray[np.int64]) -> list[list[Passage]]:
@@ -80,10 +79,10 @@ class ScaledRetrieval(nn.Module):
             return [[self.store[row] for row in line if row >= 0] for line in rows.tolist()]
 
     def read(self, asked: Sequence[Asked], k: int) -> tuple[list[list[Passage | None]], Tensor]:
-        """What the generator reads for each question, and doc_scores [B, K] with gradient, those of no passage last.
+        """The passages the generator reads for each question, and doc_scores [B, K] with gradient, absent ones last.
 
-        None is an empty passage: the null document, which stands first and makes K = k + 1, or all that a question
-        reads for which nothing was found.
+        None is an empty passage: the null document, which stands first and makes K = k + 1, or the only passage of a
+        question for which nothing was found.
         """
         rows, scores = self.scored(asked, k)
         found = self.passages(rows)
@@ -108,7 +107,7 @@ class FixedRetrieval(ScaledRetrieval):
         retriever: Ranks the corpus.
         store: Row -> Passage.
         score_scale: Start value; its logarithm is a parameter.
-        field: Of the configuration, for the message.
+        field: Field of the configuration, for the message.
     """
 
     def __init__(self, retriever: QuestionRetriever, store: PassageStore, score_scale: float, field: str) -> None:
@@ -119,18 +118,18 @@ class FixedRetrieval(ScaledRetrieval):
     def scored(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], Tensor]:
         """As ScaledRetrieval."""
         with self.meter.retrieving():
-            rows, raw = padded(self._retriever.retrieve(asked, k), k)
+            rows, raw = pad_hits(self._retriever.retrieve(asked, k), k)
         scores = torch.from_numpy(np.where(rows < 0, 0.0, raw).astype(np.float32)).to(self.log_scale.device)
         missing = torch.from_numpy(rows < 0).to(scores.device)
         return rows, (scores * self.log_scale.exp()).masked_fill(missing, -torch.inf)
 
     def ranked(self, asked: Sequence[Asked], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """As ScaledRetrieval."""
-        rows, raw = padded(self._retriever.retrieve(asked, k), k)
+        rows, raw = pad_hits(self._retriever.retrieve(asked, k), k)
         return rows, raw * np.float32(self.score_scale)
 
 
-def padded(hits: Sequence[Hits], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def pad_hits(hits: Sequence[Hits], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Hits -> rows [B, k] and scores [B, k]; nothing found: row -1, score -inf."""
     rows = np.full((len(hits), k), -1, dtype=np.int64)
     scores = np.full((len(hits), k), -np.inf, dtype=np.float32)
@@ -149,7 +148,7 @@ def check_learnt_scale(score_scale: float, rate: str) -> float:
     """The scale that training at the rate of that name ended with.
 
     Raises:
-        ConfigError: training has driven it to 0 or beyond all numbers.
+        ConfigError: training has driven it to 0 or to infinity.
     """
     if not (math.isfinite(score_scale) and score_scale > 0):
         raise ConfigError(f"training has made score_scale {score_scale}; lower {rate}")

@@ -1,9 +1,6 @@
-"""What an evaluation sees of retrieval while it is trained, over its dev questions and with the k of training.
+"""Monitoring of retrieval while it is trained: at every evaluation, over the dev questions, with the k of training.
 
-Two things are wrong enough for an alarm (modules/alarms.py): `collapse` and `worse_retrieval`. Every number stands in
-a row of history.jsonl.
-
-What can go wrong with a retriever while it is trained, seen over dev questions and told as an alarm.
+Every value is a field of a row of history.jsonl. Two of them are alarms, `collapse` and `worse_retrieval`.
 
 `collapse` (Lewis et al. 2020, appendix H): the retriever returns the same passages for any input, the generator learns
 to ignore them, and RAG becomes its generator. `worse_retrieval`: fewer questions get a right passage first than from
@@ -24,18 +21,18 @@ from rag_lightning.decoding.posterior import of_sequence
 from rag_lightning.decoding.question import Question
 from rag_lightning.generator.likelihoods import doc_log_probs
 from rag_lightning.metrics.paired import mcnemar
-from rag_lightning.training.processes import gathered
+from rag_lightning.training.processes import gather_items
 
 Evidence = Callable[[Sequence[Example], Sequence[Ranking]], Sequence[tuple[bool, ...] | None]]
-"""Is each passage of each ranking a right one, by the task's rule; None for a question without any known right one."""
+"""Whether each passage of each ranking is right, by the task's rule; None for a question without known evidence."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one dev question got: rows of its passages, p(z|x), p(z|x,y) where known, which are right (None: not known).
+    """Retrieval of one dev question: rows, p(z|x), p(z|x,y) where known, and which rows are right (None: unknown).
 
     y is the prediction of the evaluation. p(z|x,y) is known under RAG-Sequence, whose hypotheses carry log p(y|x,z).
-    Of the passages the frozen encoder found, `right_frozen` says which are right.
+    `right_frozen` is `right` of the passages found by the encoder that training starts from.
     """
 
     example_id: str
@@ -47,7 +44,7 @@ class Seen:
 
 
 def entropy(probabilities: Sequence[float]) -> float:
-    """In nats: 0 where one passage has all the mass, log K where all K have the same."""
+    """Entropy in nats: 0 where one passage has all the mass, log K where all K have the same."""
     p: NDArray[np.float64] = np.asarray(probabilities, dtype=np.float64)
     kept = p[p > 0]
     return float(-(kept * np.log(kept)).sum()) + 0.0
@@ -57,10 +54,10 @@ def summarise(seen: Sequence[Seen], frozen: Mapping[str, Rows], k: int, passages
     """The row of an evaluation; empty without questions.
 
     Args:
-        seen: Of every dev question.
+        seen: Retrieval of every dev question.
         frozen: Example id -> rows found by the encoder training started from.
         k: Passages of a question.
-        passages: In the corpus.
+        passages: Passages of the corpus.
 
     Returns:
         unique_passage_ratio and frozen_unique_passage_ratio; frozen_overlap@k; prior_entropy and, where it is known,
@@ -95,14 +92,14 @@ def _mean(values: Sequence[float]) -> float:
 
 
 class RetrievalMonitor:
-    """Collects what the dev questions get, and raises the alarms.
+    """Collects the retrieval of dev questions, and raises the alarms.
 
     Args:
         frozen: Example id -> rows found by the encoder training starts from.
         k: Passages of a question.
-        passages: In the corpus.
-        evidence: Which passages are right ones.
-        announce: Told of an alarm, the first time.
+        passages: Passages of the corpus.
+        evidence: Decides which passages are right.
+        announce: Called with the text of an alarm, the first time.
     """
 
     def __init__(
@@ -120,7 +117,7 @@ class RetrievalMonitor:
         self._told: set[str] = set()
 
     def observe(self, questions: Sequence[Question], predictions: Sequence[Prediction]) -> None:
-        """What a batch of dev questions got and was answered."""
+        """Record retrieval and predictions of a batch of dev questions."""
         examples = [question.example for question in questions]
         rankings = [Ranking(q.example.example_id, q.rows, q.doc_scores) for q in questions]
         self._learn([example for example in examples if example.example_id not in self._right_frozen])
@@ -128,7 +125,7 @@ class RetrievalMonitor:
             self._seen.append(_seen(question, prediction, right, self._right_frozen[question.example.example_id]))
 
     def _learn(self, examples: Sequence[Example]) -> None:
-        """Which of the frozen encoder's passages are right: the same at every evaluation."""
+        """Judge the frozen encoder's passages, which are the same at every evaluation."""
         frozen = [(example.example_id, tuple(self.frozen[example.example_id])) for example in examples]
         rankings = [Ranking(name, rows, (0.0,) * len(rows)) for name, rows in frozen]
         for (name, _), right in zip(frozen, self.evidence(examples, rankings), strict=True):
@@ -136,7 +133,7 @@ class RetrievalMonitor:
 
     def close(self, step: int) -> dict[str, float]:
         """The row of the evaluation at a step, over the questions of all processes, each of which calls it."""
-        seen, self._seen = gathered(self._seen), []
+        seen, self._seen = gather_items(self._seen), []
         row = summarise(seen, self.frozen, self.k, self.passages)
         for name, text in ALARMS.items():
             if row.get(name) and name not in self._told:
@@ -172,7 +169,7 @@ SURE = 0.05
 
 
 def distinct(rankings: Sequence[Rows]) -> int:
-    """How many different passages the questions got."""
+    """Number of different passages over all questions."""
     return len({row for rows in rankings for row in rows})
 
 
@@ -186,8 +183,8 @@ def spread(rankings: Sequence[Rows], passages: int) -> float:
     """0 where all questions get the same passages, 1 where as many different ones as could be.
 
     Args:
-        rankings: Of the questions.
-        passages: In the corpus.
+        rankings: Rows of each question.
+        passages: Passages of the corpus.
     """
     same = max(map(len, rankings), default=0)
     most = min(sum(map(len, rankings)), passages)
@@ -195,7 +192,7 @@ def spread(rankings: Sequence[Rows], passages: int) -> float:
 
 
 def has_collapsed(rankings: Sequence[Rows], frozen: Sequence[Rows], passages: int) -> bool:
-    """Do different questions get the same passages, and did they not before training.
+    """Whether different questions get the same passages that did not before training.
 
     The spread is below COLLAPSED, and below AGAINST_FROZEN of that of the encoder training started from: questions
     that are all about one page, or a corpus of a few passages, raise no alarm.
@@ -210,11 +207,11 @@ def overlap(rows: Rows, frozen: Rows) -> float:
 
 
 def got_worse(first: Sequence[float], frozen: Sequence[float]) -> bool:
-    """Did training lose more questions than it won, by McNemar's exact test.
+    """Whether training lost significantly more questions than it won, by McNemar's exact test.
 
     Args:
         first: 1 where the first passage of a question is a right one, else 0.
-        frozen: The same of the encoder training started from.
+        frozen: As `first`, for the encoder training started from.
     """
     return sum(first) < sum(frozen) and mcnemar(first, frozen).p < SURE
 

@@ -27,7 +27,7 @@ TASKS = {
     "msmarco": ["rouge_l_msmarco", "bleu1_msmarco", "rouge_l", "bleu1", "distinct_trigrams", *GOLD],
     "jeopardy": ["q_bleu1", "q_bleu1_2018", "bleu1", "bleu1_sentence", "rouge_l", "distinct_trigrams", *GOLD],
 }
-CACHES = (tokens.english, tokens.treebank, rouge._words, bleu._counts, qbleu.parts, qbleu._compare)
+CACHES = (tokens.english, tokens.treebank, rouge._words, bleu._counts, qbleu.split_parts, qbleu._compare)
 
 
 def lcs(left: Sequence[str], right: Sequence[str]) -> int:
@@ -62,7 +62,7 @@ def plain_q_bleu(said: str, references: Sequence[str], both_empty: float) -> flo
 
     values = []
     for reference in references:
-        a, b = qbleu.parts.__wrapped__(said), qbleu.parts.__wrapped__(reference)
+        a, b = qbleu.split_parts.__wrapped__(said), qbleu.split_parts.__wrapped__(reference)
         shares = [agree(getattr(a, kind), getattr(b, kind)) for kind in ("names", "content", "question", "stop")]
         mixed = sum(w * s for w, s in zip((SQUAD.names, SQUAD.content, SQUAD.question, 0.03), shares, strict=True))
         values.append(SQUAD.delta * mixed + (1 - SQUAD.delta) * bleu1(a.all, b.all))

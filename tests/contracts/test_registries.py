@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import INDEX_KINDS, TASKS
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.index.index import build_index, load_index
 from rag_lightning.metrics.metric import parse_metric
-from rag_lightning.runs import system as systems
-from rag_lightning.runs.system import DECODINGS, RETRIEVERS, System
+from rag_lightning.runs.system import DECODINGS, RETRIEVERS
 from rag_lightning.stages import predict, retrieve, score, train
 from rag_lightning.stages.workspace import Workspace
+from tests.points import system
 from tests.tiny_project import K_MAX, passages
 
 SMALL = IndexConfig(options={"m": 8, "ef_construction": 40, "nlist": 4, "nprobe": 4, "pq": "PQ4x4np"})
@@ -50,14 +50,14 @@ def test_an_index_finds_what_was_put_in(kind: str, vectors: np.ndarray, tmp_path
         index.search(vectors[:1, :8].copy(), 1)
 
 
-def at(config: SweepConfig, system: System) -> Workspace:
-    return Workspace(system.configure(config.experiment))
+def at(config: SweepConfig, text: str) -> Workspace:
+    return Workspace(system(config.experiment, text).config)
 
 
-@pytest.mark.parametrize("retriever", [name for name in RETRIEVERS if name not in ("none", "ivf_pq")])
+@pytest.mark.parametrize("retriever", [name for name in RETRIEVERS if name != "ivf_pq"])
 @pytest.mark.parametrize("asker", ["frozen", "warmed up", "trained"])
 def test_a_retriever_ranks_every_question(retriever: str, asker: retrieve.Asker, tiny_sweep: SweepConfig) -> None:
-    workspace = at(tiny_sweep, System.make("rag_token/greedy", retriever, 1))
+    workspace = at(tiny_sweep, f"rag_token/greedy/{retriever}/1")
     artifact = retrieve.build(workspace, "dev", asker)
     rankings = retrieve.read(artifact)
     assert [r.example_id for r in rankings] == [f"q{i}" for i in range(40, 52)]
@@ -86,7 +86,7 @@ def test_a_decoding_answers_every_question(
     decoding: str, tiny_sweep: SweepConfig, encodings: Callable[[Workspace], Encodings]
 ) -> None:
     closed = decoding.startswith("closed_book")
-    workspace = at(tiny_sweep, System.make(decoding, "none" if closed else "flat", 0 if closed else 2))
+    workspace = at(tiny_sweep, decoding if closed else f"{decoding}/flat/2")
     asked = predict.asked_questions(workspace, "dev")
     assert {len(question.rows) for question in asked} == {0 if closed else 2}
     predictions = predict.predict_all(predict.make_predictor(workspace, encodings(workspace), PairStore()), asked)
@@ -102,7 +102,7 @@ def test_a_smaller_k_is_a_prefix(
 ) -> None:
     """Rankings of k_max=5 cut at 2 give what rankings of k_max=2 give; the pair store changes nothing."""
     for decoding in ("rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast"):
-        workspace = at(tiny_sweep, System.make(decoding, "hnsw", 2))
+        workspace = at(tiny_sweep, f"{decoding}/hnsw/2")
         alone = workspace.with_config(retriever=replace(workspace.config.retriever, k_max=2))
         ranked = predict.asked_questions(workspace, "dev"), predict.asked_questions(alone, "dev")
         assert ranked[0] == ranked[1]
@@ -120,8 +120,7 @@ def test_a_smaller_k_is_a_prefix(
 
 
 def test_the_names_of_the_sweep_are_those_of_the_registries() -> None:
-    assert set(RETRIEVERS) == {*INDEX_KINDS, "bm25", "oracle", "random", "none"}
-    assert set(DECODINGS) == {f"{model}/{strategy}" for model in systems.TITLES for strategy in strategies_of(model)}
+    assert set(RETRIEVERS) == {*INDEX_KINDS, "bm25", "oracle", "random"}
 
 
 @pytest.mark.parametrize(
@@ -130,9 +129,9 @@ def test_the_names_of_the_sweep_are_those_of_the_registries() -> None:
         (lambda: TASKS.get("ng"), "did you mean 'nq'"),
         (lambda: INDEX_KINDS.get("hsnw"), "did you mean 'hnsw'"),
         (lambda: parse_metric("anser_recall@5"), "did you mean 'answer_recall'"),
-        (lambda: System.make("rag_tokn/greedy", "flat", 1), "did you mean 'rag_token/greedy'"),
-        (lambda: System.make("rag_token/greedy", "bm52", 1), "did you mean 'bm25'"),
-        (lambda: System.parse("rag_sequence/thorow/flat/5"), "did you mean 'rag_sequence/thorough'"),
+        (lambda: system(ExperimentConfig(), "rag_tokn/greedy/flat/1"), "did you mean 'rag_token/greedy'"),
+        (lambda: system(ExperimentConfig(), "rag_token/greedy/bm52/1"), "did you mean 'bm25'"),
+        (lambda: system(ExperimentConfig(), "rag_sequence/thorow/flat/5"), "did you mean 'rag_sequence/thorough'"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(use: Callable[[], object], near: str) -> None:
@@ -141,14 +140,14 @@ def test_an_unknown_name_is_answered_with_the_nearest(use: Callable[[], object],
 
 
 def test_a_strategy_of_another_model_is_refused(tiny_sweep: SweepConfig) -> None:
-    workspace = at(tiny_sweep, System.make("rag_token/greedy", "flat", 1))
+    workspace = at(tiny_sweep, "rag_token/greedy/flat/1")
     wrong = workspace.with_config(decoding=replace(workspace.config.decoding, strategy="thorough"))
     with pytest.raises(ConfigError, match="does not decode rag_token; use greedy or beam or classify"):
         predict.build(wrong, "dev")
 
 
 def test_predictions_are_scored_by_every_metric_of_the_task(tiny_sweep: SweepConfig) -> None:
-    workspace = at(tiny_sweep, System.make("rag_token/greedy", "bm25", 2))
+    workspace = at(tiny_sweep, "rag_token/greedy/bm25/2")
     scored = score.build(workspace, "dev")
     assert {"em", "f1", "mrr", "answer_recall@1"} <= set(scored.info["metrics"])
     assert len(list(read_jsonl(predict.build(workspace, "dev").path / predict.PREDICTIONS, Prediction))) == 12

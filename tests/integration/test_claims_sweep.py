@@ -14,11 +14,12 @@ from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.generator.heads import HEAD_FILE
 from rag_lightning.report import command as report
-from rag_lightning.runs.system import System
+from rag_lightning.runs import track
 from rag_lightning.stages import ask, predict, reader, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
-from rag_lightning.sweep.study import check
+from rag_lightning.sweep.space import open_space
+from tests.points import system
 from tests.tiny_claims import LABELS, registered, write_data
 from tests.tiny_claims import sweep as tiny_sweep
 
@@ -38,14 +39,14 @@ def swept(request: pytest.FixtureRequest, bert_folder: Path, tmp_path_factory: p
     write_data(root / "data")
     config = tiny_sweep(root, root / "data", bert_folder, request.param)
     with registered(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep, "Mirror", NoMirror)
+        patch.setattr(track, "Mirror", NoMirror)
         sweep.run(config)
         report.run(config)
         yield config
 
 
 def at(config: SweepConfig, text: str) -> Workspace:
-    return Workspace(System.parse(text).configure(config.experiment))
+    return Workspace(system(config.experiment, text).config)
 
 
 def test_every_run_names_a_label_and_is_scored_by_it(swept: SweepConfig) -> None:
@@ -63,7 +64,7 @@ def test_every_run_names_a_label_and_is_scored_by_it(swept: SweepConfig) -> None
         scores = list(read_jsonl(root / "artifacts" / "scores" / run["digests"]["scores"] / "scores.jsonl", Score))
         names = {name.partition("@")[0] for score in scores for name in score.values}
         assert "tiny_accuracy" in names and "em" not in names
-        assert ("gold_recall" in names) == (run["system"]["formulation"] != "closed_book")
+        assert ("gold_recall" in names) == (run["config"]["formulation"] != "closed_book")
 
 
 def test_training_is_watched_by_the_objective(swept: SweepConfig) -> None:
@@ -120,9 +121,9 @@ def test_the_report_shows_the_labels_accuracy(swept: SweepConfig) -> None:
 
 def test_a_search_space_must_fit_the_task(swept: SweepConfig) -> None:
     with pytest.raises(ConfigError, match="classify needs label_token or class_head"):
-        check(replace(swept, always=("closed_book/greedy/none/0",)))
+        open_space(replace(swept, always=({"decoding": "closed_book/greedy"},)))
     with pytest.raises(UnknownNameError, match="did you mean 'tiny_accuracy'"):
-        check(replace(swept, objective="tiny_acuracy"))
+        open_space(replace(swept, objective="tiny_acuracy"))
     nq = replace(swept.experiment, task=replace(swept.experiment.task, name="nq"))
     with pytest.raises(ConfigError, match="task nq has no labels"):
-        check(replace(swept, experiment=nq, objective="em"))
+        open_space(replace(swept, experiment=nq, objective="em"))

@@ -18,16 +18,18 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.report import command as report
+from rag_lightning.runs import track
 from rag_lightning.runs.mlflow import default_uri
-from rag_lightning.runs.system import System
 from rag_lightning.stages import ask, predict
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
-from rag_lightning.sweep.selection import superseded
+from rag_lightning.sweep.selection import cost, superseded
+from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study
+from tests.points import system
 from tests.tiny_project import SPLITS
 
-ENCODERS = ("frozen", "warmed up", "rag_token", "rag_sequence")
+ENCODERS = ("pretrained", "warmed_up", "trained (RAG-Token)", "trained (RAG-Sequence)")
 
 
 class NoMirror:
@@ -46,7 +48,7 @@ class NoMirror:
 
 @pytest.fixture
 def no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "Mirror", NoMirror)
+    monkeypatch.setattr(track, "Mirror", NoMirror)
 
 
 def sweep_folder(config: SweepConfig) -> Path:
@@ -78,7 +80,7 @@ def predicted(config: SweepConfig) -> dict[str, list[tuple[str, str]]]:
 
 def asked(config: SweepConfig) -> list[Mapping[str, Any]]:
     """The points of the completed trials, in order."""
-    done = open_study(config).get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    done = open_study(open_space(config)).get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
     return [trial.params for trial in done]
 
 
@@ -95,7 +97,7 @@ def test_run_folders_say_what_ran_and_what_came_out(tiny_sweep: SweepConfig) -> 
     trials = [r for r in found.values() if r["role"] == "trial"]
     assert {r["split"] for r in trials} == {"dev"}
     assert len(trials) == len({tuple(sorted(p.items())) for p in asked(tiny_sweep)})
-    baselines = {(r["role"], r["split"]) for r in found.values() if r["system"]["formulation"] == "closed_book"}
+    baselines = {(r["role"], r["split"]) for r in found.values() if r["config"]["formulation"] == "closed_book"}
     assert baselines == {("baseline", "dev"), ("baseline", "test")}
     root = Path(tiny_sweep.experiment.folder) / "artifacts"
     for name, record in found.items():
@@ -114,14 +116,14 @@ def test_run_folders_say_what_ran_and_what_came_out(tiny_sweep: SweepConfig) -> 
     "text", ["rag_token/greedy/bm25/2", "rag_sequence/thorough/bm25/2", "rag_sequence/fast/flat/3"]
 )
 def test_an_answer_says_which_passages_are_behind_it(tiny_sweep: SweepConfig, text: str) -> None:
-    system = System.parse(text)
-    found = ask.answer(Workspace(system.configure(tiny_sweep.experiment)), "what is the capital of b0a")
+    config = system(tiny_sweep.experiment, text).config
+    found = ask.answer(Workspace(config), "what is the capital of b0a")
     best = found.prediction.hypotheses[0]
-    assert len(found.passages) == system.k == len(found.priors)
-    if system.formulation == "rag_token":
+    assert len(found.passages) == config.decoding.k == len(found.priors)
+    if config.formulation == "rag_token":
         assert found.posteriors == () == best.passage_log_probs
         assert len(found.tokens) == len(best.token_ids)
-        assert all(sum(shares) == pytest.approx(1) and len(shares) == system.k for _, shares in found.tokens)
+        assert all(sum(shares) == pytest.approx(1) and len(shares) == config.decoding.k for _, shares in found.tokens)
         return
     scored = [0.0 if value is None else exp(value) for value in best.passage_log_probs]
     joint = [prior * value for prior, value in zip(found.priors, scored, strict=True)]
@@ -134,7 +136,7 @@ def test_the_sweep_is_described(tiny_sweep: SweepConfig) -> None:
     described = load(sweep_folder(tiny_sweep) / "sweep.json")
     assert described["finished"] and described["dataset"] == "tiny" and described["objective"] == "em"
     rows = {(row["retriever"], row["model"]) for row in described["retrieval"]}
-    dense = {(kind, model) for kind in tiny_sweep.retriever[:-1] for model in ENCODERS}
+    dense = {(kind, model) for kind in tiny_sweep.space["retriever"][:-1] for model in ENCODERS}
     assert rows == dense | {("bm25", "words")}
     assert all(0 <= row["metrics"]["gold_recall@5"]["mean"] <= 100 for row in described["retrieval"])
     words = next(row for row in described["retrieval"] if row["model"] == "words")
@@ -150,7 +152,8 @@ def test_only_the_chosen_and_the_baselines_touch_test(tiny_sweep: SweepConfig) -
     assert sorted(formulations) == sorted({c["formulation"] for c in selection["candidates"]})
     for candidate in chosen:
         rivals = [c for c in selection["candidates"] if c["formulation"] == candidate["formulation"] and c["within"]]
-        assert candidate["cost_seconds_per_query"] == min(c["cost_seconds_per_query"] for c in rivals)
+        assert cost(candidate) == min(map(cost, rivals))
+        assert candidate["index_bytes"] > 0 < candidate["seconds_per_query"]
     tested = {r["label"] for r in found.values() if r["split"] == "test"}
     assert tested == {c["label"] for c in chosen} | {"Closed book · greedy", "RAG-Token · bm25 · k=2 · greedy"}
     finals = [r for r in found.values() if r["role"] == "final"]
@@ -160,7 +163,8 @@ def test_only_the_chosen_and_the_baselines_touch_test(tiny_sweep: SweepConfig) -
 def test_what_an_earlier_search_had_run_on_test_is_told(tiny_sweep: SweepConfig) -> None:
     candidates = load(sweep_folder(tiny_sweep) / "selection.json")["candidates"]
     labels = sorted(c["label"] for c in candidates if c["chosen"])
-    finals = [System(**r["system"]) for r in records(tiny_sweep).values() if r["role"] == "final"]
+    space = open_space(tiny_sweep)
+    finals = [system for system in space.systems.values() if system.label in labels]
     assert superseded(tiny_sweep, finals) == []
     assert superseded(tiny_sweep, finals[:1]) == [label for label in labels if label != finals[0].label]
     assert superseded(tiny_sweep, []) == labels
@@ -228,8 +232,9 @@ def test_an_interrupted_sweep_ends_like_another(
 def test_a_changed_space_puts_the_earlier_runs_aside_and_takes_them_up_again(
     tiny_copy: SweepConfig, no_mirror: None
 ) -> None:
-    first = replace(tiny_copy, trials=1, k=(1,), decoding=("rag_token/greedy",))
-    other = replace(first, k=(2,))
+    narrow = {**tiny_copy.space, "decoding": ("rag_token/greedy",)}
+    first = replace(tiny_copy, trials=1, space={**narrow, "k": (1,)})
+    other = replace(first, space={**narrow, "k": (2,)})
     sweep.run(first)
     before = results(first)
     sweep.run(other)

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.runs.system import System
+from rag_lightning.runs import track
 from rag_lightning.stages import predict, retrieve
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
+from tests.points import system
 from tests.tiny_project import SPLITS
 
 RETRIEVERS, KS = ("flat", "hnsw", "bm25"), (1, 2, 3, 4, 5, 6)
@@ -33,14 +34,12 @@ class NoMirror:
 def test_three_retrievers_and_six_k_generate_every_pair_once(
     tiny_copy: SweepConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sweep, "Mirror", NoMirror)
+    monkeypatch.setattr(track, "Mirror", NoMirror)
     base = replace(tiny_copy.experiment, retriever=replace(tiny_copy.experiment.retriever, k_max=max(KS)))
     config = replace(
         tiny_copy,
         experiment=base,
-        k=KS,
-        retriever=RETRIEVERS,
-        decoding=("rag_sequence/thorough",),
+        space={"decoding": ("rag_sequence/thorough",), "retriever": RETRIEVERS, "k": KS},
         always=(),
         sampler="grid",
         trials=len(RETRIEVERS) * len(KS),
@@ -57,7 +56,7 @@ def test_three_retrievers_and_six_k_generate_every_pair_once(
     assert sorted(told) == sorted(said[: len(dev)]), "every trial says what it has reused"
     rows = {}
     for retriever in RETRIEVERS:
-        workspace = Workspace(System.make("rag_sequence/thorough", retriever, max(KS)).configure(base))
+        workspace = Workspace(system(base, f"rag_sequence/thorough/{retriever}/{max(KS)}").config)
         rows[retriever] = {r.example_id: r.rows for r in retrieve.read(predict.rankings(workspace, "dev"))}
     distinct = {(name, row) for found in rows.values() for name, line in found.items() for row in line}
     generated = sum(info["pairs_generated"] for info in dev)

@@ -73,7 +73,9 @@ def test_without_a_stage_the_overview_is_shown_and_it_is_a_mistake(capsys: pytes
 def test_the_help_of_a_stage_shows_sentences_types_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["index", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "--index.nprobe NPROBE IVF cells visited by a search. (type: int, default: 32)" in shown
+    assert (
+        "--index.nprobe NPROBE Cells visited by a search (ivf_flat, ivf_pq). (type: PositiveInt, default: 32)" in shown
+    )
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,19 +102,19 @@ def test_a_stage_gets_the_defaults(called: Called) -> None:
 
 def test_keys_after_the_file_win_and_the_rest_keeps_its_default(called: Called, tmp_path: Path) -> None:
     file = tmp_path / "e.yaml"
-    file.write_text("# a header\nname: e\nseed: 4\nwarmup: {steps: 7}\nindex: {kind: hnsw, m: 16}\n")
+    file.write_text("# a header\nname: e\nseed: 4\nreader: {steps: 7}\nindex: {kind: hnsw, m: 16}\n")
     assert main(["train", "--config", str(file), "--seed", "5", "--index.m=8", "--train.trainer", "{devices: 2}"]) == 0
     config = called[0][1]
-    assert (config.name, config.seed, config.index.kind, config.index.m) == ("e", 5, "hnsw", 8)
-    assert config.reader.steps == 7 and config.reader.lr == ExperimentConfig().warmup.lr
+    assert (config.name, config.seed, config.index.kind, config.index.made().m) == ("e", 5, "hnsw", 8)
+    assert config.reader.steps == 7 and config.reader.lr == ExperimentConfig().reader.lr
     assert config.train.trainer == {"devices": 2}
     assert isinstance(config.train, TrainConfig)
 
 
 def test_lists_are_tuples(called: Called) -> None:
-    assert main(["sweep", "--k", "[1, 3]", "--experiment.task.train", '["a b.tsv", "c.json"]']) == 0
+    assert main(["sweep", "--space", '{"k": [1, 3]}', "--experiment.task.train", '["a b.tsv", "c.json"]']) == 0
     config = called[0][1]
-    assert config.k == (1, 3) and config.experiment.task.train == ("a b.tsv", "c.json")
+    assert config.space == {"k": (1, 3)} and config.experiment.task.train == ("a b.tsv", "c.json")
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -180,13 +182,18 @@ def test_every_experiment_loads(name: str) -> None:
         (["corpus", "--seed", "1.5"], "seed: must be int, not '1.5'"),
         (["corpus", "--train.lr", "fast"], "train.lr: must be float, not 'fast'"),
         (["corpus", "--encoder.normalize", "maybe"], "encoder.normalize: must be bool, not 'maybe'"),
-        (["corpus", "--index.kind", "hnws"], "flat, hnsw, ivf_flat, ivf_pq, sq8, not 'hnws'; did you mean 'hnsw'?"),
+        (["corpus", "--index.kind", "hnws"], "unknown index kind 'hnws': did you mean 'hnsw'? known: flat, hnsw, ivf"),
         (["corpus", "--decoding.strategy", "greedi"], "unknown decoding strategy 'greedi': did you mean 'greedy'?"),
         (["corpus", "--retriever.kind", "bm52"], "not 'bm52'; did you mean 'bm25'?"),
         (["corpus", "--formulation", "rag_tokens"], "not 'rag_tokens'; did you mean 'rag_token'?"),
         (["corpus", "--task.train", "a.csv"], "task.train: must be list, such as [a, b], not 'a.csv'"),
         (["corpus", "--train.trainer", "[1]"], "train.trainer: must be mapping"),
-        (["corpus", "--index", "flat"], "index: 'flat' is not a YAML file; its keys are written --index.key value"),
+        (["corpus", "--index", "flat"], "'--index' is a section; its keys are written --index.KEY"),
+        (["corpus", "--index.k1", "1"], "'--index.k1'; 'k1' is a field of section bm25; did you mean '--bm25.k1'?"),
+        (["corpus", "--trian.lr=1"], "biencoder, retriever_warmup, reader, train; did you mean '--train.lr'"),
+        (["corpus", "--index.k", "flat"], "unknown key '--index.k'"),
+        (["corpus", "--decoding.k", "1.5"], "decoding.k: must be int, not '1.5'"),
+        (["corpus", "--reader.seed", "x"], "reader.seed: must be int or null, not 'x'"),
         (["corpus", "--config"], "argument --config: expected one argument"),
         (["corpus", "more"], "unknown key 'more'"),
         (["ask"], "the following arguments are required: question"),
@@ -206,7 +213,11 @@ def test_a_mistake_is_one_clear_line(
     [
         ("sed: 3\n", "unknown key 'sed'; did you mean 'seed'?"),
         ("index: {knd: flat}\n", "unknown key 'index.knd'; did you mean 'index.kind'"),
-        ("index: {kind: 3}\n", "index.kind: must be str"),
+        ("index: {kind: 3}\n", "index.kind: must be str, not '3'"),
+        ("index: {k1: 3}\n", "unknown key 'index.k1'; 'k1' is a field of section bm25; did you mean 'bm25.k1'?"),
+        ("index: flat\n", "index=flat: is a section; its fields are index.FIELD"),
+        ("index: {kind: hnsw, m: 1}\n", "index.m=1: must be at least 2"),
+        ("decoding: {k: 0}\n", "decoding.k=0: must be at least 1"),
         ("seed: many\n", "seed: must be int, not 'many'"),
         ("index: [\n", "is not YAML"),
         ("[1, 2]\n", "is not a YAML mapping"),

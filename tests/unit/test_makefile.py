@@ -10,7 +10,7 @@ import pytest
 
 from rag_lightning.cli import parse
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
-from rag_lightning.runs.system import System
+from rag_lightning.sweep.space import open_space
 
 ROOT = Path(__file__).parents[2]
 STAMP = ".venv/.installed"
@@ -51,16 +51,16 @@ def test_every_task_has_a_sweep(task: str) -> None:
     config = sweep(f"TASK={task}")
     assert (config.name, config.experiment.task.name) == (task, task)
     assert config.experiment.task.dataset == f"mini-{task}" and config.trials <= 12
-    points = [System.make(d, r, k) for d in config.decoding for r in config.retriever for k in config.k]
-    assert len(points) == config.trials and [System.parse(text) for text in config.always]
+    space = open_space(config)
+    assert len(space.points) == config.trials and space.always
     classified = task.startswith("fever")
     assert (config.experiment.generator.head != "none") == classified
-    assert all(name.endswith("/classify") == classified for name in config.decoding)
+    assert all(name.endswith("/classify") == classified for name in config.space["decoding"])
 
 
 def test_a_shared_reader_is_not_for_a_users_passages() -> None:
-    assert sweep("TASK=jeopardy").experiment.warmup.task == "triviaqa", "mini-nq may train on what another task tests"
-    assert sweep("TASK=jeopardy", "CORPUS=p.tsv", "TRAIN=a").experiment.warmup.task == ""
+    assert sweep("TASK=jeopardy").experiment.reader.task == "triviaqa", "mini-nq may train on what another task tests"
+    assert sweep("TASK=jeopardy", "CORPUS=p.tsv", "TRAIN=a").experiment.reader.task == ""
 
 
 def test_sweep_takes_trials_and_seed() -> None:

@@ -1,1 +1,1 @@
-"""Other toolkits' result files: read to be scored here, written to be scored there."""
+"""results: result files of other toolkits, read to be scored here and written to be scored there."""

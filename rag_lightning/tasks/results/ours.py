@@ -12,7 +12,7 @@ from rag_lightning.tasks.results.record import Format, Result, export_lines, id_
 
 
 def read_predictions(path: Path) -> list[Result]:
-    """What was predicted; the file names no passages.
+    """The predictions of a file; it names no passages.
 
     Raises:
         DataError: missing or empty, or a line that is no prediction.
@@ -25,7 +25,7 @@ def read_predictions(path: Path) -> list[Result]:
 
 
 def write_predictions(path: Path, results: Iterable[Result]) -> int:
-    """Write the predicted strings; log_prob 0 stands for one that is not known.
+    """Write the predicted strings; log_prob is 0 where it is unknown.
 
     Raises:
         DataError: a result without prediction.

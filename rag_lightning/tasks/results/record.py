@@ -35,7 +35,7 @@ class RetrievedPassage:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One question of a result file; `example_id` is "" in formats that know questions by their text only.
+    """One question of a result file; `example_id` is "" in formats without ids of questions.
 
     Args:
         example_id: The file's id.
@@ -57,10 +57,10 @@ class Format:
     """A kind of result file: `read` gives its results in file order, `write` returns how many it wrote.
 
     Args:
-        name: As on the command line.
+        name: Its name on the command line.
         read: File -> results.
         write: (file, results) -> rows written.
-        pages: Its passages are pages: a passage id is no id of a corpus.
+        pages: Whether its passages are pages, whose ids are no passage ids of a corpus.
     """
 
     name: str
@@ -99,8 +99,8 @@ def text_of(path: Path, row: int, field: str, value: Any) -> str:
     """
     if not isinstance(value, str):
         raise DataError(path, "is missing" if value is None else "must be a string", row=row, field=field, value=value)
-    if any("\ud800" <= sign <= "\udfff" for sign in value):
-        raise DataError(path, "holds half of a surrogate pair", row=row, field=field, hint="write the whole sign")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise DataError(path, "holds half of a surrogate pair", row=row, field=field, hint="write the whole character")
     return value
 
 
@@ -178,7 +178,7 @@ def export_list(path: Path, items: Iterable[dict[str, Any]]) -> int:
 
 @dataclass(frozen=True)
 class Matched:
-    """Each example with its result, in the order of the examples, and what they were joined by."""
+    """Each example with its result, in the order of the examples; `by` names the field they were joined by."""
 
     pairs: list[tuple[Result, Example]]
     by: Literal["id", "question"]
@@ -192,21 +192,21 @@ def match(results: Sequence[Result], examples: Sequence[Example], source: Path |
     Raises:
         DataError: missing, extra or double ids, or questions; the message lists them.
     """
-    known = {example.example_id for example in examples}
-    if any(result.example_id in known for result in results) or not all(result.question for result in results):
+    ids = {example.example_id for example in examples}
+    if any(result.example_id in ids for result in results) or not all(result.question for result in results):
         return Matched(join_by_id(results, examples, source), "id")
     waiting: dict[str, deque[str]] = defaultdict(deque)
     for example in examples:
         waiting[_key(example.query)].append(example.example_id)
     named, extra = [], []
     for result in results:
-        ids = waiting[_key(result.question)]
-        if ids:
-            named.append(replace(result, example_id=ids.popleft()))
+        left = waiting[_key(result.question)]
+        if left:
+            named.append(replace(result, example_id=left.popleft()))
         else:
             extra.append(result.question)
-    left = {identifier for ids in waiting.values() for identifier in ids}
-    missing = [example.query for example in examples if example.example_id in left]
+    unmatched = {identifier for queue in waiting.values() for identifier in queue}
+    missing = [example.query for example in examples if example.example_id in unmatched]
     _check(missing, extra, source)
     return Matched(join_by_id(named, examples, source), "question")
 

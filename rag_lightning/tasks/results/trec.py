@@ -22,7 +22,7 @@ def read_trec(path: Path) -> list[Result]:
     """Results in the order in which the queries first occur.
 
     Raises:
-        DataError: a line without six fields, a score that is no number, or a passage twice for one query.
+        DataError: a line without six fields, a score that is not a number, or a passage twice for one query.
     """
     found: dict[str, dict[str, RetrievedPassage]] = {}
     for row, line in enumerate(read_lines(path), 1):
@@ -41,7 +41,7 @@ def read_trec(path: Path) -> list[Result]:
 
 
 def write_trec(path: Path, results: Iterable[Result]) -> int:
-    """Write passages with their scores; one that would not sort behind the passage before it is lowered by a hair.
+    """Write passages with their scores; a score that would tie with the one above is lowered to the next float32.
 
     Raises:
         DataError: a result without passages, or an id with white space.

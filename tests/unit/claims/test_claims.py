@@ -22,7 +22,7 @@ from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
 from rag_lightning.core.records import Score
 from rag_lightning.matrix.cells import make_job
 from rag_lightning.matrix.matrix import Matrix, load_matrix
-from rag_lightning.report.writing import write_tables
+from rag_lightning.report.page import Page, write_page
 
 FOLDER = Path(__file__).parents[3] / "experiments"
 
@@ -265,12 +265,12 @@ def test_tables_hold_every_claim_and_are_escaped(tmp_path: Path) -> None:
         (claim(name="open"), table.without("not tested yet", "")),
     ]
     tables = table.tables("Claims <i>", "dev", found)
-    page = write_tables(tmp_path / "out", "Claims <i>", tables)
-    assert {path.name for path in page.parent.iterdir()} == {"table.md", "table.csv", "index.html"}
-    html = (page.parent / "index.html").read_text()
+    page = write_page(tmp_path / "out", Page("Claims <i>", tables))
+    assert {path.name for path in page.parent.iterdir()} == {"table.md", "table.tex", "table.csv", "index.html"}
+    html = page.read_text()
     assert "<script>" not in html and "<b>" not in html and "<i>" not in html and "&lt;script&gt;" in html
     assert "Content-Security-Policy" in html
-    text = page.read_text()
+    text = (page.parent / "table.md").read_text()
     assert "supported" in text and "cannot run here: no files" in text and "not tested yet" in text
     assert "dev investigates; test decides" in text
     assert "=1" not in (page.parent / "table.csv").read_text().replace("'=1", "")

@@ -1,4 +1,4 @@
-"""What finds passages in training and at test, and which rates are left."""
+"""What finds passages in training and at test, and which learning rates have an effect."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.config.retrieval import (
-    RetrieverConfig,
-    applied_rates,
-    check_retriever,
-    retriever_settings,
-    training_kind,
-)
+from rag_lightning.config.digesting import effective_training, settings
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.retrieval import RetrieverConfig, check_retriever, training_kind
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 
 TRAIN = TrainConfig(retriever_lr=3.0, scale_lr=2.0)
+
+
+def trained(train: TrainConfig, /, **changes: Any) -> TrainConfig:
+    return effective_training(ExperimentConfig(train=train, retriever=RetrieverConfig(**changes)))
+
+
+def model(train: TrainConfig, /, **changes: Any) -> dict[str, Any]:
+    return settings(ExperimentConfig(train=train, retriever=RetrieverConfig(**changes)), "model")
 
 
 @pytest.mark.parametrize(
@@ -34,33 +38,36 @@ TRAIN = TrainConfig(retriever_lr=3.0, scale_lr=2.0)
     ],
 )
 def test_rates_of_what_is_not_there_or_frozen_are_zero(changes: dict[str, Any], rates: tuple[float, float]) -> None:
-    found = applied_rates(TRAIN, RetrieverConfig(**changes))
+    found = trained(TRAIN, **changes)
     assert (found.retriever_lr, found.scale_lr) == rates
     assert found.lr == TRAIN.lr
+
+
+def test_closed_book_trains_no_retriever() -> None:
+    found = effective_training(ExperimentConfig(formulation="closed_book", train=TRAIN))
+    assert (found.retriever_lr, found.scale_lr, found.lr) == (0.0, 0.0, TRAIN.lr)
 
 
 @pytest.mark.parametrize(
     ("changes", "ahead"),
     [({}, True), ({"kind": "oracle"}, True), ({"train": False}, True), ({"kind": "bm25"}, False)],
 )
-def test_only_a_query_encoder_asks_a_step_ahead(changes: dict[str, Any], ahead: bool) -> None:
-    found = applied_rates(TrainConfig(retrieve_ahead=True), RetrieverConfig(**changes))
-    assert found.retrieve_ahead is ahead
-    assert applied_rates(TRAIN, RetrieverConfig(**changes)).retrieve_ahead is False
+def test_only_a_query_encoder_searches_a_step_ahead(changes: dict[str, Any], ahead: bool) -> None:
+    assert trained(TrainConfig(retrieve_ahead=True), **changes).retrieve_ahead is ahead
+    assert trained(TRAIN, **changes).retrieve_ahead is False
 
 
-@pytest.mark.parametrize(
-    ("changes", "settings"),
-    [
-        ({}, {"kind": "dense"}),
-        ({"kind": "bm25", "trained_with": "dense"}, {"kind": "bm25"}),
-        ({"kind": "bm25"}, {"kind": "bm25", "trained_with": "bm25"}),
-        ({"kind": "none"}, {"kind": "none"}),
-        ({"train": False, "null_document": "bias"}, {"kind": "dense", "train": False, "null_document": "bias"}),
-    ],
-)
-def test_what_was_there_before_has_the_same_settings(changes: dict[str, Any], settings: dict[str, Any]) -> None:
-    assert retriever_settings(RetrieverConfig(**changes)) == {"k_max": 20, **settings}
+def test_two_ways_to_train_no_retriever_are_one_model() -> None:
+    frozen = TrainConfig(retriever_lr=0.0, scale_lr=0.0)
+    assert model(TRAIN, train=False) == model(frozen) == model(frozen, train=False) != model(TRAIN)
+
+
+@pytest.mark.parametrize("kind", ["dense", "bm25", "oracle", "random"])
+def test_the_retriever_of_training_is_the_same_named_or_not(kind: str) -> None:
+    named = model(TRAIN, kind=kind, trained_with=kind)
+    assert model(TRAIN, kind=kind) == named
+    assert named == model(TRAIN, kind="bm25" if kind == "dense" else "dense", trained_with=kind)
+    assert named["retriever.trained_with"] == kind
 
 
 def test_a_model_with_passages_needs_some() -> None:

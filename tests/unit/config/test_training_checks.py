@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from math import inf, nan
 from typing import Any
 
 import pytest
 
+from rag_lightning.config.digesting import settings
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.training import (
-    COST,
     BiencoderConfig,
     ReaderConfig,
     RetrieverWarmupConfig,
     TrainConfig,
     accumulation,
-    check_off,
-    check_one_batch,
-    check_retriever_training,
-    check_training,
     processes,
-    recipe_settings,
 )
 from rag_lightning.core.errors import ConfigError
+
+SECTIONS = [TrainConfig, ReaderConfig, RetrieverWarmupConfig, BiencoderConfig]
 
 
 @pytest.mark.parametrize(
@@ -35,32 +33,28 @@ from rag_lightning.core.errors import ConfigError
     ],
 )  # fmt: skip
 def test_a_number_that_trains_nothing_for_ever_or_backwards_is_named(name: str, value: float) -> None:
-    with pytest.raises(ConfigError, match=f"train.{name}={value} must be"):
-        check_training("train", replace(TrainConfig(), **{name: value}))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=rf"^train\.{name}={value}: must be"):
+        replace(TrainConfig(), **{name: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("name", "value"), [("rounds", 0), ("window", 0), ("window_share", 1.5), ("copy_scale", nan)])
-def test_those_of_the_reader_warm_up_too(name: str, value: float) -> None:
-    with pytest.raises(ConfigError, match=rf"warmup\.{name}="):
-        check_training("warmup", replace(ReaderConfig(), **{name: value}))  # type: ignore[arg-type]
+def test_those_of_the_reader_too(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"^reader\.{name}="):
+        replace(ReaderConfig(), **{name: value})  # type: ignore[arg-type]
 
 
-def test_the_defaults_are_fine() -> None:
-    for config in (
-        TrainConfig(),
-        TrainConfig(steps=0, label_smoothing=0.1),
-        ReaderConfig(),
-        RetrieverWarmupConfig(),
-    ):
-        check_training("any", config)
+@pytest.mark.parametrize("cls", SECTIONS)
+def test_a_training_of_no_steps_is_no_mistake(cls: Any) -> None:
+    assert cls(steps=0).steps == 0
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
         ({"power": 2.0}, "decay=polynomial"),
-        ({"decay": "polynomial", "power": 0.0}, "power above 0"),
-        ({"decay": "polynomial", "end_lr": 2e-4}, "end_lr below lr"),
+        ({"end_lr": 1e-5}, "decay=polynomial"),
+        ({"decay": "polynomial", "power": 0.0}, "power=0.0: must be above 0"),
+        ({"decay": "polynomial", "end_lr": 2e-4}, "end_lr=0.0002: polynomial decay needs it below lr"),
         ({"patience": 3, "eval_every": 0}, "patience=3 counts evaluations"),
         ({"trainer": {"devices": "auto"}}, "devices='auto'"),
         ({"trainer": {"devices": 0}}, "devices=0"),
@@ -71,36 +65,49 @@ def test_the_defaults_are_fine() -> None:
 )
 def test_settings_that_do_not_go_together_are_named(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=f"train.*{says}"):
-        check_training("train", replace(TrainConfig(), **fields))
+        replace(TrainConfig(), **fields)
 
 
 def test_what_several_processes_and_batches_are() -> None:
     config = TrainConfig(trainer={"devices": 2, "strategy": "ddp", "accumulate_grad_batches": 4})
     assert (processes("train", config), accumulation("train", config)) == (2, 4)
-    check_training("train", config)
-    with pytest.raises(ConfigError, match=r"biencoder\.trainer: .* it is one batch"):
-        check_one_batch("biencoder", config)
-    check_one_batch("biencoder", TrainConfig())
 
 
-def test_later_fields_leave_digests_as_they_were_until_they_are_used() -> None:
-    later = {"decay", "power", "end_lr", "patience", "retrieve_ahead"}
-    assert asdict(TrainConfig()).keys() - recipe_settings(asdict(TrainConfig())).keys() == later | set(COST)
-    assert recipe_settings(asdict(TrainConfig(retrieve_ahead=True)))["retrieve_ahead"] is True
-    used = recipe_settings(asdict(TrainConfig(decay="polynomial", patience=2)))
-    assert (used["decay"], used["patience"]) == ("polynomial", 2) and "power" not in used
+def test_the_reader_trains_in_one_process() -> None:
+    assert accumulation("reader", ReaderConfig(trainer={"accumulate_grad_batches": 3})) == 3
+    with pytest.raises(ConfigError, match=r"reader\.trainer\.devices: .* one process; only train takes more"):
+        ReaderConfig(trainer={"devices": 2})
 
 
-def test_what_a_training_takes_is_no_part_of_its_digest() -> None:
-    assert COST == ("checkpoint_encoder",)
-    for config in (TrainConfig, ReaderConfig):
-        used, plain = (recipe_settings(asdict(config(checkpoint_encoder=on))) for on in (True, False))
-        assert used == plain
+@pytest.mark.parametrize(
+    ("cls", "fields", "section"),
+    [(RetrieverWarmupConfig, {"lr": 0.0, "scale_lr": 0.0}, "retriever_warmup"), (BiencoderConfig, {"lr": 0.0}, "bi")],
+)
+def test_a_training_that_would_change_nothing_is_refused(cls: Any, fields: dict[str, Any], section: str) -> None:
+    with pytest.raises(ConfigError, match=f"{section}.*trains nothing with .*set its steps=0"):
+        cls(steps=1, **fields)
+    assert cls(steps=0, **fields).steps == 0
 
 
-@pytest.mark.parametrize("name", ["checkpoint_encoder", "retrieve_ahead"])
-@pytest.mark.parametrize("config", [RetrieverWarmupConfig, BiencoderConfig])
-def test_switches_of_the_generators_training_are_refused_where_it_takes_no_part(config: Any, name: str) -> None:
-    with pytest.raises(ConfigError, match=f"biencoder.{name}=true has nothing to work on here"):
-        check_retriever_training("biencoder", config(**{name: True}))
-    check_off("warmup", ReaderConfig(checkpoint_encoder=True), "retrieve_ahead")
+@pytest.mark.parametrize("name", ["trainer", "checkpoint_encoder", "retrieve_ahead", "decay", "eval_every"])
+@pytest.mark.parametrize("cls", [RetrieverWarmupConfig, BiencoderConfig])
+def test_a_section_has_no_field_that_would_do_nothing(cls: Any, name: str) -> None:
+    with pytest.raises(TypeError, match=name):
+        cls(**{name: getattr(TrainConfig(), name)})
+
+
+@pytest.mark.parametrize("cls", [ReaderConfig, RetrieverWarmupConfig, BiencoderConfig])
+def test_what_a_section_gives_its_training_loop_is_what_it_says(cls: Any) -> None:
+    config = cls(steps=7, batch_size=5, warmup=2, weight_decay=0.5, clip=0.25, dtype="float32", lr=0.125)
+    loop = config.training()
+    assert (loop.steps, loop.batch_size, loop.warmup, loop.weight_decay) == (7, 5, 2, 0.5)
+    assert (loop.clip, loop.dtype, loop.eval_every) == (0.25, "float32", 0)
+    rates = (0.125, 0.0) if cls is ReaderConfig else (0.0, 0.125)
+    assert (loop.lr, loop.retriever_lr) == rates
+
+
+@pytest.mark.parametrize(("section", "stage"), [("train", "model"), ("reader", "reader")])
+def test_what_a_training_takes_is_no_part_of_its_digest(section: str, stage: str) -> None:
+    config = ExperimentConfig()
+    saving = replace(getattr(config, section), checkpoint_encoder=True)
+    assert settings(replace(config, **{section: saving}), stage) == settings(config, stage)

@@ -43,12 +43,12 @@ def test_what_is_not_referred_to_is_given_back() -> None:
     circle.self = circle  # type: ignore[attr-defined]
     gone = weakref.ref(circle)
     del circle
-    hardware.give_back_memory(0)
+    hardware.collect_memory(0)
     assert gone() is None
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
-@pytest.mark.parametrize("how", ["give_back_memory", "return_free_memory"])
+@pytest.mark.parametrize("how", ["collect_memory", "return_free_memory"])
 def test_freed_memory_behind_a_leftover_goes_back_to_the_system(how: str) -> None:
     code = """
 import sys

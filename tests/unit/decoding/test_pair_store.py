@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.core.errors import ArtifactError, ConfigError
-from rag_lightning.decoding.pair_store import CHUNK, PairStore
+from rag_lightning.decoding.pair_store import KEYS_PER_QUERY, PairStore
 
 FOUND = {(5, 3): -0.1234567890123456, (4, 6, 3): -2.5}
 OWNER = {"generator": "abc", "decoding": "greedy-24"}
@@ -54,7 +54,7 @@ def test_the_first_value_of_a_pair_stays(commit: bool) -> None:
 
 
 def test_more_keys_than_one_question_to_the_database() -> None:
-    names = [f"pair {i}" for i in range(2 * CHUNK + 3)]
+    names = [f"pair {i}" for i in range(2 * KEYS_PER_QUERY + 3)]
     with PairStore() as store:
         for i, name in enumerate(names):
             store.add(name, {(i, 3): -float(i)})

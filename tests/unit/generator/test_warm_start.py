@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoTokenizer, DistilBertConfig, DistilBertM
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator, load_bart, token_batches
-from rag_lightning.generator.warm_start import bart_from_bert, spaced
+from rag_lightning.generator.warm_start import bart_from_bert, spaced_layers
 
 IDS = torch.tensor([[2, 5, 6, 7, 3, 8, 3], [2, 9, 3, 0, 0, 0, 0]])
 MASK = (IDS != 0).long()
@@ -88,13 +88,13 @@ def test_special_tokens_and_dropout_come_from_the_bert_and_the_config(bart: Any)
     [(6, 3, [1, 3, 5]), (6, 1, [5]), (6, 6, [0, 1, 2, 3, 4, 5]), (12, 4, [2, 5, 8, 11]), (4, 2, [1, 3])],
 )
 def test_spaced(total: int, count: int, wanted: list[int]) -> None:
-    assert spaced(total, count) == wanted
+    assert spaced_layers(total, count) == wanted
 
 
 def test_spaced_is_strictly_rising_and_ends_with_the_last() -> None:
     for total in range(1, 25):
         for count in range(1, total + 1):
-            found = spaced(total, count)
+            found = spaced_layers(total, count)
             assert found == sorted(set(found)) and len(found) == count and found[-1] == total - 1 and found[0] >= 0
 
 

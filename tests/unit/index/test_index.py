@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.index import flat
 from rag_lightning.index.index import (
-    INDEX_KINDS,
     FaissIndex,
     Floats,
     build_index,
@@ -27,7 +27,7 @@ DIM = 32
 
 
 def config(kind: str, **values: object) -> IndexConfig:
-    return IndexConfig(kind=kind, **{"pq": "PQ8x4np", **values})  # type: ignore[arg-type]
+    return IndexConfig(kind, {"pq": "PQ8x4np", **values})
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_search_parameters_take_effect(vectors: Floats, queries: Floats, tmp_pat
     assert (one_cell != all_cells).any()
     graph = build_index(config("hnsw", m=4, ef_construction=8, ef_search=1), vectors)
     _, narrow = graph.search(queries, 1)
-    graph.config = config("hnsw", ef_search=500)
+    graph.kind = config("hnsw", ef_search=500).made()
     _, wide = graph.search(queries, 1)
     wanted = exact(queries, vectors, 1)[1]
     assert (wide == wanted).mean() > (narrow == wanted).mean()
@@ -177,7 +177,7 @@ def test_nan_wrong_type_and_width_are_named(vectors: Floats) -> None:
         ({"kind": "ivf_pq", "pq": "OPQ8"}, "expected a FAISS name"),
         ({"kind": "ivf_flat", "nlist": 2000}, "1500 vectors"),
         ({"kind": "ivf_flat", "nprobe": 0}, "nprobe"),
-        ({"kind": "hnsw", "m": 1}, "m >= 2"),
+        ({"kind": "hnsw", "m": 1}, r"index\.m=1: must be at least 2"),
     ],
 )
 def test_parameters_that_do_not_fit(vectors: Floats, values: dict[str, object], says: str) -> None:

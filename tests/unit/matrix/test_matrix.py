@@ -14,13 +14,14 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.config.retrieval import check_retriever
-from rag_lightning.config.training import check_training
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, UnknownNameError
-from rag_lightning.matrix.cells import folder_of, make_job
+from rag_lightning.matrix.cells import Job, make_job
 from rag_lightning.matrix.matrix import BASE, Cell, Matrix, load_matrix, select
 from rag_lightning.report.paper import paper_system
-from rag_lightning.runs.order import by_reuse, reuse_key
-from rag_lightning.runs.system import DECODINGS, System
+from rag_lightning.runs.evaluate import folder_of
+from rag_lightning.runs.folders import EXPERIMENTS
+from rag_lightning.runs.identity import by_reuse, reuse_key
+from rag_lightning.runs.system import decodings, label_of
 from rag_lightning.stages import classes
 
 FOLDER = Path(__file__).parents[3] / "experiments"
@@ -92,10 +93,9 @@ def test_every_cell_that_can_run_is_an_experiment_of_its_task(cells: dict[str, C
         assert config.scale == ("mini" if own else cell.scale)
         assert ("mini-" in config.task.dataset) == (cell.scale != "paper" and not own)
         classes.check(config)
-        assert f"{config.formulation}/{config.decoding.strategy}" in DECODINGS
+        assert f"{config.formulation}/{config.decoding.strategy}" in decodings()
         assert (config.formulation == "closed_book") == (config.retriever.kind == "none")
         assert config.decoding.k <= config.retriever.k_max
-        check_training("train", config.train)
         check_retriever(config.retriever, config.formulation)
 
 
@@ -130,7 +130,7 @@ def test_rows_of_the_paper_are_called_as_the_paper_does(cells: dict[str, Cell]) 
         if cell.skip or cell.scale == "paper":
             continue
         config = cell.experiment(0)
-        found = paper_system(System.of(config).as_dict(), to_dict(config))
+        found = paper_system(to_dict(config))
         asked = cell.row.partition(" (")[0]
         if "Table" in cell.row and cell.system != "closed_book":
             assert found == asked, name
@@ -182,11 +182,15 @@ def test_what_changes_only_decoding_shares_everything() -> None:
     assert first[:3] == second[:3] and first[3] != second[3]
 
 
+def place(job: Job) -> Path:
+    return folder_of(job.system, EXPERIMENTS, "dev")
+
+
 def test_run_folders_are_unique_to_cell_seed_and_passages(cells: dict[str, Cell]) -> None:
     cell = cells["nq_rag_sequence"]
-    folders = {folder_of(make_job(cell, seed, "here", "", k), "dev") for seed in (0, 1) for k in (0, 5)}
+    folders = {place(make_job(cell, seed, "here", "", k)) for seed in (0, 1) for k in (0, 5)}
     assert len(folders) == 4
-    assert folder_of(make_job(cell, 0, "here", "", 1), "dev") == folder_of(make_job(cell, 0, "here", ""), "dev")
+    assert place(make_job(cell, 0, "here", "", 1)) == place(make_job(cell, 0, "here", ""))
     assert all(folder.parent == Path("here/runs/experiments") for folder in folders)
 
 
@@ -286,5 +290,6 @@ def test_a_file_that_is_none_is_named(text: str | None, said: str, tmp_path: Pat
 
 
 def test_the_point_of_an_experiment_is_that_of_a_sweep(cells: dict[str, Cell]) -> None:
-    assert System.of(cells["nq_closed_book"].experiment(0)) == System.parse("closed_book/greedy/none/0")
-    assert System.of(cells["nq_rag_sequence_bm25"].experiment(0)) == System.parse("rag_sequence/thorough/bm25/5")
+    assert label_of(cells["nq_closed_book"].experiment(0)) == "Closed book · greedy"
+    bm25 = label_of(cells["nq_rag_sequence_bm25"].experiment(0))
+    assert bm25 == "RAG-Sequence · bm25 · k=5 · thorough"

@@ -19,7 +19,7 @@ from rag_lightning.core.records import Score, write_jsonl
 from rag_lightning.matrix import cells as run_cell
 from rag_lightning.matrix import command as run_matrix
 from rag_lightning.matrix.matrix import load_matrix
-from rag_lightning.runs import evaluate
+from rag_lightning.runs import evaluate, track
 from rag_lightning.runs import record as runs
 
 FOLDER = Path(__file__).parents[3] / "experiments"
@@ -78,8 +78,7 @@ class Trainings:
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     made = Trainings()
     monkeypatch.setattr(evaluate, "evaluate", made.evaluate)
-    monkeypatch.setattr(run_matrix, "Mirror", NoMirror)
-    monkeypatch.setattr(run_claims, "Mirror", NoMirror)
+    monkeypatch.setattr(track, "Mirror", NoMirror)
     return made
 
 
@@ -231,7 +230,7 @@ def test_an_outcome_of_other_settings_counts_as_not_tested(project: Path, traini
 
 def test_scores_of_a_run_that_is_gone_are_an_error(project: Path, trainings: Trainings) -> None:
     with pytest.raises(DataError, match="does not exist"):
-        run_cell.scores_of(project / "runs" / "experiments" / "gone", project)
+        evaluate.scores_of(project / "runs" / "experiments" / "gone", project)
 
 
 def test_cells_of_the_papers_scale_need_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

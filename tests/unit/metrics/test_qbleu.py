@@ -14,9 +14,9 @@ from rag_lightning.metrics.qbleu import (
     SQUAD,
     STOP_WORDS,
     Weights,
-    parts,
+    is_uncased,
     q_bleu1,
-    uncased,
+    split_parts,
 )
 
 SAID, WANTED = "Is this a great question?", "Is this a good question?"
@@ -54,7 +54,7 @@ def test_the_metrics_are_the_two_behaviours_with_squad_s_weights() -> None:
     ],
 )
 def test_words_are_told_apart(text: str, names: str, content: str, question: str, stop: str) -> None:
-    found = parts(text)
+    found = split_parts(text)
     assert [" ".join(kind) for kind in (found.names, found.content, found.question, found.stop)] == [
         names,
         content,
@@ -79,7 +79,8 @@ def test_bounds_and_the_gap_between_the_behaviours(said: str, wanted: str) -> No
     old, new = q_bleu1(said, [wanted], both_empty=0.0), q_bleu1(said, [wanted])
     assert 0 <= old <= new <= 1 + 1e-9
     sides = [
-        (getattr(parts(said), kind), getattr(parts(wanted), kind)) for kind in ("names", "content", "question", "stop")
+        (getattr(split_parts(said), kind), getattr(split_parts(wanted), kind))
+        for kind in ("names", "content", "question", "stop")
     ]
     empty = [not a and not b for a, b in sides]
     gap = 0.66 * sum(weight for weight, none in zip((0.41, 0.36, 0.20, 0.03), empty, strict=True) if none)
@@ -88,7 +89,7 @@ def test_bounds_and_the_gap_between_the_behaviours(said: str, wanted: str) -> No
 
 @given(TEXT)
 def test_identical_strings_are_the_maximum(text: str) -> None:
-    if parts(text).all:
+    if split_parts(text).all:
         assert q_bleu1(text, [text]) == pytest.approx(1, abs=1e-6)
 
 
@@ -98,7 +99,7 @@ def outcome(said: str | None, wanted: str) -> Outcome:
 
 def test_uncased_predictions_are_marked() -> None:
     lower = [outcome("this city is on the seine", "This city is on the Seine"), outcome("paris", "Paris")]
-    assert uncased(lower) and [note.degraded for note in Q_BLEU1.notes(lower)] == [False, True]
+    assert is_uncased(lower) and [note.degraded for note in Q_BLEU1.notes(lower)] == [False, True]
     assert Q_BLEU1_2018.notes(lower)[0].text == MADE_WITH
     for others in (
         [*lower, outcome("Paris", "Paris")],
@@ -107,4 +108,4 @@ def test_uncased_predictions_are_marked() -> None:
         [outcome("", "Paris")],
         [],
     ):
-        assert not uncased(others)
+        assert not is_uncased(others)

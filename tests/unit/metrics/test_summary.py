@@ -1,20 +1,15 @@
-"""Joining by id and summary.json."""
+"""The content of summary.json."""
 
 import json
 
 import pytest
 
 from rag_lightning.core.errors import DataError, UnknownNameError
-from rag_lightning.core.records import Example, Prediction, Score
+from rag_lightning.core.records import Example, Score
 from rag_lightning.metrics.metric import parse_metric
-from rag_lightning.metrics.outcomes import join_by_id
 from rag_lightning.metrics.summary import align, estimate, summarise
 
 EXAMPLES = [Example(name, "q", ("a",)) for name in "abc"]
-
-
-def prediction(name: str) -> Prediction:
-    return Prediction(name, name.upper(), name, 0.0)
 
 
 def scores(values: list[float], metric: str = "em") -> list[Score]:
@@ -22,25 +17,6 @@ def scores(values: list[float], metric: str = "em") -> list[Score]:
         Score(str(i), f"entity{i // 2}", {metric: value}, {"family": "x" if i % 2 else "y"})
         for i, value in enumerate(values)
     ]
-
-
-def test_records_are_joined_by_id_in_the_order_of_the_examples() -> None:
-    joined = join_by_id([prediction(name) for name in "cab"], EXAMPLES)
-    assert [(p.text, e.example_id) for p, e in joined] == [("A", "a"), ("B", "b"), ("C", "c")]
-
-
-def test_missing_extra_and_double_ids_are_listed() -> None:
-    with pytest.raises(DataError) as caught:
-        join_by_id([prediction(name) for name in "axxz"], EXAMPLES, "p.jsonl")
-    message = str(caught.value)
-    assert "p.jsonl" in message
-    assert "2 missing: 'b', 'c'" in message and "'x'" in message and "'z'" in message
-    assert "1 there twice: 'x'" in message
-
-
-def test_long_lists_are_cut_and_counted() -> None:
-    with pytest.raises(DataError, match=r"30 missing: .* and 20 more"):
-        join_by_id([], [Example(str(i), "q", ("a",)) for i in range(30)])
 
 
 def test_an_estimate_is_in_the_unit_of_its_metric() -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.mini.quantities import QUANTITIES
+from rag_lightning.mini.relations import relations
 
 COUNTRIES, LEADS = 100, 180
 _KINDS = ("river", "composer", "bridge", "temple", "glacier", "painter")
@@ -33,7 +33,8 @@ def _lead(n: int) -> dict[str, str]:
 
 def _country(n: int) -> dict[str, Any]:
     raw: dict[str, Any] = {}
-    for number, quantity in enumerate(QUANTITIES.values()):
+    measured = [relation for relation in relations().values() if relation.phrases]
+    for number, quantity in enumerate(measured):
         # A third of the fields is missing, another third in every country, so that much is told and much is not.
         if (n + number) % 3:
             _put(raw, quantity.path, f"{(n * 37 + number * 11) % 900 + 1}.{n % 9 + 1}% (2023 est.)")

@@ -5,14 +5,11 @@ from collections import Counter
 import pytest
 
 from rag_lightning.core.records import Passage
-from rag_lightning.mini.definitions import DefinitionMaker, aliases, describe
-from rag_lightning.mini.fact import Fact
-from rag_lightning.mini.factbook import Profile
-from rag_lightning.mini.facts import lead_facts, title_as_typed
-from rag_lightning.mini.gold import GoldFinder
-from rag_lightning.mini.profiles import country_as_typed, profile_facts
-from rag_lightning.mini.twohop import SEEN_BRIDGES, two_hop_facts
-from rag_lightning.mini.wiki import Lead
+from rag_lightning.mini.corpus import GoldFinder, World
+from rag_lightning.mini.facts import Fact, definitions, describe, lead_facts, profile_facts
+from rag_lightning.mini.leads import aliases
+from rag_lightning.mini.nq import two_hop_facts
+from rag_lightning.mini.sources import Lead, Profile
 
 MANTLE = Lead(
     "Earth's mantle",
@@ -21,14 +18,14 @@ MANTLE = Lead(
 )
 
 
-def definitions(*leads: Lead) -> tuple[list[Fact], Counter[str]]:
+def defined(*leads: Lead) -> tuple[list[Fact], Counter[str]]:
     passages = [Passage(f"wiki/{n}#0", lead.title, lead.text) for n, lead in enumerate(leads)]
     dropped: Counter[str] = Counter()
-    return list(DefinitionMaker(GoldFinder(passages), dropped).facts(leads)), dropped
+    return list(definitions(World(GoldFinder(passages), leads, ()), dropped)), dropped
 
 
 def test_a_definition_is_turned_round() -> None:
-    (fact,), _ = definitions(Lead("Mantle", MANTLE.text, "Physical sciences"))
+    (fact,), _ = defined(Lead("Mantle", MANTLE.text, "Physical sciences"))
     assert fact.slots["d"] == "the layer of silicate rock between the crust and the outer core"
     assert fact.gold == ("wiki/0#0",) and "Mantle" in fact.answers
 
@@ -43,7 +40,7 @@ def test_a_definition_is_turned_round() -> None:
     ],
 )
 def test_what_is_not_a_definition_is_counted(lead: Lead, reason: str) -> None:
-    facts, dropped = definitions(lead)
+    facts, dropped = defined(lead)
     assert not facts and any(reason in name for name in dropped)
 
 
@@ -51,9 +48,9 @@ def test_a_description_that_fits_two_articles_is_left_out() -> None:
     first = Lead("Olive", "Olive is a species of small evergreen tree grown for oil.", "x")
     second = Lead("Palmyra", "Palmyra is a species of small evergreen tree grown for oil.", "x")
     wider = Lead("Cork", "Some small evergreen tree species are grown for bark and oil.", "x")
-    assert definitions(first, second)[0] == []
-    assert definitions(first, wider)[0] == []
-    assert len(definitions(first)[0]) == 1
+    assert defined(first, second)[0] == []
+    assert defined(first, wider)[0] == []
+    assert len(defined(first)[0]) == 1
 
 
 def test_descriptions_are_cut_and_names_beside_the_subject_are_kept() -> None:
@@ -63,7 +60,7 @@ def test_descriptions_are_cut_and_names_beside_the_subject_are_kept() -> None:
 
 
 def facts_of(title: str, text: str, topic: str = "x") -> dict[str, tuple[str, ...]]:
-    return dict(lead_facts(Lead(title, text, topic)))
+    return {relation.name: found for relation, found in lead_facts(Lead(title, text, topic))}
 
 
 def test_facts_stand_in_the_words_of_a_lead() -> None:
@@ -82,8 +79,8 @@ def test_facts_stand_in_the_words_of_a_lead() -> None:
 
 
 def test_a_bracketed_title_is_asked_for_by_its_kind_or_not_at_all() -> None:
-    assert title_as_typed(Lead("Science (journal)", "", "x")) == "the journal science"
-    assert title_as_typed(Lead("Competition (biology)", "", "x")) is None
+    assert Lead("Science (journal)", "", "x").typed == "the journal science"
+    assert Lead("Competition (biology)", "", "x").typed is None
 
 
 def profile(name: str = "Zed", **fields: str) -> Profile:
@@ -102,7 +99,7 @@ def profile(name: str = "Zed", **fields: str) -> Profile:
 
 
 def answers(**fields: str) -> dict[str, tuple[str, ...]]:
-    return {relation: found[0] for relation, _, found in profile_facts(profile(**fields))}
+    return {relation.name: found for relation, (found, _) in profile_facts(profile(**fields))}
 
 
 @pytest.mark.parametrize(
@@ -140,15 +137,15 @@ def test_ambiguous_fields_are_left_out(fields: dict[str, str]) -> None:
 
 
 def test_the_office_is_named_as_the_field_names_it() -> None:
-    found = {r: a for r, _, a in profile_facts(profile(state="King LETSIE III (since 7 February 1996)"))}
+    found = {r.name: a for r, a in profile_facts(profile(state="King LETSIE III (since 7 February 1996)"))}
     names, slots = found["head_of_state"]
     assert slots["office"] == "king" and names[0] == "LETSIE III"
 
 
 def test_country_names_take_their_article() -> None:
-    assert country_as_typed(profile("Netherlands")) == "the netherlands"
-    assert country_as_typed(profile("Cook Islands")) == "the cook islands"
-    assert country_as_typed(profile("Chad")) == "chad"
+    assert profile("Netherlands").typed == "the netherlands"
+    assert profile("Cook Islands").typed == "the cook islands"
+    assert profile("Chad").typed == "chad"
 
 
 def test_gold_holds_entity_and_answer_and_the_source_comes_first() -> None:
@@ -168,14 +165,16 @@ def test_two_hop_questions_need_a_bridge_of_one_country_that_does_not_name_it() 
     import numpy as np
 
     def fact(entity: str, relation: str, answer: str) -> Fact:
-        return Fact("profile", relation, entity, {"x": entity, "land": "country"}, (answer,), ("p",))
+        return Fact("profile", relation, entity, ("q",), (answer,), ("p",), {"x": entity, "land": "country"})
 
     facts = [fact("Bhutan", "capital", "Thimphu"), fact("Bhutan", "currency", "ngultrum")]
     shared = [*facts, fact("Kuwait", "capital", "Kuwait City"), fact("Kuwait", "currency", "dinars")]
-    (hop,) = two_hop_facts(shared, shared, 16, np.random.default_rng(0))
-    assert hop.slots["x"] == "the country whose capital is thimphu" and hop.answers == ("ngultrum",)
-    assert two_hop_facts(facts, [*facts, fact("X", "capital", "Thimphu")], 16, np.random.default_rng(0)) == []
+    (hop,) = two_hop_facts(shared, shared, 16, np.random.default_rng(0), unseen=False)
+    assert hop.questions == ("what is the currency of the country whose capital is thimphu",)
+    assert hop.answers == ("ngultrum",) and hop.tags == {}
+    every = [*facts, fact("X", "capital", "Thimphu")]
+    assert two_hop_facts(facts, every, 16, np.random.default_rng(0), unseen=True) == []
     formerly = [fact("Siam", "former_name", "Ayutthaya"), fact("Siam", "currency", "baht")]
-    (hop,) = two_hop_facts(formerly, formerly, 16, np.random.default_rng(0))
-    assert hop.slots["bridge"] == "former_name"
-    assert two_hop_facts(formerly, formerly, 16, np.random.default_rng(0), SEEN_BRIDGES) == []
+    (hop,) = two_hop_facts(formerly, formerly, 16, np.random.default_rng(0), unseen=True)
+    assert hop.key == "former_name" and hop.tags == {"phrasing": "unseen"}
+    assert two_hop_facts(formerly, formerly, 16, np.random.default_rng(0), unseen=False) == []

@@ -5,24 +5,26 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from rag_lightning.core.assets import asset_path
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.metrics.answers import has_answer
-from rag_lightning.mini.ask import ask
 from rag_lightning.mini.cloze import build_cloze, train_passages
 from rag_lightning.mini.corpus import build_passages
-from rag_lightning.mini.data import MiniData
-from rag_lightning.mini.fact import Fact
-from rag_lightning.mini.nq import build_examples
-from rag_lightning.mini.split import cap, entity_key, leave_out_lopsided, split_facts
-from rag_lightning.mini.templates import HELD_OUT_RELATIONS, TEMPLATES
+from rag_lightning.mini.deal import MiniData, ask, capped
+from rag_lightning.mini.facts import Fact, filled
+from rag_lightning.mini.nq import PLAN
+from rag_lightning.mini.registry import builder_of
+from rag_lightning.mini.relations import relations
+from rag_lightning.mini.splits import entity_key, leave_out_lopsided, split_facts
+
+HELD_OUT_RELATIONS = tuple(relation.name for relation in relations().values() if relation.test_only)
 
 
 def fact(entity: str, relation: str = "capital", answer: str = "", family: str = "profile") -> Fact:
-    return Fact(family, relation, entity, {"x": entity.lower()}, (answer or f"city of {entity}",), ("p#0",))
+    asked = filled(relations()["capital"].questions, {"x": entity.lower()})
+    return Fact(family, relation, entity, asked, (answer or f"city of {entity}",), ("p#0",))
 
 
 def test_a_relation_with_a_majority_answer_is_left_out_and_counted() -> None:
@@ -37,7 +39,7 @@ def test_a_relation_with_a_majority_answer_is_left_out_and_counted() -> None:
 
 def test_no_entity_is_in_two_splits_and_two_relations_are_for_test_only() -> None:
     facts = [fact(f"C{n}", r) for n in range(200) for r in ("capital", "area", *HELD_OUT_RELATIONS)]
-    parts = split_facts(facts, np.random.default_rng(0), Counter())
+    parts = split_facts(facts, 0, Counter())
     names = {split: {entity_key(f.entity) for f in part} for split, part in parts.items()}
     assert not (names["train"] & names["dev"] or names["train"] & names["test"] or names["dev"] & names["test"])
     assert {f.relation for f in parts["test"]} >= set(HELD_OUT_RELATIONS)
@@ -52,30 +54,26 @@ def test_the_two_sources_names_of_one_country_are_one_entity() -> None:
 def test_caps_hold_in_test() -> None:
     facts = [fact(f"C{n}", f"relation{n % 40}", "Euro" if n % 3 == 0 else f"a{n}") for n in range(1000)]
     facts += [fact(f"D{n}", "capital") for n in range(300)]
-    kept = cap(facts, Counter())
+    kept = capped(facts, len(facts), lambda fact: (fact.relation, fact.answers[0]))
     assert max(Counter(f.relation for f in kept).values()) <= 0.08 * len(kept)
     assert max(Counter(f.answers[0] for f in kept).values()) <= 0.01 * len(kept)
 
 
 def test_dev_and_test_ask_once_and_one_phrasing_is_for_test_only() -> None:
     facts = [fact(f"C{n}") for n in range(300)]
-    asked = {split: ask(split, facts, np.random.default_rng(1), Counter()) for split in ("train", "dev", "test")}
+    asked = {split: ask(facts, split, PLAN, 1, Counter()) for split in ("train", "dev", "test")}
     for split in ("dev", "test"):
         assert Counter(e.entity for e in asked[split]).most_common(1)[0][1] == 1
-    unseen = TEMPLATES["capital"][-1].format(x="").strip()
+    unseen = relations()["capital"].questions[-1].format(x="").strip()
     assert any(unseen in e.query for e in asked["test"])
     assert not any(unseen in e.query for split in ("train", "dev") for e in asked[split])
     assert {e.tags["phrasing"] for e in asked["test"]} == {"seen", "unseen"}
     assert len(asked["train"]) > 300 and len({e.example_id for e in asked["train"]}) == len(asked["train"])
 
 
-def test_every_relation_has_a_phrasing_that_only_test_sees() -> None:
-    assert all(len(set(forms)) == len(forms) >= 3 for forms in TEMPLATES.values())
-
-
 def test_equal_questions_are_left_out() -> None:
     dropped: Counter[str] = Counter()
-    left = ask("test", [fact("A", answer="x")] * 2, np.random.default_rng(3), dropped)
+    left = ask([fact("A", answer="x")] * 2, "test", PLAN, 3, dropped)
     assert len(left) + dropped["test: the same question twice"] == 2
 
 
@@ -100,9 +98,10 @@ def sources(tmp_path: Path) -> tuple[Path, Path]:
 def test_the_whole_build_is_the_same_twice_and_changes_with_the_seed(tmp_path: Path) -> None:
     wiki, factbook = sources(tmp_path)
     passages = list(build_passages(wiki, factbook))
-    first = build_examples(passages, wiki, factbook, seed=0)
-    assert first.splits == build_examples(passages, wiki, factbook, seed=0).splits
-    assert first.splits != build_examples(passages, wiki, factbook, seed=1).splits
+    build = builder_of("nq")
+    first = build(passages, wiki, factbook, 0)
+    assert first.splits == build(passages, wiki, factbook, 0).splits
+    assert first.splits != build(passages, wiki, factbook, 1).splits
     check(first, passages)
 
 
@@ -158,7 +157,7 @@ def test_the_real_assets() -> None:
     assert 24_000 < len(passages) < 27_000
     assert len({p.passage_id for p in passages}) == len(passages)
     assert max(len(p.text.split()) for p in passages) <= 100
-    data = build_examples(passages, wiki, factbook)
+    data = builder_of("nq")(passages, wiki, factbook, 0)
     check(data, passages)
     test = data.splits["test"]
     assert len(data.splits["train"]) >= 4000 and len(data.splits["dev"]) >= 500 and len(test) >= 1000

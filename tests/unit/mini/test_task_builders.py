@@ -17,14 +17,12 @@ from rag_lightning.core.errors import UnknownNameError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.metrics.answers import has_answer, tokenize
 from rag_lightning.mini.corpus import build_passages
-from rag_lightning.mini.data import MiniData
-from rag_lightning.mini.definitions import stems
-from rag_lightning.mini.near import NearDuplicates
-from rag_lightning.mini.patterns import FLAGS
+from rag_lightning.mini.curatedtrec import FLAGS
+from rag_lightning.mini.deal import MiniData, content, near_duplicates
 from rag_lightning.mini.registry import builder_of
-from rag_lightning.mini.split import TARGETS as SHARES
-from rag_lightning.mini.split import entity_key
-from rag_lightning.mini.text import as_typed
+from rag_lightning.mini.splits import TARGETS as SHARES
+from rag_lightning.mini.splits import entity_key
+from rag_lightning.mini.text import as_typed, stems
 from tests.unit.mini.made_up import sources
 
 TASKS = [name for name in registries.TASKS if name != "nq"]
@@ -39,7 +37,7 @@ def few_of_nq() -> Iterator[None]:
         "dev": {"definition": 10, "profile": 40, "lead_fact": 5},
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rag_lightning.mini.split.TARGETS", shares)
+        patch.setattr("rag_lightning.mini.splits.TARGETS", shares)
         yield
 
 
@@ -91,12 +89,12 @@ def check(task: str, data: MiniData, passages: Sequence[Passage]) -> None:
     owners: dict[str, str] = {}
     for split, examples in data.splits.items():
         assert len({e.example_id for e in examples}) == len({e.query for e in examples}) == len(examples)
-        others = NearDuplicates(e.query for name in ("dev", "test") if name != split for e in data.splits[name])
+        others = near_duplicates(e.query for name in ("dev", "test") if name != split for e in data.splits[name])
         for example in examples:
             assert owners.setdefault(entity_key(example.entity), split) == split
             assert set(example.tags) == {"family", "relation", "phrasing"}
             assert example.tags["phrasing"] == "seen" or split == "test"
-            assert example.query not in others
+            assert content(example.query) not in others
             check_answer(task, example, text)
 
 
@@ -180,7 +178,7 @@ def test_the_classifier_finds_a_label_that_words_do_tell() -> None:
 @pytest.mark.skipif("RAG_ASSETS" not in os.environ, reason="RAG_ASSETS names no folder of fetched assets")
 @pytest.mark.parametrize("task", TASKS)
 def test_the_real_assets(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag_lightning.mini.split.TARGETS", SHARES)
+    monkeypatch.setattr("rag_lightning.mini.splits.TARGETS", SHARES)
     root = Path(os.environ["RAG_ASSETS"])
     wiki, factbook = asset_path("wiki", root), asset_path("factbook", root)
     passages = list(build_passages(wiki, factbook))

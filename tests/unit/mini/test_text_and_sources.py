@@ -7,9 +7,16 @@ import pytest
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.mini.corpus import lead_passages, profile_passages
-from rag_lightning.mini.factbook import load_profiles
-from rag_lightning.mini.text import as_typed, clean_html, is_nothing, strip_parentheses, variants
-from rag_lightning.mini.wiki import Lead, first_sentence, load_leads, sentences
+from rag_lightning.mini.sources import Lead, load_leads, load_profiles
+from rag_lightning.mini.text import (
+    as_typed,
+    clean_html,
+    first_sentence,
+    is_nothing,
+    sentences,
+    strip_parentheses,
+    variants,
+)
 
 
 def test_html_is_cleaned_with_and_without_tags() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import faiss
 import numpy as np
 import pytest
-from rag_lightning.index.sizes import index_bytes
 from transformers import BartConfig, BartModel, BertConfig, BertModel
 
 from rag_lightning.checkpoints.architectures import BART_LARGE, BERT_BASE, MINILM, Shape, shape_of
 from rag_lightning.config.data import CorpusConfig
+from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.loading import load_experiment
@@ -23,7 +23,6 @@ from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
 from rag_lightning.index.index import build_index
 from rag_lightning.matrix.matrix import load_matrix
 from rag_lightning.plan import command, rates
-from rag_lightning.stages import classes
 from rag_lightning.stages.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]
@@ -55,16 +54,16 @@ def rows(config: ExperimentConfig) -> dict[str, command.Line]:
         IndexConfig("ivf_pq", {"nlist": 20, "pq": "PQ8x8np"}),
         IndexConfig("ivf_pq", {"nlist": 20, "pq": "PQ4x4np"}),
     ],
-    ids=lambda config: f"{config.kind}-{config.m}-{config.pq}",
+    ids=lambda config: "-".join([config.kind, *map(str, config.options.values())]),
 )
 def test_an_index_is_as_large_as_faiss_writes_it(config: IndexConfig) -> None:
     vectors = np.random.default_rng(0).standard_normal((COUNT, DIM)).astype(np.float32)
     written = faiss.serialize_index(build_index(config, vectors, threads=1).faiss_index).size
-    assert index_bytes(config, COUNT, DIM) == pytest.approx(written, rel=0.02)
+    assert config.made().bytes(COUNT, DIM) == pytest.approx(written, rel=0.02)
 
 
 def test_the_papers_flat_index_has_the_bytes_of_its_vectors() -> None:
-    assert index_bytes(IndexConfig("flat"), 21_015_324, 768) == 64_559_075_328
+    assert IndexConfig("flat").made().bytes(21_015_324, 768) == 64_559_075_328
 
 
 def test_parameters_are_those_of_transformers() -> None:
@@ -162,9 +161,11 @@ def test_rates_come_from_artifacts_of_the_same_models(tmp_path: Path, still: Non
     info = {"reused": 0, "passages_per_second": 200.0}
     publish("vectors", "a", inputs={"model": workspace.model_digest("mini")}, info=info, seconds=1.0)
     publish("vectors", "b", inputs={"model": "another"}, info=info | {"passages_per_second": 1.0}, seconds=1.0)
-    settings = {"generator": classes.generator_settings(config), "formulation": "rag_sequence"}
-    publish("model", "c", config=settings | {"train": {"k": 3, "steps": 10, "batch_size": 30}}, seconds=100.0)
-    publish("model", "d", config=settings | {"train": {"k": 9, "steps": 10, "batch_size": 30}}, seconds=1.0)
+    trained = settings(config, "model") | {"train.steps": 10, "train.batch_size": 30}
+    publish("model", "c", config=trained, seconds=100.0)
+    publish("model", "d", config=trained | {"train.k": 9}, seconds=1.0)
+    publish("model", "e", config=trained | {"generator.decoder_layers": 9}, seconds=1.0)
+    publish("model", "f", config=trained | {"train.steps": 0}, seconds=1.0)
     found = rows(config)
     assert found["embedding"].value == f"{25_650 / 200 / 3600:,.2f} h"
     assert found["embedding"].basis.endswith("200.0 passages/s in artifact vectors/a")
@@ -187,7 +188,7 @@ def test_parts_of_a_small_model_are_timed(one_thread: None) -> None:
         ({"corpus": CorpusConfig("hub:someone/passages")}, "not known before it is downloaded"),
         ({"encoder": EncoderConfig(passage_model="facebook/dpr-ctx_encoder-single-nq-base")}, "384 wide"),
         ({"generator": GeneratorConfig(head="label_token")}, "task nq has no labels"),
-        ({"index": IndexConfig("ivf_flat", nlist=10**6)}, "choose fewer cells"),
+        ({"index": IndexConfig("ivf_flat", {"nlist": 10**6})}, "choose fewer cells"),
     ],
 )
 def test_what_cannot_be_planned_is_named(changes: dict[str, Any], said: str, tmp_path: Path, still: None) -> None:

@@ -16,6 +16,20 @@ ROOT = Path(__file__).parents[3]
 PAPER = ROOT / "reports" / "paper.yaml"
 
 
+def experiment(given: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a run."""
+    name = given["retriever"]
+    kind = name if name in ("bm25", "none") else "dense"
+    retriever = {"kind": kind, "trained_with": "dense"}
+    decoding = {"strategy": given["decoding"], "k": given["k"]}
+    return {
+        "formulation": given["formulation"],
+        "decoding": decoding,
+        "retriever": retriever,
+        "index": {"kind": name if kind == "dense" else "flat"},
+    }
+
+
 class Maker:
     """Writes runs with real scores, summaries and artifacts below one folder."""
 
@@ -30,7 +44,7 @@ class Maker:
         estimate = {"mean": 80.0, "low": 76.0, "high": 84.0, "n": 500, "unit": "%"}
         row: dict[str, Any] = {
             "retriever": "flat",
-            "model": "frozen",
+            "model": "pretrained",
             "split": "dev",
             "metrics": {f"answer_recall@{k}": estimate | {"mean": 50.0 + k} for k in (1, 5, 20)},
             "index_bytes": 38_000_000,
@@ -55,9 +69,9 @@ class Maker:
         (self.folder / "selection.json").write_text(json.dumps({"candidates": candidates}))
 
     def run(self, run_id: str, role: str, split: str, rate: float, n: int = 40, **changes: Any) -> None:
-        system = {"formulation": "rag_token", "retriever": "flat", "k": 5, "decoding": "greedy"}
-        system |= changes.pop("system", {})
-        label = " · ".join(str(part) for part in system.values())
+        given = {"formulation": "rag_token", "retriever": "flat", "k": 5, "decoding": "greedy"}
+        given |= changes.pop("system", {})
+        label = " · ".join(str(part) for part in given.values())
         folder = self.folder / run_id
         folder.mkdir()
         hits = np.random.default_rng(len(run_id)).random(n) < rate
@@ -75,8 +89,13 @@ class Maker:
             "split": split,
             "status": "finished",
         }
-        raw |= {"system": system, "label": label, "task": "nq", "dataset": self.dataset, "scale": self.scale}
-        raw |= {"config": {}, "git": {"sha": "abc123", "dirty": True}, "packages": {"numpy": "2"}, "seed": 0}
+        raw |= {"label": label, "task": "nq", "dataset": self.dataset, "scale": self.scale}
+        raw |= {
+            "config": experiment(given),
+            "git": {"sha": "abc123", "dirty": True},
+            "packages": {"numpy": "2"},
+            "seed": 0,
+        }
         raw |= {"hardware": {"cores": 2}, "timings": {"seconds_per_query": 0.05}, "notes": ["ceiling 99.6"]}
         raw["digests"] = {"scores": self._keep("scores", run_id, scores)}
         raw["digests"]["predictions"] = self._keep("predictions", run_id, predictions)

@@ -84,7 +84,8 @@ def test_damaged_files_are_named(full: Any, name: str, text: str | None, message
         ({"role": "extra"}, "field 'role'"),
         ({"label": None}, "field 'label': is missing"),
         ({"timings": 3}, "field 'timings': has the wrong type"),
-        ({"system": "rag"}, "field 'system': has the wrong type"),
+        ({"config": "rag"}, "field 'config': has the wrong type"),
+        ({"config": {"formulation": "rag_token"}}, "field 'config.decoding': is missing"),
     ],
 )
 def test_wrong_values_of_a_run_are_named(full: Any, changes: dict[str, Any], message: str) -> None:

@@ -15,7 +15,6 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.report import page
 from rag_lightning.report.collect import collect
 from rag_lightning.report.figures import draw, objective_lines, recall_lines
-from rag_lightning.report.page import render
 from rag_lightning.report.paper import Paper
 from rag_lightning.report.sections import (
     confusion_table,
@@ -25,8 +24,9 @@ from rag_lightning.report.sections import (
     slices_table,
     trials_table,
 )
+from rag_lightning.report.sweep_page import render
 
-FILES = {"index.html", "table.md", "table.tex", "table.csv", "figure.svg", "figure.png"}
+FILES = {"index.html", "table.md", "table.tex", "table.csv", "retrieval.csv", "figure.svg", "figure.png"}
 
 
 def made(maker: Any, paper_path: Path) -> Path:
@@ -216,7 +216,7 @@ def test_lines_of_the_figure(full: Any) -> None:
     lines = {line.label: sorted(line.points) for line in objective_lines(sweep)}
     assert lines == {"flat, rag_token greedy": [1, 5, 20], "bm25, rag_token greedy": [5]}
     (recall,) = recall_lines(sweep)
-    assert recall.label == "flat, frozen (dev)" and sorted(recall.points) == [1, 5, 20]
+    assert recall.label == "flat, pretrained (dev)" and sorted(recall.points) == [1, 5, 20]
 
 
 def test_labels_are_not_read_as_formulas(full: Any, tmp_path: Path) -> None:
@@ -227,5 +227,5 @@ def test_labels_are_not_read_as_formulas(full: Any, tmp_path: Path) -> None:
 
 
 def test_reports_need_no_torch(paper_path: Path) -> None:
-    code = "import sys, rag_lightning.report.page; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
+    code = "import sys, rag_lightning.report.sweep_page; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
     assert run([sys.executable, "-c", code], check=False, cwd=paper_path.parents[1]).returncode == 0

@@ -13,8 +13,8 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.index.index import build_index
-from rag_lightning.retrieval.questions import ByText, OracleRetriever, RandomRetriever, gold_first, gold_rows
-from rag_lightning.retrieval.retriever import DenseRetriever
+from rag_lightning.retrieval.questions import OracleRetriever, RandomRetriever, gold_first, gold_rows
+from rag_lightning.retrieval.retriever import ByText, DenseRetriever
 
 N, D = 12, 8
 VECTORS = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)

@@ -27,12 +27,11 @@ def info(run_id: str = "r1", **changes: Any) -> RunInfo:
         "sweep": "s1",
         "role": "trial",
         "split": "dev",
-        "system": {"formulation": "rag_token", "retriever": "flat", "k": 5, "decoding": "greedy"},
         "label": "RAG-Token · flat · k=5 · greedy",
         "task": "nq",
         "dataset": "mini-nq",
         "scale": "mini",
-        "config": {"index": {"kind": "flat"}, "task": {"train": ["a.tsv"]}, "long": "x" * 7000},
+        "config": {"seed": 3, "index": {"kind": "flat"}, "task": {"train": ["a.tsv"]}, "long": "x" * 7000},
         "seed": 3,
         "notes": ("a note",),
     }

@@ -45,7 +45,7 @@ def test_a_child_holds_what_the_run_folder_holds(mirror: Mirror, run_folder: Pat
     assert parent and child
     client = MlflowClient(mirror.uri)
     run = client.get_run(child)
-    assert run.data.params["system.retriever"] == "flat" and run.data.params["task.train"] == '["a.tsv"]'
+    assert run.data.params["index.kind"] == "flat" and run.data.params["task.train"] == '["a.tsv"]'
     assert len(run.data.params["long"]) == 6000 and run.data.tags["rag_lightning.cut_params"] == "long"
     assert run.data.metrics["em"] == 66.7 and run.data.metrics["em_low"] == 20.0
     assert "answer_recall_at_5_high" not in run.data.metrics

@@ -23,8 +23,8 @@ from rag_lightning.runs.record import (
 )
 
 FIELDS = {
-    *("schema", "run_id", "sweep", "role", "split", "status", "system", "label", "task", "dataset", "scale", "config"),
-    *("digests", "git", "packages", "hardware", "seed", "timings", "notes", "started", "ended"),
+    *("schema", "run_id", "sweep", "role", "split", "status", "label", "task", "dataset", "scale", "config"),
+    *("digests", "git", "packages", "hardware", "seed", "timings", "work", "notes", "started", "ended"),
 }
 
 
@@ -80,8 +80,8 @@ def test_a_run_that_never_started_cannot_end(tmp_path: Path) -> None:
     [
         ('{"schema": 1, "stat', r"run\.json: is not JSON"),
         ("[]", r"run\.json: is not a JSON object"),
-        ('{"schema": 2}', r"run\.json, field 'schema': is not of schema 1 \(got 2\)"),
-        ('{"schema": 1, "status": "done"}', r"field 'status': must be one of running, finished, failed \(got 'done'\)"),
+        ('{"schema": 1}', r"run\.json, field 'schema': is not of schema 2 \(got 1\)"),
+        ('{"schema": 2, "status": "done"}', r"field 'status': must be one of running, finished, failed \(got 'done'\)"),
     ],
 )
 def test_a_damaged_run_is_named(run_folder: Path, text: str, problem: str) -> None:

@@ -1,4 +1,4 @@
-"""A system's name, configuration and run folder."""
+"""A system's configuration, label and run folder."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.data import TaskConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import RetrieverConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
-from rag_lightning.sweep.study import check
-from rag_lightning.runs.system import System, identity
-from rag_lightning.runs.evaluate import swapped
+from rag_lightning.runs.evaluate import pairs, swap_notes
+from rag_lightning.runs.identity import differing, run_digest
+from rag_lightning.runs.system import Point, configure, label_of, make_system, retrieval_label
+from tests.points import point, system
 
 BASE = ExperimentConfig()
 
@@ -24,41 +24,60 @@ BASE = ExperimentConfig()
     [
         ("rag_token/greedy/flat/5", "RAG-Token · flat · k=5 · greedy"),
         ("rag_sequence/thorough/bm25/10", "RAG-Sequence · bm25 · k=10 · thorough"),
-        ("closed_book/greedy/none/0", "Closed book · greedy"),
+        ("rag_sequence/first_entity/flat/1", "No reader · flat · k=1 · first_entity"),
+        ("closed_book/greedy", "Closed book · greedy"),
     ],
 )
-def test_a_system_is_read_and_shown(text: str, label: str) -> None:
-    system = System.parse(text)
-    assert system.label == label
-    assert "/".join((system.formulation, system.decoding, system.retriever, str(system.k))) == text
+def test_a_system_has_a_label(text: str, label: str) -> None:
+    assert system(BASE, text).label == label == label_of(system(BASE, text).config)
 
 
-@pytest.mark.parametrize(
-    "text", ["rag_token/greedy/flat", "rag_token/greedy/flat/five", "rag_token/greedy/flat/-1", ""]
-)
-def test_what_is_no_system_is_told_how_to_write_one(text: str) -> None:
-    with pytest.raises(ConfigError, match="write formulation/strategy/retriever/k"):
-        System.parse(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["closed_book/greedy/flat/5", "closed_book/greedy/none/5", "rag_token/greedy/none/0", "rag_token/greedy/flat/0"],
-)
-def test_closed_book_goes_with_no_passages_and_rag_with_some(text: str) -> None:
-    with pytest.raises(ConfigError, match="closed_book goes with none and 0 only"):
-        System.parse(text)
-
-
-def test_the_experiment_of_a_system() -> None:
-    made = System.parse("rag_token/beam/hnsw/2").configure(BASE)
+def test_short_names_stand_for_fields() -> None:
+    made = configure(BASE, {"decoding": "rag_token/beam", "retriever": "hnsw", "k": 2})
     assert (made.formulation, made.retriever.kind, made.index.kind) == ("rag_token", "dense", "hnsw")
     assert (made.decoding.strategy, made.decoding.k) == ("beam", 2)
     assert made.train == BASE.train and made.encoder == BASE.encoder
-    words = System.parse("rag_sequence/fast/bm25/1").configure(BASE)
-    assert (words.retriever.kind, words.index) == ("bm25", BASE.index)
-    closed = System.parse("closed_book/greedy/none/0").configure(BASE)
+    swapped = configure(BASE, point("rag_sequence/fast/bm25/1"))
+    assert (swapped.retriever.kind, swapped.index) == ("bm25", BASE.index)
+    closed = configure(BASE, point("closed_book/greedy"))
     assert (closed.retriever.kind, closed.decoding.k) == ("none", BASE.decoding.k)
+    assert configure(BASE, {}) == BASE
+
+
+def test_any_field_can_be_set_and_is_shown() -> None:
+    made = make_system(BASE, {"index.nprobe": 8, "train.lr": 1e-4, "task.train": ["a.tsv"], "train.trainer.devices": 2})
+    config = made.config
+    assert (config.index.nprobe, config.train.lr, config.task.train) == (8, 1e-4, ("a.tsv",))
+    assert config.train.trainer == {"devices": 2}
+    for shown in ("index.nprobe=8", "train.lr=0.0001", "task.train=('a.tsv',)"):
+        assert shown in made.label
+    assert retrieval_label(config, BASE) == "flat · index.nprobe=8"
+
+
+def test_a_path_trains_with_a_retriever_and_a_short_name_swaps_it_in() -> None:
+    trained, swapped = (configure(BASE, {name: "bm25"}).retriever for name in ("retriever.kind", "retriever"))
+    assert (trained.kind, trained.trained_with) == ("bm25", "same")
+    assert (swapped.kind, swapped.trained_with) == ("bm25", "dense")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"decoding.kk": 1}, UnknownNameError, "did you mean 'decoding.k'"),
+        ({"retriver": "flat"}, UnknownNameError, "did you mean 'retriever'"),
+        ({"train": {}}, UnknownNameError, "unknown field of an experiment 'train'"),
+        ({"folder": "elsewhere"}, UnknownNameError, "unknown field of an experiment 'folder'"),
+        ({"retriever": "bm52"}, UnknownNameError, "did you mean 'bm25'"),
+        ({"retriever": "dense"}, UnknownNameError, "unknown retriever 'dense'"),
+        ({"decoding": "rag_token/thorough"}, UnknownNameError, "unknown decoding"),
+        ({"decoding": "closed_book/greedy", "k": 5}, ConfigError, "reads no passages, so k have no effect"),
+        ({"k": 5, "decoding.k": 2}, ConfigError, "sets decoding.k twice"),
+        ({"retriever": "flat", "index.kind": "hnsw"}, ConfigError, "sets index.kind twice"),
+    ],
+)
+def test_a_point_that_cannot_be_used_is_refused(given: Point, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        configure(BASE, given)
 
 
 @pytest.mark.parametrize(
@@ -77,90 +96,80 @@ def test_the_experiment_of_a_system() -> None:
         ({"train": False}, "rag_token/greedy/flat/5", "dense", "same", "RAG-Token · flat · k=5 · greedy · frozen"),
         ({"null_document": "bias"}, "rag_token/greedy/flat/5", "dense", "same",
          "RAG-Token · flat · k=5 · greedy · null document"),
-        ({"kind": "bm25"}, "closed_book/greedy/none/0", "none", "same", "Closed book · greedy"),
+        ({"kind": "bm25"}, "closed_book/greedy", "none", "same", "Closed book · greedy"),
     ],
 )  # fmt: skip
-def test_what_it_is_trained_with_stays_and_is_said(
+def test_the_retriever_of_training_stays_and_is_shown(
     trains: dict[str, Any], text: str, kind: str, trained_with: str, label: str
 ) -> None:
-    base, system = replace(BASE, retriever=RetrieverConfig(**trains)), System.parse(text)
-    made = system.configure(base).retriever
-    assert (made.kind, made.trained_with) == (kind, trained_with)
-    assert system.label_in(base) == label
+    made = system(replace(BASE, retriever=RetrieverConfig(**trains)), text)
+    assert (made.config.retriever.kind, made.config.retriever.trained_with) == (kind, trained_with)
+    assert made.label == label
 
 
-def test_runs_made_before_there_was_a_choice_stay_known() -> None:
-    """What run ids were digests of: kind and k_max alone, none of the later fields."""
-    made = identity(System.parse("rag_token/greedy/bm25/5").configure(BASE))
-    assert made["retriever"] == {"kind": "bm25", "k_max": 20}
-    assert not {"system", "train_preset", "init_from", "generator_train"} & set(made)
-    assert not {"train", "lora_rank", "lora_alpha"} & set(made["generator"])
-    others = [
-        replace(BASE, retriever=RetrieverConfig(kind="bm25")),
-        replace(BASE, retriever=RetrieverConfig(train=False)),
-        replace(BASE, retriever=RetrieverConfig(null_document="bias")),
-        replace(BASE, init_from="elsewhere"),
-        replace(BASE, generator=replace(BASE.generator, train="lora")),
-        replace(BASE, generator=replace(BASE.generator, train="lora", lora_rank=2)),
-    ]
-    found = [System.parse("rag_token/greedy/bm25/5").run_id(base, "dev") for base in (BASE, *others[:2], *others[3:])]
-    assert len(set(found)) == len(found)
-    assert System.parse("rag_token/greedy/flat/5").run_id(others[2], "dev") not in found
-
-
-def test_a_swapped_in_retriever_is_a_note() -> None:
+def test_a_retriever_that_was_swapped_in_is_a_note() -> None:
     def notes(text: str, **trains: Any) -> list[str]:
-        return swapped(System.parse(text).configure(replace(BASE, retriever=RetrieverConfig(**trains))))
+        return swap_notes(system(replace(BASE, retriever=RetrieverConfig(**trains)), text).config)
 
     assert notes("rag_token/greedy/bm25/5") == [
         "BM25 was swapped in at test: the model was trained with dense retrieval"
     ]
-    assert notes("rag_token/greedy/bm25/5", kind="bm25") == [] == notes("closed_book/greedy/none/0")
+    assert notes("rag_token/greedy/bm25/5", kind="bm25") == [] == notes("closed_book/greedy")
     assert notes("rag_token/greedy/flat/5", kind="oracle") == [
         "Dense retrieval was swapped in at test: the model was trained with the oracle"
     ]
 
 
 def test_a_run_id_is_readable_and_of_one_configuration() -> None:
-    system = System.parse("rag_token/greedy/flat/5")
-    name = system.run_id(BASE, "dev")
-    assert name.startswith("dev-rag_token-greedy-flat-k5-")
+    name = system(BASE, "rag_token/greedy/flat/5").run_id("dev")
+    assert name.startswith("dev-rag-token-flat-k5-greedy-")
     others = [
-        system.run_id(BASE, "test"),
-        system.run_id(replace(BASE, seed=1), "dev"),
-        system.run_id(replace(BASE, task=TaskConfig(limit=5)), "dev"),
-        System.parse("rag_token/greedy/flat/2").run_id(BASE, "dev"),
+        system(BASE, "rag_token/greedy/flat/5").run_id("test"),
+        system(replace(BASE, seed=1), "rag_token/greedy/flat/5").run_id("dev"),
+        system(replace(BASE, task=TaskConfig(limit=5)), "rag_token/greedy/flat/5").run_id("dev"),
+        system(BASE, "rag_token/greedy/flat/2").run_id("dev"),
     ]
     assert len({name, *others}) == 5
-    assert system.run_id(replace(BASE, folder="elsewhere", tracking_uri="sqlite:///x.db"), "dev") == name
-    assert system.run_id(replace(BASE, formulation="closed_book"), "dev") == name, "a trial says its own formulation"
+    elsewhere = replace(BASE, folder="elsewhere", tracking_uri="sqlite:///x.db")
+    assert system(elsewhere, "rag_token/greedy/flat/5").run_id("dev") == name
+    closed = replace(BASE, formulation="closed_book")
+    assert system(closed, "rag_token/greedy/flat/5").run_id("dev") == name, "a point says its own formulation"
+    strange = make_system(BASE, {"encoder.query_prefix": "../query: "})
+    assert "/" not in strange.run_id("dev")
+
+
+def test_training_has_a_part_in_the_digest() -> None:
+    retriever = RetrieverConfig(kind="bm25")
+    others = [
+        BASE,
+        replace(BASE, retriever=retriever),
+        replace(BASE, retriever=replace(retriever, train=False)),
+        replace(BASE, init_from="elsewhere"),
+        replace(BASE, generator=replace(BASE.generator, train="lora")),
+        replace(BASE, generator=replace(BASE.generator, train="lora", lora_rank=2)),
+    ]
+    assert len({run_digest(config, "dev") for config in others}) == len(others)
+    kept = replace(BASE, decoding=replace(BASE.decoding, pair_store_mb=9))
+    assert run_digest(kept, "dev") == run_digest(BASE, "dev")
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "says"),
+    ("text", "changes", "work"),
     [
-        ({"trials": 0}, ConfigError, "trials >= 1"),
-        ({"k": ()}, ConfigError, "at least one k"),
-        ({"retriever": ("flatt",)}, UnknownNameError, "did you mean 'flat'"),
-        ({"decoding": ("rag_token/thorough",)}, UnknownNameError, "unknown decoding"),
-        ({"decoding": ("closed_book/greedy",)}, ConfigError, "closed_book goes with none"),
-        ({"k": (1, 50)}, ConfigError, "k=50 exceeds experiment.retriever.k_max=20"),
-        ({"always": ("rag_token/greedy/flat/50",)}, ConfigError, "k=50 exceeds"),
-        ({"always": ("rag_token/flat/5",)}, ConfigError, "write formulation"),
-        ({"objective": "emm"}, UnknownNameError, "did you mean 'em'"),
-        (
-            {"experiment": ExperimentConfig(retriever=RetrieverConfig(null_document="bias"))},
-            ConfigError,
-            "null_document=bias is a logit beside the scores of dense retrieval, and retriever.kind=bm25 has others",
-        ),
+        ("rag_token/greedy/flat/5", {}, (5, 1)),
+        ("rag_token/beam/flat/5", {"decoding.num_beams": 3}, (5, 3)),
+        ("rag_sequence/thorough/flat/2", {"decoding.passage_beams": 3}, (2, 3)),
+        ("rag_sequence/fast/flat/2", {}, (2, 1)),
+        ("rag_sequence/fast/flat/2", {"retriever.null_document": "bias"}, (3, 1)),
+        ("rag_sequence/first_entity/flat/2", {}, (0, 1)),
+        ("rag_sequence/classify/flat/2", {"decoding.passage_beams": 3}, (2, 1)),
+        ("closed_book/beam", {"decoding.num_beams": 4}, (1, 4)),
     ],
 )
-def test_a_search_space_is_checked_before_anything_runs(
-    changes: dict[str, object], error: type[Exception], says: str
-) -> None:
-    with pytest.raises(error, match=says):
-        check(replace(SweepConfig(), **changes))  # type: ignore[arg-type]
+def test_work_is_counted(text: str, changes: dict[str, Any], work: tuple[int, int]) -> None:
+    config = configure(BASE, point(text) | changes)
+    assert (pairs(config), config.decoding.made().beams) == work
 
 
-def test_the_default_space_is_the_issues() -> None:
-    assert len(check(SweepConfig())) == 5 * 6 * 4 + 2
+def test_differences_are_dotted_names() -> None:
+    assert differing({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}) == ["a.c", "d"]

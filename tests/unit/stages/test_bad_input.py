@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from rag_lightning.core.artifacts import open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.index.index import FaissIndex
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.runs import track
 from rag_lightning.stages import corpus, embed, examples, index, predict, retrieve, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
@@ -172,6 +174,8 @@ def test_a_damaged_artifact_is_found_before_it_is_used(
     root = Path(config.folder) / "artifacts"
     for path in root.glob(pattern):
         damage(path)
+    if pattern.startswith("vectors"):
+        shutil.rmtree(root / "index")  # what is made of the vectors has no use for them any more
     with pytest.raises(ArtifactError, match=says):
         predict.build(Workspace(config), "dev")
     assert not list(root.glob("predictions/*/manifest.json"))
@@ -183,7 +187,9 @@ def test_k_above_the_corpus_is_refused_before_anything_is_trained(project: Exper
         sweep.run(SweepConfig(name="large", experiment=large))
     wide = replace(project, train=replace(project.train, k=65))
     with pytest.raises(ConfigError, match=r"train\.k=65, but the corpus has 64 passages"):
-        sweep.run(SweepConfig(name="wide", experiment=wide, k=(1,), always=()))
+        sweep.run(
+            SweepConfig(name="wide", experiment=wide, space={"k": (1,), "decoding": ("rag_token/greedy",)}, always=())
+        )
     assert {path.name for path in (Path(project.folder) / "artifacts").iterdir()} == {"corpus", "examples"}
 
 
@@ -264,8 +270,9 @@ def test_a_run_that_failed_is_recorded_and_done_again(
         def __getattr__(self, name: str) -> Callable[..., None]:
             return lambda *_: None
 
-    monkeypatch.setattr(sweep, "Mirror", Quiet)
-    config = replace(tiny_copy, trials=1, k=(1,), retriever=("flat",), decoding=("rag_token/greedy",), always=())
+    monkeypatch.setattr(track, "Mirror", Quiet)
+    space = {"decoding": ("rag_token/greedy",), "retriever": ("flat",), "k": (1,)}
+    config = replace(tiny_copy, trials=1, space=space, always=())
     with monkeypatch.context() as patch:
         patch.setattr(predict, "write_jsonl", full)
         with pytest.raises(ArtifactError, match="No space left"):

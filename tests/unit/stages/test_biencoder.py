@@ -36,19 +36,19 @@ def test_vectors_are_those_of_the_trained_passage_encoder(project: ExperimentCon
     store = corpus.open_store(workspace)
     expected = encoder.encode_texts([store[row] for row in range(len(store))])
     assert np.allclose(embed.open_vectors(workspace), expected, atol=1e-6)
-    came = embed.open_vectors(biencoder.as_it_came(workspace))
-    assert not np.allclose(came, expected, atol=1e-4)
+    before = embed.open_vectors(biencoder.with_pretrained(workspace))
+    assert not np.allclose(before, expected, atol=1e-4)
 
 
-def test_frozen_asks_with_the_encoders_as_they_came_and_training_with_the_trained(project: ExperimentConfig) -> None:
+def test_pretrained_asks_with_the_pretrained_encoders_and_training_with_the_trained(project: ExperimentConfig) -> None:
     workspace = Workspace(project)
-    frozen = retrieve.build(workspace, "dev", "frozen")
-    alone = retrieve.build(biencoder.as_it_came(workspace), "dev", "frozen")
-    assert frozen.digest == alone.digest
-    warmed = retrieve.build(workspace, "dev", "warmed up")
-    assert warmed.digest != frozen.digest
+    pretrained = retrieve.build(workspace, "dev", "pretrained")
+    alone = retrieve.build(biencoder.with_pretrained(workspace), "dev", "pretrained")
+    assert pretrained.digest == alone.digest
+    warmed = retrieve.build(workspace, "dev", "warmed_up")
+    assert warmed.digest != pretrained.digest
     start = retriever_warmup.start(workspace)
-    assert start == biencoder.query_start(workspace)
+    assert start.source == biencoder.query_start(workspace).source
     assert warmed.info["score_scale"] == start.score_scale != project.encoder.score_scale
 
 
@@ -66,20 +66,22 @@ def test_a_hard_negative_holds_no_answer_and_is_no_gold_passage(project: Experim
     store = corpus.open_store(Workspace(project))
     example = Example("q", "who", ("paris",), gold_passage_ids=("p1", "p2"))
     hits = [(0, True), (1, False), (2, False), (3, False), (4, False)]
-    found = biencoder.known(store, example, hits, hits, k=1)
+    found = biencoder.known_passages(store, example, hits, hits, k=1)
     assert found is not None
     assert found.positive.passage_id == "p1"
     assert found.right == {"p0", "p1", "p2"}
     assert [passage.passage_id for passage in found.negatives] == ["p3"]
     bare = replace(example, gold_passage_ids=())
-    mined = biencoder.known(store, bare, [(0, False), (1, True)], [(0, False), (5, True), (2, False), (3, False)], k=2)
+    mined = biencoder.known_passages(
+        store, bare, [(0, False), (1, True)], [(0, False), (5, True), (2, False), (3, False)], k=2
+    )
     assert mined is not None and mined.positive.passage_id == "p1"
     assert mined.right == {"p1", "p5"}
     assert [passage.passage_id for passage in mined.negatives] == ["p0", "p2"]
-    assert biencoder.known(store, bare, [(0, False)], [(1, True)], k=1) is None
+    assert biencoder.known_passages(store, bare, [(0, False)], [(1, True)], k=1) is None
 
 
-def test_dense_negatives_are_what_the_encoders_find_as_they_come(project: ExperimentConfig) -> None:
+def test_dense_negatives_are_what_the_pretrained_encoders_find(project: ExperimentConfig) -> None:
     said: list[str] = []
     dense = replace(project, biencoder=replace(project.biencoder, negatives="dense"))
     built = biencoder.build(Workspace(dense, said.append))
@@ -124,8 +126,7 @@ def test_nothing_to_learn_is_told(project: ExperimentConfig) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"retriever_lr": 0.0}, "trains nothing"),
-        ({"label_smoothing": 0.1}, "leave it 0"),
+        ({"lr": 0.0}, "trains nothing"),
         ({"steps": -1}, "must be at least 0"),
         ({"scale_lr": 1e6}, r"lower biencoder\.scale_lr"),
     ],
@@ -133,6 +134,5 @@ def test_nothing_to_learn_is_told(project: ExperimentConfig) -> None:
 def test_settings_that_would_break_it_are_refused(
     project: ExperimentConfig, settings: dict[str, Any], named: str
 ) -> None:
-    config = replace(project, biencoder=replace(project.biencoder, **settings))
     with pytest.raises(ConfigError, match=named):
-        biencoder.query_start(Workspace(config))
+        biencoder.build(Workspace(replace(project, biencoder=replace(project.biencoder, **settings))))

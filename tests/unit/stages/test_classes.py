@@ -16,18 +16,16 @@ from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.generator import GeneratorConfig
-from rag_lightning.config.registries import METRICS, TASKS
+from rag_lightning.config.registries import TASKS
 from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
-from rag_lightning.core.records import Example, Passage, Ranking
-from rag_lightning.metrics.metric import Metric
-from rag_lightning.metrics.outcomes import evidence_hits, objectives, score_texts
+from rag_lightning.core.records import Example, Passage
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import bm25, classes, corpus, examples, predict, reader, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item
-from tests.tiny_claims import ACCURACY, LABELS, claims, experiment, registered, write_data
+from tests.tiny_claims import LABELS, claims, experiment, registered, write_data
 
 CLUES = replace(get_task("nq"), name="tiny_clues", metrics=("tiny_accuracy",))
 
@@ -112,21 +110,6 @@ def test_a_digest_knows_of_a_length_penalty_only_where_it_ranks() -> None:
     assert "pair_store_mb" not in settings("thorough", 1.0), "what is kept does not change what is said"
 
 
-def test_objectives_are_metrics_of_one_prediction(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [metric.name for metric in objectives(get_task("nq"))] == ["em", "f1"]
-    assert objectives(get_task("tiny_claims")) == (ACCURACY,)
-    monkeypatch.setitem(METRICS._targets, "of_a_corpus", "tests.unit.stages.test_classes:OF_A_CORPUS")
-    task = replace(get_task("nq"), metrics=("of_a_corpus", "f1", "mrr", "answer_recall@1"))
-    assert [metric.name for metric in objectives(task)] == ["f1"], "the first with a value per example"
-    asked = [Example("a", "q", ("rome",)), Example("b", "q", ("paris",))]
-    assert score_texts(objectives(get_task("nq"))[0], ["Rome", "rome"], asked) == [1.0, 0.0]
-    undefined = Metric("u", "%", "higher", lambda _: None)
-    assert score_texts(undefined, ["x", "y"], asked) == [0.0, 0.0]
-
-
-OF_A_CORPUS = SimpleNamespace(name="of_a_corpus")
-
-
 def test_claims_are_warmed_up_on_their_evidence(project: ExperimentConfig) -> None:
     workspace = Workspace(project)
     store = corpus.open_store(workspace)
@@ -160,14 +143,6 @@ def test_evidence_is_gold_then_of_a_gold_article_then_the_first_hit() -> None:
     assert reader.evidence(titled, hits(2, 1, 0), store, rng) == store[1]
     assert reader.evidence(titled, hits(2), store, rng) == store[2]
     assert reader.evidence(Example("e", "q", ("refutes",)), hits(), store, rng) is None
-
-
-def test_the_scale_of_bm25_trusts_evidence_where_answers_are_labels() -> None:
-    store: Any = [Passage("p0", "Rome", "supports"), Passage("p1", "Porto_Novo", ""), Passage("p2", "Paris", "")]
-    example = Example("e", "q", ("supports",), gold_passage_ids=("p2",), gold_titles=("Porto Novo",))
-    ranked = [Ranking("e", (0, 1, 2), (3.0, 2.0, 1.0))]
-    assert evidence_hits(get_task("tiny_claims"), store, [example], ranked) == [(False, True, True)]
-    assert evidence_hits(get_task("nq"), store, [example], ranked) == [(True, False, False)]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.stages import corpus, examples, ranking, reader, retrieve, score, train
+from rag_lightning.stages import bm25, bm25_scale, corpus, examples, reader, retrieve, score, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item, Lesson
@@ -134,22 +134,27 @@ class Ranked:
         return Hits(np.array(rows) % 64, np.array([3.0, 2.0, 1.0], dtype=np.float32))
 
 
-@pytest.mark.parametrize(("place", "scale"), [(0, max(ranking.SCALES)), (2, min(ranking.SCALES)), (None, 1.0)])
+def tuned(config: ExperimentConfig, monkeypatch: pytest.MonkeyPatch, lexical: Ranked) -> float:
+    """The scale that is tuned where BM25 finds this."""
+    monkeypatch.setattr(bm25, "open_bm25", lambda workspace: lexical)
+    return bm25_scale.score_scale(Workspace(config))
+
+
+@pytest.mark.parametrize(("place", "scale"), [(0, max(bm25_scale.SCALES)), (2, min(bm25_scale.SCALES)), (None, 1.0)])
 def test_the_scale_of_bm25_trusts_scores_as_far_as_they_are_right(
-    tiny_sweep: SweepConfig, place: int | None, scale: float
+    project: ExperimentConfig, monkeypatch: pytest.MonkeyPatch, place: int | None, scale: float
 ) -> None:
-    assert ranking.tuned_scale(Workspace(tiny_sweep.experiment), Ranked(place)) == scale
+    assert tuned(project, monkeypatch, Ranked(place)) == scale
 
 
-def test_a_scale_between_is_found(tiny_sweep: SweepConfig) -> None:
+def test_a_scale_between_is_found(project: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Right three times of four at the first place, else at the second: p of the first should be near 3/4."""
 
     class Mixed(Ranked):
         def hits(self, number: int) -> Hits:
             return Ranked(0 if number % 4 else 1).hits(number)
 
-    found = ranking.tuned_scale(Workspace(tiny_sweep.experiment), Mixed(None))
-    assert min(ranking.SCALES) < found < max(ranking.SCALES)
+    assert min(bm25_scale.SCALES) < tuned(project, monkeypatch, Mixed(None)) < max(bm25_scale.SCALES)
 
 
 def test_a_scale_that_is_given_is_not_tuned(tiny_sweep: SweepConfig) -> None:

@@ -16,7 +16,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Example, Prediction, Ranking, write_jsonl
-from rag_lightning.stages import examples, score
+from rag_lightning.stages import corpus, examples, score
 from rag_lightning.stages.score_results import Request, score_request
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.results.record import Result, RetrievedPassage, get_format
@@ -53,8 +53,8 @@ def _found(texts: dict[str, dict[str, str]], number: int) -> tuple[RetrievedPass
     return tuple(RetrievedPassage(p["id"], 9.0 - i, p["title"], p["text"]) for i, p in enumerate(listed))
 
 
-def stored(workspace: Workspace, given: Sequence[Result], example_digest: str = "") -> Path:
-    """The same as artifacts of predictions and rankings."""
+def stored(workspace: Workspace, given: Sequence[Result], example_digest: str = "", corpus_digest: str = "") -> Path:
+    """The results as artifacts of predictions and rankings."""
     store, digest = workspace.store, example_digest or examples.build(workspace).digest
 
     def rank(folder: Path) -> dict[str, Any]:
@@ -68,8 +68,9 @@ def stored(workspace: Workspace, given: Sequence[Result], example_digest: str = 
         write_jsonl(folder / "predictions.jsonl", texts)
         return {}
 
-    rankings = store.build(Recipe("rankings", {}, {"examples": digest}, 1), rank)
-    settings = {"split": "dev", "limit": 0, "k": 2}
+    passages = corpus_digest or corpus.STAGE.digest(workspace)
+    rankings = store.build(Recipe("rankings", {}, {"examples": digest, "corpus": passages}, 1), rank)
+    settings = {"split": "dev", "task.limit": 0, "decoding.k": 2}
     inputs = {"examples": digest, "rankings": rankings.digest, "model": "gone"}
     return store.build(Recipe("predictions", settings, inputs, 1), predict).path
 
@@ -167,6 +168,8 @@ def test_options_that_do_not_fit_are_refused(workspace: Workspace, tmp_path: Pat
         score_request(workspace, Request(str(examples.build(workspace).path)))
     with pytest.raises(ConfigError, match="was made for examples other"):
         score_request(workspace, Request(str(stored(workspace, results(), "other"))))
+    with pytest.raises(ConfigError, match="was made for corpus other"):
+        score_request(workspace, Request(str(stored(workspace, results(), corpus_digest="other"))))
 
 
 def test_answer_patterns_that_cannot_be_used_are_named(

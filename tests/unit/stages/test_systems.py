@@ -71,25 +71,29 @@ def test_it_is_trained_asked_and_scored(project: ExperimentConfig, kind: str, fo
     assert len(ask.answer(workspace, "what is the capital of b0a").passages) == 2
 
 
-def test_dense_training_has_the_recipe_it_always_had(project: ExperimentConfig) -> None:
+def test_a_manifest_names_what_decides_the_model(project: ExperimentConfig) -> None:
     model = train.build(of(project))
     settings = model.manifest["config"]
-    assert set(settings) == {"formulation", "train", "generator", "seed", "encoder"}
-    assert inputs(model) == {"reader", "examples", "vectors", "retriever"}
-    assert not {"train", "lora_rank", "lora_alpha"} & set(settings["generator"])
-    reader = reader.build(of(project)).manifest["config"]["generator"]
-    assert reader == settings["generator"]
+    sections = {name.partition(".")[0] for name in settings}
+    assert sections == {"formulation", "seed", "task", "encoder", "retriever", "generator", "train", "labels"}
+    assert inputs(model) == {"reader", "examples", "corpus", "vectors", "index", "query_model"}
+    own = {"generator.train", "generator.lora_rank", "generator.lora_alpha"}
+    warmed = reader.build(of(project)).manifest["config"]
+    assert own <= set(settings) and not own & set(warmed)
+    assert {n: v for n, v in warmed.items() if n.startswith("generator.")} == {
+        n: v for n, v in settings.items() if n.startswith("generator.") and n not in own
+    }
 
 
 def test_bm25_swapped_in_is_the_dense_model_and_another_than_trained_with_bm25(project: ExperimentConfig) -> None:
     dense, swapped = of(project), of(project, kind="bm25", trained_with="dense")
     own = of(project, kind="bm25")
     assert train.build(swapped).digest == train.build(dense).digest != train.build(own).digest
-    assert inputs(train.build(own)) == {"reader", "examples", "corpus", "bm25"}
+    assert inputs(train.build(own)) == {"reader", "examples", "corpus", "bm25", "bm25_scale"}
     tuned = retrieve.build(swapped, "dev")
     learnt = retrieve.build(own, "dev")
-    assert tuned.manifest["config"].keys() == {"bm25", "split", "k_max", "limit"}
-    assert "model" in inputs(learnt) and "model" not in inputs(tuned)
+    assert inputs(tuned) == {"examples", "corpus", "bm25", "bm25_scale"}
+    assert inputs(learnt) == {"examples", "corpus", "bm25", "model"}
     assert [r.rows for r in retrieve.read(tuned)] == [r.rows for r in retrieve.read(learnt)]
     assert learnt.info["score_scale"] == train.build(own).info["score_scale"] != tuned.info["score_scale"]
     assert predict.build(swapped, "dev").digest != predict.build(own, "dev").digest
@@ -99,7 +103,7 @@ def test_bm25_swapped_in_is_the_dense_model_and_another_than_trained_with_bm25(p
 
 def test_dense_swapped_in_for_a_model_without_a_query_encoder_is_as_before_training(project: ExperimentConfig) -> None:
     swapped = of(project, kind="dense", trained_with="random")
-    assert retrieve.build(swapped, "dev").digest == retrieve.build(of(project), "dev", "warmed up").digest
+    assert retrieve.build(swapped, "dev").digest == retrieve.build(of(project), "dev", "warmed_up").digest
     with pytest.raises(ConfigError, match="trained with random retrieval has no query encoder"):
         export.check(swapped)
 
@@ -108,7 +112,7 @@ def test_frozen_is_both_rates_at_zero(project: ExperimentConfig) -> None:
     frozen = of(project, train=False)
     rates = of(project).with_config(train=replace(project.train, retriever_lr=0.0, scale_lr=0.0))
     assert train.build(frozen).digest == train.build(rates).digest != train.build(of(project)).digest
-    before = retrieve.open_retriever(frozen, "warmed up")
+    before = retrieve.open_retriever(frozen, "warmed_up")
     after = retrieve.open_retriever(frozen)
     assert after[1] == pytest.approx(before[1], rel=1e-6)
     asked = examples.read(frozen, "dev")
@@ -184,7 +188,7 @@ def test_training_starts_from_another_model(project: ExperimentConfig) -> None:
     first, then = weights(of(project)), weights(by_digest)
     assert first.keys() == then.keys() and all(torch.equal(first[name], then[name]) for name in first)
     assert train.build(by_digest).digest == train.build(by_folder).digest != source.digest
-    assert inputs(train.build(by_digest)) == {"init_from", "examples", "vectors", "retriever"}
+    assert inputs(train.build(by_digest)) == {"init_from", "examples", "corpus", "vectors", "index", "query_model"}
     assert train.build(by_digest).info["score_scale"] == pytest.approx(source.info["score_scale"], rel=1e-6)
     further = of(project, init_from=source.digest, seed=7)
     changed = weights(further)

@@ -14,7 +14,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, read_jsonl
-from rag_lightning.stages import examples, reader, targets, train
+from rag_lightning.stages import examples, reader, retriever_warmup, targets, train
 from rag_lightning.stages.targets import Mined, Patterns, Present
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
@@ -160,23 +160,16 @@ def test_targets_that_examples_name_are_compared_with_what_is_found(
 
 
 @pytest.mark.usefixtures("known")
-def test_the_model_depends_on_what_is_mined(tmp_path: Path, bert_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Any] = []
-
-    class Store:
-        def build(self, recipe: Any, make: Any, resumable: bool = False) -> Any:
-            made.append(recipe)
-            return real.build(recipe, (lambda _: {}) if recipe.kind in ("reader", "model") else make)
-
+def test_what_trains_on_mined_targets_has_them_as_input(tmp_path: Path, bert_folder: Path) -> None:
     config = project(tmp_path, bert_folder, "tiny_present", {})
-    real = Workspace(config).store
-    monkeypatch.setattr(Workspace, "store", property(lambda _: Store()))
-    train.build(Workspace(config))
-    found = {recipe.kind: recipe.inputs for recipe in made}
-    assert found["model"]["targets"] == found["reader"]["targets"]
-    made.clear()
-    train.build(Workspace(replace(config, task=replace(config.task, name="nq"))))
-    assert all("targets" not in recipe.inputs for recipe in made)
+
+    def inputs(workspace: Workspace) -> list[Any]:
+        trained = train.STAGE.at(workspace), reader.bound(workspace), retriever_warmup.STAGE.at(workspace)
+        return [one.recipe.inputs.get("targets") for one in trained]
+
+    assert inputs(Workspace(config)) == [targets.STAGE.digest(Workspace(config))] * 3
+    assert inputs(Workspace(replace(config, task=replace(config.task, name="nq")))) == [None] * 3
+    assert not (tmp_path / "artifacts").exists(), "nothing is built"
 
 
 def test_a_task_that_trains_on_its_answers_has_no_targets(tmp_path: Path, bert_folder: Path) -> None:
@@ -191,8 +184,8 @@ def test_nothing_to_train_on_is_an_error(tmp_path: Path, bert_folder: Path) -> N
     config = project(tmp_path, bert_folder, "tiny_present", {i: ["absent"] for i in range(40)})
     with pytest.raises(ConfigError, match="no train question has a target in its top 1000"):
         targets.build(Workspace(config))
-    with pytest.raises(ConfigError, match=r"targets\.k=0 must be at least 1"):
-        targets.build(Workspace(replace(config, targets=TargetsConfig(k=0))))
+    with pytest.raises(ConfigError, match=r"targets\.k=0: must be at least 1"):
+        TargetsConfig(k=0)
 
 
 def test_named_targets_are_trained_as_they_are(

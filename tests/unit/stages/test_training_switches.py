@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.errors import ConfigError
-from rag_lightning.stages import reader, train
+from rag_lightning.config.training import ReaderConfig, RetrieverWarmupConfig
+from rag_lightning.stages import train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.training.live_retrieval import SearchAhead
 
@@ -45,8 +45,7 @@ def test_where_no_query_encoder_asks_it_is_the_same_model(tiny_copy: SweepConfig
     assert train.build(switched(closed, retrieve_ahead=True)).digest == train.build(Workspace(closed)).digest
 
 
-def test_the_reader_warm_up_retrieves_nothing(tiny_copy: SweepConfig) -> None:
-    base = tiny_copy.experiment
-    asked = replace(base, reader=replace(base.reader, retrieve_ahead=True))
-    with pytest.raises(ConfigError, match=r"warmup\.retrieve_ahead=true has nothing to work on here"):
-        reader.build(Workspace(asked))
+def test_sections_have_only_the_switches_that_they_use() -> None:
+    names = {section: {one.name for one in fields(section)} for section in (ReaderConfig, RetrieverWarmupConfig)}
+    assert not {"retrieve_ahead", "retriever_lr", "k"} & names[ReaderConfig]
+    assert not {"retrieve_ahead", "label_smoothing", "trainer"} & names[RetrieverWarmupConfig]

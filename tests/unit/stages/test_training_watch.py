@@ -15,12 +15,12 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, TrainingError
 from rag_lightning.runs import evaluate
 from rag_lightning.runs.record import read_run
-from rag_lightning.runs.system import System
 from rag_lightning.stages import train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.training.module import TrainedModule
 from rag_lightning.training.rag import RagModule
-from tests.tiny_project import experiment, passages, questions, sweep, write_data, write_lines
+from tests.points import system
+from tests.tiny_project import experiment, passages, questions, write_data, write_lines
 
 pytestmark = [
     # Lightning 2.6 with torch 2.13
@@ -92,9 +92,7 @@ def test_a_collapse_is_named_in_the_run(project: ExperimentConfig, monkeypatch: 
     assert rows[0]["frozen_unique_passage_ratio"] > 0.3
     assert [line for line in told if "ALARM collapse: at step 2 " in line]
     assert train.alarms(info)[0].startswith("ALARM collapse: at step 2, 4 different dev questions")
-    base = sweep(Path(project.folder), Path(project.folder) / "data", Path(str(project.encoder.model)))
-    settings = replace(base, experiment=frozen)
-    run = read_run(evaluate.run(settings, System.parse("rag_sequence/thorough/flat/2"), "dev", "trial"))
+    run = read_run(evaluate.run(system(frozen, "rag_sequence/thorough/flat/2"), "tiny", "dev", "trial"))
     assert run["status"] == "finished" and run["notes"] == train.alarms(info)
 
 
@@ -108,12 +106,10 @@ def test_a_diverged_training_fails_its_run_and_leaves_no_model(
         return likelihood * (torch.nan if module.global_step == 3 else 1), smooth
 
     monkeypatch.setattr(RagModule, "log_likelihood", diverges)
-    base = sweep(Path(project.folder), Path(project.folder) / "data", Path(str(project.encoder.model)))
-    settings = replace(base, experiment=project)
-    system = System.parse("rag_sequence/thorough/flat/2")
+    diverging = system(project, "rag_sequence/thorough/flat/2")
     with pytest.raises(TrainingError, match=r"the loss is not finite at step 3; the batch is in .*failed_batch\.json"):
-        evaluate.run(settings, system, "dev", "trial")
-    run = read_run(evaluate.folder_of(settings, system, "dev"))
+        evaluate.run(diverging, "tiny", "dev", "trial")
+    run = read_run(evaluate.folder_of(diverging, "tiny", "dev"))
     assert run["status"] == "failed" and "not finite at step 3" in run["problem"]
     models = Path(project.folder) / "artifacts" / "model"
     assert [path.suffix for path in models.iterdir() if path.is_dir()] == [".partial"]
@@ -139,13 +135,9 @@ def test_an_empty_training_split_is_refused(project: ExperimentConfig, monkeypat
         train.build(Workspace(replace(project, formulation="closed_book")))
 
 
-@pytest.mark.parametrize(
-    ("section", "says"), [("warmup", "trains in one process"), ("retriever_warmup", "it is one batch")]
-)
-def test_stages_that_train_in_one_process_say_so(project: ExperimentConfig, section: str, says: str) -> None:
-    several = replace(getattr(project, section), steps=1, trainer={"devices": 2})
-    with pytest.raises(ConfigError, match=f"{section}.trainer.*({says})"):
-        train.build(Workspace(replace(project, **{section: several})))  # type: ignore[arg-type]
+def test_the_reader_trains_in_one_process(project: ExperimentConfig) -> None:
+    with pytest.raises(ConfigError, match=r"reader\.trainer\.devices: the reader trains in one process"):
+        replace(project.reader, trainer={"devices": 2})
 
 
 @pytest.mark.slow  # two processes import torch and Lightning anew

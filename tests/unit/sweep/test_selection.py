@@ -12,9 +12,10 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Score, write_jsonl
-from rag_lightning.runs.evaluate import folder_of
+from rag_lightning.runs.evaluate import folder_of, pairs
 from rag_lightning.runs.system import System
 from rag_lightning.sweep.selection import select
+from tests.points import system
 
 N = 60
 BEST = [1.0] * 40 + [0.0] * 20
@@ -27,23 +28,24 @@ def config(tmp_path: Path) -> SweepConfig:
     return SweepConfig(experiment=ExperimentConfig(folder=str(tmp_path)))
 
 
-def write_run(config: SweepConfig, text: str, values: Sequence[float], seconds: float) -> System:
+def write_run(config: SweepConfig, text: str, values: Sequence[float], seconds: float, **work: int) -> System:
     """A finished dev run with these per-example values."""
-    system = System.parse(text)
-    folder = folder_of(config, system, "dev")
+    made = system(config.experiment, text)
+    folder = folder_of(made, config.name, "dev")
     folder.mkdir(parents=True)
     digest = text.replace("/", "-")
     scores = Path(config.experiment.folder) / "artifacts" / "scores" / digest
     scores.mkdir(parents=True)
     write_jsonl(scores / "scores.jsonl", [Score(f"q{i}", f"e{i}", {"em": v}) for i, v in enumerate(values)])
     record = {
-        "schema": 1,
+        "schema": 2,
         "status": "finished",
         "digests": {"scores": digest},
         "timings": {"seconds_per_query": seconds},
+        "work": {"pairs": pairs(made.config), "beams": made.config.decoding.made().beams, "index_bytes": 0} | work,
     }
     (folder / "run.json").write_text(json.dumps(record))
-    return system
+    return made
 
 
 def rows(config: SweepConfig) -> dict[str, Mapping[str, object]]:
@@ -52,7 +54,7 @@ def rows(config: SweepConfig) -> dict[str, Mapping[str, object]]:
 
 
 def test_the_cheapest_that_is_not_worse_is_chosen(config: SweepConfig) -> None:
-    best = write_run(config, "rag_token/beam/flat/20", BEST, 9.0)
+    best = write_run(config, "rag_token/beam/flat/20", BEST, 1.0)
     near = write_run(config, "rag_token/greedy/flat/5", NEAR, 2.0)
     worse = write_run(config, "rag_token/greedy/flat/1", WORSE, 0.1)
     assert select(config, [best, near, worse]) == [near]
@@ -62,7 +64,19 @@ def test_the_cheapest_that_is_not_worse_is_chosen(config: SweepConfig) -> None:
     assert found[best.label]["mean"] == pytest.approx(100 * 40 / 60)
     assert found[worse.label]["difference"] == pytest.approx(-100 * 20 / 60)
     assert float(str(found[worse.label]["p"])) < 0.05
-    assert found[near.label]["cost_seconds_per_query"] == 2.0
+    assert found[near.label]["seconds_per_query"] == 2.0, "shown, but it decides nothing"
+
+
+def test_work_is_pairs_times_beams_then_the_index_then_the_label(config: SweepConfig) -> None:
+    beams = write_run(config, "rag_token/beam/flat/2", BEST, 1.0, index_bytes=1)
+    large = write_run(config, "rag_token/greedy/flat/5", BEST, 1.0, index_bytes=9)
+    small = write_run(config, "rag_token/greedy/hnsw/5", BEST, 9.0, index_bytes=3)
+    twin = write_run(config, "rag_token/greedy/bm25/5", BEST, 9.0, index_bytes=3)
+    assert select(config, [beams, large, small]) == [small], "8 pair searches cost more than 5"
+    assert select(config, [small, twin]) == select(config, [twin, small]) == [twin]
+    assert {name: rows(config)[twin.label][name] for name in ("pairs", "beams", "index_bytes")} == {
+        "pairs": 5, "beams": 1, "index_bytes": 3,
+    }  # fmt: skip
 
 
 def test_formulations_do_not_compete(config: SweepConfig) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_head
-from rag_lightning.tasks.layout import look
+from rag_lightning.tasks.layout import look_at_head
 
 OBJECT = {"query": "a", "answers": ["b: {", '"x": 1']}
 
@@ -32,14 +32,14 @@ OBJECT = {"query": "a", "answers": ["b: {", '"x": 1']}
 )
 def test_shapes(tmp_path: Path, name: str, text: str, shown: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
-    assert str(look(tmp_path / name)) == shown
+    assert str(look_at_head(tmp_path / name)) == shown
     (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
-    assert str(look(tmp_path / f"{name}.gz")) == shown
+    assert str(look_at_head(tmp_path / f"{name}.gz")) == shown
 
 
 def test_a_cut_row_is_told_by_the_names_in_sight(tmp_path: Path) -> None:
     (tmp_path / "f.json").write_text(json.dumps([{"qText": "é" * 100, "answers": ["a"]}], ensure_ascii=False))
-    assert look(tmp_path / "f.json", size=32).keys == {"qText"}
+    assert look_at_head(tmp_path / "f.json", size=32).keys == {"qText"}
 
 
 def test_a_sign_cut_in_two_is_left_off(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_what_is_no_text_is_named(tmp_path: Path) -> None:
     for content, says in ((b"a\nb\xff\n", "row 2: is not UTF-8"), (b" \n", "is empty"), (b"", "is empty")):
         (tmp_path / "f").write_bytes(content)
         with pytest.raises(DataError, match=says):
-            look(tmp_path / "f")
+            look_at_head(tmp_path / "f")
     (tmp_path / "f").write_bytes(gzip.compress(b"a" * 10_000)[:30])
     with pytest.raises(DataError, match="cut or damaged gzip"):
-        look(tmp_path / "f")
+        look_at_head(tmp_path / "f")

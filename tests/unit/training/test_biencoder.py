@@ -12,14 +12,14 @@ from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.config.training import BiencoderConfig
 from rag_lightning.core.records import Passage
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.tasks.biencoder import KnownPassages
+from rag_lightning.tasks.biencoder import LabelledQuestion
 from rag_lightning.training.encoders import BiencoderModule, candidates
 
 PASSAGES = [Passage(f"p{i}", f"title {i}", f"the capital of x{i} is y and z {'w ' * i}") for i in range(6)]
 BATCH = [
-    KnownPassages("what is the capital", PASSAGES[0], frozenset({"p0", "p3"}), (PASSAGES[4],)),
-    KnownPassages("of x", PASSAGES[3], frozenset({"p3"}), (PASSAGES[5], PASSAGES[1])),
-    KnownPassages("y and z", PASSAGES[2], frozenset({"p2"}), (PASSAGES[4],)),
+    LabelledQuestion("what is the capital", PASSAGES[0], frozenset({"p0", "p3"}), (PASSAGES[4],)),
+    LabelledQuestion("of x", PASSAGES[3], frozenset({"p3"}), (PASSAGES[5], PASSAGES[1])),
+    LabelledQuestion("y and z", PASSAGES[2], frozenset({"p2"}), (PASSAGES[4],)),
 ]
 
 

@@ -13,8 +13,7 @@ from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.retrieval.questions import Asked
-from rag_lightning.retrieval.retriever import Hits
+from rag_lightning.retrieval.retriever import Asked, Hits
 from rag_lightning.training.batches import Item
 from rag_lightning.training.live_retrieval import OracleRetrieval
 from rag_lightning.training.rag import RagModule

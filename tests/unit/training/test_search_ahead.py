@@ -176,7 +176,7 @@ def test_every_process_takes_up_its_own(make: Make, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(data, "_place", lambda: (rank, 2))
     monkeypatch.setattr(RagModule, "global_rank", rank)
     monkeypatch.setattr(RagModule, "trainer", type("T", (), {"datamodule": data}))
-    monkeypatch.setattr(rag_module, "gathered", lambda mine: [*mine, "of the other process"])
+    monkeypatch.setattr(rag_module, "gather_items", lambda mine: [*mine, "of the other process"])
     module.on_load_checkpoint({FOUND_AHEAD: rows})
     module.on_fit_start()
     kept: dict[str, Any] = {}

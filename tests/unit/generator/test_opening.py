@@ -10,8 +10,8 @@ import torch
 
 from rag_lightning.core.records import Passage
 from rag_lightning.generator.inputs import Pair, pad_ids
+from rag_lightning.generator.opening import RIDGE, ridge, start_copying
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.training.copy_start import RIDGE, ridge, start_copying
 
 WORDS = ["b0a", "b1e", "b2i", "b3o", "b4u", "b5a", "b6e", "b7i"]
 

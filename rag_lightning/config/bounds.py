@@ -1,0 +1,69 @@
+"""Types that carry their bounds, and the check of a value against its type: the same on every route.
+
+The bounded types are jsonargparse's own, which bind only while a command line or a file is read; `check_value` binds
+everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_origin
+
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.registry import check_name
+
+if TYPE_CHECKING:
+    PositiveInt: TypeAlias = int
+    NonNegativeInt: TypeAlias = int
+    PositiveFloat: TypeAlias = float
+    NonNegativeFloat: TypeAlias = float
+    Share: TypeAlias = float
+else:
+    from jsonargparse.typing import ClosedUnitInterval as Share
+    from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+BOUNDS = {
+    PositiveInt: "must be at least 1",
+    NonNegativeInt: "must be at least 0",
+    PositiveFloat: "must be above 0",
+    NonNegativeFloat: "must be at least 0",
+    Share: "must be between 0 and 1",
+}
+
+
+def check_value(name: str, hint: Any, value: Any) -> None:
+    """Raise ConfigError, naming the field, where a value does not fit its type or bounds."""
+    if hint is Any or (value is None and type(None) in get_args(hint)):
+        return
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        check_value(name, next(one for one in args if one is not type(None)), value)
+    elif origin is Literal:
+        check_name(f"{name}:", str(value), [str(choice) for choice in args])
+    elif origin is tuple:
+        check(isinstance(value, tuple), name, value, "must be a list, such as [a, b]")
+        for position, item in enumerate(value):
+            check_value(f"{name}[{position}]", args[0], item)
+    elif origin is not None:
+        check(isinstance(value, Mapping), name, value, "must be a mapping, such as {a: 1}")
+    elif isinstance(hint, type) and not is_dataclass(hint):
+        _check_plain(name, hint, value)
+
+
+def _check_plain(name: str, hint: type[Any], value: Any) -> None:
+    plain = getattr(hint, "_type", hint)
+    fits = isinstance(value, (int, float) if plain is float else plain)
+    check(fits and (plain is bool or not isinstance(value, bool)), name, value, f"must be {plain.__name__}")
+    check(not isinstance(value, float) or math.isfinite(value), name, value, "must be a finite number")
+    if hint in BOUNDS:
+        limits = getattr(hint, "_restrictions", [])
+        check(all(compare(value, limit) for compare, limit in limits), name, value, BOUNDS[hint])
+
+
+def check(fits: bool, name: str, value: Any, problem: str) -> None:
+    """Raise ConfigError, naming field, value and problem, unless the value fits."""
+    if not fits:
+        raise ConfigError(f"{name}={value}: {problem}")

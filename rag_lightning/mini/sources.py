@@ -1,0 +1,208 @@
+"""The two sources: lead paragraphs of English Wikipedia (CC BY-SA 4.0), country profiles of the CIA World Factbook."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.mini.text import as_typed, clean_html, is_nothing, sentences, straight, strip_parentheses
+
+Path3 = tuple[str, ...]
+"""Where a field stands: (section, field) or (section, field, subfield)."""
+
+# The files' own short form is missing, an abbreviation or a slip for these.
+_NAMES = {
+    "cf": "Republic of the Congo",
+    "cg": "Democratic Republic of the Congo",
+    "dr": "Dominican Republic",
+    "ee": "European Union",
+    "fm": "Federated States of Micronesia",
+    "gz": "Gaza Strip",
+    "io": "British Indian Ocean Territory",
+    "sh": "Saint Helena, Ascension, and Tristan da Cunha",
+    "um": "United States Pacific Island Wildlife Refuges",
+    "vt": "Vatican City",
+    "xx": "World",
+}
+
+
+_WITH_ARTICLE = re.compile(
+    r"(?:Islands?|States|Kingdom|Emirates|Republic|Territory|Territories|Lands|Refuges|Strip|Union|Isles)\b(?! of)|"
+    r"^(?:Gambia|Bahamas|Netherlands|Philippines|Maldives|Comoros|Seychelles|West Bank|Isle of Man|"
+    r"Democratic Republic|Republic of|Federated States)"
+)
+_WORK = re.compile(
+    r"(?:film|novel|album|song|book|play|journal|painting|magazine|game|musical|opera|band|series|company|city|"
+    r"newspaper|element)$"
+)
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The introduction of one article."""
+
+    title: str
+    text: str
+    topic: str
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        """The sentences of the text, without their full stops."""
+        return sentences(self.text)
+
+    @cached_property
+    def opening(self) -> str:
+        """The first sentence without brackets; "" where there is no text."""
+        return strip_parentheses(self.sentences[0]) if self.sentences else ""
+
+    @property
+    def topic_tag(self) -> str:
+        """The topic as a part of a relation's name: "physical_sciences"."""
+        return self.topic.lower().replace(" ", "_")
+
+    @property
+    def name(self) -> str:
+        """The title without its bracket, in plain quotes."""
+        return straight(strip_parentheses(self.title))
+
+    @cached_property
+    def typed(self) -> str | None:
+        """The title in a question: "Science (journal)" is asked for as "the journal science".
+
+        None where the bracket names a field ("Competition (biology)"): the bare word would mean something else.
+        """
+        name, bracket = strip_parentheses(self.title), re.search(r"\(([^()]*)\)$", self.title)
+        if not bracket:
+            return as_typed(name)
+        return as_typed(f"the {bracket[1]} {name}") if _WORK.search(bracket[1]) else None
+
+
+def load_leads(path: Path) -> list[Lead]:
+    """Read the summaries, in file order; leads without text are left out by the corpus, not here.
+
+    Raises:
+        DataError: the file is missing, not JSON, or an entry lacks a field.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(path, "is missing", hint="run `rag-lightning fetch`") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(path, f"is not JSON: {error}") from error
+    if not isinstance(raw, dict) or not raw:
+        raise DataError(path, "holds no summaries")
+    leads = []
+    for row, (title, entry) in enumerate(raw.items(), 1):
+        if not isinstance(entry, dict) or "extract" not in entry:
+            raise DataError(path, f"entry {title!r} has no text", row=row, field="extract")
+        leads.append(Lead(clean_html(title), _tidy(clean_html(entry["extract"])), entry.get("topic", "Uncategorized")))
+    return leads
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One country: two-letter code (the file's), name (conventional short form), cleaned fields in file order."""
+
+    code: str
+    name: str
+    fields: Mapping[Path3, str]
+
+    def get(self, *path: str) -> str:
+        """A field's text, "" where it is missing or says "none"."""
+        value = self.fields.get(path, "")
+        return "" if is_nothing(value) else value
+
+    @property
+    def typed(self) -> str:
+        """The country's name in a question: "the bahamas", "france"."""
+        name = as_typed(self.name)
+        return f"the {name}" if _WITH_ARTICLE.search(self.name) else name
+
+    @property
+    def in_sentence(self) -> str:
+        """The country's name inside a sentence: "the Bahamas", "France"."""
+        has_article = self.name.lower().startswith("the ")
+        return f"the {self.name}" if self.typed.startswith("the ") and not has_article else self.name
+
+    @property
+    def dependent(self) -> bool:
+        """Whether it is a territory of another country."""
+        return bool(self.get("Government", "Dependency status"))
+
+    def labelled(self) -> Iterator[tuple[str, str]]:
+        """("Government - Capital", "name: Algiers; etymology: …"), one per field, in file order."""
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for path, text in self.fields.items():
+            grouped.setdefault((path[0], path[1]), []).append(_with_label(path, text))
+        seen: set[tuple[str, str]] = set()
+        for (section, field), texts in grouped.items():
+            text = "; ".join(texts)
+            # Climate, land use and urbanization stand in two sections, word for word.
+            if (field, text) not in seen:
+                seen.add((field, text))
+                yield f"{section} - {field}", text
+
+
+def load_profiles(folder: Path) -> list[Profile]:
+    """Read `*/*.json` below the folder, sorted by code.
+
+    Raises:
+        DataError: no file there, a file that is not JSON, or one without sections.
+    """
+    files = sorted(folder.glob("*/*.json"), key=lambda file: file.stem)
+    if not files:
+        raise DataError(folder, "holds no country profile (*/*.json)", hint="run `rag-lightning fetch` again")
+    return [_read(file) for file in files]
+
+
+def _read(file: Path) -> Profile:
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(file, f"is not JSON: {error}") from error
+    if not isinstance(raw, dict) or not raw:
+        raise DataError(file, "is not a country profile", value=type(raw).__name__)
+    fields = dict(_walk(raw, ()))
+    return Profile(file.stem, _name(file.stem, fields), fields)
+
+
+def _name(code: str, fields: Mapping[Path3, str]) -> str:
+    if code in _NAMES:
+        return _NAMES[code]
+    for form in ("conventional short form", "conventional long form"):
+        name = fields.get(("Government", "Country name", form), "")
+        if not is_nothing(name):
+            return strip_parentheses(name).removeprefix("The ")
+    return code.upper()
+
+
+def _walk(node: Mapping[str, Any], path: Path3) -> Iterator[tuple[Path3, str]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _walk(value, (*path, key.strip()))
+        elif isinstance(value, str):
+            text = clean_html(value).removeprefix("note:").strip()
+            where = path if key == "text" else (*path, key.strip())
+            if text and len(where) > 1:
+                yield where, text
+
+
+def _with_label(path: Path3, text: str) -> str:
+    label = " ".join(path[2:])
+    last = label.rsplit(": ", 1)[-1]
+    if not label or label == path[1] or label.startswith(path[1] + " "):
+        return f"{label.removeprefix(path[1]).strip()}: {text}".removeprefix(": ")
+    return text if text.startswith(f"{last}:") else f"{label}: {text}"
+
+
+def _tidy(text: str) -> str:
+    """Holes that stripped formulas and pronunciations left before a mark or inside parentheses."""
+    text = re.sub(r"\(\s*[,;]?\s*\)", "", text)
+    text = re.sub(r"\(\s*[;,]\s*", "(", text)
+    return " ".join(re.sub(r"\s+([,.;:)])", r"\1", text).split())

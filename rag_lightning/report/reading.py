@@ -1,0 +1,68 @@
+"""JSON files of runs and sweeps, read field by field; every error names the file and the field."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.metrics.metric import Estimate
+
+
+def estimates_of(path: Path, raw: Any, where: str) -> dict[str, Estimate]:
+    """Metric -> estimate, as a file holds them.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    if not isinstance(raw, dict):
+        raise DataError(path, "is not a mapping of metrics", field=where, value=raw)
+    return {name: estimate_of(path, value, f"{where}.{name}") for name, value in raw.items()}
+
+
+def estimate_of(path: Path, raw: Any, where: str) -> Estimate:
+    """One estimate, as a file holds it.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    if not isinstance(raw, dict):
+        raise DataError(path, "is not an estimate", field=where, value=raw)
+    mean = float(need(path, raw, "mean", (int, float), where))
+    if "low" in raw and "high" in raw and raw["low"] is None and raw["high"] is None:
+        low = high = None  # a metric of all examples whose parts do not add up
+    else:
+        low, high = (float(need(path, raw, name, (int, float), where)) for name in ("low", "high"))
+    return Estimate(mean, low, high, int(need(path, raw, "n", int, where)), str(raw.get("unit", "")))
+
+
+def read(path: Path, hint: str = "remove it and run again") -> dict[str, Any]:
+    """The JSON object of a file.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(path, "is missing", hint=hint) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(path, "is cut short or damaged", hint=hint) from error
+    if not isinstance(raw, dict):
+        raise DataError(path, "is not a JSON object", value=raw, hint=hint)
+    return raw
+
+
+def need(path: Path, raw: Any, name: str, kind: type | tuple[type, ...], where: str = "") -> Any:
+    """A field of a wanted type.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    full = f"{where}.{name}" if where else name
+    value = raw.get(name) if isinstance(raw, dict) else None
+    if isinstance(value, bool) or not isinstance(value, kind):
+        problem = "is missing" if value is None else "has the wrong type"
+        raise DataError(path, problem, field=full, value=value)
+    return value

@@ -1,0 +1,120 @@
+"""The points of a sweep: every combination of the choices, checked before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.fields import to_dict
+from rag_lightning.config.retrieval import check_retriever
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import digest
+from rag_lightning.core.registry import check_name
+from rag_lightning.decoding.strategy import check_strategy
+from rag_lightning.metrics.outcomes import objectives
+from rag_lightning.runs.identity import run_digest
+from rag_lightning.runs.system import CLOSED_BOOK, Point, System, make_system
+from rag_lightning.stages import classes
+from rag_lightning.tasks.spec import get_task
+
+SPLIT = "dev"
+"""The split that is searched on."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space.
+
+    Attributes:
+        config: The sweep.
+        points: Run digest -> the first point with it; points that differ in nothing that has an effect are one.
+        systems: Run digest -> its system.
+        digests: Any point, as JSON -> its run digest.
+        always: The systems that are evaluated beside the search.
+    """
+
+    config: SweepConfig
+    points: Mapping[str, Point]
+    systems: Mapping[str, System]
+    digests: Mapping[str, str]
+    always: tuple[System, ...]
+
+    @property
+    def all(self) -> list[System]:
+        """Those of the search, then those beside it."""
+        return [*self.systems.values(), *self.always]
+
+    @property
+    def budget(self) -> int:
+        """Distinct points that the search evaluates."""
+        return min(self.config.trials, len(self.points))
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """What must not change while a sweep goes on: its systems, choices and objective."""
+        plain = to_dict(self.config)
+        return {"systems": digest(sorted(self.systems)), "space": plain["space"], "objective": self.config.objective}
+
+    @cached_property
+    def digest(self) -> str:
+        """The sweep's identity."""
+        return digest(self.spec)
+
+    def digest_of(self, point: Point) -> str:
+        """The run digest of any point of the space."""
+        return self.digests[_key(point)]
+
+
+def open_space(config: SweepConfig) -> Space:
+    """Every point of the search space and the systems that always run.
+
+    Raises:
+        ConfigError, UnknownNameError: a value that cannot be used.
+    """
+    if config.trials < 1 or not config.space or not all(config.space.values()):
+        raise ConfigError("a sweep needs trials >= 1 and a space with at least one choice of each field")
+    for path, choices in config.space.items():
+        if len(set(map(shown, choices))) < len(choices):
+            raise ConfigError(f"space.{path} names a choice twice: {', '.join(map(str, map(shown, choices)))}")
+    task = get_task(config.experiment.task.name)
+    check_name(f"objective of {task.name}", config.objective, [metric.name for metric in objectives(task)])
+    points: dict[str, Point] = {}
+    systems: dict[str, System] = {}
+    digests: dict[str, str] = {}
+    for point in _product(config):
+        system = _checked(config, point)
+        key = digests[_key(point)] = run_digest(system.config, SPLIT)
+        points.setdefault(key, point)
+        systems.setdefault(key, system)
+    return Space(config, points, systems, digests, tuple(_checked(config, point) for point in config.always))
+
+
+def shown(choice: Any) -> Any:
+    """A choice as Optuna keeps it: lists and mappings as JSON."""
+    return choice if isinstance(choice, str | int | float | bool | None) else json.dumps(choice, sort_keys=True)
+
+
+def _product(config: SweepConfig) -> Iterator[dict[str, Any]]:
+    for values in product(*config.space.values()):
+        yield dict(zip(config.space, values, strict=True))
+
+
+def _checked(config: SweepConfig, point: Point) -> System:
+    system = make_system(config.experiment, point)
+    found = system.config
+    check_strategy(found.formulation, found.decoding.strategy)
+    classes.check(found)
+    check_retriever(found.retriever, found.formulation)
+    k, limit = found.decoding.k, found.retriever.k_max
+    if found.formulation != CLOSED_BOOK and not 1 <= k <= limit:
+        raise ConfigError(f"{system.label}: k={k} must be 1 to experiment.retriever.k_max={limit}")
+    return system
+
+
+def _key(point: Point) -> str:
+    return json.dumps({path: shown(value) for path, value in point.items()}, sort_keys=True)

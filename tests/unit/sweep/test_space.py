@@ -1,0 +1,90 @@
+"""The points of a sweep are checked before anything runs, and say which sweep it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.retrieval import RetrieverConfig
+from rag_lightning.core.errors import ConfigError, UnknownNameError
+from rag_lightning.sweep.space import open_space
+
+SPACE = {"decoding": ("rag_token/greedy", "rag_sequence/fast"), "retriever": ("flat", "bm25"), "k": (1, 5)}
+
+
+def config(folder: Path, **changes: Any) -> SweepConfig:
+    return replace(SweepConfig(name="s", experiment=ExperimentConfig(folder=str(folder)), space=SPACE), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"trials": 0}, ConfigError, "trials >= 1"),
+        ({"space": {}}, ConfigError, "at least one choice of each field"),
+        ({"space": SPACE | {"k": ()}}, ConfigError, "at least one choice of each field"),
+        ({"space": SPACE | {"k": (1, 1)}}, ConfigError, "space.k names a choice twice"),
+        ({"space": SPACE | {"retriever": ("flatt",)}}, UnknownNameError, "did you mean 'flat'"),
+        ({"space": SPACE | {"decoding": ("rag_token/thorough",)}}, UnknownNameError, "unknown decoding"),
+        ({"space": SPACE | {"decoding": ("closed_book/greedy",)}}, ConfigError, "reads no passages"),
+        ({"space": SPACE | {"train.leap": (1,)}}, UnknownNameError, "unknown field of an experiment 'train.leap'"),
+        ({"space": SPACE | {"k": (1, 50)}}, ConfigError, "k=50 must be 1 to experiment.retriever.k_max=20"),
+        ({"always": ({"decoding": "rag_token/greedy", "k": 50},)}, ConfigError, "k=50 must be 1 to"),
+        (
+            {"space": {"decoding.strategy": ("thorough",), "formulation": ("rag_token",)}},
+            ConfigError,
+            "does not decode",
+        ),
+        ({"objective": "emm"}, UnknownNameError, "did you mean 'em'"),
+        (
+            {"experiment": ExperimentConfig(retriever=RetrieverConfig(null_document="bias"))},
+            ConfigError,
+            "null_document=bias is a logit beside the scores of dense retrieval, and retriever.kind=bm25 has others",
+        ),
+    ],
+)
+def test_a_search_space_is_checked_before_anything_runs(
+    changes: dict[str, object], error: type[Exception], says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=says):
+        open_space(config(tmp_path, **changes))
+
+
+def test_the_default_space() -> None:
+    space = open_space(SweepConfig())
+    assert len(space.points) == 5 * 6 * 4 and len(space.always) == 2
+
+
+def test_points_that_differ_in_nothing_are_one(tmp_path: Path) -> None:
+    size, token = "decoding.pair_store_mb", {"decoding": "rag_token/greedy", "k": 5}
+    space = open_space(config(tmp_path, space={"decoding": ("rag_token/greedy",), size: (1, 2), "k": (1, 5)}, trials=9))
+    assert len(space.points) == space.budget == 2
+    assert space.digest_of(token | {size: 1}) == space.digest_of(token | {size: 2})
+
+
+def test_choices_may_be_lists(tmp_path: Path) -> None:
+    space = open_space(config(tmp_path, space={**SPACE, "task.train": (["a.tsv"], ["a.tsv", "b.tsv"])}))
+    assert {system.config.task.train for system in space.systems.values()} == {("a.tsv",), ("a.tsv", "b.tsv")}
+
+
+def test_what_makes_it_another_sweep(tmp_path: Path) -> None:
+    base = config(tmp_path)
+    experiment = base.experiment
+    same = [
+        replace(base, trials=99, seed=3, sampler="random", alpha=0.1, always=()),
+        replace(base, experiment=replace(experiment, folder="elsewhere", tracking_uri="sqlite:///x.db")),
+        replace(base, experiment=replace(experiment, decoding=replace(experiment.decoding, pair_store_mb=9))),
+        replace(base, experiment=replace(experiment, decoding=replace(experiment.decoding, k=3))),
+    ]
+    assert {open_space(other).digest for other in same} == {open_space(base).digest}
+    unlike = [
+        replace(base, space=SPACE | {"k": (1,)}),
+        replace(base, objective="f1"),
+        replace(base, experiment=replace(experiment, seed=1)),
+        replace(base, experiment=replace(experiment, decoding=replace(experiment.decoding, length_penalty=1))),
+    ]
+    assert len({open_space(other).digest for other in (base, *unlike)}) == 5
