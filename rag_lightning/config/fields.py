@@ -164,7 +164,7 @@ def _all_leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
 
 
 def options_of(registry: Registry) -> Mapping[str, Leaf]:
-    """Fields of all kinds of a registry by name; the help of each ends with the kinds that have it.
+    """Fields of all kinds of a registry by name.
 
     Raises:
         ConfigError: two kinds mean different things by one name.
@@ -174,17 +174,12 @@ def options_of(registry: Registry) -> Mapping[str, Leaf]:
 
 def _all_options(registry: Registry) -> dict[str, Leaf]:
     found: dict[str, Leaf] = {}
-    owners: dict[str, list[str]] = {}
     for kind in registry:
         for leaf in leaves(registry.get(kind)):
             known = found.setdefault(leaf.path, leaf)
-            owners.setdefault(leaf.path, []).append(kind)
             if (known.hint, known.default) != (leaf.hint, leaf.default):
                 raise ConfigError(f"{registry.kind} {kind}: {leaf.path!r} has another type or default in another kind")
-    return {
-        name: replace(leaf, help=f"{leaf.help.rstrip('.')} ({', '.join(owners[name])}).")
-        for name, leaf in found.items()
-    }
+    return found
 
 
 def sections_of(cls: type[Any]) -> dict[str, type[Section]]:
@@ -258,10 +253,8 @@ def default_of(one: Field[Any]) -> Any:
 
 
 def _sentence(cls: type[Any], one: Field[Any]) -> str:
-    """The sentence of a field; that of a name of a registry ends with the names there are."""
-    of_kind = cls.REGISTRY if issubclass(cls, KindSection) and one.name == cls.KIND else None
-    names = one.metadata.get("names") or of_kind
-    sentence = sentences(cls).get(one.name, "")
+    """The sentence of a field; where it takes a name of a registry, the names there are."""
+    sentence, names = sentences(cls).get(one.name, ""), one.metadata.get("names")
     return f"{sentence} One of {', '.join(names)}." if names else sentence
 
 

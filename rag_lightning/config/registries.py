@@ -27,7 +27,7 @@ RETRIEVERS = Registry(
 )
 
 DECODINGS = Registry(
-    "decoding strategy",
+    "decoding",
     {
         "greedy": "rag_lightning.decoding.token_search:Greedy",
         "beam": "rag_lightning.decoding.token_search:Beam",
@@ -89,7 +89,7 @@ REGISTRIES = {
     "tasks": TASKS,
     "retrievers": RETRIEVERS,
     "index kinds": INDEX_KINDS,
-    "decoding strategies": DECODINGS,
+    "decodings": DECODINGS,
     "metrics": METRICS,
 }
 """What each registry lists, for tables."""

@@ -42,7 +42,7 @@ def test_an_empty_folder_is_described(tmp_path: Path) -> None:
 def test_names_are_those_of_the_registries(tmp_path: Path) -> None:
     details = {finding.what: finding.detail for finding in machine.findings(tmp_path)}
     assert details["index kinds"] == "flat, hnsw, ivf_flat, ivf_pq, sq8"
-    assert details["decoding strategies"] == "greedy, beam, thorough, fast, first_entity, classify"
+    assert details["decodings"] == "greedy, beam, thorough, fast, first_entity, classify"
     assert "nq" in details["tasks"].split(", ")
 
 
