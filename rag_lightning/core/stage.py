@@ -85,9 +85,12 @@ class Bound(Generic[P]):
         Raises:
             ConfigError: a configuration under which nothing can be made, or settings that are no JSON values.
         """
+        return self._recipe(lambda given: given.digest)
+
+    def _recipe(self, digest_of: Callable[[Bound[Any]], str]) -> Recipe:
         stage = self.stage
         stage.check(self.place)
-        inputs = {name: given if isinstance(given, str) else given.digest for name, given in self.inputs.items()}
+        inputs = {name: given if isinstance(given, str) else digest_of(given) for name, given in self.inputs.items()}
         recipe = Recipe(stage.kind, stage.settings(self.place), inputs, stage.version)
         try:
             _ = recipe.digest
@@ -120,8 +123,17 @@ class Bound(Generic[P]):
 
     def lineage(self) -> dict[str, str]:
         """Kind -> digest of this stage and of everything it is made from; of two of one kind the nearer."""
-        found = {self.stage.kind: self.digest}
-        for given in self.inputs.values():
-            if not isinstance(given, str):
-                found = given.lineage() | found
-        return found
+        return {kind: digest for kind, (_, digest) in self._lineage().items()}
+
+    def _lineage(self) -> dict[str, tuple[int, str]]:
+        """Kind -> (steps from here, digest), every digest computed once."""
+        above: dict[str, tuple[int, str]] = {}
+
+        def digest_of(given: Bound[Any]) -> str:
+            found = given._lineage()
+            for kind, (steps, digest) in found.items():
+                if kind not in above or steps + 1 < above[kind][0]:
+                    above[kind] = steps + 1, digest
+            return found[given.stage.kind][1]
+
+        return above | {self.stage.kind: (0, self._recipe(digest_of).digest)}
