@@ -72,7 +72,9 @@ def test_a_hard_negative_holds_no_answer_and_is_no_gold_passage(project: Experim
     assert found.right == {"p0", "p1", "p2"}
     assert [passage.passage_id for passage in found.negatives] == ["p3"]
     bare = replace(example, gold_passage_ids=())
-    mined = biencoder.known_passages(store, bare, [(0, False), (1, True)], [(0, False), (5, True), (2, False), (3, False)], k=2)
+    mined = biencoder.known_passages(
+        store, bare, [(0, False), (1, True)], [(0, False), (5, True), (2, False), (3, False)], k=2
+    )
     assert mined is not None and mined.positive.passage_id == "p1"
     assert mined.right == {"p1", "p5"}
     assert [passage.passage_id for passage in mined.negatives] == ["p0", "p2"]

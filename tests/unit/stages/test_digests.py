@@ -208,7 +208,13 @@ def test_whatever_a_stage_opens_is_among_its_inputs(
 ) -> None:
     write_data(tmp_path / "data")
     base = experiment(tmp_path, tmp_path / "data", bert_folder)
-    small = {"reader__steps": 2, "train__steps": 1, "train__eval_every": 1, "decoding__k": 2, "biencoder__batch_size": 4}
+    small = {
+        "reader__steps": 2,
+        "train__steps": 1,
+        "train__eval_every": 1,
+        "decoding__k": 2,
+        "biencoder__batch_size": 4,
+    }
     workspace = Workspace(changed(base, **small, **values), lambda message: None)
     score.build(workspace, "dev")
     cost.build(workspace)

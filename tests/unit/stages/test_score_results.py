@@ -53,9 +53,7 @@ def _found(texts: dict[str, dict[str, str]], number: int) -> tuple[RetrievedPass
     return tuple(RetrievedPassage(p["id"], 9.0 - i, p["title"], p["text"]) for i, p in enumerate(listed))
 
 
-def stored(
-    workspace: Workspace, given: Sequence[Result], example_digest: str = "", corpus_digest: str = ""
-) -> Path:
+def stored(workspace: Workspace, given: Sequence[Result], example_digest: str = "", corpus_digest: str = "") -> Path:
     """The results as artifacts of predictions and rankings."""
     store, digest = workspace.store, example_digest or examples.build(workspace).digest
 

@@ -45,6 +45,27 @@ def test_where_no_query_encoder_asks_it_is_the_same_model(tiny_copy: SweepConfig
     assert train.build(switched(closed, retrieve_ahead=True)).digest == train.build(Workspace(closed)).digest
 
 
+def test_dev_is_decoded_as_long_as_targets_are_in_the_type_of_training(
+    tiny_copy: SweepConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, str, str]] = []
+
+    class Seen(train.Predictor):
+        def __init__(self, formulation: Any, encodings: Any, decoding: Any, *rest: Any) -> None:
+            super().__init__(formulation, encodings, decoding, *rest)
+            seen.append((decoding.max_length, decoding.strategy, encodings.dtype))
+
+    monkeypatch.setattr(train, "Predictor", Seen)
+    base = replace(tiny_copy.experiment, formulation="closed_book")
+    config = replace(
+        base,
+        train=replace(base.train, dtype="bfloat16", steps=1, eval_every=1),
+        decoding=replace(base.decoding, max_length=1, strategy="beam", dtype="float32"),
+    )
+    train.build(Workspace(config))
+    assert set(seen) == {(base.generator.max_target_length, "greedy", "bfloat16")}
+
+
 def test_sections_have_only_the_switches_that_they_use() -> None:
     names = {section: {one.name for one in fields(section)} for section in (ReaderConfig, RetrieverWarmupConfig)}
     assert not {"retrieve_ahead", "retriever_lr", "k"} & names[ReaderConfig]
