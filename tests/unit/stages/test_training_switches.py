@@ -11,6 +11,8 @@ import pytest
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.training import ReaderConfig, RetrieverWarmupConfig
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.stages import train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.training.live_retrieval import SearchAhead
@@ -48,14 +50,18 @@ def test_where_no_query_encoder_asks_it_is_the_same_model(tiny_copy: SweepConfig
 def test_dev_is_decoded_as_long_as_targets_are_in_the_type_of_training(
     tiny_copy: SweepConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[int, str, str]] = []
+    seen = []
 
-    class Seen(train.Predictor):
-        def __init__(self, formulation: Any, encodings: Any, decoding: Any, *rest: Any) -> None:
-            super().__init__(formulation, encodings, decoding, *rest)
-            seen.append((decoding.max_length, decoding.strategy, encodings.dtype))
+    def encodings(generator: Any, dtype: str) -> Encodings:
+        seen.append(dtype)
+        return Encodings(generator, dtype)
 
-    monkeypatch.setattr(train, "Predictor", Seen)
+    def predictor(formulation: Any, encodings: Any, decoding: Any, *rest: Any) -> Predictor:
+        seen.append((decoding.max_length, decoding.strategy))
+        return Predictor(formulation, encodings, decoding, *rest)
+
+    monkeypatch.setattr(train, "Encodings", encodings)
+    monkeypatch.setattr(train, "Predictor", predictor)
     base = replace(tiny_copy.experiment, formulation="closed_book")
     config = replace(
         base,
@@ -63,7 +69,7 @@ def test_dev_is_decoded_as_long_as_targets_are_in_the_type_of_training(
         decoding=replace(base.decoding, max_length=1, strategy="beam", dtype="float32"),
     )
     train.build(Workspace(config))
-    assert set(seen) == {(base.generator.max_target_length, "greedy", "bfloat16")}
+    assert set(seen) == {"bfloat16", (base.generator.max_target_length, "greedy")}
 
 
 def test_sections_have_only_the_switches_that_they_use() -> None:
