@@ -144,9 +144,14 @@ class Bound(Generic[P]):
 
     def lineage(self) -> dict[str, str]:
         """Kind -> digest of this stage and of everything it is made from; of two of one kind the nearer."""
+        found: dict[str, str] = {}
+        met: set[str] = set()
+        level: list[Bound[Any]] = [self]
         with _remembered():
-            found = {self.stage.kind: self.digest}
-            for given in self.inputs.values():
-                if not isinstance(given, str):
-                    found = given.lineage() | found
-            return found
+            while level:
+                new = [bound for bound in level if bound.digest not in met]
+                met |= {bound.digest for bound in new}
+                for bound in new:
+                    found.setdefault(bound.stage.kind, bound.digest)
+                level = [given for bound in new for given in bound.inputs.values() if not isinstance(given, str)]
+        return found
