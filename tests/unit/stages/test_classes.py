@@ -16,7 +16,8 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
-from rag_lightning.core.records import Example, Passage
+from rag_lightning.core.records import Example, Passage, Ranking
+from rag_lightning.metrics.outcomes import evidence_hits
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import classes, corpus, predict, reader, train
 from rag_lightning.stages.workspace import Workspace
