@@ -21,6 +21,8 @@ class Place(Protocol):
 
 P = TypeVar("P", bound=Place)
 Inputs = Mapping[str, "str | Bound[Any]"]
+Known = dict[tuple[int, int], "tuple[Bound[Any], Recipe]"]
+"""Ids of a stage and of where it works -> both, which keeps the ids theirs, and the recipe."""
 
 
 def _nothing(place: Any) -> None:
@@ -85,9 +87,21 @@ class Bound(Generic[P]):
         Raises:
             ConfigError: a configuration under which nothing can be made, or settings that are no JSON values.
         """
+        return self._recipe({})
+
+    def _recipe(self, known: Known) -> Recipe:
+        """The recipe; each stage that leads to it is asked once, however many paths there are."""
+        key = id(self.stage), id(self.place)
+        if key not in known:
+            known[key] = self, self._new_recipe(known)
+        return known[key][1]
+
+    def _new_recipe(self, known: Known) -> Recipe:
         stage = self.stage
         stage.check(self.place)
-        inputs = {name: given if isinstance(given, str) else given.digest for name, given in self.inputs.items()}
+        inputs = {
+            n: given if isinstance(given, str) else given._recipe(known).digest for n, given in self.inputs.items()
+        }
         recipe = Recipe(stage.kind, stage.settings(self.place), inputs, stage.version)
         try:
             _ = recipe.digest
@@ -120,8 +134,12 @@ class Bound(Generic[P]):
 
     def lineage(self) -> dict[str, str]:
         """Kind -> digest of this stage and of everything it is made from; of two of one kind the nearer."""
-        found = {self.stage.kind: self.digest}
-        for given in self.inputs.values():
-            if not isinstance(given, str):
-                found = given.lineage() | found
+        known: Known = {}
+        found: dict[str, str] = {}
+        level: list[Bound[Any]] = [self]
+        while level:
+            distinct = {(one.stage.kind, one._recipe(known).digest): one for one in level}
+            for kind, digest in distinct:
+                found.setdefault(kind, digest)
+            level = [given for one in distinct.values() for given in one.inputs.values() if isinstance(given, Bound)]
         return found

@@ -52,7 +52,6 @@ NAMES = [*STAGES, "scores"]
 WITHOUT_PASSAGES = {"rankings", "bm25_scale"}
 """Stages that closed book does not have."""
 LEAVES = list(leaves(ExperimentConfig))
-EFFECTIVE = [leaf for leaf in LEAVES if leaf.digest in ("always", "unless default")]
 CONTENT = [leaf for leaf in LEAVES if leaf.digest == "by content"]
 
 
@@ -124,16 +123,15 @@ def variants(config: ExperimentConfig, leaf: Leaf) -> Iterator[ExperimentConfig]
             continue
 
 
-def settings(config: ExperimentConfig, stage: str, without: str = "") -> Mapping[str, Any] | None:
-    """Settings of a stage, None where the configuration has no such stage; those that begin with a word left out."""
+def settings(config: ExperimentConfig, stage: str) -> Mapping[str, Any] | None:
+    """Settings of a stage, None where the configuration has no such stage."""
     if stage in WITHOUT_PASSAGES and config.formulation == "closed_book":
         return None
     if stage in WITHOUT_PASSAGES and config.retriever.kind == "none":
         return None
     if stage == "reader":
         config = reader.reading(Workspace(config, ignore)).config
-    found = digesting.settings(config, stage)
-    return {name: value for name, value in found.items() if not without or not name.startswith(without)}
+    return digesting.settings(config, stage)
 
 
 def stages_that_change(before: ExperimentConfig, after: ExperimentConfig, leaf: Leaf) -> set[str]:
@@ -240,7 +238,7 @@ def material(tiny_data: Path, bert_folder: Path, toy_folder: Path, tmp_path: Pat
     """Field -> a file or folder that it can name."""
     trained = tmp_path / "trained"
     trained.mkdir()
-    (trained / "rag.json").write_text('{"formulation": "rag_token"}')
+    (trained / "rag.json").write_text('{"formulation": "rag_token", "score_scale": 20.0}')
     lessons = tmp_path / "lessons.json"
     lessons.write_text("[]")
     return {
