@@ -213,13 +213,6 @@ def test_rag_sequence_searches_each_passage_with_as_many_beams_as_asked(encoding
     assert pools[1] > pools[0]
 
 
-@pytest.mark.parametrize("name", ["k", "num_beams", "passage_beams", "max_length", "pairs_per_batch"])
-def test_counts_below_one_are_refused(encodings: Encodings, world: Any, name: str) -> None:
-    decoding = replace(DecodingConfig(strategy="greedy"), **{name: 0})  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=f"decoding.{name}=0 must be at least 1"):
-        Predictor("rag_token", encodings, decoding, world.store)
-
-
 def test_more_tokens_than_the_decoder_has_positions_are_refused(encodings: Encodings, world: Any) -> None:
     positions = encodings.generator.model.config.max_position_embeddings
     Predictor("rag_token", encodings, DecodingConfig(max_length=positions), world.store)
