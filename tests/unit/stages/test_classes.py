@@ -14,6 +14,7 @@ from rag_lightning.config.data import TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.registries import TASKS
 from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Example, Passage, Ranking
@@ -21,7 +22,7 @@ from rag_lightning.metrics.outcomes import evidence_hits
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import classes, corpus, predict, reader, train
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item
 from tests.tiny_claims import LABELS, claims, experiment, registered, write_data
 
