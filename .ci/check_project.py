@@ -126,8 +126,9 @@ def unknown_fields(code: str) -> Iterator[str]:
 def sections() -> dict[str, set[str]]:
     """Section of an experiment's configuration -> its fields."""
     found: dict[str, set[str]] = {}
-    for section, dot, field in (leaf.path.partition(".") for leaf in leaves(ExperimentConfig)):
-        if dot:
+    for leaf in leaves(ExperimentConfig):
+        section, _, field = leaf.path.rpartition(".")
+        if section:
             found.setdefault(section, set()).add(field)
     return found
 

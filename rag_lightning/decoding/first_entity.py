@@ -79,7 +79,7 @@ class FirstEntity(Strategy):
     def predict(self, batch: Batch) -> list[Prediction]:
         """The most probable names of each question."""
         pools = []
-        for question, context, prior in zip(batch.questions, batch.contexts, batch.priors, strict=True):
+        for question, context, prior in zip(batch.questions, batch.read, batch.priors, strict=True):
             texts = ["" if passage is None else passage.text for passage in context]
             pools.append(decode(question.example.query, texts, prior)[:N_BEST])
         return batch.predictions(pools)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import Formulation
@@ -12,6 +13,7 @@ from rag_lightning.decoding.beam import check_doc_scores
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.question import Question
+from rag_lightning.decoding.rag_sequence import decode_all
 from rag_lightning.decoding.strategy import Batch, Strategy, check_strategy
 from rag_lightning.generator.surface import Surface
 
@@ -21,10 +23,10 @@ class Predictor:
 
     Args:
         formulation: Model.
-        encodings: Of its generator.
+        encodings: Encodings of its generator.
         decoding: Strategy with its values, k, pairs of a batch.
         passages: The corpus; None for closed book.
-        pairs: What is already known of pairs; RAG-Token keeps whole questions there, and closed book nothing.
+        pairs: Stored results of pairs; RAG-Token keeps whole questions there, and closed book nothing.
 
     Raises:
         ConfigError: a strategy that does not decode the formulation, or the generator.
@@ -59,15 +61,69 @@ class Predictor:
         Raises:
             DataError: doc_scores that are not one finite number a passage.
         """
+        return self.strategy.predict(self._batch(batch))
+
+    def _batch(self, batch: Sequence[Question]) -> Batch:
+        """The questions with what they are answered from."""
         for question in batch:
             if question.rows or question.doc_scores:
                 check_doc_scores(question.example.example_id, question.doc_scores, len(question.rows))
-        contexts = [self._contexts(question) for question in batch]
-        return self.strategy.predict(Batch(self.formulation, batch, contexts, self.encodings, self.pairs, self.surface))
+        read = [self._read_passages(question) for question in batch]
+        return Batch(self.formulation, batch, read, self.encodings, self.pairs, self.surface)
 
-    def _contexts(self, question: Question) -> list[Passage | None]:
+    def _read_passages(self, question: Question) -> list[Passage | None]:
         """The passages; a question without any is answered from the parameters alone."""
         passages = self.passages
         if passages is None:
             return [None]
         return [None if row is None else passages[row] for row in question.read_rows]
+
+
+class GridPredictor(Predictor):
+    """Decodes RAG-Sequence questions at several k and strategies in one pass over the largest k.
+
+    Args:
+        encodings: Encodings of the generator.
+        decoding: Beams and lengths; k is the largest of the cells.
+        passages: The corpus.
+        pairs: Stored results of pairs.
+        cells: (k, strategy) pairs, thorough and fast.
+
+    Attributes:
+        found: Cell -> its predictions so far: token for token those of a Predictor with this k and strategy.
+    """
+
+    def __init__(
+        self,
+        encodings: Encodings,
+        decoding: DecodingConfig,
+        passages: PassageStore,
+        pairs: PairStore,
+        cells: Sequence[tuple[int, str]],
+    ) -> None:
+        super().__init__("rag_sequence", encodings, decoding, passages, pairs)
+        self.found: dict[tuple[int, str], list[Prediction]] = {cell: [] for cell in cells}
+
+    def predict(self, batch: Sequence[Question]) -> list[Prediction]:
+        """Predictions of the first cell, in the order of the batch; those of all cells are kept in `found`.
+
+        Raises:
+            DataError: doc_scores that are not one finite number a passage.
+        """
+        whole = self._batch(batch)
+        decoded = decode_all(
+            self.encodings,
+            whole.pairs,
+            [question.logits for question in batch],
+            self.pairs,
+            ks=sorted({k for k, _ in self.found}),
+            strategies=sorted({strategy for _, strategy in self.found}),
+            num_beams=self.decoding.passage_beams,
+            max_length=self.decoding.max_length,
+        )
+        made = {}
+        for k, strategy in self.found:
+            cut = replace(whole, read=[passages[:k] for passages in whole.read])
+            made[k, strategy] = cut.realised(decoded[k, strategy], self.decoding.length_penalty)
+            self.found[k, strategy] += made[k, strategy]
+        return next(iter(made.values()))

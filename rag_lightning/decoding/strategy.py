@@ -36,15 +36,15 @@ class Batch:
     Args:
         formulation: The model.
         questions: B questions.
-        contexts: What each is answered from, best first; None is an empty passage.
-        encodings: Of the generator.
-        store: What is known of pairs.
+        read: The passages each is answered from, best first; None is an empty passage.
+        encodings: Encodings of the generator.
+        store: Stored results of pairs.
         surface: Token ids to text, as the passages spell it.
     """
 
     formulation: str
     questions: Sequence[Question]
-    contexts: Sequence[Sequence[Passage | None]]
+    read: Sequence[Sequence[Passage | None]]
     encodings: Encodings
     store: PairStore
     surface: Surface
@@ -54,7 +54,7 @@ class Batch:
         """B lists of the pairs of a question."""
         from rag_lightning.generator.inputs import Pair
 
-        listed = zip(self.questions, self.contexts, strict=True)
+        listed = zip(self.questions, self.read, strict=True)
         return [[Pair(question.example.query, passage) for passage in context] for question, context in listed]
 
     @property
@@ -77,7 +77,7 @@ class Batch:
         """Predictions of token sequences, ranked by log p(y|x) / tokens ** length_penalty."""
         from rag_lightning.decoding.beam import rank
 
-        listed = zip(self.questions, self.contexts, pools, strict=True)
+        listed = zip(self.questions, self.read, pools, strict=True)
         return [self._prediction(q, context, rank(pool, length_penalty)[:N_BEST]) for q, context, pool in listed]
 
     def _prediction(

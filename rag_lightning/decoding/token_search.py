@@ -35,7 +35,7 @@ class Greedy(Search):
         from rag_lightning.decoding import rag_token
         from rag_lightning.generator.likelihoods import doc_log_probs
 
-        scores = torch.full((len(batch.questions), max(map(len, batch.contexts))), -torch.inf)
+        scores = torch.full((len(batch.questions), max(map(len, batch.read))), -torch.inf)
         for row, question in zip(scores, batch.questions, strict=True):
             row[: len(question.logits)] = torch.tensor(question.logits)
         pools = rag_token.decode(

@@ -13,10 +13,10 @@ from rag_lightning.core.errors import ConfigError, TrainingError
 from rag_lightning.core.files import write_json
 from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.runs import evaluate, folders
-from rag_lightning.runs.identity import model_key
 from rag_lightning.runs.mlflow import Mirror
 from rag_lightning.runs.record import read_summary
 from rag_lightning.runs.system import System
+from rag_lightning.runs.together import predict_together
 from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.workspace import Workspace, say
@@ -45,7 +45,7 @@ def run(config: SweepConfig) -> None:
     _check_corpus(workspace)
     folder = _open_folder(space)
     try:
-        for system in _shared_models(space):
+        for system in space.shared_models:  # the others are trained when their first trial runs
             train.build(Workspace(system.config))
         _run(space, folder)
     except TrainingError as error:
@@ -65,16 +65,6 @@ def _run(space: Space, folder: Path) -> None:
     _evaluate(config, mirror, chosen, "test", "final")
     _describe(space, folder, chosen=chosen)
     mirror.finish_parent(config.name)
-
-
-def _shared_models(space: Space) -> list[System]:
-    """One system for each model, where every formulation has one; they are trained before the search.
-
-    Where the space changes training, each model is trained when its first trial runs.
-    """
-    models = {model_key(system.config): system for system in reversed(space.all)}
-    formulations = {system.config.formulation for system in space.all}
-    return list(reversed(models.values())) if len(models) == len(formulations) else []
 
 
 def _check_corpus(workspace: Workspace) -> None:
@@ -97,11 +87,15 @@ def _search(space: Space, mirror: Mirror) -> list[System]:
         say(f"{system.label}: {SPLIT} {config.objective} {value:.1f}")
         return value
 
+    if config.sampler == "grid":
+        unseen = [s for digest, s in space.systems.items() if digest not in evaluated_values(space, study)]
+        predict_together(unseen[: space.budget], SPLIT)
     search(space, study, value_of)
     return [space.systems[digest] for digest in evaluated_values(space, study)]
 
 
 def _evaluate(config: SweepConfig, mirror: Mirror, systems: Sequence[System], split: str, role: str) -> None:
+    predict_together(systems, split)
     for system in systems:
         mirror.child(evaluate.run(system, config.name, split, role))
 
@@ -158,7 +152,7 @@ def _models(space: Space, chosen: Sequence[System]) -> dict[str, System]:
     """Formulation -> a system with its model: the chosen ones, and every formulation whose model was shared."""
     searched = list(space.systems.values())
     found: dict[str, System] = {}
-    for system in [*chosen, *(searched if _shared_models(space) else [])]:
+    for system in [*chosen, *space.shared_models]:
         found.setdefault(system.config.formulation, system)
     order = dict.fromkeys(system.config.formulation for system in searched)
     return {formulation: found[formulation] for formulation in order if formulation in found}

@@ -103,7 +103,7 @@ class ToyDecoding(Strategy):
 
     def predict(self, batch: Batch) -> list[Prediction]:
         """One hypothesis a question."""
-        firsts = [context[0].text if context[0] else "" for context in batch.contexts]
+        firsts = [context[0].text if context[0] else "" for context in batch.read]
         answers = [" ".join(text.split(".")[0].split()[-self.toy_words :]) for text in firsts]
         return batch.predictions([[Hypothesis(answer, 0.0)] for answer in answers])
 

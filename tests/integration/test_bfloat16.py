@@ -29,7 +29,7 @@ def test_few_predictions_differ_in_bfloat16(
     decoding = replace(config.decoding, strategy=strategy, k=5)
     found = {}
     for dtype in ("float32", "bfloat16"):
-        workspace = Workspace(replace(config, decoding=replace(decoding, dtype=dtype)), lambda _: None)  # type: ignore[arg-type]
+        workspace = Workspace(replace(config, decoding=replace(decoding, dtype=dtype)), lambda _: None)
         folder: Path = predict.build(workspace, "dev").path
         found[dtype] = list(read_jsonl(folder / predict.PREDICTIONS, Prediction))
     pairs = list(zip(found["float32"], found["bfloat16"], strict=True))

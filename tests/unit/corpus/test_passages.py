@@ -72,7 +72,7 @@ def test_rows_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
         ('id\ttext\ttitle\n1\t"a" b\tc\n', 2, None, "csv-quoted"),
         ('id\ttext\ttitle\n1\t"two\nlines"\tb\n2\tx\n', 4, "title", "is missing"),
         (b"id\ttext\ttitle\n1\ta\tb\n2\tcaf\xe9\tb\n", 3, None, "not UTF-8"),
-        (gzip.compress(TSV.encode() * 50)[:-30], None, None, "cut or damaged gzip"),
+        (gzip.compress(TSV.encode() * 50, mtime=0)[:-30], None, None, "cut or damaged gzip"),
         ('{"id": 1, "title": "a"}\n', 1, "text", "is missing"),
         ('{"id": 1, "title": "a", "text": 3}\n', 1, "text", "must be a string"),
         ('{"id": null, "title": "a", "text": "b"}\n', 1, "id", "must be"),

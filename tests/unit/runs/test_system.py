@@ -73,6 +73,10 @@ def test_a_path_trains_with_a_retriever_and_a_short_name_swaps_it_in() -> None:
         ({"decoding": "closed_book/greedy", "k": 5}, ConfigError, "reads no passages, so k have no effect"),
         ({"k": 5, "decoding.k": 2}, ConfigError, "sets decoding.k twice"),
         ({"retriever": "flat", "index.kind": "hnsw"}, ConfigError, "sets index.kind twice"),
+        ({"decoding.k": 0}, ConfigError, "decoding.k=0: must be at least 1"),
+        ({"decoding.k": "five"}, ConfigError, "decoding.k=five: must be int"),
+        ({"index.nprobe": 0}, ConfigError, "index.nprobe=0: must be at least 1"),
+        ({"index.kind": "hsnw"}, UnknownNameError, "did you mean 'hnsw'"),
     ],
 )
 def test_a_point_that_cannot_be_used_is_refused(given: Point, error: type[Exception], says: str) -> None:
