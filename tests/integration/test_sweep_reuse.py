@@ -58,7 +58,7 @@ def test_three_retrievers_and_six_k_generate_every_pair_once(
     rows = {}
     for retriever in RETRIEVERS:
         workspace = Workspace(system(base, f"rag_sequence/thorough/{retriever}/{max(KS)}").config)
-        rows[retriever] = {r.example_id: r.rows for r in retrieve.read(predict.rankings(workspace, "dev"))}
+        rows[retriever] = {r.example_id: r.rows for r in retrieve.read(retrieve.build(workspace, "dev"))}
     distinct = {(name, row) for found in rows.values() for name, line in found.items() for row in line}
     generated = sum(info["pairs_generated"] for info in dev)
     assert generated == len(distinct)

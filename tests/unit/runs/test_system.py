@@ -47,7 +47,7 @@ def test_short_names_stand_for_fields() -> None:
 def test_any_field_can_be_set_and_is_shown() -> None:
     made = make_system(BASE, {"index.nprobe": 8, "train.lr": 1e-4, "task.train": ["a.tsv"], "train.trainer.devices": 2})
     config = made.config
-    assert (config.index.nprobe, config.train.lr, config.task.train) == (8, 1e-4, ("a.tsv",))
+    assert (config.index.options["nprobe"], config.train.lr, config.task.train) == (8, 1e-4, ("a.tsv",))
     assert config.train.trainer == {"devices": 2}
     for shown in ("index.nprobe=8", "train.lr=0.0001", "task.train=('a.tsv',)"):
         assert shown in made.label
@@ -138,23 +138,22 @@ def test_a_run_id_is_readable_and_of_one_configuration() -> None:
     assert system(elsewhere, "rag_token/greedy/flat/5").run_id("dev") == name
     closed = replace(BASE, formulation="closed_book")
     assert system(closed, "rag_token/greedy/flat/5").run_id("dev") == name, "a point says its own formulation"
-    strange = make_system(BASE, {"encoder.query_prefix": "../query: "})
+    strange = make_system(BASE, {"decoding": "rag_token/greedy", "encoder.query_prefix": "../query: "})
     assert "/" not in strange.run_id("dev")
 
 
 def test_training_has_a_part_in_the_digest() -> None:
-    retriever = RetrieverConfig(kind="bm25")
-    others = [
-        BASE,
-        replace(BASE, retriever=retriever),
-        replace(BASE, retriever=replace(retriever, train=False)),
-        replace(BASE, init_from="elsewhere"),
-        replace(BASE, generator=replace(BASE.generator, train="lora")),
-        replace(BASE, generator=replace(BASE.generator, train="lora", lora_rank=2)),
+    given: list[Point] = [
+        {},
+        {"retriever.kind": "bm25"},
+        {"retriever.kind": "bm25", "retriever.train": False},
+        {"generator.train": "lora"},
+        {"generator.train": "lora", "generator.lora_rank": 2},
     ]
-    assert len({run_digest(config, "dev") for config in others}) == len(others)
-    kept = replace(BASE, decoding=replace(BASE.decoding, pair_store_mb=9))
-    assert run_digest(kept, "dev") == run_digest(BASE, "dev")
+    token = {"decoding": "rag_token/greedy"}
+    assert len({run_digest(configure(BASE, token | dict(more)), "dev") for more in given}) == len(given)
+    kept = token | {"decoding.pair_store_mb": 9}
+    assert run_digest(configure(BASE, kept), "dev") == run_digest(configure(BASE, token), "dev")
 
 
 @pytest.mark.parametrize(
