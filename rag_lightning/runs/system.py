@@ -142,6 +142,11 @@ def _expanded(base: ExperimentConfig, point: Point) -> dict[str, Any]:
     return found
 
 
+def retrievers() -> list[str]:
+    """What `retriever` may be in a point: an index kind, or a kind of retriever of its own."""
+    return [*INDEX_KINDS, *(kind for kind in RETRIEVERS if kind not in ("dense", "none"))]
+
+
 def decodings() -> list[str]:
     """What `decoding` may be in a point: formulation/strategy."""
     return [f"{formulation}/{strategy}" for formulation in TITLES for strategy in strategies_of(formulation)]
@@ -165,7 +170,7 @@ def _retriever(base: ExperimentConfig, point: Point) -> dict[str, Any]:
     if "retriever" not in point:
         return {}
     name = str(point["retriever"])
-    check_name("retriever", name, [*INDEX_KINDS, *(kind for kind in RETRIEVERS if kind not in ("dense", "none"))])
+    check_name("retriever", name, retrievers())
     trained = training_kind(base.retriever)
     trained = "dense" if trained == "none" else trained
     kind = "dense" if name in INDEX_KINDS else name
