@@ -304,3 +304,10 @@ def test_the_words_of_a_generator_that_is_not_warm_started_have_no_effect(tiny: 
     given = replace(tiny, generator=GeneratorConfig(init="elsewhere", decoder_layers=7))
     plain = replace(tiny, generator=GeneratorConfig(init="elsewhere"))
     assert digesting.settings(given, "model") == digesting.settings(plain, "model")
+
+
+def test_a_closed_book_model_has_no_query_encoder_to_start_from(tiny: ExperimentConfig, tmp_path: Path) -> None:
+    (tmp_path / "rag.json").write_text('{"formulation": "closed_book"}')
+    config = replace(tiny, init_from=str(tmp_path))
+    with pytest.raises(ConfigError, match="its formulation is closed_book, the configuration's is rag_token"):
+        train.STAGE.digest(Workspace(config, ignore))
