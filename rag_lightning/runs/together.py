@@ -11,7 +11,8 @@ from typing import Any
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.files import digest
 from rag_lightning.core.records import Prediction, write_jsonl
-from rag_lightning.decoding.predictor import GridPredictor, Question
+from rag_lightning.decoding.predictor import GridPredictor
+from rag_lightning.decoding.question import Question
 from rag_lightning.runs.system import System
 from rag_lightning.stages import corpus, predict, train
 from rag_lightning.stages.workspace import Workspace

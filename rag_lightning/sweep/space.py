@@ -15,7 +15,7 @@ from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest
 from rag_lightning.core.registry import check_name
-from rag_lightning.decoding.predictor import check_strategy
+from rag_lightning.decoding.strategy import check_strategy
 from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.runs.identity import model_key, run_digest
 from rag_lightning.runs.system import CLOSED_BOOK, Point, System, make_system

@@ -11,7 +11,7 @@ from rag_lightning.config.data import TaskConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import RetrieverConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
-from rag_lightning.runs.evaluate import beams, pairs, swap_notes
+from rag_lightning.runs.evaluate import pairs, swap_notes
 from rag_lightning.runs.identity import differing, run_digest
 from rag_lightning.runs.system import Point, configure, label_of, make_system, retrieval_label
 from tests.points import point, system
@@ -171,7 +171,7 @@ def test_training_has_a_part_in_the_digest() -> None:
 )
 def test_work_is_counted(text: str, changes: dict[str, Any], work: tuple[int, int]) -> None:
     config = configure(BASE, point(text) | changes)
-    assert (pairs(config), beams(config)) == work
+    assert (pairs(config), config.decoding.made().beams) == work
 
 
 def test_differences_are_dotted_names() -> None:
