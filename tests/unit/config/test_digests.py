@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -16,7 +17,6 @@ from rag_lightning.config.data import TargetsConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import KindSection, Leaf, leaves, sections_of
-from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.config.retrieval import IndexConfig, RetrieverConfig
 from rag_lightning.config.training import BiencoderConfig, TrainConfig
@@ -55,8 +55,7 @@ LEAVES = list(leaves(ExperimentConfig))
 CONTENT = [leaf for leaf in LEAVES if leaf.digest == "by content"]
 
 
-def path_of(leaf: Leaf) -> str:
-    return leaf.path
+path_of = attrgetter("path")
 
 
 def bases() -> list[ExperimentConfig]:
@@ -125,9 +124,8 @@ def variants(config: ExperimentConfig, leaf: Leaf) -> Iterator[ExperimentConfig]
 
 def settings(config: ExperimentConfig, stage: str) -> Mapping[str, Any] | None:
     """Settings of a stage, None where the configuration has no such stage."""
-    if stage in WITHOUT_PASSAGES and config.formulation == "closed_book":
-        return None
-    if stage in WITHOUT_PASSAGES and config.retriever.kind == "none":
+    closed = config.formulation == "closed_book" or config.retriever.kind == "none"
+    if closed and stage in WITHOUT_PASSAGES:
         return None
     if stage == "reader":
         config = reader.reading(Workspace(config, ignore)).config
@@ -297,13 +295,6 @@ def test_a_field_that_names_something_counts_by_its_content(
 
 def _from_outside(stage: Bound[Workspace]) -> dict[str, str]:
     return {name: given for name, given in stage.inputs.items() if isinstance(given, str)}
-
-
-def test_the_words_of_a_generator_that_is_not_warm_started_have_no_effect(tiny: ExperimentConfig) -> None:
-    """decoder_layers belongs to warm_start alone: what gives the same result is the same."""
-    given = replace(tiny, generator=GeneratorConfig(init="elsewhere", decoder_layers=7))
-    plain = replace(tiny, generator=GeneratorConfig(init="elsewhere"))
-    assert digesting.settings(given, "model") == digesting.settings(plain, "model")
 
 
 def test_a_closed_book_model_has_no_query_encoder_to_start_from(tiny: ExperimentConfig, tmp_path: Path) -> None:
