@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -116,10 +117,8 @@ def variants(config: ExperimentConfig, leaf: Leaf) -> Iterator[ExperimentConfig]
     if isinstance(holder, KindSection) and name != "kind" and value is None:
         return
     for other in others(leaf, value):
-        try:
+        with suppress(ConfigError):
             yield changed(config, leaf.path, other)
-        except ConfigError:
-            continue
 
 
 def settings(config: ExperimentConfig, stage: str) -> Mapping[str, Any] | None:
@@ -196,10 +195,8 @@ def digests(config: ExperimentConfig) -> dict[str, str]:
     """Of every stage that can be."""
     found = {}
     for name, stage in bound(config).items():
-        try:
+        with suppress(ConfigError):
             found[name] = stage.digest
-        except ConfigError:
-            continue
     return found
 
 
@@ -287,10 +284,11 @@ def test_a_field_that_names_something_counts_by_its_content(
     assert digests(same) == before
     assert differing(before, after) >= set(leaf.stages)
     for name in set(NAMES) - set(leaf.stages):
-        recipes = [bound(config)[name].recipe for config in (first, other)]
-        assert recipes[0].config == recipes[1].config
-        given = [_from_outside(bound(config)[name]) for config in (first, other)]
-        assert given[0] == given[1], f"{leaf.path}: is an input of stage {name}, which it does not name"
+        stages = [bound(config)[name] for config in (first, other)]
+        assert stages[0].recipe.config == stages[1].recipe.config
+        assert _from_outside(stages[0]) == _from_outside(stages[1]), (
+            f"{leaf.path}: is an input of stage {name}, which it does not name"
+        )
 
 
 def _from_outside(stage: Bound[Workspace]) -> dict[str, str]:
