@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from rag_lightning.config.commands import MatrixConfig
+from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.files import write_text
 from rag_lightning.core.shipped import find_shipped
@@ -22,7 +23,6 @@ from rag_lightning.runs import folders
 from rag_lightning.runs.identity import by_reuse
 from rag_lightning.runs.record import read_summary
 from rag_lightning.runs.track import Mirrors
-from rag_lightning.stages.workspace import say
 from rag_lightning.tasks.spec import get_task
 
 
