@@ -18,7 +18,7 @@ from rag_lightning.runs.record import read_run, read_summary, run_folders
 from rag_lightning.runs.system import System
 from rag_lightning.sweep.space import SPLIT, Space
 
-SYSTEM, NUMBER = Head("system"), 8
+SYSTEM, NUMBER = Head("system", align="<"), 8
 
 
 class Trials:
@@ -59,7 +59,8 @@ class Trials:
 
 def evaluated_table(objective: str) -> LiveTable:
     """The table of the runs beside the search: baselines on dev and test, and the chosen systems on test."""
-    return LiveTable((Head("split", 7), SYSTEM, Head("role", NUMBER), Head(objective, NUMBER), Head("seconds", NUMBER)))
+    texts = (Head("split", 7, "<"), SYSTEM, Head("role", NUMBER, "<"))
+    return LiveTable((*texts, Head(objective, NUMBER), Head("seconds", NUMBER)))
 
 
 def score(folder: Path, objective: str) -> Estimate:
@@ -70,7 +71,14 @@ def score(folder: Path, objective: str) -> Estimate:
 def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) -> None:
     """The closing block: the chosen systems on test beside the paper's numbers, the work saved, where everything is."""
     config = space.config
-    table = LiveTable((SYSTEM, Head(f"test {config.objective}", NUMBER), Head("95 % interval", 13), Head("paper", 7)))
+    table = LiveTable(
+        (
+            Head("chosen", align="<"),
+            Head(f"test {config.objective}", NUMBER),
+            Head("95 % interval", 13),
+            Head("paper", 7),
+        )
+    )
     paper, task = read_paper(find_shipped(PAPER)), config.experiment.task
     for system in chosen:
         found, values = score(folder_of(system, config.name, "test"), config.objective), to_dict(system.config)
@@ -84,13 +92,12 @@ def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) 
         share = 100 * reused / (generated + reused)
         say(f"{'pairs':<17} {generated:,} generated, {reused:,} reused ({share:.0f} % saved)")
     say(f"{'runs':<17} {folder}")
-    say(f"{'MLflow':<17} {mlflow}")
+    say(f"{'MLflow':<17} mlflow ui --backend-store-uri {mlflow}")
 
 
 def _pairs(folder: Path, artifacts: Path) -> tuple[int, int]:
     """Question-passage pairs that the sweep's predictions generated, and those that they found in a pair store."""
-    digests = {
-        read_run(run)["digests"].get("predictions") for run in run_folders(folder.parent) if run.parent == folder
-    }
+    runs = [run for run in run_folders(folder.parent) if run.parent == folder]
+    digests = {read_run(run)["digests"].get("predictions") for run in runs}
     infos = [read_manifest(artifacts / "predictions" / digest)["info"] for digest in digests if digest]
     return sum(info["pairs_generated"] for info in infos), sum(info["pairs_reused"] for info in infos)
