@@ -119,7 +119,7 @@ class ArtifactStore:
                 raise
             raise ArtifactError(f"{final}: cannot be written ({error}); earlier artifacts are untouched") from error
         self._opened[recipe.kind, recipe.digest] = made = open_artifact(final, recipe.kind)
-        self.lines.finished(recipe.kind, made.info, time.perf_counter() - started, resumable)
+        self.lines.finished(recipe.kind, made.info, time.perf_counter() - started)
         return made
 
 

@@ -27,7 +27,9 @@ from rag_lightning.core.errors import Terminated
 WIDTH = 100
 """Columns that every line of ours fits in, unless it names a path."""
 LONG = 20.0
-"""Seconds after which a stage has a line even where a row of a table stands for it."""
+"""Seconds after which a stage that is still running, or that is done beside a table, has a line."""
+PARTS = ("rankings", "predictions", "scores", "cost")
+"""Kinds of artifacts that a row of a table tells of."""
 VERBOSE = "RAG_LIGHTNING_VERBOSE"
 """Environment variable that shows details; --verbose sets it, so that started processes know."""
 QUIET = {
@@ -139,6 +141,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
+def time_left(seconds: Sequence[float], count: int) -> str:
+    """The time that `count` more will take, by the mean of those that are done; empty where none is left."""
+    return duration(count * sum(seconds) / len(seconds)) if count else ""
+
+
 @dataclass(frozen=True)
 class StageLines:
     """One line a stage, when it is done or reused; what an artifact store tells of its work.
@@ -158,7 +165,7 @@ class StageLines:
         _working.append(kind)
         slow = threading.Timer(LONG, self.say, [f"{kind:<17} running …"])
         slow.daemon = True
-        if not is_terminal():
+        if not is_terminal() and not (_within and kind in PARTS):
             slow.start()
         try:
             yield
@@ -166,9 +173,9 @@ class StageLines:
             slow.cancel()
             _working.remove(kind)
 
-    def finished(self, kind: str, info: Mapping[str, Any], seconds: float, long: bool) -> None:
-        """An artifact was made; beside a table only what takes long by its nature, or did, has a line."""
-        tell = self.detail if _within and not long and seconds < LONG else self.say
+    def finished(self, kind: str, info: Mapping[str, Any], seconds: float) -> None:
+        """An artifact was made; beside a table only what serves other rows too and took long has a line."""
+        tell = self.detail if _within and (kind in PARTS or seconds < LONG) else self.say
         tell(f"{kind:<17} {summary(kind, info):<48} {duration(seconds):>12}")
 
     def reused(self, kind: str, digest: str, info: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.artifacts import read_manifest
-from rag_lightning.core.console import Head, LiveTable, duration, say
+from rag_lightning.core.console import Head, LiveTable, say, time_left
 from rag_lightning.core.shipped import find_shipped
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.command import PAPER
@@ -44,7 +44,6 @@ class Trials:
         is_best = not self.values or value > max(self.values)
         self.values.append(value)
         self.seconds.append(seconds)
-        left = (self.budget - len(self.values)) * sum(self.seconds) / len(self.seconds)
         best = f"{'* ' if is_best else ''}{max(self.values):.1f}"
         self.table.add(
             f"{len(self.values)}/{self.budget}",
@@ -52,7 +51,7 @@ class Trials:
             f"{value:.1f}",
             f"{seconds:.1f}",
             best,
-            duration(left) if left else "",
+            time_left(self.seconds, self.budget - len(self.values)),
             style="bold" if is_best else "",
         )
 
