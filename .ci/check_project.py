@@ -6,14 +6,14 @@ import ast
 import re
 import sys
 from collections.abc import Container, Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import get_type_hints
 
 import yaml
 
 from rag_lightning.claims.claims import load_claims
 from rag_lightning.cli import STAGES, parse
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import leaves
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.matrix.matrix import load_matrix
 
@@ -125,8 +125,12 @@ def unknown_fields(code: str) -> Iterator[str]:
 
 def sections() -> dict[str, set[str]]:
     """Section of an experiment's configuration -> its fields."""
-    hints = get_type_hints(STAGES["score"].config)
-    return {name: {field.name for field in fields(hint)} for name, hint in hints.items() if is_dataclass(hint)}
+    found: dict[str, set[str]] = {}
+    for leaf in leaves(ExperimentConfig):
+        section, _, field = leaf.path.rpartition(".")
+        if section:
+            found.setdefault(section, set()).add(field)
+    return found
 
 
 SECTIONS = sections()

@@ -13,8 +13,9 @@ import pytest
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.data import TaskConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.metrics.metric import METRICS, Metric, Outcome
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.config.registries import METRICS, TASKS
+from rag_lightning.metrics.metric import Metric, Outcome
+from rag_lightning.tasks.spec import get_task
 from tests import tiny_project
 from tests.tiny_project import ANSWERS, SPLITS, place, write_lines
 

@@ -85,7 +85,7 @@ def experiment(root: Path, data: Path, bert: Path) -> ExperimentConfig:
         retriever_warmup=RetrieverWarmupConfig(steps=3, batch_size=4, k=8, warmup=1, dtype="float32"),
         reader=ReaderConfig(steps=80, batch_size=16, lr=2e-3, warmup=8, dtype="float32"),
         train=TrainConfig(steps=4, batch_size=4, k=2, lr=1e-3, warmup=1, eval_every=2, dtype="float32"),
-        decoding=DecodingConfig(num_beams=2, max_length=4, dtype="float32"),
+        decoding=DecodingConfig(options={"num_beams": 2, "max_length": 4}, dtype="float32"),
     )
 
 

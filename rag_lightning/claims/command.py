@@ -22,6 +22,7 @@ from rag_lightning.runs.contents import metric_name
 from rag_lightning.runs.evaluate import scores_of
 from rag_lightning.runs.identity import by_reuse
 from rag_lightning.runs.system import CLOSED_BOOK
+from rag_lightning.runs.together import predict_together
 from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages.score import metric_names
 from rag_lightning.tasks.spec import get_task
@@ -139,6 +140,7 @@ def _test(made: Plan, config: ClaimsConfig, mirrors: Mirrors) -> None:
 def _scores(made: Plan, config: ClaimsConfig, mirrors: Mirrors) -> Scores:
     found: dict[str, Path] = {}
     jobs = made.jobs
+    predict_together([job.system for job in jobs], config.split)
     for count, job in enumerate(jobs, 1):
         say(f"  experiment {count} of {len(jobs)}: {job.label}")
         found[job.label] = run_job(job, config.split, mirrors)

@@ -25,14 +25,14 @@ def without(verdict: str, why: str) -> Stored:
 
 
 def lines(outcome: Outcome) -> list[str]:
-    """What the user is told: one line a comparison, then the curves, then the verdict."""
+    """Lines for the user: one a comparison, then the curves, then the verdict."""
     found = []
     for one in outcome.tested:
-        aim = "".join(f", aim: {said}" for said in one.aims)
+        aims = "".join(f", aim: {aim}" for aim in one.aims)
         found.append(
             f"{one.metric}: {one.system} {one.mean:.2f} - {one.baseline} {one.baseline_mean:.2f} = "
             f"{one.difference:+.2f}{one.unit} [{one.low:.2f}, {one.high:.2f}], n={one.n}, seeds={one.seeds}, "
-            f"p={one.p:.4f}, adjusted p={one.p_holm:.4f}: {one.verdict}{aim}"
+            f"p={one.p:.4f}, adjusted p={one.p_holm:.4f}: {one.verdict}{aims}"
         )
     found += [f"{p.metric}: {p.system}: {p.mean:.2f}{p.unit} [{p.low:.2f}, {p.high:.2f}]" for p in outcome.points]
     return [*found, f"verdict: {outcome.verdict} ({outcome.why})"]

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from rag_lightning.config.bounds import NonNegativeInt, PositiveInt
 from rag_lightning.config.fields import Section, setting
+from rag_lightning.config.registries import TASKS
 
 Quoting = Literal["csv", "none"]
 
@@ -16,7 +17,7 @@ class TaskConfig(Section):
     """What is asked: the task and its data.
 
     Args:
-        name: Task, one of those `rag-lightning doctor` lists.
+        name: The task.
         dataset: Label of the data in every table and run; mini-nq and nq-subset are never called nq.
         source: `hub:` for the task's own data set of the hub, hub:NAME[:CONFIG] for another of its layout, or hub: and
             a local folder; empty for files or mini.
@@ -35,7 +36,7 @@ class TaskConfig(Section):
     PATH: ClassVar[str] = "task"
     STAGES: ClassVar[tuple[str, ...]] = ("examples",)
 
-    name: str = setting("nq", stages=("examples", "targets", "reader", "model", "scores"))
+    name: str = setting("nq", stages=("examples", "targets", "reader", "model", "scores"), names=TASKS)
     dataset: str = setting("mini-nq", digest="never")
     source: str = setting("", digest="by content")
     train: tuple[str, ...] = setting((), digest="by content")

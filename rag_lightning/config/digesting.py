@@ -7,7 +7,7 @@ retriever or a strategy does not use is put to one neutral value here, so that w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from rag_lightning.config.decoding import DecodingConfig
@@ -84,7 +84,7 @@ def value_of(config: Any, leaf: Leaf) -> Any:
     """The value of a leaf; None for a field of another kind than the chosen one."""
     section, _, name = leaf.path.rpartition(".")
     holder = getattr(config, section) if section else config
-    if isinstance(holder, KindSection) and not hasattr(holder, name):
+    if isinstance(holder, KindSection) and name not in {one.name for one in fields(holder)}:  # type: ignore[arg-type]
         return getattr(holder.made(), name, None)
     return getattr(holder, name)
 
@@ -122,14 +122,5 @@ def _generator(generator: GeneratorConfig) -> GeneratorConfig:
 
 
 def _decoding(config: ExperimentConfig) -> DecodingConfig:
-    decoding, default = config.decoding, DecodingConfig()
-    searches = config.formulation == "rag_sequence" and decoding.strategy in ("thorough", "fast")
-    beams = decoding.strategy == "beam" or searches
-    return replace(
-        decoding,
-        k=default.k if config.formulation == "closed_book" else decoding.k,
-        num_beams=decoding.num_beams if decoding.strategy == "beam" else default.num_beams,
-        passage_beams=decoding.passage_beams if searches else default.passage_beams,
-        length_penalty=decoding.length_penalty if beams else default.length_penalty,
-        max_length=default.max_length if decoding.strategy in ("classify", "first_entity") else decoding.max_length,
-    )
+    closed = config.formulation == "closed_book"
+    return replace(config.decoding, k=DecodingConfig.k) if closed else config.decoding

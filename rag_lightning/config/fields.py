@@ -39,15 +39,22 @@ def _cached(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
     return cast("Callable[[type[Any]], T]", lru_cache(maxsize=256)(function))
 
 
-def setting(default: Any, *, stages: tuple[str, ...] | None = None, digest: Policy = "always") -> Any:
+def setting(
+    default: Any,
+    *,
+    stages: tuple[str, ...] | None = None,
+    digest: Policy = "always",
+    names: Registry | None = None,
+) -> Any:
     """A field of a section.
 
     Args:
         default: Its default; a dict becomes a factory.
         stages: The stages whose result it changes, None for those of its section.
         digest: When it is part of their digest.
+        names: The registry whose names it takes; help lists them.
     """
-    metadata = {"stages": stages, "digest": digest}
+    metadata = {"stages": stages, "digest": digest, "names": names}
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -72,27 +79,36 @@ class Section:
 
 
 class KindSection(Section):
-    """A section whose `kind` is an object of a registry that brings fields of its own.
+    """A section one of whose fields names an object of a registry that brings fields of its own.
+
+    An option reads like a field: `config.index.m` is the value given, or the kinds' default.
 
     Attributes:
-        kind: Name of the chosen kind.
+        KIND: Name of the field that names the kind.
         options: Values of fields of registered kinds, by name; a kind takes its own default where one is not given.
-            YAML and command line write them beside `kind`.
+            YAML and command line write them beside the other fields.
     """
 
     REGISTRY: ClassVar[Registry]
-    kind: str
+    KIND: ClassVar[str] = "kind"
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         """Raise ConfigError as `Section`, and for an unknown kind or option."""
         super().__post_init__()
-        check_name(self.REGISTRY.kind, self.kind, list(self.REGISTRY))
+        check_name(self.REGISTRY.kind, getattr(self, self.KIND), list(self.REGISTRY))
         known = options_of(self.REGISTRY)
         for name, value in self.options.items():
             check_name(f"field of {self.PATH}", name, list(known))
             check_value(f"{self.PATH}.{name}", known[name].hint, value)
         self.made()
+
+    def __getattr__(self, name: str) -> Any:
+        """Value of an option, or its default."""
+        known = {} if name.startswith("_") or name == "options" else options_of(self.REGISTRY)
+        if name not in known:
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+        return self.options.get(name, known[name].default)
 
     def made(self) -> Any:
         """The chosen kind with its values.
@@ -100,7 +116,7 @@ class KindSection(Section):
         Raises:
             ConfigError: values that contradict each other.
         """
-        cls = self.REGISTRY.get(self.kind)
+        cls = self.REGISTRY.get(getattr(self, self.KIND))
         own = {one.name for one in fields(cls)}
         return cls(**{name: value for name, value in self.options.items() if name in own})
 
@@ -133,7 +149,7 @@ def leaves(cls: type[Any]) -> tuple[Leaf, ...]:
 
 
 def _all_leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
-    told, hints = sentences(cls), _hints(cls)
+    hints = _hints(cls)
     for one in fields(cls):
         path, hint = prefix + one.name, hints[one.name]
         if isinstance(hint, type) and issubclass(hint, Section):
@@ -144,7 +160,7 @@ def _all_leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
             stages = one.metadata.get("stages")
             owners = cls.STAGES if stages is None and issubclass(cls, Section) else stages or ()
             policy = one.metadata.get("digest", "always")
-            yield Leaf(path, hint, default_of(one), told.get(one.name, ""), owners, policy)
+            yield Leaf(path, hint, default_of(one), _sentence(cls, one), owners, policy)
 
 
 def options_of(registry: Registry) -> Mapping[str, Leaf]:
@@ -234,6 +250,12 @@ def summary(cls: type[Any]) -> str:
 def default_of(one: Field[Any]) -> Any:
     """The default of a dataclass field."""
     return one.default_factory() if one.default_factory is not MISSING else one.default
+
+
+def _sentence(cls: type[Any], one: Field[Any]) -> str:
+    """The sentence of a field; where it takes a name of a registry, the names there are."""
+    sentence, names = sentences(cls).get(one.name, ""), one.metadata.get("names")
+    return f"{sentence} One of {', '.join(names)}." if names else sentence
 
 
 @_cached

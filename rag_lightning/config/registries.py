@@ -25,3 +25,71 @@ RETRIEVERS = Registry(
         "none": "rag_lightning.retrieval.retriever:Nothing",
     },
 )
+
+DECODINGS = Registry(
+    "decoding",
+    {
+        "greedy": "rag_lightning.decoding.token_search:Greedy",
+        "beam": "rag_lightning.decoding.token_search:Beam",
+        "thorough": "rag_lightning.decoding.sequence_search:Thorough",
+        "fast": "rag_lightning.decoding.sequence_search:Fast",
+        "first_entity": "rag_lightning.decoding.first_entity:FirstEntity",
+        "classify": "rag_lightning.decoding.classify:Classify",
+    },
+)
+
+METRICS = Registry(
+    "metric",
+    {
+        "em": "rag_lightning.metrics.answers:EM",
+        "em_kilt": "rag_lightning.metrics.em:EM_KILT",
+        "em_lm_eval": "rag_lightning.metrics.em:EM_LM_EVAL",
+        "em_contains": "rag_lightning.metrics.em:EM_CONTAINS",
+        "em_regex": "rag_lightning.metrics.patterns:EM_REGEX",
+        "em_unanswerable": "rag_lightning.metrics.retrieval:EM_UNANSWERABLE",
+        "f1": "rag_lightning.metrics.answers:F1",
+        "bleu1": "rag_lightning.metrics.bleu:BLEU1",
+        "bleu1_sentence": "rag_lightning.metrics.bleu:BLEU1_SENTENCE",
+        "bleu1_msmarco": "rag_lightning.metrics.bleu:BLEU1_MSMARCO",
+        "rouge_l": "rag_lightning.metrics.rouge:ROUGE_L",
+        "rouge_l_msmarco": "rag_lightning.metrics.rouge:ROUGE_L_MSMARCO",
+        "q_bleu1": "rag_lightning.metrics.qbleu:Q_BLEU1",
+        "q_bleu1_2018": "rag_lightning.metrics.qbleu:Q_BLEU1_2018",
+        "distinct_trigrams": "rag_lightning.metrics.diversity:DISTINCT_TRIGRAMS",
+        "label_accuracy": "rag_lightning.metrics.labels:LABEL_ACCURACY",
+        "answer_recall": "rag_lightning.metrics.retrieval:ANSWER_RECALL",
+        "answer_precision": "rag_lightning.metrics.retrieval:ANSWER_PRECISION",
+        "gold_recall": "rag_lightning.metrics.retrieval:GOLD_RECALL",
+        "gold_title": "rag_lightning.metrics.pages:GOLD_TITLE",
+        "page_r_precision": "rag_lightning.metrics.pages:PAGE_R_PRECISION",
+        "success": "rag_lightning.metrics.pages:SUCCESS",
+        "kilt_em": "rag_lightning.metrics.pages:KILT_EM",
+        "kilt_f1": "rag_lightning.metrics.pages:KILT_F1",
+        "kilt_accuracy": "rag_lightning.metrics.pages:KILT_ACCURACY",
+        "mrr": "rag_lightning.metrics.retrieval:MRR",
+    },
+)
+"""A Metric, CorpusMetric, or Family, whose names are written with a cut-off (`answer_recall@5`)."""
+
+TASKS = Registry(
+    "task",
+    {
+        "nq": "rag_lightning.tasks.open_qa:NATURAL_QUESTIONS",
+        "triviaqa": "rag_lightning.tasks.open_qa:TRIVIA_QA",
+        "webquestions": "rag_lightning.tasks.open_qa:WEB_QUESTIONS",
+        "curatedtrec": "rag_lightning.tasks.curatedtrec:CURATED_TREC",
+        "msmarco": "rag_lightning.tasks.abstractive_qa:MS_MARCO",
+        "jeopardy": "rag_lightning.tasks.jeopardy:JEOPARDY",
+        "fever3": "rag_lightning.tasks.fever:FEVER3",
+        "fever2": "rag_lightning.tasks.fever:FEVER2",
+    },
+)
+
+REGISTRIES = {
+    "tasks": TASKS,
+    "retrievers": RETRIEVERS,
+    "index kinds": INDEX_KINDS,
+    "decodings": DECODINGS,
+    "metrics": METRICS,
+}
+"""What each registry lists, for tables."""

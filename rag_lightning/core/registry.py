@@ -53,6 +53,16 @@ class Registry:
         self._targets[name] = target
         Registry.changes += 1
 
+    def unregister(self, name: str) -> None:
+        """Remove a kind of one's own.
+
+        Raises:
+            UnknownNameError: no such name.
+        """
+        check_name(self.kind, name, self._targets)
+        del self._targets[name]
+        Registry.changes += 1
+
     def get(self, name: str) -> Any:
         """Import and return what `name` stands for.
 
@@ -60,8 +70,13 @@ class Registry:
             UnknownNameError: no such name; the message lists the nearest and all names.
         """
         check_name(self.kind, name, self._targets)
-        module, _, attribute = self._targets[name].partition(":")
-        return getattr(import_module(module), attribute)
+        return load(self._targets[name])
+
+
+def load(target: str) -> Any:
+    """What "module:attribute" names."""
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def check_name(kind: str, name: str, names: Mapping[str, object] | tuple[str, ...] | list[str]) -> None:

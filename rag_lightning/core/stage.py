@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -23,28 +21,12 @@ class Place(Protocol):
 
 P = TypeVar("P", bound=Place)
 Inputs = Mapping[str, "str | Bound[Any]"]
+Known = dict[tuple[int, int], "tuple[Bound[Any], Recipe]"]
+"""Ids of a stage and of where it works -> both, which keeps the ids theirs, and the recipe."""
 
 
 def _nothing(place: Any) -> None:
     """Refuse nothing."""
-
-
-_KNOWN: ContextVar[dict[Any, tuple[str, Any]] | None] = ContextVar("digests", default=None)
-
-
-@contextmanager
-def _remembered() -> Iterator[dict[Any, tuple[str, Any]]]:
-    """Digests of one question: what several inputs have in common is digested once, and asked anew the next time."""
-    known = _KNOWN.get()
-    if known is not None:
-        yield known
-        return
-    known = {}
-    token = _KNOWN.set(known)
-    try:
-        yield known
-    finally:
-        _KNOWN.reset(token)
 
 
 @dataclass(frozen=True)
@@ -105,9 +87,21 @@ class Bound(Generic[P]):
         Raises:
             ConfigError: a configuration under which nothing can be made, or settings that are no JSON values.
         """
+        return self._recipe({})
+
+    def _recipe(self, known: Known) -> Recipe:
+        """The recipe; each stage that leads to it is asked once, however many paths there are."""
+        key = id(self.stage), id(self.place)
+        if key not in known:
+            known[key] = self, self._new_recipe(known)
+        return known[key][1]
+
+    def _new_recipe(self, known: Known) -> Recipe:
         stage = self.stage
         stage.check(self.place)
-        inputs = {name: given if isinstance(given, str) else given.digest for name, given in self.inputs.items()}
+        inputs = {
+            n: given if isinstance(given, str) else given._recipe(known).digest for n, given in self.inputs.items()
+        }
         recipe = Recipe(stage.kind, stage.settings(self.place), inputs, stage.version)
         try:
             _ = recipe.digest
@@ -119,11 +113,7 @@ class Bound(Generic[P]):
     @property
     def digest(self) -> str:
         """Name of the artifact's folder."""
-        with _remembered() as known:
-            key = id(self.stage.settings), id(self.stage.inputs), id(self.place)
-            if key not in known:
-                known[key] = self.recipe.digest, self
-            return known[key][0]
+        return self.recipe.digest
 
     def build(self) -> Artifact:
         """The artifact, made if it is not there yet, with everything it is made from."""
@@ -144,9 +134,12 @@ class Bound(Generic[P]):
 
     def lineage(self) -> dict[str, str]:
         """Kind -> digest of this stage and of everything it is made from; of two of one kind the nearer."""
-        with _remembered():
-            found = {self.stage.kind: self.digest}
-            for given in self.inputs.values():
-                if not isinstance(given, str):
-                    found = given.lineage() | found
-            return found
+        known: Known = {}
+        found: dict[str, str] = {}
+        level: list[Bound[Any]] = [self]
+        while level:
+            distinct = {(one.stage.kind, one._recipe(known).digest): one for one in level}
+            for kind, digest in distinct:
+                found.setdefault(kind, digest)
+            level = [given for one in distinct.values() for given in one.inputs.values() if isinstance(given, Bound)]
+        return found

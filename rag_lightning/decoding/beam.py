@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.generator.vocabulary import Continuations, best
 
@@ -177,17 +176,7 @@ def _cost(hypothesis: Finished, length_penalty: float) -> float:
 
 
 STRATEGIES = ("thorough", "fast")
-"""Decoding strategies of RAG-Sequence."""
-AT_LEAST_ONE = ("num_beams", "passage_beams", "k", "max_length", "pairs_per_batch", "pair_store_mb")
-
-
-def check_decoding(config: DecodingConfig) -> None:
-    """Raise ConfigError unless every count is at least 1 and the length penalty is a finite number."""
-    for name in AT_LEAST_ONE:
-        if getattr(config, name) < 1:
-            raise ConfigError(f"decoding.{name}={getattr(config, name)} must be at least 1")
-    if not math.isfinite(config.length_penalty):
-        raise ConfigError(f"decoding.length_penalty={config.length_penalty} must be a finite number; 0 is none")
+"""Decoding strategies of RAG-Sequence: a missing (hypothesis, passage) pair is scored, or has probability 0."""
 
 
 def check_grid(ks: Sequence[int], strategies: Sequence[str], num_beams: int, max_length: int) -> None:

@@ -9,15 +9,17 @@ add up.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import regex
-import torch
-from torch import Tensor
 
-from rag_lightning.core.records import Hypothesis
+from rag_lightning.core.records import Hypothesis, Prediction
+from rag_lightning.decoding.strategy import N_BEST, Batch, Strategy
 
-FIRST_ENTITY = "first_entity"
-"""The strategy's name."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
 WORD = r"\p{Lu}[\p{L}\p{M}\p{N}’'.\-]*(?<![.’'\-])"
 INSIDE = r"(?:of|the|de|del|la|le|du|da|di|van|von|al|el)"
 NAME = regex.compile(rf"(?<![\p{{L}}\p{{N}}]){WORD}(?: (?:{INSIDE} ){{0,2}}{WORD})*")
@@ -54,6 +56,8 @@ def decode(query: str, texts: Sequence[str], doc_log_probs: Tensor) -> list[Hypo
         texts: Texts of the K passages, best first; a passage without a name gives "".
         doc_log_probs: [K] log p(z|x).
     """
+    import torch
+
     names = [first_entity(query, text) for text in texts]
     found = []
     for name in dict.fromkeys(names):
@@ -62,3 +66,20 @@ def decode(query: str, texts: Sequence[str], doc_log_probs: Tensor) -> list[Hypo
         log_prob = min(float(doc_log_probs[same].logsumexp(0)), 0.0)  # the sum of all may round above 1
         found.append(Hypothesis(name, log_prob, passage_log_probs=each))
     return sorted(found, key=lambda hypothesis: -hypothesis.log_prob)
+
+
+@dataclass(frozen=True)
+class FirstEntity(Strategy):
+    """Each passage gives its first name that the question does not hold; no generator is asked."""
+
+    title: ClassVar[str] = "first entity"
+    formulations: ClassVar[tuple[str, ...]] = ("rag_sequence",)
+    generates: ClassVar[bool] = False
+
+    def predict(self, batch: Batch) -> list[Prediction]:
+        """The most probable names of each question."""
+        pools = []
+        for question, context, prior in zip(batch.questions, batch.read, batch.priors, strict=True):
+            texts = ["" if passage is None else passage.text for passage in context]
+            pools.append(decode(question.example.query, texts, prior)[:N_BEST])
+        return batch.predictions(pools)

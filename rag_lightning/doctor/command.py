@@ -10,10 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.tasks.examples import Reading
 from rag_lightning.tasks.layout import look_at_head
-from rag_lightning.tasks.spec import TASKS, TaskSpec, get_task
+from rag_lightning.tasks.spec import TaskSpec, get_task
 
 Found = Reading | DataError
 

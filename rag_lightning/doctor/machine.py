@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args, get_type_hints
+from typing import Literal, get_args
 
 import faiss
 import psutil
@@ -15,18 +15,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
-from rag_lightning.config.registries import RETRIEVERS
+from rag_lightning.config.registries import REGISTRIES
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
-from rag_lightning.metrics.metric import METRICS
 from rag_lightning.runs.mlflow import default_uri
 from rag_lightning.runs.record import git_state, package_versions, run_folders
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 
 State = Literal["ok", "note", "missing", "damaged"]
 COLOURS: dict[State, str] = {"ok": "green", "note": "yellow", "missing": "yellow", "damaged": "red"}
@@ -130,12 +128,9 @@ def _artifacts(root: Path, deep: bool) -> Iterator[Finding]:
 
 
 def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
-    strategies = get_args(get_type_hints(DecodingConfig)["strategy"])
-    yield Finding("tasks", "ok", ", ".join(TASKS))
-    yield Finding("retrievers", "ok", ", ".join(name for name in RETRIEVERS if name != "none"))
     yield Finding("formulations", "ok", ", ".join(get_args(Formulation)))
-    yield Finding("decodings", "ok", ", ".join(strategies))
-    yield Finding("metrics", "ok", ", ".join(METRICS))
+    for what, registry in REGISTRIES.items():
+        yield Finding(what, "ok", ", ".join(registry))
     yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
     local = default_uri(root, tracking_uri).removeprefix("sqlite:///")
     known = "another store" if tracking_uri else local if Path(local).exists() else f"{local}, made by the first run"

@@ -1,1 +1,1 @@
-"""matrix: every cell of experiments/matrix.yaml, run and told in one table."""
+"""matrix: runs the cells of experiments/matrix.yaml and shows them in one table."""

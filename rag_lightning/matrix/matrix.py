@@ -16,10 +16,11 @@ from typing import Any, get_args
 
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
 from rag_lightning.config.loading import experiment_of, merged
+from rag_lightning.config.registries import TASKS
 from rag_lightning.config.yaml_files import build, check_file_name, read_yaml
 from rag_lightning.core.errors import DataError, UnknownNameError
 from rag_lightning.core.registry import check_name
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 
 BASE = "rag_sequence"
 """The system whose file the other systems of a task are laid over."""

@@ -12,7 +12,7 @@ import string
 from collections.abc import Sequence
 
 from rag_lightning.metrics.answers import answer_score, check_answers
-from rag_lightning.metrics.metric import Metric
+from rag_lightning.metrics.metric import Metric, Need
 from rag_lightning.metrics.tokens import normalize_answer
 
 EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
@@ -60,6 +60,7 @@ def _lm_eval(text: str) -> str:
     return _LM_EVAL_IGNORED.sub("", text).lower().translate(_PUNCTUATION)
 
 
-EM_KILT = Metric("em_kilt", "%", "higher", answer_score(em_kilt))
-EM_LM_EVAL = Metric("em_lm_eval", "%", "higher", answer_score(em_lm_eval))
-EM_CONTAINS = Metric("em_contains", "%", "higher", answer_score(em_contains))
+NEEDS: tuple[Need, ...] = ("prediction", "strings")
+EM_KILT = Metric("em_kilt", "%", "higher", answer_score(em_kilt), needs=NEEDS, beside=("em",))
+EM_LM_EVAL = Metric("em_lm_eval", "%", "higher", answer_score(em_lm_eval), needs=NEEDS, beside=("em",))
+EM_CONTAINS = Metric("em_contains", "%", "higher", answer_score(em_contains), needs=NEEDS, beside=("em",))

@@ -9,45 +9,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.config.registries import METRICS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example
-from rag_lightning.core.registry import Registry
 
-METRICS = Registry(
-    "metric",
-    {
-        "em": "rag_lightning.metrics.answers:EM",
-        "em_kilt": "rag_lightning.metrics.em:EM_KILT",
-        "em_lm_eval": "rag_lightning.metrics.em:EM_LM_EVAL",
-        "em_contains": "rag_lightning.metrics.em:EM_CONTAINS",
-        "em_regex": "rag_lightning.metrics.patterns:EM_REGEX",
-        "em_unanswerable": "rag_lightning.metrics.retrieval:em_unanswerable_at",
-        "f1": "rag_lightning.metrics.answers:F1",
-        "bleu1": "rag_lightning.metrics.bleu:BLEU1",
-        "bleu1_sentence": "rag_lightning.metrics.bleu:BLEU1_SENTENCE",
-        "bleu1_msmarco": "rag_lightning.metrics.bleu:BLEU1_MSMARCO",
-        "rouge_l": "rag_lightning.metrics.rouge:ROUGE_L",
-        "rouge_l_msmarco": "rag_lightning.metrics.rouge:ROUGE_L_MSMARCO",
-        "q_bleu1": "rag_lightning.metrics.qbleu:Q_BLEU1",
-        "q_bleu1_2018": "rag_lightning.metrics.qbleu:Q_BLEU1_2018",
-        "distinct_trigrams": "rag_lightning.metrics.diversity:DISTINCT_TRIGRAMS",
-        "label_accuracy": "rag_lightning.metrics.labels:LABEL_ACCURACY",
-        "answer_recall": "rag_lightning.metrics.retrieval:answer_recall_at",
-        "answer_precision": "rag_lightning.metrics.retrieval:answer_precision_at",
-        "gold_recall": "rag_lightning.metrics.retrieval:gold_recall_at",
-        "gold_title": "rag_lightning.metrics.pages:gold_title_at",
-        "page_r_precision": "rag_lightning.metrics.pages:PAGE_R_PRECISION",
-        "success": "rag_lightning.metrics.pages:success_metric_at",
-        "kilt_em": "rag_lightning.metrics.pages:KILT_EM",
-        "kilt_f1": "rag_lightning.metrics.pages:KILT_F1",
-        "kilt_accuracy": "rag_lightning.metrics.pages:KILT_ACCURACY",
-        "mrr": "rag_lightning.metrics.retrieval:MRR",
-    },
-)
-"""Name -> a Metric or CorpusMetric, or a function of k that makes one (the names written with @k)."""
-
-FAMILIES = ("answer_recall", "answer_precision", "em_unanswerable", "gold_recall", "gold_title", "success")
-"""Names that need a cut-off: `answer_recall@5`."""
+CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
+EVERY_TASK = "*"
+Need = Literal["prediction", "passages", "answers", "strings", "gold"]
+"""What a metric looks at: a prediction; retrieved passages; short answers, looked for in passages; answers that are
+strings, not patterns; gold passages or articles, where an example names any."""
 Floats = NDArray[np.float64]
 
 
@@ -85,12 +55,14 @@ def no_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """The fields of both kinds of metric.
+    """The fields of every kind of metric.
 
     Args:
         name: Its name, printed and parsed.
         unit: `%` is shown as 0-100, "" as it is.
         direction: Whether higher or lower values are better.
+        needs: What it looks at; it is scored only where all of it is there.
+        beside: Metrics of a task beside which it is scored too; EVERY_TASK for all tasks.
         made_with: The tool and version the values depend on (tokeniser), "" for none.
         notes: Notes to show beside the values of these examples.
     """
@@ -98,6 +70,8 @@ class Definition:
     name: str
     unit: Literal["%", ""]
     direction: Literal["higher", "lower"]
+    needs: tuple[Need, ...] = field(default=("prediction",), kw_only=True)
+    beside: tuple[str, ...] = field(default=(), kw_only=True)
     made_with: Callable[[], str] = field(default=str, kw_only=True)
     notes: Callable[[Sequence[Outcome]], tuple[Note, ...]] = field(default=no_notes, kw_only=True)
 
@@ -137,6 +111,35 @@ class CorpusMetric(Definition):
     of_sums: Callable[[Floats], Floats] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Family(Definition):
+    """A metric for each cut-off, written `name@k`.
+
+    Args:
+        score: (one example, k) -> its value in [0, 1], None where it is not defined.
+        cutoffs: Those that are scored, up to the k of a run, which is scored too.
+    """
+
+    score: Callable[[Outcome, int], float | None]
+    cutoffs: tuple[int, ...] = field(default=CUTOFFS, kw_only=True)
+
+    def at(self, k: int) -> Metric:
+        """The metric of one cut-off."""
+        return Metric(
+            f"{self.name}@{k}",
+            self.unit,
+            self.direction,
+            lambda outcome: self.score(outcome, k),
+            needs=self.needs,
+            made_with=self.made_with,
+            notes=self.notes,
+        )
+
+    def up_to(self, k: int) -> list[str]:
+        """Names of the metrics of a run with k passages; none for 0."""
+        return [f"{self.name}@{cutoff}" for cutoff in sorted({*self.cutoffs, k}) if 0 < cutoff <= k]
+
+
 AnyMetric = Metric | CorpusMetric
 
 
@@ -171,16 +174,14 @@ def parse_metric(name: str) -> AnyMetric:
     'answer_recall@5'
     """
     family, at, cutoff = name.partition("@")
-    found = METRICS.get(family)
-    if family not in FAMILIES:
+    found: AnyMetric | Family = METRICS.get(family)
+    if not isinstance(found, Family):
         if at:
             raise ConfigError(f"metric {name!r}: {family} takes no cut-off; write {family!r}")
-        metric: AnyMetric = found
-        return metric
+        return found
     if not (cutoff.isascii() and cutoff.isdigit() and int(cutoff) > 0):
         raise ConfigError(f"metric {name!r}: needs a cut-off above 0; write for example '{family}@5'")
-    made: Metric = found(int(cutoff))
-    return made
+    return found.at(int(cutoff))
 
 
 def score_outcome(outcome: Outcome, metrics: Iterable[AnyMetric]) -> dict[str, float]:

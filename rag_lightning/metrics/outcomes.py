@@ -19,8 +19,6 @@ from rag_lightning.metrics.metric import AnyMetric, Metric, Outcome, parse_metri
 from rag_lightning.metrics.pages import evidence_sets, normalize_title
 from rag_lightning.metrics.patterns import PatternFault, PatternMatcher, pattern_faults
 
-OF_PASSAGES = ("mrr", "page_r_precision", "kilt_em", "kilt_f1", "kilt_accuracy")
-"""Metrics that look at what was retrieved, beside those with a cut-off."""
 _LISTED = 10
 """Ids that a message names."""
 Matcher = AnswerMatcher | PatternMatcher
@@ -201,9 +199,8 @@ def _is_gold(example: Example, passage: Passage) -> bool:
 
 def objectives(task: ScoredTask) -> tuple[Metric, ...]:
     """The task's metrics with a value per prediction, whatever the k and the retriever; the task's objective first."""
-    names = [name for name in task.metrics if "@" not in name and name not in OF_PASSAGES]
-    found: list[object] = [parse_metric(name) for name in names]
-    return tuple(metric for metric in found if isinstance(metric, Metric))
+    found = [parse_metric(name) for name in task.metrics]
+    return tuple(metric for metric in found if isinstance(metric, Metric) and "passages" not in metric.needs)
 
 
 def score_texts(metric: Metric, texts: Sequence[str], examples: Sequence[Example]) -> list[float]:

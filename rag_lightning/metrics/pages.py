@@ -17,12 +17,13 @@ from rag_lightning.core.records import Example
 from rag_lightning.metrics.answers import F1
 from rag_lightning.metrics.em import EM_KILT
 from rag_lightning.metrics.labels import LABEL_ACCURACY
-from rag_lightning.metrics.metric import Metric, Outcome
+from rag_lightning.metrics.metric import EVERY_TASK, Family, Metric, Need, Outcome
 
 TOGETHER = "|"
 """Separator of the titles of one evidence set."""
 _ESCAPES = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}", "-COLON-": ":"}
 _WHOLE, _OTHER = -1, -2
+OF_PAGES: tuple[Need, ...] = ("passages", "gold")
 EvidenceSets = Sequence[frozenset[str]]
 
 
@@ -90,41 +91,41 @@ def _rank(pages: tuple[str, ...], sets: tuple[frozenset[str], ...]) -> tuple[int
     return tuple(rank)
 
 
-def gold_title_at(k: int) -> Metric:
-    """Share of the queries that have gold articles with one of the top k passages from any of them."""
-
-    def score(titles: Sequence[str], sets: EvidenceSets) -> float:
-        gold = frozenset().union(*sets)
-        return float(any(normalize_title(title) in gold for title in titles[:k]))
-
-    return Metric(f"gold_title@{k}", "%", "higher", _paged(score))
+def gold_title_at(titles: Sequence[str], sets: EvidenceSets, k: int) -> float:
+    """1 if one of the top k passages is from any gold article, else 0."""
+    gold = frozenset().union(*sets)
+    return float(any(normalize_title(title) in gold for title in titles[:k]))
 
 
-def success_metric_at(k: int) -> Metric:
-    """KILT's success rate at k."""
-    return Metric(f"success@{k}", "%", "higher", _paged(lambda titles, sets: success_at(titles, sets, k)))
-
-
-def where_page_found(metric: Metric, name: str) -> Metric:
-    """KILT's combined score: the metric's value where page R-precision is 1, else 0."""
+def where_page_found(metric: Metric, name: str, beside: str) -> Metric:
+    """KILT's combined score: the metric's value where page R-precision is 1, else 0; scored beside a task's metric."""
 
     def score(outcome: Outcome) -> float | None:
         value, found = metric.score(outcome), PAGE_R_PRECISION.score(outcome)
         return None if value is None or found is None else value * (found == 1.0)
 
-    return Metric(name, metric.unit, metric.direction, score)
+    needs: tuple[Need, ...] = ("prediction", *OF_PAGES)
+    return Metric(name, metric.unit, metric.direction, score, needs=needs, beside=(beside,))
 
 
-def _paged(measure: Callable[[Sequence[str], EvidenceSets], float]) -> Callable[[Outcome], float | None]:
-    def score(outcome: Outcome) -> float | None:
+def _paged(measure: Callable[..., float]) -> Callable[..., float | None]:
+    """A measure of (titles, evidence sets, …) as a score of (outcome, …)."""
+
+    def score(outcome: Outcome, *cutoff: int) -> float | None:
         if outcome.titles is None or not outcome.example.gold_titles:
             return None
-        return measure(outcome.titles, evidence_sets(outcome.example))
+        return measure(outcome.titles, evidence_sets(outcome.example), *cutoff)
 
     return score
 
 
-PAGE_R_PRECISION = Metric("page_r_precision", "%", "higher", _paged(page_r_precision))
-KILT_EM = where_page_found(EM_KILT, "kilt_em")
-KILT_F1 = where_page_found(F1, "kilt_f1")
-KILT_ACCURACY = where_page_found(LABEL_ACCURACY, "kilt_accuracy")
+GOLD_TITLE = Family("gold_title", "%", "higher", _paged(gold_title_at), needs=OF_PAGES, beside=(EVERY_TASK,))
+"""Share of the queries that have gold articles with one of the top k passages from any of them."""
+PAGE_R_PRECISION = Metric(
+    "page_r_precision", "%", "higher", _paged(page_r_precision), needs=OF_PAGES, beside=(EVERY_TASK,)
+)
+SUCCESS = Family("success", "%", "higher", _paged(success_at), needs=OF_PAGES, beside=(EVERY_TASK,))
+"""KILT's success rate at k."""
+KILT_EM = where_page_found(EM_KILT, "kilt_em", "em")
+KILT_F1 = where_page_found(F1, "kilt_f1", "em")
+KILT_ACCURACY = where_page_found(LABEL_ACCURACY, "kilt_accuracy", "label_accuracy")

@@ -6,10 +6,10 @@ in trec_eval (P_k). EM without an answer in the passages: Lewis et al. 2020, sec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rag_lightning.metrics.answers import EM
-from rag_lightning.metrics.metric import Metric, Outcome
+from rag_lightning.metrics.metric import EVERY_TASK, Family, Metric, Outcome
 
 
 def recall_at(hits: Sequence[bool], k: int) -> float:
@@ -27,47 +27,48 @@ def reciprocal_rank(hits: Sequence[bool]) -> float:
     return next((1.0 / rank for rank, hit in enumerate(hits, 1) if hit), 0.0)
 
 
-def answer_recall_at(k: int) -> Metric:
-    """Share of queries with an answer in the text of the top k passages."""
+def of_hits(measure: Callable[[Sequence[bool], int], float]) -> Callable[[Outcome, int], float | None]:
+    """A measure of the flags of passages that hold an answer, as a family's score."""
 
-    def score(outcome: Outcome) -> float | None:
-        return None if outcome.answer_hits is None else recall_at(outcome.answer_hits, k)
+    def score(outcome: Outcome, k: int) -> float | None:
+        return None if outcome.answer_hits is None else measure(outcome.answer_hits, k)
 
-    return Metric(f"answer_recall@{k}", "%", "higher", score)
-
-
-def answer_precision_at(k: int) -> Metric:
-    """Share of the top k passages whose text holds an answer."""
-
-    def score(outcome: Outcome) -> float | None:
-        return None if outcome.answer_hits is None else precision_at(outcome.answer_hits, k)
-
-    return Metric(f"answer_precision@{k}", "%", "higher", score)
+    return score
 
 
-def em_unanswerable_at(k: int) -> Metric:
-    """EM of the queries with no answer in the text of the top k passages; None for the others."""
-
-    def score(outcome: Outcome) -> float | None:
-        if outcome.answer_hits is None or any(outcome.answer_hits[:k]):
-            return None
-        return EM.score(outcome)
-
-    return Metric(f"em_unanswerable@{k}", "%", "higher", score)
+def _em_unanswerable(outcome: Outcome, k: int) -> float | None:
+    if outcome.answer_hits is None or any(outcome.answer_hits[:k]):
+        return None
+    return EM.score(outcome)
 
 
-def gold_recall_at(k: int) -> Metric:
-    """Share of the queries that have gold passages with at least one of them in the top k."""
-
-    def score(outcome: Outcome) -> float | None:
-        return None if outcome.gold_hits is None else recall_at(outcome.gold_hits, k)
-
-    return Metric(f"gold_recall@{k}", "%", "higher", score)
+def _gold_recall(outcome: Outcome, k: int) -> float | None:
+    return None if outcome.gold_hits is None else recall_at(outcome.gold_hits, k)
 
 
 def _mrr(outcome: Outcome) -> float | None:
     return None if outcome.answer_hits is None else reciprocal_rank(outcome.answer_hits)
 
 
-MRR = Metric("mrr", "", "higher", _mrr)
+ANSWER_RECALL = Family(
+    "answer_recall", "%", "higher", of_hits(recall_at), needs=("passages", "answers"), beside=(EVERY_TASK,)
+)
+"""Share of queries with an answer in the text of the top k passages."""
+ANSWER_PRECISION = Family(
+    "answer_precision", "%", "higher", of_hits(precision_at), needs=("passages", "answers"), beside=(EVERY_TASK,)
+)
+"""Share of the top k passages whose text holds an answer."""
+EM_UNANSWERABLE = Family(
+    "em_unanswerable",
+    "%",
+    "higher",
+    _em_unanswerable,
+    needs=("prediction", "passages", "strings"),
+    beside=("em",),
+    cutoffs=(),
+)
+"""EM of the queries with no answer in the text of the top k passages; not defined for the others."""
+GOLD_RECALL = Family("gold_recall", "%", "higher", _gold_recall, needs=("passages", "gold"), beside=(EVERY_TASK,))
+"""Share of the queries that have gold passages with at least one of them in the top k."""
+MRR = Metric("mrr", "", "higher", _mrr, needs=("passages", "answers"), beside=(EVERY_TASK,))
 """Mean reciprocal rank of the first passage that holds an answer, within what was retrieved."""

@@ -19,9 +19,13 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.corpus.passages import read_passages
+from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.plan import rates
+from rag_lightning.runs.evaluate import pairs
 from rag_lightning.stages import classes
+from rag_lightning.stages.score import metric_names
 from rag_lightning.stages.workspace import HUB, Workspace
+from rag_lightning.tasks.spec import get_task
 
 MINI_PASSAGES, MINI_TEXT_BYTES, BM25_BYTES = 25_650, 530, 364
 """The mini corpus: passages; bytes of text and of the BM25 index per passage (measured)."""
@@ -72,9 +76,11 @@ def plan(workspace: Workspace) -> list[Line]:
         raise ConfigError(f"encoder.model makes vectors {encoder.width} wide, encoder.passage_model {passage.width}")
     generator = generator_shape(config)
     return [
+        *_task(config),
         Line("passages", f"{size.passages:,}", size.basis),
         *(_vectors(config, size, encoder.width) if rates.encodes(config) else []),
         Line("bm25", _bytes(size.passages * BM25_BYTES), f"derived: {BM25_BYTES} bytes a passage, as on mini"),
+        *_decodings(config),
         *_space(config, size, encoder, generator),
         *_hours(rates.Rates(workspace, encoder, passage, generator), size.passages),
     ]
@@ -126,6 +132,20 @@ def generator_shape(config: ExperimentConfig) -> Shape:
         return found
     source = shape_of(config.generator.encoder, "encoder")
     return replace(source, positions=source.positions + BART_ROWS, decoder_layers=config.generator.decoder_layers)
+
+
+def _task(config: ExperimentConfig) -> Iterator[Line]:
+    task, k = get_task(config.task.name), 0 if config.formulation == "closed_book" else config.decoding.k
+    yield Line("task", task.name, f"{task.title}: {task.citation}")
+    yield Line("scored by", ", ".join(metric_names(task, True, k)), "where the examples name what a metric looks at")
+
+
+def _decodings(config: ExperimentConfig) -> Iterator[Line]:
+    for strategy in strategies_of(config.formulation):
+        mine = " (configured)" if strategy == config.decoding.strategy else ""
+        decoded = replace(config, decoding=replace(config.decoding, strategy=strategy))
+        work = pairs(decoded) * decoded.decoding.made().beams
+        yield Line(f"decoding {strategy}{mine}", f"{work:,} a question", "pairs x beams")
 
 
 def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]:

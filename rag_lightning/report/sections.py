@@ -90,7 +90,7 @@ def trials_table(sweep: Sweep) -> Table:
     family = found_family(run.estimates for run in runs)
     columns = [Column("rank"), Column("system", numeric=False), Column(sweep.objective, bar=True)]
     columns += [
-        *map(Column, metrics),
+        *(Column(name, shown=False) for name in metrics),
         Column(f"{family.replace('_', ' ')}@k", bar=True),
         Column("n"),
         Column("pairs x beams"),
@@ -118,7 +118,7 @@ def trials_table(sweep: Sweep) -> Table:
     ]
     if not sweep.candidates:
         notes.append("No selection has been made yet.")
-    return Table(f"All configurations on {sweep.dataset} dev", tuple(columns), tuple(rows), tuple(notes))
+    return Table(f"All configurations on {sweep.dataset} dev", tuple(columns), tuple(rows), tuple(notes), "trials")
 
 
 def retrieval_table(sweep: Sweep) -> Table:

@@ -67,23 +67,16 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
 def work(workspace: Workspace) -> dict[str, int]:
     """What a system costs, counted: question-passage pairs generated per question, beams of each, bytes of its index."""
     config = workspace.config
-    return {"pairs": pairs(config), "beams": beams(config), "index_bytes": index_bytes(workspace)}
+    return {"pairs": pairs(config), "beams": config.decoding.made().beams, "index_bytes": index_bytes(workspace)}
 
 
 def pairs(config: ExperimentConfig) -> int:
     """Question-passage pairs that the generator reads for each question; closed book reads the question alone."""
-    if config.decoding.strategy == "first_entity":
+    if not config.decoding.made().generates:
         return 0
     if config.formulation == CLOSED_BOOK:
         return 1
     return config.decoding.k + (config.retriever.null_document != "none")
-
-
-def beams(config: ExperimentConfig) -> int:
-    """Beams of each pair's search; greedy decoding and the ranking of labels have one."""
-    if config.decoding.strategy == "beam":
-        return config.decoding.num_beams
-    return config.decoding.passage_beams if config.decoding.strategy in ("thorough", "fast") else 1
 
 
 def index_bytes(workspace: Workspace) -> int:

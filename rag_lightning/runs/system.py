@@ -22,16 +22,14 @@ from rag_lightning.config.registries import INDEX_KINDS, RETRIEVERS
 from rag_lightning.config.retrieval import training_kind
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name
-from rag_lightning.decoding.predictor import STRATEGIES
+from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.runs.identity import differing, run_digest
 
 Point = Mapping[str, Any]
 TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
-NO_READER = {"first_entity": "No reader"}
-"""Decodings of RAG-Sequence that ask no generator."""
+NO_READER = "No reader"
+"""Stands for the model where the strategy asks no generator."""
 CLOSED_BOOK = "closed_book"
-DECODINGS = tuple(f"{formulation}/{strategy}" for formulation, known in STRATEGIES.items() for strategy in known)
-"""What `decoding` may be in a point."""
 SHORT = ("k", "retriever", "decoding")
 FIXED = ("system", "train_preset", "split", "folder", "tracking_uri", "name")
 """Fields that are no part of a system."""
@@ -96,7 +94,7 @@ def label_of(config: ExperimentConfig, base: ExperimentConfig | None = None) -> 
     strategy, retriever = config.decoding.strategy, config.retriever
     parts = [TITLES[config.formulation], strategy]
     if config.formulation != CLOSED_BOOK:
-        title = NO_READER.get(strategy, TITLES[config.formulation])
+        title = TITLES[config.formulation] if config.decoding.made().generates else NO_READER
         trained = training_kind(retriever)
         parts = [title, retriever_name(config), f"k={config.decoding.k}", strategy]
         parts += [] if trained == "dense" else [f"trained with {trained}"]
@@ -144,10 +142,20 @@ def _expanded(base: ExperimentConfig, point: Point) -> dict[str, Any]:
     return found
 
 
+def retrievers() -> list[str]:
+    """What `retriever` may be in a point: an index kind, or a kind of retriever of its own."""
+    return [*INDEX_KINDS, *(kind for kind in RETRIEVERS if kind not in ("dense", "none"))]
+
+
+def decodings() -> list[str]:
+    """What `decoding` may be in a point: formulation/strategy."""
+    return [f"{formulation}/{strategy}" for formulation in TITLES for strategy in strategies_of(formulation)]
+
+
 def _decoding(point: Point) -> dict[str, Any]:
     if "decoding" not in point:
         return {}
-    check_name("decoding", str(point["decoding"]), DECODINGS)
+    check_name("decoding", str(point["decoding"]), decodings())
     formulation, _, strategy = str(point["decoding"]).partition("/")
     found = {"formulation": formulation, "decoding.strategy": strategy}
     if formulation != CLOSED_BOOK:
@@ -162,7 +170,7 @@ def _retriever(base: ExperimentConfig, point: Point) -> dict[str, Any]:
     if "retriever" not in point:
         return {}
     name = str(point["retriever"])
-    check_name("retriever", name, [*INDEX_KINDS, *(kind for kind in RETRIEVERS if kind not in ("dense", "none"))])
+    check_name("retriever", name, retrievers())
     trained = training_kind(base.retriever)
     trained = "dense" if trained == "none" else trained
     kind = "dense" if name in INDEX_KINDS else name

@@ -14,7 +14,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, Prediction
 from rag_lightning.decoding import posterior
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.decoding.predictor import Question, questions
+from rag_lightning.decoding.question import Question, questions
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.likelihoods import doc_log_probs
 from rag_lightning.stages import corpus, predict, retrieve, train

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.registries import DECODINGS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.tasks.spec import get_task
-
-CLASSIFY = "classify"
 
 
 def check(config: ExperimentConfig) -> None:
@@ -18,8 +17,9 @@ def check(config: ExperimentConfig) -> None:
     task, head = get_task(config.task.name), config.generator.head
     if head != "none" and not task.labels:
         raise ConfigError(f"generator.head={head!r}: task {task.name} has no labels; use none")
-    if (head != "none") != (config.decoding.strategy == CLASSIFY):
-        hint = "classify needs label_token or class_head, which need classify"
+    if (head != "none") != config.decoding.made().labels:
+        named = " or ".join(name for name in DECODINGS if DECODINGS.get(name).labels)
+        hint = f"{named} needs label_token or class_head, which need {named}"
         raise ConfigError(f"generator.head={head!r} with decoding.strategy={config.decoding.strategy!r}: {hint}")
 
 

@@ -16,7 +16,7 @@ from rag_lightning.core.records import Passage
 from rag_lightning.corpus.passages import read_hub, read_passages
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.mini.corpus import build_passages
-from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_source
+from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_digest, hub_source
 
 MINI_TEXT = ("wiki", "factbook")
 
@@ -32,7 +32,7 @@ def source_digests(workspace: Workspace) -> dict[str, str]:
     if source == "mini":
         return {name: ASSETS[name].sha256[:16] for name in MINI_TEXT}
     if source.startswith(HUB):
-        return {"source": " ".join(hub_source(source))}
+        return {"source": hub_digest(*hub_source(source))}
     return {"source": file_digest(Path(source))}
 
 

@@ -13,7 +13,7 @@ from rag_lightning.core.hardware import describe, resolve_dtype
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.decoding.predictor import Question, questions
+from rag_lightning.decoding.question import Question, questions
 from rag_lightning.stages import examples, predict, retrieve, train
 from rag_lightning.stages.ranking import rank
 from rag_lightning.stages.workspace import Workspace

@@ -16,7 +16,7 @@ from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.mini.registry import builder_of
 from rag_lightning.stages import corpus
-from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_source
+from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_digest, hub_source
 from rag_lightning.tasks.hub import read_hub
 from rag_lightning.tasks.load import load_examples
 from rag_lightning.tasks.spec import get_task
@@ -35,7 +35,7 @@ def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     """Files and corpus; a data set of the hub names no gold passages, so the corpus is no input of it."""
     task = workspace.config.task
     if task.source:
-        return {"source": " ".join(_hub_source(workspace))}
+        return {"source": hub_digest(*_hub_source(workspace))}
     files = {f"train {i}": path for i, path in enumerate(task.train)} | {"dev": task.dev, "test": task.test}
     found: dict[str, str | Bound[Workspace]] = {n: file_digest(Path(path)) for n, path in files.items() if path}
     return found | {"corpus": corpus.STAGE.at(workspace)}

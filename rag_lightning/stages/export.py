@@ -54,7 +54,8 @@ def run(config: ExperimentConfig, to: str) -> None:
     workspace.announce(f"{folder}: {name}.from_pretrained loads it")
     if notes["question_encoder"]:
         workspace.announce(
-            f"question encoder {notes['question_encoder']}; doc_scores are inner products * {notes['score_scale']:g}"
+            f"question encoder {notes['question_encoder']}; "
+            f"doc_scores are inner products times {notes['score_scale']:g}"
         )
     if notes["template"] != "hf_rag":
         workspace.announce(

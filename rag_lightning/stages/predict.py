@@ -19,10 +19,11 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import collect_memory, resolve_dtype
 from rag_lightning.core.records import Prediction, write_jsonl
 from rag_lightning.core.stage import Bound
-from rag_lightning.decoding.beam import check_decoding
 from rag_lightning.decoding.encodings import Encodings, Loaded
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.decoding.predictor import Predictor, Question, check_strategy, questions
+from rag_lightning.decoding.predictor import Predictor
+from rag_lightning.decoding.question import Question, questions
+from rag_lightning.decoding.strategy import check_strategy
 from rag_lightning.stages import classes, corpus, examples, retrieve, train
 from rag_lightning.stages.workspace import Workspace, config_stage
 from rag_lightning.training.fitting import interruptible, quiet_trainer
@@ -51,7 +52,6 @@ def _check(workspace: Workspace) -> None:
     config = workspace.config
     classes.check(config)
     check_strategy(config.formulation, config.decoding.strategy)
-    check_decoding(config.decoding)
     if config.formulation != "closed_book" and config.decoding.k > config.retriever.k_max:
         raise ConfigError(f"decoding.k={config.decoding.k} exceeds retriever.k_max={config.retriever.k_max}; raise it")
 
@@ -111,24 +111,12 @@ def make_predictor(workspace: Workspace, encodings: Encodings, pairs: PairStore)
 def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
     """The pair store of this model and these decode parameters; memory only where nothing is shared."""
     decoding = workspace.config.decoding
-    if workspace.config.formulation == "closed_book":
+    stored, dtype = decoding.made().stored, resolve_dtype(decoding.dtype)
+    if workspace.config.formulation == "closed_book" or not stored:
         return PairStore()
-    parameters, dtype = _parameters(workspace.config), resolve_dtype(decoding.dtype)
-    path = workspace.root / "artifacts" / "pairs" / f"{model.digest}-{parameters}-{dtype}.sqlite"
-    owner = {"generator": model.digest, "decoding": parameters, "dtype": dtype, "code": str(VERSION)}
+    path = workspace.root / "artifacts" / "pairs" / f"{model.digest}-{stored}-{dtype}.sqlite"
+    owner = {"generator": model.digest, "decoding": stored, "dtype": dtype, "code": str(VERSION)}
     return PairStore(path, owner, decoding.pair_store_mb * 10**6, workspace.announce)
-
-
-def _parameters(config: ExperimentConfig) -> str:
-    """The decode parameters that what is known of a pair (of a whole question under RAG-Token) depends on."""
-    decoding = config.decoding
-    if decoding.strategy == classes.CLASSIFY:
-        return classes.CLASSIFY
-    if config.formulation == "rag_token":
-        beams = decoding.num_beams if decoding.strategy == "beam" else 1
-        return f"token{beams}-{decoding.max_length}"
-    search = "greedy" if decoding.passage_beams == 1 else f"beam{decoding.passage_beams}"
-    return f"{search}-{decoding.max_length}"
 
 
 def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool = False) -> list[Prediction]:

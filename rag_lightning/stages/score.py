@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.digesting import settings
+from rag_lightning.config.registries import METRICS
 from rag_lightning.core.artifacts import Artifact, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import write_json
 from rag_lightning.core.records import write_jsonl
 from rag_lightning.core.stage import Bound, Stage
-from rag_lightning.metrics.em import EXACT_MATCHES
 from rag_lightning.metrics.labels import confusion
-from rag_lightning.metrics.metric import FAMILIES, parse_metric
+from rag_lightning.metrics.metric import EVERY_TASK, AnyMetric, Family, Need, parse_metric
 from rag_lightning.metrics.outcomes import Outcomes, from_artifacts, has_patterns, score_all
 from rag_lightning.metrics.summary import notes_of, summarise
 from rag_lightning.stages import corpus, examples
@@ -25,11 +25,6 @@ from rag_lightning.tasks.spec import TaskSpec, get_task
 
 VERSION = 4
 SCORES, SUMMARY = "scores.jsonl", "summary.json"
-CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
-ANSWER_FAMILIES, GOLD_FAMILIES = ("answer_recall", "answer_precision"), ("gold_recall", "gold_title", "success")
-"""Families about passages that hold a short answer, and about passages and articles that an example names."""
-KILT_SCORES = {"em": ("kilt_em", "kilt_f1"), "label_accuracy": ("kilt_accuracy",)}
-"""A task's metric -> what it is combined with page R-precision to."""
 
 
 def build(workspace: Workspace, split: str) -> Artifact:
@@ -157,31 +152,27 @@ def _faults(outcomes: Outcomes) -> dict[str, Any]:
 
 
 def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
-    """The task's metrics as far as they can be had, and retrieval at every cut-off up to k.
+    """The task's metrics as far as they can be had, then those that registered metrics say are scored beside them.
 
-    Exact matches stand side by side where EM of strings is asked for. Whether passages hold an answer is asked only
-    where answers are short. Metrics of gold passages, gold articles and pages are left out later where no example
-    names any.
+    Metrics of gold passages, gold articles and pages are left out later where no example names any.
     """
-    cutoffs = sorted({cutoff for cutoff in (*CUTOFFS, k) if 0 < cutoff <= k})
-    short, strings = task.extractive, "em" in task.metrics and not has_patterns(task)
-    names = [name for name in task.metrics if _possible(name, predicted, k)]
-    names += EXACT_MATCHES if predicted and strings else ()
-    families = (*(ANSWER_FAMILIES if short else ()), *GOLD_FAMILIES)
-    names += [f"{family}@{cutoff}" for family in families for cutoff in cutoffs]
-    if k:
-        names += [*(["mrr"] if short else []), "page_r_precision"]
-    if k and predicted:
-        names += [name for asked, kilt in KILT_SCORES.items() if asked in task.metrics for name in kilt]
-        names += [f"em_unanswerable@{k}"] if strings else []
+    there: set[Need] = {"gold"}
+    there |= {"prediction"} if predicted else set()
+    there |= {"passages"} if k else set()
+    there |= {"answers"} if task.extractive else set()
+    there |= set() if has_patterns(task) else {"strings"}
+    names = [name for name in task.metrics if _possible(name, there, k)]
+    for name in METRICS:
+        metric: AnyMetric | Family = METRICS.get(name)
+        if {*task.metrics, EVERY_TASK} & set(metric.beside) and there.issuperset(metric.needs):
+            names += metric.up_to(k) if isinstance(metric, Family) else [name]
     return list(dict.fromkeys(names))
 
 
-def _possible(name: str, predicted: bool, k: int) -> bool:
-    family, _, cutoff = name.partition("@")
-    if family in FAMILIES:
-        return int(cutoff) <= k
-    return k > 0 if family in ("mrr", "page_r_precision") else predicted
+def _possible(name: str, there: set[Need], k: int) -> bool:
+    """Whether a task's own metric can be had: it says itself how its answers are looked at."""
+    metric, cutoff = parse_metric(name), name.partition("@")[2]
+    return there.issuperset({"prediction", "passages"} & set(metric.needs)) and int(cutoff or 0) <= k
 
 
 def lines(artifact: Artifact) -> list[str]:

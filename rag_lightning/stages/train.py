@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.config.decoding import DecodingConfig, Strategy
+from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.digesting import effective_training, settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import check_retriever
@@ -27,7 +27,8 @@ from rag_lightning.core.records import Example
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.decoding.predictor import Predictor, Question
+from rag_lightning.decoding.predictor import Predictor
+from rag_lightning.decoding.question import Question
 from rag_lightning.generator import opening, trained_part
 from rag_lightning.generator.opening import Writer
 from rag_lightning.metrics.outcomes import judged_evidence_hits, objectives, score_texts
@@ -181,12 +182,9 @@ def evaluator(
     Decoding is greedy (RAG-Token, closed book) or Thorough; labels are classified.
     """
     metric = objectives(get_task(config.task.name))[0]
-    strategy: Strategy = "thorough" if config.formulation == "rag_sequence" else "greedy"
-    decoding = DecodingConfig(
-        strategy="classify" if generator.classes else strategy,
-        k=config.train.k,
-        max_length=config.generator.max_target_length,
-    )
+    strategy = "thorough" if config.formulation == "rag_sequence" else "greedy"
+    length = {"max_length": config.generator.max_target_length}
+    decoding = DecodingConfig("classify" if generator.classes else strategy, length, k=config.train.k)
 
     def start() -> Scorer:
         encodings = Encodings(trained_part.merged(generator), resolve_dtype(config.train.dtype))

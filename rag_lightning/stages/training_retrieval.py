@@ -113,7 +113,7 @@ def _fixed(workspace: Workspace, kind: RetrieverKind, name: str) -> ScaledRetrie
 
 
 def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[Item]) -> dict[str, Any]:
-    """Retrieval in the model's info, after training; questions that an oracle knew nothing of are details."""
+    """What the model's info says of its retrieval; questions an oracle knew nothing of are details."""
     kind = training_kind(workspace.config.retriever)
     info: dict[str, Any] = {"score_scale": retrieval.learnt_scale("train.scale_lr")}
     if kind != "dense":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,9 @@ def query(workspace: Workspace) -> Start:
             f"init_from={workspace.config.init_from}: was trained with {found.retriever} retrieval and has no query "
             f"encoder, which {training_kind(workspace.config.retriever)} retrieval needs; start from another"
         )
+    _same(name, "formulation", found.info["formulation"], workspace.config.formulation)
+    if "score_scale" not in found.info:
+        raise DataError(found.folder / RAG_FILE, "is missing", field="score_scale")
     source, scale = found.folder / QUERY_ENCODER, float(found.info["score_scale"])
     return Start(f"init_from:{found.digest}", lambda: (source, scale))
 
@@ -131,11 +135,7 @@ def _open(workspace: Workspace, name: str) -> Trained:
 def _check(workspace: Workspace, name: str, found: Trained) -> None:
     """Everything a model must have in common with what the configuration would have made."""
     config = workspace.config
-
-    def same(what: str, theirs: object, ours: object) -> None:
-        if theirs != ours:
-            raise ConfigError(f"init_from={name}: its {what} is {theirs}, the configuration's is {ours}")
-
+    same = partial(_same, name)
     same("formulation", found.info["formulation"], config.formulation)
     settings = found.manifest.get("config", {})
     if "generator.template" in settings:
@@ -157,6 +157,11 @@ def _check(workspace: Workspace, name: str, found: Trained) -> None:
     if config.biencoder.steps:  # its passage encoder is trained, for this data
         vectors = found.manifest.get("inputs", {}).get("vectors", "not known")
         same("input of passage vectors", vectors, embed.STAGE.digest(workspace))
+
+
+def _same(name: str, what: str, theirs: object, ours: object) -> None:
+    if theirs != ours:
+        raise ConfigError(f"init_from={name}: its {what} is {theirs}, the configuration's is {ours}")
 
 
 def _tokenizer_folder(source: Path, part: str) -> Path:

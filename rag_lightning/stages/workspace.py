@@ -113,6 +113,11 @@ def hub_source(source: str, revision: str = HUB_REVISION) -> tuple[str, str, str
     return name, configuration, folder_digest(folder) if folder.is_dir() else _commit(name, "dataset", revision)
 
 
+def hub_digest(name: str, configuration: str, revision: str) -> str:
+    """What identifies a data set found by `hub_source`; a local folder counts by its content, wherever it is."""
+    return " ".join(("" if Path(name).is_dir() else name, configuration, revision))
+
+
 def config_stage(
     kind: str,
     version: int,

@@ -15,10 +15,10 @@ from rag_lightning.core.errors import ConfigError, TrainingError
 from rag_lightning.core.files import write_json
 from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.runs import evaluate, folders
-from rag_lightning.runs.identity import model_key
 from rag_lightning.runs.mlflow import Mirror
 from rag_lightning.runs.record import is_finished
 from rag_lightning.runs.system import System
+from rag_lightning.runs.together import predict_together
 from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.workspace import Workspace
@@ -42,12 +42,14 @@ def run(config: SweepConfig) -> None:
         TrainingError: a training that cannot go on; the sweep is marked as failed.
     """
     space = open_space(config)
+    count, beside = len(space.points), len(space.always)
+    say(f"{'sweep':<17} {config.name}: {space.budget} trials of {count} points, {beside} baselines")
     workspace = Workspace(config.experiment)
     examples.build(workspace)
     _check_corpus(workspace)
     folder = _open_folder(space)
     try:
-        for system in _shared_models(space):
+        for system in space.shared_models:  # the others are trained when their first trial runs
             train.build(Workspace(system.config))
         _run(space, folder)
     except TrainingError as error:
@@ -69,16 +71,6 @@ def _run(space: Space, folder: Path) -> None:
         _describe(space, folder, chosen=chosen)
     mirror.finish_parent(config.name)
     shown.show_end(space, chosen, folder, mirrors.uri)
-
-
-def _shared_models(space: Space) -> list[System]:
-    """One system for each model, where every formulation has one; they are trained before the search.
-
-    Where the space changes training, each model is trained when its first trial runs.
-    """
-    models = {model_key(system.config): system for system in reversed(space.all)}
-    formulations = {system.config.formulation for system in space.all}
-    return list(reversed(models.values())) if len(models) == len(formulations) else []
 
 
 def _check_corpus(workspace: Workspace) -> None:
@@ -103,6 +95,9 @@ def _search(space: Space, mirror: Mirror) -> list[System]:
         trials.add(system.label, value, perf_counter() - started)
         return value
 
+    if config.sampler == "grid":
+        unseen = [s for digest, s in space.systems.items() if digest not in evaluated_values(space, study)]
+        predict_together(unseen[: space.budget], SPLIT)
     search(space, study, value_of)
     return [space.systems[digest] for digest in evaluated_values(space, study)]
 
@@ -111,6 +106,7 @@ def _evaluate(
     config: SweepConfig, mirror: Mirror, table: LiveTable, systems: Sequence[System], split: str, role: str
 ) -> None:
     """Run systems beside the search; a row for each that was not run before."""
+    predict_together(systems, split)
     for system in systems:
         started, folder = perf_counter(), evaluate.folder_of(system, config.name, split)
         before = folder.exists() and is_finished(folder)
@@ -172,7 +168,7 @@ def _models(space: Space, chosen: Sequence[System]) -> dict[str, System]:
     """Formulation -> a system with its model: the chosen ones, and every formulation whose model was shared."""
     searched = list(space.systems.values())
     found: dict[str, System] = {}
-    for system in [*chosen, *(searched if _shared_models(space) else [])]:
+    for system in [*chosen, *space.shared_models]:
         found.setdefault(system.config.formulation, system)
     order = dict.fromkeys(system.config.formulation for system in searched)
     return {formulation: found[formulation] for formulation in order if formulation in found}

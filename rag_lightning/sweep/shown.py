@@ -70,14 +70,8 @@ def score(folder: Path, objective: str) -> Estimate:
 def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) -> None:
     """The closing block: the chosen systems on test beside the paper's numbers, the work saved, where everything is."""
     config = space.config
-    table = LiveTable(
-        (
-            Head("chosen", align="<"),
-            Head(f"test {config.objective}", NUMBER),
-            Head("95 % interval", 13),
-            Head("paper", 7),
-        )
-    )
+    numbers = (Head(f"test {config.objective}", NUMBER), Head("95 % interval", 13), Head("paper", 7))
+    table = LiveTable((Head("chosen", align="<"), *numbers))
     paper, task = read_paper(find_shipped(PAPER)), config.experiment.task
     for system in chosen:
         found, values = score(folder_of(system, config.name, "test"), config.objective), to_dict(system.config)

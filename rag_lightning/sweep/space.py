@@ -15,9 +15,9 @@ from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest
 from rag_lightning.core.registry import check_name
-from rag_lightning.decoding.predictor import check_strategy
+from rag_lightning.decoding.strategy import check_strategy
 from rag_lightning.metrics.outcomes import objectives
-from rag_lightning.runs.identity import run_digest
+from rag_lightning.runs.identity import model_key, run_digest
 from rag_lightning.runs.system import CLOSED_BOOK, Point, System, make_system
 from rag_lightning.stages import classes
 from rag_lightning.tasks.spec import get_task
@@ -32,22 +32,17 @@ class Space:
 
     Attributes:
         config: The sweep.
+        digests: Any point, as JSON -> its run digest.
         points: Run digest -> the first point with it; points that differ in nothing that has an effect are one.
         systems: Run digest -> its system.
-        digests: Any point, as JSON -> its run digest.
         always: The systems that are evaluated beside the search.
     """
 
     config: SweepConfig
-    points: Mapping[str, Point]
-    systems: Mapping[str, System]
     digests: Mapping[str, str]
+    points: Mapping[str, dict[str, Any]]
+    systems: Mapping[str, System]
     always: tuple[System, ...]
-
-    @property
-    def all(self) -> list[System]:
-        """Those of the search, then those beside it."""
-        return [*self.systems.values(), *self.always]
 
     @property
     def budget(self) -> int:
@@ -69,6 +64,17 @@ class Space:
         """The run digest of any point of the space."""
         return self.digests[_key(point)]
 
+    @cached_property
+    def shared_models(self) -> list[System]:
+        """One system for each model, where every formulation has one; none where the space changes training."""
+        first = next(iter(self.points.values()))
+        beside = [first | {path: choice} for path, choices in self.config.space.items() for choice in choices]
+        systems = [*(self.systems[self.digest_of(point)] for point in beside), *self.always]
+        models: dict[tuple[str, ...], System] = {}
+        for system in systems:
+            models.setdefault(model_key(system.config), system)
+        return list(models.values()) if len(models) == len({s.config.formulation for s in systems}) else []
+
 
 def open_space(config: SweepConfig) -> Space:
     """Every point of the search space and the systems that always run.
@@ -83,15 +89,15 @@ def open_space(config: SweepConfig) -> Space:
             raise ConfigError(f"space.{path} names a choice twice: {', '.join(map(str, map(shown, choices)))}")
     task = get_task(config.experiment.task.name)
     check_name(f"objective of {task.name}", config.objective, [metric.name for metric in objectives(task)])
-    points: dict[str, Point] = {}
-    systems: dict[str, System] = {}
     digests: dict[str, str] = {}
+    points: dict[str, dict[str, Any]] = {}
+    systems: dict[str, System] = {}
     for point in _product(config):
         system = _checked(config, point)
         key = digests[_key(point)] = run_digest(system.config, SPLIT)
         points.setdefault(key, point)
         systems.setdefault(key, system)
-    return Space(config, points, systems, digests, tuple(_checked(config, point) for point in config.always))
+    return Space(config, digests, points, systems, tuple(_checked(config, point) for point in config.always))
 
 
 def shown(choice: Any) -> Any:

@@ -72,6 +72,7 @@ MS_MARCO = TaskSpec(
     hub=HubSource(
         "microsoft/ms_marco", "v2.1", by_row(marco_row), test="validation", held_out=12_467, columns=_COLUMNS
     ),
+    mini="rag_lightning.mini.msmarco:build",
 )
 """Counts are of rows with a well-formed answer; of the 101,092 test queries a hidden subset is scored. With the hub the
 published dev is therefore test, and dev is held out of train."""

@@ -148,6 +148,7 @@ def _spec(name: str, title: str, labels: tuple[str, ...], counts: Counts, printe
         printed=dict(zip(parts, printed, strict=True)),
         hub=_hub(labels),
         labels=labels,
+        mini=f"rag_lightning.mini.fever:build_{name}",
     )
 
 

@@ -128,5 +128,6 @@ JEOPARDY = TaskSpec(
         revision=PARQUET,
         columns=_COLUMNS,
     ),
+    mini="rag_lightning.mini.jeopardy:build",
 )
 """Which of SearchQA's clues the paper kept is not published: the hub's splits are larger than the counts."""

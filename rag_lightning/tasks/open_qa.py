@@ -192,6 +192,7 @@ NATURAL_QUESTIONS = TaskSpec(
     counts={"train": 79_168, "dev": 8_757, "test": 3_610},
     printed={"train": 79_169, "dev": 8_758, "test": 3_611},
     hub=HubSource("google-research-datasets/nq_open", "", by_row(question_row), test="validation", held_out=8_757),
+    mini="rag_lightning.mini.nq:build",
 )
 """The hub has 87,925 train and 3,610 validation questions: validation is the paper's test, dev is held out of train by
 seed, as large as DPR's; it is not DPR's dev split."""
@@ -212,6 +213,7 @@ TRIVIA_QA = TaskSpec(
         held_out=8_837,
         columns=HUB_COLUMNS,
     ),
+    mini="rag_lightning.mini.triviaqa:build",
 )
 """Counts are of the open-domain split: test is the published dev of `unfiltered`, whose own test hides its answers.
 The paper's second test set, Wikipedia's, is a source of its own: the release's `wikipedia-dev.json`, whose examples
@@ -225,5 +227,6 @@ WEB_QUESTIONS = TaskSpec(
     counts={"train": 3_417, "dev": 361, "test": 2_032},
     printed={"train": 3_418, "dev": 362, "test": 2_033},
     hub=HubSource("stanfordnlp/web_questions", "", by_row(question_row), held_out=361),
+    mini="rag_lightning.mini.webquestions:build",
 )
 """The hub has 3,778 train and 2,032 test questions; dev is held out of train by seed."""

@@ -1,4 +1,4 @@
-"""The definition of a task, and the registry of tasks. Metrics are named, not imported, so that a task stays data."""
+"""The definition of a task. Metrics are named, not imported, so that a task stays data."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.files import check_file
 from rag_lightning.core.records import Example
-from rag_lightning.core.registry import Registry
 from rag_lightning.tasks.examples import Reading, to_reading
 from rag_lightning.tasks.hub import HubSource
 from rag_lightning.tasks.layout import Layout, find_layout
@@ -34,6 +34,7 @@ class TaskSpec:
             passage, regex takes the string that the pattern matches most often; "" takes the answers as they are.
         printed: Counts as the paper's Table 7 prints them; mostly one too high, as if a header had been counted.
         hub: Its data set on the hub, None where there is none.
+        mini: "module:function" that builds its mini data; empty where there is none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class TaskSpec:
     mine: Literal["", "present", "regex"] = ""
     printed: Mapping[str, int] = field(default_factory=dict)
     hub: HubSource | None = None
+    mini: str = ""
 
     @property
     def extractive(self) -> bool:
@@ -82,21 +84,6 @@ class TaskSpec:
             return {}
         notes = {f"{split} expected, the whole data set": expected}
         return notes | ({f"{split} printed in the paper": self.printed[split]} if split in self.printed else {})
-
-
-TASKS = Registry(
-    "task",
-    {
-        "nq": "rag_lightning.tasks.open_qa:NATURAL_QUESTIONS",
-        "triviaqa": "rag_lightning.tasks.open_qa:TRIVIA_QA",
-        "webquestions": "rag_lightning.tasks.open_qa:WEB_QUESTIONS",
-        "curatedtrec": "rag_lightning.tasks.curatedtrec:CURATED_TREC",
-        "msmarco": "rag_lightning.tasks.abstractive_qa:MS_MARCO",
-        "jeopardy": "rag_lightning.tasks.jeopardy:JEOPARDY",
-        "fever3": "rag_lightning.tasks.fever:FEVER3",
-        "fever2": "rag_lightning.tasks.fever:FEVER2",
-    },
-)
 
 
 def get_task(name: str) -> TaskSpec:

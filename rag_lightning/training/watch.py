@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rag_lightning.core.records import Example, Prediction, Ranking
 from rag_lightning.decoding.posterior import of_sequence
-from rag_lightning.decoding.predictor import Question
+from rag_lightning.decoding.question import Question
 from rag_lightning.generator.likelihoods import doc_log_probs
 from rag_lightning.metrics.paired import mcnemar
 from rag_lightning.training.processes import gather_items

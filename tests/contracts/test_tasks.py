@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
 from rag_lightning.metrics.metric import Outcome, parse_metric
-from rag_lightning.tasks.spec import TASKS, TaskSpec, get_task
+from rag_lightning.tasks.spec import TaskSpec, get_task
 
 QUESTION = {"question": "what is the capital of Benin", "answers": ["Porto Novo"]}
 CLAIM = {"id": 7, "label": "SUPPORTS", "claim": "Rome is old.", "evidence": [[[1, 2, "Rome", 0]]]}

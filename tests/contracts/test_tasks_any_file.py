@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 
 NAMES = (
     "question",

@@ -53,8 +53,8 @@ METRIC_NAMES: dict[str, str] = {}
 ENCODERS = {
     "frozen": "pretrained",
     "warmed up": "warmed_up",
-    "rag_token": "rag_token",
-    "rag_sequence": "rag_sequence",
+    "rag_token": "trained (RAG-Token)",
+    "rag_sequence": "trained (RAG-Sequence)",
     "words": "words",
 }
 LABELS = {

@@ -18,16 +18,15 @@ NAME = "golden"
 
 def sweep(root: Path, data: Path, bert: Path) -> dict[str, Any]:
     """Every point of the space once, and each on test, so that nothing depends on which is chosen."""
-    points = [f"{decoding}/{retriever}/{k}" for decoding, retriever, k in product(DECODINGS, RETRIEVERS, K)]
+    space = {"decoding": list(DECODINGS), "retriever": list(RETRIEVERS), "k": list(K)}
+    points = [dict(zip(space, values, strict=True)) for values in product(*space.values())]
     return {
         "name": NAME,
         "experiment": names.nested(base(root, data, bert)),
-        "k": list(K),
-        "retriever": list(RETRIEVERS),
-        "decoding": list(DECODINGS),
+        "space": space,
         "trials": len(points),
         "sampler": "grid",
-        "always": ["closed_book/greedy/none/0", *points],
+        "always": [{"decoding": "closed_book/greedy"}, *points],
     }
 
 

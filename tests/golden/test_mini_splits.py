@@ -19,15 +19,18 @@ from typing import Any
 
 import pytest
 
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.assets import asset_path
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.mini.cloze import build_cloze, train_passages
 from rag_lightning.mini.corpus import build_passages
-from rag_lightning.mini.registry import BUILDERS, builder_of
+from rag_lightning.mini.registry import builder_of
+from rag_lightning.tasks.spec import get_task
 
 ROOT = Path(os.environ.get("RAG_ASSETS") or Path(__file__).parents[2] / "assets")
 SOURCES = tuple(asset_path(name, ROOT) for name in ("wiki", "factbook"))
 GOLDEN = Path(__file__).with_name("mini_splits.json")
+BUILDERS = [name for name in TASKS if get_task(name).mini]
 LEADS, PROFILES = 10, 4
 """The slice takes every tenth article and every fourth country."""
 

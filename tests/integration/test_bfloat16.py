@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.decoding import Strategy
 from rag_lightning.config.experiment import Formulation
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.stages import predict
@@ -24,13 +23,13 @@ BOUND = 1
     [("rag_token", "greedy"), ("rag_token", "beam"), ("rag_sequence", "thorough"), ("rag_sequence", "fast")],
 )
 def test_few_predictions_differ_in_bfloat16(
-    tiny_copy: SweepConfig, formulation: Formulation, strategy: Strategy, record_property: Callable[[str, object], None]
+    tiny_copy: SweepConfig, formulation: Formulation, strategy: str, record_property: Callable[[str, object], None]
 ) -> None:
     config = replace(tiny_copy.experiment, formulation=formulation)
     decoding = replace(config.decoding, strategy=strategy, k=5)
     found = {}
     for dtype in ("float32", "bfloat16"):
-        workspace = Workspace(replace(config, decoding=replace(decoding, dtype=dtype)), lambda _: None)  # type: ignore[arg-type]
+        workspace = Workspace(replace(config, decoding=replace(decoding, dtype=dtype)), lambda _: None)
         folder: Path = predict.build(workspace, "dev").path
         found[dtype] = list(read_jsonl(folder / predict.PREDICTIONS, Prediction))
     pairs = list(zip(found["float32"], found["bfloat16"], strict=True))

@@ -218,7 +218,7 @@ def test_an_interrupted_sweep_ends_like_another(
         return dict(real(*arguments))
 
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "_make", make)
+        patch.setattr(predict, "STAGE", replace(predict.STAGE, make=make))
         with pytest.raises(KeyboardInterrupt):
             sweep.run(tiny_copy)
     assert sorted(r["status"] for r in records(tiny_copy).values()) == ["finished", "running"]

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
+from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.runs import track
-from rag_lightning.stages import predict, retrieve
+from rag_lightning.runs.together import predict_together
+from rag_lightning.stages import predict, retrieve, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from tests.points import system
@@ -45,19 +47,18 @@ def test_three_retrievers_and_six_k_generate_every_pair_once(
         trials=len(RETRIEVERS) * len(KS),
     )
     sweep.run(config)
-    said = [
-        tuple(map(int, found))
-        for found in re.findall(r"reused (\d+) of (\d+) pair generations", capsys.readouterr().err)
-    ]
+    found = re.findall(r"dev: .* in one pass: (\d+) of (\d+) pairs generated, (\d+) saved", capsys.readouterr().err)
+    passes = [tuple(map(int, numbers)) for numbers in found]
     manifests = [json.loads(m.read_text()) for m in Path(base.folder).glob("artifacts/predictions/*/manifest.json")]
     dev = [m["info"] for m in manifests if m["config"]["split"] == "dev"]
     assert len(dev) == config.trials
-    told = [(info["pairs_reused"], info["pairs_generated"] + info["pairs_reused"]) for info in dev]
-    assert sorted(told) == sorted(said[: len(dev)]), "every trial says what it has reused"
+    assert {m["predicted_together"] for m in dev} == {len(KS)} and len(passes) == len(RETRIEVERS)
+    assert sum(generated for generated, _, _ in passes) == sum(info["pairs_generated"] for info in dev)
+    assert sum(saved for _, _, saved in passes) == sum(info["pairs_reused"] for info in dev)
     rows = {}
     for retriever in RETRIEVERS:
         workspace = Workspace(system(base, f"rag_sequence/thorough/{retriever}/{max(KS)}").config)
-        rows[retriever] = {r.example_id: r.rows for r in retrieve.read(predict.rankings(workspace, "dev"))}
+        rows[retriever] = {r.example_id: r.rows for r in retrieve.read(retrieve.build(workspace, "dev"))}
     distinct = {(name, row) for found in rows.values() for name, line in found.items() for row in line}
     generated = sum(info["pairs_generated"] for info in dev)
     assert generated == len(distinct)
@@ -65,3 +66,27 @@ def test_three_retrievers_and_six_k_generate_every_pair_once(
     assert generated + sum(info["pairs_reused"] for info in dev) == read
     dearest = len(SPLITS["dev"]) * max(KS)
     assert generated < read / 2 and generated <= 2 * dearest, "of the dearest trial alone"
+
+
+def test_one_pass_predicts_what_each_system_alone_does(tiny_copy: SweepConfig) -> None:
+    points = [f"rag_sequence/{strategy}/flat/{k}" for strategy in ("thorough", "fast") for k in (1, 2, 5)]
+    systems = [system(tiny_copy.experiment, text) for text in points]
+    alone = {}
+    for one in systems:
+        workspace = Workspace(one.config).on("dev")
+        predictor = predict.make_predictor(
+            workspace, predict.model_encodings(workspace, train.build(workspace)), predict.PairStore()
+        )
+        alone[one.label] = predict.predict_all(predictor, predict.asked_questions(workspace, "dev"))
+    predict_together(systems, "dev")
+    for one in systems:
+        made = predict.STAGE.open(Workspace(one.config).on("dev"))
+        assert made is not None and made.info["predicted_together"] == 6
+        found = list(read_jsonl(made.path / predict.PREDICTIONS, Prediction))
+        wanted = alone[one.label]
+        assert [(p.example_id, p.text) for p in found] == [(p.example_id, p.text) for p in wanted]
+        for left, right in zip(found, wanted, strict=True):
+            assert [h.token_ids for h in left.hypotheses] == [h.token_ids for h in right.hypotheses]
+            assert [h.log_prob for h in left.hypotheses] == pytest.approx(
+                [h.log_prob for h in right.hypotheses], abs=1e-5
+            )

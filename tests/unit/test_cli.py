@@ -183,7 +183,7 @@ def test_every_experiment_loads(name: str) -> None:
         (["corpus", "--train.lr", "fast"], "train.lr: must be float, not 'fast'"),
         (["corpus", "--encoder.normalize", "maybe"], "encoder.normalize: must be bool, not 'maybe'"),
         (["corpus", "--index.kind", "hnws"], "unknown index kind 'hnws': did you mean 'hnsw'? known: flat, hnsw, ivf"),
-        (["corpus", "--decoding.strategy", "greedi"], "not 'greedi'; did you mean 'greedy'?"),
+        (["corpus", "--decoding.strategy", "greedi"], "unknown decoding 'greedi': did you mean 'greedy'?"),
         (["corpus", "--retriever.kind", "bm52"], "not 'bm52'; did you mean 'bm25'?"),
         (["corpus", "--formulation", "rag_tokens"], "not 'rag_tokens'; did you mean 'rag_token'?"),
         (["corpus", "--task.train", "a.csv"], "task.train: must be list, such as [a, b], not 'a.csv'"),

@@ -39,3 +39,13 @@ def test_an_unknown_name_is_a_configuration_error() -> None:
 
 def test_a_known_name_passes() -> None:
     check_name("task", "nq", {"nq": 1})
+
+
+def test_a_kind_of_ones_own_is_registered_and_a_name_is_given_once() -> None:
+    registry = Registry("index kind", {"flat": "collections:OrderedDict"})
+    registry.register("mine", "collections:Counter")
+    assert list(registry) == ["flat", "mine"]
+    for name, holder in (("flat", "collections:OrderedDict"), ("mine", "collections:Counter")):
+        with pytest.raises(ConfigError, match=f"^index kind '{name}' is {holder} already; give my.module:Kind another"):
+            registry.register(name, "my.module:Kind")
+    assert registry.get("mine").__name__ == "Counter"

@@ -13,7 +13,7 @@ import torch
 
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
-from rag_lightning.decoding.classify import class_log_probs, decode
+from rag_lightning.decoding.class_scores import class_log_probs, decode
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.heads import ClassHead, LabelTokens

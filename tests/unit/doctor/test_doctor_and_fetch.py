@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.cli import main
+from rag_lightning.config.registries import REGISTRIES
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.assets import ASSETS, Asset
 from rag_lightning.doctor import machine
@@ -35,12 +36,12 @@ def test_an_empty_folder_is_described(tmp_path: Path) -> None:
     found = states(tmp_path / "not" / "there")
     assert found["hub"] == "note" and found["artifacts"] == "note"
     assert [found[f"asset {name}"] for name in ASSETS] == ["missing"] * len(ASSETS)
-    assert {"python", "versions", "cpu", "memory", "disk", "tasks", "retrievers", "decodings"} <= set(found)
+    assert {"python", "versions", "cpu", "memory", "disk", "formulations", *REGISTRIES} <= set(found)
 
 
 def test_names_are_those_of_the_registries(tmp_path: Path) -> None:
     details = {finding.what: finding.detail for finding in machine.findings(tmp_path)}
-    assert details["retrievers"] == "flat, hnsw, ivf_flat, ivf_pq, sq8, bm25"
+    assert details["index kinds"] == "flat, hnsw, ivf_flat, ivf_pq, sq8"
     assert details["decodings"] == "greedy, beam, thorough, fast, first_entity, classify"
     assert "nq" in details["tasks"].split(", ")
 

@@ -21,7 +21,7 @@ from rag_lightning.report.paper import paper_system
 from rag_lightning.runs.evaluate import folder_of
 from rag_lightning.runs.folders import EXPERIMENTS
 from rag_lightning.runs.identity import by_reuse, reuse_key
-from rag_lightning.runs.system import DECODINGS, label_of
+from rag_lightning.runs.system import decodings, label_of
 from rag_lightning.stages import classes
 
 FOLDER = Path(__file__).parents[3] / "experiments"
@@ -93,7 +93,7 @@ def test_every_cell_that_can_run_is_an_experiment_of_its_task(cells: dict[str, C
         assert config.scale == ("mini" if own else cell.scale)
         assert ("mini-" in config.task.dataset) == (cell.scale != "paper" and not own)
         classes.check(config)
-        assert f"{config.formulation}/{config.decoding.strategy}" in DECODINGS
+        assert f"{config.formulation}/{config.decoding.strategy}" in decodings()
         assert (config.formulation == "closed_book") == (config.retriever.kind == "none")
         assert config.decoding.k <= config.retriever.k_max
         check_retriever(config.retriever, config.formulation)

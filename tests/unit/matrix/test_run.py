@@ -79,6 +79,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     made = Trainings()
     monkeypatch.setattr(evaluate, "evaluate", made.evaluate)
     monkeypatch.setattr(track, "Mirror", NoMirror)
+    monkeypatch.setattr(run_claims, "predict_together", lambda systems, split: None)
     return made
 
 

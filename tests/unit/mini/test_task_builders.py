@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import regex
 
+from rag_lightning.config import registries
 from rag_lightning.core.assets import asset_path
 from rag_lightning.core.errors import UnknownNameError
 from rag_lightning.core.records import Example, Passage
@@ -18,13 +19,13 @@ from rag_lightning.metrics.answers import has_answer, tokenize
 from rag_lightning.mini.corpus import build_passages
 from rag_lightning.mini.curatedtrec import FLAGS
 from rag_lightning.mini.deal import MiniData, content, near_duplicates
-from rag_lightning.mini.registry import BUILDERS, builder_of
+from rag_lightning.mini.registry import builder_of
 from rag_lightning.mini.splits import TARGETS as SHARES
 from rag_lightning.mini.splits import entity_key
 from rag_lightning.mini.text import as_typed, stems
 from tests.unit.mini.made_up import sources
 
-TASKS = [name for name in BUILDERS if name != "nq"]
+TASKS = [name for name in registries.TASKS if name != "nq"]
 QA = ("triviaqa", "webquestions")
 
 

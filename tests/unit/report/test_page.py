@@ -26,7 +26,7 @@ from rag_lightning.report.sections import (
 )
 from rag_lightning.report.sweep_page import render
 
-FILES = {"index.html", "table.md", "table.tex", "table.csv", "retrieval.csv", "figure.svg", "figure.png"}
+FILES = {"index.html", "table.md", "table.tex", "table.csv", "retrieval.csv", "trials.csv", "figure.svg", "figure.png"}
 
 
 def made(maker: Any, paper_path: Path) -> Path:

@@ -11,7 +11,7 @@ from rag_lightning.config.data import TaskConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import RetrieverConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
-from rag_lightning.runs.evaluate import beams, pairs, swap_notes
+from rag_lightning.runs.evaluate import pairs, swap_notes
 from rag_lightning.runs.identity import differing, run_digest
 from rag_lightning.runs.system import Point, configure, label_of, make_system, retrieval_label
 from tests.points import point, system
@@ -47,7 +47,7 @@ def test_short_names_stand_for_fields() -> None:
 def test_any_field_can_be_set_and_is_shown() -> None:
     made = make_system(BASE, {"index.nprobe": 8, "train.lr": 1e-4, "task.train": ["a.tsv"], "train.trainer.devices": 2})
     config = made.config
-    assert (config.index.nprobe, config.train.lr, config.task.train) == (8, 1e-4, ("a.tsv",))
+    assert (config.index.options["nprobe"], config.train.lr, config.task.train) == (8, 1e-4, ("a.tsv",))
     assert config.train.trainer == {"devices": 2}
     for shown in ("index.nprobe=8", "train.lr=0.0001", "task.train=('a.tsv',)"):
         assert shown in made.label
@@ -73,6 +73,10 @@ def test_a_path_trains_with_a_retriever_and_a_short_name_swaps_it_in() -> None:
         ({"decoding": "closed_book/greedy", "k": 5}, ConfigError, "reads no passages, so k have no effect"),
         ({"k": 5, "decoding.k": 2}, ConfigError, "sets decoding.k twice"),
         ({"retriever": "flat", "index.kind": "hnsw"}, ConfigError, "sets index.kind twice"),
+        ({"decoding.k": 0}, ConfigError, "decoding.k=0: must be at least 1"),
+        ({"decoding.k": "five"}, ConfigError, "decoding.k=five: must be int"),
+        ({"index.nprobe": 0}, ConfigError, "index.nprobe=0: must be at least 1"),
+        ({"index.kind": "hsnw"}, UnknownNameError, "did you mean 'hnsw'"),
     ],
 )
 def test_a_point_that_cannot_be_used_is_refused(given: Point, error: type[Exception], says: str) -> None:
@@ -134,23 +138,22 @@ def test_a_run_id_is_readable_and_of_one_configuration() -> None:
     assert system(elsewhere, "rag_token/greedy/flat/5").run_id("dev") == name
     closed = replace(BASE, formulation="closed_book")
     assert system(closed, "rag_token/greedy/flat/5").run_id("dev") == name, "a point says its own formulation"
-    strange = make_system(BASE, {"encoder.query_prefix": "../query: "})
+    strange = make_system(BASE, {"decoding": "rag_token/greedy", "encoder.query_prefix": "../query: "})
     assert "/" not in strange.run_id("dev")
 
 
 def test_training_has_a_part_in_the_digest() -> None:
-    retriever = RetrieverConfig(kind="bm25")
-    others = [
-        BASE,
-        replace(BASE, retriever=retriever),
-        replace(BASE, retriever=replace(retriever, train=False)),
-        replace(BASE, init_from="elsewhere"),
-        replace(BASE, generator=replace(BASE.generator, train="lora")),
-        replace(BASE, generator=replace(BASE.generator, train="lora", lora_rank=2)),
+    given: list[Point] = [
+        {},
+        {"retriever.kind": "bm25"},
+        {"retriever.kind": "bm25", "retriever.train": False},
+        {"generator.train": "lora"},
+        {"generator.train": "lora", "generator.lora_rank": 2},
     ]
-    assert len({run_digest(config, "dev") for config in others}) == len(others)
-    kept = replace(BASE, decoding=replace(BASE.decoding, pair_store_mb=9))
-    assert run_digest(kept, "dev") == run_digest(BASE, "dev")
+    token = {"decoding": "rag_token/greedy"}
+    assert len({run_digest(configure(BASE, token | dict(more)), "dev") for more in given}) == len(given)
+    kept = token | {"decoding.pair_store_mb": 9}
+    assert run_digest(configure(BASE, kept), "dev") == run_digest(configure(BASE, token), "dev")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ def test_training_has_a_part_in_the_digest() -> None:
 )
 def test_work_is_counted(text: str, changes: dict[str, Any], work: tuple[int, int]) -> None:
     config = configure(BASE, point(text) | changes)
-    assert (pairs(config), beams(config)) == work
+    assert (pairs(config), config.decoding.made().beams) == work
 
 
 def test_differences_are_dotted_names() -> None:

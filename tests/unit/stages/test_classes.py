@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,20 @@ import pytest
 from rag_lightning.config.data import TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import to_dict
 from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.registries import TASKS
 from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
-from rag_lightning.core.records import Example, Passage
+from rag_lightning.core.records import Example, Passage, Ranking
+from rag_lightning.metrics.outcomes import evidence_hits
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.stages import bm25, classes, corpus, examples, predict, reader, train
+from rag_lightning.stages import classes, corpus, predict, reader, train
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item
 from tests.tiny_claims import LABELS, claims, experiment, registered, write_data
 
+PLAIN = ExperimentConfig()
 CLUES = replace(get_task("nq"), name="tiny_clues", metrics=("tiny_accuracy",))
 
 
@@ -76,37 +77,15 @@ def test_labels_may_be_written_as_text() -> None:
     assert reader.kind_of(Workspace(config)) == "written"
 
 
-def test_a_digest_knows_of_heads_only_where_there_is_one() -> None:
-    plain = ExperimentConfig()
-    settings = classes.generator_settings(plain)
-    left_out = (*classes.HEAD_FIELDS, *classes.OF_TRAINING, "mismatch")
-    assert settings == {n: v for n, v in to_dict(plain.generator).items() if n not in left_out}
-    assert set(settings) == {
-        "init", "encoder", "decoder_layers", "template", "max_source_length", "max_target_length", "dropout"
-    }  # fmt: skip
-    headed = replace(plain, task=TaskConfig(name="tiny_claims"), generator=GeneratorConfig(head="class_head"))
-    assert classes.generator_settings(headed)["labels"] == list(LABELS)
+def test_labels_and_verbalisers_are_in_a_digest_only_where_there_is_a_head() -> None:
+    def recipe(**generator: Any) -> dict[str, Any]:
+        config = replace(PLAIN, task=TaskConfig(name="tiny_claims"), generator=GeneratorConfig(**generator))
+        return dict(reader.bound(Workspace(config)).recipe.config)
 
-
-def test_a_digest_knows_of_passage_beams_only_where_they_are_used() -> None:
-    def settings(formulation: Any, strategy: Any, beams: int) -> set[str]:
-        decoding = DecodingConfig(strategy=strategy, passage_beams=beams)
-        return set(predict.decoding_settings(ExperimentConfig(formulation=formulation, decoding=decoding)))
-
-    assert "passage_beams" in settings("rag_sequence", "fast", 4)
-    for without in (("rag_sequence", "fast", 1), ("rag_sequence", "classify", 4), ("rag_token", "beam", 4)):
-        assert "passage_beams" not in settings(*without)
-
-
-def test_a_digest_knows_of_a_length_penalty_only_where_it_ranks() -> None:
-    def settings(strategy: Any, penalty: float) -> set[str]:
-        decoding = DecodingConfig(strategy=strategy, length_penalty=penalty)
-        return set(predict.decoding_settings(ExperimentConfig(formulation="rag_sequence", decoding=decoding)))
-
-    assert "length_penalty" in settings("thorough", -0.5)
-    for without in (("thorough", 0.0), ("classify", 1.0), ("greedy", 1.0)):
-        assert "length_penalty" not in settings(*without)
-    assert "pair_store_mb" not in settings("thorough", 1.0), "what is kept does not change what is said"
+    assert recipe()["labels"] == [] and recipe(head="class_head")["labels"] == list(LABELS)
+    words = ("yes", "no", "maybe")
+    assert recipe(verbalisers=words) == recipe()
+    assert recipe(verbalisers=words, head="class_head") != recipe(head="class_head")
 
 
 def test_claims_are_warmed_up_on_their_evidence(project: ExperimentConfig) -> None:
@@ -144,49 +123,43 @@ def test_evidence_is_gold_then_of_a_gold_article_then_the_first_hit() -> None:
     assert reader.evidence(Example("e", "q", ("refutes",)), hits(), store, rng) is None
 
 
-@pytest.fixture
-def recipes(monkeypatch: pytest.MonkeyPatch) -> Callable[[ExperimentConfig], Any]:
-    """The recipe of a configuration's reader; nothing is built."""
-    made: list[Any] = []
-
-    def examples_of(workspace: Workspace) -> Any:
-        task = workspace.config.task
-        return SimpleNamespace(digest=f"examples of {task.name} {task.train} {task.dev} {task.limit}")
-
-    monkeypatch.setattr(examples, "build", examples_of)
-    monkeypatch.setattr(corpus, "build", lambda _: SimpleNamespace(digest="corpus"))
-    monkeypatch.setattr(bm25, "build", lambda _: SimpleNamespace(digest="words"))
-    monkeypatch.setattr(Workspace, "store", SimpleNamespace(build=lambda recipe, *_, **__: made.append(recipe)))
-
-    def recipe(config: ExperimentConfig) -> Any:
-        reader.build(Workspace(config))
-        return made[-1]
-
-    return recipe
+def test_the_scale_of_bm25_trusts_evidence_where_answers_are_labels() -> None:
+    store: Any = [Passage("p0", "Rome", "supports"), Passage("p1", "Porto_Novo", ""), Passage("p2", "Paris", "")]
+    example = Example("e", "q", ("supports",), gold_passage_ids=("p2",), gold_titles=("Porto Novo",))
+    ranked = [Ranking("e", (0, 1, 2), (3.0, 2.0, 1.0))]
+    assert evidence_hits(get_task("tiny_claims"), store, [example], ranked) == [(False, True, True)]
+    assert evidence_hits(get_task("nq"), store, [example], ranked) == [(True, False, False)]
 
 
-def test_tasks_that_name_another_share_its_reader(recipes: Callable[[ExperimentConfig], Any]) -> None:
-    nq = ExperimentConfig()
-    shared = replace(nq, task=TaskConfig("tiny_clues", "mini-clues"), reader=ReaderConfig(task="nq"))
+def reader_digest(config: ExperimentConfig) -> str:
+    """The digest of a configuration's reader; nothing is built."""
+    return reader.bound(Workspace(config)).digest
+
+
+def test_tasks_that_name_another_share_its_reader() -> None:
+    shared = replace(PLAIN, task=TaskConfig("tiny_clues", "mini-clues"), reader=ReaderConfig(task="nq"))
     headed = replace(
         shared,
         task=TaskConfig("tiny_claims", "mini-claims"),
         generator=GeneratorConfig(head="class_head", max_target_length=48),
     )
-    found = [recipes(config) for config in (nq, shared, headed, replace(nq, reader=ReaderConfig(task="nq")))]
-    assert len({recipe.digest for recipe in found}) == 1
-    assert recipes(replace(shared, reader=ReaderConfig())).digest != found[0].digest
-    assert recipes(replace(shared, reader=ReaderConfig(task="nq", steps=7))).digest != found[0].digest
-    assert recipes(replace(headed, reader=ReaderConfig())).config["generator"]["head"] == "class_head"
+    found = {reader_digest(c) for c in (PLAIN, shared, headed, replace(PLAIN, reader=ReaderConfig(task="nq")))}
+    (one,) = found
+    assert reader_digest(replace(shared, reader=ReaderConfig())) != one
+    assert reader_digest(replace(shared, reader=ReaderConfig(task="nq", steps=7))) != one
+    assert len({train.STAGE.digest(Workspace(config)) for config in (PLAIN, shared, headed)}) == 3
+    own = reader.bound(Workspace(replace(headed, reader=ReaderConfig()))).recipe
+    assert own.config["generator.head"] == "class_head"
 
 
-def test_seeds_share_the_reader_of_one(recipes: Callable[[ExperimentConfig], Any]) -> None:
-    own, other = ExperimentConfig(), ExperimentConfig(seed=1, reader=ReaderConfig(seed=0))
-    data = SimpleNamespace(**{name: recipes(config) for name, config in {"own": own, "other": other}.items()})
-    assert data.own.digest == data.other.digest
-    assert recipes(replace(other, reader=ReaderConfig())).digest != data.own.digest
+def test_seeds_share_the_reader_of_one() -> None:
+    other = ExperimentConfig(seed=1, reader=ReaderConfig(seed=0))
     questions = reader.reading(Workspace(other)).config
     assert (questions.seed, questions.task.seed) == (0, 1), "the questions stay those of the experiment"
+    asked = TaskConfig(seed=3)
+    first, second = (ExperimentConfig(seed=n, task=asked, reader=ReaderConfig(seed=0)) for n in (0, 1))
+    assert reader_digest(first) == reader_digest(second) != reader_digest(replace(second, reader=ReaderConfig()))
+    assert train.STAGE.digest(Workspace(first)) != train.STAGE.digest(Workspace(second))
 
 
 def test_a_shared_reader_reads_the_mini_corpus(project: ExperimentConfig) -> None:

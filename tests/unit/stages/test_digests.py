@@ -90,7 +90,7 @@ def test_closed_book_has_no_retriever(values: dict[str, Any]) -> None:
 
 def test_a_retriever_swapped_in_at_test_reuses_the_model() -> None:
     dense, swapped = lineage(), lineage(retriever__kind="bm25", retriever__trained_with="dense")
-    assert differing(dense, swapped) == {"rankings", "predictions", "scores"}
+    assert differing(dense, swapped) == {"bm25_scale", "rankings", "predictions", "scores"}
     assert swapped["model"] == dense["model"] != lineage(retriever__kind="bm25")["model"]
 
 
@@ -101,6 +101,11 @@ def test_how_an_index_is_searched_is_no_part_of_it() -> None:
     assert built[0] != built[1]
     assert lineage(index=IndexConfig("hnsw", {"m": 8}))["model"] == lineage()["model"], "training searches exactly"
     assert lineage(index=IndexConfig("flat", {"m": 8})) == lineage(), "flat has no such field"
+
+
+def test_a_lineage_names_the_index_that_is_searched_not_that_of_training() -> None:
+    config = changed(PLAIN, index=IndexConfig("hnsw"))
+    assert lineage(index=config.index)["index"] == index.STAGE.digest(Workspace(config)) != lineage()["index"]
 
 
 def test_what_a_strategy_does_not_use_has_no_effect() -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import options_of
+from rag_lightning.config.registries import DECODINGS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.stages import predict
 from rag_lightning.stages.workspace import Workspace
@@ -18,7 +20,8 @@ FOUND = {(4, 3): -0.5}
 
 
 def workspace(folder: Path, formulation: Any, said: list[str] | None = None, **decoding: Any) -> Workspace:
-    settings = DecodingConfig(**{"dtype": "float32", **decoding})
+    own = {name: decoding.pop(name) for name in options_of(DECODINGS) if name in decoding}
+    settings = DecodingConfig(options=own, **{"dtype": "float32", **decoding})
     config = ExperimentConfig(folder=str(folder), formulation=formulation, decoding=settings)
     return Workspace(config, (said if said is not None else []).append)
 

@@ -11,12 +11,13 @@ import pytest
 
 from rag_lightning.config.data import TargetsConfig
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, read_jsonl
 from rag_lightning.stages import examples, reader, retriever_warmup, targets, train
 from rag_lightning.stages.targets import Mined, Patterns, Present
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 from tests.tiny_project import experiment, place, questions, write_data, write_lines
 
 TEXTS = (

@@ -11,6 +11,8 @@ import pytest
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.training import ReaderConfig, RetrieverWarmupConfig
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.stages import train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.training.live_retrieval import SearchAhead
@@ -43,6 +45,31 @@ def test_passages_one_step_ahead_are_another_model(tiny_copy: SweepConfig, monke
 def test_where_no_query_encoder_asks_it_is_the_same_model(tiny_copy: SweepConfig) -> None:
     closed = replace(tiny_copy.experiment, formulation="closed_book")
     assert train.build(switched(closed, retrieve_ahead=True)).digest == train.build(Workspace(closed)).digest
+
+
+def test_dev_is_decoded_as_long_as_targets_are_in_the_type_of_training(
+    tiny_copy: SweepConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def encodings(generator: Any, dtype: str) -> Encodings:
+        seen.append(dtype)
+        return Encodings(generator, dtype)
+
+    def predictor(formulation: Any, encodings: Any, decoding: Any, *rest: Any) -> Predictor:
+        seen.append((decoding.max_length, decoding.strategy))
+        return Predictor(formulation, encodings, decoding, *rest)
+
+    monkeypatch.setattr(train, "Encodings", encodings)
+    monkeypatch.setattr(train, "Predictor", predictor)
+    base = replace(tiny_copy.experiment, formulation="closed_book")
+    config = replace(
+        base,
+        train=replace(base.train, dtype="bfloat16", steps=1, eval_every=1),
+        decoding=replace(base.decoding, max_length=1, strategy="beam", dtype="float32"),
+    )
+    train.build(Workspace(config))
+    assert set(seen) == {"bfloat16", (base.generator.max_target_length, "greedy")}
 
 
 def test_sections_have_only_the_switches_that_they_use() -> None:

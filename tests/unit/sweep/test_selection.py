@@ -12,7 +12,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Score, write_jsonl
-from rag_lightning.runs.evaluate import beams, folder_of, pairs
+from rag_lightning.runs.evaluate import folder_of, pairs
 from rag_lightning.runs.system import System
 from rag_lightning.sweep.selection import select
 from tests.points import system
@@ -42,7 +42,7 @@ def write_run(config: SweepConfig, text: str, values: Sequence[float], seconds: 
         "status": "finished",
         "digests": {"scores": digest},
         "timings": {"seconds_per_query": seconds},
-        "work": {"pairs": pairs(made.config), "beams": beams(made.config), "index_bytes": 0} | work,
+        "work": {"pairs": pairs(made.config), "beams": made.config.decoding.made().beams, "index_bytes": 0} | work,
     }
     (folder / "run.json").write_text(json.dumps(record))
     return made

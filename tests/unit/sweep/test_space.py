@@ -13,6 +13,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import RetrieverConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.sweep.space import open_space
+from tests.tiny_project import write_lines
 
 SPACE = {"decoding": ("rag_token/greedy", "rag_sequence/fast"), "retriever": ("flat", "bm25"), "k": (1, 5)}
 
@@ -67,8 +68,9 @@ def test_points_that_differ_in_nothing_are_one(tmp_path: Path) -> None:
 
 
 def test_choices_may_be_lists(tmp_path: Path) -> None:
-    space = open_space(config(tmp_path, space={**SPACE, "task.train": (["a.tsv"], ["a.tsv", "b.tsv"])}))
-    assert {system.config.task.train for system in space.systems.values()} == {("a.tsv",), ("a.tsv", "b.tsv")}
+    files = [str(write_lines(tmp_path / name, [{"question": name}])) for name in ("a.jsonl", "b.jsonl")]
+    space = open_space(config(tmp_path, space={**SPACE, "task.train": (files[:1], files)}))
+    assert {system.config.task.train for system in space.systems.values()} == {tuple(files[:1]), tuple(files)}
 
 
 def test_what_makes_it_another_sweep(tmp_path: Path) -> None:

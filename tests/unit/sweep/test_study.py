@@ -88,7 +88,8 @@ def test_a_larger_budget_goes_on_from_the_smaller(tmp_path: Path, sampler: str) 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_repeated_point_costs_no_budget(tmp_path: Path, sampler: str) -> None:
-    swept = replace(config(tmp_path, sampler), space=SweepConfig().space, trials=24)
+    space = {**config(tmp_path, sampler).space, "retriever": ("flat", "bm25", "hnsw", "sq8"), "k": (1, 2, 5, 10)}
+    swept = config(tmp_path, sampler, space=space, trials=24)
     seen: list[str] = []
 
     def evaluate(system: System) -> float:

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import DataError
 from rag_lightning.corpus import passages as corpus_hub
 from rag_lightning.tasks.hub import Split, read_hub
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 
 Rows = list[dict[str, Any]]
 

@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from rag_lightning.config.data import TaskConfig
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.tasks.holdout import NearDuplicates, assign_gold, drop_like, drop_near_duplicates, split_by_title
 from rag_lightning.tasks.load import load_examples
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 
 CONTEXT = (
     "The red barn was built in 1901 by Anna Berg. It burned down in the dry summer of 1950, and was never rebuilt."

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import DataError, UnknownNameError
 from rag_lightning.metrics.answers import em
 from rag_lightning.tasks.open_qa import NATURAL_QUESTIONS
-from rag_lightning.tasks.spec import TASKS, get_task
+from rag_lightning.tasks.spec import get_task
 
 DPR = """\
 who is it\t['A', "O'Neil", 'A']

@@ -27,7 +27,7 @@ BATCH = [
 def module(bert_folder: Path) -> BiencoderModule:
     encoder = EncoderConfig(model=str(bert_folder), max_query_length=24, max_passage_length=48, dtype="float32")
     query, passage = TextEncoder(encoder, bert_folder, "query"), TextEncoder(encoder, bert_folder, "passage")
-    return BiencoderModule(query, passage, 20.0, BiencoderConfig(steps=1, dtype="float32"), seed=0).eval()
+    return BiencoderModule(query, passage, 20.0, BiencoderConfig(steps=1, dtype="float32").training(), seed=0).eval()
 
 
 def test_each_passage_of_the_step_is_a_candidate_once() -> None:
@@ -56,7 +56,7 @@ def test_gradients_reach_both_encoders_and_the_scale(module: BiencoderModule) ->
 
 
 def test_a_scale_that_is_not_trained_is_in_no_group(module: BiencoderModule) -> None:
-    config = BiencoderConfig(steps=1, scale_lr=0.0)
+    config = BiencoderConfig(steps=1, scale_lr=0.0).training()
     still = BiencoderModule(module.query_encoder, module.passage_encoder, 20.0, config, seed=0)
     assert len(still.parameter_groups()) == 4 and not still.log_scale.requires_grad
     assert torch.isclose(still.log_scale.exp(), torch.tensor(20.0))

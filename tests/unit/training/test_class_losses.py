@@ -15,7 +15,8 @@ from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.decoding.predictor import Predictor, Question
+from rag_lightning.decoding.predictor import Predictor
+from rag_lightning.decoding.question import Question
 from rag_lightning.generator.heads import ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
@@ -171,4 +172,4 @@ def test_a_head_and_its_decoding_go_together(new_reader: NewReader) -> None:
     headed, plain = Encodings(reader(new_reader, "class_head")), Encodings(new_reader())
     for encodings, strategy in ((headed, "greedy"), (plain, "classify")):
         with pytest.raises(ConfigError, match=r"classify goes with a generator\.head"):
-            Predictor("closed_book", encodings, DecodingConfig(strategy=strategy), None)  # type: ignore[arg-type]
+            Predictor("closed_book", encodings, DecodingConfig(strategy=strategy), None)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from rag_lightning.core.records import Example, Hypothesis, Prediction, Ranking
-from rag_lightning.decoding.predictor import Question
+from rag_lightning.decoding.question import Question
 from rag_lightning.training.callbacks import History
 from rag_lightning.training.watch import (
     ALARMS,

@@ -11,12 +11,15 @@ import pytest
 import torch
 
 from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.registries import DECODINGS
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Example, Prediction, Ranking
 from rag_lightning.decoding import rag_sequence, rag_token
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
-from rag_lightning.decoding.predictor import STRATEGIES, Predictor, Question, check_strategy, questions
+from rag_lightning.decoding.predictor import Predictor
+from rag_lightning.decoding.question import Question, questions
+from rag_lightning.decoding.strategy import check_strategy
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.generator.surface import Surface
@@ -30,7 +33,10 @@ QUESTIONS = [
     for example, rows in zip(EXAMPLES, ROWS, strict=True)
 ]
 ALL = [
-    (formulation, strategy) for formulation, known in STRATEGIES.items() for strategy in known if strategy != "classify"
+    (formulation, strategy)
+    for strategy in DECODINGS
+    for formulation in DECODINGS.get(strategy).formulations
+    if strategy != "classify"
 ]
 LENGTH = 5
 
@@ -43,7 +49,9 @@ def encodings(new_reader: Callable[..., Seq2SeqGenerator]) -> Encodings:
 def predictor(
     encodings: Encodings, world: Any, formulation: Any, strategy: Any, pairs: PairStore | None = None, **more: Any
 ) -> Predictor:
-    decoding = DecodingConfig(strategy=strategy, k=3, max_length=LENGTH, num_beams=3, **more)
+    options = {"max_length": LENGTH, "num_beams": 3, **more}
+    together = {"pairs_per_batch": options.pop("pairs_per_batch", 256)}
+    decoding = DecodingConfig(strategy, options, k=3, **together)
     return Predictor(formulation, encodings, decoding, None if formulation == "closed_book" else world.store, pairs)
 
 
@@ -214,17 +222,17 @@ def test_rag_sequence_searches_each_passage_with_as_many_beams_as_asked(encoding
 
 
 @pytest.mark.parametrize("name", ["k", "num_beams", "passage_beams", "max_length", "pairs_per_batch"])
-def test_counts_below_one_are_refused(encodings: Encodings, world: Any, name: str) -> None:
-    decoding = replace(DecodingConfig(strategy="greedy"), **{name: 0})  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=f"decoding.{name}=0 must be at least 1"):
-        Predictor("rag_token", encodings, decoding, world.store)
+def test_counts_below_one_are_refused(name: str) -> None:
+    values = {name: 0} if name in ("k", "pairs_per_batch") else {"options": {name: 0}}
+    with pytest.raises(ConfigError, match=f"decoding.{name}=0: must be at least 1"):
+        DecodingConfig("greedy", **values)  # type: ignore[arg-type]
 
 
 def test_more_tokens_than_the_decoder_has_positions_are_refused(encodings: Encodings, world: Any) -> None:
     positions = encodings.generator.model.config.max_position_embeddings
-    Predictor("rag_token", encodings, DecodingConfig(max_length=positions), world.store)
+    Predictor("rag_token", encodings, DecodingConfig(options={"max_length": positions}), world.store)
     with pytest.raises(ConfigError, match=f"max_length={positions + 1} exceeds the {positions} positions"):
-        Predictor("rag_token", encodings, DecodingConfig(max_length=positions + 1), world.store)
+        Predictor("rag_token", encodings, DecodingConfig(options={"max_length": positions + 1}), world.store)
 
 
 @pytest.mark.parametrize(("formulation", "strategy"), [("rag_token", "greedy"), ("rag_sequence", "thorough")])
@@ -238,9 +246,9 @@ def test_a_score_that_is_no_number_is_named(
 
 
 @pytest.mark.parametrize("penalty", [float("nan"), float("inf")])
-def test_a_length_penalty_that_is_no_number_is_refused(encodings: Encodings, world: Any, penalty: float) -> None:
-    with pytest.raises(ConfigError, match=r"length_penalty=.* must be a finite number"):
-        Predictor("rag_token", encodings, DecodingConfig(length_penalty=penalty), world.store)
+def test_a_length_penalty_that_is_no_number_is_refused(penalty: float) -> None:
+    with pytest.raises(ConfigError, match=r"length_penalty=.*must be a finite number"):
+        DecodingConfig(options={"length_penalty": penalty})
 
 
 @pytest.mark.parametrize(("formulation", "strategy"), [("rag_token", "beam"), ("rag_sequence", "fast")])

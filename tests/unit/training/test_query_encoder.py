@@ -17,7 +17,7 @@ CONFIG = RetrieverWarmupConfig(steps=2, warmup=0, k=2, dtype="float32")
 
 
 def module(world: Any, **settings: Any) -> QueryEncoderModule:
-    return QueryEncoderModule(world.new_retrieval(), replace(CONFIG, **settings), seed=0)
+    return QueryEncoderModule(world.new_retrieval(), replace(CONFIG, **settings).training(), seed=0)
 
 
 @pytest.mark.parametrize("k", [1, 2, 8])
@@ -56,7 +56,7 @@ def test_gradients_reach_the_query_encoder_and_the_scale_but_no_passage(world: A
     assert np.array_equal(before, world.vectors)
 
 
-@pytest.mark.parametrize(("settings", "groups"), [({}, 3), ({"scale_lr": 0.0}, 2), ({"retriever_lr": 0.0}, 1)])
+@pytest.mark.parametrize(("settings", "groups"), [({}, 3), ({"scale_lr": 0.0}, 2), ({"lr": 0.0}, 1)])
 def test_what_is_not_trained_is_in_no_group(world: Any, settings: dict[str, float], groups: int) -> None:
     trained = module(world, **settings)
     assert len(trained.parameter_groups()) == groups
@@ -64,7 +64,7 @@ def test_what_is_not_trained_is_in_no_group(world: Any, settings: dict[str, floa
 
 
 def test_training_raises_the_share_of_the_positives(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = module(world, retriever_lr=1e-3, k=8)
+    trained = module(world, lr=1e-3, k=8)
     monkeypatch.setattr(trained, "log", lambda *_, **__: None)
     optimizer = torch.optim.AdamW(trained.parameter_groups())
     losses = []
@@ -78,4 +78,6 @@ def test_training_raises_the_share_of_the_positives(world: Any, monkeypatch: pyt
 
 
 def test_the_settings_are_those_of_a_trainer() -> None:
-    assert isinstance(CONFIG, TrainConfig) and CONFIG.label_smoothing == 0.0
+    loop = CONFIG.training()
+    assert isinstance(loop, TrainConfig) and loop.label_smoothing == 0.0
+    assert (loop.retriever_lr, loop.scale_lr, loop.k) == (CONFIG.lr, CONFIG.scale_lr, CONFIG.k)
