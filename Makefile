@@ -19,6 +19,7 @@ SPLIT ?= dev
 PORT ?= 5000
 CONFIRM ?=
 SLOW ?=
+VERBOSE ?=
 Q ?=
 OWN := $(strip $(CORPUS)$(TRAIN)$(DEV)$(TEST))
 NAME ?= $(TASK)$(if $(filter-out mini,$(SCALE)),-$(SCALE))$(if $(OWN),-own)$(if $(filter-out 0,$(SEED)),-seed$(SEED))
@@ -31,6 +32,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)') \
 	-c constraints.txt
 RAG := $(BIN)/rag-lightning
+DETAILS = $(if $(VERBOSE),--verbose)
 
 # A sweep file of the scale if there is one (sweeps/nq-mini-long.yaml), else the task's.
 SWEEP_FILE = $(firstword $(wildcard sweeps/$(TASK)-$(SCALE).yaml) sweeps/$(TASK).yaml)
@@ -88,11 +90,13 @@ sweep: $(INSTALLED) ## From nothing to the table: corpus, vectors, indexes, trai
 ##@ DEV=F TEST=F       the same, for choosing and for the table
 ##@ NAME=…             of the sweep's folders; TASK, or TASK-own with your files
 ##@ DATASET=NAME       what your data is called in every table
-	$(RAG) sweep $(SWEEP_ARGS)
+##@ VERBOSE=yes        details: parts of trials, what was dropped, messages of libraries
+	$(RAG) sweep $(SWEEP_ARGS) $(DETAILS)
 	$(RAG) report $(SWEEP_ARGS)
 
 smoke: $(INSTALLED) ## The whole path on a few hundred examples, in about three minutes
-	$(RAG) sweep --config sweeps/smoke.yaml
+##@ VERBOSE=yes        as for sweep
+	$(RAG) sweep --config sweeps/smoke.yaml $(DETAILS)
 	$(RAG) report --config sweeps/smoke.yaml
 
 report: $(INSTALLED) ## Render reports/out/NAME again from stored runs
@@ -103,20 +107,23 @@ experiment: $(INSTALLED) ## Run one experiment on dev: a file of experiments/ or
 ##@ NAME=…             such as nq_rag_sequence or fever3_rag_token_frozen
 ##@ SEED=0             of its training
 ##@ CORPUS=F TRAIN="F …"   as for matrix
+##@ VERBOSE=yes        as for sweep
 	@test '$(origin NAME)' != file -a -n '$(strip $(NAME))' -a -n '$(strip $(SEED))' || \
 		{ echo 'make experiment needs a name and a seed: make experiment NAME=nq_rag_sequence SEED=0' >&2; exit 2; }
-	$(RAG) matrix --only '["$(NAME)"]' --seeds '[$(SEED)]' $(OWN_CELLS)
+	$(RAG) matrix --only '["$(NAME)"]' --seeds '[$(SEED)]' $(OWN_CELLS) $(DETAILS)
 
 matrix: $(INSTALLED) ## Run every experiment of the matrix on dev; goes on where it was interrupted
 ##@ SCALE=mini         mini, mini-long, nq-subset or paper
+##@ VERBOSE=yes        as for sweep
 ##@ CORPUS=F TRAIN="F …"   as for sweep, where the scale is about files of yours: nq-subset
-	$(RAG) matrix --scale '$(SCALE)' $(OWN_CELLS)
+	$(RAG) matrix --scale '$(SCALE)' $(OWN_CELLS) $(DETAILS)
 
 claims: $(INSTALLED) ## Test the claims of experiments/claims.yaml and print the verdicts
 ##@ SCALE=mini         of their experiments
 ##@ CORPUS=F TRAIN="F …"   as for matrix
+##@ VERBOSE=yes        as for sweep
 ##@ SPLIT=dev          dev to investigate, test to decide (a claim meets test once)
-	$(RAG) claims --scale '$(SCALE)' $(OWN_CELLS) --split '$(SPLIT)'
+	$(RAG) claims --scale '$(SCALE)' $(OWN_CELLS) --split '$(SPLIT)' $(DETAILS)
 
 plan: $(INSTALLED) ## Passages, bytes, memory, disk and hours of an experiment before anything is built
 ##@ EXPERIMENT=F       its file

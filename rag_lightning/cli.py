@@ -17,6 +17,7 @@ from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfi
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.help import command_help, section_help
 from rag_lightning.config.loading import PRINT, add_fields, explain, keys_of, parse_expanded
+from rag_lightning.core import console
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
 from rag_lightning.core.hardware import limit_compiled_products
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+VERBOSE, VERBOSE_HELP = "--verbose", "Show details: parts of trials, what was dropped, libraries' bars and messages."
+"""An option of every command; no part of a configuration."""
 OCCUPIED = {errno.ENOTDIR, errno.EEXIST}
 """A file stands where a folder of ours belongs."""
 Function = Callable[..., None]
@@ -129,10 +132,12 @@ STAGES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    words = [word for word in given if word != VERBOSE]
     limit_compiled_products()
     try:
-        return _dispatch(words)
+        with console.opened(verbose=VERBOSE in given):
+            return _dispatch(words)
     except ConfigError as error:
         return _complain(str(error), MISUSED)
     except RagLightningError as error:
@@ -185,14 +190,14 @@ def overview() -> str:
         "",
         "rag-lightning STAGE --help lists its arguments, `rag-lightning help SECTION` the fields of a section;",
     ]
-    lines += ["--print_config prints a stage's whole configuration as YAML."]
+    lines += ["--print_config prints a stage's whole configuration as YAML, --verbose shows details of the work."]
     return "\n".join(lines)
 
 
 def stage_help(name: str) -> str:
     """What `rag-lightning STAGE --help` prints."""
     stage = STAGES[name]
-    own = [(extra.name, extra.help) for extra in stage.extras]
+    own = [*((extra.name, extra.help) for extra in stage.extras), (VERBOSE, VERBOSE_HELP)]
     return command_help(_usage(name), stage.line, own, stage.config)
 
 

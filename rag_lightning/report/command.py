@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from rag_lightning.config.commands import SweepConfig
+from rag_lightning.core.console import say
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.shipped import find_shipped
 from rag_lightning.report.sweep_page import render
@@ -29,4 +29,4 @@ def run(config: SweepConfig) -> None:
         hint = f"run the sweep first; there are runs of {', '.join(known) or 'no sweep'}"
         raise DataError(sweep, "does not exist", hint=hint)
     page = render(sweep, folders.artifacts(root), folders.report(root), find_shipped(PAPER))
-    print(f"report: {page}", file=sys.stderr)
+    say(f"report            {page}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import retriever_kind, training_kind
+from rag_lightning.core.console import within
 from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.runs import folders
 from rag_lightning.runs import record as runs
@@ -40,8 +41,8 @@ def run(system: System, group: str, split: str, role: str) -> Path:
     if folder.exists() and runs.is_finished(folder):
         return folder
     workspace = Workspace(system.config)
-    workspace.announce(f"{split}: {system.label}")
-    with runs.recorded(folder, _info(system, group, split, role)) as result:
+    workspace.detail(f"{split}: {system.label}")
+    with within(f"{split}: {system.label}"), runs.recorded(folder, _info(system, group, split, role)) as result:
         evaluate(workspace, split, result)
     return folder
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.fields import to_dict
+from rag_lightning.core.console import within
 from rag_lightning.core.files import digest
 from rag_lightning.core.records import Prediction, write_jsonl
 from rag_lightning.decoding.predictor import GridPredictor
@@ -25,6 +26,11 @@ def predict_together(systems: Sequence[System], split: str) -> None:
 
     Each artifact holds what the system alone would predict. Afterwards every stage finds it.
     """
+    with within(f"{split}: several systems"):
+        _predict_groups(systems, split)
+
+
+def _predict_groups(systems: Sequence[System], split: str) -> None:
     groups: dict[str, dict[tuple[int, str], Workspace]] = {}
     for system in systems:
         config = system.config

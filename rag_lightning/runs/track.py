@@ -7,7 +7,7 @@ from pathlib import Path
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.runs import folders
 from rag_lightning.runs.mlflow import Mirror, default_uri, mirror_all
-from rag_lightning.stages.workspace import say
+from rag_lightning.core.console import say
 
 
 class Mirrors:

@@ -9,6 +9,7 @@ import torch
 from rich.table import Table
 
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.core.console import CONSOLE, within
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, Prediction
 from rag_lightning.decoding import posterior
@@ -17,7 +18,7 @@ from rag_lightning.decoding.question import Question, questions
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.likelihoods import doc_log_probs
 from rag_lightning.stages import corpus, predict, retrieve, train
-from rag_lightning.stages.workspace import CONSOLE, Workspace
+from rag_lightning.stages.workspace import Workspace
 
 SHOWN = 3
 """Passages named beside a token."""
@@ -88,7 +89,8 @@ def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[P
 
 def run(config: ExperimentConfig, question: str) -> None:
     """Answer and print."""
-    found = answer(Workspace(config), question)
+    with within("ask"):
+        found = answer(Workspace(config), question)
     CONSOLE.print(f"[bold]{_plain(found.prediction.text)}[/bold]   log p(y|x) = {found.prediction.log_prob:.3f}")
     if found.passages:
         CONSOLE.print(_passages(found))

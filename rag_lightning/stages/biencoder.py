@@ -85,7 +85,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
             lacking = f"no train question has a gold passage, or an answer in its first {CANDIDATES} BM25 hits"
         raise ConfigError(f"the biencoder has nothing to learn: {lacking}; set biencoder.steps=0")
     if left_out:
-        workspace.announce(f"biencoder: {left_out} of {len(items) + left_out} train questions have no known passage")
+        workspace.detail(f"biencoder: {left_out} of {len(items) + left_out} train questions have no known passage")
     encoders = {role: TextEncoder(config.encoder, pretrained(workspace, role).source, role) for role in FOLDERS}
     scale = config.encoder.score_scale
     training = config.biencoder.training()

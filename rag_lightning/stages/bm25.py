@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.core.console import counted
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.stages import corpus
-from rag_lightning.stages.workspace import Workspace, config_stage, counted
+from rag_lightning.stages.workspace import Workspace, config_stage
 
 
 def open_bm25(workspace: Workspace) -> BM25Retriever:

@@ -10,12 +10,13 @@ from zlib import crc32
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.assets import ASSETS
+from rag_lightning.core.console import counted
 from rag_lightning.core.files import file_digest
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.passages import read_hub, read_passages
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.mini.corpus import build_passages
-from rag_lightning.stages.workspace import HUB, Workspace, config_stage, counted, hub_digest, hub_source
+from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_digest, hub_source
 
 MINI_TEXT = ("wiki", "factbook")
 

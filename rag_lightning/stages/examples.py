@@ -80,18 +80,19 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 def _write(
     workspace: Workspace, folder: Path, splits: Mapping[str, Sequence[Example]], notes: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Three files, train cut to `task.train_limit`; the notes are announced and kept in the manifest."""
+    """Three files, train cut to `task.train_limit`; the notes are kept in the manifest."""
     kept = _drawn(splits["train"], workspace)
     if len(kept) < len(splits["train"]):
         notes = {**notes, "training examples left out by task.train_limit": len(splits["train"]) - len(kept)}
     splits = {**splits, "train": kept}
     counts = {name: write_jsonl(folder / f"{name}.jsonl", splits[name]) for name in SPLITS}
     for reason, count in notes.items():
-        workspace.announce(f"  {count:7} {reason}")
+        workspace.detail(f"  {count:7} {reason}")
     empty = [name for name, count in counts.items() if count == 0]
     if empty:
         raise ConfigError(f"task {workspace.config.task.name}: no examples for {' and '.join(empty)}; give more data")
-    return {"counts": counts, "notes": dict(notes)}
+    dropped = sum(count for reason, count in notes.items() if "dropped" in reason)
+    return {"counts": counts, "dropped": dropped, "notes": dict(notes)}
 
 
 def _drawn(examples: Sequence[Example], workspace: Workspace) -> Sequence[Example]:

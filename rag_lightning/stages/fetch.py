@@ -6,9 +6,10 @@ from pathlib import Path
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, fetch_asset
+from rag_lightning.core.console import say
 from rag_lightning.core.errors import AssetError
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
-from rag_lightning.stages.workspace import Workspace, say
+from rag_lightning.stages.workspace import Workspace
 
 PROBE_SECONDS = 1.0
 

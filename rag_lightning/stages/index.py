@@ -10,10 +10,11 @@ from typing import Any
 from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import IndexConfig
+from rag_lightning.core.console import progress
 from rag_lightning.index.flat import FlatIndex
 from rag_lightning.index.index import FaissIndex, Floats, build_index, load_index
 from rag_lightning.stages import embed
-from rag_lightning.stages.workspace import Workspace, config_stage, progress
+from rag_lightning.stages.workspace import Workspace, config_stage
 
 
 def open_index(workspace: Workspace) -> FaissIndex:

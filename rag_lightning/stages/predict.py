@@ -79,7 +79,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     encoded = {"encoded": encodings.encoded - before[0], "encodings_reused": encodings.reused - before[1]}
     if reuse["pairs_generated"] + reuse["pairs_reused"]:
         total = reuse["pairs_generated"] + reuse["pairs_reused"]
-        workspace.announce(f"reused {reuse['pairs_reused']} of {total} pair generations")
+        workspace.detail(f"reused {reuse['pairs_reused']} of {total} pair generations")
     return {"questions": len(predictions), "seconds": round(seconds, 3), **reuse, **lost, **encoded}
 
 

@@ -76,7 +76,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     encoder.tokenizer.save_pretrained(folder / "query_encoder")
     left_out = len(asked) - len(items)
     if left_out:
-        workspace.announce(f"retriever warm-up: {left_out} of {len(asked)} train questions have no known passage")
+        workspace.detail(f"retriever warm-up: {left_out} of {len(asked)} train questions have no known passage")
     return {"steps": result["steps"], "score_scale": scale, "questions": len(items), "left_out": left_out}
 
 

@@ -118,9 +118,9 @@ def _bound(workspace: Workspace, predictions: Made, rankings: Made) -> Bound[Wor
 def announced(workspace: Workspace, scores: Artifact) -> Artifact:
     """The scores, after telling what could not be scored as given; told again where they are reused."""
     for fault in scores.info.get("pattern_faults", ()):
-        workspace.announce(f"  answer pattern {fault['pattern']!r} {fault['reason']}; {fault['examples']} examples")
+        workspace.announce(f"answer pattern {fault['pattern']!r} {fault['reason']}; {fault['examples']} examples")
     if unanswered := scores.info.get("unanswered"):
-        workspace.announce(f"  {unanswered} examples without a prediction count as the worst value")
+        workspace.announce(f"{unanswered} examples without a prediction count as the worst value")
     return scores
 
 

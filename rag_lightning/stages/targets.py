@@ -94,15 +94,15 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     counts = Counter(outcome for one in found for outcome in one.outcomes)
     dropped = sum(not one.targets for one in found)
     for outcome, count in counts.items():
-        workspace.announce(f"  {count:7} answers {outcome}")
-    workspace.announce(f"  {dropped:7} of {len(found)} train questions without a target are not trained on")
+        workspace.detail(f"  {count:7} answers {outcome}")
+    workspace.detail(f"  {dropped:7} of {len(found)} train questions without a target are not trained on")
     named = [(one, example) for one, example in zip(found, asked, strict=True) if example.targets]
     agreed = sum(not set(one.targets).isdisjoint(example.targets) for one, example in named)
     if named:
-        workspace.announce(f"  {agreed:7} of {len(named)} questions that name a target of their own have that one")
+        workspace.detail(f"  {agreed:7} of {len(named)} questions that name a target of their own have that one")
     faults = [f"{fault.pattern!r} {fault.reason}" for fault in getattr(rule, "faults", ())]
     for fault in faults:
-        workspace.announce(f"  answer pattern {fault}")
+        workspace.announce(f"answer pattern {fault}")
     if dropped == len(found):
         raise ConfigError(f"task {task.name}: no train question has a target in its top {workspace.config.targets.k}")
     info = {"questions": len(found), "dropped": dropped, "answers": dict(counts), "faults": faults}

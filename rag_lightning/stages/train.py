@@ -20,6 +20,7 @@ from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.config.training import processes
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact
+from rag_lightning.core.console import detail, ignore, say, within
 from rag_lightning.core.files import write_json
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Example
@@ -34,7 +35,7 @@ from rag_lightning.metrics.outcomes import judged_evidence_hits, objectives, sco
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import classes, corpus, examples, reader, targets, training_retrieval, training_start
 from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FILE
-from rag_lightning.stages.workspace import Workspace, ignore, say
+from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item, Lesson
 from rag_lightning.training.fitting import fit
@@ -77,7 +78,8 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 def _train_as_one_of(rank: int, config: ExperimentConfig, folder: Path) -> None:
     """What every process of a distributed training does; the first one speaks."""
-    train_here(Workspace(config, say if rank == 0 else ignore), folder)
+    with within("training"):
+        train_here(Workspace(config, say, detail) if rank == 0 else Workspace(config, ignore, ignore), folder)
 
 
 def train_here(workspace: Workspace, folder: Path) -> dict[str, Any]:

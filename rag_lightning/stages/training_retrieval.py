@@ -113,7 +113,7 @@ def _fixed(workspace: Workspace, kind: RetrieverKind, name: str) -> ScaledRetrie
 
 
 def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[Item]) -> dict[str, Any]:
-    """What the model's info says of its retrieval; questions an oracle knew nothing of are announced."""
+    """What the model's info says of its retrieval; questions an oracle knew nothing of are details."""
     kind = training_kind(workspace.config.retriever)
     info: dict[str, Any] = {"score_scale": retrieval.learnt_scale("train.scale_lr")}
     if kind != "dense":
@@ -127,10 +127,10 @@ def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[I
 
 
 def count_gold(workspace: Workspace, asked: Sequence[Any], what: str) -> dict[str, int]:
-    """How many questions have a known gold passage, and how many were retrieved for without one; both announced."""
+    """How many questions have a known gold passage, and how many were retrieved for without one; both are details."""
     known = int((gold_rows(corpus.open_store(workspace), asked) >= 0).sum())
     bare = len(asked) - known
-    workspace.announce(
+    workspace.detail(
         f"oracle, {what}: {known} of {len(asked)} questions have a known gold passage"
         + (f"; the other {bare} take plain dense retrieval" if bare else "")
     )

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_lightning.core.artifacts import Artifact
+from rag_lightning.core.console import progress
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.index.index import check_vectors
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus
 from rag_lightning.retrieval.encoders import Role, TextEncoder
 from rag_lightning.stages import corpus
-from rag_lightning.stages.workspace import Workspace, config_stage, progress
+from rag_lightning.stages.workspace import Workspace, config_stage
 
 
 @dataclass(frozen=True)

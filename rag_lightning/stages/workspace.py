@@ -1,40 +1,24 @@
-"""Where a stage works: the configuration, the folders, and how it speaks to the user.
-
-Progress bars with rate and ETA: for work that reports (done, total), and for work that takes things one by one.
-"""
+"""Where a stage works: the configuration, the folders, and how it speaks to the user."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
-
-from rich.console import Console
-from tqdm import tqdm
+from typing import Any
 
 from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, asset_path, fetch_asset, find_asset
+from rag_lightning.core.console import Say, StageLines, detail, say
 from rag_lightning.core.files import folder_digest
 from rag_lightning.core.hub import HUB_REVISION, download_model, resolve_commit
 from rag_lightning.core.stage import Inputs, Stage
 
 HUB = "hub:"
 """Begins the name of a data set of the hub; a local folder of the same layout may follow instead of a name."""
-CONSOLE = Console(stderr=True, highlight=False)
-
-
-def say(message: str) -> None:
-    """One line to the user, on stderr."""
-    CONSOLE.print(message, markup=False, soft_wrap=True)
-
-
-def ignore(message: str) -> None:
-    """Say nothing: the others of several processes."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +27,13 @@ class Workspace:
 
     Args:
         config: The experiment.
-        announce: Told what is built and what is reused.
+        announce: Shows a line that everybody needs: a stage that is done, a warning.
+        detail: Shows a line to a user who asked for details.
     """
 
     config: ExperimentConfig
-    announce: Callable[[str], None] = say
+    announce: Say = say
+    detail: Say = detail
 
     @property
     def root(self) -> Path:
@@ -57,11 +43,11 @@ class Workspace:
     @property
     def store(self) -> ArtifactStore:
         """The artifacts; one store per folder and process, so that each is verified once."""
-        return _store(self.root / "artifacts", self.announce)
+        return _store(self.root / "artifacts", self.announce, self.detail)
 
     def asset(self, name: str) -> Path:
         """The file or folder a mini asset is, fetched if it is not there."""
-        _fetched(name, self.root / "assets", self.announce)
+        _fetched(name, self.root / "assets", self.announce, self.detail)
         return asset_path(name, self.root / "assets")
 
     def model_source(self, name: str) -> Path:
@@ -104,14 +90,14 @@ class Workspace:
 
 
 @lru_cache(maxsize=16)
-def _store(root: Path, announce: Callable[[str], None]) -> ArtifactStore:
-    return ArtifactStore(root, announce)
+def _store(root: Path, announce: Say, detail: Say) -> ArtifactStore:
+    return ArtifactStore(root, StageLines(announce, detail))
 
 
 @lru_cache(maxsize=16)
-def _fetched(name: str, root: Path, announce: Callable[[str], None]) -> Path:
+def _fetched(name: str, root: Path, announce: Say, detail: Say) -> Path:
     """Verified once per process."""
-    return fetch_asset(find_asset(name), root, announce)
+    return fetch_asset(find_asset(name), root, announce, detail)
 
 
 @lru_cache(maxsize=16)
@@ -141,26 +127,3 @@ def config_stage(
 ) -> Stage[Workspace]:
     """A stage whose settings are the fields of the configuration that name it."""
     return Stage(kind, version, lambda workspace: settings(workspace.config, kind), inputs, make, **more)
-
-
-T = TypeVar("T")
-
-
-@contextmanager
-def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function to call with (done, total)."""
-    bar = tqdm(desc=what, unit=f" {unit}", mininterval=1.0, dynamic_ncols=True)
-
-    def update(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    try:
-        yield update
-    finally:
-        bar.close()
-
-
-def counted(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
-    """The items; no ETA where their number is not known."""
-    yield from tqdm(items, desc=what, unit=f" {unit}", total=total, mininterval=1.0, dynamic_ncols=True)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
+from rag_lightning.core.console import LiveTable, say, within
 from rag_lightning.core.errors import ConfigError, TrainingError
 from rag_lightning.core.files import write_json
 from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.runs import evaluate, folders
 from rag_lightning.runs.mlflow import Mirror
-from rag_lightning.runs.record import read_summary
+from rag_lightning.runs.record import is_finished
 from rag_lightning.runs.system import System
 from rag_lightning.runs.together import predict_together
 from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages import corpus, examples, train
-from rag_lightning.stages.workspace import Workspace, say
-from rag_lightning.sweep import notes, selection
+from rag_lightning.stages.workspace import Workspace
+from rag_lightning.sweep import notes, selection, shown
 from rag_lightning.sweep.space import SPLIT, Space, open_space
 from rag_lightning.sweep.study import evaluated_values, open_study, search
 from rag_lightning.tasks.spec import get_task
@@ -40,6 +42,8 @@ def run(config: SweepConfig) -> None:
         TrainingError: a training that cannot go on; the sweep is marked as failed.
     """
     space = open_space(config)
+    count, beside = len(space.points), len(space.always)
+    say(f"{'sweep':<17} {config.name}: {space.budget} trials of {count} points, {beside} baselines")
     workspace = Workspace(config.experiment)
     examples.build(workspace)
     _check_corpus(workspace)
@@ -51,20 +55,22 @@ def run(config: SweepConfig) -> None:
     except TrainingError as error:
         _describe(space, folder, problem=str(error))
         raise
-    say(f"sweep {config.name}: finished; runs in {folder}")
 
 
 def _run(space: Space, folder: Path) -> None:
     config = space.config
-    mirror = Mirrors(config.experiment.folder, config.experiment.tracking_uri).of(config.experiment.task.name)
+    mirrors = Mirrors(config.experiment.folder, config.experiment.tracking_uri)
+    mirror, table = mirrors.of(config.experiment.task.name), shown.evaluated_table(config.objective)
     mirror.parent(config.name, to_dict(config))
     tried = _search(space, mirror)
-    _evaluate(config, mirror, space.always, "dev", "baseline")
+    _evaluate(config, mirror, table, space.always, "dev", "baseline")
     chosen = selection.select(config, tried)
-    _evaluate(config, mirror, space.always, "test", "baseline")
-    _evaluate(config, mirror, chosen, "test", "final")
-    _describe(space, folder, chosen=chosen)
+    _evaluate(config, mirror, table, space.always, "test", "baseline")
+    _evaluate(config, mirror, table, chosen, "test", "final")
+    with within("retrieval by itself"):
+        _describe(space, folder, chosen=chosen)
     mirror.finish_parent(config.name)
+    shown.show_end(space, chosen, folder, mirrors.uri)
 
 
 def _check_corpus(workspace: Workspace) -> None:
@@ -79,12 +85,14 @@ def _check_corpus(workspace: Workspace) -> None:
 def _search(space: Space, mirror: Mirror) -> list[System]:
     """The systems tried on dev, in the order they were first tried."""
     config, study = space.config, open_study(space)
+    trials = shown.Trials(config.objective, space.budget, evaluated_values(space, study).values())
 
     def value_of(system: System) -> float:
+        started = perf_counter()
         folder = evaluate.run(system, config.name, SPLIT, "trial")
         mirror.child(folder)
-        value = float(read_summary(folder)["metrics"][config.objective]["mean"])
-        say(f"{system.label}: {SPLIT} {config.objective} {value:.1f}")
+        value = shown.score(folder, config.objective).mean
+        trials.add(system.label, value, perf_counter() - started)
         return value
 
     if config.sampler == "grid":
@@ -94,10 +102,18 @@ def _search(space: Space, mirror: Mirror) -> list[System]:
     return [space.systems[digest] for digest in evaluated_values(space, study)]
 
 
-def _evaluate(config: SweepConfig, mirror: Mirror, systems: Sequence[System], split: str, role: str) -> None:
+def _evaluate(
+    config: SweepConfig, mirror: Mirror, table: LiveTable, systems: Sequence[System], split: str, role: str
+) -> None:
+    """Run systems beside the search; a row for each that was not run before."""
     predict_together(systems, split)
     for system in systems:
+        started, folder = perf_counter(), evaluate.folder_of(system, config.name, split)
+        before = folder.exists() and is_finished(folder)
         mirror.child(evaluate.run(system, config.name, split, role))
+        if not before:
+            value, seconds = shown.score(folder, config.objective).mean, perf_counter() - started
+            table.add(split, system.label, role, f"{value:.1f}", f"{seconds:.1f}")
 
 
 def _open_folder(space: Space) -> Path:

@@ -6,14 +6,17 @@ The bar of a training: optimiser steps with ETA, loss, dev score, pairs a second
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from rag_lightning.core.console import bar_title
 from rag_lightning.core.files import replace_file, write_lines
 from rag_lightning.core.hardware import return_free_memory
 from rag_lightning.training.measures import Meter, gradient_norm
@@ -192,8 +195,31 @@ class Trimmed(pl.Callback):
             return_free_memory()
 
 
+class TransientBar(Tqdm):
+    """A bar that is gone when the work is done, and keeps its title, which Lightning would change to "Epoch 0"."""
+
+    def set_description(self, desc: str | None = None, refresh: bool | None = True) -> None:
+        """Keep the title."""
+
+
 class ProgressBar(TQDMProgressBar):
     """Lightning's bar with the number of batches, which it cannot know of endless data."""
+
+    def init_train_tqdm(self) -> Tqdm:
+        """The bar of a training."""
+        return self._bar("training", 0)
+
+    def init_validation_tqdm(self) -> Tqdm:
+        """The bar of an evaluation on dev, below that of its training."""
+        return self._bar("dev", 1)
+
+    def init_predict_tqdm(self) -> Tqdm:
+        """The bar of a prediction."""
+        return self._bar("predicting", 0)
+
+    def _bar(self, what: str, position: int) -> Tqdm:
+        shown = {"dynamic_ncols": True, "smoothing": 0, "bar_format": self.BAR_FORMAT, "file": sys.stderr}
+        return TransientBar(desc=bar_title(what), position=position, disable=self.is_disabled, leave=False, **shown)
 
     @property
     def total_train_batches(self) -> int | float:
@@ -208,7 +234,7 @@ class ProgressBar(TQDMProgressBar):
         if done:
             bar = self.train_progress_bar
             bar.total, bar.initial, bar.n = int(self.total_train_batches), done, done
-            bar.set_description(f"Epoch {trainer.current_epoch}")
+            bar.set_description(bar_title("training"))
 
     def get_metrics(self, trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
         """The values shown behind the bar."""

@@ -26,6 +26,7 @@ from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-define
 )
 
 from rag_lightning.config.training import TrainConfig, accumulation, processes
+from rag_lightning.core.console import is_terminal
 from rag_lightning.core.errors import ArtifactError, ConfigError, Terminated
 from rag_lightning.core.hardware import collect_memory, resolve_dtype
 from rag_lightning.decoding.encodings import Loaded
@@ -74,9 +75,10 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
         "enable_model_summary": False,
         "plugins": [LightningEnvironment()],
     }
-    callbacks = [*settings.pop("callbacks", []), Terminable(), ProgressBar(refresh_rate=10, leave=True)]
-    if settings.get("enable_progress_bar") is False:
-        callbacks.pop()
+    callbacks = [*settings.pop("callbacks", []), Terminable()]
+    settings["enable_progress_bar"] = settings.get("enable_progress_bar", True) and is_terminal()
+    if settings["enable_progress_bar"]:
+        callbacks.append(ProgressBar(refresh_rate=10))
     return pl.Trainer(callbacks=callbacks, **{**defaults, **settings})
 
 

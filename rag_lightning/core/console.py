@@ -1,0 +1,286 @@
+"""What a person sees of a command, on stderr: one line a stage, tables whose rows come one by one, transient bars.
+
+Details are shown with --verbose only: manifests of artifacts keep them. Where stderr is no terminal there are no bars
+and no colours, and a stage that takes long says that it is running.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from types import FrameType
+from typing import Any, Literal, TypeVar
+
+from rich.console import Console
+from rich.text import Text
+from tqdm import tqdm
+
+from rag_lightning.core.errors import Terminated
+
+WIDTH = 100
+"""Columns that every line of ours fits in, unless it names a path."""
+LONG = 20.0
+"""Seconds after which a stage that is still running, or that is done beside a table, has a line."""
+PARTS = ("rankings", "predictions", "scores", "cost")
+"""Kinds of artifacts that a row of a table tells of."""
+VERBOSE = "RAG_LIGHTNING_VERBOSE"
+"""Environment variable that shows details; --verbose sets it, so that started processes know."""
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+"""Environment variables that keep libraries silent; they are read when a library is imported."""
+CONSOLE = Console(stderr=True, highlight=False)
+Say = Callable[[str], None]
+_within: list[str] = []
+_working: list[str] = []
+_said: set[str] = set()
+
+
+def say(message: str) -> None:
+    """One line to the user; while a table is filled, each text once."""
+    if _within and message in _said:
+        return
+    _said.add(message)
+    write(Text(message))
+
+
+def detail(message: str) -> None:
+    """One line to a user who asked for details."""
+    if is_verbose():
+        write(Text(message, style="dim"))
+
+
+def ignore(message: str) -> None:
+    """Say nothing: the others of several processes."""
+
+
+def write(line: Text) -> None:
+    """Print a line above the bars; brackets in it are no markup, and it is not wrapped."""
+    with tqdm.external_write_mode(file=sys.stderr):
+        CONSOLE.print(line, soft_wrap=True)
+
+
+def is_verbose() -> bool:
+    """Whether details are shown."""
+    return bool(os.environ.get(VERBOSE))
+
+
+def is_terminal() -> bool:
+    """Whether a person sees bars come and go."""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def opened(verbose: bool) -> Iterator[None]:
+    """The console of one command; however it ends, no bar is left on the terminal and SIGTERM can be answered."""
+    changed = {VERBOSE: "1"} if verbose else {} if is_verbose() else QUIET
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update({name: value for name, value in changed.items() if before[name] is None})
+    _said.clear()
+    handler = _take_sigterm()
+    try:
+        yield
+    finally:
+        for bar in list(getattr(tqdm, "_instances", ())):
+            bar.leave = False
+            bar.close()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _take_sigterm() -> Any:
+    """Make SIGTERM an exception where it would end the process at once; returns what it was."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    before = signal.getsignal(signal.SIGTERM)
+    if before != signal.SIG_DFL:
+        return None
+    signal.signal(signal.SIGTERM, _terminate)
+    return before
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+@contextmanager
+def within(title: str) -> Iterator[None]:
+    """Work that a row of a table tells of: short stages are details, and the bars begin with the title."""
+    _within.append(title)
+    try:
+        yield
+    finally:
+        _within.pop()
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> [duration(seconds) for seconds in (0.21, 41.6, 482, 7500)]
+    ['0.2 s', '42 s', '8 min 02 s', '2 h 05 min']
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def time_left(seconds: Sequence[float], count: int) -> str:
+    """The time that `count` more will take, by the mean of those that are done; empty where none is left."""
+    return duration(count * sum(seconds) / len(seconds)) if count else ""
+
+
+@dataclass(frozen=True)
+class StageLines:
+    """One line a stage, when it is done or reused; what an artifact store tells of its work.
+
+    Args:
+        say: Shows a line.
+        detail: Shows a line to a user who asked for details.
+    """
+
+    say: Say = ignore
+    detail: Say = ignore
+
+    @contextmanager
+    def working(self, kind: str, digest: str) -> Iterator[None]:
+        """Work on an artifact; without a terminal, whose bar would tell, a line comes where it takes long."""
+        self.detail(f"{kind:<17} started  {digest}")
+        _working.append(kind)
+        slow = threading.Timer(LONG, self.say, [f"{kind:<17} running …"])
+        slow.daemon = True
+        if not is_terminal() and not (_within and kind in PARTS):
+            slow.start()
+        try:
+            yield
+        finally:
+            slow.cancel()
+            _working.remove(kind)
+
+    def finished(self, kind: str, info: Mapping[str, Any], seconds: float) -> None:
+        """An artifact was made; beside a table only what serves other rows too and took long has a line."""
+        tell = self.detail if _within and (kind in PARTS or seconds < LONG) else self.say
+        tell(f"{kind:<17} {summary(kind, info):<48} {duration(seconds):>12}")
+
+    def reused(self, kind: str, digest: str, info: Mapping[str, Any]) -> None:
+        """An artifact was found."""
+        known = summary(kind, info)
+        tell = self.detail if _within else self.say
+        tell(f"{kind:<17} reused{f' ({known})' if known else ''}" + (f"  {digest}" if is_verbose() else ""))
+
+
+COUNTED = {
+    "passages": "passages",
+    "steps": "steps",
+    "ntotal": "passages",
+    "questions": "questions",
+    "examples": "questions",
+}
+"""Facts of an artifact that count something -> what it is; the first that is there is shown."""
+
+
+def summary(kind: str, info: Mapping[str, Any]) -> str:
+    """What is in an artifact, in a few words: its variant, its counts, what was left out.
+
+    Args:
+        kind: The artifact's kind.
+        info: The facts its stage recorded.
+    """
+    parts = [str(info[name]) for name in ("formulation", "kind") if info.get(name, kind) != kind]
+    counted = [(name, unit) for name, unit in COUNTED.items() if name in info]
+    counts = {unit: info[name] for name, unit in counted[:1]} | dict(info.get("counts", {}))
+    left_out = info.get("dropped", 0) + info.get("left_out", 0)
+    counts |= {"left out": left_out} if left_out else {}
+    return ", ".join([*parts, *(f"{count:,} {what}" for what, count in counts.items())])
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column's head; the column is as wide as the head or as `width`, and takes the room that is left without one."""
+
+    text: str
+    width: int = 0
+    align: Literal["<", ">"] = ">"
+
+    @property
+    def columns(self) -> int:
+        """Columns of the terminal."""
+        return max(self.width, len(self.text))
+
+
+@dataclass
+class LiveTable:
+    """A table whose rows are printed as they come, its head before the first.
+
+    Args:
+        heads: The heads; one has no width, and its texts take several lines where they are long.
+    """
+
+    heads: Sequence[Head]
+    begun: bool = field(default=False, init=False)
+
+    def add(self, *cells: str, style: str = "") -> None:
+        """Print a row."""
+        if not self.begun:
+            self.begun = True
+            write(Text(""))
+            self._row([head.text for head in self.heads], "bold")
+        self._row(cells, style)
+
+    def _row(self, cells: Sequence[str], style: str) -> None:
+        room = WIDTH - sum(head.columns + 2 for head in self.heads if head.width)
+        widths = [head.columns if head.width else room for head in self.heads]
+        columns = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, widths, strict=True)]
+        for line in zip_longest(*columns, fillvalue=""):
+            padded = zip(line, self.heads, widths, strict=True)
+            shown = "  ".join(f"{text:{head.align}{width}}" for text, head, width in padded)
+            write(Text(shown.rstrip(), style=style))
+
+
+T = TypeVar("T")
+
+
+def bar_title(what: str) -> str:
+    """What stands before a bar: the row that is worked on, or the stage, and what is done there."""
+    return ": ".join([*(_within[-1:] or _working), what])
+
+
+def _bar(what: str, unit: str, items: Iterable[T] | None = None, total: int | None = None) -> Any:
+    settings = {"unit": f" {unit}", "mininterval": 0.5, "dynamic_ncols": True, "leave": False}
+    return tqdm(items, desc=bar_title(what), total=total, file=sys.stderr, disable=not is_terminal(), **settings)
+
+
+@contextmanager
+def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with rate and time left, gone when the work is done; yields a function to call with (done, total)."""
+    bar = _bar(what, unit)
+
+    def update(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    try:
+        yield update
+    finally:
+        bar.close()
+
+
+def counted(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
+    """The items, with such a bar; no time left where their number is not known."""
+    yield from _bar(what, unit, items, total)

@@ -1,0 +1,96 @@
+"""What the console shows of a sweep: a row a trial, then the runs beside the search, then what was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rag_lightning.config.fields import to_dict
+from rag_lightning.core.artifacts import read_manifest
+from rag_lightning.core.console import Head, LiveTable, say, time_left
+from rag_lightning.core.shipped import find_shipped
+from rag_lightning.metrics.metric import Estimate
+from rag_lightning.report.command import PAPER
+from rag_lightning.report.paper import Where, compare, paper_system, read_paper
+from rag_lightning.runs import folders
+from rag_lightning.runs.evaluate import folder_of
+from rag_lightning.runs.record import read_run, read_summary, run_folders
+from rag_lightning.runs.system import System
+from rag_lightning.sweep.space import SPLIT, Space
+
+SYSTEM, NUMBER = Head("system", align="<"), 8
+
+
+class Trials:
+    """The table of trials.
+
+    Args:
+        objective: Metric that the search maximises.
+        budget: Trials of the whole search.
+        before: Values of the trials that were evaluated by an earlier command.
+    """
+
+    def __init__(self, objective: str, budget: int, before: Iterable[float]) -> None:
+        self.values, self.budget, self.seconds = list(before), budget, list[float]()
+        numbers = (Head(f"{SPLIT} {objective}", NUMBER), Head("seconds", NUMBER), Head("best", NUMBER))
+        self.table = LiveTable((Head("trial", 7), SYSTEM, *numbers, Head("time left", 12)))
+        if self.values:
+            done = "all" if len(self.values) == budget else str(len(self.values))
+            best = f"best {SPLIT} {objective} {max(self.values):.1f}"
+            say(f"{'trials':<17} {done} of {budget} evaluated before, {best}")
+
+    def add(self, label: str, value: float, seconds: float) -> None:
+        """Print the row of a trial; a new best is marked."""
+        is_best = not self.values or value > max(self.values)
+        self.values.append(value)
+        self.seconds.append(seconds)
+        best = f"{'* ' if is_best else ''}{max(self.values):.1f}"
+        self.table.add(
+            f"{len(self.values)}/{self.budget}",
+            label,
+            f"{value:.1f}",
+            f"{seconds:.1f}",
+            best,
+            time_left(self.seconds, self.budget - len(self.values)),
+            style="bold" if is_best else "",
+        )
+
+
+def evaluated_table(objective: str) -> LiveTable:
+    """The table of the runs beside the search: baselines on dev and test, and the chosen systems on test."""
+    texts = (Head("split", 7, "<"), SYSTEM, Head("role", NUMBER, "<"))
+    return LiveTable((*texts, Head(objective, NUMBER), Head("seconds", NUMBER)))
+
+
+def score(folder: Path, objective: str) -> Estimate:
+    """A finished run's estimate of the objective."""
+    return Estimate(**read_summary(folder)["metrics"][objective])
+
+
+def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) -> None:
+    """The closing block: the chosen systems on test beside the paper's numbers, the work saved, where everything is."""
+    config = space.config
+    numbers = (Head(f"test {config.objective}", NUMBER), Head("95 % interval", 13), Head("paper", 7))
+    table = LiveTable((Head("chosen", align="<"), *numbers))
+    paper, task = read_paper(find_shipped(PAPER)), config.experiment.task
+    for system in chosen:
+        found, values = score(folder_of(system, config.name, "test"), config.objective), to_dict(system.config)
+        where = Where(paper_system(values), task.dataset, config.experiment.scale, "test", config.objective)
+        published = compare(paper, where, found).paper_value
+        interval = "" if found.low is None or found.high is None else f"{found.low:.1f} to {found.high:.1f}"
+        table.add(system.label, f"{found.mean:.1f}", interval, "" if published is None else f"{published:.1f}")
+    generated, reused = _pairs(folder, folders.artifacts(config.experiment.folder))
+    say("")
+    if generated + reused:
+        share = 100 * reused / (generated + reused)
+        say(f"{'pairs':<17} {generated:,} generated, {reused:,} reused ({share:.0f} % saved)")
+    say(f"{'runs':<17} {folder}")
+    say(f"{'MLflow':<17} mlflow ui --backend-store-uri {mlflow}")
+
+
+def _pairs(folder: Path, artifacts: Path) -> tuple[int, int]:
+    """Question-passage pairs that the sweep's predictions generated, and those that they found in a pair store."""
+    runs = [run for run in run_folders(folder.parent) if run.parent == folder]
+    digests = {read_run(run)["digests"].get("predictions") for run in runs}
+    infos = [read_manifest(artifacts / "predictions" / digest)["info"] for digest in digests if digest]
+    return sum(info["pairs_generated"] for info in infos), sum(info["pairs_reused"] for info in infos)
