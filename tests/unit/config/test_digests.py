@@ -15,9 +15,9 @@ from rag_lightning.config import digesting
 from rag_lightning.config.data import TargetsConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import KindSection, Leaf, leaves, sections_of
+from rag_lightning.config.fields import KindSection, Leaf, leaves, options_of, sections_of
 from rag_lightning.config.generator import GeneratorConfig
-from rag_lightning.config.registries import INDEX_KINDS
+from rag_lightning.config.registries import DECODINGS, INDEX_KINDS, RETRIEVERS
 from rag_lightning.config.retrieval import IndexConfig, RetrieverConfig
 from rag_lightning.config.training import BiencoderConfig, TrainConfig
 from rag_lightning.core.errors import ConfigError
@@ -91,7 +91,7 @@ def others(leaf: Leaf, value: Any) -> list[Any]:
     elif get_origin(hint) is not None:
         found = [{"precision": "bf16-mixed"}]
     elif hint is str:
-        found = ["other", "triviaqa", *INDEX_KINDS]
+        found = ["other", "triviaqa", *INDEX_KINDS, *RETRIEVERS, *DECODINGS]
     elif hint is bool:
         found = [True, False]
     else:
@@ -104,7 +104,7 @@ def changed(config: ExperimentConfig, path: str, value: Any) -> ExperimentConfig
     if not section:
         return replace(config, **{name: value})
     holder = getattr(config, section)
-    optional = isinstance(holder, KindSection) and name != "kind"
+    optional = isinstance(holder, KindSection) and name in options_of(holder.REGISTRY)
     new = {"options": {**holder.options, name: value}} if optional else {name: value}
     return replace(config, **{section: replace(holder, **new)})
 
@@ -114,7 +114,7 @@ def variants(config: ExperimentConfig, leaf: Leaf) -> Iterator[ExperimentConfig]
     section, _, name = leaf.path.rpartition(".")
     value = digesting.value_of(config, leaf)
     holder = getattr(config, section) if section else config
-    if isinstance(holder, KindSection) and name != "kind" and value is None:
+    if isinstance(holder, KindSection) and name in options_of(holder.REGISTRY) and value is None:
         return
     for other in others(leaf, value):
         try:
@@ -137,7 +137,8 @@ def settings(config: ExperimentConfig, stage: str) -> Mapping[str, Any] | None:
 def stages_that_change(before: ExperimentConfig, after: ExperimentConfig, leaf: Leaf) -> set[str]:
     """A kind brings its own fields; of itself only its name counts."""
     section, _, name = leaf.path.rpartition(".")
-    kind = name == "kind" and issubclass(sections_of(ExperimentConfig)[section], KindSection)
+    holder = sections_of(ExperimentConfig).get(section, ExperimentConfig)
+    kind = issubclass(holder, KindSection) and name == holder.KIND
     found = set()
     for stage in NAMES:
         try:
@@ -145,14 +146,14 @@ def stages_that_change(before: ExperimentConfig, after: ExperimentConfig, leaf: 
         except ConfigError:  # no task of that name
             continue
         if kind:
-            pair = [None if one is None else {n: v for n, v in one.items() if _own(n, section)} for one in pair]
+            pair = [None if one is None else {n: v for n, v in one.items() if _own(n, leaf)} for one in pair]
         if None not in pair and pair[0] != pair[1]:
             found.add(stage)
     return found
 
 
-def _own(name: str, section: str) -> bool:
-    return not name.startswith(f"{section}.") or name == f"{section}.kind"
+def _own(name: str, leaf: Leaf) -> bool:
+    return name.partition(".")[0] != leaf.path.partition(".")[0] or name == leaf.path
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=path_of)
