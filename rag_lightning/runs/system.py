@@ -10,6 +10,7 @@ retriever  an index kind is dense retrieval through it, else a retriever kind. W
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -117,13 +118,19 @@ def retrieval_label(config: ExperimentConfig, base: ExperimentConfig) -> str:
 def _others(config: ExperimentConfig, base: ExperimentConfig | None) -> list[str]:
     if base is None:
         return []
-    values = dict(_values(config))
-    paths = [path for path in differing(to_dict(base), to_dict(config)) if path not in (*SHOWN, *FIXED)]
-    return [f"{path}={_text(values.get(path))}" for path in paths]
+    plain = to_dict(config)
+    paths = [path for path in differing(to_dict(base), plain) if path not in (*SHOWN, *FIXED)]
+    return [f"{path}={_text(_at(plain, path))}" for path in paths]
+
+
+def _at(values: Any, path: str) -> Any:
+    for name in path.split("."):
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return values
 
 
 def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return json.dumps(value) if isinstance(value, bool | list | dict) else str(value)
 
 
 def _expanded(base: ExperimentConfig, point: Point) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_a_claim_goes_through_the_stages(tmp_path: Path, tiny_data: Path, bert_f
     plain = to_dict(tiny_project.experiment(tmp_path, tiny_data, bert_folder))
     base = {name: value for name, value in plain.items() if name not in ("folder", "tracking_uri", "seed", "split")}
     base |= {"name": "nq_rag_sequence", "formulation": "rag_sequence"}
-    base["warmup"] |= {"steps": 4, "warmup": 1}
+    base["reader"] |= {"steps": 4, "warmup": 1}
     base["train"] |= {"steps": 2, "eval_every": 0}
     base["decoding"] |= {"strategy": "thorough", "k": 2}
     nothing = {"retriever": {"kind": "none"}, "decoding": {"strategy": "greedy"}}

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
+from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.files import digest
 
@@ -57,3 +59,10 @@ def test_every_field_has_its_sentence(config: type) -> None:
     for cls in classes:
         missing = [field.name for field in fields(cls) if f"        {field.name}: " not in (cls.__doc__ or "")]
         assert not missing, f"{cls.__name__}: {missing}"
+
+
+def test_what_has_no_effect_is_no_part_of_a_digest() -> None:
+    """decoder_layers belongs to a warm-started generator alone."""
+    given = ExperimentConfig(generator=GeneratorConfig(init="elsewhere", decoder_layers=7))
+    plain = ExperimentConfig(generator=GeneratorConfig(init="elsewhere"))
+    assert settings(given, "model") == settings(plain, "model")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -15,8 +18,7 @@ from rag_lightning.config import digesting
 from rag_lightning.config.data import TargetsConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import KindSection, Leaf, leaves, options_of, sections_of
-from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.fields import KindSection, Leaf, leaves, options_of
 from rag_lightning.config.registries import DECODINGS, INDEX_KINDS, RETRIEVERS
 from rag_lightning.config.retrieval import IndexConfig, RetrieverConfig
 from rag_lightning.config.training import BiencoderConfig, TrainConfig
@@ -52,11 +54,11 @@ NAMES = [*STAGES, "scores"]
 WITHOUT_PASSAGES = {"rankings", "bm25_scale"}
 """Stages that closed book does not have."""
 LEAVES = list(leaves(ExperimentConfig))
+NAMES_OF = {"index.kind": INDEX_KINDS, "retriever.kind": RETRIEVERS, "decoding.strategy": DECODINGS}
+TRAINED_WITH = {"retriever.trained_with": RETRIEVERS}
 CONTENT = [leaf for leaf in LEAVES if leaf.digest == "by content"]
-
-
-def path_of(leaf: Leaf) -> str:
-    return leaf.path
+path_of = attrgetter("path")
+All = Mapping[str, Mapping[str, Any]]
 
 
 def bases() -> list[ExperimentConfig]:
@@ -91,7 +93,7 @@ def others(leaf: Leaf, value: Any) -> list[Any]:
     elif get_origin(hint) is not None:
         found = [{"precision": "bf16-mixed"}]
     elif hint is str:
-        found = ["other", "triviaqa", *INDEX_KINDS, *RETRIEVERS, *DECODINGS]
+        found = [*(NAMES_OF | TRAINED_WITH).get(leaf.path, ("other", "triviaqa"))]
     elif hint is bool:
         found = [True, False]
     else:
@@ -117,49 +119,41 @@ def variants(config: ExperimentConfig, leaf: Leaf) -> Iterator[ExperimentConfig]
     if isinstance(holder, KindSection) and name in options_of(holder.REGISTRY) and value is None:
         return
     for other in others(leaf, value):
-        try:
+        with suppress(ConfigError):
             yield changed(config, leaf.path, other)
-        except ConfigError:
-            continue
 
 
-def settings(config: ExperimentConfig, stage: str) -> Mapping[str, Any] | None:
-    """Settings of a stage, None where the configuration has no such stage."""
-    if stage in WITHOUT_PASSAGES and config.formulation == "closed_book":
-        return None
-    if stage in WITHOUT_PASSAGES and config.retriever.kind == "none":
-        return None
-    if stage == "reader":
-        config = reader.reading(Workspace(config, ignore)).config
-    return digesting.settings(config, stage)
-
-
-def stages_that_change(before: ExperimentConfig, after: ExperimentConfig, leaf: Leaf) -> set[str]:
-    """A kind brings its own fields; of itself only its name counts."""
-    section, _, name = leaf.path.rpartition(".")
-    holder = sections_of(ExperimentConfig).get(section, ExperimentConfig)
-    kind = issubclass(holder, KindSection) and name == holder.KIND
-    found = set()
-    for stage in NAMES:
-        try:
-            pair = [settings(one, stage) for one in (before, after)]
-        except ConfigError:  # no task of that name
-            continue
-        if kind:
-            pair = [None if one is None else {n: v for n, v in one.items() if _own(n, leaf)} for one in pair]
-        if None not in pair and pair[0] != pair[1]:
-            found.add(stage)
+def settings(config: ExperimentConfig) -> All:
+    """Settings of every stage that the configuration has."""
+    closed = config.formulation == "closed_book" or config.retriever.kind == "none"
+    found = {}
+    for stage in set(NAMES) - (WITHOUT_PASSAGES if closed else set()):
+        with suppress(ConfigError):  # no task of that name
+            place = reader.reading(Workspace(config, ignore)).config if stage == "reader" else config
+            found[stage] = digesting.settings(place, stage)
     return found
 
 
-def _own(name: str, leaf: Leaf) -> bool:
-    return name.partition(".")[0] != leaf.path.partition(".")[0] or name == leaf.path
+@cache
+def settings_of_bases() -> list[tuple[ExperimentConfig, All]]:
+    return [(base, settings(base)) for base in bases()]
+
+
+def stages_that_change(before: All, after: All, leaf: Leaf) -> set[str]:
+    """A kind brings its own fields; of itself only its name counts."""
+    section = leaf.path.rpartition(".")[0]
+    kind = leaf.path in NAMES_OF
+
+    def own(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {n: v for n, v in values.items() if not kind or n == leaf.path or not n.startswith(f"{section}.")}
+
+    return {stage for stage in before.keys() & after.keys() if own(before[stage]) != own(after[stage])}
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=path_of)
 def test_a_field_changes_the_settings_of_the_stages_it_names(leaf: Leaf) -> None:
-    pairs = [(base, other) for base in bases() for other in variants(base, leaf)]
-    found = [stages_that_change(base, other, leaf) for base, other in pairs]
+    pairs = [(before, other) for base, before in settings_of_bases() for other in variants(base, leaf)]
+    found = [stages_that_change(before, settings(other), leaf) for before, other in pairs]
     wanted = set(leaf.stages) if leaf.digest in ("always", "unless default") else set()
     for (_, other), stages in zip(pairs, found, strict=True):
         assert stages <= wanted, f"{leaf.path}={digesting.value_of(other, leaf)} changes stages that it does not name"
@@ -199,10 +193,8 @@ def digests(config: ExperimentConfig) -> dict[str, str]:
     """Of every stage that can be."""
     found = {}
     for name, stage in bound(config).items():
-        try:
+        with suppress(ConfigError):
             found[name] = stage.digest
-        except ConfigError:
-            continue
     return found
 
 
@@ -290,21 +282,15 @@ def test_a_field_that_names_something_counts_by_its_content(
     assert digests(same) == before
     assert differing(before, after) >= set(leaf.stages)
     for name in set(NAMES) - set(leaf.stages):
-        recipes = [bound(config)[name].recipe for config in (first, other)]
-        assert recipes[0].config == recipes[1].config
-        given = [_from_outside(bound(config)[name]) for config in (first, other)]
-        assert given[0] == given[1], f"{leaf.path}: is an input of stage {name}, which it does not name"
+        stages = [bound(config)[name] for config in (first, other)]
+        assert stages[0].recipe.config == stages[1].recipe.config
+        assert _from_outside(stages[0]) == _from_outside(stages[1]), (
+            f"{leaf.path}: is an input of stage {name}, which it does not name"
+        )
 
 
 def _from_outside(stage: Bound[Workspace]) -> dict[str, str]:
     return {name: given for name, given in stage.inputs.items() if isinstance(given, str)}
-
-
-def test_the_words_of_a_generator_that_is_not_warm_started_have_no_effect(tiny: ExperimentConfig) -> None:
-    """decoder_layers belongs to warm_start alone: what gives the same result is the same."""
-    given = replace(tiny, generator=GeneratorConfig(init="elsewhere", decoder_layers=7))
-    plain = replace(tiny, generator=GeneratorConfig(init="elsewhere"))
-    assert digesting.settings(given, "model") == digesting.settings(plain, "model")
 
 
 def test_a_closed_book_model_has_no_query_encoder_to_start_from(tiny: ExperimentConfig, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_any_field_can_be_set_and_is_shown() -> None:
     config = made.config
     assert (config.index.options["nprobe"], config.train.lr, config.task.train) == (8, 1e-4, ("a.tsv",))
     assert config.train.trainer == {"devices": 2}
-    for shown in ("index.nprobe=8", "train.lr=0.0001", "task.train=('a.tsv',)"):
+    for shown in ("index.nprobe=8", "train.lr=0.0001", 'task.train=["a.tsv"]', "train.trainer.devices=2"):
         assert shown in made.label
     assert retrieval_label(config, BASE) == "flat · index.nprobe=8"
 

@@ -12,6 +12,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import RetrieverConfig
 from rag_lightning.core.errors import ConfigError, UnknownNameError
+from rag_lightning.runs.system import configure
 from rag_lightning.sweep.space import open_space
 from tests.tiny_project import write_lines
 
@@ -87,6 +88,6 @@ def test_what_makes_it_another_sweep(tmp_path: Path) -> None:
         replace(base, space=SPACE | {"k": (1,)}),
         replace(base, objective="f1"),
         replace(base, experiment=replace(experiment, seed=1)),
-        replace(base, experiment=replace(experiment, decoding=replace(experiment.decoding, length_penalty=1))),
+        replace(base, experiment=configure(experiment, {"decoding.length_penalty": 1.0})),
     ]
     assert len({open_space(other).digest for other in (base, *unlike)}) == 5
