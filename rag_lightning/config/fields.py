@@ -110,6 +110,11 @@ class KindSection(Section):
             raise AttributeError(f"{type(self).__name__} has no field {name!r}")
         return self.options.get(name, known[name].default)
 
+    @classmethod
+    def is_option(cls, name: str) -> bool:
+        """Whether a name is that of a kind's own field, so that its value belongs in `options`."""
+        return name not in {one.name for one in fields(cls)}  # type: ignore[arg-type]
+
     def made(self) -> Any:
         """The chosen kind with its values.
 
