@@ -78,6 +78,6 @@ def test_the_console_of_a_sweep_and_of_one_that_is_done(tiny_copy: SweepConfig, 
 def test_details_of_a_sweep(tiny_copy: SweepConfig, tmp_path: Path) -> None:
     once = replace(tiny_copy, trials=1, always=())
     lines = [line.strip() for line in shown(once, tmp_path, "--verbose").splitlines()]
-    for kind in ("predictions", "rankings", "scores", "cost", "index"):
+    for kind in ("predictions", "rankings", "scores", "index"):
         assert any(re.fullmatch(rf"{kind} +started  [0-9a-f]+", line) for line in lines), kind
     assert any(re.fullmatch(r"reused \d+ of \d+ pair generations", line) for line in lines)
