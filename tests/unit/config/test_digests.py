@@ -18,8 +18,8 @@ from rag_lightning.config import digesting
 from rag_lightning.config.data import TargetsConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import KindSection, Leaf, leaves, sections_of
-from rag_lightning.config.registries import INDEX_KINDS
+from rag_lightning.config.fields import KindSection, Leaf, leaves, options_of
+from rag_lightning.config.registries import DECODINGS, INDEX_KINDS, RETRIEVERS
 from rag_lightning.config.retrieval import IndexConfig, RetrieverConfig
 from rag_lightning.config.training import BiencoderConfig, TrainConfig
 from rag_lightning.core.errors import ConfigError
@@ -54,6 +54,8 @@ NAMES = [*STAGES, "scores"]
 WITHOUT_PASSAGES = {"rankings", "bm25_scale"}
 """Stages that closed book does not have."""
 LEAVES = list(leaves(ExperimentConfig))
+NAMES_OF = {"index.kind": INDEX_KINDS, "retriever.kind": RETRIEVERS, "decoding.strategy": DECODINGS}
+TRAINED_WITH = {"retriever.trained_with": RETRIEVERS}
 CONTENT = [leaf for leaf in LEAVES if leaf.digest == "by content"]
 path_of = attrgetter("path")
 All = Mapping[str, Mapping[str, Any]]
@@ -91,7 +93,7 @@ def others(leaf: Leaf, value: Any) -> list[Any]:
     elif get_origin(hint) is not None:
         found = [{"precision": "bf16-mixed"}]
     elif hint is str:
-        found = list(INDEX_KINDS) if leaf.path == "index.kind" else ["other", "triviaqa"]
+        found = [*(NAMES_OF | TRAINED_WITH).get(leaf.path, ("other", "triviaqa"))]
     elif hint is bool:
         found = [True, False]
     else:
@@ -104,7 +106,7 @@ def changed(config: ExperimentConfig, path: str, value: Any) -> ExperimentConfig
     if not section:
         return replace(config, **{name: value})
     holder = getattr(config, section)
-    optional = isinstance(holder, KindSection) and name != "kind"
+    optional = isinstance(holder, KindSection) and name in options_of(holder.REGISTRY)
     new = {"options": {**holder.options, name: value}} if optional else {name: value}
     return replace(config, **{section: replace(holder, **new)})
 
@@ -114,7 +116,7 @@ def variants(config: ExperimentConfig, leaf: Leaf) -> Iterator[ExperimentConfig]
     section, _, name = leaf.path.rpartition(".")
     value = digesting.value_of(config, leaf)
     holder = getattr(config, section) if section else config
-    if isinstance(holder, KindSection) and name != "kind" and value is None:
+    if isinstance(holder, KindSection) and name in options_of(holder.REGISTRY) and value is None:
         return
     for other in others(leaf, value):
         with suppress(ConfigError):
@@ -139,8 +141,8 @@ def settings_of_bases() -> list[tuple[ExperimentConfig, All]]:
 
 def stages_that_change(before: All, after: All, leaf: Leaf) -> set[str]:
     """A kind brings its own fields; of itself only its name counts."""
-    section, _, name = leaf.path.rpartition(".")
-    kind = name == "kind" and issubclass(sections_of(ExperimentConfig)[section], KindSection)
+    section = leaf.path.rpartition(".")[0]
+    kind = leaf.path in NAMES_OF
 
     def own(values: Mapping[str, Any]) -> dict[str, Any]:
         return {n: v for n, v in values.items() if not kind or n == leaf.path or not n.startswith(f"{section}.")}
