@@ -36,7 +36,7 @@ def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
         if kind is not None and _unread(leaf.path, stage, kind):
             continue
         value = value_of(effective, leaf)
-        if value is not None and not (leaf.digest == "unless default" and value == leaf.default):
+        if value is not None:
             found[leaf.path] = resolve_dtype(value) if leaf.hint is Dtype else plain(value)
     return found
 

@@ -26,7 +26,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import Registry, check_name
 
 Dtype = Literal["auto", "float32", "bfloat16"]
-Policy = Literal["always", "unless default", "by content", "never"]
+Policy = Literal["always", "by content", "never"]
 """When a field is part of a stage's digest. by content: it names a file, model or data set, whose content is an input
 of the stage; never: it changes time, memory or names only, which the field's own sentence must make plain."""
 
