@@ -154,12 +154,13 @@ bench: $(INSTALLED_DEV) ## The benchmarks, on one thread
 docs: $(INSTALLED_DEV) ## Write the tables of docs/results.yaml into README.md and the pages of docs/
 	$(BIN)/python .ci/render_results.py
 
-check: $(INSTALLED_DEV) ## Lint, format, types, layers, and that every config file, documented command, link and number is valid
+check: $(INSTALLED_DEV) ## Lint, format, types, layers, words, and that every config file, documented command, link and number is valid
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/check_project.py
+	$(BIN)/python .ci/check_words.py
 	$(BIN)/python .ci/render_results.py --check
 
 clean: ## Remove caches and .venv; runs and artifacts stay

@@ -27,10 +27,10 @@ class ExperimentConfig(Section):
 
     Args:
         name: Name of the experiment, used for its run folder.
-        system: A word for what a system is made of, which stands for the fields that core/presets.py lists; those that
-            are given win, unless they make it another system. custom stands for none.
+        system: A word for what a system is made of, which stands for the fields that config/presets.py lists; those
+            that are given win, unless they make it another system. custom stands for none.
         train_preset: Where fields of training that are not given come from: ours (the defaults), the paper's stated
-            values, or the authors' sample script (core/presets.py says which field is which).
+            values, or the authors' sample script (config/presets.py says which field is which).
         scale: mini: embedded assets on two cores; paper: the hub's data and models.
         formulation: The model: rag_token, rag_sequence or closed_book.
         init_from: A trained model (folder or digest of an artifact) whose generator and query encoder training starts

@@ -143,7 +143,7 @@ def check_expanded(config: Any) -> None:
         if getattr(config, name) != unset:
             raise ConfigError(
                 f"{name}={getattr(config, name)!r} stands for fields, and only a file or the command line expands it; "
-                "set the fields that core/presets.py lists, or use Experiment.load"
+                "set the fields that config/presets.py lists, or use Experiment.load"
             )
 
 

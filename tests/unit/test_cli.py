@@ -71,12 +71,10 @@ def test_without_a_stage_the_overview_is_shown_and_it_is_a_mistake(capsys: pytes
     assert "stages:" in capsys.readouterr().out
 
 
-def test_the_help_of_a_stage_shows_sentences_types_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["index", "--help"]) == 0
+def test_the_help_of_a_section_shows_sentences_types_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "index"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert (
-        "--index.nprobe NPROBE Cells visited by a search (ivf_flat, ivf_pq). (type: PositiveInt, default: 32)" in shown
-    )
+    assert "nprobe ivf_flat, ivf_pq: Cells visited by a search (int, at least 1; default 32)" in shown
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,7 +198,7 @@ def test_every_experiment_loads(name: str) -> None:
         (["corpus", "--encoder.normalize", "maybe"], "encoder.normalize: must be bool, not 'maybe'"),
         (["corpus", "--index.kind", "hnws"], "unknown index kind 'hnws': did you mean 'hnsw'? known: flat, hnsw, ivf"),
         (["corpus", "--decoding.strategy", "greedi"], "unknown decoding 'greedi': did you mean 'greedy'?"),
-        (["corpus", "--retriever.kind", "bm52"], "not 'bm52'; did you mean 'bm25'?"),
+        (["corpus", "--retriever.kind", "bm52"], "unknown retriever 'bm52': did you mean 'bm25'?"),
         (["corpus", "--formulation", "rag_tokens"], "not 'rag_tokens'; did you mean 'rag_token'?"),
         (["corpus", "--task.train", "a.csv"], "task.train: must be list, such as [a, b], not 'a.csv'"),
         (["corpus", "--train.trainer", "[1]"], "train.trainer: must be mapping"),
