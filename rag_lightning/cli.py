@@ -16,7 +16,7 @@ from rag_lightning.config import yaml_files
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.help import command_help, section_help
-from rag_lightning.config.loading import PRINT, add_fields, explain, keys_of, parse_expanded
+from rag_lightning.config.loading import PRINT, UNREADABLE, add_fields, explain, keys_of, parse_expanded
 from rag_lightning.core import console
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
@@ -231,7 +231,7 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
         if stop.code:
             raise
         return None
-    except (ArgumentError, TypeError, ValueError) as error:
+    except (ArgumentError, *UNREADABLE) as error:
         raise ConfigError(_blame(name, words) + explain(str(error), keys_of(parser))) from error
     except ConfigError as error:
         raise type(error)(_blame(name, words) + str(error)) from error
@@ -276,7 +276,7 @@ def _blame(name: str, words: Sequence[str]) -> str:
         if Path(file).is_file():
             try:
                 parse_expanded(make_parser(name, extra=False), ["--config", file], STAGES[name].config)
-            except (ArgumentError, TypeError, ValueError, ConfigError):
+            except (ArgumentError, *UNREADABLE, ConfigError):
                 return f"{file}: "
     return ""
 

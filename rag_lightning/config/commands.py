@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rag_lightning.config.bounds import PositiveInt, Share, check
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.fields import Section
 
 Scale = Literal["mini", "mini-long", "nq-subset", "paper"]
+RESERVED = "experiments"
+"""Name of the folder of runs that the matrix and claims share; no sweep may have it."""
 
 
 def _default_space() -> dict[str, tuple[Any, ...]]:
@@ -27,7 +32,7 @@ def _default_always() -> tuple[dict[str, Any], ...]:
 
 
 @dataclass(frozen=True)
-class SweepConfig:
+class SweepConfig(Section):
     """One search space over finished stages, its budget and its objective.
 
     Args:
@@ -48,17 +53,23 @@ class SweepConfig:
     name: str = "nq"
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     space: Mapping[str, tuple[Any, ...]] = field(default_factory=_default_space)
-    trials: int = 24
+    trials: PositiveInt = 24
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     seed: int = 0
     objective: str = "em"
     always: tuple[Mapping[str, Any], ...] = field(default_factory=_default_always)
     storage: str = ""
-    alpha: float = 0.05
+    alpha: Share = 0.05
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a value out of bounds, or a name that no folder of runs can have."""
+        super().__post_init__()
+        fits = re.fullmatch(r"[\w][\w.-]{0,99}", self.name) is not None and self.name != RESERVED
+        check(fits, "name", repr(self.name), f"must be 1 to 100 letters, digits, . _ or -, and not {RESERVED}")
 
 
 @dataclass(frozen=True)
-class MatrixConfig:
+class MatrixConfig(Section):
     """Which experiments of the matrix are run.
 
     Args:
@@ -87,7 +98,7 @@ class MatrixConfig:
 
 
 @dataclass(frozen=True)
-class ClaimsConfig:
+class ClaimsConfig(Section):
     """Which claims are tested.
 
     Args:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 PRINT = "--print_config"
+UNREADABLE = (TypeError, ValueError, RecursionError)
+"""Errors that jsonargparse lets through."""
 
 
 def add_fields(parser: ArgumentParser, cls: type[Any]) -> None:
@@ -49,16 +51,20 @@ def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any])
         ConfigError: values out of bounds, or fields that contradict a preset.
         ArgumentError, TypeError, ValueError: jsonargparse's, of what cannot be read.
     """
-    given = parser.parse_args([word for word in words if not word.startswith(PRINT)], defaults=False)
+    plain = [word for word in words if not word.startswith(PRINT)]
+    given = parser.parse_args(plain, defaults=False)
     flat = {name: value for name, value in given.items() if value is not None}
     prefix = "experiment." if "experiment" in sections_of(cls) else ""
     named = {name.removeprefix(prefix): value for name, value in flat.items() if name.startswith(prefix)}
     parser.set_defaults({f"{prefix}{name}": value for name, value in expand(named).items()})
-    parsed = dict(parser.parse_args(list(words)).items())
+    parsed = dict(parser.parse_args(plain).items())
     for name, unset in UNSET.items():
         if f"{prefix}{name}" in parsed:
             parsed[f"{prefix}{name}"] = unset
-    return build(cls, parsed), parsed
+    made = build(cls, parsed)
+    if len(plain) < len(words):
+        parser.parse_args(list(words))  # prints it, and exits
+    return made, parsed
 
 
 def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
@@ -142,7 +148,7 @@ def _read(where: str, parser: ArgumentParser, read: Callable[[], Any]) -> Any:
         return read()
     except ConfigError as error:
         raise type(error)(f"{where}: {error}") from error
-    except (ArgumentError, TypeError, ValueError) as error:
+    except (ArgumentError, *UNREADABLE) as error:
         raise ConfigError(f"{where}: {' '.join(explain(str(error), keys_of(parser)).split())}") from error
 
 
@@ -160,11 +166,11 @@ def explain(message: str, keys: Sequence[str]) -> str:
     if found := re.search(r"does not exist: '(.*)'", message):
         return _missing_file(Path(found[1]))
     if found := re.match(r"unrecognized arguments: (\S+)", message):
-        return _unknown(found[1].split("=")[0], ["--" + key for key in keys])
+        return unknown_key(found[1].split("=")[0], ["--" + key for key in keys])
     if found := re.match(r"Group '(.*)' does not accept option '(.*)'", message):
-        return _unknown(f"{found[1]}.{found[2]}", keys)
+        return unknown_key(f"{found[1]}.{found[2]}", keys)
     if found := re.match(r"Option '(.*)' is not accepted", message):
-        return _unknown(found[1], keys)
+        return unknown_key(found[1], keys)
     if found := re.search(r'key "([^"]*)":\s+Expected a (.*)\. Got value: (.*)', message, re.DOTALL):
         return f"{found[1]}: {_wrong_type(found[2], found[3])}"
     if found := re.search(r'key "([^"]*)":\s+Not of type (\w+): (.*)', message, re.DOTALL):
@@ -172,17 +178,26 @@ def explain(message: str, keys: Sequence[str]) -> str:
     union = r"key \"([^\"]*)\":.*Union subtypes.*<class '(\w+)'>, .*NoneType.* value: (.*)"
     if found := re.search(union, message, re.DOTALL):
         return f"{found[1]}: must be {found[2]} or null, not {found[3]!r}"
+    return _explain_text(message)
+
+
+def _explain_text(message: str) -> str:
+    """A message about the YAML itself, not about one of its values."""
     if found := re.match(r"Parser key \"(.*)\":\s+Unable to load config '(.*)'", message):
         return f"{found[1]}: {found[2]!r} is not a YAML file; its keys are written --{found[1]}.key value"
+    if found := re.search(r"Key must be a string, got: (.*?)\.?$", message):
+        return f"key {found[1]} is not text; write a field's name, or put quotes around it"
+    if "recursion depth exceeded" in message:
+        return "is nested too deeply, or an alias stands within what it names"
     if message.startswith("Unexpected config"):
         return "is not a YAML mapping of keys to values"
     return message.replace("Problems parsing config:", "is not YAML:").replace('in "<unicode string>", ', "")
 
 
-def _unknown(key: str, keys: Sequence[str]) -> str:
-    """An unknown key, with the sections that have a field of its name; without any, the nearest keys.
+def unknown_key(key: str, keys: Sequence[str]) -> str:
+    """What is wrong with an unknown key: the sections that have a field of its name; without any, the nearest keys.
 
-    >>> _unknown("index.k1", ["index.kind", "bm25.k1"])
+    >>> unknown_key("index.k1", ["index.kind", "bm25.k1"])
     "unknown key 'index.k1'; 'k1' is a field of section bm25; did you mean 'bm25.k1'?"
     """
     if any(known.startswith(f"{key}.") for known in keys):
@@ -202,7 +217,9 @@ def _out_of_bounds(key: str, bounded: str, problem: str) -> str:
     hint = next(one for one in BOUNDS if one.__name__ == bounded)
     if found := re.match(r"(.*) does not conform to restriction", problem):
         return f"{key}={found[1]}: {BOUNDS[hint]}"
-    return f"{key}: must be {getattr(hint, '_type', hint).__name__}, not {problem.rpartition(': ')[2]}"
+    given = re.sub(r" not an? (number|integer|float)$", "", problem.rpartition(": ")[2])
+    given = re.sub(r"^\w+\(\) argument must be .*, not '(\w+)'$", r"a \1", given)
+    return f"{key}: must be {getattr(hint, '_type', hint).__name__}, not {given}"
 
 
 def _wrong_type(expected: str, value: str) -> str:

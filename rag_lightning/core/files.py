@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.parse import quote
 
 from rag_lightning.core.errors import DataError
 
@@ -215,6 +216,11 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def sqlite_url(path: Path) -> str:
+    """SQLAlchemy's URL of a file; signs that mean something in a URL or in Optuna's templates (? % {}) are quoted."""
+    return f"sqlite:///{quote(str(path.resolve()))}"
 
 
 def digest(value: Any) -> str:

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
+from urllib.parse import unquote
 
 import faiss
 import psutil
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
@@ -56,7 +58,7 @@ def run(config: ExperimentConfig, deep: bool = False) -> None:
     found = findings(Path(config.folder), deep, config.tracking_uri)
     table = Table("", "state", "detail", title="rag-lightning doctor", title_justify="left")
     for finding in found:
-        table.add_row(finding.what, f"[{COLOURS[finding.state]}]{finding.state}[/]", finding.detail)
+        table.add_row(escape(finding.what), f"[{COLOURS[finding.state]}]{finding.state}[/]", escape(finding.detail))
     Console(highlight=False).print(table)
     damaged = [finding for finding in found if finding.state == "damaged" and finding.what.startswith("artifact")]
     if damaged:
@@ -132,6 +134,6 @@ def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
     for what, registry in REGISTRIES.items():
         yield Finding(what, "ok", ", ".join(registry))
     yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
-    local = default_uri(root, tracking_uri).removeprefix("sqlite:///")
+    local = unquote(default_uri(root, tracking_uri).removeprefix("sqlite:///"))
     known = "another store" if tracking_uri else local if Path(local).exists() else f"{local}, made by the first run"
     yield Finding("mlflow", "ok", known)

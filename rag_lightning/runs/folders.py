@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-EXPERIMENTS = "experiments"
+from rag_lightning.config.commands import RESERVED
+
+EXPERIMENTS: Final = RESERVED
 """The folder of runs that belong to no sweep: cells of the matrix, which claims use too."""
 
 

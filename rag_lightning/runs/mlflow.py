@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import yaml
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
@@ -23,8 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
-from rag_lightning.core.files import write_json
-from rag_lightning.core.files import digest
+from rag_lightning.core.files import digest, sqlite_url, write_json
 from rag_lightning.core.errors import DataError
 from rag_lightning.runs.contents import child_metrics, cut, flatten, history, lineage, prediction_table
 from rag_lightning.runs.record import RUN, SUMMARY, read_run, read_summary, run_folders
@@ -40,7 +39,7 @@ TAGGED = ("role", "split", "label", "task", "dataset", "scale", "status")
 
 def default_uri(root: Path, uri: str = "") -> str:
     """The tracking store: `uri`, or sqlite in the project's folder."""
-    return uri or f"sqlite:///{(root / 'mlflow.db').resolve()}"
+    return uri or sqlite_url(root / "mlflow.db")
 
 
 class Mirror:
@@ -274,7 +273,7 @@ def _creation_lock(uri: str) -> Iterator[None]:
     if not uri.startswith("sqlite:///"):
         yield
         return
-    path = Path(uri.removeprefix("sqlite:///") + ".lock")
+    path = Path(unquote(uri.removeprefix("sqlite:///")) + ".lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rag_lightning.config.digesting import value_of
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import KindSection, leaves, to_dict
+from rag_lightning.config.loading import unknown_key
 from rag_lightning.config.registries import INDEX_KINDS, RETRIEVERS
 from rag_lightning.config.retrieval import training_kind
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.registry import check_name
 from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.runs.identity import differing, run_digest
@@ -139,7 +140,7 @@ def _expanded(base: ExperimentConfig, point: Point) -> dict[str, Any]:
     given = {path: value for path, value in point.items() if path not in SHORT}
     for path in given:
         if not any(path.startswith(f"{name}.") for name, value in _values(base) if isinstance(value, Mapping)):
-            check_name("field of an experiment", path, [*SHORT, *known])
+            _check_path(path, [*SHORT, *known])
     layers = [_decoding(point), _retriever(base, point), {"decoding.k": point["k"]} if "k" in point else {}, given]
     found: dict[str, Any] = {}
     for layer in layers:
@@ -147,6 +148,13 @@ def _expanded(base: ExperimentConfig, point: Point) -> dict[str, Any]:
             raise ConfigError(f"point {dict(point)} sets {twice[0]} twice; keep one of them")
         found |= layer
     return found
+
+
+def _check_path(path: str, known: Sequence[str]) -> None:
+    if path.partition(".")[0] in FIXED:
+        raise UnknownNameError(f"{path!r} is no part of a system, so no point can set it; remove it there")
+    if path not in known:
+        raise UnknownNameError(unknown_key(path, known))
 
 
 def retrievers() -> list[str]:
@@ -168,7 +176,7 @@ def _decoding(point: Point) -> dict[str, Any]:
     if formulation != CLOSED_BOOK:
         return found
     if unused := [name for name in ("retriever", "k") if name in point]:
-        raise ConfigError(f"{point['decoding']} reads no passages, so {' and '.join(unused)} have no effect; remove them")
+        raise ConfigError(f"{point['decoding']} reads no passages, so remove {' and '.join(unused)}, without effect there")
     return found | {"retriever.kind": "none"}
 
 

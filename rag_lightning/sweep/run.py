@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.console import LiveTable, say, within
-from rag_lightning.core.errors import ConfigError, TrainingError
+from rag_lightning.core.errors import ConfigError, DataError, TrainingError
 from rag_lightning.core.files import write_json
 from rag_lightning.metrics.outcomes import objectives
+from rag_lightning.report.reading import need, read
 from rag_lightning.runs import evaluate, folders
 from rag_lightning.runs.mlflow import Mirror
 from rag_lightning.runs.record import is_finished
@@ -40,8 +42,15 @@ def run(config: SweepConfig) -> None:
         ConfigError, UnknownNameError: a search space that cannot be run.
         AssetError: a model or data set that cannot be fetched.
         TrainingError: a training that cannot go on; the sweep is marked as failed.
+        DataError: another process runs this sweep, or a file of it is damaged.
     """
     space = open_space(config)
+    with _alone(config):
+        _run_alone(space)
+
+
+def _run_alone(space: Space) -> None:
+    config = space.config
     count, beside = len(space.points), len(space.always)
     say(f"{'sweep':<17} {config.name}: {space.budget} trials of {count} points, {beside} baselines")
     workspace = Workspace(config.experiment)
@@ -55,6 +64,20 @@ def run(config: SweepConfig) -> None:
     except TrainingError as error:
         _describe(space, folder, problem=str(error))
         raise
+
+
+@contextmanager
+def _alone(config: SweepConfig) -> Iterator[None]:
+    """Hold the sweep's lock: a second process would close the trials of the first."""
+    runs = folders.runs(config.experiment.folder)
+    runs.mkdir(parents=True, exist_ok=True)
+    path = runs / f"{config.name}.lock"
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(path, "is held: this sweep is running", hint="wait for it, or give another name") from error
+        yield
 
 
 def _run(space: Space, folder: Path) -> None:
@@ -122,15 +145,15 @@ def _open_folder(space: Space) -> Path:
     folder = folders.run_group(config.experiment.folder, config.name)
     stored = folder / "space.json"
     if stored.exists():
-        earlier = json.loads(stored.read_text(encoding="utf-8"))["digest"]
+        earlier = need(stored, read(stored), "digest", str)
         if earlier != space.digest:
             aside = folder.with_name(f"{folder.name}.{earlier[:8]}")
             folder.rename(aside)
             say(f"sweep {config.name}: its experiment or search space has changed; the earlier runs are in {aside}")
-            begun = folder.with_name(f"{folder.name}.{space.digest[:8]}")
-            if begun.exists():
-                begun.rename(folder)
-                say(f"sweep {config.name}: this one was begun before; going on with it")
+    begun = folder.with_name(f"{folder.name}.{space.digest[:8]}")
+    if begun.exists() and not folder.exists():
+        begun.rename(folder)
+        say(f"sweep {config.name}: this one was begun before; going on with it")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(stored, {"digest": space.digest, "spec": space.spec})
     _describe(space, folder)

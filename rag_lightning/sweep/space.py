@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.core.errors import ConfigError
@@ -82,13 +83,12 @@ def open_space(config: SweepConfig) -> Space:
     Raises:
         ConfigError, UnknownNameError: a value that cannot be used.
     """
-    if config.trials < 1 or not config.space or not all(config.space.values()):
-        raise ConfigError("a sweep needs trials >= 1 and a space with at least one choice of each field")
+    if not config.space or not all(config.space.values()):
+        raise ConfigError("a sweep needs a space with at least one choice of each field")
     for path, choices in config.space.items():
         if len(set(map(shown, choices))) < len(choices):
             raise ConfigError(f"space.{path} names a choice twice: {', '.join(map(str, map(shown, choices)))}")
-    task = get_task(config.experiment.task.name)
-    check_name(f"objective of {task.name}", config.objective, [metric.name for metric in objectives(task)])
+    _check_objective(config, config.experiment)
     digests: dict[str, str] = {}
     points: dict[str, dict[str, Any]] = {}
     systems: dict[str, System] = {}
@@ -113,6 +113,7 @@ def _product(config: SweepConfig) -> Iterator[dict[str, Any]]:
 def _checked(config: SweepConfig, point: Point) -> System:
     system = make_system(config.experiment, point)
     found = system.config
+    _check_objective(config, found)
     check_strategy(found.formulation, found.decoding.strategy)
     classes.check(found)
     check_retriever(found.retriever, found.formulation)
@@ -120,6 +121,11 @@ def _checked(config: SweepConfig, point: Point) -> System:
     if found.formulation != CLOSED_BOOK and not 1 <= k <= limit:
         raise ConfigError(f"{system.label}: k={k} must be 1 to experiment.retriever.k_max={limit}")
     return system
+
+
+def _check_objective(config: SweepConfig, experiment: ExperimentConfig) -> None:
+    task = get_task(experiment.task.name)
+    check_name(f"objective of {task.name}", config.objective, [metric.name for metric in objectives(task)])
 
 
 def _key(point: Point) -> str:

@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core import seeds
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import sqlite_url
 from rag_lightning.runs import folders
 from rag_lightning.runs.system import System
 from rag_lightning.sweep.space import Space, shown
@@ -20,14 +24,25 @@ MOST_REPEATS = 8
 
 
 def open_study(space: Space) -> optuna.Study:
-    """The sweep's study, made if there is none yet."""
+    """The sweep's study, made if there is none yet.
+
+    Raises:
+        DataError: its storage is damaged, cannot be reached, or is no storage.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = space.config
     folder = folders.run_group(config.experiment.folder, config.name)
     folder.mkdir(parents=True, exist_ok=True)
-    storage = config.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
+    own = folder / "study.db"
     name = f"{config.name}-{space.digest[:8]}"  # a storage that is shared may hold the name with other choices
-    return optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+    try:
+        storage = config.storage or sqlite_url(own)
+        return optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+    except (SQLAlchemyError, StorageInternalError, ImportError, KeyError, ValueError) as error:
+        reason = f"no value for {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        place = "storage" if config.storage else own
+        hint = "give another URL, or none for a file beside the runs" if config.storage else "remove it and run again"
+        raise DataError(place, f"cannot be opened by Optuna: {reason}", hint=hint) from error
 
 
 def search(space: Space, study: optuna.Study, evaluate: Callable[[System], float]) -> int:

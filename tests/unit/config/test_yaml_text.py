@@ -90,3 +90,30 @@ def test_a_dangling_link_as_a_folder_is_told_in_one_line(tmp_path: Path, capsys:
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert str(tmp_path / "link") in told
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("task: &a {x: *a}\n", "is nested too deeply, or an alias stands within what it names"),
+        ("index: {m: &a [*a]}\n", "index.m: must be int"),
+        ("index: {3: 2}\n", "key 3 is not text"),
+        ("index: {null: 2}\n", "key None is not text"),
+        ("decoding: {k: [1, 2]}\n", "decoding.k: must be int, not a list"),
+        ("decoding: {k: true}\n", "decoding.k: must be int, not True"),
+        ("decoding: {k: 1.5}\n", "decoding.k: must be int, not 1.5"),
+        ('folder: "a\\0b"\n', "must hold no NUL"),
+        ("index: {kind: hsnw}\n", "did you mean 'hnsw'"),
+        ("index: [flat]\n", "is a section"),
+    ],
+)
+@pytest.mark.parametrize("words", [[], ["--print_config"]])
+def test_what_no_configuration_can_be_is_told_in_one_line(
+    text: str, says: str, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    assert cli.main(["corpus", "--config", str(file), *words]) == cli.MISUSED
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert str(file) in told and says in told

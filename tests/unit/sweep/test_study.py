@@ -11,6 +11,7 @@ import pytest
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.core.errors import DataError
 from rag_lightning.runs.system import System
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study, search
@@ -135,3 +136,28 @@ def test_a_shared_storage_keeps_spaces_apart(tmp_path: Path) -> None:
     run(first, value)
     assert run(other, value) == 6
     assert len(points(first)) == 6
+
+
+def test_a_folder_whose_name_means_something_in_a_url_keeps_its_study(tmp_path: Path) -> None:
+    folder = tmp_path / "50% {x} a?b#é"
+    run(config(folder, "random"), value)
+    assert (folder / "runs" / "s" / "study.db").is_file()
+    assert len(points(config(folder, "random"))) == 6
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    "storage", ["nothing", "nosql://u:secret@h/x", "sqlite:////proc/nowhere/x.db", "sqlite:///{x}"]
+)
+def test_a_storage_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path, storage: str) -> None:
+    with pytest.raises(DataError, match=r"storage: cannot be opened by Optuna: .*; give another URL") as caught:
+        open_study(open_space(config(tmp_path, "random", storage=storage)))
+    assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
+
+
+def test_a_damaged_study_is_told_by_its_path(tmp_path: Path) -> None:
+    file = tmp_path / "runs" / "s" / "study.db"
+    file.parent.mkdir(parents=True)
+    file.write_text("no database" * 100)
+    with pytest.raises(DataError, match=r"study\.db: cannot be opened by Optuna: .*not a database; remove it"):
+        open_study(open_space(config(tmp_path, "random")))
