@@ -26,7 +26,7 @@ def test_a_key_twice_is_told_with_both_lines(text: str, key: str, lines: tuple[i
     with pytest.raises(yaml.YAMLError) as caught:
         plain_values(text)
     message = " ".join(str(caught.value).split())
-    assert f"key '{key}' stands in line {lines[0]} already" in message
+    assert f"key '{key}' is already in line {lines[0]}" in message
     assert f"line {lines[1]}," in message
 
 
@@ -50,7 +50,7 @@ def test_everything_else_is_read_as_ever(text: str) -> None:
 def test_files_of_ours_are_refused(read: object, tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     file.write_text("tables: []\ncounts: {}\ntables: []\n")
-    with pytest.raises(DataError, match=r"file\.yaml.*key 'tables' stands in line 1 already"):
+    with pytest.raises(DataError, match=r"file\.yaml.*key 'tables' is already in line 1"):
         read(file)  # type: ignore[operator]
 
 
@@ -61,7 +61,7 @@ def test_a_configuration_is_refused_in_one_line(tmp_path: Path, capsys: pytest.C
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert str(file) in told
-    assert "key 'k' stands in line 2 already; keep one of them" in told
+    assert "key 'k' is already in line 2; keep one of them" in told
 
 
 @pytest.mark.parametrize("text", ["name:\tx\n", "name: x\t# comment\n", '{\n\t"name": "x"\n}\n'])
