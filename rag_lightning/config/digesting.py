@@ -8,7 +8,7 @@ same result have the same digest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from rag_lightning.config.decoding import DecodingConfig
@@ -37,7 +37,7 @@ def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
         if kind is not None and _unread(leaf.path, stage, kind):
             continue
         value = value_of(effective, leaf)
-        if value is not None and not (leaf.digest == "unless default" and value == leaf.default):
+        if value is not None:
             found[leaf.path] = resolve_dtype(value) if leaf.hint is Dtype else plain(value)
     return found
 
@@ -85,7 +85,7 @@ def value_of(config: Any, leaf: Leaf) -> Any:
     """The value of a leaf; None for a field of a kind that is not chosen."""
     section, _, name = leaf.path.rpartition(".")
     holder = getattr(config, section) if section else config
-    if isinstance(holder, KindSection) and name not in {one.name for one in fields(holder)}:  # type: ignore[arg-type]
+    if isinstance(holder, KindSection) and holder.is_option(name):
         return getattr(holder.made(), name, None)
     return getattr(holder, name)
 

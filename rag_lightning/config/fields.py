@@ -26,7 +26,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import Registry, check_name
 
 Dtype = Literal["auto", "float32", "bfloat16"]
-Policy = Literal["always", "unless default", "by content", "never"]
+Policy = Literal["always", "by content", "never"]
 """When a field is part of a stage's digest. by content: the field names a file, model or data set, whose content is an
 input of the stage. never: the field affects only time, memory or names, as its sentence must state."""
 
@@ -110,6 +110,11 @@ class KindSection(Section):
         if name not in known:
             raise AttributeError(f"{type(self).__name__} has no field {name!r}")
         return self.options.get(name, known[name].default)
+
+    @classmethod
+    def is_option(cls, name: str) -> bool:
+        """Whether a name is a field of the kinds, whose value belongs in `options`."""
+        return name not in {one.name for one in fields(cls)}  # type: ignore[arg-type]
 
     def made(self) -> Any:
         """The chosen kind, built with its options.

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from rag_lightning.config.fields import build, leaves, sections_of
 from rag_lightning.config.presets import UNSET, expand
 from rag_lightning.config.yaml_files import make_parser
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.registry import Registry
 from rag_lightning.core.shipped import find_shipped
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
     path = find_shipped(path)
     words = ["--config", str(path), *(f"--{name}={changes[name]}" for name in UNSET if name in changes)]
     kept = {name: value for name, value in changes.items() if name not in UNSET}
-    config: ExperimentConfig = _read(str(path), lambda parser: parse_expanded(parser, words, ExperimentConfig)[0])
+    parser = _parser()
+    config: ExperimentConfig = _read(str(path), parser, lambda: parse_expanded(parser, words, ExperimentConfig)[0])
     try:
         return replace(config, **kept)
     except TypeError as error:
@@ -84,8 +87,9 @@ def experiment_of(values: Mapping[str, Any], where: str) -> ExperimentConfig:
     flat = dict(_flat(values))
     layers = [_nested(name, value) for name, value in expand(flat).items()]
     full = merged(*layers, values, {name: unset for name, unset in UNSET.items() if name in values})
+    parser = _parser_of_values(Registry.changes)
     config: ExperimentConfig = _read(
-        where, lambda parser: build(ExperimentConfig, dict(parser.parse_object(full).items()))
+        where, parser, lambda: build(ExperimentConfig, dict(parser.parse_object(full, defaults=False).items()))
     )
     return config
 
@@ -118,14 +122,24 @@ def _nested(name: str, value: Any) -> dict[str, Any]:
     return {section: {field: value}} if field else {section: value}
 
 
-def _read(where: str, read: Callable[[ArgumentParser], Any]) -> Any:
-    from jsonargparse import ArgumentError
-
+def _parser() -> ArgumentParser:
     parser = make_parser()
     parser.add_argument("--config", action="config")
     add_fields(parser, ExperimentConfig)
+    return parser
+
+
+@lru_cache(maxsize=4)
+def _parser_of_values(changes: int) -> ArgumentParser:
+    """One parser for all plain values, as long as no kind is registered: its defaults are never set."""
+    return _parser()
+
+
+def _read(where: str, parser: ArgumentParser, read: Callable[[], Any]) -> Any:
+    from jsonargparse import ArgumentError
+
     try:
-        return read(parser)
+        return read()
     except ConfigError as error:
         raise type(error)(f"{where}: {error}") from error
     except (ArgumentError, TypeError, ValueError) as error:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rag_lightning.config.digesting import value_of
@@ -195,6 +195,6 @@ def _replaced(section: Any, path: str, value: Any) -> Any:
     name, _, rest = path.partition(".")
     if isinstance(section, Mapping):
         return {**section, path: value}
-    if isinstance(section, KindSection) and name not in {one.name for one in fields(section)}:  # type: ignore[arg-type]
+    if isinstance(section, KindSection) and section.is_option(name):
         return replace(section, options={**section.options, name: value})  # type: ignore[type-var]
     return replace(section, **{name: _replaced(getattr(section, name), rest, value) if rest else value})

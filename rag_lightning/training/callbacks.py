@@ -234,7 +234,7 @@ class ProgressBar(TQDMProgressBar):
         if done:
             bar = self.train_progress_bar
             bar.total, bar.initial, bar.n = int(self.total_train_batches), done, done
-            bar.set_description(bar_title("training"))
+            bar.refresh()
 
     def get_metrics(self, trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
         """The values shown behind the bar."""

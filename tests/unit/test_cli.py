@@ -15,6 +15,7 @@ from rag_lightning.cli import STAGES, explain, main, parse
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.training import TrainConfig
+from rag_lightning.core.console import is_verbose
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, Terminated
 from rag_lightning.matrix.matrix import load_matrix
 
@@ -126,6 +127,21 @@ def test_the_printed_configuration_can_be_read_back(
     file.write_text(capsys.readouterr().out)
     stage = next(known for known, stage in STAGES.items() if stage.config is STAGES[name].config and not stage.extras)
     assert parse(stage, ["--config", str(file)]) == (STAGES[name].config(), [])
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_command_shows_details_when_asked_for(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(cli, "load", lambda target: lambda *arguments: seen.append(is_verbose()))
+    extra = ["who are you"] if name == "ask" else []
+    assert main(["--verbose", name, *extra]) == main([name, *extra, "--verbose"]) == main([name, *extra]) == 0
+    assert seen == [True, True, False]
+    assert main([name, *extra, "--verbose", "--print_config"]) == 0
+    assert "verbose" not in capsys.readouterr().out
+    assert main([name, "--help"]) == 0
+    assert "--verbose" in capsys.readouterr().out
 
 
 def test_ask_takes_the_question_wherever_it_stands(called: Called) -> None:

@@ -63,6 +63,11 @@ def test_a_shared_reader_is_not_for_a_users_passages() -> None:
     assert sweep("TASK=jeopardy", "CORPUS=p.tsv", "TRAIN=a").experiment.reader.task == ""
 
 
+@pytest.mark.parametrize("target", ["sweep", "smoke", "matrix", "claims"])
+def test_details_are_shown_when_asked_for(target: str) -> None:
+    assert "--verbose" in dry(target, "VERBOSE=yes")[0] and "--verbose" not in dry(target)[0]
+
+
 def test_sweep_takes_trials_and_seed() -> None:
     config = sweep("TRIALS=3", "SEED=7")
     assert (config.trials, config.seed, config.experiment.seed, config.name) == (3, 7, 7, "nq-seed7")

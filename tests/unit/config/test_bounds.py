@@ -13,7 +13,7 @@ import yaml
 from rag_lightning.cli import STAGES, main
 from rag_lightning.config import presets
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import BOUNDS, KindSection, Leaf, leaves, options_of, sections_of
+from rag_lightning.config.fields import BOUNDS, KindSection, Leaf, leaves, sections_of
 from rag_lightning.config.loading import experiment_of, load_experiment
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.matrix.matrix import Cell
@@ -92,7 +92,7 @@ def test_in_python(leaf: Leaf) -> None:
     """By constructor and by dataclasses.replace; NaN is no number in bounds either."""
     section, _, name = leaf.path.rpartition(".")
     cls = SECTIONS[section]
-    options = issubclass(cls, KindSection) and name in options_of(cls.REGISTRY)
+    options = issubclass(cls, KindSection) and cls.is_option(name)
     for value in values_outside(leaf):
         given: dict[str, Any] = {"options": {name: value}} if options else {name: value}
         for make in (lambda given=given: cls(**given), lambda given=given: replace(cls(), **given)):

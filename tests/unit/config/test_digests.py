@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -18,7 +18,7 @@ from rag_lightning.config import digesting
 from rag_lightning.config.data import TargetsConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import KindSection, Leaf, leaves, options_of
+from rag_lightning.config.fields import KindSection, Leaf, Section, leaves, sections_of
 from rag_lightning.config.registries import DECODINGS, INDEX_KINDS, RETRIEVERS
 from rag_lightning.config.retrieval import IndexConfig, RetrieverConfig
 from rag_lightning.config.training import BiencoderConfig, TrainConfig
@@ -41,6 +41,7 @@ from rag_lightning.stages import (
     train,
 )
 from rag_lightning.stages.workspace import Workspace, ignore
+from tests.points import changed
 from tests.tiny_project import experiment
 
 STAGES: dict[str, Stage[Workspace]] = {
@@ -54,9 +55,12 @@ NAMES = [*STAGES, "scores"]
 WITHOUT_PASSAGES = {"rankings", "bm25_scale"}
 """Stages that closed book does not have."""
 LEAVES = list(leaves(ExperimentConfig))
-NAMES_OF = {"index.kind": INDEX_KINDS, "retriever.kind": RETRIEVERS, "decoding.strategy": DECODINGS}
-TRAINED_WITH = {"retriever.trained_with": RETRIEVERS}
 CONTENT = [leaf for leaf in LEAVES if leaf.digest == "by content"]
+NAMED: Mapping[str, Iterable[str]] = {
+    "index.kind": INDEX_KINDS, "decoding.strategy": DECODINGS, "retriever.kind": RETRIEVERS,
+    "retriever.trained_with": RETRIEVERS,
+}  # fmt: skip
+"""Names that a field takes."""
 path_of = attrgetter("path")
 All = Mapping[str, Mapping[str, Any]]
 
@@ -65,8 +69,12 @@ def bases() -> list[ExperimentConfig]:
     """Configurations, so that every field has an effect under one of them; seeds that follow `seed` are given."""
     plain = ExperimentConfig(task=TaskConfig(seed=3), retriever=RetrieverConfig(trained_with="dense"))
     found = [
-        replace(plain, retriever=RetrieverConfig(kind, trained_with=kind)) for kind in ("bm25", "oracle", "random")
-    ]  # type: ignore[arg-type]
+        replace(plain, retriever=RetrieverConfig(kind, trained_with=kind)) for kind in RETRIEVERS if kind != "none"
+    ]
+    found += [
+        replace(plain, formulation=DECODINGS.get(name).formulations[0], decoding=DecodingConfig(name))
+        for name in DECODINGS
+    ]
     found += [replace(plain, index=IndexConfig(kind)) for kind in INDEX_KINDS]
     found += [
         replace(plain, generator=replace(plain.generator, **of)) for of in ({"train": "lora"}, {"head": "class_head"})
@@ -74,8 +82,6 @@ def bases() -> list[ExperimentConfig]:
     found += [
         plain,
         replace(plain, formulation="closed_book", retriever=RetrieverConfig("none")),
-        replace(plain, formulation="rag_token", decoding=DecodingConfig("beam")),
-        replace(plain, formulation="rag_sequence", decoding=DecodingConfig("thorough")),
         replace(plain, train=TrainConfig(decay="polynomial", end_lr=1e-5, power=2.0)),
     ]
     return found
@@ -93,7 +99,7 @@ def others(leaf: Leaf, value: Any) -> list[Any]:
     elif get_origin(hint) is not None:
         found = [{"precision": "bf16-mixed"}]
     elif hint is str:
-        found = [*(NAMES_OF | TRAINED_WITH).get(leaf.path, ("other", "triviaqa"))]
+        found = list(NAMED.get(leaf.path, ["other", "triviaqa"]))
     elif hint is bool:
         found = [True, False]
     else:
@@ -101,22 +107,12 @@ def others(leaf: Leaf, value: Any) -> list[Any]:
     return [one for one in found if one != value]
 
 
-def changed(config: ExperimentConfig, path: str, value: Any) -> ExperimentConfig:
-    section, _, name = path.rpartition(".")
-    if not section:
-        return replace(config, **{name: value})
-    holder = getattr(config, section)
-    optional = isinstance(holder, KindSection) and name in options_of(holder.REGISTRY)
-    new = {"options": {**holder.options, name: value}} if optional else {name: value}
-    return replace(config, **{section: replace(holder, **new)})
-
-
 def variants(config: ExperimentConfig, leaf: Leaf) -> Iterator[ExperimentConfig]:
     """The configuration with other values of one field, as far as it is a configuration; none where it has no field."""
     section, _, name = leaf.path.rpartition(".")
     value = digesting.value_of(config, leaf)
     holder = getattr(config, section) if section else config
-    if isinstance(holder, KindSection) and name in options_of(holder.REGISTRY) and value is None:
+    if isinstance(holder, KindSection) and holder.is_option(name) and value is None:
         return
     for other in others(leaf, value):
         with suppress(ConfigError):
@@ -141,8 +137,9 @@ def settings_of_bases() -> list[tuple[ExperimentConfig, All]]:
 
 def stages_that_change(before: All, after: All, leaf: Leaf) -> set[str]:
     """A kind brings its own fields; of itself only its name counts."""
-    section = leaf.path.rpartition(".")[0]
-    kind = leaf.path in NAMES_OF
+    section, _, name = leaf.path.rpartition(".")
+    cls = sections_of(ExperimentConfig).get(section, Section)
+    kind = issubclass(cls, KindSection) and name == cls.KIND
 
     def own(values: Mapping[str, Any]) -> dict[str, Any]:
         return {n: v for n, v in values.items() if not kind or n == leaf.path or not n.startswith(f"{section}.")}
@@ -154,7 +151,7 @@ def stages_that_change(before: All, after: All, leaf: Leaf) -> set[str]:
 def test_a_field_changes_the_settings_of_the_stages_it_names(leaf: Leaf) -> None:
     pairs = [(before, other) for base, before in settings_of_bases() for other in variants(base, leaf)]
     found = [stages_that_change(before, settings(other), leaf) for before, other in pairs]
-    wanted = set(leaf.stages) if leaf.digest in ("always", "unless default") else set()
+    wanted = set(leaf.stages) if leaf.digest == "always" else set()
     for (_, other), stages in zip(pairs, found, strict=True):
         assert stages <= wanted, f"{leaf.path}={digesting.value_of(other, leaf)} changes stages that it does not name"
     assert set().union(*found) == wanted, f"no base shows an effect of {leaf.path} on the stages that it names"

@@ -14,6 +14,7 @@ import pytest
 
 from rag_lightning.core import artifacts, files
 from rag_lightning.core.artifacts import MANIFEST, Artifact, ArtifactStore, Recipe, open_artifact
+from rag_lightning.core.console import StageLines
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.files import write_json
 
@@ -68,9 +69,10 @@ def test_a_built_artifact_is_described_by_its_manifest(store: ArtifactStore, bui
 
 def test_the_same_recipe_is_not_built_again(tmp_path: Path, built: Artifact) -> None:
     said: list[str] = []
-    again = ArtifactStore(tmp_path / "artifacts", said.append).build(RECIPE, never)
-    assert again.path == built.path
-    assert said == [f"things {RECIPE.digest}: reused"]
+    store = ArtifactStore(tmp_path / "artifacts", StageLines(said.append))
+    assert store.build(RECIPE, never).path == built.path
+    store.build(RECIPE, never)
+    assert said == ["things            reused"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from rag_lightning.core.artifacts import ArtifactStore, Recipe, read_manifest
 from rag_lightning.core.stage import Bound
 from rag_lightning.stages import bm25_scale, cost, index, reader, retrieve, score, train
 from rag_lightning.stages.workspace import Workspace
+from tests import points
 from tests.tiny_project import experiment, write_data
 
 PLAIN = ExperimentConfig(formulation="rag_token")
@@ -24,9 +24,7 @@ PLAIN = ExperimentConfig(formulation="rag_token")
 def changed(config: ExperimentConfig, **values: Any) -> ExperimentConfig:
     """The configuration with dotted fields changed; two underscores stand for the dot."""
     for path, value in values.items():
-        section, _, name = path.replace("__", ".").rpartition(".")
-        part = replace(getattr(config, section), **{name: value}) if section else value
-        config = replace(config, **{section or name: part})
+        config = points.changed(config, path.replace("__", "."), value)
     return config
 
 

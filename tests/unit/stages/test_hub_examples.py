@@ -33,13 +33,13 @@ def marco(tmp_path: Path) -> tuple[Workspace, list[str]]:
     for split in ("train", "validation"):
         pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}-00000-of-00001.parquet")
     config = ExperimentConfig(folder=str(tmp_path), task=TaskConfig(name="msmarco", source=f"hub:{folder}"))
-    return Workspace(config, said.append), said
+    return Workspace(config, said.append, said.append), said
 
 
 def test_what_is_dropped_is_announced_and_kept(marco: tuple[Workspace, list[str]]) -> None:
     workspace, said = marco
     info = examples.build(workspace).info
-    assert info["counts"] == {"train": 18, "dev": 2, "test": 20}
+    assert info["counts"] == {"train": 18, "dev": 2, "test": 20} and info["dropped"] == 20
     assert info["notes"]["test dropped: no well-formed answer"] == 10
     assert info["notes"]["train expected, the whole data set"] == 153_725
     assert any("10 train dropped: no well-formed answer" in line for line in said)

@@ -57,7 +57,7 @@ def test_questions_without_a_known_passage_are_counted(project: ExperimentConfig
     rows[3]["answers"] = ["stands nowhere"]
     write_lines(Path(project.folder) / "data" / "train.jsonl", rows)
     said: list[str] = []
-    workspace = Workspace(project, said.append)
+    workspace = Workspace(project, detail=said.append)
     info = retriever_warmup.build(workspace).info
     assert info["questions"] + info["left_out"] == len(rows) and info["left_out"] >= 1
     assert f"retriever warm-up: {info['left_out']} of {len(rows)} train questions have no known passage" in said

@@ -91,7 +91,7 @@ def project(root: Path, bert: Path, task: str, answers: dict[int, list[str]], **
 
 def announced(config: ExperimentConfig) -> tuple[Workspace, list[str]]:
     said: list[str] = []
-    return Workspace(config, said.append), said
+    return Workspace(config, said.append, said.append), said
 
 
 @pytest.mark.usefixtures("known")

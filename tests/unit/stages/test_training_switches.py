@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.training import ReaderConfig, RetrieverWarmupConfig
 from rag_lightning.decoding.encodings import Encodings
@@ -66,7 +67,7 @@ def test_dev_is_decoded_as_long_as_targets_are_in_the_type_of_training(
     config = replace(
         base,
         train=replace(base.train, dtype="bfloat16", steps=1, eval_every=1),
-        decoding=replace(base.decoding, max_length=1, strategy="beam", dtype="float32"),
+        decoding=DecodingConfig("beam", {"max_length": 1}, dtype="float32"),
     )
     train.build(Workspace(config))
     assert set(seen) == {"bfloat16", (base.generator.max_target_length, "greedy")}
