@@ -83,28 +83,16 @@ def _stage(module: str, artifact: str, line: str) -> Command:
 
 
 COMMANDS = {
-    "sweep": Command(
-        "rag_lightning.sweep.command:run",
-        "search a space of systems on dev, then test the best",
-        SweepConfig,
-    ),
-    "report": Command(
-        "rag_lightning.report.command:run", "write the report of a sweep from its stored runs", SweepConfig
-    ),
-    "matrix": Command(
-        "rag_lightning.matrix.command:run", "run experiments of the matrix, all or by name", MatrixConfig
-    ),
-    "claims": Command(
-        "rag_lightning.claims.command:run", "test the claims on the experiments of the matrix", ClaimsConfig
-    ),
+    "sweep": Command("rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig),
+    "report": Command("rag_lightning.report.command:run", "write the report of a sweep from its runs", SweepConfig),
+    "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
+    "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
     "ask": Command(
         "rag_lightning.stages.ask:run",
         "answer one question; show passages, scores and hypotheses",
         extras=(Extra("question", "The question, in quotes."),),
     ),
-    "plan": Command(
-        "rag_lightning.plan.command:run", "estimate size, memory, disk and time of an experiment before it runs"
-    ),
+    "plan": Command("rag_lightning.plan.command:run", "estimate memory, disk and time of an experiment"),
     "doctor": Command(
         "rag_lightning.doctor.command:run",
         "check the installation and the artifacts, or a file of examples",
@@ -205,8 +193,7 @@ def overview() -> str:
     """The text of `rag-lightning --help`."""
     lines = ["usage: rag-lightning COMMAND [--config F.yaml] [--key value ...]", "", "commands:"]
     lines += [f"  {name:8} {command.line}" for name, command in COMMANDS.items() if not command.artifact]
-    lines += ["", "stages in their order, each with its folder of artifacts/ (a command runs the stages it needs, and"]
-    lines += ["reuses the artifacts that exist):"]
+    lines += ["", "stages in order, each with its folder of artifacts/ (a command runs what it needs, once):"]
     stages = {name: command for name, command in COMMANDS.items() if command.artifact}
     lines += [f"  {name:17} {command.artifact:17} {command.line}" for name, command in stages.items()]
     lines += [
