@@ -44,7 +44,7 @@ class HNSW(IndexKind):
         return index
 
     def fill(self, index: Any, vectors: Floats, report: Report) -> None:
-        """Add all vectors in one call; FAISS orders the nodes of a call by level, so blocks would give another graph."""
+        """Add all vectors in one call: FAISS orders the nodes of a call by level; blocks would give another graph."""
         index.add(np.ascontiguousarray(vectors))
         report(len(vectors), len(vectors))
 
