@@ -27,7 +27,7 @@ def test_fewer_training_examples_are_part_of_more(tmp_path: Path, tiny_data: Pat
     plain, told = experiment(tmp_path, tiny_data, tmp_path), list[str]()
 
     def splits(limit: int) -> list[list[str]]:
-        workspace = Workspace(replace(plain, task=replace(plain.task, train_limit=limit)), told.append)
+        workspace = Workspace(replace(plain, task=replace(plain.task, train_limit=limit)), detail=told.append)
         return [[e.example_id for e in examples.read(workspace, split)] for split in examples.SPLITS]
 
     whole, *held_out = splits(0)

@@ -45,7 +45,8 @@ def of(project: ExperimentConfig, said: list[str] | None = None, **changes: Any)
     """The project with fields of its retriever and generator changed."""
     retriever = {n: changes.pop(n) for n in ("kind", "trained_with", "train", "null_document") if n in changes}
     config = replace(project, retriever=replace(project.retriever, **retriever), **changes)
-    return Workspace(config, (said if said is not None else []).append)
+    heard = (said if said is not None else []).append
+    return Workspace(config, heard, heard)
 
 
 def inputs(artifact: Artifact) -> set[str]:
@@ -156,7 +157,7 @@ def test_a_null_document_is_trained_and_read(project: ExperimentConfig, formulat
         assert {len(h.passage_log_probs) for p in made for h in p.hypotheses} == {3}
     shown = ask.answer(workspace, "what is the capital of b0a")
     assert shown.passages[-1] is ask.EMPTY and len(shown.priors) == 3 and sum(shown.priors) == pytest.approx(1)
-    with pytest.raises(ConfigError, match="null_document: transformers' RAG has none"):
+    with pytest.raises(ConfigError, match="null_document: transformers' RAG has no null document"):
         export.check(workspace)
     with pytest.raises(ConfigError, match="null_document=bias is a logit beside the scores of dense"):
         train.build(of(project, kind="bm25", trained_with="dense", null_document="bias"))
@@ -165,7 +166,7 @@ def test_a_null_document_is_trained_and_read(project: ExperimentConfig, formulat
 
 
 def test_a_model_with_passages_is_not_trained_without_a_retriever(project: ExperimentConfig) -> None:
-    with pytest.raises(ConfigError, match=r"retriever\.kind=none retrieves nothing, and rag_token needs passages"):
+    with pytest.raises(ConfigError, match=r"retriever\.kind=none: rag_token needs passages"):
         train.build(of(project, kind="none"))
 
 
