@@ -139,7 +139,7 @@ def retrieval_table(sweep: Sweep) -> Table:
         cells += [number(row.build_seconds), number(_times(row.seconds_per_query, 1e3), 2)]
         rows.append(Row(tuple(cells)))
     notes = [
-        "Query encoder: pretrained, without training of ours; warmed_up, after the retriever warm-up; trained, after RAG "
+        "Query encoder: pretrained, not trained by us; warmed_up, after the retriever warm-up; trained, after RAG "
         "training of that model; frozen, not updated by RAG training.",
         "All metrics are in retrieval.csv.",
     ]
