@@ -26,12 +26,12 @@ class ExperimentConfig(Section):
     """One cell (or row) of a paper table.
 
     Args:
-        name: Name of the experiment; its run folder is runs/NAME.
+        name: Name of the experiment, for messages and files.
         system: Preset of formulation, retriever and decoding (config/presets.py lists the values); custom sets nothing.
             A field that is given takes precedence; a value that contradicts the preset is an error.
         train_preset: Preset of the training fields that are not given: ours (the defaults), paper (the values the paper
             states), or authors (those of the authors' script); config/presets.py lists the values.
-        scale: mini or mini-long: small embedded data and models, for two CPU cores; paper: those of the hub.
+        scale: Size of data and models: mini or mini-long, embedded, for two CPU cores; or paper, those of the hub.
         formulation: Model to train: rag_token, rag_sequence or closed_book (no retrieval).
         init_from: Trained model (folder, or digest of a model artifact) to start training from instead of the warm-ups;
             the paper starts WebQuestions and CuratedTREC from its NQ model. Empty for the warm-ups.

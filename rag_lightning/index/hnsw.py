@@ -53,5 +53,5 @@ class HNSW(IndexKind):
         return faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
 
     def bytes(self, count: int, dim: int) -> int:
-        """2 m links per vector on level 0 and m on each level above; a vector has level l with probability m ** -l."""
+        """2 m links per vector on level 0, m on each level above, where level l has a share of m ** -l."""
         return round(count * (4 * dim + LINK * (2 * self.m + self.m / (self.m - 1)) + NODE))

@@ -120,7 +120,7 @@ def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
 
 
 def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool = False) -> list[Prediction]:
-    """All predictions, in the order asked; a model trained by this process has left its memory free by now."""
+    """All predictions in the order of the questions; first frees memory of a training in this process."""
     collect_memory()
     loader: DataLoader[list[Question]] = DataLoader(list(predictor.batches(asked)), batch_size=None)  # type: ignore[arg-type]
     module = PredictionModule(predictor)

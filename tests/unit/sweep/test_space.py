@@ -32,7 +32,7 @@ def config(folder: Path, **changes: Any) -> SweepConfig:
         ({"space": SPACE | {"k": (1, 1)}}, ConfigError, "space.k names a choice twice"),
         ({"space": SPACE | {"retriever": ("flatt",)}}, UnknownNameError, "did you mean 'flat'"),
         ({"space": SPACE | {"decoding": ("rag_token/thorough",)}}, UnknownNameError, "unknown decoding"),
-        ({"space": SPACE | {"decoding": ("closed_book/greedy",)}}, ConfigError, "reads no passages"),
+        ({"space": SPACE | {"decoding": ("closed_book/greedy",)}}, ConfigError, "uses no passages"),
         ({"space": SPACE | {"train.leap": (1,)}}, UnknownNameError, "unknown field of an experiment 'train.leap'"),
         ({"space": SPACE | {"k": (1, 50)}}, ConfigError, "k=50 must be 1 to experiment.retriever.k_max=20"),
         ({"always": ({"decoding": "rag_token/greedy", "k": 50},)}, ConfigError, "k=50 must be 1 to"),
