@@ -59,8 +59,8 @@ def _rows(name: str, config: ExperimentConfig, models: Mapping[str, System]) -> 
             yield _row(workspace, name, f"{state} ({TITLES[formulation]})", "trained")
 
 
-def _row(workspace: Workspace, retriever: str, encoder: str, asker: retrieve.Asker) -> dict[str, Any]:
-    ranked = retrieve.build(workspace, SPLIT, asker)
+def _row(workspace: Workspace, retriever: str, encoder: str, state: retrieve.EncoderState) -> dict[str, Any]:
+    ranked = retrieve.build(workspace, SPLIT, state)
     scored = score.of(workspace, SPLIT, None, ranked, workspace.config.retriever.k_max)
     summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
     return {

@@ -1,4 +1,4 @@
-"""The project's own checks find what they are there for."""
+"""The checks of .ci/check_project.py find every kind of problem."""
 
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -40,12 +40,13 @@ def test_documented_commands_must_exist(check: ModuleType, tmp_path: Path) -> No
     (tmp_path / "Makefile").write_text("sweep: x\n\techo\n")
     (tmp_path / "README.md").write_text(
         "We make sure. `make sweep TASK=nq`, `make swep`.\n\n```\nrag-lightning ask x\nrag-lightning aks x\n"
-        "rag-lightning score --config experiments/gone.yaml\n```\n"
+        "rag-lightning score --config experiments/gone.yaml\nrag-lightning help index\nrag-lightning help indx\n```\n"
     )
     assert sorted(check.documents(tmp_path)) == [
         "README.md: `make swep` does not exist",
         "README.md: `rag-lightning aks` does not exist",
         "README.md: experiments/gone.yaml does not exist",
+        "README.md: section indx of `rag-lightning help` does not exist",
     ]
 
 
@@ -60,8 +61,8 @@ def test_documented_fields_must_exist(check: ModuleType, tmp_path: Path) -> None
     assert sorted(check.documents(tmp_path)) == [
         "docs/page.md: decode.k: the configuration has no section decode",
         "docs/page.md: decode.steps: the configuration has no section decode",
-        "docs/page.md: decoding.gone is no field of the configuration",
-        "docs/page.md: index.kinds is no field of the configuration",
+        "docs/page.md: decoding.gone is not a field of the configuration",
+        "docs/page.md: index.kinds is not a field of the configuration",
     ]
 
 

@@ -98,7 +98,7 @@ def test_a_warning_of_every_trial_is_shown_once(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("kind", "info", "shown"),
     [
-        ("examples", {"counts": {"train": 40, "dev": 12}, "dropped": 3}, "40 train, 12 dev, 3 left out"),
+        ("examples", {"counts": {"train": 40, "dev": 12}, "dropped": 3}, "40 train, 12 dev, 3 dropped"),
         ("model", {"formulation": "rag_token", "steps": 1600, "questions": 4}, "rag_token, 1,600 steps"),
         ("bm25", {"kind": "bm25", "ntotal": 64}, "64 passages"),
         ("things", {"rows": 1}, ""),

@@ -104,7 +104,7 @@ def test_bm25_swapped_in_is_the_dense_model_and_another_than_trained_with_bm25(p
 def test_dense_swapped_in_for_a_model_without_a_query_encoder_is_as_before_training(project: ExperimentConfig) -> None:
     swapped = of(project, kind="dense", trained_with="random")
     assert retrieve.build(swapped, "dev").digest == retrieve.build(of(project), "dev", "warmed_up").digest
-    with pytest.raises(ConfigError, match="trained with random retrieval has no query encoder"):
+    with pytest.raises(ConfigError, match="trained with random has no query encoder"):
         export.check(swapped)
 
 
