@@ -7,6 +7,7 @@ no colours, and a stage that takes long prints a line that it is running.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import textwrap
@@ -38,6 +39,8 @@ QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 """Environment variables that keep libraries silent; they are read when a library is imported."""
+CLEARED = "\r\x1b[K"
+"""Empties the line, also of the ^C that a terminal echoes behind a bar."""
 CONSOLE = Console(stderr=True, highlight=False)
 Say = Callable[[str], None]
 _within: list[str] = []
@@ -93,6 +96,8 @@ def opened(verbose: bool) -> Iterator[None]:
         for bar in list(getattr(tqdm, "_instances", ())):
             bar.leave = False
             bar.close()
+        if is_terminal():
+            sys.stderr.write(CLEARED)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -261,8 +266,13 @@ def bar_title(what: str) -> str:
     return ": ".join([*(_within[-1:] or _working), what])
 
 
+def bar_width() -> int:
+    """Columns of a bar: a Ctrl-C that the terminal echoes behind it must not begin a new line."""
+    return min(WIDTH, shutil.get_terminal_size().columns - 4)
+
+
 def _bar(what: str, unit: str, items: Iterable[T] | None = None, total: int | None = None) -> Any:
-    settings = {"unit": f" {unit}", "mininterval": 0.5, "dynamic_ncols": True, "leave": False}
+    settings = {"unit": f" {unit}", "mininterval": 0.5, "ncols": bar_width(), "leave": False}
     return tqdm(items, desc=bar_title(what), total=total, file=sys.stderr, disable=not is_terminal(), **settings)
 
 

@@ -122,8 +122,8 @@ def test_no_bar_is_left_when_a_command_ends(
         for number, _ in enumerate(console.counted(range(100), "reading", "passages")):
             if number == 3:
                 raise error
-    last = capsys.readouterr().err.split("\r")
-    assert any("reading" in part for part in last) and not last[-1].strip()
+    bar, _, rest = capsys.readouterr().err.rpartition(console.CLEARED)
+    assert "reading" in bar and not bar.split("\r")[-2].strip() and not rest
 
 
 def test_sigterm_ends_a_command_by_an_exception() -> None:
