@@ -129,7 +129,7 @@ def test_the_oracle_says_of_how_many_questions_it_knew_nothing(project: Experime
     assert trained == {"questions": 40, "with_gold": 37, "without_gold": 3}
     assert ranked == {"questions": 12, "with_gold": 11, "without_gold": 1}
     told = " ".join(said)
-    assert "oracle, training: 37 of 40 questions have a known gold passage; the other 3 take plain" in told
+    assert "oracle, training: 37 of 40 questions have a known gold passage; the other 3 use plain" in told
     assert "oracle, dev: 11 of 12 questions" in told
     store, rankings = corpus.open_store(workspace), retrieve.read(retrieve.build(workspace, "dev"))
     for example, ranking in zip(examples.read(workspace, "dev"), rankings, strict=True):
@@ -159,9 +159,9 @@ def test_a_null_document_is_trained_and_read(project: ExperimentConfig, formulat
     assert shown.passages[-1] is ask.EMPTY and len(shown.priors) == 3 and sum(shown.priors) == pytest.approx(1)
     with pytest.raises(ConfigError, match="null_document: transformers' RAG has no null document"):
         export.check(workspace)
-    with pytest.raises(ConfigError, match="null_document=bias is a logit beside the scores of dense"):
+    with pytest.raises(ConfigError, match="null_document=bias: its logit is learnt beside the scores of dense"):
         train.build(of(project, kind="bm25", trained_with="dense", null_document="bias"))
-    with pytest.raises(ConfigError, match="null_document=bias is a logit beside the scores of dense"):
+    with pytest.raises(ConfigError, match="null_document=bias: its logit is learnt beside the scores of dense"):
         retrieve.build(of(project, kind="bm25", trained_with="dense", null_document="bias"), "dev")
 
 
