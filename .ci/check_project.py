@@ -13,7 +13,7 @@ import yaml
 from rag_lightning.claims.claims import load_claims
 from rag_lightning.cli import COMMANDS, parse
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import leaves
+from rag_lightning.config.fields import leaves, sections_of
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.matrix.matrix import load_matrix
 
@@ -106,6 +106,9 @@ def commands(root: Path, code: str, targets: Container[str]) -> Iterator[str]:
     for command in re.findall(r"(?:^|\s)rag-lightning ([a-z][a-z0-9_-]*)", code):
         if command not in {*COMMANDS, "help"}:
             yield f"`rag-lightning {command}` does not exist"
+    for section in re.findall(r"rag-lightning help ([a-z_]+)", code):
+        if section not in sections_of(ExperimentConfig):
+            yield f"section {section} of `rag-lightning help` does not exist"
     for file in re.findall(r"--config ((?:experiments|sweeps)/\S+)", code):
         if not (root / file).exists():
             yield f"{file} does not exist"

@@ -40,12 +40,13 @@ def test_documented_commands_must_exist(check: ModuleType, tmp_path: Path) -> No
     (tmp_path / "Makefile").write_text("sweep: x\n\techo\n")
     (tmp_path / "README.md").write_text(
         "We make sure. `make sweep TASK=nq`, `make swep`.\n\n```\nrag-lightning ask x\nrag-lightning aks x\n"
-        "rag-lightning score --config experiments/gone.yaml\n```\n"
+        "rag-lightning score --config experiments/gone.yaml\nrag-lightning help index\nrag-lightning help indx\n```\n"
     )
     assert sorted(check.documents(tmp_path)) == [
         "README.md: `make swep` does not exist",
         "README.md: `rag-lightning aks` does not exist",
         "README.md: experiments/gone.yaml does not exist",
+        "README.md: section indx of `rag-lightning help` does not exist",
     ]
 
 

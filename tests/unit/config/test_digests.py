@@ -22,6 +22,7 @@ from rag_lightning.config.fields import KindSection, Leaf, Section, leaves, sect
 from rag_lightning.config.registries import DECODINGS, INDEX_KINDS, RETRIEVERS
 from rag_lightning.config.retrieval import IndexConfig, RetrieverConfig
 from rag_lightning.config.training import BiencoderConfig, TrainConfig
+from rag_lightning.core.console import ignore
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.stages import (
@@ -40,7 +41,7 @@ from rag_lightning.stages import (
     targets,
     train,
 )
-from rag_lightning.stages.workspace import Workspace, ignore
+from rag_lightning.stages.workspace import Workspace
 from tests.points import changed
 from tests.tiny_project import experiment
 
