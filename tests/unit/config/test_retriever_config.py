@@ -71,7 +71,7 @@ def test_the_retriever_of_training_is_the_same_named_or_not(kind: str) -> None:
 
 
 def test_a_model_with_passages_needs_some() -> None:
-    with pytest.raises(ConfigError, match=r"retriever\.kind=none retrieves nothing, and rag_token needs passages"):
+    with pytest.raises(ConfigError, match=r"retriever\.kind=none: rag_token needs passages"):
         check_retriever(RetrieverConfig(kind="none"), "rag_token")
     check_retriever(RetrieverConfig(kind="none"), "closed_book")
     with pytest.raises(ConfigError, match="null_document=bias is a logit beside the scores of dense retrieval"):

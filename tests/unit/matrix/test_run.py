@@ -250,7 +250,7 @@ def test_a_scale_of_the_users_files_runs_on_them() -> None:
     matrix = load_matrix(FOLDER / "matrix.yaml")
     cells = matrix.cells("nq-subset")
     without = run_cell.reachable(matrix, cells, MatrixConfig(scale="nq-subset", corpus="p.tsv"))
-    assert all("give corpus and train" in cell.skip or "the same as" in cell.skip for cell in without)
+    assert all("give --corpus and --train" in cell.skip or "the same as" in cell.skip for cell in without)
     given = MatrixConfig(scale="nq-subset", corpus="p.tsv", train=("q.jsonl", "squad.json"))
     runnable = [cell for cell in run_cell.reachable(matrix, cells, given) if not cell.skip]
     assert {"nq_rag_sequence_subset", "nq_no_reader_subset"} <= {cell.name for cell in runnable}

@@ -294,5 +294,5 @@ def test_a_warm_up_with_nothing_to_read_is_told(project: ExperimentConfig) -> No
         write_lines(data / f"{split}.jsonl", rows)
     from rag_lightning.stages import reader
 
-    with pytest.raises(ConfigError, match="the reader warm-up has nothing to read"):
+    with pytest.raises(ConfigError, match="the reader has no training data"):
         reader.build(Workspace(project))

@@ -45,7 +45,7 @@ def config(folder: Path, **changes: Any) -> SweepConfig:
         (
             {"experiment": ExperimentConfig(retriever=RetrieverConfig(null_document="bias"))},
             ConfigError,
-            "null_document=bias is a logit beside the scores of dense retrieval, and retriever.kind=bm25 has others",
+            "null_document=bias: its logit is learnt beside the scores of dense, not of retriever.kind=bm25",
         ),
     ],
 )
