@@ -258,5 +258,5 @@ def test_a_scale_of_the_users_files_runs_on_them() -> None:
         config = cell.experiment(0)
         assert (config.corpus.source, config.task.train) == ("p.tsv", ("q.jsonl", "squad.json"))
         assert config.task.dataset == "nq-subset"
-    with pytest.raises(ConfigError, match="files of your own: nq-subset"):
+    with pytest.raises(ConfigError, match="a scale that needs them: nq-subset"):
         run_cell.reachable(matrix, matrix.cells("mini"), ClaimsConfig(corpus="p.tsv"))

@@ -174,7 +174,7 @@ def test_what_trains_on_mined_targets_has_them_as_input(tmp_path: Path, bert_fol
 
 def test_a_task_that_trains_on_its_answers_has_no_targets(tmp_path: Path, bert_folder: Path) -> None:
     config = project(tmp_path, bert_folder, "nq", {})
-    with pytest.raises(ConfigError, match="task.name=nq trains on its answers"):
+    with pytest.raises(ConfigError, match=r"task\.name=nq trains on its answers"):
         targets.build(Workspace(config))
     assert all(not e.targets for e in targets.training_examples(Workspace(config)))
 
