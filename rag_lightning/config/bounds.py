@@ -7,6 +7,7 @@ configuration that is built in Python.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from types import UnionType
@@ -49,6 +50,9 @@ def check_value(name: str, hint: Any, value: Any) -> None:
             check_value(f"{name}[{position}]", args[0], item)
     elif origin is not None:
         check(isinstance(value, Mapping), name, value, "must be a mapping, such as {a: 1}")
+        for key, item in value.items():
+            check(isinstance(key, str), name, repr(key), "keys must be text; put quotes around it")
+            check_value(f"{name}.{key}", args[1], item)
     elif isinstance(hint, type) and not is_dataclass(hint):
         _check_plain(name, hint, value)
 
@@ -58,6 +62,8 @@ def _check_plain(name: str, hint: type[Any], value: Any) -> None:
     fits = isinstance(value, (int, float) if plain is float else plain)
     check(fits and (plain is bool or not isinstance(value, bool)), name, value, f"must be {plain.__name__}")
     check(not isinstance(value, float) or math.isfinite(value), name, value, "must be a finite number")
+    if isinstance(value, str):
+        check(not re.search("[\0\ud800-\udfff]", value), name, repr(value), "must hold no NUL and no half characters")
     if hint in BOUNDS:
         limits = getattr(hint, "_restrictions", [])
         check(all(compare(value, limit) for compare, limit in limits), name, value, BOUNDS[hint])

@@ -169,12 +169,12 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run folder holds a finished run.
+    """Whether a run folder holds a finished run, summary included.
 
     Raises:
         DataError: as `read_run`.
     """
-    return (folder / RUN).exists() and read_run(folder)["status"] == "finished"
+    return all((folder / name).exists() for name in (RUN, SUMMARY)) and read_run(folder)["status"] == "finished"
 
 
 def run_folders(runs: Path) -> list[Path]:

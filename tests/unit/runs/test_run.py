@@ -47,6 +47,11 @@ def test_a_finished_run_holds_its_result(run_folder: Path) -> None:
     assert read_summary(run_folder)["metrics"]["em"]["mean"] == 66.7
 
 
+def test_a_run_whose_summary_is_gone_is_done_again(run_folder: Path) -> None:
+    (run_folder / "summary.json").unlink()
+    assert not is_finished(run_folder)
+
+
 def test_an_error_is_recorded_and_goes_through(tmp_path: Path, run_info: Callable[..., RunInfo]) -> None:
     with pytest.raises(ValueError, match="no passages"), recorded(tmp_path / "r1", run_info()) as result:
         result.notes.append("seen")
