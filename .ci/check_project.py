@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from rag_lightning.claims.claims import load_claims
-from rag_lightning.cli import STAGES, parse
+from rag_lightning.cli import COMMANDS, parse
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import leaves, sections_of
 from rag_lightning.core.errors import ConfigError, RagLightningError
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HEADER = ("Reproduces:", "Command:", "Cost:", "Expected:")
 DOCUMENTS = ("*.md", "docs/**/*.md", "experiments/*.md", "sweeps/*.md", "reports/*.md", "rag_lightning/**/*.md")
 TABLES = ("matrix", "claims")
-"""Files of experiments/ that are no experiment themselves."""
+"""Files of experiments/ that are not experiments."""
 FIELD = re.compile(r"(?<![\w./-])(--)?(?:experiment\.)?([a-z_0-9]+)\.([a-z_0-9]+)(?![\w/(])")
 """`--section.field`, `section.field` or a sweep's `experiment.section.field`."""
 FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def configs(root: Path) -> Iterator[str]:
-    """Every experiment and sweep parses, is named after its file, and says in its header what it is."""
+    """Problems of experiments and sweeps: they must parse, have the name of their file, and a header."""
     for folder, stage in (("experiments", "score"), ("sweeps", "sweep")):
         for path in sorted((root / folder).glob("*.y*ml")):
             shown = path.relative_to(root)
@@ -59,7 +59,7 @@ def configs(root: Path) -> Iterator[str]:
 
 
 def table_of(root: Path, name: str) -> Iterator[str]:
-    """The matrix expands to experiments; the claims name its cells."""
+    """Problems of matrix.yaml or claims.yaml: cells must be experiments, claims must name cells."""
     folder = root / "experiments"
     try:
         matrix = load_matrix(folder / "matrix.yaml")
@@ -75,7 +75,7 @@ def table_of(root: Path, name: str) -> Iterator[str]:
 
 
 def reports(root: Path) -> Iterator[str]:
-    """Every YAML below reports/ is YAML."""
+    """Files in reports/ that are not valid YAML."""
     for path in sorted((root / "reports").glob("*.y*ml")):
         try:
             yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ def reports(root: Path) -> Iterator[str]:
 
 
 def documents(root: Path) -> Iterator[str]:
-    """Every `make X`, `rag-lightning X`, `--config F`, `section.field` and relative link in the documents exists."""
+    """Each `make X`, `rag-lightning X`, `--config F`, `section.field` and link of a document that does not exist."""
     targets = set(re.findall(r"^([a-z][a-z-]*):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for path in markdown_files(root):
         text, shown = path.read_text(encoding="utf-8"), path.relative_to(root)
@@ -94,18 +94,18 @@ def documents(root: Path) -> Iterator[str]:
 
 
 def markdown_files(root: Path) -> list[Path]:
-    """The documents."""
+    """All Markdown documents of the project."""
     return sorted({path for pattern in DOCUMENTS for path in root.glob(pattern)})
 
 
 def commands(root: Path, code: str, targets: Container[str]) -> Iterator[str]:
-    """What a piece of code names and is not there."""
+    """Commands, files and fields in a piece of code that do not exist."""
     for target in re.findall(r"(?:^|\s)make ([a-z][a-z-]*)", code):
         if target not in targets:
             yield f"`make {target}` does not exist"
-    for stage in re.findall(r"(?:^|\s)rag-lightning ([a-z][a-z-]*)", code):
-        if stage not in (*STAGES, "help"):
-            yield f"`rag-lightning {stage}` does not exist"
+    for command in re.findall(r"(?:^|\s)rag-lightning ([a-z][a-z0-9_-]*)", code):
+        if command not in {*COMMANDS, "help"}:
+            yield f"`rag-lightning {command}` does not exist"
     for section in re.findall(r"rag-lightning help ([a-z_]+)", code):
         if section not in sections_of(ExperimentConfig):
             yield f"section {section} of `rag-lightning help` does not exist"
@@ -116,18 +116,18 @@ def commands(root: Path, code: str, targets: Container[str]) -> Iterator[str]:
 
 
 def unknown_fields(code: str) -> Iterator[str]:
-    """Fields of the configuration that a piece of code names and that are none."""
+    """Fields in a piece of code that are not fields of the configuration."""
     setting = re.fullmatch(r"[a-z_0-9]+\.[a-z_0-9]+ \S+", code)
     for option, section, field in FIELD.findall(code):
         if section in SECTIONS:
             if field not in SECTIONS[section] and field not in SUFFIXES:
-                yield f"{section}.{field} is no field of the configuration"
+                yield f"{section}.{field} is not a field of the configuration"
         elif section not in ("experiment", "section") and (option or (setting and field not in SUFFIXES)):
             yield f"{section}.{field}: the configuration has no section {section}"
 
 
 def sections() -> dict[str, set[str]]:
-    """Section of an experiment's configuration -> its fields."""
+    """Section of the configuration -> names of its fields."""
     found: dict[str, set[str]] = {}
     for leaf in leaves(ExperimentConfig):
         section, _, field = leaf.path.rpartition(".")
@@ -138,11 +138,11 @@ def sections() -> dict[str, set[str]]:
 
 SECTIONS = sections()
 SUFFIXES = {"csv", "gz", "html", "json", "jsonl", "md", "py", "tsv", "yaml"}
-"""Ends of file names whose stem may be a section's name."""
+"""Extensions of files whose name may begin like a section (train.jsonl)."""
 
 
 def links(path: Path, text: str) -> Iterator[str]:
-    """Relative links whose file or heading is not there."""
+    """Relative links whose file or heading does not exist."""
     for target in re.findall(r"\]\(([^)\s]+)\)", without_code(text)):
         if re.match(r"[a-z]+:", target):
             continue
@@ -155,7 +155,7 @@ def links(path: Path, text: str) -> Iterator[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """What GitHub makes of the headings: lower case, punctuation gone, spaces to hyphens, repetitions numbered."""
+    """GitHub's anchors of the headings: lower case, no punctuation, hyphens for spaces, repetitions numbered."""
     found: dict[str, int] = {}
     for heading in re.findall(r"^#+ +(.+?)\s*$", FENCED.sub("", text), re.MULTILINE):
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
@@ -177,7 +177,7 @@ def without_code(text: str) -> str:
 
 
 def sizes(root: Path) -> Iterator[str]:
-    """No file over 300 lines, no function over 50."""
+    """Files of more than 300 lines and functions of more than 50."""
     for path in sorted((root / "rag_lightning").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         shown = path.relative_to(root)

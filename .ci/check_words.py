@@ -1,4 +1,4 @@
-"""Public names keep to the glossary's words, and no docstring begins without its noun."""
+"""Checks that public names use the glossary's words and that docstrings do not begin with 'Of'."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ALLOWED = {
     "doc_scores": "the field's name",
     "doc_log_probs": "the field's name",
 }
-"""Words that may stand in a name together -> why."""
+"""Allowed combinations of words in names -> reason."""
 NO_NOUN = re.compile(r"(of|the same (as )?of)\b", re.IGNORECASE)
 ENTRY = re.compile(r"\s+\*{0,2}\w+(?:, \*{0,2}\w+)*: ")
-"""The name at the head of a line of Args."""
+"""The name at the beginning of an entry of Args."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Name = tuple[int, str, str]
-"""Line, what it names, the name."""
+"""Line, kind of name, name."""
 
 
 def main() -> int:

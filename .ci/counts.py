@@ -1,4 +1,4 @@
-"""The size of the house: files, lines of code, configuration fields, help and README. `python .ci/counts.py`."""
+"""Counts of the project: files, lines of code, configuration fields, help, README. Run `python .ci/counts.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import tokenize
 from pathlib import Path
 
-from rag_lightning.cli import stage_help
+from rag_lightning.cli import describe
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import leaves
 
@@ -23,12 +23,12 @@ def main() -> None:
     print(f"lines of code                    {sum(map(code_lines, sources))}")
     print(f"longest file                     {len(longest.read_text(encoding='utf-8').splitlines())} ({longest.name})")
     print(f"leaf fields of an experiment     {len(leaves(ExperimentConfig))}")
-    print(f"lines of `score --help`          {len(stage_help('score').splitlines())}")
+    print(f"lines of `score --help`          {len(describe('score').splitlines())}")
     print(f"words of README                  {len((ROOT / 'README.md').read_text(encoding='utf-8').split())}")
 
 
 def code_lines(path: Path) -> int:
-    """Lines of a file that are neither blank, nor comment, nor a string that stands alone (a docstring)."""
+    """The number of lines of a file without blank lines, comments and docstrings."""
     text = path.read_text(encoding="utf-8")
     alone: set[int] = set()
     for node in ast.walk(ast.parse(text)):

@@ -1,4 +1,7 @@
-"""`rag-lightning STAGE [--config F.yaml] [--key value …]`: stage -> "module:function", imported only when called."""
+"""The command line: `rag-lightning COMMAND [--config F.yaml] [--key value …]`.
+
+The function of a command is imported only when it is called, so that help needs no heavy package.
+"""
 
 from __future__ import annotations
 
@@ -28,22 +31,22 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
-VERBOSE, VERBOSE_HELP = "--verbose", "Show details: parts of trials, what was dropped, libraries' bars and messages."
-"""An option of every command; no part of a configuration."""
+VERBOSE, VERBOSE_HELP = "--verbose", "Show details: stages of each trial, dropped examples, messages of libraries."
+"""An option of every command, outside of the configuration."""
 OCCUPIED = {errno.ENOTDIR, errno.EEXIST}
-"""A file stands where a folder of ours belongs."""
+"""Errors of a file in the place of one of our folders."""
 Function = Callable[..., None]
 Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig
 
 
 @dataclass(frozen=True)
 class Extra:
-    """An argument that is no part of the configuration.
+    """An argument outside of the configuration.
 
     Args:
-        name: With dashes an option, else positional.
-        help: What it is.
-        default: False makes the option a flag.
+        name: Name; an option if it begins with dashes, else positional.
+        help: Help sentence.
+        default: Default; False makes the option a flag.
     """
 
     name: str
@@ -52,86 +55,90 @@ class Extra:
 
     @property
     def is_option(self) -> bool:
-        """Begins with dashes."""
+        """Whether the name begins with dashes."""
         return self.name.startswith("--")
 
 
 @dataclass(frozen=True)
-class Stage:
+class Command:
     """One subcommand.
 
     Args:
-        target: "module:function" that is called with the configuration and the extra arguments.
-        line: What `--help` says of it.
-        config: The dataclass that is its command line and its YAML.
-        extras: What else it takes, in the order of the function's parameters.
+        target: "module:function"; called with the configuration and the extra arguments.
+        line: Description for `--help`.
+        config: Dataclass of its configuration, which defines its options and its YAML.
+        extras: Extra arguments, in the order of the function's parameters.
+        artifact: Folder of artifacts/ that the command of a stage fills; empty for the others.
     """
 
     target: str
     line: str
     config: type[ExperimentConfig] | type[SweepConfig] | type[MatrixConfig] | type[ClaimsConfig] = ExperimentConfig
     extras: tuple[Extra, ...] = ()
+    artifact: str = ""
 
 
-STAGES = {
-    "doctor": Stage(
-        "rag_lightning.doctor.command:run",
-        "tell what works on this machine, or what is wrong with a file",
-        extras=(
-            Extra("--deep", "Hash every artifact, also files above 1 GB.", False),
-            Extra("--data", "Look at this file of examples instead: its format, counts, and what is wrong with it."),
-            Extra("--as_task", "The task that file is for; empty for any that reads it."),
-        ),
-    ),
-    "fetch": Stage("rag_lightning.stages.fetch:run", "fetch the data and models of a scale, with their licences"),
-    "corpus": Stage("rag_lightning.stages.corpus:run", "cut the text into passages"),
-    "examples": Stage("rag_lightning.stages.examples:run", "build or read the questions: train, dev, test"),
-    "embed": Stage("rag_lightning.stages.embed:run", "passages -> vectors"),
-    "index": Stage("rag_lightning.stages.index:run", "vectors -> a FAISS index, or words -> BM25"),
-    "retrieve": Stage("rag_lightning.stages.retrieve:run", "questions -> rankings, once at the largest k"),
-    "targets": Stage("rag_lightning.stages.targets:run", "what to train on, where answers are no targets themselves"),
-    "train": Stage("rag_lightning.stages.train:run", "train a formulation, from the shared reader warm-up"),
-    "predict": Stage("rag_lightning.stages.predict:run", "questions and rankings -> predictions"),
-    "score": Stage(
-        "rag_lightning.stages.score_results:run",
-        "predictions -> scores and estimates with intervals",
-        extras=(
-            Extra("--predictions", "Score this instead: a folder of artifacts/predictions, or a result file."),
-            Extra("--format", "Layout of that file: ours, trec, dpr, kilt or flashrag.", "ours"),
-            Extra("--questions", "File of the task's questions that it answers, instead of the configured split."),
-            Extra("--export", "FORMAT:FILE, write the same results there in that layout."),
-        ),
-    ),
-    "export": Stage(
-        "rag_lightning.stages.export:run",
-        "write a trained model in the layout of transformers' RAG",
-        extras=(Extra("--to", "The new folder."),),
-    ),
-    "sweep": Stage(
-        "rag_lightning.sweep.command:run", "search a space of systems on dev, then test the best", SweepConfig
-    ),
-    "report": Stage("rag_lightning.report.command:run", "stored runs -> tables beside the paper's", SweepConfig),
-    "matrix": Stage(
-        "rag_lightning.matrix.command:run",
-        "run experiments of the matrix, by name or all of them",
-        MatrixConfig,
-    ),
-    "claims": Stage("rag_lightning.claims.command:run", "test the claims on the matrix's experiments", ClaimsConfig),
-    "plan": Stage(
-        "rag_lightning.plan.command:run",
-        "tell passages, bytes, memory, disk and hours of an experiment before anything is built",
-    ),
-    "track": Stage("rag_lightning.runs.track:run", "send stored runs to MLflow that are not there yet"),
-    "ask": Stage(
+def _stage(module: str, artifact: str, line: str) -> Command:
+    return Command(f"rag_lightning.stages.{module}:run", line, artifact=artifact)
+
+
+COMMANDS = {
+    "sweep": Command("rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig),
+    "report": Command("rag_lightning.report.command:run", "write the report of a sweep from its runs", SweepConfig),
+    "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
+    "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
+    "ask": Command(
         "rag_lightning.stages.ask:run",
-        "answer one question, with its passages, scores and hypotheses",
+        "answer one question; show passages, scores and hypotheses",
         extras=(Extra("question", "The question, in quotes."),),
     ),
+    "plan": Command("rag_lightning.plan.command:run", "estimate memory, disk and time of an experiment"),
+    "doctor": Command(
+        "rag_lightning.doctor.command:run",
+        "check the installation and the artifacts, or a file of examples",
+        extras=(
+            Extra("--deep", "Also verify the checksums of files above 1 GB.", False),
+            Extra("--data", "Check this file of examples instead: its format, counts and errors."),
+            Extra("--as_task", "Task to read that file for; empty for every task that can read it."),
+        ),
+    ),
+    "fetch": Command("rag_lightning.stages.fetch:run", "download the data and models of a scale; show their licences"),
+    "track": Command("rag_lightning.runs.track:run", "send stored runs to MLflow, except those that are already there"),
+    "export": Command(
+        "rag_lightning.stages.export:run",
+        "write a trained model as a RAG model of transformers",
+        extras=(Extra("--to", "Folder to write; new or empty."),),
+    ),
+    "corpus": _stage("corpus", "corpus", "split the articles into passages"),
+    "examples": _stage("examples", "examples", "read or build the train, dev and test questions"),
+    "bm25": _stage("bm25", "bm25", "build the BM25 index of the passages"),
+    "biencoder": _stage("biencoder", "biencoder", "train query and passage encoder as DPR"),
+    "embed": _stage("embed", "vectors", "encode the passages as vectors"),
+    "index": _stage("index", "index", "build the FAISS index of the vectors"),
+    "targets": _stage("targets", "targets", "find training targets in retrieved passages"),
+    "bm25_scale": _stage("bm25_scale", "bm25_scale", "fit the score_scale of BM25 on dev"),
+    "retriever_warmup": _stage("retriever_warmup", "retriever_warmup", "train the query encoder on known passages"),
+    "reader": _stage("reader", "reader", "train the reader on single passages"),
+    "train": _stage("train", "model", "train the formulation, starting from the reader"),
+    "retrieve": _stage("retrieve", "rankings", "rank the passages of each question"),
+    "predict": _stage("predict", "predictions", "decode a prediction per question"),
+    "score": Command(
+        "rag_lightning.stages.score_results:run",
+        "compute metrics with confidence intervals",
+        extras=(
+            Extra("--predictions", "Score this instead: a folder of artifacts/predictions, or a result file."),
+            Extra("--format", "Format of the result file: ours, trec, dpr, kilt or flashrag.", "ours"),
+            Extra("--questions", "File of the task's questions that the result file answers; empty for the split."),
+            Extra("--export", "FORMAT:FILE; also write the results to FILE in that format."),
+        ),
+        artifact="scores",
+    ),
 }
+"""Name -> command: the everyday ones first, then one per stage, in the order of their work."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one stage; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
+    """Run one command; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
     given = sys.argv[1:] if arguments is None else arguments
     words = [word for word in given if word != VERBOSE]
     limit_compiled_products()
@@ -143,15 +150,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RagLightningError as error:
         return _complain(str(error), FAILED)
     except KeyboardInterrupt:
-        return _complain("interrupted; run the same command again to go on", INTERRUPTED)
+        return _complain("interrupted; run the same command again to continue", INTERRUPTED)
     except Terminated:
-        return _complain("ended by SIGTERM; run the same command again to go on", TERMINATED)
+        return _complain("ended by SIGTERM; run the same command again to continue", TERMINATED)
     except BrokenPipeError:
         return FAILED
     except OSError as error:
         if error.errno not in DISK_ERRORS | OCCUPIED:
             raise
-        return _complain(f"{error.filename or 'the disk'}: {error.strerror}; what was finished before is whole", FAILED)
+        return _complain(f"{error.filename or 'the disk'}: {error.strerror}; finished artifacts are intact", FAILED)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -165,15 +172,15 @@ def _dispatch(words: list[str]) -> int:
         print(section_help(words[1], ExperimentConfig) if len(words) > 1 else overview())
         return 0
     name = words[0]
-    check_name("stage", name, STAGES)
+    check_name("command", name, COMMANDS)
     if {"-h", "--help"} & set(words[1:]):
-        print(stage_help(name))
+        print(describe(name))
         return 0
     parsed = parse(name, words[1:])
     if parsed is None:
         return 0
     config, extra = parsed
-    load(STAGES[name].target)(config, *extra)
+    load(COMMANDS[name].target)(config, *extra)
     return 0
 
 
@@ -183,50 +190,53 @@ def _complain(message: str, code: int) -> int:
 
 
 def overview() -> str:
-    """What `--help` prints."""
-    lines = ["usage: rag-lightning STAGE [--config F.yaml] [--key value ...]", "", "stages:"]
-    lines += [f"  {name:9} {stage.line}" for name, stage in STAGES.items()]
+    """The text of `rag-lightning --help`."""
+    lines = ["usage: rag-lightning COMMAND [--config F.yaml] [--key value ...]", "", "commands:"]
+    lines += [f"  {name:8} {command.line}" for name, command in COMMANDS.items() if not command.artifact]
+    lines += ["", "stages in order, each with its folder of artifacts/ (a command runs what it needs, once):"]
+    stages = {name: command for name, command in COMMANDS.items() if command.artifact}
+    lines += [f"  {name:17} {command.artifact:17} {command.line}" for name, command in stages.items()]
     lines += [
         "",
-        "rag-lightning STAGE --help lists its arguments, `rag-lightning help SECTION` the fields of a section;",
+        "`rag-lightning COMMAND --help` lists the options of a command, `rag-lightning help SECTION` the fields",
     ]
-    lines += ["--print_config prints a stage's whole configuration as YAML, --verbose shows details of the work."]
+    lines += ["of a section; --print_config prints the whole configuration as YAML, --verbose shows details."]
     return "\n".join(lines)
 
 
-def stage_help(name: str) -> str:
-    """What `rag-lightning STAGE --help` prints."""
-    stage = STAGES[name]
-    own = [*((extra.name, extra.help) for extra in stage.extras), (VERBOSE, VERBOSE_HELP)]
-    return command_help(_usage(name), stage.line, own, stage.config)
+def describe(name: str) -> str:
+    """The text of `rag-lightning COMMAND --help`."""
+    command = COMMANDS[name]
+    own = [*((extra.name, extra.help) for extra in command.extras), (VERBOSE, VERBOSE_HELP)]
+    return command_help(_usage(name), command.line, own, command.config)
 
 
 def _usage(name: str) -> str:
-    questions = "".join(f' "{given.name}"' for given in STAGES[name].extras if not given.is_option)
+    questions = "".join(f' "{given.name}"' for given in COMMANDS[name].extras if not given.is_option)
     return f"rag-lightning {name}{questions} [--config F.yaml] [--key value ...]"
 
 
 def load(target: str) -> Function:
-    """Import what "module:function" names."""
+    """The function that "module:function" names, imported."""
     module, _, function = target.partition(":")
     found: Function = getattr(import_module(module), function)
     return found
 
 
 def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
-    """A stage's configuration and extra argument; None where only help or the configuration was to be printed.
+    """The configuration and extra arguments of a command; None if only the configuration was printed.
 
     Raises:
         ConfigError: an unknown key, a value of a wrong type, a file that cannot be read; one line.
     """
     from jsonargparse import ArgumentError
 
-    stage = STAGES[name]
+    command = COMMANDS[name]
     parser, words = make_parser(name), list(find_configs(words))
     if any(word.startswith(PRINT) for word in words):
-        parser, words = make_parser(name, extra=False), _without_extra(stage, words)
+        parser, words = make_parser(name, extra=False), _without_extra(command, words)
     try:
-        built, parsed = parse_expanded(parser, words, stage.config)
+        built, parsed = parse_expanded(parser, words, command.config)
     except SystemExit as stop:
         if stop.code:
             raise
@@ -235,30 +245,32 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
         raise ConfigError(_blame(name, words) + explain(str(error), keys_of(parser))) from error
     except ConfigError as error:
         raise type(error)(_blame(name, words) + str(error)) from error
-    return built, [parsed[extra.name.lstrip("-")] for extra in stage.extras]
+    return built, [parsed[extra.name.lstrip("-")] for extra in command.extras]
 
 
 def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
-    """The parser of a stage: its dataclass, `--config`, `--print_config`, and the extra arguments."""
-    stage = STAGES[name]
+    """The parser of a command: configuration fields, `--config`, `--print_config`, and extra arguments."""
+    command = COMMANDS[name]
     parser = yaml_files.make_parser(prog=f"rag-lightning {name}", usage=_usage(name))
-    for given in stage.extras if extra else ():
+    for given in command.extras if extra else ():
         if given.default is False:
             parser.add_argument(given.name, action="store_true", help=given.help)
         elif given.is_option:
             parser.add_argument(given.name, type=str, default=given.default, help=given.help)
         else:
             parser.add_argument(given.name, type=str, help=given.help)
-    parser.add_argument("--config", action="config", help="YAML file of these keys; keys given after it win.")
-    add_fields(parser, stage.config)
+    parser.add_argument(
+        "--config", action="config", help="YAML file with values of these keys; keys after it override it."
+    )
+    add_fields(parser, command.config)
     return parser
 
 
-def _without_extra(stage: Stage, words: list[str]) -> list[str]:
-    """What is printed can be read back by any stage, so the extra arguments are no part of it."""
-    flags = {extra.name for extra in stage.extras if extra.default is False}
-    valued = {extra.name for extra in stage.extras if extra.is_option} - flags
-    positional = any(not extra.is_option for extra in stage.extras)
+def _without_extra(command: Command, words: list[str]) -> list[str]:
+    """The words without extra arguments, so that every command can read the printed configuration."""
+    flags = {extra.name for extra in command.extras if extra.default is False}
+    valued = {extra.name for extra in command.extras if extra.is_option} - flags
+    positional = any(not extra.is_option for extra in command.extras)
     kept: list[str] = []
     for before, word in pairwise(["", *words]):
         if before not in valued and word not in valued | flags and word.partition("=")[0] not in valued:
@@ -267,7 +279,7 @@ def _without_extra(stage: Stage, words: list[str]) -> list[str]:
 
 
 def _blame(name: str, words: Sequence[str]) -> str:
-    """The configuration file, where it is at fault by itself."""
+    """The configuration file, as the beginning of a message, if the error is in the file itself; else empty."""
     from jsonargparse import ArgumentError
 
     files = [after for word, after in pairwise(words) if word == "--config"]
@@ -275,7 +287,7 @@ def _blame(name: str, words: Sequence[str]) -> str:
     for file in files:
         if Path(file).is_file():
             try:
-                parse_expanded(make_parser(name, extra=False), ["--config", file], STAGES[name].config)
+                parse_expanded(make_parser(name, extra=False), ["--config", file], COMMANDS[name].config)
             except (ArgumentError, *UNREADABLE, ConfigError):
                 return f"{file}: "
     return ""

@@ -55,7 +55,7 @@ def describe(settings: Mapping[str, Any]) -> str:
 
 
 def expected_generator(config: GeneratorConfig, source: Path) -> dict[str, Any]:
-    """The settings that a generator made from `source` by config.init has.
+    """The settings of the generator that config.init makes from `source`.
 
     Raises:
         DataError: no readable config.json.
@@ -134,7 +134,7 @@ PARTS = {"encoder": "question_encoder", "generator": "generator"}
 
 
 def shape_of(name: str, part: str) -> Shape:
-    """The shape of a model of the configuration; `part` (encoder or generator) is what is taken of a RAG checkpoint.
+    """The shape of a model of the configuration; `part` (encoder or generator) selects the part of a RAG checkpoint.
 
     Raises:
         ConfigError: a hub name that is not known before it is downloaded, or a folder of another kind of model.

@@ -51,7 +51,7 @@ def model_type(source: Path | str) -> str:
 
 @dataclass(frozen=True)
 class RagCheckpoint:
-    """A folder in the layout of transformers' RAG; weights are read when asked for.
+    """A folder in the layout of transformers' RAG; weights are read when needed.
 
     Args:
         folder: Where it is.
@@ -63,7 +63,7 @@ class RagCheckpoint:
 
     @property
     def formulation(self) -> str | None:
-        """The formulation it was trained with; None for a bare RagModel, which does not name one."""
+        """The formulation it was trained with; None for a RagModel, which has none."""
         named = self.settings.get("architectures") or ()
         return next((name for name, cls in CLASSES.items() if cls in named), None)
 

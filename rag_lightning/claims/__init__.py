@@ -1,1 +1,1 @@
-"""claims: what experiments/claims.yaml claims, tested on cells of the matrix."""
+"""claims: the claims of experiments/claims.yaml, tested on cells of the matrix."""

@@ -1,4 +1,4 @@
-"""experiments/claims.yaml: what is claimed, written down before it is tested."""
+"""The claims of experiments/claims.yaml, fixed before they are tested."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Comparison:
 
     Args:
         task: Name of the task.
-        metric: One with a value per example.
+        metric: Metric with a value per example.
         systems: Systems of the matrix; each is tested against each baseline.
         baselines: Systems of the matrix; empty for the system itself with `baseline_k` passages.
-        k: Passages at prediction, 0 for what the experiment says.
-        baseline_k: Passages at prediction of the baselines, 0 for what the experiment says.
+        k: Number of passages at prediction; 0 for that of the experiment.
+        baseline_k: Number of passages at prediction of the baselines; 0 for that of the experiment.
         direction: Whether the system's value should be higher or lower than the baseline's.
-        aim: Difference that is hoped for, in the metric's unit; reported as met or not, not tested. 0 for none.
-        reach: Value of the system that is hoped for; reported as met or not, not tested. 0 for none.
+        aim: Target of the difference, in the metric's unit; reported as met or not, but not tested. 0 for none.
+        reach: Target of the system's value; reported as met or not, but not tested. 0 for none.
     """
 
     task: str
@@ -49,7 +49,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric by the number of passages at prediction: shown, not tested."""
+    """A metric as a function of k at prediction; shown, not tested."""
 
     task: str
     metric: str
@@ -59,19 +59,19 @@ class Curve:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim; all its comparisons are one family.
+    """One claim; all its comparisons form one family of tests.
 
     Args:
         name: Name of the claim.
         says: The claim in a sentence.
-        source: Where the paper makes it.
-        seeds: Seeds of the trainings; scores are averaged per question over them before the test.
-        comparisons: What is tested.
-        curves: What is shown beside them.
-        split: The split that decides; everything is investigated on dev.
-        test: Sign flips of whole entities' differences, two-sided, Holm over the family.
-        alpha: Chance of one false alarm or more in the family.
-        scale: The only scale of the matrix it is about, empty for any.
+        source: Its place in the paper.
+        seeds: Seeds of the trainings; scores are averaged over them per question before the test.
+        comparisons: Comparisons to test.
+        curves: Curves to show in addition.
+        split: Split that decides the claim; dev is for exploration.
+        test: Statistical test: two-sided sign flips, by entity, with Holm's correction over the family.
+        alpha: Family-wise significance level.
+        scale: Scale of the matrix that the claim is restricted to; empty for any.
     """
 
     name: str
@@ -86,38 +86,38 @@ class Claim:
     scale: str = ""
 
     def arms(self) -> Iterator[tuple[str, str, int]]:
-        """(task, system, k) of everything that is run, each once."""
+        """(task, system, k) of all systems to run, each once."""
         listed = [(c.task, *arm) for c in self.comparisons for pair in c.arms() for arm in pair]
         listed += [(curve.task, system, k) for curve in self.curves for system in curve.systems for k in curve.k]
         yield from dict.fromkeys(listed)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """The claim as plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class ClaimsFile:
-    """The file: all claims."""
+    """The content of the claims file."""
 
     claims: tuple[Claim, ...]
 
 
 def load_claims(path: Path, matrix: Matrix) -> list[Claim]:
-    """Read and check the file.
+    """Read and check the claims file.
 
     Raises:
         DataError: missing, not YAML, a key that is missing or of a wrong type, or a claim that tests nothing.
-        UnknownNameError: a key, task, system or metric that is not known; the message has the nearest.
+        UnknownNameError: an unknown key, task, system or metric; suggests the nearest.
         ConfigError: a metric without a value per example, or a number that cannot be used.
     """
     claims = list(build(ClaimsFile, read_yaml(path), path).claims)
     names = [claim.name for claim in claims]
     if not claims:
-        raise DataError(path, "holds no claim", field="claims")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(path, "is there twice", field="claims", value=twice[0])
+        raise DataError(path, "has no claims", field="claims")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(path, "is a repeated name", field="claims", value=repeated[0], hint="rename one of them")
     for claim in claims:
         _check(claim, path, matrix)
     return claims
@@ -127,18 +127,18 @@ def _check(claim: Claim, path: Path, matrix: Matrix) -> None:
     where = f"of claim {claim.name} in {path}"
     check_file_name(path, "claims.name", claim.name)
     if len(set(claim.seeds)) < len(claim.seeds):
-        raise DataError(path, "names a seed twice", field=f"{claim.name}.seeds", value=list(claim.seeds))
+        raise DataError(path, "repeats a seed", field=f"{claim.name}.seeds", value=list(claim.seeds))
     if not (claim.comparisons and claim.seeds):
         raise DataError(path, "tests nothing", field=claim.name, hint="give comparisons and seeds")
     if claim.scale:
         check_name(f"scale {where}", claim.scale, list(matrix.scales))
     if not 0 < claim.alpha < 1:
-        raise ConfigError(f"alpha {where} is {claim.alpha}; it must be between 0 and 1")
+        raise ConfigError(f"alpha={claim.alpha} {where}: must be between 0 and 1")
     _check_parts(claim, where, matrix)
 
 
 def _check_parts(claim: Claim, where: str, matrix: Matrix) -> None:
-    """Raises as load_claims."""
+    """Check comparisons and curves; raises the errors of load_claims."""
     parts: list[Comparison | Curve] = [*claim.comparisons, *claim.curves]
     for part in parts:
         check_name(f"task {where}", part.task, list(matrix.tasks))

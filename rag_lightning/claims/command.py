@@ -1,4 +1,4 @@
-"""Stage `claims`: run or find the experiments of each claim, test it, print the verdict, and write the report."""
+"""Command `claims`: run or reuse the experiments of each claim, test it, print the verdict, write the report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from rag_lightning.tasks.spec import get_task
 
 @dataclass(frozen=True)
 class Plan:
-    """A claim with its trainings, or the reason why it cannot run."""
+    """A claim with its experiments, or the reason why it cannot run."""
 
     claim: Claim
     arms: dict[Arm, list[Job]]
@@ -38,15 +38,15 @@ class Plan:
 
     @property
     def jobs(self) -> list[Job]:
-        """Every training, those that share work after each other."""
+        """All experiments, ordered so that those with shared artifacts follow each other."""
         return by_reuse([job for jobs in self.arms.values() for job in jobs], lambda job: job.config)
 
 
 def run(config: ClaimsConfig) -> None:
-    """Test the claims; what cannot run here is a verdict, what fails is an error at the end.
+    """Test the claims. A claim that cannot run here gets that verdict; failures are reported as an error at the end.
 
     Raises:
-        DataError, UnknownNameError, ConfigError: claims or a matrix that cannot be used; a claim met test before with
+        DataError, UnknownNameError, ConfigError: invalid claims or matrix; a claim was tested on test before with
             other settings.
         RagLightningError: the experiments of a claim failed; the other claims were tested.
     """
@@ -57,10 +57,10 @@ def run(config: ClaimsConfig) -> None:
     cells = {(cell.task, cell.system): cell for cell in reachable(matrix, matrix.cells(config.scale), config)}
     plans = [plan(claim, cells, config) for claim in claims]
     asked = [made for made in plans if not config.only or made.claim.name in config.only]
-    for made in plans:  # a damaged record would be met when the report is written
+    for made in plans:  # report a damaged record now, not when the report is written
         if not made.obstacle:
             _entry(made, config).stored()
-    if config.split == "test":  # all are refused before any touches test
+    if config.split == "test":  # check all claims before one is tested on test
         entries = [_entry(made, config) for made in asked if not made.obstacle]
         for entry in entries:
             entry.check()
@@ -81,13 +81,13 @@ def run(config: ClaimsConfig) -> None:
 
 
 def plan(claim: Claim, cells: dict[tuple[str, str], Cell], config: ClaimsConfig) -> Plan:
-    """The trainings of a claim at the configured scale.
+    """The experiments of a claim at the configured scale.
 
     Raises:
-        ConfigError: a cell whose values are no experiment.
+        ConfigError: a cell with invalid values.
     """
     if claim.scale and claim.scale != config.scale:
-        return Plan(claim, {}, f"is about scale {claim.scale}")
+        return Plan(claim, {}, f"only for scale {claim.scale}")
     arms: dict[Arm, list[Job]] = {}
     for task, system, k in claim.arms():
         cell = cells.get((task, system))
@@ -100,15 +100,15 @@ def plan(claim: Claim, cells: dict[tuple[str, str], Cell], config: ClaimsConfig)
 
 
 def check_metrics(claim: Claim, arms: Mapping[Arm, Sequence[Job]]) -> None:
-    """Before anything is run: can every arm have the metric it is compared by.
+    """Check, before anything runs, that every system has the metric of its comparison.
 
     Raises:
-        ConfigError: a metric that the task or the system has not, or more passages than are retrieved.
+        ConfigError: a metric that the task or system does not have, or k above retriever.k_max.
     """
     asked = [(c.metric, (c.task, *arm)) for c in claim.comparisons for pair in c.arms() for arm in pair]
     asked += [(c.metric, (c.task, system, k)) for c in claim.curves for system in c.systems for k in c.k]
     for metric, arm in asked:
-        job = arms[arm][0]  # its seeds differ in nothing that is asked here
+        job = arms[arm][0]  # the seeds do not matter here
         k = 0 if job.config.formulation == CLOSED_BOOK else job.config.decoding.k
         most = job.config.retriever.k_max
         if k > most:
@@ -151,7 +151,7 @@ def _scores(made: Plan, config: ClaimsConfig, mirrors: Mirrors) -> Scores:
 
 
 def _log(claim: Claim, outcome: Outcome, config: ClaimsConfig, mirrors: Mirrors) -> None:
-    """One MLflow run a claim, scale and split, in the experiment `claims`."""
+    """Send one MLflow run per claim, scale and split, in the experiment `claims`."""
     store = mirrors.of("claims")
     name = f"{claim.name} {config.scale} {config.split}"
     store.parent(name, claim.as_dict())
@@ -163,7 +163,7 @@ def _log(claim: Claim, outcome: Outcome, config: ClaimsConfig, mirrors: Mirrors)
 
 
 def _report(plans: Sequence[Plan], config: ClaimsConfig, failed: dict[str, str]) -> None:
-    """All claims of the file, also those tested before; what is stored under other settings counts as not tested."""
+    """Write the report of all claims of the file; stored outcomes with other settings count as not tested."""
     found = []
     for made in plans:
         name = made.claim.name

@@ -1,4 +1,4 @@
-"""What was done with a claim: its last outcome on a split, and that it met test, which it does once.
+"""The record of a claim: its last outcome on a split. A claim is tested on test only once.
 
 `runs/claims/<scale>-<split>/<claim>.json` holds settings, digest and outcome; on test it is written before the first
 experiment touches test, so that a killed run counts too.
@@ -23,7 +23,7 @@ from rag_lightning.runs.identity import differing, run_digest
 from rag_lightning.runs.record import now
 
 WORDS = ("says", "source")
-"""Parts of a claim that change nothing."""
+"""Fields of a claim that do not affect its test."""
 SHOWN_CHANGES = 5
 
 
@@ -47,7 +47,7 @@ class Entry:
         return digest(self.settings)
 
     def stored(self) -> dict[str, Any] | None:
-        """What the file says, None where there is none.
+        """The stored record, None if there is no file.
 
         Raises:
             DataError: it is damaged.
@@ -63,15 +63,15 @@ class Entry:
         return found
 
     def outcome(self) -> dict[str, Any] | None:
-        """The stored outcome of these very settings, None where there is none."""
+        """The stored outcome if it has the same settings, else None."""
         found = self.stored()
         return found["outcome"] if found and found["digest"] == self.digest else None
 
     def check(self) -> None:
-        """Nothing is written.
+        """Check that the claim can be tested on test.
 
         Raises:
-            ConfigError: test was met before with other settings.
+            ConfigError: it was tested on test before with other settings.
             DataError: the record is damaged.
         """
         found = self.stored()
@@ -79,19 +79,19 @@ class Entry:
             names = differing(found["shown"], self.shown) or differing(found["settings"], self.settings)
             changed = ", ".join(names[:SHOWN_CHANGES]) or "its settings"
             raise ConfigError(
-                f"claim {self.path.stem} met test at {found['started']} with other settings (digest {found['digest']}, "
-                f"now {self.digest}; changed: {changed}); a claim meets test once: restore the settings, or give the "
-                "changed claim a name of its own"
+                f"claim {self.path.stem} was tested on test at {found['started']} with other settings (digest "
+                f"{found['digest']}, now {self.digest}; changed: {changed}); a claim is tested there once: restore the "
+                "settings, or give the changed claim another name"
             )
 
     def touch_test(self) -> None:
-        """Write down that test is met now, unless it was."""
+        """Record that the claim is now tested on test, unless it was before."""
         self.check()
         if self.stored() is None:
             self.write(None)
 
     def write(self, outcome: Mapping[str, Any] | None) -> None:
-        """Keep the outcome, None before there is one."""
+        """Write the record with an outcome; None for a test that has begun."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         found = self.stored()
         same = found is not None and found["digest"] == self.digest
@@ -109,14 +109,14 @@ def _is_record(found: Any) -> bool:
 
 
 def entry(root: Path, claim: Claim, scale: str, split: Split, jobs: Sequence[Job]) -> Entry:
-    """The file of a claim.
+    """The record of a claim.
 
     Args:
         root: Project folder.
-        claim: The claim; its words do not matter, only what is tested.
+        claim: The claim; its texts are not part of the settings.
         scale: Scale of its experiments.
         split: dev or test.
-        jobs: All its trainings; where they are kept does not matter.
+        jobs: All its experiments; their folders are not part of the settings.
     """
     tested = {name: value for name, value in claim.as_dict().items() if name not in WORDS}
     about = {"claim": tested, "scale": scale, "split": split}
@@ -127,7 +127,7 @@ def entry(root: Path, claim: Claim, scale: str, split: Split, jobs: Sequence[Job
 
 
 def _shown(config: ExperimentConfig) -> dict[str, Any]:
-    """The configuration without where things are kept."""
+    """The configuration without folder and tracking_uri."""
     return {name: value for name, value in to_dict(config).items() if name not in ("folder", "tracking_uri")}
 
 

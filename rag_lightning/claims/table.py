@@ -1,4 +1,4 @@
-"""Outcomes of claims as lines for the user and as tables of the report."""
+"""Outcomes of claims as lines of output and as tables of the report."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NOTES = (
 
 
 def without(verdict: str, why: str) -> Stored:
-    """What stands for an outcome where there is none."""
+    """A stored outcome without results."""
     return {"verdict": verdict, "why": why, "tested": [], "points": []}
 
 
 def lines(outcome: Outcome) -> list[str]:
-    """Lines for the user: one a comparison, then the curves, then the verdict."""
+    """Lines of output: one per comparison, then the curves, then the verdict."""
     found = []
     for one in outcome.tested:
         aims = "".join(f", aim: {aim}" for aim in one.aims)
@@ -39,7 +39,7 @@ def lines(outcome: Outcome) -> list[str]:
 
 
 def tables(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> list[Table]:
-    """The comparisons, the claims, and where there are any the curves."""
+    """The tables of comparisons, claims, and curves if there are any."""
     result = [_comparisons(f"{title}: comparisons", found), _claims(title, split, found)]
     points = [point for _, stored in found for point in stored["points"]]
     return result + ([_curves(f"{title}: curves, not tested", points)] if points else [])
@@ -52,7 +52,7 @@ def _claims(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Ta
         texts = (claim.name, claim.says, claim.source, str(stored["verdict"]), str(stored["why"]) or NOTHING)
         rows.append(Row(tuple(map(Cell, texts)), strong=stored["verdict"] == "supported"))
     later = [claim.name for claim, _ in found if claim.split != split]
-    notes = (f"{split} investigates; test decides: {', '.join(later)}.",) if later else ()
+    notes = (f"{split} is for exploration; test decides: {', '.join(later)}.",) if later else ()
     return Table(title, tuple(Column(head, numeric=False) for head in heads), tuple(rows), notes)
 
 

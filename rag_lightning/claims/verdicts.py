@@ -1,4 +1,4 @@
-"""Scores of the arms -> verdicts of a claim; pure functions. A null result is a result and is called one."""
+"""Scores of the compared systems -> verdict of a claim; without a significant difference it is null."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rag_lightning.metrics.summary import align
 
 Word = Literal["supported", "not supported", "null", "cannot run here"]
 Arm = tuple[str, str, int]
-"""Task, system, k (0 for the experiment's own)."""
+"""A compared system: task, system, k (0 for that of the experiment)."""
 Scores = Mapping[Arm, Mapping[int, Sequence[Score]]]
 """Arm -> seed -> scores, on the same examples in every seed."""
 SEED = 0
@@ -29,7 +29,7 @@ class Tested:
     """One comparison of a claim, in the metric's unit.
 
     `spreads` are the standard deviations of the seeds' means (None with one seed); `smallest` is the difference that
-    the test would have found with power 0.8; `aims` says of every declared aim whether it was met.
+    the test detects with power 0.8; `aims` has one text per declared aim: met or not met.
     """
 
     task: str
@@ -69,7 +69,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a claim on a split."""
+    """The outcome of a claim on a split."""
 
     verdict: Word
     why: str
@@ -77,15 +77,15 @@ class Outcome:
     points: tuple[Point, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """The outcome as plain values."""
         return asdict(self)
 
 
 def judge(claim: Claim, scores: Scores) -> Outcome:
-    """The verdict of a claim from the scores of its arms.
+    """The outcome of a claim from the scores of its systems.
 
     Raises:
-        DataError: two arms, or two seeds, were not scored on the same examples.
+        DataError: two systems or two seeds have scores of different examples.
     """
     pairs: list[Pair] = []
     about: list[tuple[Comparison, Arm, Arm, SeedAverage, SeedAverage]] = []
@@ -102,7 +102,7 @@ def judge(claim: Claim, scores: Scores) -> Outcome:
 
 
 def overall(words: Sequence[Word]) -> tuple[Word, str]:
-    """Supported where every comparison is, null where none differs, else not supported; and the counts.
+    """The verdict (supported if all comparisons are, null if all are, else not supported) and the counts.
 
     >>> overall(["supported", "null"])
     ('not supported', '1 of 2 comparisons supported, 1 null, 0 against')
@@ -116,13 +116,13 @@ def overall(words: Sequence[Word]) -> tuple[Word, str]:
 
 
 def label(arm: Arm) -> str:
-    """As tables print an arm."""
+    """The label of a compared system in tables."""
     task, system, k = arm
     return f"{task}_{system}" + (f", k={k}" if k else "")
 
 
 def _averaged(metric: str, arms: tuple[Arm, Arm], scores: Scores) -> tuple[SeedAverage, SeedAverage, list[str]]:
-    """Values of both arms averaged over seeds, and the examples' entities."""
+    """Values of both systems averaged over seeds, and the entities of the examples."""
     listed = {f"{label(arm)}, seed {seed}": found for arm in arms for seed, found in scores[arm].items()}
     arrays, entities = align(listed, metric)
     first, second = (

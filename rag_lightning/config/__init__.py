@@ -1,1 +1,1 @@
-"""config: what an experiment is, one file a section; loading from YAML and the command line."""
+"""config: the dataclasses of an experiment's configuration, and their loading from YAML and the command line."""

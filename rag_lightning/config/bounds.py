@@ -1,7 +1,7 @@
-"""Types that carry their bounds, and the check of a value against its type: the same on every route.
+"""Number types with bounds, and the check of a value against its type.
 
-The bounded types are jsonargparse's own, which bind only while a command line or a file is read; `check_value` binds
-everywhere.
+jsonargparse checks its bounded types only while it reads a command line or a file; `check_value` also checks a
+configuration that is built in Python.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BOUNDS = {
 
 
 def check_value(name: str, hint: Any, value: Any) -> None:
-    """Raise ConfigError, naming the field, where a value does not fit its type or bounds."""
+    """Raise ConfigError, naming the field, if a value does not fit its type or bounds."""
     if hint is Any or (value is None and type(None) in get_args(hint)):
         return
     origin, args = get_origin(hint), get_args(hint)
@@ -70,6 +70,6 @@ def _check_plain(name: str, hint: type[Any], value: Any) -> None:
 
 
 def check(fits: bool, name: str, value: Any, problem: str) -> None:
-    """Raise ConfigError, naming field, value and problem, unless the value fits."""
+    """Raise ConfigError with field, value and problem, unless `fits`."""
     if not fits:
         raise ConfigError(f"{name}={value}: {problem}")

@@ -33,21 +33,22 @@ def _default_always() -> tuple[dict[str, Any], ...]:
 
 @dataclass(frozen=True)
 class SweepConfig(Section):
-    """One search space over finished stages, its budget and its objective.
+    """A hyperparameter search: its space, its budget and its objective.
 
     Args:
         name: Name of the sweep: runs/<name>, reports/out/<name>, the MLflow parent run.
-        experiment: What every trial shares.
-        space: Choices of each field that is searched: any dotted field of an experiment (train.lr, index.kind), or
-            k (decoding.k), decoding (formulation/strategy), retriever (an index kind, which is dense retrieval through
-            it, or bm25, oracle, random; another than the experiment trains with is swapped in at test).
-        trials: Number of distinct points that are evaluated, at most; a point that comes again costs nothing.
-        sampler: Sampler of Optuna: tpe, random, or grid (every point once, trials permitting).
+        experiment: The experiment whose fields the search changes; the other fields are the same in every trial.
+        space: Field -> list of the values to search over. A field is any dotted field of an experiment (train.lr,
+            index.kind) or one of three short names: k (decoding.k), decoding (formulation/strategy), and retriever
+            (bm25, oracle, random, or an index kind, which is dense retrieval with that index). A retriever other than
+            the one of the experiment's training replaces it at test only.
+        trials: Largest number of distinct points to evaluate; a point that the sampler repeats is not counted.
+        sampler: Optuna's sampler: tpe, random, or grid (every point once, up to `trials`).
         seed: Seed of the sampler.
-        objective: Dev metric that is maximised, one that the task has for every example.
-        always: Points evaluated on dev and test beside the search, each a mapping of such fields to one value.
-        storage: Storage URL of Optuna, empty for sqlite beside the runs.
-        alpha: Level of the test that calls a configuration worse than the best.
+        objective: Metric to maximise on dev; it must have a value for each example.
+        always: Points that are evaluated on dev and test in addition to the search; each maps fields to one value.
+        storage: Optuna's storage URL; empty for an SQLite file in the sweep's run folder.
+        alpha: Significance level of the test of each configuration against the best one.
     """
 
     name: str = "nq"
@@ -70,19 +71,19 @@ class SweepConfig(Section):
 
 @dataclass(frozen=True)
 class MatrixConfig(Section):
-    """Which experiments of the matrix are run.
+    """The experiments of the matrix to run.
 
     Args:
-        file: The matrix; experiment files are looked for beside it.
-        only: Names of cells or experiment files (* stands for anything); empty for all of the scale, without extras.
-        scale: Which of the matrix's scales.
-        corpus: Passages of your own, where the scale needs them: DPR TSV or JSONL, as corpus.source.
-        train: Questions of your own, where the scale needs them, as task.train.
-        split: What is predicted and scored.
-        seeds: Seeds of the trainings, empty for those of the matrix.
-        list_only: Print the cells in the order they would run, and why others do not; nothing is run.
-        folder: Where artifacts, assets, runs and reports are kept.
-        tracking_uri: MLflow store, empty for sqlite in `folder`.
+        file: YAML file of the matrix; the experiment files are in the same folder.
+        only: Names of cells or experiment files (* matches anything); empty for all of the scale except the extras.
+        scale: Scale of the matrix to run.
+        corpus: File of your passages, for a scale that needs one: DPR TSV or JSONL, as corpus.source.
+        train: Files of your training questions, for a scale that needs them, as task.train.
+        split: Split to predict and score.
+        seeds: Seeds of the experiments; empty for those of the matrix.
+        list_only: Print the cells in the order they would run, and why the others would not; run nothing.
+        folder: Folder that holds artifacts, assets, runs and reports.
+        tracking_uri: MLflow tracking URI; empty for an SQLite file in `folder`.
     """
 
     file: str = "experiments/matrix.yaml"
@@ -99,18 +100,18 @@ class MatrixConfig(Section):
 
 @dataclass(frozen=True)
 class ClaimsConfig(Section):
-    """Which claims are tested.
+    """The claims to test.
 
     Args:
-        file: The claims.
-        matrix: The matrix whose cells they compare.
-        only: Names of claims, empty for all.
+        file: YAML file of the claims.
+        matrix: YAML file of the matrix whose cells the claims compare.
+        only: Names of the claims to test; empty for all.
         scale: Scale of the cells.
-        corpus: Passages of your own, where the scale needs them: DPR TSV or JSONL, as corpus.source.
-        train: Questions of your own, where the scale needs them, as task.train.
-        split: dev to investigate, test to decide; a claim meets test once.
-        folder: Where artifacts, assets, runs and reports are kept.
-        tracking_uri: MLflow store, empty for sqlite in `folder`.
+        corpus: File of your passages, for a scale that needs one: DPR TSV or JSONL, as corpus.source.
+        train: Files of your training questions, for a scale that needs them, as task.train.
+        split: dev to explore, test to decide; a claim is decided on test only once.
+        folder: Folder that holds artifacts, assets, runs and reports.
+        tracking_uri: MLflow tracking URI; empty for an SQLite file in `folder`.
     """
 
     file: str = "experiments/claims.yaml"

@@ -1,4 +1,4 @@
-"""The sections of a configuration that say what is asked, and over which passages."""
+"""The sections of a configuration for the data: task, corpus and training targets."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ Quoting = Literal["csv", "none"]
 
 @dataclass(frozen=True)
 class TaskConfig(Section):
-    """What is asked: the task and its data.
+    """The task and its data.
 
     Args:
         name: The task.
-        dataset: Label of the data in every table and run; mini-nq and nq-subset are never called nq.
-        source: `hub:` for the task's own data set of the hub, hub:NAME[:CONFIG] for another of its layout, or hub: and
-            a local folder; empty for files or mini.
-        train: Files of training examples, empty for the scale's own data.
-        dev: File of development examples.
-        test: File of test examples.
-        limit: Examples of dev and of test that are kept, 0 for all; for smoke runs.
-        train_limit: Training examples that are kept, drawn by the seed, 0 for all; a smaller draw is part of a larger
-            one. For learning curves. Questions that the reader takes from another task are all kept.
-        fallback: Keep rows that lack the kind of answer the task asks for with what they have instead, counted
-            (msmarco: `answers` where there is no well-formed one).
-        seed: Seed of mini questions and of held-out splits; null takes the experiment's, so that trainings with several
-            seeds are asked the same questions only where this is given.
+        dataset: Name of the data in tables and runs; give a subset or a mini data set a name of its own (mini-nq).
+        source: Data set of the Hugging Face hub: `hub:` for the task's default, hub:NAME[:CONFIG] for another with the
+            same layout, hub:FOLDER for a local copy; empty for the files below or the mini data.
+        train: Files of training examples; empty for the data of `source` or of the scale.
+        dev: File of development examples; empty as for train.
+        test: File of test examples; empty as for train.
+        limit: Number of dev and of test examples to keep; 0 for all. For smoke runs.
+        train_limit: Number of training examples to keep, a random sample by the seed; 0 for all. For learning curves: a
+            smaller sample is a subset of a larger one. It does not apply to the questions of reader.task.
+        fallback: Keep examples without the preferred kind of answer and use their other answers; their number is
+            recorded (msmarco: `answers` for an example without `wellFormedAnswers`).
+        seed: Seed of the mini questions and of held-out splits; null for the experiment's. Set it to train with several
+            seeds on the same questions.
     """
 
     PATH: ClassVar[str] = "task"
@@ -50,12 +50,12 @@ class TaskConfig(Section):
 
 @dataclass(frozen=True)
 class CorpusConfig(Section):
-    """The passages.
+    """The corpus of passages.
 
     Args:
-        source: `mini`, a file (DPR TSV, plain or .gz, or JSONL with id, title, text), or hub:NAME:CONFIG.
-        limit: Passages that are kept, 0 for all; for smoke runs.
-        quoting: Quotes of a TSV: csv, as in DPR's file; none where a double quote is a character like any other.
+        source: `mini`, a file (DPR TSV, plain or .gz; JSONL with id, title, text), or hub:NAME:CONFIG.
+        limit: Number of passages to keep; 0 for all. For smoke runs.
+        quoting: Quoting of a TSV file: csv, as in DPR's file, or none, where double quotes have no special meaning.
     """
 
     PATH: ClassVar[str] = "corpus"
@@ -68,11 +68,11 @@ class CorpusConfig(Section):
 
 @dataclass(frozen=True)
 class TargetsConfig(Section):
-    """Where training targets are looked for, in tasks whose answers are not targets as they stand.
+    """The search for training targets in passages, for tasks whose answers are patterns (CuratedTREC).
 
     Args:
-        k: Passages of a training question that are searched, all where the corpus has fewer.
-        retriever: What ranks them; dense searches the flat index with the query encoder as it is before training.
+        k: Number of passages to search for each training question.
+        retriever: Retriever of these passages: bm25; or dense, exact search with the query encoder before RAG training.
     """
 
     PATH: ClassVar[str] = "targets"

@@ -1,4 +1,4 @@
-"""The section of a configuration that says how log-probs become a string."""
+"""The section of a configuration for decoding."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from rag_lightning.core.registry import Registry
 
 @dataclass(frozen=True)
 class DecodingConfig(KindSection):
-    """From log-probs to a string.
+    """The decoding of predictions from log-probs.
 
     Args:
-        strategy: How hypotheses are found and ranked; each strategy decodes some of the formulations.
+        strategy: Decoding strategy; each one supports some of the formulations.
         options: Values of the strategies' own fields.
-        k: Passages marginalised over.
-        dtype: Type of the forward passes; auto takes bfloat16 where the CPU or GPU has it.
-        pairs_per_batch: Question-passage pairs generated together; time and memory only.
-        pair_store_mb: Bound of each file of stored pair generations, in 10^6 bytes; the least recently used leave.
-            Time and disk only.
+        k: Number of passages to marginalise over (n_docs).
+        dtype: Type of the forward passes; auto uses bfloat16 if the CPU or GPU supports it.
+        pairs_per_batch: Question-passage pairs per batch; affects time and memory only.
+        pair_store_mb: Largest size of each file of stored generations of pairs, in 10^6 bytes; the least recently used
+            are removed first. Affects time and disk only.
     """
 
     PATH: ClassVar[str] = "decoding"

@@ -1,7 +1,8 @@
-"""The one rule of identity: the settings of a stage are all fields that name it, of the effective configuration.
+"""The settings of a stage that its digest is computed from: all fields that name it, of the effective configuration.
 
-A field is left out only where its own metadata says so (`fields.py`), or where it has no effect: what a formulation, a
-retriever or a strategy does not use is put to one neutral value here, so that what gives the same result is the same.
+Two cases are excluded: fields whose metadata exclude them (`fields.py`), and fields without effect. A field that the
+formulation, the retriever or the strategy does not use is set to a neutral value here, so that configurations with the
+same result have the same digest.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from rag_lightning.core.hardware import resolve_dtype
 
 _RECENT: dict[int, tuple[ExperimentConfig, ExperimentConfig]] = {}
 MOST_RECENT = 64
-"""Configurations whose effective ones are kept, by identity: every stage of an experiment asks for the same."""
+"""Size of the cache of effective configurations, by identity: all stages of an experiment use the same one."""
 READ_BY_SOME = ("encoder.", "index.", "bm25.", "seed")
-"""Fields that only some kinds of retriever read: each says which (`reads`)."""
+"""Prefixes of the fields that only some kinds of retriever read; the attribute `reads` of a kind lists them."""
 
 
 def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
-    """Dotted path -> plain value of every field that decides the result of a stage beside its inputs."""
+    """Dotted path -> plain value of every field that determines the result of a stage, beside its inputs."""
     effective = effective_config(config)
     kind = {"rankings": config.retriever.kind, "model": training_kind(effective.retriever)}.get(stage)
     found: dict[str, Any] = {}
@@ -42,7 +43,7 @@ def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
 
 
 def effective_config(config: ExperimentConfig) -> ExperimentConfig:
-    """The configuration with a neutral value for everything that has no effect under it."""
+    """The configuration with a neutral value for every field that has no effect."""
     recent = _RECENT.get(id(config))
     if recent is None or recent[0] is not config:
         recent = config, _effective(config)
@@ -55,7 +56,7 @@ def effective_config(config: ExperimentConfig) -> ExperimentConfig:
 def _effective(config: ExperimentConfig) -> ExperimentConfig:
     task, warmup = config.task, config.reader
     task = replace(task, seed=config.seed if task.seed is None else task.seed)
-    warmup = replace(warmup, seed=None, task="")  # applied by the workspace the reader is trained in
+    warmup = replace(warmup, seed=None, task="")  # already applied to the workspace that trains the reader
     generator = _generator(config.generator)
     retriever = _retriever(config)
     changed = replace(config, task=task, reader=warmup, generator=generator, retriever=retriever)
@@ -63,9 +64,9 @@ def _effective(config: ExperimentConfig) -> ExperimentConfig:
 
 
 def effective_training(config: ExperimentConfig) -> TrainConfig:
-    """Section train with a rate of 0 for what the retriever has not, or does not train.
+    """Section train with a learning rate of 0 for what the retriever does not have or does not train.
 
-    What searches without a query encoder finds the same a step ahead, so retrieve_ahead has no effect there.
+    retrieve_ahead is false if the retriever has no query encoder: it has no effect there.
     """
     if config.formulation == "closed_book":
         return replace(config.train, k=TrainConfig.k, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
@@ -81,7 +82,7 @@ def effective_training(config: ExperimentConfig) -> TrainConfig:
 
 
 def value_of(config: Any, leaf: Leaf) -> Any:
-    """The value of a leaf; None for a field of another kind than the chosen one."""
+    """The value of a leaf; None for a field of a kind that is not chosen."""
     section, _, name = leaf.path.rpartition(".")
     holder = getattr(config, section) if section else config
     if isinstance(holder, KindSection) and holder.is_option(name):
@@ -90,7 +91,7 @@ def value_of(config: Any, leaf: Leaf) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value as JSON represents it."""
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, tuple | list) else value

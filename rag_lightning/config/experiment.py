@@ -1,6 +1,6 @@
-"""One experiment, a cell (or row) of a paper table: the sections of its YAML and its command line.
+"""The configuration of one experiment, a cell (or row) of a paper table: the fields of its YAML and command line.
 
-Every stage reads the same `ExperimentConfig`; each field says itself whose digest it is part of (`fields.py`).
+Every stage reads the same `ExperimentConfig`; each field declares which stages' digests it is part of (`fields.py`).
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ class ExperimentConfig(Section):
     """One cell (or row) of a paper table.
 
     Args:
-        name: Name of the experiment, used for its run folder.
-        system: A word for what a system is made of, which stands for the fields that config/presets.py lists; those
-            that are given win, unless they make it another system. custom stands for none.
-        train_preset: Where fields of training that are not given come from: ours (the defaults), the paper's stated
-            values, or the authors' sample script (config/presets.py says which field is which).
-        scale: mini: embedded assets on two cores; paper: the hub's data and models.
-        formulation: The model: rag_token, rag_sequence or closed_book.
-        init_from: A trained model (folder or digest of an artifact) whose generator and query encoder training starts
-            from, in place of the warm-ups; as the paper starts WebQuestions and CuratedTREC from its NQ model.
-        split: What predict and score work on.
+        name: Name of the experiment, for messages and files.
+        system: Preset of formulation, retriever and decoding (config/presets.py lists the values); custom sets nothing.
+            A field that is given takes precedence; a value that contradicts the preset is an error.
+        train_preset: Preset of the training fields that are not given: ours (the defaults), paper (the values the paper
+            states), or authors (those of the authors' script); config/presets.py lists the values.
+        scale: Size of data and models: mini or mini-long, embedded, for two CPU cores; or paper, those of the hub.
+        formulation: Model to train: rag_token, rag_sequence or closed_book (no retrieval).
+        init_from: Trained model (folder, or digest of a model artifact) to start training from instead of the warm-ups;
+            the paper starts WebQuestions and CuratedTREC from its NQ model. Empty for the warm-ups.
+        split: Split to predict and score.
         seed: Seed of every random choice.
-        folder: Where artifacts, assets, runs and reports are kept.
-        tracking_uri: MLflow store, empty for sqlite in `folder`.
-        task: What is asked.
-        corpus: The passages.
+        folder: Folder that holds artifacts, assets, runs and reports.
+        tracking_uri: MLflow tracking URI; empty for an SQLite file in `folder`.
+        task: The task and its data.
+        corpus: The corpus of passages.
         encoder: The query and passage encoders.
         index: The FAISS index.
         bm25: Lexical retrieval.
-        retriever: How passages are found.
-        generator: The seq2seq model.
-        targets: Where training targets are looked for, if the task asks for it.
-        biencoder: Training of both encoders on known passages before the corpus is embedded; steps 0 for none.
-        retriever_warmup: Training of the query encoder on known passages before RAG; steps 0 for none.
-        reader: Training of the reader every formulation starts from; steps 0 for none.
+        retriever: Retrieval of passages, in training and at prediction.
+        generator: The generator, seq2seq or decoder-only.
+        targets: The search for training targets in passages, for tasks whose answers are patterns.
+        biencoder: Training of both encoders before the corpus is embedded; skipped if steps is 0.
+        retriever_warmup: Training of the query encoder before RAG training; skipped if steps is 0.
+        reader: Training of the reader, from which every formulation starts; skipped if steps is 0.
         train: Training of the formulation.
-        decoding: How predictions are made.
+        decoding: The decoding of predictions from log-probs.
     """
 
     STAGES: ClassVar[tuple[str, ...]] = ()
@@ -81,6 +81,6 @@ class ExperimentConfig(Section):
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a value out of bounds, or a preset's word, which is expanded where a file is read."""
+        """Raise ConfigError for a value out of bounds, or a preset, which only the reading of a file expands."""
         super().__post_init__()
         check_expanded(self)

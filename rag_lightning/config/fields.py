@@ -1,8 +1,8 @@
-"""What a section of a configuration is made of: bounded types, the stages that read a field, and its digest policy.
+"""Base classes of the sections of a configuration, and the metadata of their fields.
 
-A section is a frozen dataclass that inherits `Section`. Every field belongs to the digest of the stages its section
-names, unless its own metadata says otherwise (`setting`); types carry their bounds, which hold on every route: the
-command line, YAML, and a section built in Python.
+A section is a frozen dataclass that inherits `Section`. Every field is part of the digests of its section's stages,
+unless its own metadata (`setting`) states otherwise. Types and bounds are checked when a section is created, whether
+from the command line, from YAML or in Python.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from rag_lightning.core.registry import Registry, check_name
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 Policy = Literal["always", "by content", "never"]
-"""When a field is part of a stage's digest. by content: it names a file, model or data set, whose content is an input
-of the stage; never: it changes time, memory or names only, which the field's own sentence must make plain."""
+"""When a field is part of a stage's digest. by content: the field names a file, model or data set, whose content is an
+input of the stage. never: the field affects only time, memory or names, as its sentence must state."""
 
 
 T = TypeVar("T")
 
 
 def _cached(function: Callable[[type[Any]], T]) -> Callable[[type[Any]], T]:
-    """One call a class."""
+    """A function whose result is cached per class."""
     return cast("Callable[[type[Any]], T]", lru_cache(maxsize=256)(function))
 
 
@@ -46,13 +46,13 @@ def setting(
     digest: Policy = "always",
     names: Registry | None = None,
 ) -> Any:
-    """A field of a section.
+    """A dataclass field with the metadata of a section.
 
     Args:
-        default: Its default; a dict becomes a factory.
-        stages: The stages whose result it changes, None for those of its section.
-        digest: When it is part of their digest.
-        names: The registry whose names it takes; help lists them.
+        default: Default; of a dict every instance gets a copy.
+        stages: Stages whose result the field affects; None for those of the section.
+        digest: When the field is part of their digest.
+        names: Registry of the names that the field accepts; the help lists them.
     """
     metadata = {"stages": stages, "digest": digest, "names": names}
     if isinstance(default, dict):
@@ -61,32 +61,33 @@ def setting(
 
 
 class Section:
-    """Base of all sections: checks every field against its type and bounds when it is made.
+    """Base class of all sections; checks the type and bounds of every field when it is created.
 
     Attributes:
-        PATH: Where the section stands in a configuration, for messages.
-        STAGES: The stages that read its fields, unless a field says otherwise.
+        PATH: Path of the section in a configuration, for messages.
+        STAGES: Stages that read its fields, unless a field's metadata names others.
     """
 
     PATH: ClassVar[str] = ""
     STAGES: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        """Raise ConfigError where a value is not of its field's type, or out of its bounds."""
+        """Raise ConfigError for a value of a wrong type or out of bounds."""
         for one in fields(self):  # type: ignore[arg-type]
             name = f"{self.PATH}.{one.name}" if self.PATH else one.name
             check_value(name, _hints(type(self))[one.name], getattr(self, one.name))
 
 
 class KindSection(Section):
-    """A section one of whose fields names an object of a registry that brings fields of its own.
+    """A section that chooses a kind from a registry; each kind has fields of its own, the options.
 
-    An option reads like a field: `config.index.m` is the value given, or the kinds' default.
+    An option is read like a field: `config.index.m` is the given value, or the default.
 
     Attributes:
+        REGISTRY: Registry of the kinds.
         KIND: Name of the field that names the kind.
-        options: Values of fields of registered kinds, by name; a kind takes its own default where one is not given.
-            YAML and command line write them beside the other fields.
+        options: Given values of the kinds' fields, by name; the others have their defaults. In YAML and on the command
+            line they are written like the other fields.
     """
 
     REGISTRY: ClassVar[Registry]
@@ -94,7 +95,7 @@ class KindSection(Section):
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        """Raise ConfigError as `Section`, and for an unknown kind or option."""
+        """Raise ConfigError as `Section` does, and for an unknown kind or option."""
         super().__post_init__()
         check_name(self.REGISTRY.kind, getattr(self, self.KIND), list(self.REGISTRY))
         known = options_of(self.REGISTRY)
@@ -104,7 +105,7 @@ class KindSection(Section):
         self.made()
 
     def __getattr__(self, name: str) -> Any:
-        """Value of an option, or its default."""
+        """The value of an option, or its default."""
         known = {} if name.startswith("_") or name == "options" else options_of(self.REGISTRY)
         if name not in known:
             raise AttributeError(f"{type(self).__name__} has no field {name!r}")
@@ -112,11 +113,11 @@ class KindSection(Section):
 
     @classmethod
     def is_option(cls, name: str) -> bool:
-        """Whether a name is that of a kind's own field, so that its value belongs in `options`."""
+        """Whether a name is a field of the kinds, whose value belongs in `options`."""
         return name not in {one.name for one in fields(cls)}  # type: ignore[arg-type]
 
     def made(self) -> Any:
-        """The chosen kind with its values.
+        """The chosen kind, built with its options.
 
         Raises:
             ConfigError: values that contradict each other.
@@ -131,12 +132,12 @@ class Leaf:
     """One value of a configuration.
 
     Args:
-        path: Dotted, such as `index.m`.
-        hint: Its type.
-        default: What it is where nothing is given.
-        help: Its sentence.
-        stages: The stages whose result it changes.
-        digest: When it is part of their digest.
+        path: Dotted path, such as `index.m`.
+        hint: Type.
+        default: Default value.
+        help: Help sentence.
+        stages: Stages whose result the value affects.
+        digest: When the value is part of their digest.
     """
 
     path: str
@@ -148,7 +149,7 @@ class Leaf:
 
 
 def leaves(cls: type[Any]) -> tuple[Leaf, ...]:
-    """Every value of a configuration or section, in order; those of all registered kinds among them."""
+    """All leaves of a configuration or section in order, with those of all registered kinds."""
     found: tuple[Leaf, ...] = _leaves(cls, Registry.changes)  # type: ignore[arg-type]
     return found
 
@@ -169,10 +170,10 @@ def _all_leaves(cls: type[Any], prefix: str = "") -> Iterator[Leaf]:
 
 
 def options_of(registry: Registry) -> Mapping[str, Leaf]:
-    """Fields of all kinds of a registry by name.
+    """The fields of all kinds of a registry, by name.
 
     Raises:
-        ConfigError: two kinds mean different things by one name.
+        ConfigError: two kinds have a field of the same name with different types or defaults.
     """
     return _options(registry, Registry.changes)
 
@@ -183,7 +184,7 @@ def _all_options(registry: Registry) -> dict[str, Leaf]:
         for leaf in leaves(registry.get(kind)):
             known = found.setdefault(leaf.path, leaf)
             if (known.hint, known.default) != (leaf.hint, leaf.default):
-                raise ConfigError(f"{registry.kind} {kind}: {leaf.path!r} has another type or default in another kind")
+                raise ConfigError(f"{registry.kind} {kind}: field {leaf.path!r} differs from another kind's; rename it")
     return found
 
 
@@ -194,7 +195,7 @@ def sections_of(cls: type[Any]) -> dict[str, type[Section]]:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration or section as plain JSON values, options of a kind beside the kind, as YAML has them."""
+    """A configuration or section as plain JSON values, with options beside the other fields as in YAML."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     return _flattened(plain, config)
 
@@ -211,10 +212,10 @@ def _flattened(plain: dict[str, Any], config: Any) -> dict[str, Any]:
 
 
 def build(cls: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:
-    """A configuration from dotted paths and values; what is not given has its default.
+    """A configuration from dotted path -> value; fields that are not given have their defaults.
 
     Raises:
-        ConfigError: a value out of its bounds, or one in the place of a section.
+        ConfigError: a value out of bounds, or a plain value for a section.
     """
     made: dict[str, Any] = {}
     for name, hint in _hints(cls).items():
@@ -232,13 +233,13 @@ def build(cls: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:
 
 
 def _plain_number(hint: Any, value: Any) -> Any:
-    """A number of a bounded type as the plain number it is."""
+    """A number of a bounded type as a plain int or float."""
     return hint._type(value) if hint in BOUNDS and isinstance(value, int | float) else value
 
 
 @_cached
 def sentences(cls: type[Any]) -> dict[str, str]:
-    """The sentence of each field, from the `Args:` of the class's docstring and those of its bases."""
+    """Field -> sentence, from `Args:` in the docstrings of the class and its bases."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         _, _, text = (base.__doc__ or "").partition("Args:\n")
@@ -248,7 +249,7 @@ def sentences(cls: type[Any]) -> dict[str, str]:
 
 
 def summary(cls: type[Any]) -> str:
-    """First line of a class's docstring."""
+    """The first line of a class's docstring."""
     return (cls.__doc__ or "").strip().splitlines()[0]
 
 
@@ -258,7 +259,7 @@ def default_of(one: Field[Any]) -> Any:
 
 
 def _sentence(cls: type[Any], one: Field[Any]) -> str:
-    """The sentence of a field; where it takes a name of a registry, the names there are."""
+    """The help sentence of a field, with the names of its registry if it has one."""
     sentence, names = sentences(cls).get(one.name, ""), one.metadata.get("names")
     return f"{sentence} One of {', '.join(names)}." if names else sentence
 

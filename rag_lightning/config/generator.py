@@ -1,4 +1,4 @@
-"""The section of a configuration that says what the generator is."""
+"""The section of a configuration for the generator."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ class GeneratorConfig(Section):
     """The generator, seq2seq or decoder-only.
 
     Args:
-        init: `warm_start` copies a BERT-family encoder into a BART; else a BART, a Llama (decoder-only, template
-            prompt), or a RAG checkpoint of transformers whose generator is taken, by local folder or hub name.
-        encoder: What warm_start copies: `mini`, a local folder or a hub name.
-        decoder_layers: Layers of a warm-started decoder.
-        template: Input text: ours (question never cut), hf_rag (transformers' exact string), or prompt (decoder-only
-            models: passage, question, "Answer:"; question never cut).
-        max_source_length: Tokens of question and passage together.
-        max_target_length: Tokens of a target, end included.
-        dropout: Dropout of the generator while it trains.
-        head: How a label is predicted: label_token writes it as one token, class_head reads the decoder's last state
-            after the claim was fed to it; none writes text.
-        verbalisers: One word of one token for each of the task's labels, in their order; empty takes the usual ones.
-        train: What stage train updates: all; decoder leaves all that encodes the input as it is; lora adds low-rank
-            matrices to query and value projections, which are merged when the model is saved (extra `lora`). The reader
-            updates all.
-        lora_rank: Rank of these matrices.
-        lora_alpha: They are scaled by lora_alpha / lora_rank.
-        mismatch: allow opens a RAG checkpoint that was trained as another formulation or with another template; decides
-            only whether it is opened.
+        init: Initial generator: `warm_start` builds a BART from the weights of a BERT-family encoder; otherwise the
+            folder or hub name of a BART, a Llama (decoder-only, with template=prompt) or a RAG model of transformers,
+            whose generator is used.
+        encoder: BERT-family encoder of warm_start: `mini`, a local folder or a hub name.
+        decoder_layers: Number of decoder layers of warm_start.
+        template: Template of the input: ours (truncates the passage, never the question), hf_rag (transformers' exact
+            string, which truncates the question), or prompt (for decoder-only models: passage, question, "Answer:").
+        max_source_length: Largest number of input tokens, question and passage together.
+        max_target_length: Largest number of target tokens, with the end token.
+        dropout: Dropout probability in training.
+        head: Prediction of labels, for tasks with labels: label_token generates the label as one token, class_head
+            classifies the decoder's last state after it has read the claim; none generates free text.
+        verbalisers: Word that stands for each label of the task, in the order of the labels, each one token; empty for
+            the task's defaults.
+        train: Weights that stage train updates: all; decoder, all but encoder and token embeddings; or lora, only
+            low-rank matrices added to the query and value projections and merged into the saved model (extra `lora`).
+            The reader always trains all weights.
+        lora_rank: Rank of the LoRA matrices.
+        lora_alpha: Scaling of the LoRA matrices, which are multiplied by lora_alpha / lora_rank.
+        mismatch: allow accepts a RAG model of transformers that was trained as another formulation or with another
+            template; refuse reports an error. Affects only that check.
     """
 
     PATH: ClassVar[str] = "generator"

@@ -1,4 +1,4 @@
-"""Help for people: a command on two screens, and every field of one section at a time."""
+"""Help texts: a summary of each command, and all fields of one section."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Row = tuple[str, str]
 
 
 def command_help(usage: str, line: str, own: Sequence[Row], cls: type[Any]) -> str:
-    """Help of a command: what it does, its own arguments, and a line a section.
+    """Help of a command: what it does, its arguments, and one line per section.
 
     Args:
-        usage: How it is called.
-        line: What it does.
-        own: Arguments that are no part of the configuration, with their sentences.
-        cls: Its configuration.
+        usage: Usage line.
+        line: Description in one line.
+        own: (name, sentence) of the arguments outside of the configuration.
+        cls: Class of its configuration.
     """
     sections = sections_of(cls)
     top = [(f"--{leaf.path}", _sentence(leaf, short=True)) for leaf in leaves(cls) if "." not in leaf.path]
@@ -31,7 +31,7 @@ def command_help(usage: str, line: str, own: Sequence[Row], cls: type[Any]) -> s
     blocks = [f"usage: {usage}", line[:1].upper() + line[1:] + "."]
     if own:
         blocks.append("arguments:\n" + "\n".join(_rows(own)))
-    shown = [("--config", "YAML file of these keys; what is given after it wins"), *top]
+    shown = [("--config", "YAML file with values of these fields; options after it override it"), *top]
     blocks.append("fields:\n" + "\n".join(_rows(shown)))
     if named:
         blocks.append(f"sections (--{prefix}SECTION.FIELD; `rag-lightning help SECTION` explains the fields):")
@@ -41,10 +41,10 @@ def command_help(usage: str, line: str, own: Sequence[Row], cls: type[Any]) -> s
 
 
 def section_help(name: str, cls: type[Any]) -> str:
-    """Every field of a section: type, bounds, default, and its sentence; and its kinds.
+    """Help of a section: sentence, type, bounds and default of every field, and the kinds.
 
     Raises:
-        UnknownNameError: no such section; with the nearest.
+        UnknownNameError: no such section; the message suggests the nearest.
     """
     sections = _inner(sections_of(cls))
     check_name("section", name, list(sections))
@@ -58,7 +58,7 @@ def section_help(name: str, cls: type[Any]) -> str:
 
 
 def _of_kinds(section: type[Any], leaf: Leaf) -> str:
-    """The kinds a field belongs to, where it is not the section's own."""
+    """The kinds that have this field, empty for a field of the section itself."""
     if not issubclass(section, KindSection) or leaf.path not in options_of(section.REGISTRY):
         return ""
     registry = section.REGISTRY
@@ -67,7 +67,7 @@ def _of_kinds(section: type[Any], leaf: Leaf) -> str:
 
 
 def _inner(sections: dict[str, type[Any]]) -> dict[str, type[Any]]:
-    """The sections of an experiment, also where that is a section itself."""
+    """The sections of the experiment that a configuration is or contains."""
     return {**sections_of(sections["experiment"])} if "experiment" in sections else sections
 
 
@@ -78,12 +78,13 @@ def _sentence(leaf: Leaf, short: bool = False) -> str:
 
 
 def _type(hint: Any) -> str:
-    """A type as a person says it: `int, at least 1`, `linear or polynomial`."""
+    """A type in words: `int, at least 1`, `linear or polynomial`."""
     if hint in BOUNDS:
         return f"{hint._type.__name__}, {BOUNDS[hint].removeprefix('must be ')}"
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
-        return " or ".join(map(str, args))
+        *first, last = map(str, args)
+        return f"{', '.join(first)} or {last}" if first else last
     if type(None) in args:
         return f"{_type(next(one for one in args if one is not type(None)))} or null"
     if origin is tuple:
@@ -100,7 +101,7 @@ def _default(value: Any) -> str:
 
 
 def _rows(rows: Sequence[Row]) -> Iterator[str]:
-    """Two columns, the second wrapped to the terminal."""
+    """Lines of a table of two columns; the second is wrapped to the width of the terminal."""
     width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
     column = min(max(len(name) for name, _ in rows), 24) + 4
     for name, text in rows:

@@ -1,6 +1,6 @@
-"""Files, plain values and words of the command line -> a configuration, with the presets they name expanded.
+"""Configurations from files, plain values and the command line, with presets expanded.
 
-jsonargparse's messages as plain lines with the nearest names.
+`explain` rewrites jsonargparse's messages as one plain line that suggests the nearest names.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ UNREADABLE = (TypeError, ValueError, RecursionError)
 
 
 def add_fields(parser: ArgumentParser, cls: type[Any]) -> None:
-    """One option for every value of a configuration, such as --index.m, with its type, default and sentence."""
+    """Add one option per leaf of a configuration, such as --index.m, with type, default and sentence."""
     for leaf in leaves(cls):
         text = leaf.help.replace("%", "%%")
         parser.add_argument(f"--{leaf.path}", type=leaf.hint, default=leaf.default, help=text)
 
 
 def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any]) -> tuple[Any, dict[str, Any]]:
-    """A configuration from words of the command line, presets expanded; and the values that are no part of it.
+    """The configuration of a command line, with presets expanded, and all parsed values.
 
     Args:
-        parser: With the fields of the configuration.
-        words: As given; asked to print the configuration, it prints the expanded one.
-        cls: ExperimentConfig, a configuration that has one as `experiment`, or one without.
+        parser: Parser with the fields of the configuration.
+        words: Words of the command line; with --print_config the expanded configuration is printed.
+        cls: Class of the configuration: ExperimentConfig, or another one with or without a field `experiment`.
 
     Raises:
         ConfigError: values out of bounds, or fields that contradict a preset.
-        ArgumentError, TypeError, ValueError: jsonargparse's, of what cannot be read.
+        ArgumentError, TypeError, ValueError: jsonargparse cannot read the words or a file.
     """
     plain = [word for word in words if not word.startswith(PRINT)]
     given = parser.parse_args(plain, defaults=False)
@@ -68,7 +68,7 @@ def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any])
 
 
 def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
-    """Read a file; `changes` replace top-level fields, and their presets are expanded with the file's fields.
+    """The experiment of a YAML file; `changes` replace top-level fields, presets included.
 
     Raises:
         ConfigError: no such file, an unknown key, a value of a wrong type, or fields that contradict a preset.
@@ -85,7 +85,7 @@ def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
 
 
 def experiment_of(values: Mapping[str, Any], where: str) -> ExperimentConfig:
-    """The experiment of plain values, as a YAML file would hold them; `where` they come from is named in messages.
+    """The experiment of plain values as in a YAML file; `where` is their source, for messages.
 
     Raises:
         ConfigError: an unknown key, a value of a wrong type, or fields that contradict a preset.
@@ -101,7 +101,7 @@ def experiment_of(values: Mapping[str, Any], where: str) -> ExperimentConfig:
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values, later layers over earlier ones; sections are merged key by key.
+    """The layers merged into one mapping; later values replace earlier ones, sections are merged key by key.
 
     >>> merged({"index": {"kind": "flat", "m": 8}}, {"index": {"m": 16}}, {"seed": 1})
     {'index': {'kind': 'flat', 'm': 16}, 'seed': 1}
@@ -115,7 +115,7 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(dotted field, value) of every value of a section, and of those outside of any."""
+    """(dotted field, value) of every value, inside and outside of sections."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from ((f"{name}.{field}", found) for field, found in value.items())
@@ -153,12 +153,12 @@ def _read(where: str, parser: ArgumentParser, read: Callable[[], Any]) -> Any:
 
 
 def keys_of(parser: ArgumentParser) -> list[str]:
-    """The keys that a parser takes."""
+    """The keys of a parser's options."""
     return [action.dest for action in parser._actions if action.dest not in ("help", "print_config", "config")]
 
 
 def explain(message: str, keys: Sequence[str]) -> str:
-    """jsonargparse's message as one plain line, with the nearest names.
+    """A message of jsonargparse as one plain line that suggests the nearest names.
 
     >>> explain("unrecognized arguments: --sed 3", ["seed", "split"])
     "unknown key '--sed'; did you mean '--seed'?"
@@ -195,7 +195,7 @@ def _explain_text(message: str) -> str:
 
 
 def unknown_key(key: str, keys: Sequence[str]) -> str:
-    """What is wrong with an unknown key: the sections that have a field of its name; without any, the nearest keys.
+    """The message for an unknown key, with the sections that have a field of this name, else the nearest keys.
 
     >>> unknown_key("index.k1", ["index.kind", "bm25.k1"])
     "unknown key 'index.k1'; 'k1' is a field of section bm25; did you mean 'bm25.k1'?"
@@ -213,7 +213,7 @@ def unknown_key(key: str, keys: Sequence[str]) -> str:
 
 
 def _out_of_bounds(key: str, bounded: str, problem: str) -> str:
-    """A number out of the bounds of its type, or no number."""
+    """The message for a number out of bounds, or a value that is not a number."""
     hint = next(one for one in BOUNDS if one.__name__ == bounded)
     if found := re.match(r"(.*) does not conform to restriction", problem):
         return f"{key}={found[1]}: {BOUNDS[hint]}"
@@ -232,7 +232,7 @@ def _wrong_type(expected: str, value: str) -> str:
 
 
 def _missing_file(path: Path) -> str:
-    """A missing file, with what its folder holds."""
+    """The message for a missing file, with the YAML files of its folder."""
     shown = os.path.relpath(path)
     folder = find_shipped(Path(shown).parent)
     there = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []

@@ -1,7 +1,7 @@
-"""Words that stand for fields: `system` (what a system is made of) and `train_preset` (whose training values).
+"""Presets of several fields at once: `system` (formulation, retriever, decoding) and `train_preset` (training).
 
-They are expanded where a file or the command line is read, here alone: fields that are given win. What makes a system
-the one it is called cannot be given otherwise, that is a conflict.
+Presets are expanded when a file or the command line is read. Fields that are given take precedence, but a field that
+contradicts the definition of the system is an error.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from rag_lightning.core.errors import ConfigError
 SystemName = Literal["custom", "rag", "frozen", "bm25", "closed_book", "oracle"]
 TrainPreset = Literal["ours", "paper", "authors"]
 UNSET: Mapping[str, str] = {"system": "custom", "train_preset": "ours"}
-"""Words that stand for nothing: what is not given has its default."""
+"""The values that set nothing: fields that are not given have their defaults."""
 
 
 @dataclass(frozen=True)
 class SystemPreset:
-    """One system.
+    """The fields of one system.
 
     Args:
-        means: Field -> what it may be; the first is taken where none is given, anything else is a conflict.
-        sets: Field -> value where none is given.
+        means: Field -> allowed values; the first is the default, and any other value is an error.
+        sets: Field -> default.
     """
 
     means: Mapping[str, tuple[Any, ...]]
@@ -57,17 +57,17 @@ SYSTEMS: Mapping[str, SystemPreset] = {
     ),
     "oracle": SystemPreset({"formulation": WITH_PASSAGES, "retriever.kind": ("oracle",)}),
 }
-"""Table 6 of the paper: rag, frozen, bm25 (trained with BM25 too); Table 2's BART is closed_book. oracle is ours."""
+"""Table 6 of the paper has rag, frozen and bm25 (trained with BM25); closed_book is BART in Table 2; oracle is ours."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One training value.
+    """The value of one training field.
 
     Args:
-        value: As the field takes it.
+        value: Value of the field.
         stated: Whether the paper states it.
-        source: Where it is from.
+        source: Source of the value.
     """
 
     value: Any
@@ -99,20 +99,20 @@ TRAIN_PRESETS: Mapping[str, Mapping[str, Setting]] = {
         "generator.max_target_length": Setting(25, False, SCRIPT),
     },
 }
-"""What a preset does not name keeps its default. The paper states no learning rate, batch size, number of updates,
-warm-up, label smoothing, dropout, clipping, lengths or stopping. Of the script, these have no field of ours: fp16,
-attention dropout 0.1 (ours is 0), and 100 epochs, which are a number of steps only once the data is known."""
+"""Fields that a preset does not name keep their defaults. The paper states no learning rate, batch size, number of
+updates, warm-up, label smoothing, dropout, clipping, lengths or stopping criterion. Settings of the script without a
+field of ours: fp16, attention dropout 0.1 (ours is 0), and 100 epochs, whose number of steps depends on the data."""
 NEEDED: Mapping[str, str] = {"authors": "train.steps"}
 
 
 def expand(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields that the words among the given ones stand for and that are not given themselves.
+    """The fields that the given presets set, except those that are given themselves.
 
     Args:
-        given: Dotted field of ExperimentConfig -> value, of those that a file or the command line names.
+        given: Dotted field of ExperimentConfig -> value, for the fields that a file or the command line names.
 
     Raises:
-        ConfigError: a given field makes it another system, or one is missing that has no good default.
+        ConfigError: a given field contradicts the system, or a field is missing that has no useful default.
     """
     system, preset = given.get("system", UNSET["system"]), given.get("train_preset", UNSET["train_preset"])
     found = {name: setting.value for name, setting in TRAIN_PRESETS[preset].items()}
@@ -138,11 +138,11 @@ def _of_system(system: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_expanded(config: Any) -> None:
-    """Raise ConfigError where an ExperimentConfig still holds a word, which would do nothing."""
+    """Raise ConfigError if an ExperimentConfig still holds a preset, which would have no effect."""
     for name, unset in UNSET.items():
         if getattr(config, name) != unset:
             raise ConfigError(
-                f"{name}={getattr(config, name)!r} stands for fields, and only a file or the command line expands it; "
+                f"{name}={getattr(config, name)!r} is a preset, which only a file or the command line expands; "
                 "set the fields that config/presets.py lists, or use Experiment.load"
             )
 

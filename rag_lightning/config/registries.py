@@ -1,4 +1,4 @@
-"""All kinds there are, by name: to add one, write its file and its line here."""
+"""The registries of all kinds by name. To add a kind, write its file and add a line here."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ METRICS = Registry(
         "mrr": "rag_lightning.metrics.retrieval:MRR",
     },
 )
-"""A Metric, CorpusMetric, or Family, whose names are written with a cut-off (`answer_recall@5`)."""
+"""Each is a Metric, a CorpusMetric, or a Family, whose names have a cut-off (`answer_recall@5`)."""
 
 TASKS = Registry(
     "task",
@@ -92,4 +92,4 @@ REGISTRIES = {
     "decodings": DECODINGS,
     "metrics": METRICS,
 }
-"""What each registry lists, for tables."""
+"""Plural name of the kinds -> their registry, for tables."""

@@ -1,4 +1,4 @@
-"""The sections of a configuration that say how passages are found: encoders, index, BM25, retriever."""
+"""The sections of a configuration for retrieval: encoders, index, BM25, retriever."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class EncoderConfig(Section):
     """The query and passage encoders.
 
     Args:
-        model: The query encoder: `mini` for the embedded MiniLM, or folder or hub name, also of a RAG checkpoint.
-        passage_model: The passage encoder, empty for the same as `model`.
-        pooling: How token states become one vector.
+        model: Query encoder: `mini` for the embedded MiniLM, else the folder or hub name of an encoder or a RAG model.
+        passage_model: Passage encoder, empty for the same as `model`.
+        pooling: Pooling of the token states into one vector: the first token's, their mean, or DPR's pooler output.
         normalize: Scale vectors to unit length.
-        query_prefix: Text before every query.
-        passage_prefix: Text before every passage.
-        max_query_length: Tokens of a query, the rest is cut.
-        max_passage_length: Tokens of title and passage together, the rest is cut.
-        score_scale: Factor of inner products before the softmax of p(z|x); learnt in training.
-        dtype: Type of the passage encoder's weights; auto takes bfloat16 where the CPU or GPU has it.
-        tokens_per_batch: Padded tokens of a batch of passages; time and memory only.
+        query_prefix: Text that is put before every query.
+        passage_prefix: Text that is put before every passage.
+        max_query_length: Largest number of tokens of a query; longer ones are truncated.
+        max_passage_length: Largest number of tokens of title and text of a passage; longer ones are truncated.
+        score_scale: Initial factor of inner products in the softmax of p(z|x); training learns it.
+        dtype: Type of the passage encoder's weights; auto uses bfloat16 if the CPU or GPU supports it.
+        tokens_per_batch: Tokens per batch of passages, with padding; affects time and memory only.
     """
 
     PATH: ClassVar[str] = "encoder"
@@ -57,7 +57,7 @@ class IndexConfig(KindSection):
     """The FAISS index over the vectors, by inner product.
 
     Args:
-        kind: Which index.
+        kind: Kind of index.
         options: Values of the kinds' own fields.
     """
 
@@ -74,10 +74,10 @@ class BM25Config(Section):
     """Lexical retrieval (bm25s).
 
     Args:
-        k1: Term frequency saturation.
-        b: Length normalisation.
-        stemmer: Snowball language of the stemmer, empty for none.
-        score_scale: Factor of BM25 scores before the softmax of p(z|x); 0 tunes it on dev.
+        k1: Saturation of the term frequency.
+        b: Strength of length normalisation.
+        stemmer: Language of the Snowball stemmer; empty for no stemming.
+        score_scale: Factor of BM25 scores in the softmax of p(z|x); 0 fits it on dev.
     """
 
     PATH: ClassVar[str] = "bm25"
@@ -91,16 +91,16 @@ class BM25Config(Section):
 
 @dataclass(frozen=True)
 class RetrieverConfig(KindSection):
-    """How passages are found, in training and at prediction.
+    """Retrieval of passages, in training and at prediction.
 
     Args:
-        kind: What finds them; none is closed book.
-        k_max: Passages retrieved once; every smaller k is a prefix of them.
-        trained_with: What finds the passages of training: `same` for the same kind, or another, for which `kind` is
-            swapped in at test.
-        train: False trains neither query encoder nor score_scale, as train.retriever_lr=0 and train.scale_lr=0 do.
-        null_document: bias adds an empty passage to those of every question, at a learnt logit beside theirs (trained
-            at train.scale_lr); the paper's appendix F saw no gain and dropped it.
+        kind: Kind of retriever; none for closed_book.
+        k_max: Number of passages to retrieve for each question; a smaller k uses the first k of them.
+        trained_with: Kind of retriever in training; `same` for `kind`. Another kind tests a model with a retriever it
+            was not trained with.
+        train: Train the query encoder and score_scale; false is the same as train.retriever_lr=0 and train.scale_lr=0.
+        null_document: bias adds an empty passage to those of every question, with a logit that is learnt at the rate
+            train.scale_lr; the paper found no gain (appendix F).
         options: Values of the kinds' own fields.
     """
 
@@ -127,28 +127,28 @@ def retriever_kind(name: str) -> Any:
 
 
 def training_kind(config: RetrieverConfig) -> str:
-    """What finds the passages of training."""
+    """The kind of retriever in training."""
     return config.kind if config.trained_with == "same" else config.trained_with
 
 
 def trains_encoder(config: RetrieverConfig) -> bool:
-    """Whether what finds the passages of training searches with the query encoder."""
+    """Whether the retriever of training searches with the query encoder."""
     return bool(retriever_kind(training_kind(config)).encodes)
 
 
 def is_swapped(config: RetrieverConfig) -> bool:
-    """Whether another retriever works at test than in training."""
+    """Whether the retriever at test is of another kind than in training."""
     return training_kind(config) != config.kind
 
 
 def check_retriever(config: RetrieverConfig, formulation: str) -> None:
-    """Raise ConfigError unless a model with passages can be trained and asked; nothing is checked of closed book."""
+    """Raise ConfigError if the formulation needs passages and the retriever cannot provide them."""
     if formulation == "closed_book":
         return
     if training_kind(config) == "none":
-        raise ConfigError(f"retriever.kind=none retrieves nothing, and {formulation} needs passages; use closed_book")
+        raise ConfigError(f"retriever.kind=none: {formulation} needs passages; set another kind, or closed_book")
     if config.null_document != "none" and is_swapped(config):
         raise ConfigError(
-            f"retriever.null_document={config.null_document} is a logit beside the scores of "
-            f"{training_kind(config)} retrieval, and retriever.kind={config.kind} has others; use none"
+            f"retriever.null_document={config.null_document}: its logit is learnt beside the scores of "
+            f"{training_kind(config)}, not of retriever.kind={config.kind}; set retriever.null_document=none"
         )

@@ -1,4 +1,4 @@
-"""The sections of a configuration that say how something is trained."""
+"""The sections of a configuration for training."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused
 
 @dataclass(frozen=True)
 class Optimisation(Section):
-    """What every training has.
+    """Fields of every training.
 
     Args:
-        steps: Optimiser steps; 0 skips the stage.
-        batch_size: Examples of a step.
+        steps: Number of optimiser steps; 0 skips the stage.
+        batch_size: Examples per step.
         lr: Peak learning rate.
-        warmup: Steps of linear warm-up; the rate then falls linearly to zero at the last step.
-        weight_decay: Weight decay of AdamW, on matrices only.
-        clip: Limit of the gradient norm.
-        dtype: Autocast type; log-probs are float32 in any case.
+        warmup: Steps of linear warm-up; the learning rate then decays linearly to 0 at the last step.
+        weight_decay: Weight decay of AdamW; it applies to matrices only.
+        clip: Largest norm of the gradient; 0 for no clipping.
+        dtype: Type of autocast; auto uses bfloat16 if the CPU or GPU supports it. Log-probs are always float32.
     """
 
     steps: NonNegativeInt = 50
@@ -42,26 +42,27 @@ class TrainConfig(Optimisation):
     """Training of the formulation: retriever and generator end to end, or the closed-book generator.
 
     Args:
-        batch_size: Questions of a step; with trainer.accumulate_grad_batches or trainer.devices, of each part and
-            process of it.
+        batch_size: Questions per batch; a step has batch_size * trainer.accumulate_grad_batches * trainer.devices.
         lr: Peak learning rate of the generator.
-        warmup: Steps of linear warm-up; the rate then falls as `decay` says.
-        k: Passages of a question in training.
+        warmup: Steps of linear warm-up; the learning rates then follow `decay`.
+        k: Passages per question in training.
         retriever_lr: Peak learning rate of the query encoder; 0 freezes it.
         scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
-        decay: After the warm-up: linear falls to zero at the last step; polynomial is fairseq's,
-            (lr - end_lr) * left ** power + end_lr, left being the share of the steps after the warm-up that remains.
-        power: Exponent of polynomial decay; 1, fairseq's default, is a straight line.
-        end_lr: The generator's rate at the end of polynomial decay, below lr; the other rates end at the same share.
-        label_smoothing: Label smoothing; 0 is the plain likelihood.
-        eval_every: Steps between dev evaluations; the best dev score's checkpoint is kept. 0: none, the last is kept.
-        eval_limit: Dev examples of such an evaluation, 0 for all.
-        patience: Evaluations without a better dev score after which training ends; 0 trains all steps.
-        checkpoint_encoder: Keep only the inputs of the generator's encoder layers (decoder-only: of all layers) and
-            compute their activations again in the backward pass: less memory, more time, the same result.
-        retrieve_ahead: Search for the passages of a step while the step before it is trained on, with the query encoder
-            as it was then; doc_scores are this step's own. No effect where no query encoder searches.
-        trainer: Anything else for Lightning's Trainer (accumulate_grad_batches, devices, strategy, precision, …).
+        decay: Decay of the learning rates after the warm-up: linear, to 0 at the last step; or polynomial, as fairseq:
+            (lr - end_lr) * r ** power + end_lr, where r is the fraction of the steps after the warm-up that remain.
+        power: Exponent of polynomial decay; 1, fairseq's default, is linear.
+        end_lr: Final learning rate of the generator under polynomial decay, below lr; the other rates end at the same
+            fraction of their peak.
+        label_smoothing: Label smoothing; 0 for none.
+        eval_every: Steps between evaluations on dev, of which the best checkpoint is kept; 0 keeps the last step's
+            checkpoint, without evaluations.
+        eval_limit: Number of dev examples in such an evaluation; 0 for all.
+        patience: Number of evaluations without a better score after which training stops; 0 for no early stopping.
+        checkpoint_encoder: Gradient checkpointing of the generator's encoder (decoder-only: of all layers): less
+            memory, more time, the same result.
+        retrieve_ahead: Retrieve the passages of each step during the previous step, with the query encoder of that
+            moment; doc_scores are computed with the current one. No effect if retrieval uses no query encoder.
+        trainer: More arguments of Lightning's Trainer (accumulate_grad_batches, devices, strategy, precision, …).
     """
 
     PATH: ClassVar[str] = "train"
@@ -82,36 +83,38 @@ class TrainConfig(Optimisation):
     trainer: Mapping[str, Any] = setting({})
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for values out of bounds, or that contradict each other."""
+        """Raise ConfigError for values that are out of bounds or contradict each other."""
         super().__post_init__()
         processes(self.PATH, self)
         accumulation(self.PATH, self)
         if self.decay == "linear" and (self.power != 1 or self.end_lr):
-            raise ConfigError("train.power and end_lr shape polynomial decay; set train.decay=polynomial")
+            raise ConfigError("train.power and train.end_lr belong to polynomial decay; set train.decay=polynomial")
         if self.decay == "polynomial" and (self.end_lr >= self.lr > 0 or self.end_lr > self.lr):
-            raise ConfigError(f"train.end_lr={self.end_lr}: polynomial decay needs it below lr={self.lr}")
+            raise ConfigError(f"train.end_lr={self.end_lr}: must be below train.lr={self.lr} for polynomial decay")
         if self.patience and not self.eval_every:
-            raise ConfigError(f"train.patience={self.patience} counts evaluations; set train.eval_every above 0")
+            raise ConfigError(f"train.patience={self.patience} counts evaluations on dev; set train.eval_every above 0")
 
 
 @dataclass(frozen=True)
 class ReaderConfig(Optimisation):
-    """The reader: the generator's warm-up on single passages, which every formulation starts from.
+    """Training of the reader: the generator on single passages, the start of every formulation.
 
-    It begins with short windows of passages.
+    The first steps show short windows of the passages.
 
     Args:
-        batch_size: Question-passage pairs of a step.
-        label_smoothing: Label smoothing; 0 is the plain likelihood.
-        checkpoint_encoder: As train.checkpoint_encoder: less memory, more time, the same result.
-        trainer: Anything else for Lightning's Trainer (accumulate_grad_batches, precision, …).
-        window: Words around the answer that the first steps show instead of the whole passage.
-        window_share: Share of the steps that show windows; 0 for none.
-        rounds: Times that every train question is read, its passage drawn anew each time.
-        copy_scale: Strength with which a warm-started decoder begins to write the tokens it attends to; 0 for none.
-        task: Task whose mini questions are read, empty for the task's own; tasks that name one and train alike share
-            one reader, which has no generator.head and writes targets of the usual length.
-        seed: Seed of the reader, null for the experiment's; trainings of several seeds that name one share one reader.
+        batch_size: Question-passage pairs per step.
+        label_smoothing: Label smoothing; 0 for none.
+        checkpoint_encoder: Gradient checkpointing of the generator, as train.checkpoint_encoder: less memory, more
+            time, the same result.
+        trainer: More arguments of Lightning's Trainer (accumulate_grad_batches, precision, …).
+        window: Number of words around the answer that a window holds.
+        window_share: Fraction of the steps, the first ones, that show a window instead of the whole passage.
+        rounds: Number of passages that are sampled for each training question.
+        copy_scale: Initial strength of copying in a decoder of generator.init=warm_start: how much it favours the
+            tokens it attends to; 0 for none.
+        task: Task whose mini questions train the reader; empty for the experiment's own. Experiments that name the same
+            task share one reader; it has no generator.head and the default generator.max_target_length.
+        seed: Seed of the reader; null for the experiment's. If set, experiments with different seeds share one reader.
     """
 
     PATH: ClassVar[str] = "reader"
@@ -132,26 +135,26 @@ class ReaderConfig(Optimisation):
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for values out of bounds, or several processes."""
+        """Raise ConfigError for values out of bounds, or more than one process."""
         super().__post_init__()
         accumulation(self.PATH, self)
         if processes(self.PATH, self) > 1:
-            raise ConfigError("reader.trainer.devices: the reader trains in one process; only train takes more")
+            raise ConfigError("reader.trainer.devices: the reader trains in one process; set it to 1")
 
     def training(self) -> TrainConfig:
-        """The same as settings of a training loop."""
+        """The fields of the training loop."""
         own = {"label_smoothing", "checkpoint_encoder", "trainer"}
         return TrainConfig(**_shared(self, own), k=1, retriever_lr=0.0, eval_every=0)
 
 
 @dataclass(frozen=True)
 class RetrieverWarmupConfig(Optimisation):
-    """Training of the query encoder on questions with known passages, before RAG training (as DPR comes trained).
+    """Training of the query encoder on questions with known passages, before RAG training.
 
     Args:
-        batch_size: Questions of a step; the passages of the others are negatives of each.
+        batch_size: Questions per step; the passages of each are negatives of the others (in-batch negatives).
         lr: Peak learning rate of the query encoder.
-        k: Passages the query encoder itself finds for a question at that step: its hard negatives.
+        k: Hard negatives per question: the passages that the query encoder retrieves at that step.
         scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
     """
 
@@ -165,13 +168,13 @@ class RetrieverWarmupConfig(Optimisation):
     scale_lr: NonNegativeFloat = 2e-2
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for values out of bounds, or that train nothing."""
+        """Raise ConfigError for values that are out of bounds or train nothing."""
         super().__post_init__()
         if self.steps and self.lr == self.scale_lr == 0:
-            raise ConfigError("retriever_warmup trains nothing with lr=0 and scale_lr=0; set its steps=0")
+            raise ConfigError("retriever_warmup: lr=0 and scale_lr=0 train nothing; set retriever_warmup.steps=0")
 
     def training(self) -> TrainConfig:
-        """The same as settings of a training loop."""
+        """The fields of the training loop."""
         return TrainConfig(**_shared(self, {"k", "scale_lr"}) | {"lr": 0.0}, retriever_lr=self.lr, eval_every=0)
 
 
@@ -180,12 +183,12 @@ class BiencoderConfig(Optimisation):
     """Training of both encoders on questions with known passages (DPR), before the corpus is embedded.
 
     Args:
-        batch_size: Questions of a step; the passages of the others are negatives of each.
+        batch_size: Questions per step; the passages of each are negatives of the others (in-batch negatives).
         lr: Peak learning rate of both encoders.
-        k: Hard negatives of a question: the first hits that hold no answer, or those of the file.
+        k: Hard negatives per question: the best-ranked passages without an answer, or those of `files`.
         scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
-        negatives: What finds hard negatives: bm25 as in DPR, or dense, the pretrained encoders with exact search.
-        files: Training data in DPR's biencoder JSON, instead of the task's train questions; empty for those.
+        negatives: Retriever of hard negatives: bm25, as in DPR; or dense, exact search with the pretrained encoders.
+        files: Training data in DPR's biencoder JSON; empty for the task's training questions.
     """
 
     PATH: ClassVar[str] = "biencoder"
@@ -200,33 +203,33 @@ class BiencoderConfig(Optimisation):
     files: tuple[str, ...] = setting((), digest="by content")
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for values out of bounds, or that train nothing."""
+        """Raise ConfigError for values that are out of bounds or train nothing."""
         super().__post_init__()
         if self.steps and self.lr == 0:
-            raise ConfigError("biencoder trains nothing with lr=0; set its steps=0")
+            raise ConfigError("biencoder.lr=0 trains nothing; set biencoder.steps=0")
 
     def training(self) -> TrainConfig:
-        """The same as settings of a training loop."""
+        """The fields of the training loop."""
         return TrainConfig(**_shared(self, {"k", "scale_lr"}) | {"lr": 0.0}, retriever_lr=self.lr, eval_every=0)
 
 
 class HasTrainer(Protocol):
-    """A section with values for Lightning's Trainer."""
+    """A section with arguments of Lightning's Trainer."""
 
     @property
     def trainer(self) -> Mapping[str, Any]:
-        """Name -> value."""
+        """Arguments of the Trainer, name -> value."""
 
 
 def processes(section: str, config: HasTrainer) -> int:
-    """How many processes train together (`trainer.devices`).
+    """Number of processes that train together (`trainer.devices`).
 
     Raises:
-        ConfigError: no count, several machines, or a strategy that is not distributed data parallel.
+        ConfigError: not a positive integer, several machines, or a strategy that is not distributed data parallel.
     """
     count, nodes = config.trainer.get("devices", 1), config.trainer.get("num_nodes", 1)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ConfigError(f"{section}.trainer.devices={count!r} must be the number of processes, at least 1")
+        raise ConfigError(f"{section}.trainer.devices={count!r} must be a number of processes, at least 1")
     if nodes != 1:
         raise ConfigError(f"{section}.trainer.num_nodes={nodes!r}: training runs on one machine; set devices alone")
     strategy = config.trainer.get("strategy", "auto")
@@ -238,10 +241,10 @@ def processes(section: str, config: HasTrainer) -> int:
 
 
 def accumulation(section: str, config: HasTrainer) -> int:
-    """How many batches of every process make a step (`trainer.accumulate_grad_batches`).
+    """Number of batches per process and step (`trainer.accumulate_grad_batches`).
 
     Raises:
-        ConfigError: no count.
+        ConfigError: not a positive integer.
     """
     count = config.trainer.get("accumulate_grad_batches", 1)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:

@@ -1,6 +1,6 @@
-"""YAML text -> plain values. A key that stands twice is an error, where YAML readers keep the last without a word.
+"""YAML files -> plain values -> frozen dataclasses; errors name file, field and value.
 
-Plain values of a YAML file -> frozen dataclasses; whatever does not fit is named by file, field and value.
+A repeated key is an error here; YAML readers silently keep the last one.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 
 MODE = "yaml_of_unique_keys"
-"""jsonargparse's name for its own reading of YAML with the same rule."""
+"""Name of the jsonargparse mode that reads YAML and refuses repeated keys."""
 SCANNER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""What jsonargparse reads with: it takes tabs between words, which PyYAML's own does not."""
+"""The loader that jsonargparse uses; unlike PyYAML's pure Python loader it accepts tabs between words."""
 MERGE = "tag:yaml.org,2002:merge"
-"""Tag of the key `<<`, which may be repeated: all that it names is merged."""
+"""Tag of the merge key `<<`, which may be repeated."""
 
 
 def plain_values(text: str) -> Any:
-    """What the text says.
+    """The values of a YAML text.
 
     Raises:
-        yaml.YAMLError: not YAML, or a key that stands twice.
+        yaml.YAMLError: not YAML, or a repeated key.
     """
-    refuse_twice(text)
+    refuse_repeated_keys(text)
     return yaml.safe_load(text)
 
 
-def refuse_twice(text: str) -> None:
-    """Raise yaml.YAMLError where a mapping has a key twice; the message tells both lines."""
+def refuse_repeated_keys(text: str) -> None:
+    """Raise yaml.YAMLError if a mapping repeats a key; the message names both lines."""
     root = yaml.compose(text, Loader=SCANNER)
     for mapping in _mappings(root):
         first: dict[tuple[str, str], yaml.Mark] = {}
@@ -49,20 +49,20 @@ def refuse_twice(text: str) -> None:
             if (key.tag, key.value) in first:
                 before = first[key.tag, key.value].line + 1
                 raise yaml.MarkedYAMLError(
-                    problem=f"key {key.value!r} stands in line {before} already; keep one of them",
+                    problem=f"key {key.value!r} is already in line {before}; keep one of them",
                     problem_mark=key.start_mark,
                 )
             first[key.tag, key.value] = key.start_mark
 
 
 def _mappings(root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
-    """Every mapping of a document, once; an alias is the node that it names."""
-    waiting, met = [root], set()
+    """Every mapping of a document once, aliases resolved."""
+    waiting, seen = [root], set()
     while waiting:
         node = waiting.pop()
-        if node is None or id(node) in met:
+        if node is None or id(node) in seen:
             continue
-        met.add(id(node))
+        seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             yield node
             waiting += [part for pair in node.value for part in pair]
@@ -71,13 +71,13 @@ def _mappings(root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
 
 
 def make_parser(**settings: Any) -> ArgumentParser:
-    """A parser of jsonargparse that raises its errors, and refuses a key that stands twice in a file."""
+    """A jsonargparse parser that raises its errors and refuses repeated keys in a file."""
     from jsonargparse import ArgumentParser, get_loader, set_loader
 
     read = get_loader("yaml")
 
     def load(text: str) -> Any:
-        refuse_twice(text)
+        refuse_repeated_keys(text)
         return read(text)
 
     set_loader(MODE, load, exceptions=(yaml.YAMLError,))
@@ -104,23 +104,24 @@ def read_yaml(path: Path) -> Any:
 
 
 def check_file_name(path: Path, field: str, name: str) -> None:
-    """Raise DataError where a name that becomes part of a file's name is not made of letters, digits, ., _ and -."""
+    """Raise DataError if a name that becomes part of a file name has characters other than letters, digits, ., _, -."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
         raise DataError(path, "must be 1 to 100 letters, digits, . _ or -", field=field, value=name)
 
 
 def build(cls: type[T], raw: object, path: Path, where: str = "") -> T:
-    """A dataclass from plain values; its fields are str, int, float, bool, Literal, Any, tuple[X, …], Mapping[str, X]
-    or such dataclasses.
+    """A dataclass from plain values.
+
+    Fields may be str, int, float, bool, Literal, Any, tuple[X, …], Mapping[str, X] or dataclasses of these.
 
     Args:
-        cls: The dataclass.
-        raw: What the file says.
+        cls: Dataclass to build.
+        raw: Values from the file.
         path: The file, for messages.
-        where: The field that `raw` stands in, empty for the file itself.
+        where: Field of the file that holds `raw`; empty for the whole file.
 
     Raises:
-        UnknownNameError: a key that is no field, or a word that is no choice; with the nearest.
+        UnknownNameError: a key that is not a field, or a value that is not a choice; suggests the nearest.
         DataError: a missing key or a value of a wrong type.
     """
     if not isinstance(raw, Mapping):

@@ -1,1 +1,1 @@
-"""core: records, errors, files, artifacts and what every package needs; imports no torch, faiss or mlflow."""
+"""core: records, errors, files, artifacts and other shared code; imports no torch, faiss or mlflow."""

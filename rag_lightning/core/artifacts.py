@@ -1,9 +1,9 @@
-"""Content-addressed folders: `artifacts/<kind>/<digest>/`, whole or not at all.
+"""Content-addressed folders `artifacts/<kind>/<digest>/`, each complete or absent.
 
 The digest is over the kind, the resolved config of the stage, the digests of its inputs and the stage's code
-version. Work happens in `<digest>.partial/` under a lock; `manifest.json` is written last, everything is flushed to
-disk, and one rename publishes the folder. A killed build leaves only the partial folder, which a resumable stage
-continues and any other starts again.
+version. A stage writes into `<digest>.partial/` under a lock; `manifest.json` is written last, everything is flushed to
+disk, and one rename publishes the folder. A killed build leaves only the partial folder: a resumable stage continues in
+it, any other stage starts again.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from rag_lightning.core.files import file_sha256, sync, write_json
 MANIFEST = "manifest.json"
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 HASH_LIMIT = 1 << 30
-"""Files above this many bytes are checked by size and modification time; `doctor --deep` hashes them too."""
+"""Larger files are checked by size and modification time only; `doctor --deep` also verifies their checksums."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A published folder: `path / name` are its files, `info` the facts the stage recorded (counts, shapes)."""
+    """A published folder with its manifest."""
 
     kind: str
     digest: str
@@ -42,19 +42,19 @@ class Artifact:
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """The facts the stage recorded about its files."""
+        """Counts, shapes and other facts that the stage recorded."""
         info: Mapping[str, Any] = self.manifest["info"]
         return info
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that determines the content of an artifact.
+    """The specification of an artifact, which determines its content.
 
     Args:
         kind: Folder under the root.
-        config: The parts of the configuration that change the result, plain JSON values.
-        inputs: Name -> digest of every artifact that is read.
+        config: Settings that affect the result, plain JSON values.
+        inputs: Name -> digest of every input.
         version: The stage's code version, raised by hand when its result would change.
     """
 
@@ -70,7 +70,7 @@ class Recipe:
 
 
 class ArtifactStore:
-    """All artifacts below one root folder; what is made and what is found is told, each once."""
+    """All artifacts in one root folder. Each built or reused artifact is reported once."""
 
     def __init__(self, root: Path, lines: StageLines | None = None) -> None:
         self.root = root
@@ -81,7 +81,7 @@ class ArtifactStore:
         """The published artifact, verified once per store, or None.
 
         Raises:
-            ArtifactError: it is there but altered or cut short.
+            ArtifactError: the artifact is altered or truncated.
         """
         path = self.root / kind / digest
         if (kind, digest) not in self._opened and path.exists():
@@ -93,7 +93,7 @@ class ArtifactStore:
         """Return the artifact of a recipe, calling `make(folder) -> info` only if it does not exist yet.
 
         Raises:
-            ArtifactError: the existing one is damaged, or the disk cannot take the new one.
+            ArtifactError: the existing artifact is damaged, or the disk is full or read-only.
         """
         found = self.find(recipe.kind, recipe.digest)
         if found:
@@ -124,7 +124,7 @@ class ArtifactStore:
 
 
 def _disk_refused(error: Exception) -> bool:
-    """Whether the disk is full or refuses writes; faiss, safetensors and sqlite keep the words only, not the errno."""
+    """Whether the disk is full or refuses writes; faiss, safetensors and sqlite keep only the text of the error."""
     if isinstance(error, OSError):
         return error.errno in DISK_ERRORS
     return any(words in str(error) for words in ("No space left on device", "disk is full"))
@@ -155,7 +155,7 @@ def open_artifact(path: Path, kind: str | None = None, *, deep: bool = False) ->
     """Open a published folder and verify it against its manifest.
 
     Raises:
-        ArtifactError: no manifest, one cut short, a missing file, or one whose size or checksum differs.
+        ArtifactError: no manifest, a truncated one, a missing file, or a file with another size or checksum.
     """
     manifest = read_manifest(path)
     for name, expected in manifest["files"].items():
@@ -177,7 +177,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ArtifactError(f"{file}: no manifest; remove the folder {path} and run again") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{file}: cut short or damaged; remove the folder {path} and run again") from error
+        raise ArtifactError(f"{file}: truncated or damaged; remove the folder {path} and run again") from error
     for field in ("kind", "digest", "files", "info"):
         if not isinstance(manifest, dict) or field not in manifest:
             raise ArtifactError(f"{file}: field {field!r} is missing; remove the folder {path} and run again")
@@ -204,7 +204,7 @@ def _problem(path: Path, expected: Mapping[str, Any], deep: bool) -> str | None:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock: a second process waits, then finds the work done."""
+    """Hold an exclusive lock; a second process waits and then finds the artifact."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         try:

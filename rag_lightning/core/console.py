@@ -1,12 +1,13 @@
-"""What a person sees of a command, on stderr: one line a stage, tables whose rows come one by one, transient bars.
+"""Output to the user, on stderr: one line per stage, tables printed row by row, transient progress bars.
 
-Details are shown with --verbose only: manifests of artifacts keep them. Where stderr is no terminal there are no bars
-and no colours, and a stage that takes long says that it is running.
+--verbose shows details, which the manifests of artifacts also keep. If stderr is not a terminal there are no bars and
+no colours, and a stage that takes long prints a line that it is running.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import textwrap
@@ -25,19 +26,21 @@ from tqdm import tqdm
 from rag_lightning.core.errors import Terminated
 
 WIDTH = 100
-"""Columns that every line of ours fits in, unless it names a path."""
+"""Largest width of a line, unless it has a path."""
 LONG = 20.0
-"""Seconds after which a stage that is still running, or that is done beside a table, has a line."""
+"""Seconds after which a running stage gets a line, and a finished stage gets one beside a table."""
 PARTS = ("rankings", "predictions", "scores", "cost")
-"""Kinds of artifacts that a row of a table tells of."""
+"""Kinds of artifacts whose result is a row of a table."""
 VERBOSE = "RAG_LIGHTNING_VERBOSE"
-"""Environment variable that shows details; --verbose sets it, so that started processes know."""
+"""Environment variable that --verbose sets, so that child processes show details too."""
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
 }
 """Environment variables that keep libraries silent; they are read when a library is imported."""
+CLEARED = "\r\x1b[K"
+"""Empties the line, also of the ^C that a terminal echoes behind a bar."""
 CONSOLE = Console(stderr=True, highlight=False)
 Say = Callable[[str], None]
 _within: list[str] = []
@@ -46,7 +49,7 @@ _said: set[str] = set()
 
 
 def say(message: str) -> None:
-    """One line to the user; while a table is filled, each text once."""
+    """Show a line to the user; beside a table, the same text only once."""
     if _within and message in _said:
         return
     _said.add(message)
@@ -54,17 +57,17 @@ def say(message: str) -> None:
 
 
 def detail(message: str) -> None:
-    """One line to a user who asked for details."""
+    """Show a line with --verbose only."""
     if is_verbose():
         write(Text(message, style="dim"))
 
 
 def ignore(message: str) -> None:
-    """Say nothing: the others of several processes."""
+    """Show nothing; for all processes but the first."""
 
 
 def write(line: Text) -> None:
-    """Print a line above the bars; brackets in it are no markup, and it is not wrapped."""
+    """Print a line above the bars, without wrapping and without interpreting brackets as markup."""
     with tqdm.external_write_mode(file=sys.stderr):
         CONSOLE.print(line, soft_wrap=True)
 
@@ -75,13 +78,13 @@ def is_verbose() -> bool:
 
 
 def is_terminal() -> bool:
-    """Whether a person sees bars come and go."""
+    """Whether stderr is a terminal, which can show bars."""
     return sys.stderr.isatty()
 
 
 @contextmanager
 def opened(verbose: bool) -> Iterator[None]:
-    """The console of one command; however it ends, no bar is left on the terminal and SIGTERM can be answered."""
+    """The console of one command: turns SIGTERM into an exception, and removes all bars at the end."""
     changed = {VERBOSE: "1"} if verbose else {} if is_verbose() else QUIET
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update({name: value for name, value in changed.items() if before[name] is None})
@@ -93,6 +96,8 @@ def opened(verbose: bool) -> Iterator[None]:
         for bar in list(getattr(tqdm, "_instances", ())):
             bar.leave = False
             bar.close()
+        if is_terminal():
+            sys.stderr.write(CLEARED)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -101,7 +106,7 @@ def opened(verbose: bool) -> Iterator[None]:
 
 
 def _take_sigterm() -> Any:
-    """Make SIGTERM an exception where it would end the process at once; returns what it was."""
+    """Turn SIGTERM into an exception if it has no handler; returns the previous handler, None if unchanged."""
     if threading.current_thread() is not threading.main_thread():
         return None
     before = signal.getsignal(signal.SIGTERM)
@@ -117,7 +122,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def within(title: str) -> Iterator[None]:
-    """Work that a row of a table tells of: short stages are details, and the bars begin with the title."""
+    """Work on one row of a table: short stages are shown with --verbose only, and bars begin with the title."""
     _within.append(title)
     try:
         yield
@@ -126,7 +131,7 @@ def within(title: str) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it.
+    """A duration in words.
 
     >>> [duration(seconds) for seconds in (0.21, 41.6, 482, 7500)]
     ['0.2 s', '42 s', '8 min 02 s', '2 h 05 min']
@@ -142,13 +147,13 @@ def duration(seconds: float) -> str:
 
 
 def time_left(seconds: Sequence[float], count: int) -> str:
-    """The time that `count` more will take, by the mean of those that are done; empty where none is left."""
+    """Estimated time of `count` more items, from the mean of the finished ones; empty for 0."""
     return duration(count * sum(seconds) / len(seconds)) if count else ""
 
 
 @dataclass(frozen=True)
 class StageLines:
-    """One line a stage, when it is done or reused; what an artifact store tells of its work.
+    """The lines of an artifact store: one per stage, when it is finished or reused.
 
     Args:
         say: Shows a line.
@@ -160,7 +165,7 @@ class StageLines:
 
     @contextmanager
     def working(self, kind: str, digest: str) -> Iterator[None]:
-        """Work on an artifact; without a terminal, whose bar would tell, a line comes where it takes long."""
+        """Context of the work on an artifact; without a terminal, long work prints a line that it is running."""
         self.detail(f"{kind:<17} started  {digest}")
         _working.append(kind)
         slow = threading.Timer(LONG, self.say, [f"{kind:<17} running …"])
@@ -174,12 +179,12 @@ class StageLines:
             _working.remove(kind)
 
     def finished(self, kind: str, info: Mapping[str, Any], seconds: float) -> None:
-        """An artifact was made; beside a table only what serves other rows too and took long has a line."""
+        """Show that an artifact was built; beside a table only if it took long and is shared by several rows."""
         tell = self.detail if _within and (kind in PARTS or seconds < LONG) else self.say
         tell(f"{kind:<17} {summary(kind, info):<48} {duration(seconds):>12}")
 
     def reused(self, kind: str, digest: str, info: Mapping[str, Any]) -> None:
-        """An artifact was found."""
+        """Show that an artifact is reused."""
         known = summary(kind, info)
         tell = self.detail if _within else self.say
         tell(f"{kind:<17} reused{f' ({known})' if known else ''}" + (f"  {digest}" if is_verbose() else ""))
@@ -192,27 +197,27 @@ COUNTED = {
     "questions": "questions",
     "examples": "questions",
 }
-"""Facts of an artifact that count something -> what it is; the first that is there is shown."""
+"""Counts in the info of an artifact -> unit; the first one that exists is shown."""
 
 
 def summary(kind: str, info: Mapping[str, Any]) -> str:
-    """What is in an artifact, in a few words: its variant, its counts, what was left out.
+    """The content of an artifact in a few words: its variant, its counts, and how many examples were dropped.
 
     Args:
         kind: The artifact's kind.
-        info: The facts its stage recorded.
+        info: Facts that its stage recorded.
     """
     parts = [str(info[name]) for name in ("formulation", "kind") if info.get(name, kind) != kind]
     counted = [(name, unit) for name, unit in COUNTED.items() if name in info]
     counts = {unit: info[name] for name, unit in counted[:1]} | dict(info.get("counts", {}))
     left_out = info.get("dropped", 0) + info.get("left_out", 0)
-    counts |= {"left out": left_out} if left_out else {}
+    counts |= {"dropped": left_out} if left_out else {}
     return ", ".join([*parts, *(f"{count:,} {what}" for what, count in counts.items())])
 
 
 @dataclass(frozen=True)
 class Head:
-    """A column's head; the column is as wide as the head or as `width`, and takes the room that is left without one."""
+    """The head of a column. Its width is that of the text or `width`; with width 0 it takes the remaining room."""
 
     text: str
     width: int = 0
@@ -220,16 +225,16 @@ class Head:
 
     @property
     def columns(self) -> int:
-        """Columns of the terminal."""
+        """Width in characters."""
         return max(self.width, len(self.text))
 
 
 @dataclass
 class LiveTable:
-    """A table whose rows are printed as they come, its head before the first.
+    """A table that is printed row by row, with the head before the first row.
 
     Args:
-        heads: The heads; one has no width, and its texts take several lines where they are long.
+        heads: Heads of the columns; exactly one has width 0, and its long texts are wrapped.
     """
 
     heads: Sequence[Head]
@@ -257,18 +262,23 @@ T = TypeVar("T")
 
 
 def bar_title(what: str) -> str:
-    """What stands before a bar: the row that is worked on, or the stage, and what is done there."""
+    """The title of a bar: the current row of the table, or the stage, and the work."""
     return ": ".join([*(_within[-1:] or _working), what])
 
 
+def bar_width() -> int:
+    """Columns of a bar: a Ctrl-C that the terminal echoes behind it must not begin a new line."""
+    return min(WIDTH, shutil.get_terminal_size().columns - 4)
+
+
 def _bar(what: str, unit: str, items: Iterable[T] | None = None, total: int | None = None) -> Any:
-    settings = {"unit": f" {unit}", "mininterval": 0.5, "dynamic_ncols": True, "leave": False}
+    settings = {"unit": f" {unit}", "mininterval": 0.5, "ncols": bar_width(), "leave": False}
     return tqdm(items, desc=bar_title(what), total=total, file=sys.stderr, disable=not is_terminal(), **settings)
 
 
 @contextmanager
 def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with rate and time left, gone when the work is done; yields a function to call with (done, total)."""
+    """A transient bar with rate and time left; yields a function to call with (done, total)."""
     bar = _bar(what, unit)
 
     def update(done: int, total: int) -> None:
@@ -282,5 +292,5 @@ def progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def counted(items: Iterable[T], what: str, unit: str, total: int | None = None) -> Iterator[T]:
-    """The items, with such a bar; no time left where their number is not known."""
+    """The items, with a transient bar; without a total it shows no time left."""
     yield from _bar(what, unit, items, total)

@@ -1,4 +1,4 @@
-"""Every error a user can cause. The command line prints the message and exits non-zero, without a traceback."""
+"""All errors that a user can cause. The command line prints their message without a traceback and exits non-zero."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class RagLightningError(Exception):
-    """Base of all errors that are reported in one clear line."""
+    """Base class of all errors that are reported in one line."""
 
 
 class ConfigError(RagLightningError):
@@ -15,15 +15,15 @@ class ConfigError(RagLightningError):
 
 
 class UnknownNameError(ConfigError):
-    """A name that no registry holds; the message offers the nearest ones."""
+    """An unknown name; the message suggests the nearest known names."""
 
 
 class ArtifactError(RagLightningError):
-    """An artifact that is missing, altered or cut short."""
+    """An artifact that is missing, altered or truncated."""
 
 
 class TrainingError(RagLightningError):
-    """Training that cannot go on: a loss that is not finite, a process that died."""
+    """Training that cannot continue: a loss that is not finite, or a process that died."""
 
 
 class AssetError(RagLightningError):
@@ -31,18 +31,18 @@ class AssetError(RagLightningError):
 
 
 TERMINATED = 128 + signal.SIGTERM
-"""Exit code of a process that SIGTERM ended, by the convention of shells."""
+"""Exit code of a process that SIGTERM ended, as in shells."""
 
 
 class Terminated(SystemExit):
-    """SIGTERM, received while the process can still close what it has open."""
+    """SIGTERM as an exception, so that the process closes its files before it ends."""
 
     def __init__(self) -> None:
         super().__init__(TERMINATED)
 
 
 class DataError(RagLightningError):
-    """Bad content of a user's file: names the file, the row (1-based line), the field and the value.
+    """Invalid content of a file; the message names file, row (line, from 1), field and value.
 
     >>> str(DataError("q.csv", "is empty", row=3, field="question", value="", hint="remove the row"))
     "q.csv, row 3, field 'question': is empty (got ''); remove the row"

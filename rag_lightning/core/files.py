@@ -1,7 +1,7 @@
-"""Files: reading a user's text, writing whole files, digests of values, files and folders.
+"""Reading of text files, atomic writing, and digests of values, files and folders.
 
-A text file is plain or gzip, UTF-8, read one line at a time; every failure names the file and the row. A file is
-written whole or not at all. The same content has the same digest in any process.
+Text files are plain or gzip, UTF-8, and read one line at a time; every error names the file and the row. Written files
+are complete or absent. The same content has the same digest in any process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UNREADABLE = (ValueError, RecursionError)
 
 
 def check_file(path: Path) -> None:
-    """Raise DataError unless `path` is a file that holds something."""
+    """Raise DataError unless `path` is a file that is not empty."""
     if not path.exists():
         raise DataError(path, "does not exist", hint="check the path")
     if not path.is_file():
@@ -37,7 +37,7 @@ def check_file(path: Path) -> None:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a plain or gzip UTF-8 file, line ends kept, a byte order mark dropped; bounded memory.
+    """Yield the lines of a plain or gzip UTF-8 file with their line ends, without a byte order mark; bounded memory.
 
     Raises:
         DataError: missing, empty, a cut or damaged gzip, or bytes that are not UTF-8 (with their row).
@@ -53,7 +53,7 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def decode_line(path: Path, row: int, raw: bytes) -> str:
-    """One line of a UTF-8 file as text, a byte order mark before the first dropped.
+    """One line of a UTF-8 file as text, without a byte order mark.
 
     Raises:
         DataError: bytes that are not UTF-8.
@@ -169,9 +169,9 @@ def _read(path: Path, read: Callable[[int], bytes], size: int, row: int) -> byte
 
 @contextmanager
 def open_atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a binary file to write; it takes the place of `path` when the block ends without an error.
+    """Yield a binary file to write; it replaces `path` when the block ends without an error.
 
-    What is written is on the disk before the rename: a reader finds the earlier file or the whole new one.
+    The content is flushed to the disk before the rename: a reader finds the old file or the complete new one.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -183,7 +183,7 @@ def open_atomic(path: Path) -> Iterator[IO[bytes]]:
 
 
 def replace_file(written: Path, path: Path) -> None:
-    """Give a complete file in the folder of `path` the name `path`, once its content is on the disk."""
+    """Flush a complete file to the disk, then rename it to `path` in the same folder."""
     sync(written)
     os.replace(written, path)
 
@@ -198,7 +198,7 @@ def sync(path: Path) -> None:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> int:
-    """Write one string a line, UTF-8, whole or not at all; returns the number of lines."""
+    """Write one string per line as UTF-8, atomically; returns the number of lines."""
     count = 0
     with open_atomic(path) as handle:
         for line in lines:
@@ -208,13 +208,13 @@ def write_lines(path: Path, lines: Iterable[str]) -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text as UTF-8, whole or not at all."""
+    """Write a text as UTF-8, atomically."""
     with open_atomic(path) as handle:
         handle.write(text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, whole or not at all."""
+    """Write a value as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -234,7 +234,7 @@ def content_digest(content: str | bytes, length: int = 16) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of a file, 64 hex digits; computed again in a process only when size or modification time changed."""
+    """sha256 of a file, 64 hex digits; cached in the process by size and modification time."""
     stat = path.stat()
     return _sha256(path.resolve(), (stat.st_size, stat.st_mtime_ns))
 
@@ -250,7 +250,7 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """16 hex digits over the names and contents of a folder's files; empty files are left out."""
+    """16 hex digits over the names and contents of a folder's files; empty files do not count."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.stat().st_size]
     return content_digest("\n".join(f"{p.relative_to(folder)} {file_digest(p)}" for p in files))
 

@@ -1,4 +1,4 @@
-"""Hardware of this machine: instruction sets, cores, memory; torch is not imported."""
+"""The hardware of this machine: instruction sets, cores, memory. Does not import torch."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 COMPILED = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 """Number of compiled matrix products that oneDNN (torch's bfloat16 on CPU) keeps; its default is 1,024."""
 COMPILED_PRODUCTS = 64
-"""More than the layers of one batch need; the next batch has another shape."""
+"""More than one batch needs; the next batch has other shapes."""
 
 WORTH_COLLECTING = 2 << 30
 
 
 def limit_compiled_products() -> None:
-    """Limit oneDNN's cache of compiled products; call it before torch multiplies. A value set by the user stays.
+    """Limit oneDNN's cache of compiled products; call it before torch multiplies. A value set by the user is kept.
 
-    Batches of text hardly ever have one shape twice, and every shape is compiled and kept: the memory of a training in
-    bfloat16 grew with every batch.
+    Batches of text rarely repeat a shape, and every shape is compiled and kept: without a limit the memory of a
+    training in bfloat16 grows with every batch.
     """
     os.environ.setdefault(COMPILED, str(COMPILED_PRODUCTS))
 
@@ -33,7 +33,7 @@ def collect_memory(held: int = WORTH_COLLECTING) -> None:
     """Collect garbage and return all free memory to the system.
 
     Args:
-        held: Bytes; no effect in a process that never held as many, as a collection takes a third of a second.
+        held: Peak memory in bytes below which nothing is done, because a collection takes a third of a second.
     """
     if peak_memory() < held:
         return
@@ -45,7 +45,7 @@ def return_free_memory(held: int = WORTH_COLLECTING) -> None:
     """Return free memory to the system: glibc keeps free blocks behind small ones that are still in use.
 
     Args:
-        held: Bytes; no effect in a process that never held as many.
+        held: Peak memory in bytes below which nothing is done.
     """
     if peak_memory() >= held and platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
@@ -58,7 +58,7 @@ def peak_memory() -> int:
 
 @lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:
-    """Instruction sets named by the kernel; empty where it does not name them."""
+    """Instruction sets that the kernel reports; empty if it reports none."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return frozenset()
@@ -67,7 +67,7 @@ def cpu_flags() -> frozenset[str]:
 
 
 def has_bfloat16() -> bool:
-    """True where bfloat16 matrix products are fast: AVX-512 BF16, AMX or ARM BF16 on CPU, or any CUDA device."""
+    """Whether bfloat16 matrix products are fast: AVX-512 BF16, AMX or ARM BF16 on CPU, or any CUDA device."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
@@ -75,19 +75,19 @@ def has_bfloat16() -> bool:
 
 
 def resolve_dtype(name: str) -> str:
-    """`auto` -> `bfloat16` where it is fast, else `float32`; other names are returned as they are."""
+    """`bfloat16` (where it is fast) or `float32` for `auto`; other names are returned unchanged."""
     if name != "auto":
         return name
     return "bfloat16" if has_bfloat16() else "float32"
 
 
 def cpu_count() -> int:
-    """Cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe() -> dict[str, Any]:
-    """The hardware as written into run.json."""
+    """The hardware, as in run.json."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     load = os.getloadavg()[0]
     return {

@@ -1,4 +1,4 @@
-"""Models and data sets that `--scale paper` needs from the hub, and how the hub is reached."""
+"""Models and data sets that `--scale paper` needs from the hub, and access to the hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rag_lightning.core.errors import AssetError
 
 HUB = ("huggingface.co", 443)
 HUB_REVISION = "main"
-"""Branch that is resolved at the first download; the manifest records the commit."""
+"""Branch that is downloaded; the manifest records its commit."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class HubAsset:
     Args:
         name: Repository on the hub.
         kind: "model" or "dataset".
-        download: Size of what is downloaded.
-        ram: Memory it needs in use.
-        disk: Space it needs once unpacked.
-        basis: Where the three numbers come from.
+        download: Size of the download.
+        ram: Memory in use.
+        disk: Disk space after unpacking.
+        basis: Source of the three numbers.
     """
 
     name: str
@@ -59,7 +59,7 @@ PAPER_ASSETS: tuple[HubAsset, ...] = (
 
 
 def describe_paper_scale() -> str:
-    """One line: what `--scale paper` would download and need, all of it estimated from published counts."""
+    """One line with the download, disk and memory of `--scale paper`, estimated from published counts."""
     download = sum(asset.download for asset in PAPER_ASSETS)
     disk = sum(asset.disk for asset in PAPER_ASSETS)
     ram = max(asset.ram for asset in PAPER_ASSETS if asset.kind == "dataset") + 2.1
@@ -82,15 +82,13 @@ def hub_reachable(timeout: float = 1.5) -> bool:
 
 
 def require_hub(name: str) -> None:
-    """Raise AssetError, saying what the scale would need, unless the hub can be reached."""
+    """Raise AssetError with the requirements of the scale unless the hub can be reached."""
     if not hub_reachable():
         raise AssetError(f"the hub cannot be reached, so {name!r} cannot be loaded; {describe_paper_scale()}")
 
 
 def resolve_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
-    """The commit a revision stands for now; manifests record it.
-
-    Under HF_HUB_OFFLINE it is the commit in the hub's cache.
+    """The current commit of a revision, for manifests; with HF_HUB_OFFLINE the commit in the local cache.
 
     Args:
         name: Repository on the hub.
@@ -114,12 +112,12 @@ def resolve_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
 
 
 def offline() -> bool:
-    """Whether HF_HUB_OFFLINE says that the hub must not be asked, as on the nodes of a cluster."""
+    """Whether HF_HUB_OFFLINE forbids access to the hub, as on the nodes of a cluster."""
     return os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in ("1", "on", "true", "yes")
 
 
 def cached_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str | None:
-    """The commit that the hub's cache holds for a revision, None where it holds none.
+    """The commit of a revision in the local cache of the hub, None if it is not there.
 
     Args:
         name: Repository on the hub.
@@ -133,7 +131,7 @@ def cached_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str | N
 
 
 def download_model(name: str, commit: str) -> Path:
-    """A model's configuration, tokenizer and safetensors at one commit, from the hub's cache if they are there."""
+    """Folder of a model at one commit (configuration, tokenizer, safetensors), downloaded or from the cache."""
     from huggingface_hub import snapshot_download
 
     patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]

@@ -1,4 +1,4 @@
-"""The records that pass between packages, and their JSONL form.
+"""The records that packages exchange, and their JSONL form.
 
 corpus -> Passage; tasks -> Example; retrieval -> Ranking; decoding -> Hypothesis, Prediction; metrics -> Score.
 """

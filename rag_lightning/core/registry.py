@@ -1,4 +1,4 @@
-"""Names -> "module:attribute", imported only when asked for."""
+"""Registries of kinds by name; the code of a kind is imported at its first use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rag_lightning.core.errors import ConfigError, UnknownNameError
 
 
 class LazyModule:
-    """A module that is imported at the first use of one of its names, so that kinds can be listed without it."""
+    """A module that is imported at the first use of one of its attributes."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -22,15 +22,15 @@ class LazyModule:
 
 
 class Registry:
-    """A lazy mapping of names to objects; the error of an unknown name offers the nearest ones.
+    """A lazy mapping of names to objects; the error for an unknown name suggests the nearest ones.
 
     Args:
-        kind: What the names stand for, in messages ("task", "index kind").
+        kind: Noun for the objects, in messages ("task", "index kind").
         targets: name -> "module:attribute".
     """
 
     changes: ClassVar[int] = 0
-    """How often a kind was added to any registry: what was derived from registries before is out of date."""
+    """Number of changes of all registries; caches derived from registries use it as a key."""
 
     def __init__(self, kind: str, targets: Mapping[str, str]) -> None:
         self.kind = kind
@@ -43,18 +43,18 @@ class Registry:
         return name in self._targets
 
     def register(self, name: str, target: str) -> None:
-        """Add a kind of one's own.
+        """Add a kind.
 
         Raises:
             ConfigError: the name is taken.
         """
         if name in self._targets:
-            raise ConfigError(f"{self.kind} {name!r} is {self._targets[name]} already; give {target} another name")
+            raise ConfigError(f"{self.kind} {name!r} is already {self._targets[name]}; give {target} another name")
         self._targets[name] = target
         Registry.changes += 1
 
     def unregister(self, name: str) -> None:
-        """Remove a kind of one's own.
+        """Remove a kind.
 
         Raises:
             UnknownNameError: no such name.
@@ -64,7 +64,7 @@ class Registry:
         Registry.changes += 1
 
     def get(self, name: str) -> Any:
-        """Import and return what `name` stands for.
+        """Import and return the object with this name.
 
         Raises:
             UnknownNameError: no such name; the message lists the nearest and all names.
@@ -74,13 +74,13 @@ class Registry:
 
 
 def load(target: str) -> Any:
-    """What "module:attribute" names."""
+    """Import and return the attribute that "module:attribute" names."""
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)
 
 
 def check_name(kind: str, name: str, names: Mapping[str, object] | tuple[str, ...] | list[str]) -> None:
-    """Raise UnknownNameError, which offers the nearest names, unless `name` is one of `names`."""
+    """Raise UnknownNameError with the nearest names unless `name` is in `names`."""
     if name in names:
         return
     near = get_close_matches(name, list(names), n=3, cutoff=0.5)

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def derive_seed(seed: int, purpose: str) -> int:
-    """A 63-bit seed from the seed of a run and the name of its purpose."""
+    """A 63-bit seed derived from the seed of a run and the name of a purpose."""
     raw = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return int.from_bytes(raw[:8], "big") >> 1
 

@@ -1,4 +1,4 @@
-"""Files that come with the project (experiments, sweeps, published numbers, templates), found from any folder."""
+"""Location of the files that the project ships: experiments, sweeps, published numbers, templates."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ HOME = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent
 
 
 def find_shipped(path: str | Path) -> Path:
-    """The path as given where it exists, else the project's own file or folder of that name.
+    """The given path if it exists, else the project's own file or folder of that name.
 
-    The working folder wins, so a user's file replaces the project's. A path that is neither is returned as given.
+    The working folder takes precedence: a user's file replaces the project's. A path that is neither is returned
+    unchanged.
 
     >>> find_shipped("no/such/file").as_posix()
     'no/such/file'
@@ -29,7 +30,7 @@ def find_shipped(path: str | Path) -> Path:
 
 
 def find_configs(words: Sequence[str]) -> Iterator[str]:
-    """Words of a command line, the values of `--config` as `find_shipped` finds them."""
+    """The words of a command line, with `find_shipped` applied to the values of `--config`."""
     before = ""
     for word in words:
         if before == "--config":

@@ -1,4 +1,4 @@
-"""A stage is a value: what it makes, from what, and what determines it. Its digest needs nothing to be built."""
+"""A stage: its artifact, inputs, settings and code. Its digest is computed without building anything."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from rag_lightning.core.errors import ConfigError
 
 
 class Place(Protocol):
-    """What a stage needs of where it works: an experiment's configuration with its folders."""
+    """The part of a workspace that a stage needs."""
 
     @property
     def store(self) -> ArtifactStore:
-        """The artifacts."""
+        """The artifact store."""
 
 
 P = TypeVar("P", bound=Place)
 Inputs = Mapping[str, "str | Bound[Any]"]
 Known = dict[tuple[int, int], "tuple[Bound[Any], Recipe]"]
-"""Ids of a stage and of where it works -> both, which keeps the ids theirs, and the recipe."""
+"""(id of a stage, id of a workspace) -> both, kept alive so that ids stay unique, and the recipe."""
 
 
 def _nothing(place: Any) -> None:
-    """Refuse nothing."""
+    """Accept every configuration."""
 
 
 @dataclass(frozen=True)
 class Stage(Generic[P]):
-    """What makes one kind of artifact.
+    """The code that makes one kind of artifact.
 
     Args:
-        kind: Folder under artifacts/, and the stage's name in configurations.
-        version: Version of its code, raised by hand when its result would change.
-        settings: Everything of a configuration that decides its result beside its inputs, plain JSON values.
-        inputs: Name -> a stage in a workspace, or the digest of something from outside.
-        make: Writes the artifact's files into a folder; returns what is to be known of them (counts, shapes).
-        resumable: A killed build goes on where it stopped.
-        check: Raises ConfigError for a configuration under which nothing can be made; before anything is built.
+        kind: Folder in artifacts/; also the name of the stage in the metadata of configuration fields.
+        version: Version of the code, raised by hand when its result changes.
+        settings: Settings that determine the result beside the inputs, plain JSON values.
+        inputs: Name -> a stage in a workspace, or the digest of external data.
+        make: Writes the files of the artifact into a folder; returns its info (counts, shapes).
+        resumable: Whether a killed build continues in its partial folder.
+        check: Raises ConfigError for a configuration that the stage cannot work with, before anything is built.
     """
 
     kind: str
@@ -56,15 +56,15 @@ class Stage(Generic[P]):
         return Bound(self, place)
 
     def digest(self, place: P) -> str:
-        """What identifies its artifact; nothing is built."""
+        """The digest of its artifact; builds nothing."""
         return self.at(place).digest
 
     def build(self, place: P) -> Artifact:
-        """Its artifact, made if it is not there yet, with everything it is made from."""
+        """Its artifact, built if it does not exist, with all its inputs."""
         return self.at(place).build()
 
     def open(self, place: P) -> Artifact | None:
-        """Its artifact if it is there."""
+        """Its artifact if it exists, else None."""
         return self.at(place).open()
 
 
@@ -77,20 +77,20 @@ class Bound(Generic[P]):
 
     @property
     def inputs(self) -> Inputs:
-        """Name -> a stage in a workspace, or the digest of something from outside."""
+        """Name -> a stage in a workspace, or the digest of external data."""
         return self.stage.inputs(self.place)
 
     @property
     def recipe(self) -> Recipe:
-        """What determines the artifact.
+        """The recipe of the artifact.
 
         Raises:
-            ConfigError: a configuration under which nothing can be made, or settings that are no JSON values.
+            ConfigError: the stage's check fails, or its settings are not JSON values.
         """
         return self._recipe({})
 
     def _recipe(self, known: Known) -> Recipe:
-        """The recipe; each stage that leads to it is asked once, however many paths there are."""
+        """The recipe; the recipe of each input stage is computed only once."""
         key = id(self.stage), id(self.place)
         if key not in known:
             known[key] = self, self._new_recipe(known)
@@ -116,7 +116,7 @@ class Bound(Generic[P]):
         return self.recipe.digest
 
     def build(self) -> Artifact:
-        """The artifact, made if it is not there yet, with everything it is made from."""
+        """The artifact, built if it does not exist, with all its inputs."""
         recipe = self.recipe
         found = self.place.store.find(recipe.kind, recipe.digest)
         if found is not None:
@@ -128,12 +128,12 @@ class Bound(Generic[P]):
         return self.place.store.build(recipe, lambda folder: make(self.place, folder), resumable=self.stage.resumable)
 
     def open(self) -> Artifact | None:
-        """The artifact if it is there."""
+        """The artifact if it exists, else None."""
         recipe = self.recipe
         return self.place.store.find(recipe.kind, recipe.digest)
 
     def lineage(self) -> dict[str, str]:
-        """Kind -> digest of this stage and of everything it is made from; of two of one kind the nearer."""
+        """Kind -> digest of this stage and all stages before it; of two of the same kind the nearer."""
         known: Known = {}
         found: dict[str, str] = {}
         level: list[Bound[Any]] = [self]

@@ -11,7 +11,7 @@ from rag_lightning.decoding.strategy import Batch, Strategy
 
 @dataclass(frozen=True)
 class Classify(Strategy):
-    """All labels of the task, the most probable first."""
+    """Classification: ranks all labels of the task by probability."""
 
     title: ClassVar[str] = "classify"
     formulations: ClassVar[tuple[str, ...]] = ("rag_token", "rag_sequence", "closed_book")

@@ -70,7 +70,7 @@ def decode(query: str, texts: Sequence[str], doc_log_probs: Tensor) -> list[Hypo
 
 @dataclass(frozen=True)
 class FirstEntity(Strategy):
-    """Each passage gives its first name that the question does not hold; no generator is asked."""
+    """The first name in each passage that is not in the question; uses no generator."""
 
     title: ClassVar[str] = "first entity"
     formulations: ClassVar[tuple[str, ...]] = ("rag_sequence",)

@@ -58,7 +58,7 @@ class _PassageSearch(Search):
 
 @dataclass(frozen=True)
 class Thorough(_PassageSearch):
-    """Every hypothesis of a question is scored under all its passages."""
+    """Thorough Decoding: every hypothesis is scored under all passages of its question."""
 
     title: ClassVar[str] = "thorough"
 
@@ -71,7 +71,7 @@ class Thorough(_PassageSearch):
 
 @dataclass(frozen=True)
 class Fast(_PassageSearch):
-    """A hypothesis has probability 0 under a passage whose search did not produce it."""
+    """Fast Decoding: a hypothesis has probability 0 under passages whose search did not produce it."""
 
     title: ClassVar[str] = "fast"
 

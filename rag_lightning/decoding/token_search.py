@@ -15,7 +15,7 @@ from rag_lightning.decoding.strategy import Batch, Search
 
 @dataclass(frozen=True)
 class Greedy(Search):
-    """The most probable next token, again and again."""
+    """Greedy search over the next-token distribution."""
 
     title: ClassVar[str] = "greedy"
     formulations: ClassVar[tuple[str, ...]] = ("rag_token", "closed_book")

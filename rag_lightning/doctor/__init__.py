@@ -1,1 +1,1 @@
-"""doctor: what works on this machine, and what is wrong with a file."""
+"""doctor: checks of the installation and of files of examples."""

@@ -1,4 +1,4 @@
-"""`doctor --data`: which format a file of examples is in, what each task reads from it, and what is wrong with it."""
+"""Command `doctor`: with --data, the format, content and errors of a file of examples for each task."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Found = Reading | DataError
 
 
 def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: str = "") -> None:
-    """Look at a file of examples, or without one at the machine.
+    """Check a file of examples, or the installation if none is given.
 
     Args:
         config, deep: See `machine.run`.
-        data: The file, empty for none.
-        as_task: The task it is for, empty for any.
+        data: File of examples; empty to check the installation.
+        as_task: Task to read the file for; empty for all.
 
     Raises:
         ConfigError: a task without a file.
@@ -35,28 +35,28 @@ def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: s
     if data:
         return describe(Path(data), as_task)
     if as_task:
-        raise ConfigError("as_task goes with a file; give --data FILE")
+        raise ConfigError("--as_task needs a file; give --data FILE")
     from rag_lightning.doctor import machine
 
     machine.run(config, deep)
 
 
 def describe(path: Path, as_task: str = "") -> None:
-    """Print what each task finds in a file.
+    """Print the result of reading a file for each task.
 
     Args:
         path: The file.
-        as_task: Only this task; empty for all whose formats the file looks like.
+        as_task: Task to read the file for; empty for all whose formats fit.
 
     Raises:
         UnknownNameError: no such task.
-        DataError: no task can read it; the message is the first task's, all of them are in the table.
+        DataError: no task can read it; the message is that of the first task.
     """
     tasks = [get_task(as_task)] if as_task else [get_task(name) for name in TASKS]
     head = look_at_head(path)
     likely = [task for task in tasks if as_task or any(layout.fits(head) for layout in task.layouts)]
     if not likely:
-        raise DataError(path, f"is {head}, which no task reads", hint="--as_task T tells what a task expects")
+        raise DataError(path, f"is {head}, which no task can read", hint="--as_task TASK shows the formats of a task")
     found = [(task, _read(task, path)) for task in likely]
     table = Table("task", "format", "state", title=escape(f"{path.name}: {head}"), title_justify="left")
     table.add_column("detail", overflow="fold")
@@ -76,7 +76,7 @@ def _read(task: TaskSpec, path: Path) -> Found:
 
 
 def _row(task: TaskSpec, path: Path, found: Found) -> tuple[str, str, str]:
-    """Format, state and detail."""
+    """The format, state and detail of a file for a task."""
     if isinstance(found, DataError):
         look_alike = [layout.name for layout in task.layouts if layout.fits(look_at_head(path))]
         return (
@@ -99,6 +99,6 @@ def _details(task: TaskSpec, reading: Reading) -> list[str]:
 
 
 def _split_of(task: TaskSpec, count: int) -> str:
-    """Which split of the whole data set has as many."""
+    """A note if a split of the full data set has the same number of examples."""
     same = [part for part, size in task.counts.items() if size == count]
     return f", as many as {task.title}'s {' and '.join(same)}" if same else ""

@@ -1,4 +1,4 @@
-"""Stage `doctor`: what works on this machine, as a table; damaged artifacts end it with an error."""
+"""Check of the installation as a table; damaged artifacts are an error at the end."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from rag_lightning.tasks.spec import get_task
 State = Literal["ok", "note", "missing", "damaged"]
 COLOURS: dict[State, str] = {"ok": "green", "note": "yellow", "missing": "yellow", "damaged": "red"}
 NEEDED_DISK_GB = 5
-"""The environment's runs and artifacts of a mini sweep, with room to spare."""
+"""Disk space in GB for the environment and the artifacts of a mini sweep, generously."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the table."""
+    """One row of the table."""
 
     what: str
     state: State
@@ -44,15 +44,15 @@ class Finding:
 
 
 def run(config: ExperimentConfig, deep: bool = False) -> None:
-    """Print the findings.
+    """Print all findings.
 
     Args:
-        config: `folder` says where assets and artifacts are.
-        deep: Hash every artifact, also files above 1 GB.
+        config: Configuration with the folder of assets and artifacts.
+        deep: Also verify the checksums of files above 1 GB.
 
     Raises:
-        ArtifactError: an artifact is damaged; all of them are in the table.
-        UnknownNameError: the configured task is none.
+        ArtifactError: an artifact is damaged; the table lists all of them.
+        UnknownNameError: an unknown task.
     """
     get_task(config.task.name)
     found = findings(Path(config.folder), deep, config.tracking_uri)
@@ -78,7 +78,7 @@ def _machine(root: Path) -> Iterator[Finding]:
     threads = f"{cpu_count()} cores; threads: torch {torch.get_num_threads()}, faiss {faiss.omp_get_max_threads()}"
     yield Finding("cpu", "ok", f"{threads}; load {describe()['load']}")
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    yield Finding("gpu", "ok" if gpus else "note", ", ".join(gpus) or "none; scale mini needs none")
+    yield Finding("gpu", "ok" if gpus else "note", ", ".join(gpus) or "none; scale mini does not need one")
     fast = resolve_dtype("auto") == "bfloat16"
     yield Finding("bfloat16", "ok" if fast else "note", "fast" if fast else "not fast here: float32 is used")
     memory = psutil.virtual_memory()
@@ -90,12 +90,14 @@ def _disk(root: Path) -> Finding:
     existing = next(folder for folder in (root.resolve(), *root.resolve().parents) if folder.exists())
     free = shutil.disk_usage(existing).free / 1e9
     enough = free >= NEEDED_DISK_GB
-    return Finding("disk", "ok" if enough else "note", f"{free:.0f} GB free; a mini sweep wants {NEEDED_DISK_GB}")
+    return Finding("disk", "ok" if enough else "note", f"{free:.0f} GB free; a mini sweep needs {NEEDED_DISK_GB}")
 
 
 def _hub() -> Iterator[Finding]:
     reachable = hub_reachable(timeout=1.0)
-    yield Finding("hub", "ok" if reachable else "note", "reachable" if reachable else "not reachable; mini needs none")
+    yield Finding(
+        "hub", "ok" if reachable else "note", "reachable" if reachable else "not reachable; scale mini does not need it"
+    )
     yield Finding("scale paper", "note", describe_paper_scale())
 
 
@@ -104,10 +106,10 @@ def _assets(root: Path) -> Iterator[Finding]:
     for asset in [*ASSETS.values(), *optional]:
         what = f"asset {asset.name}"
         if not (root / asset.folder).exists():
-            yield Finding(what, "missing", f"{asset.description}; `rag-lightning fetch` brings it")
+            yield Finding(what, "missing", f"{asset.description}; `rag-lightning fetch` downloads it")
             continue
         problem = verify_asset(root / asset.folder, asset)
-        detail = f"{problem}; `rag-lightning fetch` brings it again" if problem else f"verified; {asset.licence}"
+        detail = f"{problem}; `rag-lightning fetch` downloads it again" if problem else f"verified; {asset.licence}"
         yield Finding(what, "damaged" if problem else "ok", detail)
 
 
@@ -116,7 +118,11 @@ def _artifacts(root: Path, deep: bool) -> Iterator[Finding]:
     kinds: dict[str, int] = {}
     for folder in folders:
         if folder.suffix == ".partial":
-            yield Finding(f"artifact {folder.parent.name}", "note", f"{folder.name}: unfinished; run again to go on")
+            yield Finding(
+                f"artifact {folder.parent.name}",
+                "note",
+                f"{folder.name}: unfinished; run the command again to continue",
+            )
             continue
         if folder.parent.name == "pairs" and not (folder / MANIFEST).exists():
             continue
@@ -135,5 +141,5 @@ def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
         yield Finding(what, "ok", ", ".join(registry))
     yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
     local = unquote(default_uri(root, tracking_uri).removeprefix("sqlite:///"))
-    known = "another store" if tracking_uri else local if Path(local).exists() else f"{local}, made by the first run"
+    known = "another store" if tracking_uri else local if Path(local).exists() else f"{local}, created by the first run"
     yield Finding("mlflow", "ok", known)

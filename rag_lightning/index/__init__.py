@@ -1,1 +1,1 @@
-"""FAISS indexes over vectors."""
+"""index: FAISS indexes over passage vectors."""

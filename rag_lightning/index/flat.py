@@ -1,10 +1,11 @@
-"""Exact search: every inner product, in full (`flat`) or in 8 bits a number (`sq8`).
+"""Search over all vectors, in float32 (`flat`) or quantised to 8 bits per number (`sq8`).
 
-Which vectors can be among the best of a query: matrix products over all of them, and a bound on their rounding.
+Candidates of the best k are found by matrix products over all vectors, with a bound on their rounding error.
 
-An inner product of D float32 numbers, summed in any order, is off by at most gamma |q| |x|, where u = 2^-24 and
-gamma = D u / (1 - D u) (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1). Two ways to sum then
-differ by 2 gamma |q| |x|: what is among the best k in one lies at most 4 gamma |q| max |x| below the other's k-th best.
+The rounding error of an inner product of D float32 numbers, summed in any order, is at most gamma |q| |x|, where
+u = 2^-24 and gamma = D u / (1 - D u) (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1). Two
+orders of summation therefore differ by at most 2 gamma |q| |x|, and a vector among the best k in one order is at most
+4 gamma |q| max |x| below the k-th best in the other.
 """
 
 from __future__ import annotations
@@ -22,25 +23,25 @@ from rag_lightning.core.errors import ArtifactError
 from rag_lightning.index.index import FAISS_FILE, FaissIndex, Floats, IndexKind, Rows, faiss, ordered
 
 LARGE = 1 << 27
-"""Bytes of all vectors that a processor's cache does not hold."""
+"""Size of all vectors, in bytes, that exceeds the cache of a processor."""
 AT_ONCE = 64
-"""Queries whose candidates are held at a time."""
+"""Number of queries searched together."""
 
 
 class FlatIndex(FaissIndex):
-    """Exact search.
+    """Exact search, in batches of queries.
 
-    FAISS reads all vectors again for every query, from memory where there are many. Of those one matrix product tells
-    here which can be among the best, and FAISS scores these: bit by bit what it gives a query that comes alone.
+    FAISS reads all vectors for every query. Here one matrix product for many queries selects candidates, and FAISS
+    scores only these; the result is bitwise equal to FAISS's for single queries.
     """
 
     _candidates: Candidates | None = None
 
     @classmethod
     def mapped(cls, folder: Path, vectors: Floats) -> Self:
-        """What `save` wrote, left in its file, and the memory-mapped vectors [N, D] it was built over; both are shared.
+        """A saved index, memory-mapped, with the memory-mapped vectors [N, D] it was built from; processes share both.
 
-        Products read the vectors: in FAISS's file numbers stand at an odd address, and numpy copies those first.
+        Matrix products read `vectors`, because numbers in FAISS's file are not aligned and numpy would copy them.
 
         Raises:
             ArtifactError: FAISS cannot read the file, or it holds another number or width of vectors.
@@ -71,7 +72,7 @@ class FlatIndex(FaissIndex):
 
 @dataclass(frozen=True)
 class Flat(IndexKind):
-    """Every vector in full, 4 * D bytes each; exact."""
+    """Exact search over uncompressed vectors; 4 * D bytes per vector."""
 
     title: ClassVar[str] = "exact search"
 
@@ -80,18 +81,18 @@ class Flat(IndexKind):
         return faiss.IndexFlatIP(dim)
 
     def bytes(self, count: int, dim: int) -> int:
-        """4 * D bytes a vector."""
+        """4 * D bytes per vector."""
         return count * 4 * dim
 
     @property
     def opened_as(self) -> type[FaissIndex]:
-        """Searched by products over all vectors where there are many."""
+        """FlatIndex, which searches batches of queries."""
         return FlatIndex
 
 
 @dataclass(frozen=True)
 class SQ8(IndexKind):
-    """D bytes a vector; every number is rounded to 8 bits between the smallest and largest of its column."""
+    """Search over vectors with 8 bits per number, scaled to the range of its dimension; D bytes per vector."""
 
     title: ClassVar[str] = "8 bits a number"
 
@@ -100,24 +101,24 @@ class SQ8(IndexKind):
         return faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
 
     def bytes(self, count: int, dim: int) -> int:
-        """D bytes a vector, and the range of each column."""
+        """D bytes per vector, and the range of each dimension."""
         return count * dim + 8 * dim
 
 
 Doubles = NDArray[np.float64]
 
 TOGETHER = 1 << 11
-"""Vectors of a product; the first of them give the first bound, so k is at most this."""
+"""Number of vectors in a matrix product; k is at most this, because the first product gives the first bound."""
 MOST = 1 << 20
-"""Candidates held at a time; where more vectors are as good as equal, a product does not tell them apart."""
+"""Largest number of candidates; with more near-ties, matrix products select nothing useful."""
 PANEL = 16
-"""Queries a matrix product takes as fast as fewer, or faster."""
+"""Number of queries per panel; a matrix product with fewer is not faster."""
 OVERFLOWS = 1e38
 UNIT = 2.0**-24
 
 
 class Candidates:
-    """Finds them; knows the longest of each TOGETHER vectors after it has met them.
+    """Selection of the vectors that can be among the best k; caches the largest norm of each block of vectors.
 
     Args:
         vectors: [N, D] float32, finite.
@@ -130,7 +131,7 @@ class Candidates:
         self._gamma = terms / (1 - terms)
 
     def rows(self, queries: Floats, k: int) -> Rows | None:
-        """Ascending rows [C] among which are the best k of each query; None where a product cannot tell.
+        """Ascending rows [C] that contain the best k of each query; None if matrix products cannot select them.
 
         Args:
             queries: [Q, D] float32, finite.
@@ -159,9 +160,9 @@ class Candidates:
         return np.unique(rows)
 
     def _products(self, queries: Floats) -> Iterator[tuple[int, float, Floats]]:
-        """First row of each TOGETHER vectors, length of the longest so far, inner products [TOGETHER, PANEL * any].
+        """For each block of vectors: first row, largest norm so far, inner products [TOGETHER, PANEL * any].
 
-        Columns beyond the queries are 0. The array is used again.
+        Columns beyond the queries are 0. The array is reused.
         """
         panels = np.zeros((-(-len(queries) // PANEL) * PANEL, queries.shape[1]), np.float32)
         panels[: len(queries)] = queries
@@ -172,18 +173,18 @@ class Candidates:
                 squares = np.einsum("nd,nd->n", block, block, dtype=np.float64)
                 self._longest[number] = float(np.sqrt(squares.max()))
             longest = max(longest, self._longest[number])
-            with np.errstate(over="ignore", invalid="ignore"):  # told by the lengths
+            with np.errstate(over="ignore", invalid="ignore"):  # detected by the norms
                 product = np.matmul(block, panels.T, out=room[: len(block)])
             yield start, longest, product
 
 
 def _below(values: Doubles) -> Floats:
-    """The float32 below each."""
+    """The next smaller float32 of each value."""
     return np.nextafter(values.astype(np.float32), np.float32(-np.inf))
 
 
 def _kth(which: Rows, scores: Floats, queries: int, k: int) -> Doubles:
-    """The k-th best score of each query [queries]; each has k at least."""
+    """The k-th best score of each query [queries]; each query has at least k scores."""
     order = np.lexsort((-scores, which))
     starts = np.searchsorted(which[order], np.arange(queries))
     return scores[order][starts + k - 1].astype(np.float64)

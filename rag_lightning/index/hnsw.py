@@ -1,4 +1,4 @@
-"""Hierarchical navigable small world graph (Malkov and Yashunin 2016, https://arxiv.org/abs/1603.09320)."""
+"""The HNSW graph, hierarchical navigable small world (Malkov and Yashunin 2016, https://arxiv.org/abs/1603.09320)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.index.index import SEARCH, Floats, IndexKind, Report, faiss
 
 LINK, NODE = 4, 12
-"""Bytes of a link, and of a node's level and offset."""
+"""Bytes per link, and per node for its level and offset."""
 
 
 @dataclass(frozen=True)
 class HNSW(IndexKind):
-    """4 * D bytes a vector and about 8 * m more for its links.
+    """HNSW graph; 4 * D bytes per vector and about 8 * m for its links.
 
     Args:
-        m: Links of a node.
-        ef_construction: Candidates kept while building.
-        ef_search: Candidates kept while searching.
+        m: Number of links per node.
+        ef_construction: Size of the candidate list while building.
+        ef_search: Size of the candidate list while searching; at least k is used.
     """
 
     title: ClassVar[str] = "HNSW graph"
@@ -32,7 +32,7 @@ class HNSW(IndexKind):
     ef_search: PositiveInt = setting(128, stages=SEARCH)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for fewer than two links, with which no graph is connected."""
+        """Raise ConfigError for fewer than two links, which cannot connect a graph."""
         super().__post_init__()
         if self.m < 2:
             raise ConfigError(f"index.m={self.m}: must be at least 2")
@@ -44,14 +44,14 @@ class HNSW(IndexKind):
         return index
 
     def fill(self, index: Any, vectors: Floats, report: Report) -> None:
-        """One add of everything: FAISS orders the nodes of a call by level, so blocks would give another graph."""
+        """Add all vectors in one call: FAISS orders the nodes of a call by level; blocks would give another graph."""
         index.add(np.ascontiguousarray(vectors))
         report(len(vectors), len(vectors))
 
     def search_parameters(self, index: Any, k: int) -> Any:
-        """ef_search, never below k."""
+        """ef_search, at least k."""
         return faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
 
     def bytes(self, count: int, dim: int) -> int:
-        """2 m links of a vector on the ground level, m on each level above; level l is reached with chance m ** -l."""
+        """2 m links per vector on level 0, m on each level above, where level l has a share of m ** -l."""
         return round(count * (4 * dim + LINK * (2 * self.m + self.m / (self.m - 1)) + NODE))

@@ -1,4 +1,4 @@
-"""What an index is: vectors in, (scores, rows) out. FAISS, inner product, rows are corpus rows.
+"""Indexes: FAISS search by inner product over vectors; rows are corpus rows.
 
 Never search in a process that was forked after a search in its parent: FAISS hangs there; spawn instead.
 """
@@ -26,27 +26,27 @@ Rows = NDArray[np.int64]
 Report = Callable[[int, int], None]
 FAISS_FILE, INFO_FILE = "index.faiss", "index.json"
 SEARCH = ("rankings",)
-"""The stage that reads fields which change a search, not the file."""
+"""The stage that reads the fields of a search, which do not affect the index file."""
 BLOCK = 1 << 16
-"""Vectors checked and added at a time, so that a memory-mapped array is never held whole."""
+"""Number of vectors checked and added at a time, so that a memory-mapped array is never fully in memory."""
 
 
 faiss: Any = LazyModule("faiss")
 
 
 class Index(Protocol):
-    """Anything that finds the rows of the vectors with the largest inner products."""
+    """A search for the rows of the vectors with the largest inner products."""
 
     @property
     def ntotal(self) -> int:
-        """Vectors in the index."""
+        """Number of vectors in the index."""
 
     @property
     def dim(self) -> int:
-        """Width of a vector."""
+        """Size of a vector."""
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
-        """queries [Q, D] -> (scores [Q, k] descending, rows [Q, k]); nothing found: row -1, score -inf."""
+        """queries [Q, D] -> (scores [Q, k] descending, rows [Q, k]); missing results have row -1, score -inf."""
 
 
 def check_k(k: int, ntotal: int) -> None:
@@ -59,7 +59,7 @@ def check_vectors(vectors: NDArray[Any], dim: int | None = None, source: Path | 
     """Check [N, D] float32 vectors block by block.
 
     Raises:
-        DataError: not two-dimensional, not float32, not `dim` wide, none, or NaN or infinite (names the row, from 0).
+        DataError: not two-dimensional, empty, not float32, not of size `dim`, or not finite (names the row, from 0).
     """
     if vectors.ndim != 2 or vectors.shape[0] == 0:
         raise DataError(source, "must be [N, D] with N > 0", field="shape", value=vectors.shape)
@@ -78,7 +78,7 @@ def check_vectors(vectors: NDArray[Any], dim: int | None = None, source: Path | 
 
 @contextmanager
 def faiss_threads(count: int) -> Iterator[None]:
-    """FAISS uses `count` threads inside (0: as many as before); torch's count is its own."""
+    """Set FAISS's number of threads (0: unchanged) in a block; torch's number is independent of it."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(count or before)
     try:
@@ -88,7 +88,7 @@ def faiss_threads(count: int) -> Iterator[None]:
 
 
 def ordered(scores: NDArray[Any], rows: NDArray[Any], k: int) -> tuple[Floats, Rows]:
-    """The best k of [Q, any number] in descending order of score, equal scores by row; a row of -1 scores -inf."""
+    """The best k of [Q, any] in descending order of score, ties by row; row -1 has score -inf."""
     scores = np.where(rows < 0, -np.inf, scores).astype(np.float32)
     order = np.lexsort((rows, -scores), axis=-1)[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1).astype(np.int64)
@@ -96,13 +96,13 @@ def ordered(scores: NDArray[Any], rows: NDArray[Any], k: int) -> tuple[Floats, R
 
 @dataclass(frozen=True)
 class IndexKind(Section):
-    """A kind of index, with its values: how it is built, searched and sized.
+    """Base class of the kinds of index: building, search parameters and size.
 
-    Fields are its own part of section `index`; those that change a search only are read by stage `rankings`.
+    Its fields are part of section `index`; fields that affect only the search are read by stage `rankings`.
 
     Attributes:
-        title: What tables call it.
-        opened_as: The class that searches it.
+        title: Name in tables.
+        opened_as: Class that searches it.
     """
 
     PATH: ClassVar[str] = "index"
@@ -122,7 +122,7 @@ class IndexKind(Section):
         return None
 
     def bytes(self, count: int, dim: int) -> int:
-        """Size of its file for `count` vectors of width `dim`, by arithmetic; headers of some hundred bytes left out.
+        """Computed size of its file for `count` vectors of width `dim`, without headers of some hundred bytes.
 
         Raises:
             ConfigError: as `empty`.
@@ -131,7 +131,7 @@ class IndexKind(Section):
 
     @property
     def opened_as(self) -> type[FaissIndex]:
-        """The class that searches it."""
+        """The class that searches this kind."""
         return FaissIndex
 
     def fill(self, index: Any, vectors: Floats, report: Report) -> None:
@@ -155,18 +155,18 @@ class FaissIndex:
 
     @property
     def ntotal(self) -> int:
-        """Vectors in the index."""
+        """Number of vectors in the index."""
         return int(self.faiss_index.ntotal)
 
     @property
     def dim(self) -> int:
-        """Width of a vector."""
+        """Size of a vector."""
         return int(self.faiss_index.d)
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """queries [Q, D] float32 -> (scores [Q, k] float32 descending, rows [Q, k] int64).
 
-        Equal scores are ordered by row among what FAISS returned; nothing found is row -1, score -inf.
+        Ties among FAISS's results are ordered by row; missing results have row -1, score -inf.
 
         Raises:
             ConfigError: k < 1.
@@ -178,7 +178,7 @@ class FaissIndex:
         return self._found(np.ascontiguousarray(queries), k)
 
     def _found(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
-        """Checked queries -> as `search`."""
+        """Search for checked queries."""
         parameters = self.kind.search_parameters(self.faiss_index, k)
         scores, rows = self.faiss_index.search(queries, k, params=parameters)
         return ordered(scores, rows, k)
@@ -194,7 +194,7 @@ class FaissIndex:
 
     @classmethod
     def read(cls, folder: Path, config: IndexConfig, mapped: bool = False) -> Self:
-        """Read what `save` wrote; `mapped` leaves it in its file.
+        """Read a saved index; `mapped` maps the file instead of reading it into memory.
 
         Raises:
             ArtifactError: FAISS cannot read the file.
@@ -209,13 +209,13 @@ class FaissIndex:
 def build_index(
     config: IndexConfig, vectors: Floats, threads: int = 0, report: Report = lambda done, total: None
 ) -> FaissIndex:
-    """The configured kind over vectors [N, D] float32 (may be memory-mapped); the same vectors give the same index.
+    """Build the configured index over vectors [N, D] float32 (may be memory-mapped); deterministic.
 
     Args:
-        config: The kind and its values.
-        vectors: Checked block by block.
-        threads: FAISS's while building; 0: as it is set.
-        report: Is given how many of how many vectors are in.
+        config: The kind and its options.
+        vectors: Vectors; checked block by block.
+        threads: FAISS's threads while building; 0 for the current number.
+        report: Called with (number of added vectors, total).
 
     Raises:
         DataError: see `check_vectors`.
@@ -230,7 +230,7 @@ def build_index(
 
 
 def load_index(folder: Path, config: IndexConfig | None = None) -> FaissIndex:
-    """Load a saved index; `config` may change the fields of a search, the rest is as it was built.
+    """Load a saved index; only search fields are taken from `config`, the others from the file.
 
     Raises:
         ArtifactError: a file is missing or unreadable.
@@ -257,4 +257,4 @@ def _read_config(folder: Path) -> IndexConfig:
     except FileNotFoundError as error:
         raise ArtifactError(f"{file}: is missing; remove {folder} and build the index again") from error
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ConfigError) as error:
-        raise ArtifactError(f"{file}: cut short or damaged; remove {folder} and build the index again") from error
+        raise ArtifactError(f"{file}: truncated or damaged; remove {folder} and build the index again") from error

@@ -1,4 +1,4 @@
-"""Inverted file over k-means cells (Jégou et al. 2011), vectors in full or product-quantized."""
+"""Inverted file over k-means cells (Jégou et al. 2011), with uncompressed or product-quantised vectors."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.index.index import SEARCH, IndexKind, faiss
 
 POINTS_PER_CELL = 39
-"""Below this FAISS warns that k-means has too few points a cell."""
+"""FAISS warns if k-means has fewer points per cell."""
 ROW = 8
 """Bytes of a row number in an inverted list."""
 
 
 @dataclass(frozen=True)
 class IVFFlat(IndexKind):
-    """4 * D + 8 bytes a vector.
+    """Inverted file over k-means cells with uncompressed vectors; 4 * D + 8 bytes per vector.
 
     Args:
-        nlist: Cells; 0 for about 4 * sqrt(N).
-        nprobe: Cells visited by a search.
+        nlist: Number of cells; 0 for about 4 * sqrt(N).
+        nprobe: Number of cells that a search visits.
     """
 
     title: ClassVar[str] = "inverted file"
@@ -40,21 +40,21 @@ class IVFFlat(IndexKind):
         return self._made("Flat", count, dim)
 
     def search_parameters(self, index: Any, k: int) -> Any:
-        """nprobe, never above nlist."""
+        """nprobe, at most nlist."""
         return faiss.SearchParametersIVF(nprobe=min(self.nprobe, faiss.extract_index_ivf(index).nlist))
 
     def bytes(self, count: int, dim: int) -> int:
-        """Vectors, rows and the centres of the cells."""
+        """The size of vectors, rows and cell centres."""
         return count * (4 * dim + ROW) + self.cells(count) * 4 * dim
 
     def cells(self, count: int) -> int:
-        """nlist: as configured, or about 4 * sqrt(N) where that leaves k-means points enough.
+        """The number of cells: nlist, or about 4 * sqrt(N), limited by the points that k-means needs per cell.
 
         Raises:
             ConfigError: more cells than vectors.
         """
         if self.nlist > count:
-            raise ConfigError(f"index.nlist={self.nlist}: there are {count} vectors; choose fewer cells, or 0")
+            raise ConfigError(f"index.nlist={self.nlist}: there are only {count} vectors; choose fewer cells, or 0")
         return self.nlist or max(1, min(round(4 * math.sqrt(count)), count // POINTS_PER_CELL))
 
     def _made(self, code: str, count: int, dim: int) -> Any:
@@ -65,7 +65,7 @@ class IVFFlat(IndexKind):
 
 @dataclass(frozen=True)
 class IVFPQ(IVFFlat):
-    """As many bytes a vector as the product quantizer says (PQ48x8: 48), and 8 for its row.
+    """Inverted file with product-quantised vectors; PQ48x8 takes 48 + 8 bytes per vector.
 
     Args:
         pq: FAISS's name of the product quantizer.
@@ -84,27 +84,27 @@ class IVFPQ(IVFFlat):
         return self._made(self.pq, count, dim)
 
     def bytes(self, count: int, dim: int) -> int:
-        """Codes, rows, the centres of the cells and the codebook."""
+        """The size of codes, rows, cell centres and codebook."""
         parts, bits = quantizer(self.pq, count, dim)
         codes = count * (-(-parts * bits // 8) + ROW)
         return codes + self.cells(count) * 4 * dim + (1 << bits) * 4 * dim
 
 
 def quantizer(name: str, count: int, dim: int) -> tuple[int, int]:
-    """(parts, bits of a part) of a product quantizer's FAISS name.
+    """(number of parts, bits per part) of a product quantizer from its FAISS name.
 
     Raises:
-        ConfigError: no such name, parts that do not divide the width, or more centroids than there are vectors.
+        ConfigError: an invalid name, parts that do not divide the width, or more centroids than there are vectors.
     """
     match = re.fullmatch(r"PQ(\d+)x(\d+)(np)?", name)
     if not match or int(match[1]) < 1 or not 1 <= int(match[2]) <= 16:
-        raise ConfigError(f"index.pq is {name!r}; expected a FAISS name such as PQ48x8np")
+        raise ConfigError(f"index.pq={name}: must be a FAISS name such as PQ48x8np")
     parts, bits = int(match[1]), int(match[2])
     if dim % parts:
         fitting = max(m for m in range(1, parts + 1) if dim % m == 0)
         raise ConfigError(
-            f"index.pq {name!r}: {parts} parts do not divide vectors {dim} wide; PQ{fitting}x{bits}np does"
+            f"index.pq={name}: {parts} parts do not divide the vector size {dim}; use PQ{fitting}x{bits}np"
         )
     if count < 2**bits:
-        raise ConfigError(f"index.pq {name!r} needs at least {2**bits} vectors, there are {count}; use kind flat")
+        raise ConfigError(f"index.pq={name} needs at least {2**bits} vectors, there are {count}; use index.kind=flat")
     return parts, bits

@@ -1,1 +1,1 @@
-"""matrix: runs the cells of experiments/matrix.yaml and shows them in one table."""
+"""matrix: the cells of experiments/matrix.yaml, their runs and their table."""

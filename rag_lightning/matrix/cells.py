@@ -1,6 +1,6 @@
-"""One training of one cell on one split, recorded in runs/experiments/; a finished run is found again.
+"""Cells as jobs with a seed, their runs in runs/experiments/, and the check which cells can run here.
 
-Which cells can run here: where the scale needs it, the hub is there, and so are files of the user's.
+A cell cannot run if its scale needs the hub, which cannot be reached, or user files that are not given.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from rag_lightning.runs.system import System, label_of
 from rag_lightning.runs.track import Mirrors
 
 FAILURES = (RagLightningError, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, ValueError)
-"""What one experiment may end with while others go on; torch's own errors are RuntimeErrors."""
+"""Errors of one experiment that do not stop the others; torch's own errors are RuntimeErrors."""
 Split = Literal["dev", "test"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A cell with a seed, and the system that is run."""
+    """A cell with a seed, as a system to run."""
 
     cell: Cell
     system: System
 
     @property
     def config(self) -> ExperimentConfig:
-        """The system's experiment."""
+        """The configuration of the system."""
         return self.system.config
 
     @property
     def label(self) -> str:
-        """Cell, seed, and the system as tables print it."""
+        """The label in tables: cell, seed and system."""
         return self.system.label
 
 
 def make_job(cell: Cell, seed: int, folder: str, tracking_uri: str, k: int = 0) -> Job:
-    """A cell's training; k passages at prediction instead of the cell's own, unless 0.
+    """The job of a cell and a seed, with k passages at prediction (0 for the cell's own k).
 
     Raises:
-        ConfigError: values that are no experiment.
+        ConfigError: a cell with invalid values.
     """
     decoding = {"decoding": {"k": k}} if k else {}
     config = cell.experiment(seed, folder=folder, tracking_uri=tracking_uri, **decoding)
@@ -55,33 +55,33 @@ def make_job(cell: Cell, seed: int, folder: str, tracking_uri: str, k: int = 0) 
 
 
 def run_job(job: Job, split: Split, mirrors: Mirrors) -> Path:
-    """Train, predict and score, or find the finished run, and mirror it; returns the run folder."""
+    """Train, predict and score, or reuse the finished run, and mirror it; returns the run folder."""
     folder = evaluate.run(job.system, folders.EXPERIMENTS, split, "cell")
     mirrors.of(job.config.task.name).child(folder)
     return folder
 
 
-NO_HUB = "the hub cannot be reached, and nothing was fetched from it"
+NO_HUB = "the hub cannot be reached, and its models are not in the cache"
 FETCHED = "facebook/bart-large"
-"""The model that every experiment of scale paper needs."""
-NO_FILES = "needs passages and questions of your own: give corpus and train"
+"""A model that every experiment of scale paper needs."""
+NO_FILES = "needs your passages and questions: give --corpus and --train"
 
 
 def reachable(matrix: Matrix, cells: Sequence[Cell], config: MatrixConfig | ClaimsConfig) -> list[Cell]:
-    """Cells with the user's files where they are about those, and a reason where they cannot run here.
+    """Cells with the user's files if their scale needs them, and with a reason if they cannot run here.
 
     Raises:
-        ConfigError: files for cells that are about none.
+        ConfigError: files are given, but no cell needs them.
     """
     wanted = [cell.name for cell in cells if _own_files(matrix, cell)]
     if (config.corpus or config.train) and not wanted:
         scales = ", ".join(name for name, row in matrix.scales.items() if row.own_files)
-        raise ConfigError(f"corpus and train go with a scale that is about files of your own: {scales}")
+        raise ConfigError(f"--corpus and --train are only for a scale that needs them: {scales}")
     return _on_the_hub([with_files(cell, config) if cell.name in wanted else cell for cell in cells])
 
 
 def with_files(cell: Cell, config: MatrixConfig | ClaimsConfig) -> Cell:
-    """A cell that is about the user's files."""
+    """A cell with the user's files; skipped if they are not given."""
     if not (config.corpus and config.train):
         return replace(cell, skip=cell.skip or NO_FILES)
     files = {"corpus": {"source": config.corpus}, "task": {"train": list(config.train)}}
@@ -93,7 +93,7 @@ def _own_files(matrix: Matrix, cell: Cell) -> bool:
 
 
 def _on_the_hub(cells: Sequence[Cell]) -> list[Cell]:
-    """Those of scale paper cannot run where neither the hub nor what was fetched from it is there."""
+    """The cells; those of scale paper are skipped if the hub cannot be reached and its cache is empty."""
     wanted = any(cell.scale == "paper" and not cell.skip for cell in cells)
     if not wanted or cached_commit(FETCHED, "model") or hub_reachable():
         return list(cells)

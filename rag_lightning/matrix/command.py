@@ -1,4 +1,4 @@
-"""Stage `matrix`: run the cells of a scale, those that share work after each other; a failure does not end the rest."""
+"""Command `matrix`: run the cells of a scale; a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from rag_lightning.tasks.spec import get_task
 
 
 def run(config: MatrixConfig) -> None:
-    """Run what was not run yet, and write the table; every failure is printed, and is an error at the end.
+    """Run the experiments that have no finished run, and write the table; failures are an error at the end.
 
     Raises:
-        DataError, UnknownNameError: a matrix that cannot be used, or a name that is no cell's.
+        DataError, UnknownNameError: an invalid matrix, or the name of no cell.
         ConfigError: no cell of these names can run.
         RagLightningError: at least one experiment failed.
     """
@@ -61,10 +61,10 @@ def run(config: MatrixConfig) -> None:
 
 
 def chosen(matrix: Matrix, config: MatrixConfig) -> list[Cell]:
-    """The scale's cells and extra files of these names, also a cell of another scale; without names the scale's cells.
+    """The cells to run: those of the scale, or the named cells, extra files, and cells of other scales.
 
     Raises:
-        UnknownNameError: a name that is no cell's.
+        UnknownNameError: the name of no cell.
     """
     mine = matrix.cells(config.scale)
     if not config.only:
@@ -75,10 +75,10 @@ def chosen(matrix: Matrix, config: MatrixConfig) -> list[Cell]:
 
 
 def in_order(matrix: Matrix, cells: Sequence[Cell], config: MatrixConfig) -> list[Job]:
-    """Cells times seeds, those that share work after each other.
+    """The jobs of all cells and seeds, ordered so that those with shared artifacts follow each other.
 
     Raises:
-        ConfigError: values that are no experiment.
+        ConfigError: a cell with invalid values.
     """
     seeds = tuple(dict.fromkeys(config.seeds or matrix.seeds))
     jobs = [make_job(cell, seed, config.folder, config.tracking_uri) for seed in seeds for cell in cells]
@@ -86,7 +86,7 @@ def in_order(matrix: Matrix, cells: Sequence[Cell], config: MatrixConfig) -> lis
 
 
 def write_cells(folder: Path, jobs: Sequence[Job]) -> Path:
-    """Each cell as an experiment file that every stage reads with --config, whole or not at all; returns the folder."""
+    """Write each cell as an experiment file, which every command reads with --config; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for job in jobs:
         text = yaml.safe_dump({**job.cell.values, "name": job.cell.name}, sort_keys=False, allow_unicode=True)
@@ -95,7 +95,7 @@ def write_cells(folder: Path, jobs: Sequence[Job]) -> Path:
 
 
 def _run_all(jobs: Sequence[Job], config: MatrixConfig) -> tuple[dict[str, Path], dict[str, str]]:
-    """(label -> run folder, label -> what went wrong)."""
+    """(label -> run folder, label -> error)."""
     done: dict[str, Path] = {}
     failed: dict[str, str] = {}
     mirrors = Mirrors(config.folder, config.tracking_uri)
@@ -119,7 +119,7 @@ def _run_all(jobs: Sequence[Job], config: MatrixConfig) -> tuple[dict[str, Path]
 
 
 def first_estimate(job: Job, folder: Path) -> tuple[str, Estimate | None]:
-    """The task's first metric, and a finished run's estimate of it."""
+    """The first metric of the task, and its estimate in a finished run."""
     metric = objectives(get_task(job.cell.task))[0].name
     found = read_summary(folder)["metrics"].get(metric)
     return metric, Estimate(**found) if found else None
@@ -128,7 +128,7 @@ def first_estimate(job: Job, folder: Path) -> tuple[str, Estimate | None]:
 def table(
     title: str, jobs: Sequence[Job], skipped: Sequence[Cell], done: Mapping[str, Path], failed: Mapping[str, str]
 ) -> Table:
-    """One row a training, with its task's first metric; then what cannot run here."""
+    """The table: one row per job with the first metric of its task, then the cells that cannot run here."""
     columns = [Column(head, numeric=False) for head in ("experiment", "row of the paper")]
     columns += [Column("seed"), Column("metric", numeric=False), Column("value"), Column("n")]
     columns += [Column("state", numeric=False)]

@@ -1,7 +1,7 @@
-"""experiments/matrix.yaml: task x system at a scale -> cells, each an experiment or the reason why it cannot run.
+"""The matrix of experiments/matrix.yaml: its cells are task x system at a scale, each one experiment.
 
-A cell is `<task>_<system><suffix of the scale>`. If there is a file of that name beside the matrix, it is the cell;
-else it is `<task>_rag_sequence.yaml` with the values of the scale, the system and the decoding laid over it.
+The name of a cell is `<task>_<system><suffix of the scale>`. If the folder has an experiment file of that name, it is
+the cell; otherwise the cell is `<task>_rag_sequence.yaml`, updated with the values of scale, system and decoding.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from rag_lightning.core.registry import check_name
 from rag_lightning.tasks.spec import get_task
 
 BASE = "rag_sequence"
-"""The system whose file the other systems of a task are laid over."""
+"""The system whose file is the base of the other systems of a task."""
 EXTRA = "extra"
 Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class ScaleRow:
-    """One scale: what ends the names of its cells, which tasks it has (empty for all), what it changes.
+    """One scale: suffix of the names of its cells, its tasks (empty for all), and the values it changes.
 
-    `own_files` says that it is about passages and questions of the user's, which the command line gives.
+    `own_files` is true if it needs the user's passages and questions, given on the command line.
     """
 
     suffix: str = ""
@@ -44,7 +44,7 @@ class ScaleRow:
 
 @dataclass(frozen=True)
 class SystemRow:
-    """One system: its row of the paper's tables, its formulation, tasks and scales (empty for all), what it changes."""
+    """One system: row in the paper, formulation, tasks and scales (empty for all), and the values it changes."""
 
     row: str
     formulation: str = ""
@@ -55,7 +55,7 @@ class SystemRow:
 
 @dataclass(frozen=True)
 class Skip:
-    """Cells that cannot run here: those of all the names that are given."""
+    """A reason why cells cannot run: those of the given scale, task and system (empty for any)."""
 
     reason: str
     scale: str = ""
@@ -65,17 +65,17 @@ class Skip:
 
 @dataclass(frozen=True)
 class Cell:
-    """One experiment, seed apart.
+    """One experiment without its seed.
 
     Args:
         name: Name of the cell.
         task: Name of the task.
-        system: Name in the matrix, or "extra" for a file that is no part of it.
+        system: Name in the matrix, or "extra" for an experiment file outside of it.
         scale: Scale of the matrix.
         row: Row of the paper's tables.
-        values: The experiment's keys.
-        source: The file, and whether anything was laid over it.
-        skip: Why it cannot run, empty if it can.
+        values: Values of the experiment.
+        source: Its file, and whether values of the matrix update it.
+        skip: Reason why it cannot run; empty if it can.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Cell:
     skip: str = ""
 
     def experiment(self, seed: int, **changes: Any) -> ExperimentConfig:
-        """The configuration of one training; changes are laid over everything else.
+        """The configuration with a seed; changes override all other values.
 
         Raises:
             ConfigError: an unknown key, or a value of a wrong type.
@@ -98,7 +98,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The file.
+    """The content of the matrix file.
 
     Args:
         path: Path of the file.
@@ -181,15 +181,15 @@ class Matrix:
 
 
 def load_matrix(path: Path) -> Matrix:
-    """Read and check the file.
+    """Read and check the matrix file.
 
     Raises:
         DataError: missing, not YAML, a key that is missing or of a wrong type, or a task without a base file.
-        UnknownNameError: a key, task, system or scale that is not known; the message has the nearest.
+        UnknownNameError: an unknown key, task, system or scale; suggests the nearest.
     """
     raw = read_yaml(path)
     if isinstance(raw, dict) and "path" in raw:
-        raise DataError(path, "is no key of a matrix", field="path", value=raw["path"])
+        raise DataError(path, "is not a key of a matrix", field="path", value=raw["path"])
     matrix = build(Matrix, {**raw, "path": path} if isinstance(raw, dict) else raw, path)
     _check_names(matrix, path)
     for task in matrix.tasks:
@@ -203,7 +203,7 @@ def load_matrix(path: Path) -> Matrix:
 
 
 def _check_names(matrix: Matrix, path: Path) -> None:
-    """Tasks, systems and seeds there must be, each once, with names that files can have."""
+    """Check that tasks, systems and seeds are not empty, without repetition, and valid in file names."""
     listed: dict[str, Sequence[Any]] = {"tasks": matrix.tasks, "systems": list(matrix.systems), "seeds": matrix.seeds}
     for field_, values in listed.items():
         if not values or len(set(values)) < len(values):
@@ -215,23 +215,23 @@ def _check_names(matrix: Matrix, path: Path) -> None:
 
 
 def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
-    """The cells of these names, in the order of the matrix; all without names. * stands for anything.
+    """The cells with these names (* matches anything), in the order of the matrix; all cells without names.
 
     Raises:
-        UnknownNameError: a name that is no cell's; the message has the nearest.
+        UnknownNameError: the name of no cell; suggests the nearest.
     """
     names = [cell.name for cell in cells]
     for pattern in only:
         if not any(fnmatchcase(name, pattern) for name in names):
             near = get_close_matches(pattern, names, n=3, cutoff=0.5)
             guess = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-            hint = "`rag-lightning matrix --list_only true` lists all"  # there are more than a line can hold
+            hint = "`rag-lightning matrix --list_only true` lists all"  # too many for one line
             raise UnknownNameError(f"unknown experiment {pattern!r}: {guess}{hint}")
     return [cell for cell in cells if not only or any(fnmatchcase(cell.name, pattern) for pattern in only)]
 
 
 def kind_of(task: str) -> str:
-    """qa, generation or classification."""
+    """The kind of a task: qa, generation or classification."""
     spec = get_task(task)
     if spec.labels:
         return "classification"
@@ -243,7 +243,7 @@ def _covers(skip: Skip, scale: str, task: str, system: str) -> bool:
 
 
 def _mentioned(matrix: Matrix) -> list[tuple[str, list[str], Sequence[str]]]:
-    """(where, names, known names) of every name that must be known."""
+    """(place, names, known names) of all names in the file."""
     scales, tasks, systems = list(matrix.scales), list(matrix.tasks), list(matrix.systems)
     found: list[tuple[str, list[str], Sequence[str]]] = [
         ("scale in decoding", list(matrix.decoding), scales),

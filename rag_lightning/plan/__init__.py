@@ -1,1 +1,1 @@
-"""plan: bytes, memory, disk and hours of an experiment before anything is built."""
+"""plan: estimates of size, memory, disk and time of an experiment."""

@@ -1,7 +1,7 @@
-"""Stage `plan`: passages, bytes, memory, disk and hours of an experiment, before anything is built.
+"""Command `plan`: estimates of passages, bytes, memory, disk and hours of an experiment, before anything is built.
 
-Counts are published or counted, bytes are computed; hours are derived from rates: those of earlier artifacts of the
-same models, else layers timed for a moment on this machine (`rates.py`).
+Numbers of passages are published or counted, and bytes are computed. Hours come from rates: those of earlier artifacts
+of the same models, else of layers that are timed on this machine (`rates.py`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from rag_lightning.stages.workspace import HUB, Workspace
 from rag_lightning.tasks.spec import get_task
 
 MINI_PASSAGES, MINI_TEXT_BYTES, BM25_BYTES = 25_650, 530, 364
-"""The mini corpus: passages; bytes of text and of the BM25 index per passage (measured)."""
+"""The mini corpus: number of passages, and measured bytes of text and of the BM25 index per passage."""
 HUB_CORPORA = {"facebook/wiki_dpr": (21_015_324, 650)}
-"""Passages, and about how many bytes of text each (an estimate)."""
+"""Number of passages and estimated bytes of text per passage."""
 TRAINED, USED = 16, 4
-"""Bytes a parameter: float32 weights, gradients and two moments; weights alone."""
+"""Bytes per parameter: float32 weights, gradients and two moments in training; weights only in use."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Size:
-    """Passages and bytes of text of a corpus, and the source of these numbers."""
+    """Number of passages and bytes of text of a corpus, with their source."""
 
     passages: int
     text: int
@@ -57,8 +57,8 @@ def run(config: ExperimentConfig) -> None:
     """Print the plan.
 
     Raises:
-        ConfigError: a corpus or model whose size is not known before it is downloaded, or settings that train nothing.
-        DataError: a file of passages that cannot be read.
+        ConfigError: a corpus or model of unknown size before its download, or settings that train nothing.
+        DataError: the file of passages cannot be read.
     """
     table = Table("", "value", "basis", title=escape(f"plan of {config.name}"), title_justify="left")
     for line in plan(Workspace(config)):
@@ -73,13 +73,15 @@ def plan(workspace: Workspace) -> list[Line]:
     size, encoder = count_passages(config), shape_of(config.encoder.model, "encoder")
     passage = shape_of(config.encoder.passage_model or config.encoder.model, "encoder")
     if passage.width != encoder.width:
-        raise ConfigError(f"encoder.model makes vectors {encoder.width} wide, encoder.passage_model {passage.width}")
+        raise ConfigError(
+            f"encoder.model has vectors of size {encoder.width}, encoder.passage_model of size {passage.width}"
+        )
     generator = generator_shape(config)
     return [
         *_task(config),
         Line("passages", f"{size.passages:,}", size.basis),
         *(_vectors(config, size, encoder.width) if rates.encodes(config) else []),
-        Line("bm25", _bytes(size.passages * BM25_BYTES), f"derived: {BM25_BYTES} bytes a passage, as on mini"),
+        Line("bm25", _bytes(size.passages * BM25_BYTES), f"derived: {BM25_BYTES} bytes per passage, as on mini"),
         *_decodings(config),
         *_space(config, size, encoder, generator),
         *_hours(rates.Rates(workspace, encoder, passage, generator), size.passages),
@@ -90,8 +92,8 @@ def count_passages(config: ExperimentConfig) -> Size:
     """Count the passages of the corpus.
 
     Raises:
-        ConfigError: a data set of the hub that is not known before it is downloaded.
-        DataError: a file that cannot be read, or holds none.
+        ConfigError: a data set of the hub of unknown size before its download.
+        DataError: a file that cannot be read or has no passages.
     """
     source, limit = config.corpus.source, config.corpus.limit
     if source == "mini":
@@ -101,13 +103,15 @@ def count_passages(config: ExperimentConfig) -> Size:
         name = source.removeprefix(HUB).partition(":")[0]
         if name not in HUB_CORPORA:
             hint = f"give a file, or one of {', '.join(HUB_CORPORA)}"
-            raise ConfigError(f"corpus.source={source!r}: its passages are not known before it is downloaded; {hint}")
+            raise ConfigError(
+                f"corpus.source={source!r}: the number of its passages is unknown before the download; {hint}"
+            )
         published, text = HUB_CORPORA[name]
         count = min(limit or published, published)
         return Size(count, count * text, "published count")
     if source.startswith(HUB):
         raise ConfigError(
-            f"corpus.source={source!r}: a folder of the hub's layout is counted by `rag-lightning corpus`"
+            f"corpus.source={source!r}: the passages of such a folder are not counted here; run `rag-lightning corpus`"
         )
     count = text = 0
     for passage in read_passages(Path(source), config.corpus.quoting):
@@ -115,15 +119,15 @@ def count_passages(config: ExperimentConfig) -> Size:
         if count == limit:
             break
     if not count:
-        raise DataError(source, "holds no passages")
+        raise DataError(source, "has no passages")
     return Size(count, text, "counted")
 
 
 def generator_shape(config: ExperimentConfig) -> Shape:
-    """The generator's shape; a warm-started one has its encoder's, and a decoder of decoder_layers.
+    """The shape of the generator; of a warm-started one, that of its encoder with decoder_layers decoder layers.
 
     Raises:
-        ConfigError: not known before it is downloaded, or not a BART.
+        ConfigError: a shape that is unknown before the download, or not a generator.
     """
     if config.generator.init != "warm_start":
         found = shape_of(config.generator.init, "generator")
@@ -137,7 +141,7 @@ def generator_shape(config: ExperimentConfig) -> Shape:
 def _task(config: ExperimentConfig) -> Iterator[Line]:
     task, k = get_task(config.task.name), 0 if config.formulation == "closed_book" else config.decoding.k
     yield Line("task", task.name, f"{task.title}: {task.citation}")
-    yield Line("scored by", ", ".join(metric_names(task, True, k)), "where the examples name what a metric looks at")
+    yield Line("metrics", ", ".join(metric_names(task, True, k)), "if the examples have the needed fields")
 
 
 def _decodings(config: ExperimentConfig) -> Iterator[Line]:
@@ -145,11 +149,11 @@ def _decodings(config: ExperimentConfig) -> Iterator[Line]:
         mine = " (configured)" if strategy == config.decoding.strategy else ""
         decoded = replace(config, decoding=replace(config.decoding, strategy=strategy))
         work = pairs(decoded) * decoded.decoding.made().beams
-        yield Line(f"decoding {strategy}{mine}", f"{work:,} a question", "pairs x beams")
+        yield Line(f"decoding {strategy}{mine}", f"{work:,} per question", "pairs x beams")
 
 
 def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]:
-    yield Line("vectors", _bytes(4 * size.passages * width), f"{width} wide, float32")
+    yield Line("vectors", _bytes(4 * size.passages * width), f"size {width}, float32")
     for kind in INDEX_KINDS:
         mine = " (configured)" if kind == config.index.kind and config.retriever.made().encodes else ""
         try:
@@ -182,7 +186,7 @@ def _hours(rates: rates.Rates, passages: int) -> Iterator[Line]:
     for part in rates.parts(passages):
         total += part.seconds
         yield Line(part.what, f"{part.seconds / 3600:,.2f} h", f"derived: {part.amount}, {part.basis}")
-    yield Line("hours in all", f"{total / 3600:,.2f} h", f"derived, for this machine ({rates.machine})")
+    yield Line("total hours", f"{total / 3600:,.2f} h", f"derived, for this machine ({rates.machine})")
 
 
 def _bytes(count: int) -> str:

@@ -1,9 +1,7 @@
-"""Rates of the parts of an experiment: from the manifests of earlier artifacts, else from layers timed here and now.
+"""Rates of the parts of an experiment, from the manifests of earlier artifacts or from layers timed now.
 
-The newest artifact of the same encoder or the same generator counts. An interrupted training timed its last part only,
-so its rate is too high.
-
-Without artifacts, the layers of each model are timed alone for a moment, and hours are derived from them.
+The newest artifact of the same encoder or generator is used. An interrupted training records only the time of its last
+part, so its rate is too high. Without artifacts, single layers of each model are timed.
 """
 
 from __future__ import annotations
@@ -27,14 +25,14 @@ from rag_lightning.core.hardware import cpu_count, resolve_dtype
 from rag_lightning.stages.workspace import Workspace
 
 PASSAGE_TOKENS, QUERY_TOKENS = 140, 16
-"""About what 100 words and a question take."""
+"""Typical numbers of tokens of 100 words and of a question."""
 TOKENS_A_WORD = PASSAGE_TOKENS / 100
 TIMED = "layers timed on this machine"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the work: its amount in words, seconds, and what the rate rests on."""
+    """One part of the work: its amount in words, seconds, and the source of the rate."""
 
     what: str
     amount: str
@@ -47,7 +45,7 @@ class Rates:
     """The rates of an experiment.
 
     Args:
-        workspace: The experiment; its artifacts are looked through.
+        workspace: Workspace of the experiment, with earlier artifacts.
         encoder: Shape of the query encoder.
         passage: Shape of the passage encoder.
         generator: Shape of the generator.
@@ -60,12 +58,11 @@ class Rates:
 
     @property
     def machine(self) -> str:
-        """The machine the hours are for."""
-
+        """The machine that the hours apply to."""
         return f"{device()}, {cpu_count()} cores"
 
     def parts(self, passages: int) -> Iterator[Part]:
-        """Every part that takes long, in the order it is done; trainings of 0 steps are left out."""
+        """All long parts in the order of their work, without trainings of 0 steps."""
         config = self.workspace.config
         if config.reader.steps:
             count = config.reader.steps * config.reader.batch_size
@@ -100,8 +97,7 @@ class Rates:
         return _timed(encode_seconds(self.passage, tokens, encoder.dtype), "passages/s")
 
     def _biencoder(self) -> tuple[float, str]:
-        """A question, its passage and its hard negatives are encoded and learned from."""
-
+        """The rate of training on a question, its passage and its hard negatives."""
         config = self.workspace.config
         dtype, tokens = config.biencoder.dtype, min(PASSAGE_TOKENS, config.encoder.max_passage_length)
         passages = (1 + config.biencoder.k) * train_seconds(self.passage, tokens, dtype)
@@ -133,7 +129,7 @@ class Rates:
         return _timed(seconds, "questions/s")
 
     def _alike(self, stage: str, same: tuple[str, ...], section: str = "") -> Callable[[Mapping[str, Any]], bool]:
-        """Whether an artifact of a stage was trained, under the same values of the fields that begin so."""
+        """A test whether an artifact was trained with the same values of the fields with these prefixes."""
         ours = settings(self.workspace.config, stage)
         wanted = {path: value for path, value in ours.items() if path.startswith(same)}
 
@@ -160,7 +156,7 @@ class Rates:
         return encode(self.encoder, QUERY_TOKENS, dtype) + search_seconds(self.encoder.width, passages)
 
     def _newest(self, kind: str, fits: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
-        """The manifest of the newest artifact of a kind that fits and took any time."""
+        """The manifest of the newest artifact of a kind that fits and has a recorded time."""
         root = self.workspace.root / "artifacts" / kind
         files = sorted(root.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime, reverse=True)
         manifests = (read_manifest(file.parent) for file in files if file.parent.suffix != ".partial")
@@ -168,7 +164,7 @@ class Rates:
 
 
 def encodes(config: ExperimentConfig) -> bool:
-    """Whether passages are embedded: in training or at prediction something asks with the query encoder."""
+    """Whether passages are embedded, because training or prediction uses the query encoder."""
     encodes = trains_encoder(config.retriever) or config.retriever.made().encodes
     return bool(config.formulation != "closed_book" and encodes)
 
@@ -197,7 +193,7 @@ HEAD = 64
 
 
 def encode_seconds(shape: Shape, tokens: int, dtype: Dtype) -> float:
-    """Seconds of one text of so many tokens through the encoder: one layer timed, times the number of layers."""
+    """Seconds to encode one text of `tokens` tokens: one layer timed, times the number of layers."""
     layer, states = _encoder(shape).eval(), _states(shape, tokens)
 
     def step() -> None:
@@ -208,7 +204,7 @@ def encode_seconds(shape: Shape, tokens: int, dtype: Dtype) -> float:
 
 
 def train_seconds(shape: Shape, tokens: int, dtype: Dtype, target_tokens: int = 0) -> float:
-    """Seconds of forward and backward of one text (and target) of so many tokens: one layer of each kind timed."""
+    """Seconds of forward and backward pass of one text (and target), from one timed layer of each kind."""
     layer, states = _encoder(shape), _states(shape, tokens)
     device = states.device.type
     seconds = shape.layers * _best(lambda: layer(states).sum().backward(), dtype, device)
@@ -223,18 +219,18 @@ def train_seconds(shape: Shape, tokens: int, dtype: Dtype, target_tokens: int = 
 
 
 def search_seconds(width: int, count: int) -> float:
-    """Seconds of one query over `count` vectors by exact search: the inner products of a part timed."""
+    """Seconds of exact search of one query over `count` vectors, from timed inner products with a part of them."""
     queries, vectors = torch.randn(BATCH, width), torch.randn(ROWS, width)
     return _best(lambda: queries @ vectors.T, "float32", "cpu") / BATCH * count / ROWS
 
 
 def device() -> str:
-    """Device on which models are timed: the GPU where there is one."""
+    """The device on which models are timed: the GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _best(step: Callable[[], object], dtype: Dtype, kind: str) -> float:
-    """Seconds of the fastest of some calls, after one that warms up."""
+    """Seconds of the fastest of several calls, after one warm-up call."""
     fast = resolve_dtype(dtype) == "bfloat16"
     seconds = []
     for _ in range(1 + REPEATS):
@@ -261,6 +257,6 @@ def _states(shape: Shape, tokens: int) -> torch.Tensor:
 
 
 def _done(manifest: Mapping[str, Any], section: str) -> float:
-    """Examples that a training of an earlier artifact took a second."""
+    """Examples per second in the training of an earlier artifact."""
     settings = manifest["config"]
     return float(settings[f"{section}.steps"] * settings[f"{section}.batch_size"] / manifest["seconds"])

@@ -85,13 +85,13 @@ class Run:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be printed under its table."""
+        """Notes to print below the tables."""
         return tuple(map(str, self.record.get("notes", ())))
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """How well one retriever did by itself."""
+    """Metrics of one retriever alone."""
 
     retriever: str
     model: str
@@ -104,7 +104,7 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One trial against the best: p of the paired test, whether it is kept, whether it went on to test."""
+    """One trial compared with the best: p of the paired test, whether it is not worse, whether it is chosen."""
 
     run_id: str
     p: float | None
@@ -114,7 +114,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Everything a report needs of one sweep."""
+    """All stored data of one sweep for its report."""
 
     name: str
     dataset: str
@@ -137,10 +137,10 @@ class Sweep:
 
 
 def collect(sweep_dir: Path) -> Sweep:
-    """Read a sweep's folder.
+    """Read the folder of a sweep.
 
     Raises:
-        DataError: the folder or sweep.json is missing, or a file is cut short, lacks a field or holds a wrong value.
+        DataError: the folder or sweep.json is missing, or a file is truncated, lacks a field or has a wrong value.
     """
     path = sweep_dir / "sweep.json"
     raw = read(path, hint="run the sweep first, or give the folder runs/<sweep>")
@@ -159,25 +159,25 @@ def collect(sweep_dir: Path) -> Sweep:
 
 
 def found_family(listed: Iterable[Estimates]) -> str:
-    """The family of FOUND that these estimates have."""
+    """The first family of FOUND among these estimates."""
     families = {name.partition("@")[0] for estimates in listed for name in estimates}
     return next((family for family in FOUND if family in families), FOUND[0])
 
 
 def read_scores(run: Run, artifacts: Path) -> list[Score] | None:
-    """The per-example scores of a run, None if the artifact is no longer there.
+    """The per-example scores of a run, None if the artifact no longer exists.
 
     Raises:
-        ArtifactError, DataError: it is there but damaged.
+        ArtifactError, DataError: the artifact is damaged.
     """
     return _read_artifact(run, artifacts, "scores", Score)
 
 
 def read_predictions(run: Run, artifacts: Path) -> list[Prediction] | None:
-    """The predictions of a run, None if the artifact is no longer there.
+    """The predictions of a run, None if the artifact no longer exists.
 
     Raises:
-        ArtifactError, DataError: it is there but damaged.
+        ArtifactError, DataError: the artifact is damaged.
     """
     return _read_artifact(run, artifacts, "predictions", Prediction)
 

@@ -1,4 +1,4 @@
-"""Stage `report`: runs/<sweep> -> reports/out/<sweep>, from what is stored; no model is needed."""
+"""Command `report`: runs/<sweep> -> reports/out/<sweep>, from stored runs; needs no model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAPER = "reports/paper.yaml"
 
 
 def run(config: SweepConfig) -> None:
-    """Render the report of a sweep and say where it is.
+    """Write the report of a sweep and print its path.
 
     Raises:
         DataError: the sweep has not been run, a file of it is damaged, or the published numbers are not there.

@@ -38,7 +38,7 @@ Points = Mapping[int, Estimate]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One system: its estimates by k, and what decides its colour and its marker."""
+    """One system: its estimates by k, and the keys of its colour and marker."""
 
     label: str
     colour_by: str
@@ -60,7 +60,7 @@ def objective_lines(sweep: Sweep) -> list[Line]:
 
 
 def recall_lines(sweep: Sweep) -> list[Line]:
-    """Answer recall (or what the task has in its place) against k, one line per retriever and query encoder."""
+    """Answer recall (or the corresponding metric of the task) against k, per retriever and query encoder."""
     lines, wanted = [], found_family(row.estimates for row in sweep.retrieval)
     for row in sweep.retrieval:
         found = {}
@@ -104,7 +104,7 @@ def _panel(axes: Axes, lines: Sequence[Line], title: str, xlabel: str) -> None:
 
 
 def _legend(axes: Axes, colours: Mapping[str, str], markers: Mapping[str, str]) -> None:
-    """One entry a colour and one a marker: every pair of them would be dozens."""
+    """One legend entry per colour and per marker, because their pairs would be too many."""
     entries = [Line2D([], [], color=colour, linewidth=3, label=clean(name)) for name, colour in colours.items()]
     if len(markers) > 1:
         entries += [

@@ -1,4 +1,4 @@
-"""The one writer of pages: tables and perhaps a figure become a folder of files, whole or not at all."""
+"""Writing of pages: tables and an optional figure become a folder of files, atomically."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INDEX, FIGURE = "index.html", "figure.svg"
 
 @dataclass(frozen=True)
 class Page:
-    """What is written.
+    """The content of a page.
 
     Args:
         title: Title of the page.

@@ -58,7 +58,7 @@ class PaperTable:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """All published numbers, how near counts as reproduced, and how large the data sets are."""
+    """All published numbers, the tolerances of verdicts, and the sizes of the data sets."""
 
     numbers: tuple[Published, ...]
     tables: Mapping[str, PaperTable]
@@ -67,13 +67,13 @@ class Paper:
     settings: Mapping[str, Mapping[str, str]]
 
     def find(self, system: str, dataset: str, split: str, metric: str) -> Published | None:
-        """The table's number of a system on a split, if the paper prints one."""
+        """The number of a system on a split, None if the paper prints none."""
         wanted = (system, dataset, split, metric)
         found = (n for n in self.numbers if (n.system, n.dataset, n.split, n.metric) == wanted and n.k is None)
         return next(found, None)
 
     def table_of(self, dataset: str) -> str:
-        """The first table with a column of the data set, the first of all where none has one."""
+        """The first table with a column for the data set, else the first table."""
         found = (n.source for n in self.numbers if n.dataset == dataset and n.source in self.tables)
         return next(found, next(iter(self.tables)))
 
@@ -141,7 +141,7 @@ Verdict = Literal["reproduced", "different", "not comparable", "not run"]
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What a number of ours was measured on."""
+    """The setting of a measured number."""
 
     system: str
     dataset: str
@@ -152,7 +152,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One cell: the verdict and what it rests on, in the metric's unit; no difference where none can be drawn."""
+    """One cell: the verdict, its reason, and the difference in the metric's unit if comparable."""
 
     verdict: Verdict
     why: str = ""
@@ -165,7 +165,7 @@ class Compared:
 
 
 def paper_system(config: Mapping[str, Any]) -> str:
-    """The paper's name of an experiment of ours: RAG-Token, RAG-Sequence-BM25, RAG-Token-Frozen, BART.
+    """The paper's name for one of our experiments: RAG-Token, RAG-Sequence-BM25, RAG-Token-Frozen, BART.
 
     The paper's BM25 row is trained with BM25; a retriever that was swapped in at test, an oracle, chance and a null
     document have no row there, and get names of their own.
@@ -189,17 +189,17 @@ def paper_system(config: Mapping[str, Any]) -> str:
 
 
 def paper_dataset(dataset: str) -> str:
-    """The paper's data set that one of ours stands for: mini-nq and nq-subset -> nq."""
+    """The paper's data set that corresponds to one of ours: mini-nq and nq-subset -> nq."""
     return dataset.removeprefix("mini-").removesuffix("-subset")
 
 
 def paper_split(dataset: str, split: str) -> str:
-    """The paper's split that one of ours stands for: TriviaQA has two test sets, ours is the open-domain one."""
+    """The paper's split that corresponds to one of ours; for TriviaQA test, the open-domain test set."""
     return "test-open" if (paper_dataset(dataset), split) == ("triviaqa", "test") else split
 
 
 def paper_metric(metric: str) -> str:
-    """The paper's metric that one of ours stands for: how it compares regular expressions (em_regex) is not stated."""
+    """The paper's metric that corresponds to one of ours; the paper does not define EM for regular expressions."""
     return "em" if metric == "em_regex" else metric
 
 
@@ -227,7 +227,7 @@ def compare(paper: Paper, where: Where, ours: Estimate | None, why_not: str = ""
 
 
 def _obstacle(paper: Paper, where: Where, ours: Estimate, published: Published | None) -> str:
-    """Why our number says nothing about the paper's, "" if nothing stands in the way."""
+    """The reason why our number is not comparable with the paper's; empty if it is."""
     size = paper.sizes.get(where.dataset, {}).get(where.split)
     obstacles = {
         "mini corpus": where.dataset.startswith("mini"),

@@ -1,4 +1,4 @@
-"""JSON files of runs and sweeps, read field by field; every error names the file and the field."""
+"""Reading of the JSON files of runs and sweeps; every error names the file and the field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rag_lightning.metrics.metric import Estimate
 
 
 def estimates_of(path: Path, raw: Any, where: str) -> dict[str, Estimate]:
-    """Metric -> estimate, as a file holds them.
+    """Metric -> estimate, from the values in a file.
 
     Raises:
         DataError: it is missing or damaged.
@@ -22,7 +22,7 @@ def estimates_of(path: Path, raw: Any, where: str) -> dict[str, Estimate]:
 
 
 def estimate_of(path: Path, raw: Any, where: str) -> Estimate:
-    """One estimate, as a file holds it.
+    """One estimate, from the values in a file.
 
     Raises:
         DataError: it is missing or damaged.
@@ -55,7 +55,7 @@ def read(path: Path, hint: str = "remove it and run again") -> dict[str, Any]:
 
 
 def need(path: Path, raw: Any, name: str, kind: type | tuple[type, ...], where: str = "") -> Any:
-    """A field of a wanted type.
+    """The value of a field, checked for its type.
 
     Raises:
         DataError: it is missing or damaged.

@@ -1,4 +1,4 @@
-"""The tables of a sweep's report. Every title names the data set of our numbers; the paper's own say so."""
+"""The tables of a sweep's report. Titles name the data set, and whether numbers are the paper's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estim
 SPLIT = "test"
 QA_OBJECTIVES = ("em", "em_regex", "f1")
 SHOWN_CUTOFFS = (1, 5)
-"""Cut-offs of retrieval that are shown beside the largest."""
+"""Cut-offs of retrieval metrics to show, in addition to the largest."""
 
 
 def main_table(sweep: Sweep, paper: Paper) -> Table:
@@ -45,13 +45,13 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
 
 
 def definitions_table(sweep: Sweep) -> Table:
-    """The exact match on test by each of the definitions that are easily confused."""
+    """Exact match on test by each of its definitions."""
     runs = _ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
     names = [name for name in EXACT_MATCHES if any(name in run.estimates for run in runs)]
     rows = tuple(Row((Cell(run.label), *_estimates(run, names))) for run in runs) if len(names) > 1 else ()
     notes = (
         "em: SQuAD's normalisation, as the paper; em_kilt: KILT's; em_lm_eval: lm-eval's nq_open; "
-        "em_contains: an answer stands in the prediction.",
+        "em_contains: the prediction contains an answer.",
     )
     columns = (Column("system", numeric=False), *map(Column, names))
     return Table(f"Exact match on {sweep.dataset} {SPLIT}, by definition", columns, rows, notes)
@@ -66,7 +66,7 @@ def compare_run(sweep: Sweep, paper: Paper, run: Run) -> Compared:
 
 
 def paper_table(sweep: Sweep, paper: Paper) -> Table:
-    """The paper's table of the data set on test as printed, and what became of each row here."""
+    """The paper's table for the data set on test, with our verdict for each row."""
     printed = paper.tables[paper.table_of(paper_dataset(sweep.dataset))]
     verdicts: dict[str, str] = {}
     for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")):
@@ -84,7 +84,7 @@ def paper_table(sweep: Sweep, paper: Paper) -> Table:
 
 
 def trials_table(sweep: Sweep) -> Table:
-    """All configurations tried on dev, the best first, with those that are not significantly worse."""
+    """All configurations evaluated on dev, best first, with the result of their test against the best."""
     runs = _ranked(sweep, sweep.on("dev", "trial"))
     metrics = _others(sweep, runs)
     family = found_family(run.estimates for run in runs)
@@ -111,10 +111,10 @@ def trials_table(sweep: Sweep) -> Table:
         cells += [_mark(bool(candidate and candidate.within)), _mark(bool(candidate and candidate.chosen))]
         rows.append(Row(tuple(cells), strong=bool(candidate and candidate.chosen)))
     notes = [
-        "not worse: a paired permutation test does not tell it from the best (p at least 0.05, not corrected).",
-        "The best of many trials on dev flatters itself; only the chosen systems and the baselines touch test.",
+        "not worse: no significant difference from the best, paired permutation test (p >= 0.05, not corrected).",
+        "The best of many trials on dev is biased upwards; only chosen systems and baselines are evaluated on test.",
         "chosen: of those not worse, the fewest pairs x beams (question-passage pairs generated per question times the "
-        "beams of each), then the smallest index; s/query is measured and decides nothing.",
+        "beams of each), then the smallest index; s/query is measured, but not used.",
     ]
     if not sweep.candidates:
         notes.append("No selection has been made yet.")
@@ -122,7 +122,7 @@ def trials_table(sweep: Sweep) -> Table:
 
 
 def retrieval_table(sweep: Sweep) -> Table:
-    """Each retriever by itself; metrics that a reader does not need are in its CSV only."""
+    """Each retriever alone; less important metrics are in the CSV only."""
     names = sorted({name for row in sweep.retrieval for name in row.estimates}, key=_metric_order)
     family = found_family(row.estimates for row in sweep.retrieval)
     cutoffs = [_metric_order(name)[1] for name in names if name.partition("@")[0] == family]
@@ -139,12 +139,12 @@ def retrieval_table(sweep: Sweep) -> Table:
         cells += [number(row.build_seconds), number(_times(row.seconds_per_query, 1e3), 2)]
         rows.append(Row(tuple(cells)))
     notes = [
-        "pretrained: the query encoder as it came; warmed_up: after the retriever warm-up; trained: after RAG training "
-        "of that model; frozen: the same encoder as before RAG training, which leaves it alone.",
-        "Every metric is in retrieval.csv.",
+        "Query encoder: pretrained, not trained by us; warmed_up, after the retriever warm-up; trained, after RAG "
+        "training of that model; frozen, not updated by RAG training.",
+        "All metrics are in retrieval.csv.",
     ]
     if sweep.scale.startswith("mini"):
-        notes += ["MiniLM, which it starts from, saw public QA data in its training, NQ and SQuAD questions included."]
+        notes += ["The pretrained encoder MiniLM was trained on public QA data, which includes NQ and SQuAD questions."]
     splits = ", ".join(dict.fromkeys(row.split for row in sweep.retrieval if row.split))
     title = f"Retrieval on {sweep.dataset} {splits}".strip()
     return Table(title, tuple(columns), tuple(rows), tuple(notes), name="retrieval")
@@ -184,15 +184,13 @@ def pairs_table(sweep: Sweep, scores: Mapping[str, Sequence[Score]]) -> Table:
     columns = [Column("system", numeric=False), Column("baseline", numeric=False)]
     columns += [Column(f"{sweep.objective} difference"), Column("p"), Column("n")]
     lost = [run.label for run in runs if run.run_id not in scores]
-    notes = [
-        "Paired sign-flip permutation test of whole entities, 9,999 flips: p is never below 0.0001; not corrected."
-    ]
+    notes = ["Paired permutation test with 9,999 sign flips by entity: p is at least 0.0001; not corrected."]
     notes += [f"Per-example scores are no longer stored for: {', '.join(lost)}."] if lost else []
     return Table(f"Differences on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
 
 
 def confusion_table(sweep: Sweep) -> Table:
-    """Which label each system on test took for which; no rows where the task has no labels."""
+    """Confusion of labels of each system on test; no rows if the task has no labels."""
     runs = [run for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")) if run.confusion]
     heads = list(dict.fromkeys(head for run in runs for counts in run.confusion.values() for head in counts))
     columns = (Column("system", numeric=False), Column("label", numeric=False), *(Column(f"as {h}") for h in heads))
@@ -246,7 +244,7 @@ def _estimates(run: Run, names: Iterable[str]) -> list[Cell]:
 
 
 def _others(sweep: Sweep, runs: Iterable[Run]) -> list[str]:
-    """Metrics without cut-off beside the objective; other definitions of the exact match have a table of their own."""
+    """Metrics without cut-off, except the objective and the definitions of exact match, which have their own table."""
     elsewhere = (sweep.objective, *EXACT_MATCHES[1:])
     return [name for name in _names(runs) if "@" not in name and name not in elsewhere]
 
@@ -282,7 +280,7 @@ def _mark(holds: bool) -> Cell:
 
 
 def _run_notes(runs: Sequence[Run]) -> list[str]:
-    """Each note once, with the systems it is about unless it is about all."""
+    """Each note once, with its systems unless it is about all systems."""
     labels: dict[str, list[str]] = {}
     for run in runs:
         for note in run.notes:
@@ -291,10 +289,10 @@ def _run_notes(runs: Sequence[Run]) -> list[str]:
 
 
 def _settings(paper: Paper, sweep: Sweep, runs: Iterable[Run]) -> list[str]:
-    """What the paper ran its systems with; it does not say so of classification."""
+    """Notes on k and decoding of the paper's systems; for classification the paper does not state k."""
     names = dict.fromkeys(paper_system(run.config) for run in runs)
     if sweep.objective == "label_accuracy":
-        return ["The paper does not say with how many passages it classified."] if names else []
+        return ["The paper does not state the number of passages in classification."] if names else []
     kind = "qa" if sweep.objective in QA_OBJECTIVES else "generation"
     found = [(name, paper.settings[name][kind]) for name in names if name in paper.settings]
     return [f"The paper ran {name} with {setting}." for name, setting in found]

@@ -1,4 +1,4 @@
-"""One table model, rendered to Markdown, LaTeX, CSV and HTML; every text is escaped for where it goes."""
+"""Tables, rendered to Markdown, LaTeX, CSV and HTML with the escaping of each format."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _LATEX_HEAD = r"""% Needs \usepackage{booktabs}, \usepackage{graphicx}, \usepack
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands in one place: `text` is shown, `value` goes to CSV, low and high are its 95 % interval."""
+    """One cell: `text` is shown, `value` goes to CSV, low and high are its 95 % interval."""
 
     text: str
     value: float | None = None
@@ -63,7 +63,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A head; numbers are set right; `bar` draws the value (0 to 100) behind it in HTML; not `shown`: CSV only."""
+    """One column: `numeric` is right-aligned, `bar` draws values (0 to 100) as bars, not `shown` is CSV only."""
 
     head: str
     numeric: bool = True
@@ -73,7 +73,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cells in the order of the columns; `strong` rows stand out."""
+    """One row of cells in the order of the columns; `strong` rows are emphasised."""
 
     cells: tuple[Cell, ...]
     strong: bool = False
@@ -81,7 +81,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table; notes are printed below it. One with a name has a CSV file of that name."""
+    """A table with a title and notes below it; a table with a name gets a CSV file of that name."""
 
     title: str
     columns: tuple[Column, ...]
@@ -110,7 +110,7 @@ def estimated(estimate: Estimate | None, degraded: bool = False) -> Cell:
 
 
 def clean(text: str) -> str:
-    """One line of visible text: no control signs, no signs that reverse the line, no half characters."""
+    """Text on one line without control characters, direction marks and surrogates."""
     kept = (sign if sign.isspace() or unicodedata.category(sign) not in ("Cc", "Cs") else "" for sign in text)
     return " ".join("".join(sign for sign in kept if sign not in _BIDI).split())
 
@@ -162,7 +162,7 @@ def escape_latex(text: str) -> str:
 
 
 def _shown(table: Table) -> Table:
-    """The table without the columns that are for CSV only."""
+    """The table without its CSV-only columns."""
     places = [place for place, column in enumerate(table.columns) if column.shown]
     rows = tuple(replace(row, cells=tuple(row.cells[place] for place in places)) for row in table.rows)
     return replace(table, columns=tuple(table.columns[place] for place in places), rows=rows)

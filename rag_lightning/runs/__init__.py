@@ -1,1 +1,1 @@
-"""runs: a system, its evaluation, its record and its MLflow mirror; shared by sweep, matrix and claims."""
+"""runs: systems, their evaluation, run folders and the MLflow mirror; shared by sweep, matrix and claims."""

@@ -1,4 +1,4 @@
-"""What of a run folder MLflow is shown, as plain values: parameters, metrics, history, predictions."""
+"""The content of a run folder for MLflow, as plain values: parameters, metrics, history, predictions."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rag_lightning.core.records import Example, Prediction, Score, read_jsonl
 
 PARAM_LIMIT = 6000
 HISTORIES = {"biencoder": "biencoder", "retriever": "retriever_warmup", "reader": "warmup", "model": "train"}
-"""Kinds of artifact that hold a history.jsonl -> what its metrics begin with."""
+"""Kinds of artifacts with a history.jsonl -> prefix of its metrics."""
 MADE_FROM = {
     "scores": ("predictions",),
     "predictions": ("model", "examples"),
     "model": ("retriever", "reader", "examples"),
 }
-"""Kind of artifact -> those of its inputs that are shown too."""
+"""Kind of artifact -> its inputs that are followed."""
 HISTORY = "history.jsonl"
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested mappings as dotted names; lists as JSON.
+    """Nested mappings with dotted names, lists as JSON.
 
     >>> flatten({"index": {"kind": "flat"}, "k": [1, 2]})
     {'index.kind': 'flat', 'k': '[1, 2]'}
@@ -40,14 +40,14 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def cut(params: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Values within MLflow's limit, a cut one saying so; and the names of those that were cut."""
+    """Parameters truncated to MLflow's limit, with a note, and the names of the truncated ones."""
     long = [name for name, value in params.items() if len(value) > PARAM_LIMIT]
-    note = "… (cut; config.yaml holds all of it)"
+    note = "… (truncated; see config.yaml)"
     return {n: v[: PARAM_LIMIT - len(note)] + note if n in long else v for n, v in params.items()}, long
 
 
 def metric_name(name: str) -> str:
-    """A name MLflow accepts.
+    """A metric name with only the characters that MLflow accepts.
 
     >>> metric_name("answer_recall@5"), metric_name("family=definition/em")
     ('answer_recall_at_5', 'family/definition/em')
@@ -56,7 +56,7 @@ def metric_name(name: str) -> str:
 
 
 def child_metrics(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, float]:
-    """Estimates (name, name_low, name_high, name_n), those of slices and timings; finite values only."""
+    """Estimates (name, name_low, name_high, name_n), also of slices, and timings; finite values only."""
     values = _estimates("", summary.get("metrics", {}))
     for part, estimates in summary.get("slices", {}).items():
         values |= _estimates(f"slice/{part}/", estimates)
@@ -65,10 +65,10 @@ def child_metrics(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict
 
 
 def lineage(record: Mapping[str, Any], artifacts: Path) -> dict[str, Path]:
-    """Kind -> folder of the artifacts a run names, and of those they were made from.
+    """Kind -> folder of the artifacts of a run and of their inputs.
 
     Raises:
-        ArtifactError: a manifest is gone or cut short.
+        ArtifactError: a manifest is missing or truncated.
     """
     digests = {kind: digest for kind, digest in record["digests"].items() if digest}
     for kind, inputs in MADE_FROM.items():
@@ -79,10 +79,10 @@ def lineage(record: Mapping[str, Any], artifacts: Path) -> dict[str, Path]:
 
 
 def history(folders: Mapping[str, Path]) -> Iterator[tuple[str, float, int]]:
-    """(metric, value, step) of the trainings a run rests on.
+    """(metric, value, step) of the trainings of a run.
 
     Args:
-        folders: As `lineage` gives them.
+        folders: Result of `lineage`.
     """
     for kind, prefix in HISTORIES.items():
         file = folders[kind] / HISTORY if kind in folders else None
@@ -96,14 +96,14 @@ def history(folders: Mapping[str, Path]) -> Iterator[tuple[str, float, int]]:
 
 
 def prediction_table(folders: Mapping[str, Path], split: str) -> dict[str, list[Any]] | None:
-    """Columns: example, question and answers (where the examples are known), prediction, every score.
+    """The predictions as columns: example, question, answers, prediction, all scores.
 
     Args:
-        folders: As `lineage` gives them.
+        folders: Result of `lineage`.
         split: dev or test.
 
     Raises:
-        ArtifactError: an artifact the run names is altered or gone.
+        ArtifactError: an artifact of the run is altered or missing.
     """
     predictions = _artifact(folders, "predictions")
     if predictions is None:

@@ -1,4 +1,4 @@
-"""One system on one split: stage calls, recorded in a run folder. Sweeps, the matrix and claims all evaluate here."""
+"""The evaluation of one system on one split, recorded in a run folder; for sweeps, the matrix and claims."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from rag_lightning.stages import bm25, corpus, cost, examples, index, predict, s
 from rag_lightning.stages.workspace import Workspace
 
 SEARCHED = {"index": index.STAGE, "bm25": bm25.STAGE}
-"""What a kind of retriever searches -> the stage that builds it."""
+"""Value of a retriever's `searches` -> the stage that builds it."""
 
 
 def folder_of(system: System, group: str, split: str) -> Path:
-    """runs/<group>/<run_id>."""
+    """The run folder of a system, runs/<group>/<run_id>."""
     return folders.run_group(system.config.folder, group) / system.run_id(split)
 
 
 def run(system: System, group: str, split: str, role: str) -> Path:
-    """Evaluate a system, or find its finished run; returns the run folder.
+    """Evaluate a system, or reuse its finished run; returns the run folder.
 
-    A run found under another role (a trial that is also a baseline) keeps its numbers and its role.
+    A finished run with another role (a trial that is also a baseline) keeps its role.
 
     Args:
-        system: What is evaluated.
-        group: Folder of runs: the sweep's name, or `folders.EXPERIMENTS`.
+        system: System to evaluate.
+        group: Folder of runs: the name of the sweep, or `folders.EXPERIMENTS`.
         split: dev or test.
         role: trial, baseline or final in a sweep, cell in the matrix.
     """
@@ -48,7 +48,7 @@ def run(system: System, group: str, split: str, role: str) -> Path:
 
 
 def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
-    """Score the workspace's system on a split; summary, notes, digests, timings and work go into the result."""
+    """Score the workspace's system on a split; fills the result with summary, notes, digests, timings and work."""
     scored = score.build(workspace, split)
     made = predict.build(workspace, split)
     result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
@@ -65,13 +65,13 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
 
 
 def work(workspace: Workspace) -> dict[str, int]:
-    """What a system costs, counted: question-passage pairs generated per question, beams of each, bytes of its index."""
+    """The cost of a system in counts: pairs generated per question, beams per pair, bytes of the index."""
     config = workspace.config
     return {"pairs": pairs(config), "beams": config.decoding.made().beams, "index_bytes": index_bytes(workspace)}
 
 
 def pairs(config: ExperimentConfig) -> int:
-    """Question-passage pairs that the generator reads for each question; closed book reads the question alone."""
+    """Number of question-passage pairs per question for the generator; 1 for closed book."""
     if not config.decoding.made().generates:
         return 0
     if config.formulation == CLOSED_BOOK:
@@ -80,7 +80,7 @@ def pairs(config: ExperimentConfig) -> int:
 
 
 def index_bytes(workspace: Workspace) -> int:
-    """Size of the index that is searched; 0 where none is."""
+    """Size of the searched index in bytes; 0 without one."""
     config = workspace.config
     searched = SEARCHED.get(config.retriever.made().searches)
     if config.formulation == CLOSED_BOOK or searched is None:
@@ -92,7 +92,7 @@ def scores_of(folder: Path, root: str | Path) -> list[Score]:
     """The scores of a finished run.
 
     Raises:
-        DataError: they cannot be read.
+        DataError: the scores cannot be read.
     """
     digest = runs.read_run(folder)["digests"]["scores"]
     return list(read_jsonl(folders.artifacts(root) / "scores" / digest / score.SCORES, Score))
@@ -116,7 +116,7 @@ def _info(system: System, group: str, split: str, role: str) -> runs.RunInfo:
 
 
 def swap_notes(config: ExperimentConfig) -> list[str]:
-    """A note where the model was trained with another retriever."""
+    """A note if the model was trained with another retriever."""
     kind, trained = config.retriever.kind, training_kind(config.retriever)
     if config.formulation == CLOSED_BOOK or kind == trained:
         return []

@@ -1,4 +1,4 @@
-"""Where a project keeps its artifacts, runs and reports."""
+"""Paths of artifacts, runs and reports in a project folder."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Final
 from rag_lightning.config.commands import RESERVED
 
 EXPERIMENTS: Final = RESERVED
-"""The folder of runs that belong to no sweep: cells of the matrix, which claims use too."""
+"""Folder of the runs outside of sweeps: cells of the matrix, which claims use too."""
 
 
 def artifacts(root: str | Path) -> Path:
-    """artifacts/ of a project folder."""
+    """The folder artifacts/ of a project."""
     return Path(root) / "artifacts"
 
 
 def runs(root: str | Path) -> Path:
-    """runs/ of a project folder."""
+    """The folder runs/ of a project."""
     return Path(root) / "runs"
 
 
 def run_group(root: str | Path, group: str) -> Path:
-    """runs/<group>: a sweep's name, or EXPERIMENTS."""
+    """The folder runs/<group>, where a group is the name of a sweep, or EXPERIMENTS."""
     return runs(root) / group
 
 
 def report(root: str | Path, *names: str) -> Path:
-    """reports/out/<names>."""
+    """The folder reports/out/<names>."""
     return Path(root).joinpath("reports", "out", *names)

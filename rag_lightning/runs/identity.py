@@ -1,5 +1,4 @@
-"""What makes two experiments the same: the digests of their stages. Run folders, sweeps, claims and the order of work
-ask here."""
+"""Identity of experiments by the digests of their stages, for run folders, sweeps, claims and the order of work."""
 
 from __future__ import annotations
 
@@ -12,28 +11,28 @@ from rag_lightning.stages.workspace import Workspace
 
 T = TypeVar("T")
 SHARED = ("corpus", "examples", "vectors", "reader", "retriever_warmup", "model", "rankings")
-"""Stages, the most shared first."""
+"""Kinds of artifacts, the most shared first."""
 MODEL = SHARED.index("model") + 1
 
 
 def run_digest(config: ExperimentConfig, split: str) -> str:
-    """8 hex digits, the same for two experiments exactly where their scores on the split are the same."""
+    """8 hex digits that identify the scores of an experiment on a split."""
     return score.stage(Workspace(config).on(split)).digest[:8]
 
 
 def reuse_key(config: ExperimentConfig) -> tuple[str, ...]:
-    """Digests of what is built for an experiment; those that agree in the first n share the first n results."""
+    """Digests of an experiment's artifacts; experiments with n equal leading digests share these n artifacts."""
     lineage = score.stage(Workspace(config)).lineage()
     return tuple(lineage.get(kind, "") for kind in SHARED)
 
 
 def model_key(config: ExperimentConfig) -> tuple[str, ...]:
-    """Equal for two experiments that share one trained model."""
+    """A key that is equal for experiments with the same trained model."""
     return reuse_key(config)[:MODEL]
 
 
 def by_reuse(jobs: Sequence[T], config_of: Callable[[T], ExperimentConfig]) -> list[T]:
-    """Jobs that share come after each other; otherwise the order is kept."""
+    """The jobs reordered so that those with shared artifacts follow each other; otherwise the order is kept."""
     keys = [reuse_key(config_of(job)) for job in jobs]
     first: dict[tuple[str, ...], int] = {}
     for position, key in enumerate(keys):
@@ -44,7 +43,7 @@ def by_reuse(jobs: Sequence[T], config_of: Callable[[T], ExperimentConfig]) -> l
 
 
 def differing(old: Any, new: Any, where: str = "") -> list[str]:
-    """Dotted names of what differs between two plain values.
+    """Dotted names of the differences between two plain values.
 
     >>> differing({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4})
     ['a.c', 'd']

@@ -1,6 +1,6 @@
-"""A mirror of run folders in MLflow: the folder is the truth, MLflow shows it and may be down.
+"""A mirror of run folders in MLflow. The run folder is the source; MLflow may be unavailable.
 
-One parent run per sweep, one child per run folder, found again by a tag, so that nothing is ever sent twice.
+Each sweep has a parent run, each run folder a child run, identified by a tag, so that no run is sent more than once.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ TAGGED = ("role", "split", "label", "task", "dataset", "scale", "status")
 
 
 def default_uri(root: Path, uri: str = "") -> str:
-    """The tracking store: `uri`, or sqlite in the project's folder."""
+    """The tracking URI: `uri`, or an SQLite file in the project folder."""
     return uri or sqlite_url(root / "mlflow.db")
 
 
 class Mirror:
-    """Sends run folders to one MLflow experiment; a store that is down costs one warning, never the run.
+    """Sends run folders to one MLflow experiment; an unavailable store gives one warning and no error.
 
     Args:
         tracking_uri: URI of the store.
         experiment: Name of the MLflow experiment; all sweeps of a task share one.
-        root: The project's folder: artifacts/ is read, mlartifacts/ holds MLflow's files of a local store.
-        warn: Told once, in one line, why nothing is sent.
+        root: Project folder, with artifacts/, and mlartifacts/ for the files of a local store.
+        warn: Called once, with the reason why nothing is sent.
     """
 
     def __init__(self, tracking_uri: str, experiment: str, root: Path, warn: Callable[[str], None]) -> None:
@@ -59,7 +59,7 @@ class Mirror:
         self.down = False
 
     def parent(self, name: str, params: Mapping[str, Any]) -> str | None:
-        """The MLflow run of a sweep, made if there is none yet; its id, or None where the store is down."""
+        """Id of the MLflow run of a sweep, created if it does not exist; None if the store is unavailable."""
 
         def send() -> str:
             run = self._parent(name)
@@ -69,7 +69,7 @@ class Mirror:
         return self._attempt(send)
 
     def finish_parent(self, name: str, metrics: Mapping[str, float] | None = None) -> None:
-        """End the run of a sweep, with what it came to."""
+        """End the run of a sweep, with its final metrics."""
 
         def send() -> None:
             run_id = self._parent(name).info.run_id
@@ -79,11 +79,11 @@ class Mirror:
         self._attempt(send)
 
     def child(self, folder: Path) -> str | None:
-        """Mirror a run folder; one that was sent as it is now is left alone. Its MLflow id, None if the store is down.
+        """Mirror a run folder unless it is unchanged; returns its MLflow id, None if the store is unavailable.
 
         Raises:
             DataError: a file of the run folder cannot be read.
-            ArtifactError: its predictions were altered.
+            ArtifactError: its predictions are altered.
         """
         record = read_run(folder)
         content = digest([(folder / name).read_text("utf-8") for name in (RUN, SUMMARY) if (folder / name).exists()])
@@ -116,7 +116,7 @@ class Mirror:
         return run_id
 
     def _send_params(self, run: Run, params: Mapping[str, Any]) -> None:
-        # A param cannot be changed once it is there, so only new ones are sent.
+        # MLflow refuses changes of params, so only new ones are sent.
         flat = {k: v for k, v in flatten(params).items() if k not in run.data.params}
         kept, shortened = cut(flat)
         items = [Param(name, value) for name, value in kept.items()]
@@ -143,7 +143,7 @@ class Mirror:
             self._store.log_text(run_id, yaml.safe_dump(dict(record["config"]), sort_keys=False), "config.yaml")
         self._store.log_dict(run_id, dict(record), RUN)
         table = prediction_table(folders, record["split"])
-        # log_table appends to a table that is there.
+        # log_table appends to an existing table.
         if table is not None and "predictions.json" not in there:
             self._store.log_table(run_id, table, "predictions.json")
 
@@ -151,7 +151,7 @@ class Mirror:
         return self._run_of(sweep, "", sweep, {"role": "sweep"})
 
     def _run_of(self, sweep: str, run_id: str, name: str, tags: Mapping[str, str]) -> Run:
-        """The MLflow run with the key of a sweep (run_id "") or of a run, made if there is none."""
+        """The MLflow run of a sweep (run_id "") or of a run folder, created if it does not exist."""
         key = digest([sweep, run_id])
         store = self._store
         found = store.search_runs([self._experiment_id], f"tags.`{KEY}` = '{key}'", max_results=1)
@@ -190,7 +190,7 @@ class Mirror:
         return str(client.create_experiment(self.experiment, artifact_location=place))
 
     def _attempt(self, send: Callable[[], T]) -> T | None:
-        """Nothing where the store is known to be down; its failure becomes one warning."""
+        """Call `send`; a failure of the store gives one warning, after which nothing more is sent."""
         if self.down:
             return None
         try:
@@ -203,7 +203,7 @@ class Mirror:
 
 
 def mirror_all(runs: Path, mirror: Mirror) -> int:
-    """Send every run folder below `runs`; how many are in MLflow afterwards.
+    """Send all run folders in `runs`; returns how many are in MLflow afterwards.
 
     Raises:
         DataError, ArtifactError: as `Mirror.child`.
@@ -238,7 +238,7 @@ def _link(folder: Path) -> dict[str, Any]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """A JSON object, empty where the file is not there.
+    """The JSON object in a file; empty if the file does not exist.
 
     Raises:
         DataError: not a JSON object.
@@ -255,12 +255,12 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _millis(moment: str | None) -> int:
-    """Milliseconds since 1970 of an ISO time; of now where there is none yet."""
+    """Milliseconds since 1970 of an ISO time; None for now."""
     return int((datetime.fromisoformat(moment) if moment else datetime.now(UTC)).timestamp() * 1000)
 
 
 def _check_reachable(uri: str) -> None:
-    """Raise OSError at once for a server that does not answer: MLflow itself retries for minutes."""
+    """Raise OSError if a server does not answer within seconds; MLflow itself would retry for minutes."""
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https") and parts.hostname:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -269,7 +269,7 @@ def _check_reachable(uri: str) -> None:
 
 @contextmanager
 def _creation_lock(uri: str) -> Iterator[None]:
-    """Two processes creating one sqlite store at once fail with `duplicate column name`: one at a time."""
+    """Lock the creation of an SQLite store: two processes at once fail with `duplicate column name`."""
     if not uri.startswith("sqlite:///"):
         yield
         return

@@ -1,7 +1,7 @@
-"""`run.json` and `summary.json` of a run folder: what ran, on what, with which result.
+"""`run.json` and `summary.json` of a run folder: the system, its data, its environment and its result.
 
-A run folder is `runs/<sweep>/<run_id>/`. `run.json` is there from the start with status `running`; a killed run stays
-so and is done again. All files are written whole or not at all.
+A run folder is `runs/<sweep>/<run_id>/`. `run.json` has status `running` from the start; a killed run keeps it and is
+run again. All files are written atomically.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ PACKAGES = (
     "torch",
     "transformers",
 )
-"""Whose versions can change a number."""
+"""Packages whose version can affect a result."""
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A run before it starts; the fields of run.json of the same names.
+    """The fields of run.json that are known before the run.
 
     Args:
         run_id: Name of its folder.
-        sweep: Name of the folder above: the sweep, or experiments.
+        sweep: Name of the parent folder: the sweep, or experiments.
         role: trial, baseline or final in a sweep; cell in the matrix.
         split: dev or test.
-        label: The system's label, as tables print it.
+        label: Label of the system in tables.
         task: Name of the task.
-        dataset: Label of the data.
+        dataset: Name of the data.
         scale: mini, mini-long or paper.
-        config: The whole configuration, plain JSON values.
+        config: Complete configuration, plain JSON values.
         seed: Seed of every random choice.
-        notes: Printed under the tables that show the run.
+        notes: Notes for the tables that show the run.
     """
 
     run_id: str
@@ -77,7 +77,7 @@ class RunInfo:
 
 @dataclass
 class RunResult:
-    """Filled while the run runs: digests of its artifacts, timings in seconds, counted work, summary, further notes."""
+    """The result of a run: digests of its artifacts, timings in seconds, counted work, summary, more notes."""
 
     digests: dict[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
@@ -119,7 +119,7 @@ def finish_run(folder: Path, result: RunResult) -> dict[str, Any]:
 
 
 def fail_run(folder: Path, problem: str, result: RunResult | None = None) -> dict[str, Any]:
-    """Write run.json with status `failed` and the problem; no score is made up.
+    """Write run.json with status `failed` and the problem.
 
     Raises:
         DataError: the run was never started.
@@ -129,9 +129,9 @@ def fail_run(folder: Path, problem: str, result: RunResult | None = None) -> dic
 
 @contextmanager
 def recorded(folder: Path, info: RunInfo) -> Iterator[RunResult]:
-    """Start a run, let the caller fill its result, and close it: finished, or failed where an error goes through.
+    """Context of a run: yields its result to fill, and records the run as finished, or as failed on an error.
 
-    An interrupted run keeps the status `running`, so that it is done again.
+    An interrupted run keeps the status `running`, so that it is run again.
     """
     start_run(folder, info)
     result = RunResult()
@@ -144,7 +144,7 @@ def recorded(folder: Path, info: RunInfo) -> Iterator[RunResult]:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """run.json of a run folder.
+    """The content of run.json in a run folder.
 
     Raises:
         DataError: missing, not JSON, of another schema, or with an unknown status.
@@ -160,7 +160,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """summary.json of a run folder, empty where the run has not finished.
+    """The content of summary.json in a run folder; empty if the run has not finished.
 
     Raises:
         DataError: not JSON.
@@ -178,18 +178,18 @@ def is_finished(folder: Path) -> bool:
 
 
 def run_folders(runs: Path) -> list[Path]:
-    """All `<sweep>/<run_id>/` below a folder of runs, in order of name."""
+    """All run folders `<sweep>/<run_id>/` in a folder of runs, in order of name."""
     return sorted(file.parent for file in runs.glob(f"*/*/{RUN}"))
 
 
 def now() -> str:
-    """UTC, to the second."""
+    """The current time, UTC, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @lru_cache(maxsize=1)
 def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that can change a number."""
+    """Installed versions of the packages that can affect a result."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -201,7 +201,7 @@ def package_versions() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def git_state() -> dict[str, Any]:
-    """Commit of this project's source and whether it was changed since; both None outside a checkout."""
+    """Commit of this project's source, and whether it has changes; both None outside of a checkout."""
     source = Path(__file__).resolve()
     tracked = _git(source.parent, "ls-files", "--error-unmatch", source.name)
     sha = _git(source.parent, "rev-parse", "HEAD") if tracked else None
@@ -211,7 +211,7 @@ def git_state() -> dict[str, Any]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None where it fails or is not installed."""
+    """The output of git; None if it fails or is not installed."""
     environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(

@@ -1,11 +1,11 @@
-"""A system is an experiment config with a label. A point names what makes it differ from a base experiment.
+"""Systems: an experiment configuration with a label, made from a base experiment and a point.
 
-A point maps config paths (`decoding.k`, `index.kind`, `train.lr`, …) or short names to values. Short names:
+A point maps fields (`decoding.k`, `index.kind`, `train.lr`, …) or short names to values. Short names:
 
 k          decoding.k
 decoding   formulation/strategy; closed_book has no retriever and no k
-retriever  an index kind is dense retrieval through it, else a retriever kind. What the base trains with stays: another
-           retriever is swapped in at test. The path `retriever.kind` trains with it too.
+retriever  an index kind (dense retrieval with that index) or a retriever kind, used at test only: the retriever of
+           training is that of the base. The field `retriever.kind` changes both.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from rag_lightning.runs.identity import differing, run_digest
 Point = Mapping[str, Any]
 TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
 NO_READER = "No reader"
-"""Stands for the model where the strategy asks no generator."""
+"""Title of a system whose strategy uses no generator."""
 CLOSED_BOOK = "closed_book"
 SHORT = ("k", "retriever", "decoding")
 FIXED = ("system", "train_preset", "split", "folder", "tracking_uri", "name")
-"""Fields that are no part of a system."""
+"""Fields that do not belong to a system."""
 SHOWN = (
     "formulation",
     "name",
@@ -46,19 +46,19 @@ SHOWN = (
     "retriever.train",
     "retriever.null_document",
 )
-"""Fields that every label shows in words, or that no label shows."""
+"""Fields that labels show in words or not at all."""
 LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
 class System:
-    """An experiment config, and how tables and messages name it."""
+    """An experiment configuration with its label in tables and messages."""
 
     config: ExperimentConfig
     label: str
 
     def run_id(self, split: str) -> str:
-        """Name of its run folder: the split, the label in letters that folders can have, the run's digest."""
+        """Name of its run folder: split, label without special characters, and digest of the run."""
         readable = re.sub(r"[^\w.]+", "-", self.label.lower().replace("=", "")).strip("-")
         return f"{split}-{readable[:LONGEST_NAME]}-{run_digest(self.config, split)}"
 
@@ -77,8 +77,8 @@ def configure(base: ExperimentConfig, point: Point) -> ExperimentConfig:
     """The base experiment with the values of a point.
 
     Raises:
-        UnknownNameError: a path that is no field, a decoding or retriever that is not known; with the nearest.
-        ConfigError: closed book with passages, or one field given twice.
+        UnknownNameError: an unknown field, decoding or retriever; suggests the nearest.
+        ConfigError: closed book with k or a retriever, or a field set more than once.
     """
     config = base
     for path, value in _expanded(base, point).items():
@@ -87,8 +87,8 @@ def configure(base: ExperimentConfig, point: Point) -> ExperimentConfig:
 
 
 def label_of(config: ExperimentConfig, base: ExperimentConfig | None = None) -> str:
-    """Model, index or retriever, k and strategy; how it was trained, where not with dense retrieval; and every other
-    field that differs from the base.
+    """The label of a configuration: model, index or retriever, k, strategy, deviations from dense training, and all
+    other fields that differ from the base.
 
     >>> label_of(ExperimentConfig())
     'RAG-Sequence · flat · k=5 · greedy'
@@ -106,12 +106,12 @@ def label_of(config: ExperimentConfig, base: ExperimentConfig | None = None) -> 
 
 
 def retriever_name(config: ExperimentConfig) -> str:
-    """The index kind of dense retrieval, else the retriever kind."""
+    """The index kind for dense retrieval, else the retriever kind."""
     return config.index.kind if config.retriever.kind == "dense" else config.retriever.kind
 
 
 def retrieval_label(config: ExperimentConfig, base: ExperimentConfig) -> str:
-    """The name of the retriever, and every field of retrieval that differs from the base."""
+    """The name of the retriever with all fields of retrieval that differ from the base."""
     others = [text for text in _others(config, base) if text.startswith(("index.", "bm25.", "encoder.", "retriever."))]
     return " · ".join([retriever_name(config), *others])
 
@@ -135,7 +135,7 @@ def _text(value: Any) -> str:
 
 
 def _expanded(base: ExperimentConfig, point: Point) -> dict[str, Any]:
-    """Path -> value, short names written out."""
+    """Field -> value, with short names expanded."""
     known = [path for path, _ in _values(base) if path.partition(".")[0] not in FIXED]
     given = {path: value for path, value in point.items() if path not in SHORT}
     for path in given:
@@ -144,8 +144,8 @@ def _expanded(base: ExperimentConfig, point: Point) -> dict[str, Any]:
     layers = [_decoding(point), _retriever(base, point), {"decoding.k": point["k"]} if "k" in point else {}, given]
     found: dict[str, Any] = {}
     for layer in layers:
-        if twice := sorted(set(found) & set(layer)):
-            raise ConfigError(f"point {dict(point)} sets {twice[0]} twice; keep one of them")
+        if repeated := sorted(set(found) & set(layer)):
+            raise ConfigError(f"point {dict(point)} sets {repeated[0]} more than once; keep one value")
         found |= layer
     return found
 
@@ -158,12 +158,12 @@ def _check_path(path: str, known: Sequence[str]) -> None:
 
 
 def retrievers() -> list[str]:
-    """What `retriever` may be in a point: an index kind, or a kind of retriever of its own."""
+    """The values of `retriever` in a point: index kinds, and retriever kinds other than dense."""
     return [*INDEX_KINDS, *(kind for kind in RETRIEVERS if kind not in ("dense", "none"))]
 
 
 def decodings() -> list[str]:
-    """What `decoding` may be in a point: formulation/strategy."""
+    """The values of `decoding` in a point: formulation/strategy."""
     return [f"{formulation}/{strategy}" for formulation in TITLES for strategy in strategies_of(formulation)]
 
 
@@ -176,12 +176,12 @@ def _decoding(point: Point) -> dict[str, Any]:
     if formulation != CLOSED_BOOK:
         return found
     if unused := [name for name in ("retriever", "k") if name in point]:
-        raise ConfigError(f"{point['decoding']} reads no passages, so remove {' and '.join(unused)}, without effect there")
+        raise ConfigError(f"{point['decoding']} uses no passages; remove {' and '.join(unused)}")
     return found | {"retriever.kind": "none"}
 
 
 def _retriever(base: ExperimentConfig, point: Point) -> dict[str, Any]:
-    """What the experiment trains with stays; another kind is swapped in."""
+    """Fields of the short name `retriever`; the retriever of training stays that of the base."""
     if "retriever" not in point:
         return {}
     name = str(point["retriever"])
@@ -194,7 +194,7 @@ def _retriever(base: ExperimentConfig, point: Point) -> dict[str, Any]:
 
 
 def _values(config: ExperimentConfig) -> Iterator[tuple[str, Any]]:
-    """(dotted path, value) of every field; of a kind's own fields only those of the chosen kind."""
+    """(dotted path, value) of every field; None for fields of kinds that are not chosen."""
     for leaf in leaves(ExperimentConfig):
         yield leaf.path, value_of(config, leaf)
 

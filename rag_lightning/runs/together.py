@@ -1,4 +1,4 @@
-"""Predictions of several k and strategies of one RAG-Sequence model, retriever and split from one pass."""
+"""Predictions of one RAG-Sequence model and retriever for several k and strategies in one pass."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ STRATEGIES = ("thorough", "fast")
 
 
 def predict_together(systems: Sequence[System], split: str) -> None:
-    """Predict systems that differ in k and strategy alone in one pass over the largest k; the others are left alone.
+    """Predict systems that differ only in k and strategy in one pass with the largest k; others are not predicted.
 
-    Each artifact holds what the system alone would predict. Afterwards every stage finds it.
+    Each system gets the artifact that its own prediction would give.
     """
     with within(f"{split}: several systems"):
         _predict_groups(systems, split)
@@ -36,7 +36,7 @@ def _predict_groups(systems: Sequence[System], split: str) -> None:
         config = system.config
         if config.formulation != "rag_sequence" or config.decoding.strategy not in STRATEGIES:
             continue
-        if config.retriever.null_document != "none":  # its place is behind the last passage, so no k is a prefix
+        if config.retriever.null_document != "none":  # it follows the last passage, so a smaller k is not a prefix
             continue
         workspace = Workspace(config).on(split)
         if predict.STAGE.open(workspace) is None:
@@ -48,7 +48,7 @@ def _predict_groups(systems: Sequence[System], split: str) -> None:
 
 
 def _shared(system: System) -> str:
-    """What systems of one pass have in common: everything but k and strategy."""
+    """The digest of all fields but k and strategy, equal for the systems of one pass."""
     plain = to_dict(system.config)
     del plain["decoding"]["k"], plain["decoding"]["strategy"]
     return digest(plain)
@@ -78,7 +78,7 @@ def _predict(cells: dict[tuple[int, str], Workspace], split: str) -> None:
 
 
 def _pairs(asked: Sequence[Question], k: int) -> int:
-    """Question-passage pairs read at k; a question without passages is read alone."""
+    """Number of question-passage pairs at k; a question without passages counts as one."""
     return sum(max(1, len(question.rows[:k])) for question in asked)
 
 

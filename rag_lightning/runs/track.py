@@ -1,4 +1,4 @@
-"""Where mirrors in MLflow are made. Stage `track` sends stored runs that are not there yet."""
+"""The MLflow mirrors of a project, and command `track`, which sends stored runs to MLflow."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rag_lightning.core.console import say
 
 
 class Mirrors:
-    """The mirrors of one project: one for each MLflow experiment, made when it is first asked for.
+    """The mirrors of one project, one per MLflow experiment, each created at its first use.
 
     Args:
-        root: The project's folder.
-        tracking_uri: MLflow store, empty for sqlite in the project's folder.
+        root: Project folder.
+        tracking_uri: MLflow tracking URI; empty for an SQLite file in the project folder.
     """
 
     def __init__(self, root: str | Path, tracking_uri: str) -> None:
@@ -23,14 +23,14 @@ class Mirrors:
         self._made: dict[str, Mirror] = {}
 
     def of(self, experiment: str) -> Mirror:
-        """The mirror of an MLflow experiment; all runs of a task share the one of the task's name."""
+        """The mirror of an MLflow experiment; all runs of a task are in the experiment of its name."""
         if experiment not in self._made:
             self._made[experiment] = Mirror(self.uri, experiment, self.root, say)
         return self._made[experiment]
 
 
 def run(config: ExperimentConfig) -> None:
-    """Mirror every run folder below `folder`; what is there already is left alone."""
+    """Send all run folders to MLflow, except those that are already there."""
     mirror = Mirrors(config.folder, config.tracking_uri).of(config.task.name)
     stored = folders.runs(config.folder)
     say(f"{mirror_all(stored, mirror)} runs of {stored} are in MLflow")

@@ -1,1 +1,1 @@
-"""stages: configuration + artifacts -> an artifact. Each file is one stage, with its code version."""
+"""stages: configuration + artifacts -> an artifact. Most files are one stage, with its code version."""

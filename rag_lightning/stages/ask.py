@@ -1,4 +1,4 @@
-"""Stage `ask`: one question, its passages with priors and posteriors, and the hypotheses."""
+"""Command `ask`: the answer to one question, its passages with priors and posteriors, and the hypotheses."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from rag_lightning.stages import corpus, predict, retrieve, train
 from rag_lightning.stages.workspace import Workspace
 
 SHOWN = 3
-"""Passages named beside a token."""
+"""Number of passages shown for each token."""
 EMPTY = Passage("", "(null document)", "")
-"""Stands for the empty passage of retriever.null_document."""
+"""The empty passage of retriever.null_document."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said: passages best first with p(z|x), and the prediction.
+    """The passages, best first, with p(z|x), and the prediction.
 
     Attributes:
-        posteriors: p(z|x,y) of the prediction; empty under RAG-Token and without passages.
-        tokens: Under RAG-Token the tokens of the prediction, each with its p(z|x,y_i); else empty.
+        posteriors: p(z|x,y) of the prediction; empty for RAG-Token and without passages.
+        tokens: For RAG-Token, the tokens of the prediction, each with its p(z|x,y_i); else empty.
     """
 
     passages: tuple[Passage, ...]
@@ -50,7 +50,7 @@ def answer(workspace: Workspace, question: str) -> Answer:
     """
     config = workspace.config
     if not question.strip():
-        raise ConfigError('the question is empty; ask something, for example: ask "what is the capital of bhutan"')
+        raise ConfigError('the question is empty; give one, for example: ask "what is the capital of bhutan"')
     example = Example("ask", question.strip(), ())
     asked = Question(example, (), ())
     passages: tuple[Passage, ...] = ()
@@ -79,7 +79,7 @@ def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[P
     ranking = retriever.retrieve([example], k)[0].ranking(example.example_id)
     asked = questions([example], [ranking], scale, k, predict.null_score(workspace))[0]
     if workspace.config.retriever.made().gold_first:
-        workspace.announce("oracle: no gold passage of this question is known; plain dense retrieval")
+        workspace.announce("oracle: the question has no known gold passage; plain dense retrieval is used")
     if not asked.rows and asked.null_score is None:
         return asked, (), ()
     store = corpus.open_store(workspace)
@@ -88,7 +88,7 @@ def _retrieve(workspace: Workspace, example: Example) -> tuple[Question, tuple[P
 
 
 def run(config: ExperimentConfig, question: str) -> None:
-    """Answer and print."""
+    """Answer a question and print the result."""
     with within("ask"):
         found = answer(Workspace(config), question)
     CONSOLE.print(f"[bold]{_plain(found.prediction.text)}[/bold]   log p(y|x) = {found.prediction.log_prob:.3f}")
@@ -111,7 +111,7 @@ def _passages(found: Answer) -> Table:
 
 
 def _tokens(tokens: Sequence[tuple[str, tuple[float, ...]]]) -> Table:
-    """Every token with the passages behind it; wide tables are of no use, so the three that share most."""
+    """Each token with its passages of largest posterior."""
     table = Table("token", "p(z|x,y_i), the largest", title="passages behind each token")
     for name, shares in tokens:
         order = sorted(range(len(shares)), key=lambda z: (-shares[z], z))[:SHOWN]
@@ -120,5 +120,5 @@ def _tokens(tokens: Sequence[tuple[str, tuple[float, ...]]]) -> Table:
 
 
 def _plain(text: str) -> str:
-    """Square brackets are markup to the console."""
+    """A text with square brackets escaped, which the console would read as markup."""
     return text.replace("[", "\\[")

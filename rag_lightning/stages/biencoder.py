@@ -1,9 +1,9 @@
-"""Stage `biencoder`: both encoders trained as DPR's were, before the corpus is embedded.
+"""Stage `biencoder`: training of both encoders as in DPR, before the corpus is embedded.
 
-The paper's retriever is DPR, trained on questions with known passages (section 2.2). This stage trains such a pair from
-the configured encoder: the positives are gold passages (for a question without any, the first BM25 hit with an answer),
-the hard negatives hits without, of BM25 or of the pretrained encoders; or both come from DPR's own files. With steps 0
-the pretrained encoders are used. Files: `query_encoder/`, `passage_encoder/`, `history.jsonl`.
+The paper's retriever is DPR, trained on questions with known passages (section 2.2). This stage trains such a pair,
+starting from the configured encoder. Positives are gold passages (for a question without one, the first BM25 hit with
+an answer); hard negatives are hits without an answer, of BM25 or of the pretrained encoders; or both come from files.
+With steps 0 the pretrained encoders are used. Files: `query_encoder/`, `passage_encoder/`, `history.jsonl`.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from rag_lightning.training.fitting import fit
 from rag_lightning.training.scaled_retrieval import check_learnt_scale
 
 CANDIDATES = 20
-"""Hits in which hard negatives are looked for, and positives of a question without gold passages."""
+"""Number of hits to search for hard negatives, and for positives of questions without gold passages."""
 FOLDERS: dict[Role, str] = {"query": "query_encoder", "passage": "passage_encoder"}
 Judged = list[tuple[int, bool]]
-"""Rows of the corpus, best first, and whether each answers the question."""
+"""(row, whether the passage answers the question), best first."""
 
 
 def query_start(workspace: Workspace) -> Start:
-    """The query encoder of this stage, or the pretrained one where the stage has no steps."""
+    """The query encoder of this stage, or the pretrained one if biencoder.steps is 0."""
     return _start(workspace, "query")
 
 
 def passage_start(workspace: Workspace) -> Start:
-    """The passage encoder of this stage, or the pretrained one where the stage has no steps."""
+    """The passage encoder of this stage, or the pretrained one if biencoder.steps is 0."""
     return _start(workspace, "passage")
 
 
@@ -63,7 +63,7 @@ def _start(workspace: Workspace, role: Role) -> Start:
 
 
 def with_pretrained(workspace: Workspace) -> Workspace:
-    """The same workspace with the pretrained encoders."""
+    """The workspace with biencoder.steps=0, which uses the pretrained encoders."""
     return workspace.with_config(biencoder=replace(workspace.config.biencoder, steps=0))
 
 
@@ -83,7 +83,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
         lacking = "no row of biencoder.files has a positive passage"
         if not config.biencoder.files:
             lacking = f"no train question has a gold passage, or an answer in its first {CANDIDATES} BM25 hits"
-        raise ConfigError(f"the biencoder has nothing to learn: {lacking}; set biencoder.steps=0")
+        raise ConfigError(f"the biencoder has no training data: {lacking}; set biencoder.steps=0")
     if left_out:
         workspace.detail(f"biencoder: {left_out} of {len(items) + left_out} train questions have no known passage")
     encoders = {role: TextEncoder(config.encoder, pretrained(workspace, role).source, role) for role in FOLDERS}
@@ -106,7 +106,7 @@ def _from_files(config: BiencoderConfig) -> tuple[list[LabelledQuestion], int]:
 
 
 def _from_task(workspace: Workspace) -> tuple[list[LabelledQuestion], int]:
-    """Train questions with a known passage, and how many have none."""
+    """Train questions with a known passage, and the number of those without."""
     store, asked = corpus.open_store(workspace), examples.read(workspace, "train")
     lexical = bm25.open_bm25(workspace)
     positives = _judged_rows(workspace, lexical, asked)
@@ -134,14 +134,14 @@ def _judged_rows(workspace: Workspace, retriever: Retriever, asked: Sequence[Exa
 def known_passages(
     store: PassageStore, example: Example, hits: Judged, others: Judged, k: int
 ) -> LabelledQuestion | None:
-    """What is learned of a question; None where no passage is known to answer it.
+    """The positive and the hard negatives of a question; None if no passage is known to answer it.
 
     Args:
         store: The corpus.
-        example: Its first gold passage is the positive; without any, the first hit that answers it.
-        hits: (row, answers it) of what BM25 found.
-        others: (row, answers it) of what the hard negatives are taken from: the first k that answer nothing.
-        k: Hard negatives.
+        example: The question; its first gold passage is the positive, else the first hit that answers it.
+        hits: BM25's hits.
+        others: Hits of the retriever of hard negatives, which are the first k without an answer.
+        k: Number of hard negatives.
     """
     gold = [store[store.row(name)] for name in example.gold_passage_ids[:1]]
     positives = gold or [store[row] for row, right in hits if right][:1]
@@ -158,7 +158,7 @@ build = STAGE.build
 
 
 def run(config: ExperimentConfig) -> None:
-    """Train both encoders and say where they are."""
+    """Train both encoders and print their folder."""
     workspace = Workspace(config)
     artifact = build(workspace)
     workspace.announce(f"{artifact.info['steps']} steps on {artifact.info['questions']} questions: {artifact.path}")

@@ -1,4 +1,4 @@
-"""Stage `bm25`: words -> artifacts/bm25, lexical retrieval."""
+"""Stage `bm25`: corpus -> artifacts/bm25, the BM25 index over title and text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.console import counted
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.stages import corpus
@@ -28,3 +29,11 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 STAGE = config_stage("bm25", 2, lambda workspace: {"corpus": corpus.STAGE.at(workspace)}, _make)
 build = STAGE.build
+
+
+def run(config: ExperimentConfig) -> None:
+    """Build the BM25 index and print its size and folder."""
+    workspace = Workspace(config)
+    artifact = build(workspace)
+    info = artifact.info
+    workspace.announce(f"{info['bytes'] / 1e6:.1f} MB in {info['build_seconds']} s: {artifact.path}")

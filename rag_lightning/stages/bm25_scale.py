@@ -1,4 +1,4 @@
-"""Stage `bm25_scale`: BM25's score_scale, tuned on dev where neither a training nor the configuration gives one."""
+"""Stage `bm25_scale`: the score_scale of BM25, fitted on dev if neither a training nor the configuration gives one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SCALES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 
 def score_scale(workspace: Workspace) -> float:
-    """bm25.score_scale, or the tuned one where that is 0."""
+    """bm25.score_scale, or the fitted one if that is 0."""
     return workspace.config.bm25.score_scale or float(STAGE.build(workspace).info["score_scale"])
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
-    """The scale that gives the passages with an answer (or the evidence) the most log-probability on dev."""
+    """Choose the scale that maximises the log-probability of passages with an answer (or evidence) on dev."""
     asked, k = examples.read(workspace, "dev"), workspace.config.retriever.k_max
     rankings, flags = rank_and_judge(workspace, bm25.open_bm25(workspace), asked, k)
     pairs = [(np.array(r.scores), np.array(f)) for r, f in zip(rankings, flags, strict=True) if any(f)]
@@ -47,6 +47,6 @@ build = STAGE.build
 
 
 def run(config: ExperimentConfig) -> None:
-    """Tune the scale and print it."""
+    """Fit the scale and print it."""
     workspace = Workspace(config)
     workspace.announce(f"bm25.score_scale {build(workspace).info['score_scale']}")

@@ -1,4 +1,4 @@
-"""Whether a configuration classifies, and which labels: checked before anything is built."""
+"""Labels of classification: the check of head and strategy, and the labels of a configuration."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rag_lightning.tasks.spec import get_task
 
 
 def check(config: ExperimentConfig) -> None:
-    """Task, generator.head and decoding.strategy must agree.
+    """Check that task, generator.head and decoding.strategy agree.
 
     Raises:
-        ConfigError: labels are asked of a task that has none, or classify without a head, or a head without classify.
+        ConfigError: a head for a task without labels, strategy classify without a head, or a head without classify.
     """
     task, head = get_task(config.task.name), config.generator.head
     if head != "none" and not task.labels:
@@ -24,7 +24,7 @@ def check(config: ExperimentConfig) -> None:
 
 
 def labels(config: ExperimentConfig) -> tuple[str, ...]:
-    """The labels that the generator says, none where it writes text.
+    """The labels that the generator predicts; empty if it writes free text.
 
     Raises:
         ConfigError: a head for a task without labels.

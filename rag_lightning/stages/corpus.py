@@ -22,12 +22,12 @@ MINI_TEXT = ("wiki", "factbook")
 
 
 def open_store(workspace: Workspace) -> PassageStore:
-    """The passages, by row."""
+    """The passages of the corpus, by row."""
     return PassageStore(STAGE.build(workspace).path)
 
 
 def source_digests(workspace: Workspace) -> dict[str, str]:
-    """What the corpus is made from."""
+    """Name -> digest of the sources of the corpus."""
     source = workspace.config.corpus.source
     if source == "mini":
         return {name: ASSETS[name].sha256[:16] for name in MINI_TEXT}
@@ -37,7 +37,7 @@ def source_digests(workspace: Workspace) -> dict[str, str]:
 
 
 def mini_text(workspace: Workspace) -> tuple[Path, Path]:
-    """The files the mini corpus and task data are made from: wiki JSON, factbook folder."""
+    """The sources of the mini corpus and task data: wiki JSON file, factbook folder."""
     wiki, factbook = (workspace.asset(name) for name in MINI_TEXT)
     return wiki, factbook
 
@@ -67,14 +67,14 @@ def mini_passages(workspace: Workspace) -> tuple[Passage, ...]:
 
 
 def sample(passages: Sequence[Passage], limit: int) -> Iterable[Passage]:
-    """Whole articles of every kind, about `limit` passages and at most that many; the choice is by title."""
+    """Whole articles chosen by a hash of the title, with at most about `limit` passages."""
     share = limit / max(len(passages), 1)
     kept = (p for p in passages if crc32(p.title.encode()) < share * 2**32)
     return islice(kept, limit)
 
 
 def run(config: ExperimentConfig) -> None:
-    """Build the corpus and say where it is."""
+    """Build the corpus and print its size and folder."""
     workspace = Workspace(config)
     artifact = build(workspace)
     workspace.announce(f"{artifact.info['passages']} passages in {artifact.path}")

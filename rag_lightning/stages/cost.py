@@ -1,6 +1,6 @@
-"""Stage `cost`: seconds per query of a system when nothing is known yet, measured on a few dev questions.
+"""Stage `cost`: seconds per query of a system, measured on a few dev questions without any stored results.
 
-A trial's own time says little, because trials share work; this is what one question costs from a cold start.
+The time of a trial is no measure of this, because trials share work.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
-    """What is measured, named by its predictions on dev, which need not be there."""
+    """The model, and the digest of the predictions on dev, which identifies the system but need not exist."""
     return {"predictions": predict.STAGE.digest(workspace.on("dev")), "model": train.STAGE.at(workspace)}
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
-    """How many questions, and how many pairs are generated together: predictions do not depend on it, seconds do."""
+    """Number of questions, and pairs per batch, which affects seconds but not predictions."""
     return {"questions": QUESTIONS, "decoding.pairs_per_batch": workspace.config.decoding.pairs_per_batch}
 
 
 STAGE = Stage("cost", 2, _settings, _inputs, _make)
 build = STAGE.build
-"""info: retrieve and generate, seconds per query each, and the machine's load."""
+"""Its info holds the seconds per query of retrieval and generation, and the hardware."""

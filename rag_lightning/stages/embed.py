@@ -1,4 +1,4 @@
-"""Stage `embed`: passages -> artifacts/vectors, by the passage encoder that retrieval uses."""
+"""Stage `embed`: corpus -> artifacts/vectors, with the passage encoder that retrieval uses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def open_vectors(workspace: Workspace) -> NDArray[np.float32]:
 
 
 def run(config: ExperimentConfig) -> None:
-    """Embed the corpus and say how fast."""
+    """Embed the corpus and print the rate and the folder."""
     workspace = Workspace(config)
     artifact = build(workspace)
     info = artifact.info

@@ -1,4 +1,4 @@
-"""Stage `examples`: task data -> artifacts/examples with train, dev and test as JSON lines."""
+"""Stage `examples`: task data -> artifacts/examples, with train, dev and test as JSONL."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ SPLITS = ("train", "dev", "test")
 
 
 def _check(workspace: Workspace) -> None:
-    """Raise UnknownNameError for no such task, ConfigError where the hub has no data set of it."""
+    """Raise UnknownNameError for an unknown task, ConfigError if task.source is set and the hub has no data set."""
     task = workspace.config.task
     if task.source and get_task(task.name).hub is None:
-        raise ConfigError(f"task {task.name}: the hub has no official data set of it; give task.train, dev and test")
+        raise ConfigError(
+            f"task.source: the hub has no official data set of {task.name}; give task.train, dev and test"
+        )
 
 
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
-    """Files and corpus; a data set of the hub names no gold passages, so the corpus is no input of it."""
+    """Files and corpus; data sets of the hub have no gold passages, so they do not depend on the corpus."""
     task = workspace.config.task
     if task.source:
         return {"source": hub_digest(*_hub_source(workspace))}
@@ -58,13 +60,13 @@ def _from_hub(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def data_seed(workspace: Workspace) -> int:
-    """Seed of mini questions and of held-out splits: `task.seed`, or the experiment's where that is not given."""
+    """Seed of mini questions and held-out splits: task.seed, or the experiment's if that is null."""
     given = workspace.config.task.seed
     return workspace.config.seed if given is None else given
 
 
 def read(workspace: Workspace, split: str, limited: bool = True) -> list[Example]:
-    """One split; dev and test are cut to `task.limit` for smoke runs."""
+    """The examples of one split; dev and test are limited to `task.limit`."""
     examples = list(read_jsonl(build(workspace).path / f"{split}.jsonl", Example))
     limit = workspace.config.task.limit
     return examples[:limit] if limit and limited and split != "train" else examples
@@ -80,23 +82,23 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 def _write(
     workspace: Workspace, folder: Path, splits: Mapping[str, Sequence[Example]], notes: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Three files, train cut to `task.train_limit`; the notes are kept in the manifest."""
+    """Write the three splits, train limited to `task.train_limit`; the notes go into the manifest."""
     kept = _drawn(splits["train"], workspace)
     if len(kept) < len(splits["train"]):
-        notes = {**notes, "training examples left out by task.train_limit": len(splits["train"]) - len(kept)}
+        notes = {**notes, "training examples excluded by task.train_limit": len(splits["train"]) - len(kept)}
     splits = {**splits, "train": kept}
     counts = {name: write_jsonl(folder / f"{name}.jsonl", splits[name]) for name in SPLITS}
     for reason, count in notes.items():
         workspace.detail(f"  {count:7} {reason}")
     empty = [name for name, count in counts.items() if count == 0]
     if empty:
-        raise ConfigError(f"task {workspace.config.task.name}: no examples for {' and '.join(empty)}; give more data")
+        raise ConfigError(f"task {workspace.config.task.name}: no examples in {' and '.join(empty)}; give more data")
     dropped = sum(count for reason, count in notes.items() if "dropped" in reason)
     return {"counts": counts, "dropped": dropped, "notes": dict(notes)}
 
 
 def _drawn(examples: Sequence[Example], workspace: Workspace) -> Sequence[Example]:
-    """As many as `task.train_limit` keeps, in their order."""
+    """A random sample of `task.train_limit` examples, in their order."""
     limit = workspace.config.task.train_limit
     if not limit or limit >= len(examples):
         return examples
@@ -110,7 +112,8 @@ def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Seq
         loaded = load_examples(task, store, data_seed(workspace))
         return loaded.parts, loaded.notes
     if workspace.config.corpus.source != "mini":
-        raise ConfigError("a corpus of your own needs questions of your own: give task.train (and dev and test)")
+        source = workspace.config.corpus.source
+        raise ConfigError(f"corpus.source={source} needs questions of your own; give task.train (and dev and test)")
     text = corpus.mini_text(workspace)
     made = builder_of(task.name)(corpus.mini_passages(workspace), *text, data_seed(workspace))
     if not workspace.config.corpus.limit:
@@ -121,9 +124,9 @@ def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Seq
 def _within(
     splits: Mapping[str, Sequence[Example]], store: PassageStore
 ) -> tuple[dict[str, list[Example]], dict[str, int]]:
-    """The examples a smaller corpus can answer, their gold passages cut to those it holds.
+    """The examples that a limited corpus can answer, with only its gold passages.
 
-    A claim without evidence ("not enough info") has no gold passage in any corpus and stays.
+    Claims without evidence ("not enough info"), which have no gold passages, are kept.
     """
     kept: dict[str, list[Example]] = {}
     for name, listed in splits.items():
@@ -143,7 +146,7 @@ build = STAGE.build
 
 
 def run(config: ExperimentConfig) -> None:
-    """Build the examples and say how many there are."""
+    """Build the examples and print their number and folder."""
     workspace = Workspace(config)
     artifact = build(workspace)
     workspace.announce(f"{artifact.info['counts']} in {artifact.path}")

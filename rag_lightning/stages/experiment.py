@@ -1,4 +1,4 @@
-"""The same steps as a Python API.
+"""The Python API of an experiment.
 
 >>> from rag_lightning import Experiment                                # doctest: +SKIP
 >>> experiment = Experiment.load("experiments/nq_rag_sequence.yaml")    # doctest: +SKIP
@@ -22,26 +22,26 @@ from rag_lightning.stages.workspace import Workspace
 
 
 class Experiment:
-    """An experiment's stages; each builds what it needs and reuses what exists."""
+    """An experiment; each method builds the artifacts it needs and reuses those that exist."""
 
     def __init__(self, config: ExperimentConfig) -> None:
         self.workspace = Workspace(config)
 
     @classmethod
     def load(cls, path: Path | str, **changes: Any) -> Experiment:
-        """From a YAML file; keyword arguments replace top-level fields."""
+        """Load a YAML file; keyword arguments replace top-level fields."""
         return cls(load_experiment(Path(path), changes))
 
     def train(self) -> Artifact:
-        """The trained model."""
+        """Train the model; returns its artifact."""
         return train.build(self.workspace)
 
     def predict(self, split: str = "dev") -> list[Prediction]:
-        """Predictions of a split."""
+        """Predict a split."""
         return list(read_jsonl(predict.build(self.workspace, split).path / predict.PREDICTIONS, Prediction))
 
     def score(self, split: str = "dev") -> dict[str, Any]:
-        """Estimates of a split: metrics, and slices."""
+        """Score a split; returns the estimates of all metrics, also by slice."""
         text = (score.build(self.workspace, split).path / score.SUMMARY).read_text(encoding="utf-8")
         summary: dict[str, Any] = json.loads(text)
         return summary

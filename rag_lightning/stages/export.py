@@ -1,10 +1,10 @@
-"""Stage `export`: a trained model -> a folder in the layout of transformers' RAG.
+"""Command `export`: a trained model -> a folder that transformers' RAG classes load.
 
-A trained model -> transformers' RAG layout, with the same likelihoods there under the same passages and doc_scores.
+The exported model has the same likelihoods for the same passages and doc_scores.
 
-transformers' doc_scores are plain inner products, so score_scale is multiplied into the last linear step of the
-exported question encoder. An encoder that is no DPR has no place in that layout: then only the generator is written,
-and config.json says so.
+transformers' doc_scores are plain inner products, so score_scale is multiplied into the last linear layer of the
+exported question encoder. The layout supports only DPR encoders; for any other, only the generator is written and
+config.json states the reason.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ DECODER_ONLY = "transformers' RAG has a seq2seq generator; a decoder-only one ca
 
 
 def run(config: ExperimentConfig, to: str) -> None:
-    """Write the configured model to a new folder and say what is in it.
+    """Write the configured model to a new folder and print its content.
 
     Raises:
-        ConfigError: no folder given, one that holds something, or a model that is no RAG model of transformers.
+        ConfigError: no folder given, a folder that is not empty, or a model that transformers' RAG does not support.
     """
     workspace, folder = Workspace(config), Path(to)
     if not to:
@@ -59,14 +59,14 @@ def run(config: ExperimentConfig, to: str) -> None:
         )
     if notes["template"] != "hf_rag":
         workspace.announce(
-            f"it was trained with the template {notes['template']}: its likelihoods are the same for the same input "
-            "ids, but transformers' RagRetriever writes another text"
+            f"trained with template {notes['template']}: transformers' RagRetriever writes another input text; the "
+            "likelihoods are the same for the same input ids"
         )
 
 
 @contextmanager
 def _named(to: str) -> Iterator[None]:
-    """What the file system refuses becomes one line that names the option; a full disk stays what it is."""
+    """Turn errors of the file system into a ConfigError that names the option; a full disk is raised unchanged."""
     try:
         yield
     except OSError as error:
@@ -76,7 +76,7 @@ def _named(to: str) -> Iterator[None]:
 
 
 def check(workspace: Workspace) -> None:
-    """What cannot be exported is refused before anything is trained.
+    """Check that the configured model can be exported, before anything is trained.
 
     Raises:
         ConfigError: closed book, a class head, a null document, no query encoder, or a decoder-only generator.
@@ -85,19 +85,19 @@ def check(workspace: Workspace) -> None:
     if config.formulation not in CLASSES:
         raise ConfigError(f"formulation {config.formulation} is no RAG model; export rag_sequence or rag_token")
     if config.generator.head == "class_head":
-        raise ConfigError("generator.head is class_head: transformers' RAG has no such head; export another")
+        raise ConfigError("generator.head=class_head: transformers' RAG has no class head; use label_token")
     trained = training_kind(config.retriever)
     if not trains_encoder(config.retriever):
-        raise ConfigError(f"a model trained with {trained} retrieval has no query encoder, as transformers' RAG has")
+        raise ConfigError(f"retriever: a model trained with {trained} has no query encoder to export; train with dense")
     if config.retriever.null_document != "none":
-        raise ConfigError("retriever.null_document: transformers' RAG has none; export a model without")
+        raise ConfigError("retriever.null_document: transformers' RAG has no null document; export a model without one")
     init = config.generator.init
     if init != "warm_start" and model_type(workspace.model_source(init)) == "llama":
         raise ConfigError(DECODER_ONLY)
 
 
 def export(workspace: Workspace, folder: Path) -> dict[str, Any]:
-    """Write the trained model; the folder appears whole or not at all. Returns what `write_rag` says."""
+    """Write the trained model atomically; returns the notes of `write_rag`."""
     config = workspace.config
     scale = float(train.read_info(train.build(workspace))["score_scale"])
     generator, encoder = train.load_generator(workspace), train.load_query_encoder(workspace)
@@ -122,19 +122,19 @@ def write_rag(
     n_docs: int,
     score_scale: float = 1.0,
 ) -> dict[str, Any]:
-    """Write config.json, safetensors and the tokenizers' folders.
+    """Write config.json, safetensors and the folders of the tokenizers.
 
     Args:
-        folder: Where, made if missing.
+        folder: Folder, created if missing.
         formulation: rag_sequence or rag_token.
-        generator: Trained.
-        encoder: The query encoder it was trained with.
-        n_docs: Passages marginalised over.
-        score_scale: What the inner products were multiplied by.
+        generator: Trained generator.
+        encoder: Trained query encoder.
+        n_docs: Number of passages to marginalise over.
+        score_scale: Factor of the inner products.
 
     Returns:
-        What config.json says under `rag_lightning`: template; score_scale that transformers' doc_scores still need;
-        question_encoder, empty where it was exported, else why not.
+        The entry `rag_lightning` of config.json: template; score_scale to apply to transformers' doc_scores;
+        question_encoder, the reason why it was not exported, or empty.
 
     Raises:
         ConfigError: closed book, or a class head, which transformers' RAG does not have.
@@ -164,7 +164,7 @@ def write_rag(
 
 
 def why_not(encoder: TextEncoder) -> str:
-    """Why a query encoder cannot be a question encoder of transformers' RAG; empty where it can."""
+    """The reason why a query encoder cannot be exported; empty if it can."""
     if not encoder.is_dpr:
         return f"not exported: a {encoder.model.config.model_type} with {encoder.config.pooling} pooling is no DPR"
     if encoder.config.normalize:
@@ -176,7 +176,7 @@ def why_not(encoder: TextEncoder) -> str:
 
 @torch.no_grad()
 def scaled(model: Any, scale: float) -> Any:
-    """A copy of a DPR question encoder whose vectors are `scale` times as long."""
+    """A copy of a DPR question encoder whose vectors are multiplied by `scale`."""
     model = copy.deepcopy(model)
     inner = model.question_encoder
     last = inner.encode_proj if inner.projection_dim > 0 else inner.bert_model.encoder.layer[-1].output.LayerNorm
@@ -186,7 +186,7 @@ def scaled(model: Any, scale: float) -> Any:
 
 
 def placeholder() -> Any:
-    """The smallest DPR: transformers builds one from the configuration, and says that its weights are new."""
+    """A tiny DPR with new weights, because transformers always needs a question encoder."""
     sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 8}
     return DPRQuestionEncoder(DPRConfig(intermediate_size=8, max_position_embeddings=8, **sizes))
 

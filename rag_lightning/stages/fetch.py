@@ -1,4 +1,4 @@
-"""Stage `fetch`: the data and models of a scale, with their licences."""
+"""Command `fetch`: download of the data and models of a scale, with their licences."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PROBE_SECONDS = 1.0
 
 
 def run(config: ExperimentConfig) -> None:
-    """Fetch what the scale is made from; what is there and verifies is reused.
+    """Fetch the assets of the scale; intact ones are reused.
 
     Raises:
-        AssetError: the package index cannot be reached or a checksum differs; or, at scale paper, no hub.
+        AssetError: the package index cannot be reached, a checksum differs, or scale paper without the hub.
     """
     if config.scale == "paper":
         check_paper_scale()
@@ -32,10 +32,10 @@ def run(config: ExperimentConfig) -> None:
 
 
 def fetch_models(config: ExperimentConfig) -> None:
-    """Download the hub's models that the configuration names, so that they are there without a network.
+    """Download the configured models of the hub, for later use without a network.
 
     Raises:
-        AssetError: one of them cannot be had.
+        AssetError: a model cannot be downloaded.
     """
     named = [config.encoder.model, config.encoder.passage_model]
     named.append(config.generator.encoder if config.generator.init == "warm_start" else config.generator.init)
@@ -46,7 +46,7 @@ def fetch_models(config: ExperimentConfig) -> None:
 
 
 def check_paper_scale() -> None:
-    """Say at once what scale paper needs where the hub cannot give it.
+    """Print the requirements of scale paper, after a check that the hub can be reached.
 
     Raises:
         AssetError: the hub cannot be reached; one line with download, memory and disk.

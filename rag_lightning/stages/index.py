@@ -23,9 +23,9 @@ def open_index(workspace: Workspace) -> FaissIndex:
 
 
 def open_flat(workspace: Workspace, vectors: Floats) -> FlatIndex:
-    """Exact search, as training uses it, over the workspace's memory-mapped vectors; its file is mapped too.
+    """Exact search for training, over memory-mapped vectors and a memory-mapped index file.
 
-    Processes of a machine share one copy of both, which is only searched.
+    All processes of a machine share one read-only copy of both.
     """
     return FlatIndex.mapped(FLAT.build(workspace).path, vectors)
 
@@ -43,7 +43,7 @@ FLAT = replace(
     settings=lambda workspace: settings(_flat(workspace).config, "index"),
     make=lambda workspace, folder: _make(_flat(workspace), folder),
 )
-"""Exact search over the same vectors, whatever the configured index."""
+"""The stage of the flat index, whatever the configured kind."""
 build = STAGE.build
 
 
@@ -52,7 +52,7 @@ def _flat(workspace: Workspace) -> Workspace:
 
 
 def run(config: ExperimentConfig) -> None:
-    """Build what the configured retriever searches."""
+    """Build the configured index and print its size and folder."""
     workspace = Workspace(config)
     artifact = build(workspace)
     info = artifact.info

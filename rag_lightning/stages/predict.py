@@ -1,6 +1,6 @@
-"""Stage `predict`: rankings + model -> artifacts/predictions, through Lightning's Trainer.
+"""Stage `predict`: rankings + model -> artifacts/predictions.
 
-Prediction through Lightning's Trainer, so that devices and progress come from there.
+Predictions are made with Lightning's Trainer, which handles devices and progress.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PREDICTIONS = "predictions.jsonl"
 
 
 def model_encodings(workspace: Workspace, model: Artifact) -> Encodings:
-    """The encodings of a model, which stays loaded between the predictions of one process."""
+    """The encodings of a model; the model stays loaded for later predictions of the process."""
     dtype = resolve_dtype(workspace.config.decoding.dtype)
     name = f"{model.path.resolve()} {dtype}"
     return Loaded.encodings(name, lambda: Encodings(train.load_generator(workspace), dtype))
@@ -95,7 +95,7 @@ def asked_questions(workspace: Workspace, split: str) -> list[Question]:
 
 
 def null_score(workspace: Workspace) -> float | None:
-    """The trained logit of the empty passage, None where there is none."""
+    """The trained logit of the null document, None without one."""
     if workspace.config.retriever.null_document == "none":
         return None
     return float(train.read_info(train.build(workspace))["null_bias"])
@@ -109,7 +109,7 @@ def make_predictor(workspace: Workspace, encodings: Encodings, pairs: PairStore)
 
 
 def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
-    """The pair store of this model and these decode parameters; memory only where nothing is shared."""
+    """The pair store of the model and decoding; in memory only if its results cannot be shared."""
     decoding = workspace.config.decoding
     stored, dtype = decoding.made().stored, resolve_dtype(decoding.dtype)
     if workspace.config.formulation == "closed_book" or not stored:
@@ -120,7 +120,7 @@ def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
 
 
 def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool = False) -> list[Prediction]:
-    """All predictions, in the order asked; a model trained by this process has left its memory free by now."""
+    """All predictions in the order of the questions; first frees memory of a training in this process."""
     collect_memory()
     loader: DataLoader[list[Question]] = DataLoader(list(predictor.batches(asked)), batch_size=None)  # type: ignore[arg-type]
     module = PredictionModule(predictor)
@@ -133,7 +133,7 @@ STAGE = config_stage("predictions", VERSION, _inputs, _make, check=_check)
 
 
 def run(config: ExperimentConfig) -> None:
-    """Predict the configured split and say where."""
+    """Predict the configured split and print the folder."""
     workspace = Workspace(config)
     artifact = build(workspace, config.split)
     workspace.announce(f"{artifact.info['questions']} predictions in {artifact.path}")
@@ -143,7 +143,7 @@ class PredictionModule(pl.LightningModule):
     """Wraps a Predictor; a batch is a list of questions.
 
     Attributes:
-        predictions: What this process has predicted; Lightning cannot carry frozen records itself.
+        predictions: Predictions of this process, kept here because Lightning cannot collect frozen records.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -152,11 +152,11 @@ class PredictionModule(pl.LightningModule):
         self.predictions: list[Prediction] = []
 
     def transfer_batch_to_device(self, batch: list[Question], device: Any, index: int) -> list[Question]:
-        """Batches are text; tensors are made in the step."""
+        """Return the batch unchanged: it is text."""
         return batch
 
     def predict_step(self, batch: list[Question], *args: Any) -> int:
-        """Predict a batch; returns how many questions, because Lightning warns of a step that returns nothing."""
+        """Predict a batch; returns its size, because Lightning warns about a step without a result."""
         made = self._predictor.predict(batch)
         self.predictions += made
         return len(made)

@@ -1,4 +1,4 @@
-"""A retriever over the questions of a split, and which passages it finds are right."""
+"""Rankings of a retriever for many questions, and the judgement of the ranked passages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rank(retriever: QuestionRetriever, asked: Sequence[Example], k: int) -> tupl
 def rank_and_judge(
     workspace: Workspace, retriever: Retriever, asked: Sequence[Example], k: int
 ) -> tuple[list[Ranking], list[tuple[bool, ...]]]:
-    """Rankings of at most k passages, and of each passage whether it holds an answer (or the evidence)."""
+    """Rankings of at most k passages, and for each passage whether it holds an answer (or the evidence)."""
     store = corpus.open_store(workspace)
     rankings, _ = rank(ByText(retriever), asked, min(k, len(store)))
     return rankings, evidence_hits(get_task(workspace.config.task.name), store, asked, rankings)

@@ -1,15 +1,15 @@
-"""Stage `reader`: the warm-up every formulation starts from.
+"""Stage `reader`: the warm-up of the generator, from which every formulation starts.
 
-A warm-started decoder cannot copy until it has learned to. It reads cloze questions made from train passages, and
-train questions with a gold passage; some with a distractor (a BM25 hit without an answer), so that it is not certain
-of whatever it is shown. The first steps show only a window of words around the answer: short inputs are cheap, and what
-is learned from them carries over to whole passages.
+A warm-started decoder must first learn to copy from passages. It is trained on cloze questions made from train passages
+and on train questions with a gold passage. Some questions show a distractor (a BM25 hit without an answer) instead, so
+that the reader does not trust every passage. The first steps show only a window of words around the answer: short
+inputs are cheap, and the skill carries over to whole passages.
 
-Tasks whose targets are written in words of their own, or are labels, see whole gold passages, and no distractor: a clue
-or a label cannot be read from another passage. A claim without evidence shows the passage that lexical search finds
-first. `reader.task` takes the questions of another task's mini data, so that several tasks start from one reader.
+Tasks with abstractive targets or labels show whole gold passages and no distractors, because such a target does not
+follow from another passage. A claim without evidence shows the first BM25 hit. `reader.task` trains on the mini
+questions of another task, so that several tasks share one reader.
 
-Where generator.init is a RAG checkpoint of transformers, it is opened as what it was trained as.
+If generator.init is a RAG checkpoint of transformers, the reader is its generator, checked for its formulation.
 """
 
 from __future__ import annotations
@@ -51,24 +51,24 @@ from rag_lightning.training.rag import ReaderModule
 DISTRACTORS = 0.15
 """Share of question items that show a distractor instead of a gold passage."""
 CLOZE_SHARE = 0.5
-"""Share of cloze items among all items, as far as there are questions for the rest."""
+"""Smallest share of cloze items; more are added if there are too few questions."""
 CANDIDATES = 10
 COPIED_FROM = 512
-"""Pairs the start of copying is fitted on."""
+"""Number of pairs on which the initial copying is fitted."""
 
 
 def bound(workspace: Workspace) -> Bound[Workspace]:
-    """The reader that a workspace's training starts from, in the workspace it is trained in."""
+    """The reader that a workspace's training starts from, bound to the workspace that trains it."""
     return STAGE.at(reading(workspace))
 
 
 def build(workspace: Workspace) -> Artifact:
-    """The generator after the warm-up (before it, where reader.steps is 0).
+    """The generator after the warm-up, or the initial one if reader.steps is 0.
 
     Raises:
-        ConfigError: reader.task with passages of one's own, nothing to read, or the RAG checkpoint of another
+        ConfigError: reader.task with a corpus other than mini, no training items, or a RAG checkpoint of another
             formulation.
-        UnknownNameError: reader.task is no task.
+        UnknownNameError: reader.task is not a task.
     """
     return bound(workspace).build()
 
@@ -86,7 +86,7 @@ def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
-    """The fields of the configuration, the labels that a head is trained on, and whether weights are warm-started."""
+    """The fields of the configuration, the labels of the head, and whether weights are warm-started."""
     started = workspace.config.generator.init == "warm_start"
     own = {"labels": list(classes.labels(workspace.config)), "warm_start": started}
     return settings(workspace.config, "reader") | own
@@ -115,21 +115,21 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def reading(workspace: Workspace) -> Workspace:
-    """The workspace that the reader is trained in: the task's own, or that of `reader.task`, with `reader.seed`.
+    """The workspace that trains the reader, with reader.task and reader.seed applied.
 
     Raises:
-        ConfigError: reader.task with passages of one's own.
-        UnknownNameError: reader.task is no task.
+        ConfigError: reader.task with a corpus other than mini.
+        UnknownNameError: reader.task is not a task.
     """
     config, name = workspace.config, workspace.config.reader.task
-    if config.reader.seed is not None:  # the questions stay those of the experiment
+    if config.reader.seed is not None:  # the questions keep the experiment's seed
         asked = replace(config.task, seed=examples.data_seed(workspace))
         workspace = workspace.with_config(seed=config.reader.seed, task=asked)
     if not shares_task(config):
         return workspace
     get_task(name)
     if config.corpus.source != "mini":
-        raise ConfigError(f"reader.task={name!r}: mini questions are about the mini corpus; set reader.task to ''")
+        raise ConfigError(f"reader.task={name!r}: its mini questions need corpus.source=mini; set reader.task to ''")
     return workspace.with_config(
         task=TaskConfig(name=name, dataset=f"mini-{name}", seed=workspace.config.task.seed),
         generator=replace(config.generator, head="none", max_target_length=GeneratorConfig.max_target_length),
@@ -137,12 +137,12 @@ def reading(workspace: Workspace) -> Workspace:
 
 
 def shares_task(config: ExperimentConfig) -> bool:
-    """Whether the reader is warmed up on another task's questions."""
+    """Whether the reader is trained on another task's questions."""
     return bool(config.reader.task) and config.reader.task != config.task.name
 
 
 def load(workspace: Workspace) -> Writer:
-    """The generator of the warm-up; a head that took no part in it is new."""
+    """The generator of the reader, with a new head if the reader has none."""
     config, folder = workspace.config, build(workspace).path / "generator"
     generator = load_generator(folder, config.generator)
     headless = shares_task(config)
@@ -150,19 +150,19 @@ def load(workspace: Workspace) -> Writer:
 
 
 def head_seed(seed: int) -> int:
-    """Seed of the first weights of a class head."""
+    """Seed of the initial weights of a class head."""
     return seeds.derive_seed(seed, "class head")
 
 
 def kind_of(workspace: Workspace) -> Literal["copied", "written", "label"]:
-    """What the targets of the task are."""
+    """The kind of the task's targets: copied from passages, written freely, or labels."""
     if classes.labels(workspace.config):
         return "label"
     return "copied" if get_task(workspace.config.task.name).extractive else "written"
 
 
 def training_items(workspace: Workspace) -> list[Item]:
-    """As many items as the warm-up takes, or fewer where there are not that many."""
+    """The items of the warm-up in random order: as many as its steps need, if there are enough."""
     config = workspace.config
     store = corpus.open_store(workspace)
     rng = seeds.generator(config.seed, "reader items")
@@ -176,14 +176,14 @@ def training_items(workspace: Workspace) -> list[Item]:
     ]
     if not items:
         raise ConfigError(
-            "the reader warm-up has nothing to read: no train question names a gold passage, and no cloze question can "
-            "be made from the corpus; give gold_passage_id, or set reader.steps=0 with a generator that can read"
+            "the reader has no training data: no train question has a gold passage, and no cloze question can be made "
+            "from the corpus; give gold_passage_id, or set reader.steps=0 with a trained generator"
         )
     return [items[i] for i in rng.permutation(len(items))]
 
 
 def lessons(items: Sequence[Item], config: ReaderConfig, seed: int) -> list[Lesson]:
-    """Windows first, then whole passages."""
+    """The lessons of the warm-up: windows first, then whole passages."""
     rng = seeds.generator(seed, "reader windows")
     short = [replace(i, passage=window(i, config.window, rng)) if i.kind == "copied" else i for i in items]
     steps = round(config.window_share * config.steps)
@@ -192,14 +192,14 @@ def lessons(items: Sequence[Item], config: ReaderConfig, seed: int) -> list[Less
 
 
 def sized(lesson: Lesson, generator: Writer) -> Lesson:
-    """A lesson with its items measured in tokens of the generator's input."""
+    """The lesson with the number of input tokens of each item."""
     items = cast("Sequence[Item]", lesson.items)
     lengths = map(len, generator.source_ids([Pair(item.query, item.passage) for item in items]))
     return replace(lesson, items=[replace(item, tokens=n) for item, n in zip(items, lengths, strict=True)])
 
 
 def window(item: Item, words: int, rng: np.random.Generator) -> Passage | None:
-    """The passage cut to so many words, the target among them if it stands there; else its beginning."""
+    """The passage reduced to `words` words around the target; its beginning if it does not contain the target."""
     if item.passage is None:
         return None
     found = item.passage.text.lower().find(item.target.lower())
@@ -211,9 +211,9 @@ def window(item: Item, words: int, rng: np.random.Generator) -> Passage | None:
 
 
 def question_items(workspace: Workspace, store: PassageStore, rng: np.random.Generator) -> Iterator[Item]:
-    """Train questions with a gold passage, or with a distractor; those without a gold passage are left out.
+    """Items of the train questions that have a gold passage; some show a distractor instead.
 
-    Where targets are not copied there is no distractor, and claims without a gold passage are kept.
+    If targets are not copied there are no distractors; claims without a gold passage are kept.
     """
     kind, labelled = kind_of(workspace), bool(get_task(workspace.config.task.name).labels)
     asked = [e for e in targets.training_examples(workspace) if e.gold_passage_ids or labelled]
@@ -236,7 +236,7 @@ def question_items(workspace: Workspace, store: PassageStore, rng: np.random.Gen
 
 
 def evidence(example: Example, hits: Hits, store: PassageStore, rng: np.random.Generator) -> Passage | None:
-    """A gold passage, else the first hit of a gold article, else the first hit; None where nothing is found."""
+    """A gold passage, else the first hit of a gold article, else the first hit; None without hits."""
     if example.gold_passage_ids:
         return store[store.row(example.gold_passage_ids[int(rng.integers(len(example.gold_passage_ids)))])]
     found = [store[int(row)] for row in hits.rows]
@@ -245,14 +245,14 @@ def evidence(example: Example, hits: Hits, store: PassageStore, rng: np.random.G
 
 
 def standing_answers(example: Example, passages: Sequence[Passage]) -> list[str]:
-    """The targets or answers that stand in one of the passages, at least the first of all."""
+    """The targets (or answers) that one of the passages contains; the first target if none does."""
     listed = example.targets or example.answers
     found = [a for a in listed if any(has_answer([a], passage_text(p, TITLE_END)) for p in passages)]
     return found or [listed[0]]
 
 
 def check_start(workspace: Workspace) -> None:
-    """Check the checkpoint of generator.init against the configuration; nothing where it is no RAG checkpoint.
+    """Check a RAG checkpoint in generator.init against the configuration.
 
     Raises:
         ConfigError: another formulation or template, unless generator.mismatch is allow.
@@ -263,7 +263,7 @@ def check_start(workspace: Workspace) -> None:
 
 
 def _checkpoint(workspace: Workspace) -> RagCheckpoint | None:
-    """The RAG checkpoint of generator.init; None where it is another model."""
+    """The RAG checkpoint of generator.init; None for any other model."""
     init = workspace.config.generator.init
     if init == "warm_start" or init in OPTIONAL_ASSETS:
         return None
@@ -272,12 +272,12 @@ def _checkpoint(workspace: Workspace) -> RagCheckpoint | None:
 
 
 def _announce_lengths(workspace: Workspace) -> None:
-    """Say where a RAG checkpoint reads longer inputs than the configuration gives it."""
+    """Announce that a RAG checkpoint can read longer inputs than configured."""
     checkpoint, config = _checkpoint(workspace), workspace.config.generator
     if checkpoint is not None and config.template == "hf_rag" and config.max_source_length < checkpoint.max_length:
         workspace.announce(
             f"generator.init reads up to {checkpoint.max_length} tokens, generator.max_source_length is "
-            f"{config.max_source_length}: under hf_rag longer inputs lose the end of their question"
+            f"{config.max_source_length}: template hf_rag truncates the question of longer inputs"
         )
 
 
@@ -285,7 +285,7 @@ STAGE = Stage("reader", 6, _settings, _inputs, _make, resumable=True, check=chec
 
 
 def run(config: ExperimentConfig) -> None:
-    """Train the reader and say where it is."""
+    """Train the reader and print its folder."""
     workspace = Workspace(config)
     artifact = build(workspace)
     workspace.announce(f"{artifact.info['steps']} steps: {artifact.path}")

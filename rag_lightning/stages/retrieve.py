@@ -1,9 +1,8 @@
-"""Stage `retrieve`: questions -> artifacts/rankings, once at the largest k; every smaller k is a prefix.
+"""Stage `retrieve`: questions -> artifacts/rankings, at retriever.k_max; a smaller k is a prefix of the ranking.
 
-`asker` says which query encoder searches: the pretrained one, the one after the retriever warm-up, or the trained
-model's. BM25 searches words and needs none; its score_scale is learnt where the model was trained with BM25, else tuned
-on dev unless the configuration gives one. Another retriever than the model was trained with (retriever.trained_with)
-is swapped in.
+The state of the query encoder is one of: pretrained, warmed_up (after the retriever warm-up), or trained (with the
+model). BM25 uses no query encoder; its score_scale comes from a model trained with BM25, else from the configuration,
+else from a fit on dev. The retriever may differ from that of training (retriever.trained_with).
 """
 
 from __future__ import annotations
@@ -27,52 +26,53 @@ from rag_lightning.stages.training_retrieval import BuiltParts, count_gold, scal
 from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace, config_stage
 
-Asker = Literal["pretrained", "warmed_up", "trained"]
+EncoderState = Literal["pretrained", "warmed_up", "trained"]
+"""State of the query encoder."""
 RANKINGS = "rankings.jsonl"
 
 
 @lru_cache(maxsize=3)
-def stage(asker: Asker = "trained") -> Stage[Workspace]:
-    """Rankings of the workspace's split by the configured retriever, with that query encoder."""
-    return config_stage("rankings", 2, partial(_inputs, asker=asker), partial(_make, asker=asker), check=_check)
+def stage(state: EncoderState = "trained") -> Stage[Workspace]:
+    """The stage that ranks the workspace's split with the configured retriever and a state of the query encoder."""
+    return config_stage("rankings", 2, partial(_inputs, state=state), partial(_make, state=state), check=_check)
 
 
-def build(workspace: Workspace, split: str, asker: Asker = "trained") -> Artifact:
+def build(workspace: Workspace, split: str, state: EncoderState = "trained") -> Artifact:
     """Rankings of one split by the configured retriever.
 
     Raises:
-        ConfigError: closed book has no rankings, or k_max exceeds the corpus.
+        ConfigError: no retriever (closed book), or k_max exceeds the corpus.
     """
-    return stage(asker).build(workspace.on(split))
+    return stage(state).build(workspace.on(split))
 
 
 def _check(workspace: Workspace) -> None:
     config = workspace.config
     check_retriever(config.retriever, config.formulation)
     if config.retriever.kind == "none":
-        raise ConfigError("retriever.kind=none retrieves nothing")
+        raise ConfigError("retriever.kind=none has no rankings; set another kind")
 
 
-def _inputs(workspace: Workspace, asker: Asker) -> dict[str, str | Bound[Workspace]]:
+def _inputs(workspace: Workspace, state: EncoderState) -> dict[str, str | Bound[Workspace]]:
     kind = retriever_kind(workspace.config.retriever.kind)
     found: dict[str, str | Bound[Workspace]] = {"examples": examples.STAGE.at(workspace)}
     found["corpus"] = corpus.STAGE.at(workspace)
-    learnt = _is_learnt(workspace, asker)
+    learnt = _is_learnt(workspace, state)
     if learnt:
         found["model"] = train.STAGE.at(workspace)
     if kind.searches == "bm25":
         found["bm25"] = bm25.STAGE.at(workspace)
     if kind.encodes:
-        searched = biencoder.with_pretrained(workspace) if asker == "pretrained" else workspace
+        searched = biencoder.with_pretrained(workspace) if state == "pretrained" else workspace
         found["index"] = index.STAGE.at(searched)
-        return found if learnt else found | {"query_model": _before_training(searched, asker).identity}
+        return found if learnt else found | {"query_model": _before_training(searched, state).identity}
     return found if learnt else found | scale_input(workspace, kind)
 
 
-def _make(workspace: Workspace, folder: Path, asker: Asker) -> dict[str, Any]:
+def _make(workspace: Workspace, folder: Path, state: EncoderState) -> dict[str, Any]:
     config, split = workspace.config, workspace.config.split
     asked = examples.read(workspace, split)
-    retriever, scale = open_retriever(workspace, asker)
+    retriever, scale = open_retriever(workspace, state)
     check_k(config.retriever.k_max, len(corpus.open_store(workspace)))
     rankings, seconds = rank(retriever, asked, config.retriever.k_max)
     write_jsonl(folder / RANKINGS, rankings)
@@ -85,57 +85,57 @@ def read(artifact: Artifact) -> list[Ranking]:
     return list(read_jsonl(artifact.path / RANKINGS, Ranking))
 
 
-def _is_learnt(workspace: Workspace, asker: Asker) -> bool:
-    """Whether the trained model brings query encoder and scale: it was trained with this kind, or with its encoder."""
+def _is_learnt(workspace: Workspace, state: EncoderState) -> bool:
+    """Whether query encoder and scale come from the trained model: it was trained with this kind or its encoder."""
     config = workspace.config.retriever
     kind = retriever_kind(config.kind)
-    if asker != "trained" or not kind.scale:
+    if state != "trained" or not kind.scale:
         return False
     return config.kind == training_kind(config) or (kind.encodes and trains_encoder(config))
 
 
 class _Parts(BuiltParts):
-    """What a kind is opened from at prediction; the query encoder is the asker's."""
+    """The parts that retrievers are opened from at prediction, with one state of the query encoder."""
 
-    def __init__(self, workspace: Workspace, asker: Asker) -> None:
+    def __init__(self, workspace: Workspace, state: EncoderState) -> None:
         super().__init__(workspace)
-        self._asker = asker
+        self._state = state
 
     def dense(self) -> DenseRetriever:
-        """The query encoder with the configured index."""
-        if _is_learnt(self.workspace, self._asker):
+        """The dense retriever: query encoder and configured index."""
+        if _is_learnt(self.workspace, self._state):
             encoder = train.load_query_encoder(self.workspace)
         else:
-            start = _before_training(self.workspace, self._asker)
+            start = _before_training(self.workspace, self._state)
             encoder = TextEncoder(self.workspace.config.encoder, start.source, "query").eval()
         return DenseRetriever(encoder, index.open_index(self.workspace))
 
 
-def open_retriever(workspace: Workspace, asker: Asker = "trained") -> tuple[QuestionRetriever, float]:
-    """The configured retriever and the score_scale of p(z|x) that goes with it.
+def open_retriever(workspace: Workspace, state: EncoderState = "trained") -> tuple[QuestionRetriever, float]:
+    """The configured retriever and its score_scale in p(z|x).
 
-    Where the model was trained with another kind of retriever, a query encoder is as it was before training, and BM25's
-    scale is tuned.
+    If the model was trained with another kind of retriever, the query encoder is the warmed_up one, and BM25's scale is
+    configured or fitted.
     """
-    workspace = biencoder.with_pretrained(workspace) if asker == "pretrained" else workspace
+    workspace = biencoder.with_pretrained(workspace) if state == "pretrained" else workspace
     kind = workspace.config.retriever.made()
-    return kind.open(_Parts(workspace, asker)), _scale(workspace, asker, kind)
+    return kind.open(_Parts(workspace, state)), _scale(workspace, state, kind)
 
 
-def _scale(workspace: Workspace, asker: Asker, kind: RetrieverKind) -> float:
-    if _is_learnt(workspace, asker):
+def _scale(workspace: Workspace, state: EncoderState, kind: RetrieverKind) -> float:
+    if _is_learnt(workspace, state):
         return float(train.read_info(train.build(workspace))["score_scale"])
     if kind.scale == "encoder":
-        return _before_training(workspace, asker).score_scale
+        return _before_training(workspace, state).score_scale
     return bm25_scale.score_scale(workspace) if kind.scale == "bm25" else 1.0
 
 
-def _before_training(workspace: Workspace, asker: Asker) -> Start:
-    return biencoder.query_start(workspace) if asker == "pretrained" else retriever_warmup.start(workspace)
+def _before_training(workspace: Workspace, state: EncoderState) -> Start:
+    return biencoder.query_start(workspace) if state == "pretrained" else retriever_warmup.start(workspace)
 
 
 def run(config: ExperimentConfig) -> None:
-    """Retrieve for the configured split and say how well."""
+    """Rank the passages for the configured split and print the folder."""
     workspace = Workspace(config)
     artifact = build(workspace, config.split)
     workspace.announce(f"{artifact.info['questions']} rankings in {artifact.path}")

@@ -1,8 +1,8 @@
-"""Stage `retriever_warmup`: the query encoder that RAG training starts from, trained on questions with known passages.
+"""Stage `retriever_warmup`: training of the query encoder on questions with known passages, before RAG training.
 
-The paper starts from DPR, which was trained so (section 2.2); a pretrained encoder was not. Positive passages are the
-gold ones; of a question without any, those among the first BM25 hits that hold an answer (or the evidence), as DPR does
-for data sets without gold passages. Passage encoder and index are frozen. Files: `query_encoder/`, `history.jsonl`.
+The paper starts from DPR, which was trained this way (section 2.2). Positives are the gold passages; for a question
+without any, the first BM25 hits that contain an answer (or the evidence), as in DPR. Passage encoder and index stay
+fixed. Files: `query_encoder/`, `history.jsonl`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rag_lightning.training.live_retrieval import LiveRetrieval
 
 
 def start(workspace: Workspace) -> Start:
-    """What RAG training starts from: the query encoder of this stage, or of the one before where this has no steps."""
+    """The query encoder that RAG training starts from: of this stage, or of stage biencoder if this has no steps."""
     if workspace.config.retriever_warmup.steps == 0:
         return biencoder.query_start(workspace)
 
@@ -59,8 +59,8 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     items = sought(workspace, store, asked)
     if not items:
         raise ConfigError(
-            "the retriever warm-up has nothing to learn: no train question names a gold passage, and no answer stands "
-            f"in the first {CANDIDATES} BM25 hits of its question; set retriever_warmup.steps=0"
+            "the retriever warm-up has no training data: no train question has a gold passage or an answer in its "
+            f"first {CANDIDATES} BM25 hits; set retriever_warmup.steps=0"
         )
     before = biencoder.query_start(workspace)
     encoder = TextEncoder(config.encoder, before.source, "query")
@@ -81,12 +81,12 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def sought(workspace: Workspace, store: PassageStore, asked: Sequence[Example]) -> list[Sought]:
-    """Questions with the rows of their positive passages; those without any are left out."""
-    bare = [example for example in asked if not example.gold_passage_ids]
+    """Questions with the rows of their positive passages, without the questions that have none."""
+    unlabelled = [example for example in asked if not example.gold_passage_ids]
     mined: dict[str, tuple[int, ...]] = {}
-    if bare:
+    if unlabelled:
         lexical = bm25.open_bm25(workspace)
-        rankings, flags = rank_and_judge(workspace, lexical, bare, CANDIDATES)
+        rankings, flags = rank_and_judge(workspace, lexical, unlabelled, CANDIDATES)
         for ranking, right in zip(rankings, flags, strict=True):
             mined[ranking.example_id] = tuple(r for r, hit in zip(ranking.rows, right, strict=True) if hit)
     items = [
@@ -101,7 +101,7 @@ build = STAGE.build
 
 
 def run(config: ExperimentConfig) -> None:
-    """Train the query encoder and say where it is."""
+    """Train the query encoder and print its folder."""
     workspace = Workspace(config)
     artifact = build(workspace)
     workspace.announce(f"{artifact.info['steps']} steps on {artifact.info['questions']} questions: {artifact.path}")

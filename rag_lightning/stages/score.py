@@ -1,4 +1,4 @@
-"""Stage `score`: predictions -> artifacts/scores (per example, and their summary). No model is needed."""
+"""Stage `score`: predictions and rankings -> artifacts/scores: scores per example and a summary. Needs no model."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SCORES, SUMMARY = "scores.jsonl", "summary.json"
 
 
 def build(workspace: Workspace, split: str) -> Artifact:
-    """Scores of the configured predictions, and of the passages they were made from."""
+    """Scores of the configured system's predictions and rankings on a split."""
     return announced(workspace, stage(workspace.on(split)).build())
 
 
 def stage(workspace: Workspace) -> Bound[Workspace]:
-    """The scores of the configured system on the workspace's split, as a stage: what identifies a run."""
+    """The stage that scores the configured system on the workspace's split; its digest identifies a run."""
     from rag_lightning.stages import predict, retrieve  # imported here: scoring stored predictions needs no torch
 
     made = predict.STAGE.at(workspace)
@@ -42,11 +42,11 @@ def stage(workspace: Workspace) -> Bound[Workspace]:
 
 
 def of_stored(workspace: Workspace, folder: Path) -> Artifact:
-    """Scores of an artifact of predictions, by what its manifest says; nothing is predicted, no torch imported.
+    """Scores of an existing artifact of predictions; predicts nothing and does not import torch.
 
     Raises:
-        ArtifactError: no predictions, damaged ones, or their rankings are gone.
-        ConfigError: they were made for other examples than the configuration's.
+        ArtifactError: no predictions, damaged ones, or their rankings are missing.
+        ConfigError: the predictions are for other examples than the configuration's.
     """
     made, rankings, k = stored(workspace, folder)
     settings = made.manifest["config"]
@@ -55,7 +55,7 @@ def of_stored(workspace: Workspace, folder: Path) -> Artifact:
 
 
 def stored(workspace: Workspace, folder: Path) -> tuple[Artifact, Artifact | None, int]:
-    """Predictions, the rankings they were made from (None for closed book), and how many passages were read.
+    """Predictions, their rankings (None for closed book), and the number of passages per question.
 
     Raises:
         ArtifactError, ConfigError: as `of_stored`.
@@ -69,22 +69,22 @@ def stored(workspace: Workspace, folder: Path) -> tuple[Artifact, Artifact | Non
         return made, None, 0
     rankings = workspace.store.find("rankings", inputs["rankings"])
     if rankings is None:
-        raise ArtifactError(f"{folder}: its rankings {inputs['rankings']} are gone; run retrieve again")
+        raise ArtifactError(f"{folder}: its rankings {inputs['rankings']} are missing; run retrieve again")
     _check_made_for(workspace, rankings, "corpus")
     return made, rankings, int(made.manifest["config"]["decoding.k"])
 
 
 def _check_made_for(workspace: Workspace, made: Artifact, name: str) -> None:
-    """Raise ConfigError unless an artifact was made with the configuration's examples (or corpus)."""
+    """Raise ConfigError unless an artifact has the configuration's examples (or corpus) as input."""
     stage = {"examples": examples, "corpus": corpus}[name].STAGE
     theirs, ours = made.manifest["inputs"][name], stage.digest(workspace)
     if theirs != ours:
         problem = f"{made.path}: was made for {name} {theirs}, the configuration's {name} has digest {ours}"
-        raise ConfigError(f"{problem}; give the configuration it was made with")
+        raise ConfigError(f"{problem}; use the configuration that made it")
 
 
 def of(workspace: Workspace, split: str, predictions: Artifact | None, rankings: Artifact | None, k: int) -> Artifact:
-    """Scores of predictions and of the first k of rankings; either may be left out."""
+    """Scores of predictions and of the first k passages of rankings; one of them may be None."""
     decoding = replace(workspace.config.decoding, k=k or workspace.config.decoding.k)
     placed = workspace.on(split).with_config(decoding=decoding)
     return announced(workspace, _bound(placed, predictions, rankings).build())
@@ -116,7 +116,7 @@ def _bound(workspace: Workspace, predictions: Made, rankings: Made) -> Bound[Wor
 
 
 def announced(workspace: Workspace, scores: Artifact) -> Artifact:
-    """The scores, after telling what could not be scored as given; told again where they are reused."""
+    """The scores, after a warning about invalid answer patterns and missing predictions."""
     for fault in scores.info.get("pattern_faults", ()):
         workspace.announce(f"answer pattern {fault['pattern']!r} {fault['reason']}; {fault['examples']} examples")
     if unanswered := scores.info.get("unanswered"):
@@ -125,7 +125,7 @@ def announced(workspace: Workspace, scores: Artifact) -> Artifact:
 
 
 def tools(names: Iterable[str]) -> dict[str, Any]:
-    """What of the environment the metrics depend on, as part of a recipe; nothing where they depend on nothing."""
+    """Versions that the metrics depend on, as a part of a recipe; empty if there are none."""
     found = {name: made_with for name in names if (made_with := parse_metric(name).made_with())}
     return {"made_with": found} if found else {}
 
@@ -133,7 +133,7 @@ def tools(names: Iterable[str]) -> dict[str, Any]:
 def write(
     workspace: Workspace, folder: Path, outcomes: Outcomes, names: list[str], labels: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Scores and summary into a folder; what could not be scored as given is counted in the manifest."""
+    """Write scores and summary into a folder; returns the info of the manifest, with the counts of faults."""
     metrics = [parse_metric(name) for name in names]
     scores = score_all(outcomes, metrics)
     write_jsonl(folder / SCORES, scores)
@@ -152,9 +152,9 @@ def _faults(outcomes: Outcomes) -> dict[str, Any]:
 
 
 def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
-    """The task's metrics as far as they can be had, then those that registered metrics say are scored beside them.
+    """Names of the task's metrics that can be computed, then of the metrics registered to go beside them.
 
-    Metrics of gold passages, gold articles and pages are left out later where no example names any.
+    Metrics of gold passages, gold articles and pages are removed later if no example has any.
     """
     there: set[Need] = {"gold"}
     there |= {"prediction"} if predicted else set()
@@ -170,13 +170,13 @@ def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
 
 
 def _possible(name: str, there: set[Need], k: int) -> bool:
-    """Whether a task's own metric can be had: it says itself how its answers are looked at."""
+    """Whether a metric that the task lists can be computed from predictions and k passages."""
     metric, cutoff = parse_metric(name), name.partition("@")[2]
     return there.issuperset({"prediction", "passages"} & set(metric.needs)) and int(cutoff or 0) <= k
 
 
 def lines(artifact: Artifact) -> list[str]:
-    """One line per metric: value, interval if it has one, n; then what has to be said beside them."""
+    """One line per metric (value, interval if it has one, n), then the notes."""
     summary = json.loads((artifact.path / SUMMARY).read_text(encoding="utf-8"))
     found = [
         f"{name:20} {e['mean']:8.2f}{e['unit']:1}  {_interval(e)}n={e['n']}" for name, e in summary["metrics"].items()
@@ -185,7 +185,7 @@ def lines(artifact: Artifact) -> list[str]:
 
 
 def note_lines(summary: Mapping[str, Any]) -> list[str]:
-    """What has to be said beside the values of a summary, one line per note."""
+    """The notes of a summary, one line each."""
     return [f"{', '.join(note['metrics'])}: {note['text']}" for note in summary["notes"]]
 
 

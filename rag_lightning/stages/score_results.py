@@ -1,8 +1,6 @@
-"""`rag-lightning score`: our predictions, built or stored, or another toolkit's result file; no torch for the last two.
+"""Command `score`: scores of our predictions or of another toolkit's result file, and the export of the results.
 
-The results can be exported in any of the formats on the way.
-
-Results of another toolkit's file, joined with examples -> Outcomes.
+Scoring stored predictions and result files does not import torch.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ from rag_lightning.tasks.spec import TaskSpec, get_task
 
 @dataclass(frozen=True)
 class Request:
-    """The options of the command; see `run`."""
+    """The options of the command, as in `run`."""
 
     predictions: str = ""
     format: str = "ours"
@@ -44,13 +42,13 @@ def run(
 
     Args:
         config: The experiment.
-        predictions: A folder of artifacts/predictions, or a result file; empty predicts what is not there yet.
-        format: Layout of that file.
-        questions: The file of questions it answers, empty for the configured split.
-        export: FORMAT:FILE, where the same results are written to in another layout.
+        predictions: Folder of artifacts/predictions, or a result file; empty for the configured system.
+        format: Format of the result file.
+        questions: File of the questions it answers; empty for the configured split.
+        export: FORMAT:FILE; the results are also written to FILE in that format.
 
     Raises:
-        ConfigError: options that do not go together.
+        ConfigError: options that contradict each other.
     """
     workspace = Workspace(config)
     artifact = score_request(workspace, Request(predictions, format, questions, export))
@@ -60,17 +58,17 @@ def run(
 
 
 def score_request(workspace: Workspace, request: Request) -> Artifact:
-    """Score what is asked for, and export it where that is asked for.
+    """Score the predictions of a request, and export the results if requested.
 
     Raises:
-        ConfigError: options that do not go together.
+        ConfigError: options that contradict each other.
         DataError: a file that cannot be read, or does not answer the questions.
     """
     export = parse_export(request.export) if request.export else None
     given = Path(request.predictions)
     if not request.predictions or (given / MANIFEST).is_file():
         if request.questions or request.format != "ours":
-            raise ConfigError("questions and format go with a file of predictions; give --predictions FILE")
+            raise ConfigError("--questions and --format need a result file; give --predictions FILE")
         return _score_ours(workspace, given if request.predictions else None, export)
     kind = get_format(request.format)
     asked = read_questions(workspace, request.questions)
@@ -84,7 +82,7 @@ def score_request(workspace: Workspace, request: Request) -> Artifact:
 
 
 def parse_export(text: str) -> Callable[[Workspace, Sequence[Result]], None]:
-    """What writes results to FORMAT:FILE.
+    """The function that writes results to FORMAT:FILE.
 
     Raises:
         ConfigError: not of this form.
@@ -92,7 +90,7 @@ def parse_export(text: str) -> Callable[[Workspace, Sequence[Result]], None]:
     """
     name, colon, file = text.partition(":")
     if not colon or not file:
-        raise ConfigError(f"export {text!r}: write FORMAT:FILE, such as kilt:predictions.jsonl")
+        raise ConfigError(f"--export {text!r}: must be FORMAT:FILE, such as kilt:predictions.jsonl")
     kind: Format = get_format(name)
 
     def write(workspace: Workspace, results: Sequence[Result]) -> None:
@@ -102,7 +100,7 @@ def parse_export(text: str) -> Callable[[Workspace, Sequence[Result]], None]:
 
 
 def read_questions(workspace: Workspace, questions: str) -> list[Example]:
-    """The examples of a file of the task, or the configured split's."""
+    """The examples of a file, or of the configured split if no file is given."""
     if not questions:
         return examples.read(workspace, workspace.config.split)
     read = get_task(workspace.config.task.name).read(Path(questions))
@@ -182,12 +180,12 @@ def _examples_digest(workspace: Workspace, request: Request) -> str:
 
 
 def needs_corpus(kind: Format, results: Sequence[Result]) -> bool:
-    """Are passages known by their ids only?"""
+    """Whether the results have passages without a text, known only by their ids."""
     return not kind.pages and any(passage.text is None for result in results for passage in result.passages or ())
 
 
 def with_texts(result: Result, store: PassageStore, source: str) -> Result:
-    """A result whose passages all have title and text, from the corpus where the file has none.
+    """The result with title and text of every passage, from the corpus if the file has none.
 
     Raises:
         DataError: a passage that is not in the corpus.
@@ -198,7 +196,7 @@ def with_texts(result: Result, store: PassageStore, source: str) -> Result:
 
 
 def to_outcomes(task: TaskSpec, kind: Format, results: Sequence[Result], asked: Sequence[Example]) -> Outcomes:
-    """Outcomes in the order of the examples, to which the results belong one by one."""
+    """Outcomes of results in the order of the examples."""
     rows = dict(zip((p.text or "" for r in results for p in r.passages or ()), count(), strict=False))
     texts = {row: text for text, row in rows.items()}
     matcher = make_matcher(task, texts.__getitem__) if task.extractive else None
@@ -229,12 +227,12 @@ def _with_text(passage: RetrievedPassage, store: PassageStore, source: str) -> R
         return passage
     row = store.find(passage.passage_id)
     if row is None:
-        hint = "give the corpus these passages are of, --corpus.source"
+        hint = "give the corpus of these passages, --corpus.source"
         raise DataError(source, "no such passage in the corpus", field="id", value=passage.passage_id, hint=hint)
     return replace(passage, title=store[row].title, text=store[row].text)
 
 
 def _titles(passages: Sequence[RetrievedPassage]) -> tuple[str, ...] | None:
-    """None where the file leaves any title out: a rank with holes cannot be scored."""
+    """The titles of the passages; None if one is missing, because a ranking with gaps cannot be scored."""
     titles = tuple(passage.title for passage in passages if passage.title is not None)
     return titles if len(titles) == len(passages) else None

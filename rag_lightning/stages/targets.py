@@ -1,11 +1,11 @@
-"""Stage `targets`: train questions and what is retrieved for them -> artifacts/targets, what training writes.
+"""Stage `targets`: train questions and their retrieved passages -> artifacts/targets, the outputs of training.
 
-Two rules of the paper (section 3.1), for tasks that ask for one (`TaskSpec.mine`):
+Two rules of the paper (section 3.1), for tasks that set one (`TaskSpec.mine`):
 
-present  an answer that stands in none of the retrieved passages is no target; a question without any is not trained on
-regex    the string that a pattern matches most often in the passages; a pattern that matches nothing is expanded
+present  the answers that a retrieved passage contains; a question without any is not used in training
+regex    the string that a pattern matches most often in the passages; a pattern without a match is expanded
 
-Targets that examples of such a task name themselves are not used; how often the rule finds the same is counted.
+Targets given in the examples of such a task are not used, but the agreement with them is counted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Rows = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mined:
-    """The targets of one train question and what became of its answers: counts by outcome."""
+    """The targets of one train question, and the outcome for each of its answers."""
 
     example_id: str
     targets: tuple[str, ...]
@@ -50,15 +50,15 @@ Rule = Callable[[Example, Rows], Mined]
 
 
 def mined(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
-    """The targets as an input of what trains on them; nothing where the task takes its answers as they are."""
+    """This stage as an input of a training; empty if the task trains on its answers."""
     return {"targets": STAGE.at(workspace)} if get_task(workspace.config.task.name).mine else {}
 
 
 def _check(workspace: Workspace) -> None:
-    """Raise ConfigError where the task takes its answers as they are."""
+    """Raise ConfigError if the task trains on its answers."""
     task = get_task(workspace.config.task.name)
     if not task.mine:
-        raise ConfigError(f"task {task.name} trains on its answers as they are; it has no targets to look for")
+        raise ConfigError(f"task.name={task.name} trains on its answers; there are no targets to find")
 
 
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
@@ -69,14 +69,14 @@ def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
-    """Fields of the encoder only where it searches."""
+    """The settings, with the fields of the encoder only for dense retrieval."""
     found = settings(workspace.config, "targets")
     dense = workspace.config.targets.retriever == "dense"
     return {name: value for name, value in found.items() if dense or not name.startswith("encoder.")}
 
 
 def training_examples(workspace: Workspace) -> list[Example]:
-    """Train questions with their targets, those that have none left out; where a task asks for nothing, all of them."""
+    """Train questions with their targets, without those that have none; all questions if the task has no rule."""
     asked = examples.read(workspace, "train")
     if not get_task(workspace.config.task.name).mine:
         return asked
@@ -95,11 +95,11 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     dropped = sum(not one.targets for one in found)
     for outcome, count in counts.items():
         workspace.detail(f"  {count:7} answers {outcome}")
-    workspace.detail(f"  {dropped:7} of {len(found)} train questions without a target are not trained on")
+    workspace.detail(f"  {dropped:7} of {len(found)} train questions have no target and are not used in training")
     named = [(one, example) for one, example in zip(found, asked, strict=True) if example.targets]
     agreed = sum(not set(one.targets).isdisjoint(example.targets) for one, example in named)
     if named:
-        workspace.detail(f"  {agreed:7} of {len(named)} questions that name a target of their own have that one")
+        workspace.detail(f"  {agreed:7} of {len(named)} questions with a given target got the same one")
     faults = [f"{fault.pattern!r} {fault.reason}" for fault in getattr(rule, "faults", ())]
     for fault in faults:
         workspace.announce(f"answer pattern {fault}")
@@ -119,7 +119,7 @@ def mine(rule: Rule, asked: Sequence[Example], retriever: Retriever, k: int) -> 
 
 
 def open_retriever(workspace: Workspace) -> Retriever:
-    """What the configuration searches for targets with; nothing of it is trained yet."""
+    """The configured retriever of this stage, before any training of ours."""
     config = workspace.config
     if config.targets.retriever == "bm25":
         return bm25.open_bm25(workspace)
@@ -127,23 +127,23 @@ def open_retriever(workspace: Workspace) -> Retriever:
 
 
 class Present:
-    """Answers that stand in a passage, in their order."""
+    """The rule `present`: answers that a passage contains, in their order."""
 
     def __init__(self, store: PassageStore) -> None:
         self._matcher = AnswerMatcher(lambda row: store[row].text)
 
     def __call__(self, example: Example, rows: Rows) -> Mined:
-        """Every answer is looked for until it is found."""
+        """The targets of one question."""
         stands = [any(any(self._matcher.hits([a], [row])) for row in rows) for a in example.answers]
         kept = tuple(a for a, found in zip(example.answers, stands, strict=True) if found)
         return Mined(example.example_id, kept, tuple("found" if found else "not found" for found in stands))
 
 
 class Patterns:
-    """For every pattern the string it matches most often, upper and lower case alike; the first of equals.
+    """The rule `regex`: the string that each pattern matches most often, ignoring case; the first one in a tie.
 
     Attributes:
-        faults: Patterns that could not be used; none is tried twice.
+        faults: Patterns that could not be used; each is tried only once.
     """
 
     def __init__(self, store: PassageStore) -> None:
@@ -152,11 +152,11 @@ class Patterns:
 
     @property
     def faults(self) -> tuple[PatternFault, ...]:
-        """In the order they were met."""
+        """Patterns that could not be used, in the order of their first use."""
         return tuple(self._faults.values())
 
     def __call__(self, example: Example, rows: Rows) -> Mined:
-        """Matched, else expanded, else nothing."""
+        """The targets of one question: matched strings, else expanded patterns."""
         found = [self._of(pattern, rows) for pattern in example.answers]
         targets = dict.fromkeys(target for listed, _ in found for target in listed)
         return Mined(example.example_id, tuple(targets), tuple(outcome for _, outcome in found))
@@ -191,7 +191,7 @@ build = STAGE.build
 
 
 def run(config: ExperimentConfig) -> None:
-    """Look for the targets and say what came out."""
+    """Find the targets and print their number and folder."""
     workspace = Workspace(config)
     artifact = build(workspace)
     info = artifact.info

@@ -1,4 +1,4 @@
-"""Stage `train`: a formulation trained from the reader -> artifacts/model.
+"""Stage `train`: training of a formulation, starting from the reader -> artifacts/model.
 
 Files: `generator/` and `query_encoder/` (plain transformers folders), `rag.json` (formulation, score_scale),
 `history.jsonl`.
@@ -50,13 +50,13 @@ EVALUATED_TOGETHER = 20
 
 
 def _check(workspace: Workspace) -> None:
-    """Raise ConfigError for a head of a task without labels, or a retriever that cannot be trained with."""
+    """Raise ConfigError for a head with a task without labels, or a retriever that training cannot use."""
     check_retriever(workspace.config.retriever, workspace.config.formulation)
     classes.labels(workspace.config)
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
-    """The fields of the configuration, and the labels that a head of it is trained on."""
+    """The fields of the configuration, and the labels of the head."""
     return settings(workspace.config, "model") | {"labels": list(classes.labels(workspace.config))}
 
 
@@ -77,13 +77,13 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def _train_as_one_of(rank: int, config: ExperimentConfig, folder: Path) -> None:
-    """What every process of a distributed training does; the first one speaks."""
+    """The work of one process of a distributed training; only the first one prints."""
     with within("training"):
         train_here(Workspace(config, say, detail) if rank == 0 else Workspace(config, ignore, ignore), folder)
 
 
 def train_here(workspace: Workspace, folder: Path) -> dict[str, Any]:
-    """Train in this process, with those of its kind if there are any; the first one writes the folder."""
+    """Train in this process, one of several or the only one; the first process writes the folder."""
     config = workspace.config
     generator = training_start.generator(workspace)
     trained_part.select(generator, config.generator, seeds.derive_seed(config.seed, "lora"))
@@ -91,7 +91,9 @@ def train_here(workspace: Workspace, folder: Path) -> dict[str, Any]:
     cut = cut_targets(generator, items, config.generator.max_target_length)
     if cut:
         limit = config.generator.max_target_length
-        workspace.announce(f"{cut} of {len(items)} training targets are cut to generator.max_target_length={limit}")
+        workspace.announce(
+            f"{cut} of {len(items)} training targets are truncated to generator.max_target_length={limit}"
+        )
     dev = examples.read(workspace, "dev")[: config.train.eval_limit or None]
     module = make_module(workspace, generator, items, dev)
     together = [dev[i : i + EVALUATED_TOGETHER] for i in range(0, len(dev), EVALUATED_TOGETHER)]
@@ -109,7 +111,7 @@ def train_here(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 
 def _save(workspace: Workspace, module: TrainedModule, items: Sequence[Item], folder: Path) -> dict[str, Any]:
-    """The trained parts as plain folders; what the model's info says of them."""
+    """Write the trained parts as transformers folders; returns their part of the info."""
     info: dict[str, Any] = {}
     if workspace.config.generator.train != "all":
         info["trained_parameters"] = trained_part.trained_parameters(module.generator)
@@ -126,7 +128,7 @@ def _save(workspace: Workspace, module: TrainedModule, items: Sequence[Item], fo
 def make_module(
     workspace: Workspace, generator: Writer, items: Sequence[Item], dev: Sequence[Example]
 ) -> TrainedModule:
-    """The LightningModule of the formulation, with its evaluation on dev and what watches retrieval there."""
+    """The LightningModule of the formulation, with its evaluation on dev and the monitor of retrieval."""
     config = workspace.config
     if config.formulation == "closed_book":
         module: TrainedModule = ReaderModule(generator, config.train, config.seed)
@@ -146,17 +148,17 @@ def make_module(
 
 
 def cut_targets(generator: Writer, items: Sequence[Item], limit: int) -> int:
-    """How many targets have more tokens than `limit`, the end token counted; a label is one class or token."""
+    """The number of targets with more tokens than `limit`, with the end token; labels do not count."""
     texts = [item.target for item in items if item.kind != "label"]
     rows = generator.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
     return sum(len(row) >= limit for row in rows)
 
 
 def training_items(workspace: Workspace) -> list[Item]:
-    """(question, target) pairs, each a training example of its own.
+    """One item for each (question, target) pair.
 
-    Targets are those the example names or stage `targets` found, else the answers; of answers that are copied, those
-    that stand in a gold passage, at least the first.
+    Targets are those of the example or of stage `targets`, else the answers; of extractive answers only those that a
+    gold passage contains, or the first answer if none does.
     """
     store, task = corpus.open_store(workspace), get_task(workspace.config.task.name)
     items = []
@@ -177,9 +179,9 @@ def evaluator(
     store: PassageStore | None,
     monitor: RetrievalMonitor | None,
 ) -> Evaluator:
-    """The task's objective on dev with the weights as they are, k as in training; the monitor sees what is retrieved.
+    """The evaluator: the task's objective on dev with the current weights and train.k; the monitor gets the rankings.
 
-    Decoding is greedy (RAG-Token, closed book) or Thorough; labels are classified.
+    Decoding is greedy (RAG-Token, closed book) or Thorough (RAG-Sequence); with a head, classification.
     """
     metric = objectives(get_task(config.task.name))[0]
     strategy = "thorough" if config.formulation == "rag_sequence" else "greedy"
@@ -220,7 +222,7 @@ def read_info(model: Artifact) -> dict[str, Any]:
 
 
 def alarms(info: Mapping[str, Any]) -> list[str]:
-    """What the info of a trained model warns of, one line each."""
+    """Warnings in the info of a trained model, one line each."""
     return [ALARMS[name](steps) for name, steps in info.get("alarms", {}).items()]
 
 
@@ -240,7 +242,7 @@ build = STAGE.build
 
 
 def run(config: ExperimentConfig) -> None:
-    """Train and say what came out."""
+    """Train the formulation and print the info and folder of the model."""
     workspace = Workspace(config)
     artifact = build(workspace)
     workspace.announce(f"{read_info(artifact)}: {artifact.path}")

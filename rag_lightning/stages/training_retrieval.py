@@ -1,7 +1,7 @@
-"""What finds the passages of training: retriever.kind, or retriever.trained_with where another is swapped in at test.
+"""Retrieval in training: by retriever.kind, or by retriever.trained_with if that is another kind.
 
-dense and oracle train the query encoder and the scale of its scores, bm25 the scale of BM25's, random nothing. The BM25
-row of the paper's Table 6 is trained with BM25, its scores the logits: bm25.score_scale=1, retriever.train=false.
+dense and oracle train the query encoder and score_scale, bm25 only bm25.score_scale, random nothing. In the BM25 row of
+the paper's Table 6, BM25 scores are the logits in training: bm25.score_scale=1, retriever.train=false.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from rag_lightning.training.live_retrieval import LiveRetrieval, OracleRetrieval
 from rag_lightning.training.scaled_retrieval import FixedRetrieval, ScaledRetrieval
 
 NULL_FITTED_ON = 64
-"""Training questions whose mean doc_score a null document begins with."""
+"""Number of training questions whose mean doc_score initialises the logit of the null document."""
 
 
 class BuiltParts:
-    """What a kind of retriever is opened from, each part built at its first use; without a query encoder."""
+    """The parts that retrievers are opened from, each built at its first use; without a query encoder."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -46,20 +46,20 @@ class BuiltParts:
         return corpus.open_store(self.workspace)
 
     def dense(self) -> DenseRetriever:
-        """Raise ConfigError: training has a query encoder of its own."""
+        """Raise ConfigError: training uses its own query encoder."""
         raise ConfigError("a kind of retriever with a query encoder sets `encodes`")
 
     def vectors(self) -> Floats:
-        """[N, D] float32 of the passages."""
+        """Vectors of the passages, [N, D] float32."""
         return embed.open_vectors(self.workspace)
 
     def bm25(self) -> BM25Retriever:
-        """Lexical retrieval."""
+        """The BM25 retriever."""
         return bm25.open_bm25(self.workspace)
 
 
 def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
-    """What a model is trained with to find passages."""
+    """The inputs of a training for its retrieval."""
     kind = retriever_kind(training_kind(workspace.config.retriever))
     found: dict[str, str | Bound[Workspace]] = {"corpus": corpus.STAGE.at(workspace)}
     if kind.encodes:
@@ -71,17 +71,17 @@ def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
 
 
 def scale_input(workspace: Workspace, kind: type[RetrieverKind]) -> dict[str, str | Bound[Workspace]]:
-    """The tuned score_scale as an input, where the scores have one that nothing else gives."""
+    """The fitted score_scale as an input, if BM25 has no configured one."""
     tuned = kind.scale == "bm25" and not workspace.config.bm25.score_scale
     return {"bm25_scale": bm25_scale.STAGE.at(workspace)} if tuned else {}
 
 
 def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetrieval:
-    """The retriever as training finds it.
+    """The retrieval of a training.
 
     Args:
-        workspace: The workspace of a formulation with passages.
-        items: Training examples, on which a null document begins.
+        workspace: Workspace of a formulation with passages.
+        items: Training examples, for the initial logit of a null document.
 
     Raises:
         ConfigError: train.k larger than the corpus, or a score_scale that has no logarithm.
@@ -113,7 +113,7 @@ def _fixed(workspace: Workspace, kind: RetrieverKind, name: str) -> ScaledRetrie
 
 
 def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[Item]) -> dict[str, Any]:
-    """What the model's info says of its retrieval; questions an oracle knew nothing of are details."""
+    """The part of a model's info about its retrieval."""
     kind = training_kind(workspace.config.retriever)
     info: dict[str, Any] = {"score_scale": retrieval.learnt_scale("train.scale_lr")}
     if kind != "dense":
@@ -127,11 +127,11 @@ def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[I
 
 
 def count_gold(workspace: Workspace, asked: Sequence[Any], what: str) -> dict[str, int]:
-    """How many questions have a known gold passage, and how many were retrieved for without one; both are details."""
+    """Counts of the questions with and without a known gold passage, also shown as details."""
     known = int((gold_rows(corpus.open_store(workspace), asked) >= 0).sum())
-    bare = len(asked) - known
+    unknown = len(asked) - known
     workspace.detail(
         f"oracle, {what}: {known} of {len(asked)} questions have a known gold passage"
-        + (f"; the other {bare} take plain dense retrieval" if bare else "")
+        + (f"; the other {unknown} use plain dense retrieval" if unknown else "")
     )
-    return {"questions": len(asked), "with_gold": known, "without_gold": bare}
+    return {"questions": len(asked), "with_gold": known, "without_gold": unknown}

@@ -1,7 +1,7 @@
-"""What training starts from: the warm-ups, or the trained model of another task (`init_from`).
+"""The start of a training: the warm-ups, or the trained model of another task (`init_from`).
 
-The paper starts WebQuestions and CuratedTREC from its NQ model (section 3.1). Such a model must be what the
-configuration would have made: the same formulation, architecture and tokenizer, and beside the same passage encoder.
+The paper starts WebQuestions and CuratedTREC from its NQ model (section 3.1). Such a model must match the
+configuration: the same formulation, architecture, tokenizers and passage encoder.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ RAG_FILE = "rag.json"
 GENERATOR, QUERY_ENCODER = "generator", "query_encoder"
 PROBE = "The Capital of São-Paulo, 1,951?"
 ENCODED_BY = ("pooling", "normalize", "query_prefix")
-"""Fields of `encoder` under which another query encoder would be needed."""
+"""Fields of section `encoder` that the query encoder was trained with."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model's folder.
+    """The folder of a trained model.
 
     Args:
-        folder: With rag.json, generator/ and, of dense retrieval, query_encoder/.
+        folder: Folder with rag.json, generator/ and, if trained with dense retrieval, query_encoder/.
         info: Its rag.json.
         digest: Digest of the artifact, or of the folder's content.
         manifest: Manifest of the artifact, empty for a plain folder.
@@ -53,18 +53,18 @@ class Trained:
 
     @property
     def retriever(self) -> str:
-        """What found the passages of its training."""
+        """The kind of retriever in its training."""
         return str(self.info.get("retriever", "dense"))
 
 
 def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
-    """What the generator comes from."""
+    """The input of a training for the generator: the model of init_from, or the reader."""
     name = workspace.config.init_from
     return {"init_from": _open(workspace, name).digest} if name else {"reader": reader.bound(workspace)}
 
 
 def generator(workspace: Workspace) -> Writer:
-    """The generator to be trained; a head that none was trained for is new."""
+    """The generator to train, with a new head if the model has none for these labels."""
     found = opened(workspace)
     if found is None:
         return reader.load(workspace)
@@ -76,7 +76,7 @@ def generator(workspace: Workspace) -> Writer:
 
 
 def query(workspace: Workspace) -> Start:
-    """The query encoder to be trained, with its score_scale."""
+    """The query encoder to train, with its score_scale."""
     name = workspace.config.init_from
     if not name:
         return retriever_warmup.start(workspace)
@@ -94,12 +94,12 @@ def query(workspace: Workspace) -> Start:
 
 
 def opened(workspace: Workspace) -> Trained | None:
-    """The model of init_from, checked against the configuration; None where there is none.
+    """The model of init_from, checked against the configuration; None without init_from.
 
     Raises:
         ConfigError: no such model, or another formulation, template, architecture, tokenizer or passage encoder.
         ArtifactError: it is damaged.
-        DataError: a file of it is missing or cannot be read.
+        DataError: one of its files is missing or cannot be read.
     """
     name = workspace.config.init_from
     if not name:
@@ -116,7 +116,7 @@ def _open(workspace: Workspace, name: str) -> Trained:
         if artifact is None:
             raise ConfigError(
                 f"init_from={name}: is neither a folder nor the digest of a model in {workspace.root / 'artifacts'}; "
-                "train that model first, `rag-lightning train` ends with its folder"
+                "train that model first; `rag-lightning train` prints its folder"
             )
         folder = artifact.path
     manifest: Mapping[str, Any] = {}
@@ -133,7 +133,7 @@ def _open(workspace: Workspace, name: str) -> Trained:
 
 
 def _check(workspace: Workspace, name: str, found: Trained) -> None:
-    """Everything a model must have in common with what the configuration would have made."""
+    """Raise ConfigError unless the model matches the configuration."""
     config = workspace.config
     same = partial(_same, name)
     same("formulation", found.info["formulation"], config.formulation)
@@ -154,7 +154,7 @@ def _check(workspace: Workspace, name: str, found: Trained) -> None:
     _check_tokenizer(name, "query encoder", encoder_folder, _tokenizer_folder(source, "question_encoder"))
     for field in ENCODED_BY if "encoder.pooling" in settings else ():
         same(f"encoder.{field}", settings[f"encoder.{field}"], getattr(config.encoder, field))
-    if config.biencoder.steps:  # its passage encoder is trained, for this data
+    if config.biencoder.steps:  # the passage encoder was trained on this data
         vectors = found.manifest.get("inputs", {}).get("vectors", "not known")
         same("input of passage vectors", vectors, embed.STAGE.digest(workspace))
 
@@ -169,7 +169,7 @@ def _tokenizer_folder(source: Path, part: str) -> Path:
 
 
 def _check_tokenizer(name: str, part: str, theirs: Path, ours: Path) -> None:
-    """Raise ConfigError unless both have the same vocabulary and cut a text alike."""
+    """Raise ConfigError unless both have the same vocabulary and tokenize a text alike."""
     found, wanted = AutoTokenizer.from_pretrained(theirs), AutoTokenizer.from_pretrained(ours)
     if found.get_vocab() != wanted.get_vocab() or found(PROBE)["input_ids"] != wanted(PROBE)["input_ids"]:
         raise ConfigError(

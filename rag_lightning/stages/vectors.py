@@ -1,4 +1,4 @@
-"""Stage `vectors`: one float32 vector per corpus row, by whichever passage encoder is asked for."""
+"""Stages that compute one float32 vector per corpus row, for a given passage encoder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from rag_lightning.stages.workspace import Workspace, config_stage
 
 @dataclass(frozen=True)
 class Start:
-    """An encoder that something starts from; it is opened only when its folder is asked for.
+    """An encoder to start from. It is built or downloaded only when its source is read.
 
     Args:
-        identity: What identifies it: the digest of a model from outside, or the stage that trains it.
-        open: Gives its folder or hub name, and the score_scale that goes with it.
+        identity: Digest of an external model, or the stage that trains the encoder.
+        open: Function that returns its folder or hub name, and its score_scale.
     """
 
     identity: str | Bound[Workspace]
@@ -40,7 +40,7 @@ class Start:
 
     @property
     def score_scale(self) -> float:
-        """The factor of inner products that goes with it."""
+        """The factor of its inner products."""
         return self.open()[1]
 
 
@@ -52,7 +52,7 @@ def pretrained(workspace: Workspace, role: Role) -> Start:
 
 
 def vectors_stage(passage_encoder: Callable[[Workspace], Start]) -> Stage[Workspace]:
-    """The vectors of the corpus under a passage encoder; an interrupted run continues by shards."""
+    """The stage that embeds the corpus with a passage encoder; an interrupted build continues after its last shard."""
 
     def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
         return {"corpus": corpus.STAGE.at(workspace), "model": passage_encoder(workspace).identity}

@@ -1,4 +1,4 @@
-"""Where a stage works: the configuration, the folders, and how it speaks to the user."""
+"""The workspace of a stage: configuration, folders, and output to the user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rag_lightning.core.hub import HUB_REVISION, download_model, resolve_commit
 from rag_lightning.core.stage import Inputs, Stage
 
 HUB = "hub:"
-"""Begins the name of a data set of the hub; a local folder of the same layout may follow instead of a name."""
+"""Prefix of the name of a hub data set, or of a local folder with the same layout."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Workspace:
 
     Args:
         config: The experiment.
-        announce: Shows a line that everybody needs: a stage that is done, a warning.
-        detail: Shows a line to a user who asked for details.
+        announce: Shows a line to every user: a finished stage, a warning.
+        detail: Shows a line with --verbose only.
     """
 
     config: ExperimentConfig
@@ -37,24 +37,24 @@ class Workspace:
 
     @property
     def root(self) -> Path:
-        """The folder everything is kept in."""
+        """The folder that holds artifacts, assets, runs and reports."""
         return Path(self.config.folder)
 
     @property
     def store(self) -> ArtifactStore:
-        """The artifacts; one store per folder and process, so that each is verified once."""
+        """The artifact store; one per folder and process, so that each artifact is verified once."""
         return _store(self.root / "artifacts", self.announce, self.detail)
 
     def asset(self, name: str) -> Path:
-        """The file or folder a mini asset is, fetched if it is not there."""
+        """The file or folder of an asset, fetched if it does not exist."""
         _fetched(name, self.root / "assets", self.announce, self.detail)
         return asset_path(name, self.root / "assets")
 
     def model_source(self, name: str) -> Path:
-        """The folder of a model: an embedded one (`mini`, `smollm2`), a local folder, else a download of a hub name.
+        """The folder of a model: an embedded one (`mini`, `smollm2`), a local folder, or the download of a hub name.
 
         Raises:
-            AssetError: a hub name while the hub cannot be reached; smollm2 without what unpacks it.
+            AssetError: the hub cannot be reached, or smollm2 without the package that unpacks it.
         """
         if name == "mini":
             return self.asset("minilm")
@@ -65,7 +65,7 @@ class Workspace:
         return download_model(name, _commit(name, "model"))
 
     def model_digest(self, name: str) -> str:
-        """What identifies a model's weights in a recipe."""
+        """The identifier of a model's weights in a recipe."""
         if name == "mini":
             return f"mini:{ASSETS['minilm'].sha256[:16]}"
         if name in OPTIONAL_ASSETS:
@@ -74,18 +74,20 @@ class Workspace:
         return f"folder:{folder_digest(folder)}" if folder.is_dir() else f"hub:{name}@{_commit(name, 'model')}"
 
     def _unpacked(self, name: str) -> Path:
-        """An embedded GGUF file as a plain folder, an artifact."""
-        from rag_lightning.checkpoints.loading import unpack_gguf  # imported here: most workspaces need no torch
+        """The artifact folder of an embedded GGUF file, unpacked."""
+        from rag_lightning.checkpoints.loading import (
+            unpack_gguf,
+        )  # imported here, because most workspaces need no torch
 
         recipe = Recipe("unpacked", {}, {"model": self.model_digest(name)}, 1)
         return self.store.build(recipe, lambda folder: unpack_gguf(self.asset(name), folder / "model")).path / "model"
 
     def on(self, split: str) -> Workspace:
-        """The same workspace, working on a split."""
+        """The workspace with another split."""
         return self.with_config(split=split)
 
     def with_config(self, **changes: object) -> Workspace:
-        """The same workspace with some fields of the configuration changed."""
+        """The workspace with changed fields of the configuration."""
         return replace(self, config=replace(self.config, **changes))  # type: ignore[arg-type]
 
 
@@ -96,13 +98,13 @@ def _store(root: Path, announce: Say, detail: Say) -> ArtifactStore:
 
 @lru_cache(maxsize=16)
 def _fetched(name: str, root: Path, announce: Say, detail: Say) -> Path:
-    """Verified once per process."""
+    """Fetch an asset; verified once per process."""
     return fetch_asset(find_asset(name), root, announce, detail)
 
 
 @lru_cache(maxsize=16)
 def _commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
-    """Resolved once per process, so that all stages of a run see one commit."""
+    """The commit of a revision, resolved once per process, so that all stages of a run use the same one."""
     return resolve_commit(name, kind, revision)
 
 
@@ -114,7 +116,7 @@ def hub_source(source: str, revision: str = HUB_REVISION) -> tuple[str, str, str
 
 
 def hub_digest(name: str, configuration: str, revision: str) -> str:
-    """What identifies a data set found by `hub_source`; a local folder counts by its content, wherever it is."""
+    """The identifier of a data set of `hub_source`; of a local folder only the content counts, not its path."""
     return " ".join(("" if Path(name).is_dir() else name, configuration, revision))
 
 

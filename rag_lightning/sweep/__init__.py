@@ -1,1 +1,1 @@
-"""sweep: an Optuna study over ordinary stage calls; work that was done is looked up."""
+"""sweep: an Optuna study over systems; each trial calls stages, which reuse existing artifacts."""

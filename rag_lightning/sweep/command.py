@@ -1,4 +1,4 @@
-"""Where `rag-lightning sweep` begins: what can be refused at once is refused before anything heavy is imported."""
+"""Command `sweep`: quick checks before the imports of heavy packages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def run(config: SweepConfig) -> None:
     """Run a sweep.
 
     Raises:
-        AssetError: scale paper where the hub cannot be reached.
+        AssetError: scale paper, and the hub cannot be reached.
     """
     if config.experiment.scale == "paper":
         require_hub(config.experiment.encoder.model)

@@ -1,6 +1,7 @@
-"""How well each retriever finds passages by itself, for the query encoder pretrained, warmed up and trained.
+"""Measurements beside the trials of a sweep.
 
-What EM cannot exceed: answers that tokenising and realising lose, whatever the model says.
+Metrics of each retriever alone, with the query encoder pretrained, warmed up and trained; and the upper bound of EM
+from answers that cannot be restored after tokenisation.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ TRAINED, FROZEN = "trained", "frozen"
 
 
 def rows(space: Space, models: Mapping[str, System]) -> list[dict[str, Any]]:
-    """One row per retriever and query encoder: pretrained, warmed_up, and of each trained model.
+    """One row per retriever and query encoder: pretrained, warmed_up, and that of each trained model.
 
     Args:
-        space: The retrievers that were searched.
+        space: Search space, with its retrievers.
         models: Formulation -> a system with its trained model.
     """
     base = space.config.experiment
@@ -59,8 +60,8 @@ def _rows(name: str, config: ExperimentConfig, models: Mapping[str, System]) -> 
             yield _row(workspace, name, f"{state} ({TITLES[formulation]})", "trained")
 
 
-def _row(workspace: Workspace, retriever: str, encoder: str, asker: retrieve.Asker) -> dict[str, Any]:
-    ranked = retrieve.build(workspace, SPLIT, asker)
+def _row(workspace: Workspace, retriever: str, encoder: str, state: retrieve.EncoderState) -> dict[str, Any]:
+    ranked = retrieve.build(workspace, SPLIT, state)
     scored = score.of(workspace, SPLIT, None, ranked, workspace.config.retriever.k_max)
     summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
     return {
@@ -76,28 +77,28 @@ def _row(workspace: Workspace, retriever: str, encoder: str, asker: retrieve.Ask
 
 
 def _build_seconds(workspace: Workspace) -> float | None:
-    """Seconds that building what is searched took; None for a retriever that searches the corpus itself."""
+    """Build time of the searched index in seconds; None without an index."""
     searched = SEARCHED.get(workspace.config.retriever.made().searches)
     return float(searched.build(workspace).info["build_seconds"]) if searched else None
 
 
 GOLD = 5
-"""Number of gold passages of a question that are looked at."""
+"""Largest number of gold passages to examine per question."""
 
 
 def note(workspace: Workspace) -> str:
-    """One sentence for the report: how many answers of dev and test survive."""
+    """One sentence for the report: how many answers of dev and test are restored after tokenisation."""
     survived, total = count(workspace)
     if not total:
-        return "surface: no gold passages are known, so what tokenising and realising loses was not measured"
+        return "surface: without known gold passages, the loss from tokenisation was not measured"
     return (
-        f"surface: {survived} of {total} answers that stand in a gold passage ({100 * survived / total:.2f} %) "
-        "survive tokenising and realising; EM cannot exceed it"
+        f"surface: {survived} of {total} answers in a gold passage ({100 * survived / total:.2f} %) are restored "
+        "after tokenisation, an upper bound of EM"
     )
 
 
 def count(workspace: Workspace) -> tuple[int, int]:
-    """(answers that survive, answers that stand in a gold passage)."""
+    """(answers restored after tokenisation, answers that a gold passage contains)."""
     generator = training_start.generator(workspace)
     surface, store = Surface(generator.tokenizer), corpus.open_store(workspace)
     survived, total = 0, 0

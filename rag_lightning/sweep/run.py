@@ -1,4 +1,4 @@
-"""The whole sweep: build, train, search on dev, select, touch test once, report."""
+"""A whole sweep: build, train, search on dev, select, evaluate on test once, report."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ MINILM_NOTE = (
 
 
 def run(config: SweepConfig) -> None:
-    """Run, or go on with, a sweep; ends with where its runs are.
+    """Run or continue a sweep.
 
     Raises:
-        ConfigError, UnknownNameError: a search space that cannot be run.
+        ConfigError, UnknownNameError: an invalid search space.
         AssetError: a model or data set that cannot be fetched.
-        TrainingError: a training that cannot go on; the sweep is marked as failed.
+        TrainingError: a training that cannot continue; the sweep is marked as failed.
         DataError: another process runs this sweep, or a file of it is damaged.
     """
     space = open_space(config)
@@ -97,7 +97,7 @@ def _run(space: Space, folder: Path) -> None:
 
 
 def _check_corpus(workspace: Workspace) -> None:
-    """Before anything is trained: are there as many passages as will be asked for."""
+    """Check, before anything is trained, that the corpus has as many passages as k_max and train.k need."""
     count = len(corpus.open_store(workspace))
     wanted = {"retriever.k_max": workspace.config.retriever.k_max, "train.k": workspace.config.train.k}
     for name, k in wanted.items():
@@ -106,7 +106,7 @@ def _check_corpus(workspace: Workspace) -> None:
 
 
 def _search(space: Space, mirror: Mirror) -> list[System]:
-    """The systems tried on dev, in the order they were first tried."""
+    """Run the search; returns the systems evaluated on dev, in the order of their first trial."""
     config, study = space.config, open_study(space)
     trials = shown.Trials(config.objective, space.budget, evaluated_values(space, study).values())
 
@@ -128,7 +128,7 @@ def _search(space: Space, mirror: Mirror) -> list[System]:
 def _evaluate(
     config: SweepConfig, mirror: Mirror, table: LiveTable, systems: Sequence[System], split: str, role: str
 ) -> None:
-    """Run systems beside the search; a row for each that was not run before."""
+    """Run systems outside of the search; prints a row for each new run."""
     predict_together(systems, split)
     for system in systems:
         started, folder = perf_counter(), evaluate.folder_of(system, config.name, split)
@@ -140,7 +140,7 @@ def _evaluate(
 
 
 def _open_folder(space: Space) -> Path:
-    """The sweep's folder; that of another experiment or search space is put aside, and taken up when it returns."""
+    """The sweep's folder; a folder with another experiment or search space is renamed, and restored when needed."""
     config = space.config
     folder = folders.run_group(config.experiment.folder, config.name)
     stored = folder / "space.json"
@@ -153,7 +153,7 @@ def _open_folder(space: Space) -> Path:
     begun = folder.with_name(f"{folder.name}.{space.digest[:8]}")
     if begun.exists() and not folder.exists():
         begun.rename(folder)
-        say(f"sweep {config.name}: this one was begun before; going on with it")
+        say(f"sweep {config.name}: an earlier folder with these settings is continued")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(stored, {"digest": space.digest, "spec": space.spec})
     _describe(space, folder)
@@ -161,7 +161,7 @@ def _open_folder(space: Space) -> Path:
 
 
 def _touched_before(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
-    """A note where a search with fewer trials had already run its own choice on test."""
+    """A note if an earlier search with fewer trials has already run its choice on test."""
     labels = selection.superseded(config, chosen)
     if not labels:
         return []
@@ -169,7 +169,7 @@ def _touched_before(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
 
 
 def _describe(space: Space, folder: Path, *, chosen: Sequence[System] = (), problem: str = "") -> None:
-    """Write sweep.json: finished once systems are chosen, failed with a problem."""
+    """Write sweep.json, with status finished if systems are chosen, or failed if there is a problem."""
     config, base = space.config, space.config.experiment
     models = _models(space, chosen)
     value: dict[str, Any] = {
@@ -188,7 +188,7 @@ def _describe(space: Space, folder: Path, *, chosen: Sequence[System] = (), prob
 
 
 def _models(space: Space, chosen: Sequence[System]) -> dict[str, System]:
-    """Formulation -> a system with its model: the chosen ones, and every formulation whose model was shared."""
+    """Formulation -> a system with its trained model: chosen systems, then systems with shared models."""
     searched = list(space.systems.values())
     found: dict[str, System] = {}
     for system in [*chosen, *space.shared_models]:
@@ -198,7 +198,7 @@ def _models(space: Space, chosen: Sequence[System]) -> dict[str, System]:
 
 
 def _notes(config: SweepConfig, models: dict[str, System]) -> list[str]:
-    """What the reader of the tables must know."""
+    """Notes for the readers of the tables."""
     lines = [MINILM_NOTE] if config.experiment.encoder.model == "mini" else []
     task = get_task(config.experiment.task.name)
     if task.metrics[0] == "em":

@@ -1,4 +1,4 @@
-"""Which configurations go on to test: per formulation, the cheapest of those not significantly worse than the best.
+"""Selection of the systems for test: per formulation, the cheapest that is not significantly worse than the best.
 
 The best dev score of many trials flatters itself, so the best is not simply taken. Cheap is counted, not measured:
 pairs generated per question times beams, then bytes of the index, then the label. The clock decides nothing.
@@ -42,12 +42,12 @@ def select(config: SweepConfig, tried: Sequence[System]) -> list[System]:
 
 
 def cost(row: Row) -> tuple[int, int, str]:
-    """The counted work of a candidate; less is cheaper."""
+    """The cost of a candidate in counts, smaller is cheaper."""
     return row["pairs"] * row["beams"], row["index_bytes"], row["label"]
 
 
 def superseded(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
-    """Labels of systems that an earlier search, of fewer trials, had chosen and run on test."""
+    """Labels of systems that an earlier search with fewer trials chose and ran on test."""
     folder = folders.run_group(config.experiment.folder, config.name)
     now = {folder_of(system, config.name, "test") for system in chosen}
     earlier = [path for path in run_folders(folder.parent) if path.parent == folder and path not in now]
@@ -56,7 +56,7 @@ def superseded(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
 
 
 def _compare(config: SweepConfig, group: Sequence[System]) -> list[Row]:
-    """One row a system, in order."""
+    """One row per system, in order."""
     root = Path(config.experiment.folder)
     found = [folder_of(system, config.name, "dev") for system in group]
     arrays, entities = align({folder.name: scores_of(folder, root) for folder in found}, config.objective)

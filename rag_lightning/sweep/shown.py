@@ -1,4 +1,4 @@
-"""What the console shows of a sweep: a row a trial, then the runs beside the search, then what was chosen."""
+"""Output of a sweep on the console: rows of trials, other runs, and the chosen systems."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ class Trials:
 
 
 def evaluated_table(objective: str) -> LiveTable:
-    """The table of the runs beside the search: baselines on dev and test, and the chosen systems on test."""
+    """The table of the other runs: baselines on dev and test, and the chosen systems on test."""
     texts = (Head("split", 7, "<"), SYSTEM, Head("role", NUMBER, "<"))
     return LiveTable((*texts, Head(objective, NUMBER), Head("seconds", NUMBER)))
 
 
 def score(folder: Path, objective: str) -> Estimate:
-    """A finished run's estimate of the objective."""
+    """The estimate of the objective in a finished run."""
     return Estimate(**read_summary(folder)["metrics"][objective])
 
 
 def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) -> None:
-    """The closing block: the chosen systems on test beside the paper's numbers, the work saved, where everything is."""
+    """Print the end: chosen systems on test beside the paper's numbers, the work saved, and the folders."""
     config = space.config
     numbers = (Head(f"test {config.objective}", NUMBER), Head("95 % interval", 13), Head("paper", 7))
     table = LiveTable((Head("chosen", align="<"), *numbers))
@@ -89,7 +89,7 @@ def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) 
 
 
 def _pairs(folder: Path, artifacts: Path) -> tuple[int, int]:
-    """Question-passage pairs that the sweep's predictions generated, and those that they found in a pair store."""
+    """Numbers of question-passage pairs that the predictions of a sweep generated and reused."""
     runs = [run for run in run_folders(folder.parent) if run.parent == folder]
     digests = {read_run(run)["digests"].get("predictions") for run in runs}
     infos = [read_manifest(artifacts / "predictions" / digest)["info"] for digest in digests if digest]

@@ -1,4 +1,4 @@
-"""The points of a sweep: every combination of the choices, checked before anything runs."""
+"""The search space of a sweep: all combinations of the choices, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rag_lightning.stages import classes
 from rag_lightning.tasks.spec import get_task
 
 SPLIT = "dev"
-"""The split that is searched on."""
+"""The split of the search."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ class Space:
 
     @property
     def budget(self) -> int:
-        """Distinct points that the search evaluates."""
+        """The number of distinct points that the search evaluates."""
         return min(self.config.trials, len(self.points))
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """What must not change while a sweep goes on: its systems, choices and objective."""
+        """The parts that must not change when a sweep is continued: systems, choices and objective."""
         plain = to_dict(self.config)
         return {"systems": digest(sorted(self.systems)), "space": plain["space"], "objective": self.config.objective}
 
     @cached_property
     def digest(self) -> str:
-        """The sweep's identity."""
+        """The digest of `spec`, which identifies the sweep."""
         return digest(self.spec)
 
     def digest_of(self, point: Point) -> str:
@@ -67,7 +67,7 @@ class Space:
 
     @cached_property
     def shared_models(self) -> list[System]:
-        """One system for each model, where every formulation has one; none where the space changes training."""
+        """One system per formulation if the space does not change training, else none."""
         first = next(iter(self.points.values()))
         beside = [first | {path: choice} for path, choices in self.config.space.items() for choice in choices]
         systems = [*(self.systems[self.digest_of(point)] for point in beside), *self.always]
@@ -78,7 +78,7 @@ class Space:
 
 
 def open_space(config: SweepConfig) -> Space:
-    """Every point of the search space and the systems that always run.
+    """Check and expand a search space, with the systems of `always`.
 
     Raises:
         ConfigError, UnknownNameError: a value that cannot be used.
@@ -101,7 +101,7 @@ def open_space(config: SweepConfig) -> Space:
 
 
 def shown(choice: Any) -> Any:
-    """A choice as Optuna keeps it: lists and mappings as JSON."""
+    """A choice as Optuna stores it, with lists and mappings as JSON."""
     return choice if isinstance(choice, str | int | float | bool | None) else json.dumps(choice, sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""The Optuna study: which point is tried next. Resumable; the same after a kill as without one."""
+"""The Optuna study of a sweep. It can be resumed, with the same suggestions as without an interruption."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from rag_lightning.runs.system import System
 from rag_lightning.sweep.space import Space, shown
 
 MOST_REPEATS = 8
-"""Suggestions in a row that were evaluated before; then a point that was not is drawn."""
+"""Number of repeated suggestions in a row, after which an unseen point is drawn."""
 
 
 def open_study(space: Space) -> optuna.Study:
-    """The sweep's study, made if there is none yet.
+    """The study of a sweep, created if it does not exist.
 
     Raises:
-        DataError: its storage is damaged, cannot be reached, or is no storage.
+        DataError: the storage is damaged, cannot be reached, or is no storage.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = space.config
@@ -46,7 +46,7 @@ def open_study(space: Space) -> optuna.Study:
 
 
 def search(space: Space, study: optuna.Study, evaluate: Callable[[System], float]) -> int:
-    """Ask and tell until the budget of distinct points is used; returns how many were evaluated now.
+    """Evaluate suggested points until the budget of distinct points is used; returns the number of new evaluations.
 
     A point that was evaluated before is told to Optuna with its value, and costs nothing. Each suggestion depends on
     (seed, completed trials) only: a trial that an interruption left open is closed, and its point is asked for again.
@@ -71,7 +71,7 @@ def completed(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def evaluated_values(space: Space, study: optuna.Study) -> dict[str, float]:
-    """Run digest -> value of every point that was evaluated, in the order of their first trials."""
+    """Run digest -> value of each evaluated point, in the order of the first trials."""
     values: dict[str, float] = {}
     for trial in completed(study):
         if trial.value is not None:
@@ -88,7 +88,7 @@ def optuna_sampler(config: SweepConfig, position: int) -> optuna.samplers.BaseSa
 
 
 def _sampler(space: Space, done: Sequence[FrozenTrial]) -> optuna.samplers.BaseSampler:
-    """The configured sampler; for grid, and where it has only repeated itself, one that suggests an unseen point."""
+    """The configured sampler; one that suggests an unseen point for grid, and after many repeated suggestions."""
     digests = [space.digest_of(trial.params) for trial in done]
     unseen = [point for digest, point in space.points.items() if digest not in digests]
     if space.config.sampler == "grid":
@@ -105,19 +105,19 @@ def _suggest(trial: optuna.Trial, path: str, choices: Sequence[Any]) -> Any:
 
 
 class _FixedPoint(optuna.samplers.BaseSampler):
-    """Suggests one point. Optuna's GridSampler takes a point that an interruption left for done."""
+    """Suggests one given point. Optuna's GridSampler would skip a point whose trial was interrupted."""
 
     def __init__(self, point: Mapping[str, Any]) -> None:
         self.point = point
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
-        """Nothing depends on other trials."""
+        """Empty: the suggestion does not depend on other trials."""
         return {}
 
     def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
-        """Nothing depends on other trials."""
+        """Empty: the suggestion does not depend on other trials."""
         return {}
 
     def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-        """The point's value."""
+        """The value of the point."""
         return shown(self.point[param_name])

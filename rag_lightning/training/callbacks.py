@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from rag_lightning.core.console import bar_title
+from rag_lightning.core.console import bar_title, bar_width
 from rag_lightning.core.files import replace_file, write_lines
 from rag_lightning.core.hardware import return_free_memory
 from rag_lightning.training.measures import Meter, gradient_norm
@@ -218,7 +218,7 @@ class ProgressBar(TQDMProgressBar):
         return self._bar("predicting", 0)
 
     def _bar(self, what: str, position: int) -> Tqdm:
-        shown = {"dynamic_ncols": True, "smoothing": 0, "bar_format": self.BAR_FORMAT, "file": sys.stderr}
+        shown = {"ncols": bar_width(), "smoothing": 0, "bar_format": self.BAR_FORMAT, "file": sys.stderr}
         return TransientBar(desc=bar_title(what), position=position, disable=self.is_disabled, leave=False, **shown)
 
     @property

@@ -55,10 +55,12 @@ def at(config: SweepConfig, text: str) -> Workspace:
 
 
 @pytest.mark.parametrize("retriever", [name for name in retrievers() if name != "ivf_pq"])
-@pytest.mark.parametrize("asker", ["pretrained", "warmed_up", "trained"])
-def test_a_retriever_ranks_every_question(retriever: str, asker: retrieve.Asker, tiny_sweep: SweepConfig) -> None:
+@pytest.mark.parametrize("state", ["pretrained", "warmed_up", "trained"])
+def test_a_retriever_ranks_every_question(
+    retriever: str, state: retrieve.EncoderState, tiny_sweep: SweepConfig
+) -> None:
     workspace = at(tiny_sweep, f"rag_token/greedy/{retriever}/1")
-    artifact = retrieve.build(workspace, "dev", asker)
+    artifact = retrieve.build(workspace, "dev", state)
     rankings = retrieve.read(artifact)
     assert [r.example_id for r in rankings] == [f"q{i}" for i in range(40, 52)]
     for ranking in rankings:

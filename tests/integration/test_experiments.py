@@ -63,5 +63,5 @@ def test_a_claim_goes_through_the_stages(tmp_path: Path, tiny_data: Path, bert_f
     assert {"nq", "claims"} <= names
     base["train"]["steps"] = 3
     (folder / "nq_rag_sequence.yaml").write_text(yaml.safe_dump(base, sort_keys=False))
-    with pytest.raises(ConfigError, match=r"above met test at .*train\.steps"):
+    with pytest.raises(ConfigError, match=r"above was tested on test at .*train\.steps"):
         command.run(config)

@@ -1,4 +1,4 @@
-"""The project's own checks find what they are there for."""
+"""The checks of .ci/check_project.py find every kind of problem."""
 
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -61,8 +61,8 @@ def test_documented_fields_must_exist(check: ModuleType, tmp_path: Path) -> None
     assert sorted(check.documents(tmp_path)) == [
         "docs/page.md: decode.k: the configuration has no section decode",
         "docs/page.md: decode.steps: the configuration has no section decode",
-        "docs/page.md: decoding.gone is no field of the configuration",
-        "docs/page.md: index.kinds is no field of the configuration",
+        "docs/page.md: decoding.gone is not a field of the configuration",
+        "docs/page.md: index.kinds is not a field of the configuration",
     ]
 
 

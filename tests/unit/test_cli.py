@@ -1,4 +1,4 @@
-"""The command line: quick help, one clear line for every mistake, the right configuration for a stage."""
+"""The command line: quick help, one clear line for every mistake, the right configuration for a command."""
 
 import ast
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 import rag_lightning
 from rag_lightning import cli
-from rag_lightning.cli import STAGES, explain, main, parse
+from rag_lightning.cli import COMMANDS, explain, main, parse
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.training import TrainConfig
@@ -26,7 +26,7 @@ Called = list[tuple[Any, ...]]
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> Called:
-    """Every stage only notes what it was called with."""
+    """Record the arguments of every command instead of running it."""
     calls: Called = []
     monkeypatch.setattr(cli, "load", lambda target: lambda *arguments: calls.append((target, *arguments)))
     return calls
@@ -40,7 +40,7 @@ def raising(error: BaseException) -> Callable[[str], Callable[..., None]]:
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:
-    """What was said on stderr: exactly one line, no traceback."""
+    """The message on stderr: exactly one line, no traceback."""
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1 and shown.endswith("\n"), shown
     assert shown.startswith("rag-lightning: ") and "Traceback" not in shown
@@ -60,21 +60,22 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     assert not HEAVY & set(done.stdout.splitlines())
 
 
-def test_the_overview_names_every_stage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_overview_names_every_command_and_artifact(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"  {name}" in shown and stage.line in shown for name, stage in STAGES.items())
+    assert all(f"  {name} " in shown and command.line in shown for name, command in COMMANDS.items())
+    assert all(command.artifact in shown for command in COMMANDS.values())
 
 
-def test_without_a_stage_the_overview_is_shown_and_it_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_command_the_overview_is_shown_and_it_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "stages:" in capsys.readouterr().out
+    assert "commands:" in capsys.readouterr().out
 
 
 def test_the_help_of_a_section_shows_sentences_types_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help", "index"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "nprobe ivf_flat, ivf_pq: Cells visited by a search (int, at least 1; default 32)" in shown
+    assert "nprobe ivf_flat, ivf_pq: Number of cells that a search visits (int, at least 1; default 32)" in shown
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,9 +84,9 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert f'version = "{rag_lightning.__version__}"' in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_every_stage_has_a_function(name: str) -> None:
-    module, _, function = STAGES[name].target.partition(":")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_function(name: str) -> None:
+    module, _, function = COMMANDS[name].target.partition(":")
     source = ROOT / (module.replace(".", "/") + ".py")
     defined = {node.name for node in ast.parse(source.read_text()).body if isinstance(node, ast.FunctionDef)}
     assert function in defined
@@ -116,7 +117,7 @@ def test_lists_are_tuples(called: Called) -> None:
     assert config.space == {"k": (1, 3)} and config.experiment.task.train == ("a b.tsv", "c.json")
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_the_printed_configuration_can_be_read_back(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], called: Called
 ) -> None:
@@ -125,11 +126,11 @@ def test_the_printed_configuration_can_be_read_back(
     assert called == []
     file = tmp_path / "printed.yaml"
     file.write_text(capsys.readouterr().out)
-    stage = next(known for known, stage in STAGES.items() if stage.config is STAGES[name].config and not stage.extras)
-    assert parse(stage, ["--config", str(file)]) == (STAGES[name].config(), [])
+    other = next(n for n, one in COMMANDS.items() if one.config is COMMANDS[name].config and not one.extras)
+    assert parse(other, ["--config", str(file)]) == (COMMANDS[name].config(), [])
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_shows_details_when_asked_for(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +190,7 @@ def test_every_experiment_loads(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["swep"], "unknown stage 'swep': did you mean 'sweep'?"),
+        (["swep"], "unknown command 'swep': did you mean 'sweep'?"),
         (["corpus", "--sed", "3"], "unknown key '--sed'; did you mean '--seed'"),
         (["corpus", "--index.knd=flat"], "unknown key '--index.knd'; did you mean '--index.kind'"),
         (["corpus", "--seed", "x"], "seed: must be int, not 'x'"),
@@ -282,8 +283,8 @@ def test_a_message_nobody_foresaw_is_passed_on() -> None:
         (ConfigError("k=50 exceeds the corpus"), 2, "k=50 exceeds the corpus"),
         (ArtifactError("a/b: was altered;\nremove it"), 1, "a/b: was altered; remove it"),
         (DataError("q.tsv", "is empty", row=3, field="question"), 1, "q.tsv, row 3, field 'question': is empty"),
-        (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on"),
-        (Terminated(), 143, "ended by SIGTERM; run the same command again to go on"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to continue"),
+        (Terminated(), 143, "ended by SIGTERM; run the same command again to continue"),
         (OSError(28, "No space left on device", "runs/a"), 1, "runs/a: No space left on device"),
     ],
 )

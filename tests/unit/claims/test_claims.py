@@ -99,7 +99,7 @@ def test_a_bad_comparison_is_named(changes: dict[str, Any], said: str, matrix: M
         ({"alpha": 2.0}, "must be between 0 and 1"),
         ({"seeds": []}, "tests nothing"),
         ({"split": "train"}, "unknown .*split"),
-        ({"seeds": [0, 0]}, "names a seed twice"),
+        ({"seeds": [0, 0]}, "repeats a seed"),
         ({"name": "../c"}, "must be 1 to 100 letters"),
         ({"name": ""}, "must be 1 to 100 letters"),
     ],
@@ -113,7 +113,7 @@ def test_a_bad_claim_is_named(changes: dict[str, Any], said: str, matrix: Matrix
         load_claims(path, matrix)
     good = {"name": "c", "says": "x", "source": "y", "seeds": [0], "comparisons": [part]}
     path.write_text(yaml.safe_dump({"claims": [good] * 2}))
-    with pytest.raises(DataError, match="is there twice"):
+    with pytest.raises(DataError, match="is a repeated name"):
         load_claims(path, matrix)
 
 
@@ -201,7 +201,7 @@ def test_test_is_met_once(tmp_path: Path) -> None:
     assert first.outcome() == outcome
     second = Entry(first.path, {"experiments": {"a": {"train": {"steps": 2}}}})
     assert second.outcome() is None
-    with pytest.raises(ConfigError, match=r"met test at .*changed: experiments\.a\.train\.steps"):
+    with pytest.raises(ConfigError, match=r"was tested on test at .*changed: experiments\.a\.train\.steps"):
         second.touch_test()
     first.path.write_text("{")
     with pytest.raises(DataError, match="cut short or damaged"):
@@ -214,7 +214,7 @@ def test_test_is_met_once(tmp_path: Path) -> None:
 def test_a_claim_that_is_refused_burns_no_other(matrix: Matrix, tmp_path: Path) -> None:
     first, second = (Entry(tmp_path / f"{name}.json", {"a": 1}) for name in "ab")
     Entry(second.path, {"a": 2}).touch_test()
-    with pytest.raises(ConfigError, match="a claim meets test once"):
+    with pytest.raises(ConfigError, match="a claim is tested there once"):
         for one in (first, second):
             one.check()
     assert not first.path.exists()
@@ -272,7 +272,7 @@ def test_tables_hold_every_claim_and_are_escaped(tmp_path: Path) -> None:
     assert "Content-Security-Policy" in html
     text = (page.parent / "table.md").read_text()
     assert "supported" in text and "cannot run here: no files" in text and "not tested yet" in text
-    assert "dev investigates; test decides" in text
+    assert "dev is for exploration; test decides" in text
     assert "=1" not in (page.parent / "table.csv").read_text().replace("'=1", "")
 
 

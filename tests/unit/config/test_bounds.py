@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rag_lightning.cli import STAGES, main
+from rag_lightning.cli import COMMANDS, main
 from rag_lightning.config import presets
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import BOUNDS, KindSection, Leaf, leaves, sections_of
@@ -45,7 +45,9 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def nothing_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rag_lightning.cli.STAGES", {**STAGES, "corpus": replace(STAGES["corpus"], target="none:run")})
+    monkeypatch.setattr(
+        "rag_lightning.cli.COMMANDS", {**COMMANDS, "corpus": replace(COMMANDS["corpus"], target="none:run")}
+    )
 
 
 @pytest.fixture

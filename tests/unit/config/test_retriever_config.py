@@ -71,9 +71,9 @@ def test_the_retriever_of_training_is_the_same_named_or_not(kind: str) -> None:
 
 
 def test_a_model_with_passages_needs_some() -> None:
-    with pytest.raises(ConfigError, match=r"retriever\.kind=none retrieves nothing, and rag_token needs passages"):
+    with pytest.raises(ConfigError, match=r"retriever\.kind=none: rag_token needs passages"):
         check_retriever(RetrieverConfig(kind="none"), "rag_token")
     check_retriever(RetrieverConfig(kind="none"), "closed_book")
-    with pytest.raises(ConfigError, match="null_document=bias is a logit beside the scores of dense retrieval"):
+    with pytest.raises(ConfigError, match="null_document=bias: its logit is learnt beside the scores of dense"):
         check_retriever(RetrieverConfig(kind="bm25", trained_with="dense", null_document="bias"), "rag_token")
     assert training_kind(RetrieverConfig(kind="oracle", trained_with="random")) == "random"

@@ -132,7 +132,7 @@ def test_a_manifest_cut_short_is_an_error(built: Artifact, part: float) -> None:
     manifest = built.path / MANIFEST
     text = manifest.read_text()
     manifest.write_text(text[: int(len(text) * part)])
-    with pytest.raises(ArtifactError, match=r"manifest\.json: cut short or damaged"):
+    with pytest.raises(ArtifactError, match=r"manifest\.json: truncated or damaged"):
         open_artifact(built.path)
 
 

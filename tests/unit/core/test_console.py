@@ -98,7 +98,7 @@ def test_a_warning_of_every_trial_is_shown_once(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("kind", "info", "shown"),
     [
-        ("examples", {"counts": {"train": 40, "dev": 12}, "dropped": 3}, "40 train, 12 dev, 3 left out"),
+        ("examples", {"counts": {"train": 40, "dev": 12}, "dropped": 3}, "40 train, 12 dev, 3 dropped"),
         ("model", {"formulation": "rag_token", "steps": 1600, "questions": 4}, "rag_token, 1,600 steps"),
         ("bm25", {"kind": "bm25", "ntotal": 64}, "64 passages"),
         ("things", {"rows": 1}, ""),
@@ -122,8 +122,8 @@ def test_no_bar_is_left_when_a_command_ends(
         for number, _ in enumerate(console.counted(range(100), "reading", "passages")):
             if number == 3:
                 raise error
-    last = capsys.readouterr().err.split("\r")
-    assert any("reading" in part for part in last) and not last[-1].strip()
+    bar, _, rest = capsys.readouterr().err.rpartition(console.CLEARED)
+    assert "reading" in bar and not bar.split("\r")[-2].strip() and not rest
 
 
 def test_sigterm_ends_a_command_by_an_exception() -> None:

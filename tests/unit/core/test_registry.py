@@ -46,6 +46,6 @@ def test_a_kind_of_ones_own_is_registered_and_a_name_is_given_once() -> None:
     registry.register("mine", "collections:Counter")
     assert list(registry) == ["flat", "mine"]
     for name, holder in (("flat", "collections:OrderedDict"), ("mine", "collections:Counter")):
-        with pytest.raises(ConfigError, match=f"^index kind '{name}' is {holder} already; give my.module:Kind another"):
+        with pytest.raises(ConfigError, match=f"^index kind '{name}' is already {holder}; give my.module:Kind another"):
             registry.register(name, "my.module:Kind")
     assert registry.get("mine").__name__ == "Counter"

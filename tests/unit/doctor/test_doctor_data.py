@@ -54,7 +54,7 @@ def test_a_file_that_one_task_reads_is_not_bad(
         ((CLAIM, {**UNKNOWN, "label": "MAYBE"}), "row 2, field 'label': is no label of FEVER (got 'MAYBE')"),
         ((CLAIM, CLAIM), "row 2, field 'id': is the id of row 1 too"),
         ((CLAIM, QUESTION), "row 2, field 'claim': is missing"),
-        (({"x": 1},), "is JSON lines with x, which no task reads"),
+        (({"x": 1},), "is JSON lines with x, which no task can read"),
         ((), "is empty"),
     ],
 )

@@ -174,7 +174,7 @@ def test_nan_wrong_type_and_width_are_named(vectors: Floats) -> None:
     [
         ({"kind": "ivf_pq", "pq": "PQ48x8np"}, "PQ32x8np"),
         ({"kind": "ivf_pq", "pq": "PQ8x12np"}, "needs at least 4096 vectors"),
-        ({"kind": "ivf_pq", "pq": "OPQ8"}, "expected a FAISS name"),
+        ({"kind": "ivf_pq", "pq": "OPQ8"}, "must be a FAISS name"),
         ({"kind": "ivf_flat", "nlist": 2000}, "1500 vectors"),
         ({"kind": "ivf_flat", "nprobe": 0}, "nprobe"),
         ({"kind": "hnsw", "m": 1}, r"index\.m=1: must be at least 2"),

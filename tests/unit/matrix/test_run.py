@@ -178,7 +178,7 @@ def test_claims_are_tested_and_reported(project: Path, trainings: Trainings) -> 
     assert outcome(project, "dev")["verdict"] == "supported"
     assert [one["difference"] for one in outcome(project, "dev")["tested"]] == [100.0, 100.0]
     text = (project / "reports" / "out" / "claims" / "mini-dev" / "table.md").read_text()
-    assert "is about scale own" in text and "nq\\_oracle: not yet" in text and "supported" in text
+    assert "only for scale own" in text and "nq\\_oracle: not yet" in text and "supported" in text
     run_matrix.run(matrix_config(project))
     assert len(trainings.seen) == 6, "the matrix finds the runs of the claims"
 
@@ -189,7 +189,7 @@ def test_a_claim_meets_test_once(project: Path, trainings: Trainings) -> None:
     assert len(trainings.seen) == 6, "the same again costs nothing"
     change(project, "nq_rag_sequence", "thorough", "fast")
     change(project, "matrix", "thorough", "fast")
-    with pytest.raises(ConfigError, match=r"claim above met test at .*decoding\.strategy.*name of its own"):
+    with pytest.raises(ConfigError, match=r"claim above was tested on test at .*decoding\.strategy.*another name"):
         run_claims.run(claims_config(project, split="test"))
     assert len(trainings.seen) == 6
     run_claims.run(claims_config(project))
@@ -205,7 +205,7 @@ def test_a_killed_run_on_test_counts(project: Path, trainings: Trainings, monkey
         run_claims.run(claims_config(project, split="test", only=("above",)))
     assert outcome(project, "test") is None
     change(project, "claims", "- 1\n", "- 2\n")
-    with pytest.raises(ConfigError, match="met test"):
+    with pytest.raises(ConfigError, match="was tested on test"):
         run_claims.run(claims_config(project, split="test", only=("above",)))
 
 
@@ -250,7 +250,7 @@ def test_a_scale_of_the_users_files_runs_on_them() -> None:
     matrix = load_matrix(FOLDER / "matrix.yaml")
     cells = matrix.cells("nq-subset")
     without = run_cell.reachable(matrix, cells, MatrixConfig(scale="nq-subset", corpus="p.tsv"))
-    assert all("give corpus and train" in cell.skip or "the same as" in cell.skip for cell in without)
+    assert all("give --corpus and --train" in cell.skip or "the same as" in cell.skip for cell in without)
     given = MatrixConfig(scale="nq-subset", corpus="p.tsv", train=("q.jsonl", "squad.json"))
     runnable = [cell for cell in run_cell.reachable(matrix, cells, given) if not cell.skip]
     assert {"nq_rag_sequence_subset", "nq_no_reader_subset"} <= {cell.name for cell in runnable}
@@ -258,5 +258,5 @@ def test_a_scale_of_the_users_files_runs_on_them() -> None:
         config = cell.experiment(0)
         assert (config.corpus.source, config.task.train) == ("p.tsv", ("q.jsonl", "squad.json"))
         assert config.task.dataset == "nq-subset"
-    with pytest.raises(ConfigError, match="files of your own: nq-subset"):
+    with pytest.raises(ConfigError, match="a scale that needs them: nq-subset"):
         run_cell.reachable(matrix, matrix.cells("mini"), ClaimsConfig(corpus="p.tsv"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.cli import STAGES, parse
+from rag_lightning.cli import COMMANDS, parse
 
 FOLDER = Path(__file__).parents[3] / "experiments" / "slurm"
 SCRIPTS = ("login.sh", "experiment.sbatch")
@@ -26,7 +26,7 @@ def test_it_names_commands_and_keys_there_are(name: str) -> None:
     assert lines
     values = {'"$SCALE"': "paper", r'"[\"$NAME\"]"': '["nq_rag_sequence_paper"]', '"[$SEED]"': "[0]"}
     for stage, words in lines:
-        assert stage in STAGES
+        assert stage in COMMANDS
         if "$CELL" not in words:
             assert parse(stage, [values.get(word, word) for word in words.split()]) is not None
         else:

@@ -185,8 +185,8 @@ def test_parts_of_a_small_model_are_timed(one_thread: None) -> None:
     ("changes", "said"),
     [
         ({"corpus": CorpusConfig("gone.tsv")}, "gone.tsv"),
-        ({"corpus": CorpusConfig("hub:someone/passages")}, "not known before it is downloaded"),
-        ({"encoder": EncoderConfig(passage_model="facebook/dpr-ctx_encoder-single-nq-base")}, "384 wide"),
+        ({"corpus": CorpusConfig("hub:someone/passages")}, "is unknown before the download"),
+        ({"encoder": EncoderConfig(passage_model="facebook/dpr-ctx_encoder-single-nq-base")}, "vectors of size 384"),
         ({"generator": GeneratorConfig(head="label_token")}, "task nq has no labels"),
         ({"index": IndexConfig("ivf_flat", {"nlist": 10**6})}, "choose fewer cells"),
     ],

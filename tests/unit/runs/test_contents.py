@@ -31,7 +31,7 @@ def test_nested_values_get_dotted_names() -> None:
 def test_a_value_over_the_limit_is_cut_and_says_so() -> None:
     kept, names = cut({"long": "x" * (PARAM_LIMIT + 1), "edge": "y" * PARAM_LIMIT})
     assert names == ["long"]
-    assert len(kept["long"]) == PARAM_LIMIT and "cut" in kept["long"]
+    assert len(kept["long"]) == PARAM_LIMIT and "truncated" in kept["long"]
     assert kept["edge"] == "y" * PARAM_LIMIT
 
 

@@ -164,7 +164,7 @@ def only(root: Path, pattern: str) -> Path:
         ("index/*/index.faiss", flip, r"index\.faiss: was altered"),
         ("index/*/index.faiss", cut, r"index\.faiss: has \d+ bytes, the manifest says"),
         ("model/*/generator/model.safetensors", flip, r"model\.safetensors: was altered"),
-        ("examples/*/manifest.json", cut, r"manifest\.json: cut short or damaged"),
+        ("examples/*/manifest.json", cut, r"manifest\.json: truncated or damaged"),
     ],
 )
 def test_a_damaged_artifact_is_found_before_it_is_used(
@@ -294,5 +294,5 @@ def test_a_warm_up_with_nothing_to_read_is_told(project: ExperimentConfig) -> No
         write_lines(data / f"{split}.jsonl", rows)
     from rag_lightning.stages import reader
 
-    with pytest.raises(ConfigError, match="the reader warm-up has nothing to read"):
+    with pytest.raises(ConfigError, match="the reader has no training data"):
         reader.build(Workspace(project))

@@ -100,7 +100,7 @@ def test_dprs_own_files_take_the_place_of_the_task(project: ExperimentConfig, tm
     path.write_text(json.dumps(rows), encoding="utf-8")
     said: list[str] = []
     config = replace(project, biencoder=replace(project.biencoder, files=(str(path),)))
-    info = biencoder.build(Workspace(config, said.append)).info
+    info = biencoder.build(Workspace(config, said.append, said.append)).info
     assert (info["questions"], info["left_out"]) == (len(rows) - 1, 1)
     assert f"biencoder: 1 of {len(rows)} train questions have no known passage" in said
 

@@ -164,7 +164,7 @@ def test_seeds_share_the_reader_of_one() -> None:
 
 def test_a_shared_reader_reads_the_mini_corpus(project: ExperimentConfig) -> None:
     shared = replace(project, reader=replace(project.reader, task="nq"))
-    with pytest.raises(ConfigError, match="mini questions are about the mini corpus"):
+    with pytest.raises(ConfigError, match=r"mini questions need corpus\.source=mini"):
         reader.build(Workspace(shared))
     with pytest.raises(UnknownNameError, match="did you mean 'nq'"):
         reader.build(Workspace(replace(shared, reader=replace(shared.reader, task="nqq"))))

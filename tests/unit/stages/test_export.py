@@ -118,7 +118,7 @@ def test_a_name_of_the_hub(project: ExperimentConfig, checkpoint: Path, monkeypa
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"formulation": "closed_book"}, "closed_book is no RAG model"), ({"head": "class_head"}, "has no such head")],
+    [({"formulation": "closed_book"}, "closed_book is no RAG model"), ({"head": "class_head"}, "has no class head")],
 )
 def test_what_transformers_does_not_have_is_refused_before_training(
     project: ExperimentConfig, tmp_path: Path, changes: dict[str, Any], said: str

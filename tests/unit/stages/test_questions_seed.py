@@ -27,7 +27,7 @@ def test_fewer_training_examples_are_part_of_more(tmp_path: Path, tiny_data: Pat
     plain, told = experiment(tmp_path, tiny_data, tmp_path), list[str]()
 
     def splits(limit: int) -> list[list[str]]:
-        workspace = Workspace(replace(plain, task=replace(plain.task, train_limit=limit)), told.append)
+        workspace = Workspace(replace(plain, task=replace(plain.task, train_limit=limit)), detail=told.append)
         return [[e.example_id for e in examples.read(workspace, split)] for split in examples.SPLITS]
 
     whole, *held_out = splits(0)
@@ -35,7 +35,7 @@ def test_fewer_training_examples_are_part_of_more(tmp_path: Path, tiny_data: Pat
         (few, *same), (more, *_) = splits(smaller), splits(larger)
         assert len(few) == smaller and set(few) <= set(more) and same == held_out
         assert few == [name for name in whole if name in few]
-    assert any(f"{len(whole) - 3} training examples left out by task.train_limit" in line for line in told)
+    assert any(f"{len(whole) - 3} training examples excluded by task.train_limit" in line for line in told)
     assert splits(len(whole) + 1) == [whole, *held_out]
     with pytest.raises(ConfigError, match=r"task\.train_limit=-1: must be at least 0"):
         splits(-1)

@@ -102,7 +102,7 @@ def test_closed_book_needs_no_retriever(project: ExperimentConfig) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"lr": 0.0, "scale_lr": 0.0}, "trains nothing"),
+        ({"lr": 0.0, "scale_lr": 0.0}, "train nothing"),
         ({"steps": -1}, "must be at least 0"),
         ({"scale_lr": 1e6}, r"lower retriever_warmup\.scale_lr"),
     ],

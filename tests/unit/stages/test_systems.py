@@ -45,7 +45,8 @@ def of(project: ExperimentConfig, said: list[str] | None = None, **changes: Any)
     """The project with fields of its retriever and generator changed."""
     retriever = {n: changes.pop(n) for n in ("kind", "trained_with", "train", "null_document") if n in changes}
     config = replace(project, retriever=replace(project.retriever, **retriever), **changes)
-    return Workspace(config, (said if said is not None else []).append)
+    heard = (said if said is not None else []).append
+    return Workspace(config, heard, heard)
 
 
 def inputs(artifact: Artifact) -> set[str]:
@@ -104,7 +105,7 @@ def test_bm25_swapped_in_is_the_dense_model_and_another_than_trained_with_bm25(p
 def test_dense_swapped_in_for_a_model_without_a_query_encoder_is_as_before_training(project: ExperimentConfig) -> None:
     swapped = of(project, kind="dense", trained_with="random")
     assert retrieve.build(swapped, "dev").digest == retrieve.build(of(project), "dev", "warmed_up").digest
-    with pytest.raises(ConfigError, match="trained with random retrieval has no query encoder"):
+    with pytest.raises(ConfigError, match="trained with random has no query encoder"):
         export.check(swapped)
 
 
@@ -128,7 +129,7 @@ def test_the_oracle_says_of_how_many_questions_it_knew_nothing(project: Experime
     assert trained == {"questions": 40, "with_gold": 37, "without_gold": 3}
     assert ranked == {"questions": 12, "with_gold": 11, "without_gold": 1}
     told = " ".join(said)
-    assert "oracle, training: 37 of 40 questions have a known gold passage; the other 3 take plain" in told
+    assert "oracle, training: 37 of 40 questions have a known gold passage; the other 3 use plain" in told
     assert "oracle, dev: 11 of 12 questions" in told
     store, rankings = corpus.open_store(workspace), retrieve.read(retrieve.build(workspace, "dev"))
     for example, ranking in zip(examples.read(workspace, "dev"), rankings, strict=True):
@@ -156,16 +157,16 @@ def test_a_null_document_is_trained_and_read(project: ExperimentConfig, formulat
         assert {len(h.passage_log_probs) for p in made for h in p.hypotheses} == {3}
     shown = ask.answer(workspace, "what is the capital of b0a")
     assert shown.passages[-1] is ask.EMPTY and len(shown.priors) == 3 and sum(shown.priors) == pytest.approx(1)
-    with pytest.raises(ConfigError, match="null_document: transformers' RAG has none"):
+    with pytest.raises(ConfigError, match="null_document: transformers' RAG has no null document"):
         export.check(workspace)
-    with pytest.raises(ConfigError, match="null_document=bias is a logit beside the scores of dense"):
+    with pytest.raises(ConfigError, match="null_document=bias: its logit is learnt beside the scores of dense"):
         train.build(of(project, kind="bm25", trained_with="dense", null_document="bias"))
-    with pytest.raises(ConfigError, match="null_document=bias is a logit beside the scores of dense"):
+    with pytest.raises(ConfigError, match="null_document=bias: its logit is learnt beside the scores of dense"):
         retrieve.build(of(project, kind="bm25", trained_with="dense", null_document="bias"), "dev")
 
 
 def test_a_model_with_passages_is_not_trained_without_a_retriever(project: ExperimentConfig) -> None:
-    with pytest.raises(ConfigError, match=r"retriever\.kind=none retrieves nothing, and rag_token needs passages"):
+    with pytest.raises(ConfigError, match=r"retriever\.kind=none: rag_token needs passages"):
         train.build(of(project, kind="none"))
 
 

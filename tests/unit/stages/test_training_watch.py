@@ -126,7 +126,7 @@ def test_targets_that_are_too_long_are_counted(project: ExperimentConfig) -> Non
     )
     info = train.read_info(train.build(Workspace(short, told.append)))
     assert info["targets_cut"] == 40
-    assert "40 of 40 training targets are cut to generator.max_target_length=1" in told
+    assert "40 of 40 training targets are truncated to generator.max_target_length=1" in told
 
 
 def test_an_empty_training_split_is_refused(project: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:

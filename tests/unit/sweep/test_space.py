@@ -32,7 +32,7 @@ def config(folder: Path, **changes: Any) -> SweepConfig:
         ({"space": SPACE | {"k": (1, 1)}}, ConfigError, "space.k names a choice twice"),
         ({"space": SPACE | {"retriever": ("flatt",)}}, UnknownNameError, "did you mean 'flat'"),
         ({"space": SPACE | {"decoding": ("rag_token/thorough",)}}, UnknownNameError, "unknown decoding"),
-        ({"space": SPACE | {"decoding": ("closed_book/greedy",)}}, ConfigError, "reads no passages"),
+        ({"space": SPACE | {"decoding": ("closed_book/greedy",)}}, ConfigError, "uses no passages"),
         ({"space": SPACE | {"train.leap": (1,)}}, UnknownNameError, "unknown key 'train.leap'"),
         ({"space": SPACE | {"k": (1, 50)}}, ConfigError, "k=50 must be 1 to experiment.retriever.k_max=20"),
         ({"always": ({"decoding": "rag_token/greedy", "k": 50},)}, ConfigError, "k=50 must be 1 to"),
@@ -57,7 +57,7 @@ def config(folder: Path, **changes: Any) -> SweepConfig:
         (
             {"experiment": ExperimentConfig(retriever=RetrieverConfig(null_document="bias"))},
             ConfigError,
-            "null_document=bias is a logit beside the scores of dense retrieval, and retriever.kind=bm25 has others",
+            "null_document=bias: its logit is learnt beside the scores of dense, not of retriever.kind=bm25",
         ),
     ],
 )
