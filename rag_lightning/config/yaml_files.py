@@ -26,21 +26,28 @@ SCANNER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The loader that jsonargparse uses; unlike PyYAML's pure Python loader it accepts tabs between words."""
 MERGE = "tag:yaml.org,2002:merge"
 """Tag of the merge key `<<`, which may be repeated."""
+DEEPEST = 100
+"""Deepest nesting of a document."""
+MOST_NODES = 100_000
+"""Most values of a document with its aliases expanded; an alias of aliases of aliases can stand for billions."""
 
 
 def plain_values(text: str) -> Any:
     """The values of a YAML text.
 
     Raises:
-        yaml.YAMLError: not YAML, or a repeated key.
+        yaml.YAMLError: not YAML, a repeated key, or too deep or too large.
     """
-    refuse_repeated_keys(text)
+    check_document(text)
     return yaml.safe_load(text)
 
 
-def refuse_repeated_keys(text: str) -> None:
-    """Raise yaml.YAMLError if a mapping repeats a key; the message names both lines."""
+def check_document(text: str) -> None:
+    """Raise yaml.YAMLError if a mapping repeats a key (names both lines), or a document is too deep or too large."""
+    _check_depth(text)
     root = yaml.compose(text, Loader=SCANNER)
+    if root is not None:
+        _check_size(root)
     for mapping in _mappings(root):
         first: dict[tuple[str, str], yaml.Mark] = {}
         for key, _ in mapping.value:
@@ -55,6 +62,41 @@ def refuse_repeated_keys(text: str) -> None:
             first[key.tag, key.value] = key.start_mark
 
 
+def _check_depth(text: str) -> None:
+    """Raise yaml.YAMLError if a text is nested too deeply; read as events, since composing it would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=SCANNER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise yaml.MarkedYAMLError(problem="is nested too deeply", problem_mark=event.start_mark)
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Raise yaml.YAMLError if a document has too many values, or no end, once its aliases are expanded."""
+    sizes: dict[int, int] = {}  # of finished nodes
+    opened: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting[-1]
+        parts = _parts(node)
+        if id(node) not in opened:
+            opened.add(id(node))
+            if any(id(part) in opened and id(part) not in sizes for part in parts):
+                raise yaml.MarkedYAMLError(problem="an alias stands within what it names", problem_mark=node.start_mark)
+            waiting += [part for part in parts if id(part) not in sizes]
+            continue
+        sizes[id(waiting.pop())] = size = 1 + sum(sizes[id(part)] for part in parts)
+        if size > MOST_NODES:
+            problem = f"aliases stand for more than {MOST_NODES:,} values"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
+
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
 def _mappings(root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
     """Every mapping of a document once, aliases resolved."""
     waiting, seen = [root], set()
@@ -65,9 +107,7 @@ def _mappings(root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             yield node
-            waiting += [part for pair in node.value for part in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += node.value
+        waiting += _parts(node)
 
 
 def make_parser(**settings: Any) -> ArgumentParser:
@@ -77,7 +117,7 @@ def make_parser(**settings: Any) -> ArgumentParser:
     read = get_loader("yaml")
 
     def load(text: str) -> Any:
-        refuse_repeated_keys(text)
+        check_document(text)
         return read(text)
 
     set_loader(MODE, load, exceptions=(yaml.YAMLError,))

@@ -1,4 +1,4 @@
-"""A key that stands twice is an error in every YAML file that is read, with both lines."""
+"""YAML with a key twice, or without end, is an error in every file that is read."""
 
 from __future__ import annotations
 
@@ -36,14 +36,30 @@ def test_a_key_twice_is_told_with_both_lines(text: str, key: str, lines: tuple[i
         "",
         "a: {x: 1}\nb: {x: 1}\n",
         "a: &a {x: 1}\nb: {<<: *a, x: 2}\nc: [*a, *a]\n",
-        "a: &a [*a]\n",
         "1: x\n'1': y\n",
         "a: &a {x: 1}\nb: &b {y: 1}\nc:\n  <<: *a\n  <<: *b\n",
     ],
 )
 def test_everything_else_is_read_as_ever(text: str) -> None:
     found, wanted = plain_values(text), yaml.safe_load(text)
-    assert repr(found) == repr(wanted)  # a list that holds itself has no end to compare
+    assert found == wanted
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: &a [*a]\n", "an alias stands within what it names"),
+        ("a: &a {x: {y: *a}}\n", "an alias stands within what it names"),
+        (BOMB, "aliases stand for more than 100,000 values"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_document_without_end_is_refused(text: str, says: str) -> None:
+    with pytest.raises(yaml.YAMLError, match=says):
+        plain_values(text)
 
 
 @pytest.mark.parametrize("read", [read_yaml, read_paper])
@@ -95,8 +111,8 @@ def test_a_dangling_link_as_a_folder_is_told_in_one_line(tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("task: &a {x: *a}\n", "is nested too deeply, or an alias stands within what it names"),
-        ("index: {m: &a [*a]}\n", "index.m: must be int"),
+        ("task: &a {x: *a}\n", "an alias stands within what it names"),
+        ("index: {m: &a [*a]}\n", "an alias stands within what it names"),
         ("index: {3: 2}\n", "key 3 is not text"),
         ("index: {null: 2}\n", "key None is not text"),
         ("decoding: {k: [1, 2]}\n", "decoding.k: must be int, not a list"),

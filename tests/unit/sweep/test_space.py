@@ -42,7 +42,11 @@ def config(folder: Path, **changes: Any) -> SweepConfig:
             "does not decode",
         ),
         ({"objective": "emm"}, UnknownNameError, "did you mean 'em'"),
-        ({"space": {"task.name": ("nq", "jeopardy")}}, UnknownNameError, "unknown objective of jeopardy 'em'"),
+        (
+            {"space": {"task.name": ("nq", "jeopardy"), "decoding": ("rag_token/greedy",)}},
+            UnknownNameError,
+            "unknown objective of jeopardy 'em'",
+        ),
         ({"objective": None}, ConfigError, "objective=None: must be str"),
         ({"sampler": None}, UnknownNameError, "sampler: 'None'"),
         ({"alpha": 2.0}, ConfigError, "alpha=2.0: must be between 0 and 1"),
