@@ -19,7 +19,7 @@ from rich.table import Table
 
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
 from rag_lightning.config.registries import REGISTRIES
-from rag_lightning.core.artifacts import MANIFEST, open_artifact
+from rag_lightning.core.artifacts import PARTIAL, open_artifact, published
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
@@ -114,18 +114,11 @@ def _assets(root: Path) -> Iterator[Finding]:
 
 
 def _artifacts(root: Path, deep: bool) -> Iterator[Finding]:
-    folders = sorted((root / "artifacts").glob("*/*/"))
+    for folder in sorted((root / "artifacts").glob(f"*/*{PARTIAL}/")):
+        detail = f"{folder.name}: unfinished; run the command again to continue"
+        yield Finding(f"artifact {folder.parent.name}", "note", detail)
     kinds: dict[str, int] = {}
-    for folder in folders:
-        if folder.suffix == ".partial":
-            yield Finding(
-                f"artifact {folder.parent.name}",
-                "note",
-                f"{folder.name}: unfinished; run the command again to continue",
-            )
-            continue
-        if folder.parent.name == "pairs" and not (folder / MANIFEST).exists():
-            continue
+    for folder in published(root / "artifacts"):
         kinds[folder.parent.name] = kinds.get(folder.parent.name, 0) + 1
         try:
             open_artifact(folder, deep=deep)

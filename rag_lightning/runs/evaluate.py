@@ -112,6 +112,7 @@ def _info(system: System, group: str, split: str, role: str) -> runs.RunInfo:
         config=to_dict(replace(config, split=split)),  # type: ignore[arg-type]
         seed=config.seed,
         notes=swap_notes(config),
+        planned=score.stage(Workspace(config).on(split)).lineage(),
     )
 
 
