@@ -132,7 +132,7 @@ COMMANDS = {
     "retrieve": _stage("retrieve", "rankings", "rank the passages of each question"),
     "predict": _stage("predict", "predictions", "decode a prediction per question"),
     "score": Command(
-        "rag_lightning.stages.score_results:run",
+        "rag_lightning.runs.score:run",
         "compute metrics with confidence intervals",
         extras=(
             Extra("--predictions", "Score this instead: a folder of artifacts/predictions, or a result file."),

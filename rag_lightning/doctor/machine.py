@@ -24,6 +24,7 @@ from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
+from rag_lightning.runs import ledger
 from rag_lightning.runs.mlflow import default_uri
 from rag_lightning.runs.record import git_state, package_versions, run_folders
 from rag_lightning.tasks.spec import get_task
@@ -133,6 +134,7 @@ def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
     for what, registry in REGISTRIES.items():
         yield Finding(what, "ok", ", ".join(registry))
     yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
+    yield Finding("ledger of test", "ok", f"{len(ledger.read(root))} evaluations on test")
     local = unquote(default_uri(root, tracking_uri).removeprefix("sqlite:///"))
     known = "another store" if tracking_uri else local if Path(local).exists() else f"{local}, created by the first run"
     yield Finding("mlflow", "ok", known)
