@@ -21,7 +21,7 @@ from rag_lightning.runs.record import now
 FILE = "ledger.jsonl"
 TEST = "test"
 COMMAND = "command"
-"""Role of an evaluation by the command `score`, outside of sweep, matrix and claims."""
+"""Role of an evaluation outside of sweep, matrix and claims: by the command `score` or from Python."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Evaluation:
     """One evaluation on test.
 
     Args:
-        sweep: Folder in runs/ of its run; empty for the command `score`.
-        run_id: Name of its run folder; empty for the command `score`.
+        sweep: Folder in runs/ of its run; empty for role command.
+        run_id: Name of its run folder; empty for role command.
         label: Label of the system, or what was scored.
         role: Role of the run, or command.
         split: Split, test.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.core.artifacts import Artifact
 from rag_lightning.runs import ledger
 from rag_lightning.runs.system import label_of
 from rag_lightning.stages import score
@@ -32,10 +33,25 @@ def run(
     """
     workspace = Workspace(config)
     artifact = score_request(workspace, Request(predictions, format, questions, export))
-    label = Path(predictions).name if predictions else label_of(config)
-    split = artifact.manifest["config"]["split"]
-    done = ledger.Evaluation("", "", label, ledger.COMMAND, split, config.task.dataset, artifact.digest)
-    ledger.append(config.folder, done)
+    enter(config, artifact, Path(predictions).name if predictions else label_of(config))
     for line in score.lines(artifact):
         workspace.announce(line)
     workspace.announce(f"scores in {artifact.path}")
+
+
+def enter(config: ExperimentConfig, scores: Artifact, label: str) -> None:
+    """Enter scores that belong to no run into the ledger, if they are of test.
+
+    Args:
+        config: The experiment.
+        scores: Artifact of the scores.
+        label: Label of the system, or what was scored.
+
+    Raises:
+        DataError: the ledger is damaged.
+    """
+    split = scores.manifest["config"]["split"]
+    ledger.append(
+        config.folder,
+        ledger.Evaluation("", "", label, ledger.COMMAND, split, config.task.dataset, scores.digest),
+    )
