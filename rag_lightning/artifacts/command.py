@@ -27,6 +27,7 @@ UNUSED: Mapping[State, str] = {
     "unfinished": "no run; unfinished build",
     "pairs": "no run",
     "remains": "left over",
+    "elsewhere": "build of a machine: left alone",
     "link": "link: left alone",
     "damaged": "damaged: left alone; remove it by hand",
     "unknown": "made by no stage: left alone",
@@ -51,7 +52,7 @@ class Holdings:
     def used_by(self, entry: Entry) -> str:
         """The runs that use an entry in words, or what it is."""
         named = [f"{group} ({count})" if count else group for group, count in self.groups(entry).items()]
-        if entry.state in ("link", "damaged", "unknown") or not named:
+        if entry.state not in REMOVABLE or not named:
             return ", ".join([*named, UNUSED[entry.state]])
         return ", ".join(named)
 

@@ -19,7 +19,7 @@ from rag_lightning.report.reading import read
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import read_run, run_folders
 
-State = Literal["whole", "unfinished", "pairs", "remains", "link", "damaged", "unknown"]
+State = Literal["whole", "unfinished", "pairs", "remains", "elsewhere", "link", "damaged", "unknown"]
 SWEEP = "sweep.json"
 DIGEST = re.compile("[0-9a-f]{16}")
 STORE = re.compile(rf"({DIGEST.pattern})-[\w-]+\.sqlite")
@@ -39,7 +39,8 @@ class Entry:
         kind: Name of the folder.
         path: The entry; for a link in the place of the folder, the link.
         state: whole, unfinished (a build), pairs (a store of generated pairs), remains (of a removal or of a damaged
-            store), link, damaged (its manifest), or unknown.
+            store), elsewhere (a build of a named machine, whose lock may not be seen here), link, damaged (its
+            manifest), or unknown.
         bytes: Size of its files; 0 for a link.
         modified: Time of its last change, in seconds since 1970.
         inputs: Name -> digest of each input of a whole artifact.
@@ -99,9 +100,9 @@ def _state(path: Path) -> State:
     if path.is_dir():
         if name.endswith(REMOVED) and DIGEST.match(name):
             return "remains"
-        stem = name.removesuffix(PARTIAL)
-        known = DIGEST.fullmatch(stem) is not None
-        return "unknown" if not known else "whole" if stem == name else "unfinished"
+        if name.endswith(PARTIAL) and DIGEST.match(name):
+            return "unfinished" if name.count(".") == 1 else "elsewhere"
+        return "whole" if DIGEST.fullmatch(name) else "unknown"
     if path.parent.name == PAIRS and STORE.fullmatch(name.removesuffix(".aside")):
         return "remains" if name.endswith(".aside") else "pairs"
     return "unknown"
