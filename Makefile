@@ -29,6 +29,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_DASHBOARD := $(VENV)/.installed-dashboard
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)') \
 	-c constraints.txt
 RAG := $(BIN)/rag-lightning
@@ -55,7 +56,7 @@ SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '
 JOBS ?= auto
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui ask test test-all bench docs check clean clean-runs
+.PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui optuna-ui ask test test-all bench docs check clean clean-runs
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
@@ -74,6 +75,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 # Linters, type checker, pytest and the reference implementations of the tests.
 $(INSTALLED_DEV): $(INSTALLED)
 	$(PIP_INSTALL) -e '.[dev,generation]'
+	@touch $@
+
+$(INSTALLED_DASHBOARD): $(INSTALLED)
+	$(PIP_INSTALL) -e '.[dashboard,generation]'
 	@touch $@
 
 fetch: $(INSTALLED) ## Download the data and models of a scale; show sizes and licences
@@ -132,6 +137,17 @@ plan: $(INSTALLED) ## Estimate memory, disk and time of an experiment before it 
 mlflow-ui: $(INSTALLED) ## Start the MLflow UI, for this machine only
 ##@ PORT=5000          port of http://127.0.0.1
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port '$(PORT)'
+
+# The URL of a file quotes what means something in it.
+STUDY_URL = $(BIN)/python -c 'import pathlib, sys; from rag_lightning.core.files import sqlite_url as url; \
+	print(url(pathlib.Path(sys.argv[1])))' 'runs/$(NAME)/study.db'
+optuna-ui: PORT := $(if $(filter file,$(origin PORT)),8080,$(PORT))
+optuna-ui: $(INSTALLED_DASHBOARD) ## Open the study of a sweep in optuna-dashboard, for this machine only
+##@ TASK= SCALE= SEED= NAME= STORAGE=   as for sweep
+##@ PORT=8080          port of http://127.0.0.1
+	@test -n "$${STORAGE:-}" -o -f 'runs/$(NAME)/study.db' || \
+		{ echo 'runs/$(NAME)/study.db: no study yet; run make sweep first' >&2; exit 2; }
+	@$(BIN)/optuna-dashboard "$${STORAGE:-$$($(STUDY_URL))}" --host 127.0.0.1 --port '$(PORT)'
 
 ask: export QUESTION := $(Q)
 ask: $(INSTALLED) ## Answer one question; show passages, scores and hypotheses

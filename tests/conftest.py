@@ -32,6 +32,14 @@ TOY_LENGTH = 3
 """Target tokens of the toy model: few enough to look at every sequence."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the sweep that has run shares a process: it takes longer to run than all of its tests."""
+    for item in items:
+        if "tiny_sweep" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("tiny_sweep"))
+
+
 @pytest.fixture(scope="session")
 def one_thread() -> None:
     """Small models are fastest, and add in one order, on one thread."""

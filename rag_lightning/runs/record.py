@@ -60,6 +60,8 @@ class RunInfo:
         config: Complete configuration, plain JSON values.
         seed: Seed of every random choice.
         notes: Notes for the tables that show the run.
+        planned: Kind -> digest of its artifacts; known before they are built, so that a run that does not finish
+            keeps what it has built.
     """
 
     run_id: str
@@ -73,6 +75,7 @@ class RunInfo:
     config: Mapping[str, Any]
     seed: int = 0
     notes: Sequence[str] = ()
+    planned: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -4,12 +4,15 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import optuna
 import pytest
 
 from rag_lightning.cli import parse
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
+from rag_lightning.core.files import sqlite_url
 from rag_lightning.sweep.space import open_space
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +181,31 @@ def test_a_user_installs_neither_linters_nor_oracles(tmp_path: Path, target: str
 def test_tests_and_checks_install_what_they_need_on_top(tmp_path: Path, target: str) -> None:
     extras = [words[-4:] for words in installs(tmp_path, target)]
     assert extras == [["-c", "constraints.txt", "-e", wanted] for wanted in (".[generation]", ".[dev,generation]")]
+
+
+def test_the_dashboard_is_installed_for_its_own_target_only(tmp_path: Path) -> None:
+    assert installs(tmp_path, "optuna-ui")[1][-1] == ".[dashboard,generation]"
+
+
+def test_the_dashboard_opens_the_study_of_a_sweep(tmp_path: Path) -> None:
+    def opened(*words: str) -> subprocess.CompletedProcess[str]:
+        return make("-o", STAMP, "-o", f"{STAMP}-dashboard", "optuna-ui", f"BIN={bin_}", *words, cwd=folder)
+
+    folder, bin_ = tmp_path / "a {b} 50%?", tmp_path / "bin"
+    for path in (folder / "runs" / "nq-seed3", bin_):
+        path.mkdir(parents=True)
+    (bin_ / "python").symlink_to(sys.executable)
+    (bin_ / "optuna-dashboard").write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
+    (bin_ / "optuna-dashboard").chmod(0o755)
+    done = opened("SEED=3")
+    assert done.returncode != 0 and "runs/nq-seed3/study.db: no study yet" in done.stderr
+    study = folder / "runs" / "nq-seed3" / "study.db"
+    url = sqlite_url(study)
+    optuna.create_study(storage=url, study_name="s")
+    words = opened("SEED=3", f"PYTHONPATH={ROOT}").stdout.split("|")
+    assert words[:5] == [url, "--host", "127.0.0.1", "--port", "8080"]
+    assert optuna.load_study(storage=words[0], study_name="s").study_name == "s"
+    assert opened("STORAGE=postgresql://host/db", "PORT=9").stdout.split("|")[::4] == ["postgresql://host/db", "9"]
 
 
 def test_ask_needs_a_question_and_passes_it_on_as_it_is() -> None:
