@@ -53,7 +53,7 @@ def _optuna_sampler(space: Space, position: int) -> optuna.samplers.BaseSampler:
     if space.config.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if space.config.sampler == "nsga2":
-        return optuna.samplers.NSGAIISampler(population_size=space.config.trials // GENERATIONS, seed=seed)
+        return _NSGAII(population_size=space.config.trials // GENERATIONS, seed=seed)
     return optuna.samplers.TPESampler(seed=seed)
 
 
@@ -68,6 +68,14 @@ def _suggest(trial: optuna.Trial, axis: Axis) -> Any:
 
 def _fixed(point: Mapping[str, Any] | None) -> optuna.samplers.BaseSampler | None:
     return None if point is None else _FixedPoint(point)
+
+
+class _NSGAII(optuna.samplers.NSGAIISampler):
+    """NSGA-II whose parents have one order. Optuna's order is another after an interruption, and so is its choice."""
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        """The parents of a generation in the order of their trials."""
+        return sorted(super().get_parent_population(study, generation), key=lambda trial: trial.number)
 
 
 class _FixedPoint(optuna.samplers.BaseSampler):
