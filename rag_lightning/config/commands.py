@@ -33,19 +33,31 @@ def _default_always() -> tuple[dict[str, Any], ...]:
 
 @dataclass(frozen=True)
 class SweepConfig(Section):
-    """A hyperparameter search: its space, its budget and its objective.
+    """A hyperparameter search: its space, its budget and its objectives.
 
     Args:
         name: Name of the sweep: runs/<name>, reports/out/<name>, the MLflow parent run.
         experiment: The experiment whose fields the search changes; the other fields are the same in every trial.
-        space: Field -> list of the values to search over. A field is any dotted field of an experiment (train.lr,
-            index.kind) or one of three short names: k (decoding.k), decoding (formulation/strategy), and retriever
-            (bm25, oracle, random, or an index kind, which is dense retrieval with that index). A retriever other than
-            the one of the experiment's training replaces it at test only.
-        trials: Largest number of distinct points to evaluate; a point that the sampler repeats is not counted.
-        sampler: Optuna's sampler: tpe, random, or grid (every point once, up to `trials`).
+        space: Field -> its values: a list; a range {low, high}, with log: true for a search in the logarithm and step
+            for equal steps; or {choices: [...]}. `when: {field: value or values}` in a range or beside choices limits
+            the field to points in which an earlier field has one of the values; elsewhere it is no part of the point.
+            A field is any dotted field of an experiment (train.lr, index.nprobe) or one of three short names: k
+            (decoding.k), decoding (formulation/strategy), and retriever (bm25, oracle, random, or an index kind, which
+            is dense retrieval with that index). A retriever other than the one of the experiment's training replaces
+            it at test only.
+        trials: Largest number of distinct points to evaluate; a point that the sampler repeats is not counted. The
+            search ends earlier if all points of the space are evaluated.
+        sampler: Optuna's sampler: tpe; random; nsga2, a genetic algorithm for several objectives whose population is a
+            fifth of `trials` (at least 10) and which draws fields with a condition at random; or grid (every point
+            once, up to `trials`, in an order that shares models and rankings).
         seed: Seed of the sampler.
-        objective: Metric to maximise on dev; it must have a value for each example.
+        objectives: What the search optimises on dev: metrics of the task, and seconds_per_query, index_bytes,
+            build_seconds (of the index) or peak_memory, which are minimised. The first metric selects the systems for
+            test and must have a value for each example. peak_memory is the peak resident size, in bytes, of the
+            process that measures seconds_per_query: an upper bound, because it also holds libraries and what earlier
+            trials left.
+        constraints: Conditions on the same values, such as "index_bytes <= 200e6" or "em >= 40"; only trials that meet
+            all of them are selected.
         always: Points that are evaluated on dev and test in addition to the search; each maps fields to one value.
         storage: Optuna's storage URL; empty for an SQLite file in the sweep's run folder.
         alpha: Significance level of the test of each configuration against the best one.
@@ -53,11 +65,12 @@ class SweepConfig(Section):
 
     name: str = "nq"
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
-    space: Mapping[str, tuple[Any, ...]] = field(default_factory=_default_space)
+    space: Mapping[str, Any] = field(default_factory=_default_space)
     trials: PositiveInt = 24
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    sampler: Literal["tpe", "random", "nsga2", "grid"] = "tpe"
     seed: int = 0
-    objective: str = "em"
+    objectives: tuple[str, ...] = ("em",)
+    constraints: tuple[str, ...] = ()
     always: tuple[Mapping[str, Any], ...] = field(default_factory=_default_always)
     storage: str = ""
     alpha: Share = 0.05
@@ -65,6 +78,8 @@ class SweepConfig(Section):
     def __post_init__(self) -> None:
         """Raise ConfigError for a value out of bounds, or a name that no folder of runs can have."""
         super().__post_init__()
+        lists = {path: tuple(values) if isinstance(values, list) else values for path, values in self.space.items()}
+        object.__setattr__(self, "space", lists)  # as YAML has them, and as Python has them: one and the same space
         fits = re.fullmatch(r"[\w][\w.-]{0,99}", self.name) is not None and self.name != RESERVED
         check(fits, "name", repr(self.name), f"must be 1 to 100 letters, digits, . _ or -, and not {RESERVED}")
 

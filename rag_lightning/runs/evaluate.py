@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
@@ -65,6 +67,8 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
         "generate": measured["generate"],
         "seconds_per_query": measured["retrieve"] + measured["generate"],
         "predict_stage": made.info["seconds"],
+        "build_seconds": build_seconds(workspace),
+        "peak_memory": measured["peak_memory"],  # bytes
     }
     result.work = work(workspace)
 
@@ -86,11 +90,21 @@ def pairs(config: ExperimentConfig) -> int:
 
 def index_bytes(workspace: Workspace) -> int:
     """Size of the searched index in bytes; 0 without one."""
+    return int(_searched(workspace).get("bytes", 0))
+
+
+def build_seconds(workspace: Workspace) -> float:
+    """Build time of the searched index in seconds; 0 without one."""
+    return float(_searched(workspace).get("build_seconds", 0))
+
+
+def _searched(workspace: Workspace) -> Mapping[str, Any]:
+    """The info of the searched index; empty without one."""
     config = workspace.config
     searched = SEARCHED.get(config.retriever.made().searches)
     if config.formulation == CLOSED_BOOK or searched is None:
-        return 0
-    return int(searched.build(workspace).info["bytes"])
+        return {}
+    return searched.build(workspace).info
 
 
 def scores_of(folder: Path, root: str | Path) -> list[Score]:

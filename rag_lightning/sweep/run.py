@@ -14,7 +14,7 @@ from rag_lightning.config.fields import to_dict
 from rag_lightning.core.console import LiveTable, say, within
 from rag_lightning.core.errors import ConfigError, DataError, TrainingError
 from rag_lightning.core.files import write_json
-from rag_lightning.metrics.outcomes import objectives
+from rag_lightning.metrics import outcomes
 from rag_lightning.report.reading import need, read
 from rag_lightning.runs import evaluate, folders
 from rag_lightning.runs.mlflow import Mirror
@@ -24,9 +24,10 @@ from rag_lightning.runs.together import predict_together
 from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.workspace import Workspace
-from rag_lightning.sweep import notes, selection, shown
+from rag_lightning.sweep import importances, notes, objectives, selection, shown
+from rag_lightning.sweep.objectives import quality
 from rag_lightning.sweep.space import SPLIT, Space, open_space
-from rag_lightning.sweep.study import evaluated_values, open_study, search
+from rag_lightning.sweep.study import Found, completed, evaluated_values, open_study, search
 from rag_lightning.tasks.spec import get_task
 
 MINILM_NOTE = (
@@ -51,8 +52,8 @@ def run(config: SweepConfig) -> None:
 
 def _run_alone(space: Space) -> None:
     config = space.config
-    count, beside = len(space.points), len(space.always)
-    say(f"{'sweep':<17} {config.name}: {space.budget} trials of {count} points, {beside} baselines")
+    count = f" of {len(space.points):,} points" if space.points is not None else ""
+    say(f"{'sweep':<17} {config.name}: {space.budget} trials{count}, {len(space.always)} baselines")
     workspace = Workspace(config.experiment)
     examples.build(workspace)
     _check_corpus(workspace)
@@ -83,7 +84,7 @@ def _alone(config: SweepConfig) -> Iterator[None]:
 def _run(space: Space, folder: Path) -> None:
     config = space.config
     mirrors = Mirrors(config.experiment.folder, config.experiment.tracking_uri)
-    mirror, table = mirrors.of(config.experiment.task.name), shown.evaluated_table(config.objective)
+    mirror, table = mirrors.of(config.experiment.task.name), shown.evaluated_table(quality(config))
     mirror.parent(config.name, to_dict(config))
     tried = _search(space, mirror)
     _evaluate(config, mirror, table, space.always, "dev", "baseline")
@@ -91,7 +92,7 @@ def _run(space: Space, folder: Path) -> None:
     _evaluate(config, mirror, table, space.always, "test", "baseline")
     _evaluate(config, mirror, table, chosen, "test", "final")
     with within("retrieval by itself"):
-        _describe(space, folder, chosen=chosen)
+        _describe(space, folder, chosen=chosen, finished=True)
     mirror.finish_parent(config.name)
     shown.show_end(space, chosen, folder, mirrors.uri)
 
@@ -108,21 +109,23 @@ def _check_corpus(workspace: Workspace) -> None:
 def _search(space: Space, mirror: Mirror) -> list[System]:
     """Run the search; returns the systems evaluated on dev, in the order of their first trial."""
     config, study = space.config, open_study(space)
-    trials = shown.Trials(config.objective, space.budget, evaluated_values(space, study).values())
+    position, before = config.objectives.index(quality(config)), evaluated_values(space, study)
+    trials = shown.Trials(quality(config), space.budget, [values[position] for values, _ in before.values()])
 
-    def value_of(system: System) -> float:
+    def value_of(system: System) -> Found:
         started = perf_counter()
         folder = evaluate.run(system, config.name, SPLIT, "trial")
         mirror.child(folder)
-        value = shown.score(folder, config.objective).mean
-        trials.add(system.label, value, perf_counter() - started)
-        return value
+        values = objectives.values_of(config, folder)
+        trials.add(system.label, values[position], perf_counter() - started)
+        return values, dict(zip(config.constraints, objectives.constraints_of(config, folder), strict=True))
 
     if config.sampler == "grid":
-        unseen = [s for digest, s in space.systems.items() if digest not in evaluated_values(space, study)]
-        predict_together(unseen[: space.budget], SPLIT)
+        unseen = [point for point in space.grid if space.digest_of(point) not in before]
+        predict_together([space.system_of(point) for point in unseen[: space.budget - len(before)]], SPLIT)
     search(space, study, value_of)
-    return [space.systems[digest] for digest in evaluated_values(space, study)]
+    importances.write(space, completed(study), folders.run_group(config.experiment.folder, config.name))
+    return [space.system_of(digest) for digest in evaluated_values(space, study)]
 
 
 def _evaluate(
@@ -135,7 +138,7 @@ def _evaluate(
         before = folder.exists() and is_finished(folder)
         mirror.child(evaluate.run(system, config.name, split, role))
         if not before:
-            value, seconds = shown.score(folder, config.objective).mean, perf_counter() - started
+            value, seconds = shown.score(folder, quality(config)).mean, perf_counter() - started
             table.add(split, system.label, role, f"{value:.1f}", f"{seconds:.1f}")
 
 
@@ -168,32 +171,38 @@ def _touched_before(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
     return [f"test was run more than once: a search with fewer trials had chosen {', '.join(labels)}"]
 
 
-def _describe(space: Space, folder: Path, *, chosen: Sequence[System] = (), problem: str = "") -> None:
-    """Write sweep.json, with status finished if systems are chosen, or failed if there is a problem."""
+def _describe(
+    space: Space, folder: Path, *, chosen: Sequence[System] = (), finished: bool = False, problem: str = ""
+) -> None:
+    """Write sweep.json, with status failed if there is a problem."""
     config, base = space.config, space.config.experiment
     models = _models(space, chosen)
     value: dict[str, Any] = {
         "name": config.name,
         "dataset": base.task.dataset,
         "scale": base.scale,
-        "objective": config.objective,
+        "objective": quality(config),
+        "objectives": list(config.objectives),
         "spec": to_dict(config),
-        "retrieval": notes.rows(space, models) if chosen else [],
-        "warnings": [*_notes(config, models), *_touched_before(config, chosen)] if chosen else [],
-        "finished": bool(chosen),
+        "retrieval": notes.rows(space, models) if finished else [],
+        "warnings": _warnings(config, models, chosen) if finished else [],
+        "finished": finished,
     }
     if problem:
         value |= {"status": "failed", "problem": problem}
     write_json(folder / "sweep.json", value)
 
 
+def _warnings(config: SweepConfig, models: dict[str, System], chosen: Sequence[System]) -> list[str]:
+    return [*selection.problems(config), *_notes(config, models), *_touched_before(config, chosen)]
+
+
 def _models(space: Space, chosen: Sequence[System]) -> dict[str, System]:
     """Formulation -> a system with its trained model: chosen systems, then systems with shared models."""
-    searched = list(space.systems.values())
     found: dict[str, System] = {}
     for system in [*chosen, *space.shared_models]:
         found.setdefault(system.config.formulation, system)
-    order = dict.fromkeys(system.config.formulation for system in searched)
+    order = dict.fromkeys(system.config.formulation for system in space.systems)
     return {formulation: found[formulation] for formulation in order if formulation in found}
 
 
@@ -203,11 +212,11 @@ def _notes(config: SweepConfig, models: dict[str, System]) -> list[str]:
     task = get_task(config.experiment.task.name)
     if task.metrics[0] == "em":
         lines.append(notes.note(Workspace(config.experiment)))
-    objective = objectives(task)[0].name
+    metric = outcomes.objectives(task)[0].name
     for formulation, system in models.items():
         info = train.read_info(train.build(Workspace(system.config)))
         lines.append(
-            f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev {objective} of its checkpoint "
+            f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev {metric} of its checkpoint "
             f"{100 * (info['dev_score'] or 0):.1f} (first questions of dev, k={system.config.train.k})"
         )
         lines += [f"{formulation}: {line}" for line in train.alarms(info)]

@@ -16,6 +16,7 @@ from rag_lightning.runs import folders
 from rag_lightning.runs.evaluate import folder_of
 from rag_lightning.runs.record import read_run, read_summary, run_folders
 from rag_lightning.runs.system import System
+from rag_lightning.sweep.objectives import quality
 from rag_lightning.sweep.space import SPLIT, Space
 
 SYSTEM, NUMBER = Head("system", align="<"), 8
@@ -25,7 +26,7 @@ class Trials:
     """The table of trials.
 
     Args:
-        objective: Metric that the search maximises.
+        objective: First metric of the objectives.
         budget: Trials of the whole search.
         before: Values of the trials that were evaluated by an earlier command.
     """
@@ -70,12 +71,13 @@ def score(folder: Path, objective: str) -> Estimate:
 def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) -> None:
     """Print the end: chosen systems on test beside the paper's numbers, the work saved, and the folders."""
     config = space.config
-    numbers = (Head(f"test {config.objective}", NUMBER), Head("95 % interval", 13), Head("paper", 7))
+    metric = quality(config)
+    numbers = (Head(f"test {metric}", NUMBER), Head("95 % interval", 13), Head("paper", 7))
     table = LiveTable((Head("chosen", align="<"), *numbers))
     paper, task = read_paper(find_shipped(PAPER)), config.experiment.task
     for system in chosen:
-        found, values = score(folder_of(system, config.name, "test"), config.objective), to_dict(system.config)
-        where = Where(paper_system(values), task.dataset, config.experiment.scale, "test", config.objective)
+        found, values = score(folder_of(system, config.name, "test"), metric), to_dict(system.config)
+        where = Where(paper_system(values), task.dataset, config.experiment.scale, "test", metric)
         published = compare(paper, where, found).paper_value
         interval = "" if found.low is None or found.high is None else f"{found.low:.1f} to {found.high:.1f}"
         table.add(system.label, f"{found.mean:.1f}", interval, "" if published is None else f"{published:.1f}")

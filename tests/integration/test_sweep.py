@@ -193,7 +193,8 @@ def test_what_an_earlier_search_had_run_on_test_is_told(tiny_sweep: SweepConfig)
     candidates = load(sweep_folder(tiny_sweep) / "selection.json")["candidates"]
     labels = sorted(c["label"] for c in candidates if c["chosen"])
     space = open_space(tiny_sweep)
-    finals = [system for system in space.systems.values() if system.label in labels]
+    found = map(space.system_of, space.points or ())
+    finals = [system for system in found if system.label in labels]
     assert superseded(tiny_sweep, finals) == []
     assert superseded(tiny_sweep, finals[:1]) == [label for label in labels if label != finals[0].label]
     assert superseded(tiny_sweep, []) == labels
