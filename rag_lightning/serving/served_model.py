@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 
 class _ServedModel(PythonModel):
@@ -18,7 +18,9 @@ class _ServedModel(PythonModel):
 
         self.system = open_parts(context.artifacts, (context.model_config or {}).get("artifacts", ""))
 
-    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """The answer to each question of column `question`."""
         from rag_lightning.serving.opening import plain
 

@@ -151,8 +151,8 @@ class _Trace:
         if value is None:
             return [answers]
         source = AssessmentSource("CODE", f"rag-lightning {objective}")
-        feedback = ("correct", value == 1.0) if value in (0.0, 1.0) else (objective, value)
-        return [answers, Feedback(*feedback, source=source, trace_id=self.trace_id)]
+        name, shown = ("correct", value == 1.0) if value in (0.0, 1.0) else (objective, value)
+        return [answers, Feedback(name, shown, source=source, trace_id=self.trace_id)]
 
     @property
     def _start(self) -> int:
