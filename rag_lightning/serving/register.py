@@ -143,6 +143,7 @@ def _register(
         _tags(record, scores),
         description=_description(record, scores),
         model_id=model.model_id,
+        await_creation_for=0,
     )
     versions = json.dumps([{"name": name, "version": made.version}])
     client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: versions})

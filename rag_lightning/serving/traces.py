@@ -133,7 +133,7 @@ class _Trace:
         return [
             Document(
                 passage.text,
-                {"doc_uri": passage.title, "title": passage.title, "doc_score": score, "doc_log_prob": prior}
+                {"title": passage.title, "doc_score": score, "doc_log_prob": prior}
                 | ({} if share is None else {"posterior": share}),
                 passage.passage_id,
             )
