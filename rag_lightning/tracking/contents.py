@@ -17,6 +17,7 @@ from rag_lightning.core.files import digest
 from rag_lightning.core.records import Example, Prediction, Score, read_jsonl
 from rag_lightning.core.redact import redact
 from rag_lightning.report.collect import FOUND
+from rag_lightning.report.paper import NAMES
 
 MOST_METRICS, MOST_PARAMS = 30, 25
 """Largest number of columns that one run adds to the table of runs."""
@@ -31,7 +32,7 @@ TRAININGS = {
     "biencoder": "bi-encoder",
     "retriever_warmup": "retriever warm-up",
     "reader": "reader",
-    "model": "trained model",
+    "model": "model",
 }
 """Kinds of artifacts with a training -> their title."""
 MADE_FROM = {
@@ -52,7 +53,7 @@ SHORT = {
 """Field -> name of the param that shows it."""
 NOT_PARAMS = ("name", "system", "train_preset", "folder", "tracking_uri", "split", "task.name", "task.dataset")
 HISTORY = "history.jsonl"
-TAGGED = ("role", "split", "label", "task", "dataset", "scale", "status", "sweep")
+TAGGED = ("role", "split", "task", "sweep")
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -110,6 +111,18 @@ def training_params(flat: Mapping[str, str], kind: str) -> list[str]:
     own = [path for path in flat if path.startswith(section) or path in ("formulation", "seed")]
     others = [path for path, value in flat.items() if default.get(path, value) != value]
     return list(dict.fromkeys([*own, *others]))[:MOST_PARAMS]
+
+
+def training_title(folder: Path) -> str:
+    """The name of a training: what was trained, and the digest of its artifact.
+
+    Raises:
+        ArtifactError: its manifest is damaged.
+    """
+    manifest = read_manifest(folder)
+    formulation = NAMES.get(str(manifest.get("config", {}).get("formulation")), "closed book")
+    what = f"{formulation} model" if manifest["kind"] == "model" else TRAININGS[manifest["kind"]]
+    return f"{what} {folder.name[:8]}"
 
 
 def retriever_of(config: Mapping[str, Any]) -> str:
@@ -253,7 +266,6 @@ def run_tags(record: Mapping[str, Any], parent: str) -> dict[str, str]:
     """The tags of a run, below the sweep with the MLflow id `parent`."""
     tags = {name: str(record[name]) for name in TAGGED} | {"mlflow.parentRunId": parent} | origin(record)
     tags |= {"formulation": str(record["config"]["formulation"]), "retriever": retriever_of(record["config"])}
-    tags["dataset_digest"] = examples_digest(record)
     if record.get("problem"):
         tags["problem"] = redact(str(record["problem"]))
     return tags

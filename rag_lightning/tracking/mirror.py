@@ -32,7 +32,7 @@ from rag_lightning.tracking.store import FAILURES, Store, default_uri, reason, t
 T = TypeVar("T")
 Extras = Callable[[MlflowClient, str, Path, Mapping[str, Any]], None]
 """Sends more of a chosen system: called with the client, the run's MLflow id, its folder and its record."""
-LINK, SWEEP = "mlflow.json", "sweep.json"
+LINK, SWEEP, SELECTION = "mlflow.json", "sweep.json", "selection.json"
 LAYOUT = 2
 """Version of what is sent; a run that was sent in another is sent again."""
 STATUS = {"finished": RunStatus.FINISHED, "failed": RunStatus.FAILED, "running": RunStatus.RUNNING}
@@ -147,14 +147,15 @@ class Mirror:
         run_id, place = str(run.info.run_id), pages.Place(store.experiment_id)
         found = contents.lineage(record, self.root / "artifacts")
         trainings = {kind: self._training(kind, found[kind]) for kind in contents.TRAININGS if kind in found}
-        titles = {f"{contents.TRAININGS[kind]} {found[kind].name[:8]}": one for kind, one in trainings.items()}
+        titles = {contents.training_title(found[kind]): one for kind, one in trainings.items()}
         tables = contents.estimate_tables(summary)
         if predictions := contents.prediction_table(found, record["split"]):
             tables["predictions.json"] = predictions
         shown = pages.Shown(record, summary, run_id)
         tags = contents.run_tags(record, parent) | {f"{kind}_run": one for kind, one in trainings.items()}
         tags |= tables_tag(list(tables))
-        tags[pages.NOTE] = pages.run_page(shown, self.paper, place, parent, titles)
+        choice = pages.choice(_read_object(folder.parent / SELECTION), record)
+        tags[pages.NOTE] = pages.run_page(shown, self.paper, place, parent, titles, choice)
         metrics = [Metric(name, value, ended, 0) for name, value in contents.run_metrics(record, summary).items()]
         metrics += [Metric(name, value, ended, k) for name, value, k in contents.recall_curve(summary)]
         config = redacted(record["config"])
@@ -173,8 +174,10 @@ class Mirror:
     def _parent_id(self, name: str) -> str:
         """MLflow id of a sweep, created if it does not exist."""
         if name not in self._parents:
-            run = self._store.run([name, ""], name, int(time.time() * 1000))
-            self._store.send(run, [], {}, {"role": "sweep", "status": "running"})
+            group = folders.run_group(self.root, name)
+            starts = [millis(read_run(path)["started"]) for path in run_folders(group.parent) if path.parent == group]
+            run = self._store.run([name, ""], name, min(starts, default=int(time.time() * 1000)))
+            self._store.send(run, [], {}, {"role": "sweep"})
             self._parents[name] = (str(run.info.run_id), 0.0)
         return self._parents[name][0]
 
@@ -184,16 +187,14 @@ class Mirror:
         run_id, place = str(run.info.run_id), pages.Place(store.experiment_id)
         state = str(described.get("status") or ("finished" if described.get("finished") else "running"))
         described = redacted(described)
-        tags = {"role": "sweep", "status": state, "objective": str(described.get("objective", ""))}
-        tags |= {key: str(described[key]) for key in ("dataset", "scale") if key in described}
-        tags |= contents.origin(shown[0].record) if shown else {}
+        tags = {"role": "sweep"} | (contents.origin(shown[0].record) if shown else {})
         tags[pages.NOTE] = sweeps.sweep_page(described, shown, self.paper, place, run_id)
         store.send(run, sweeps.sweep_metrics(folder, described, shown), sweeps.sweep_params(described), tags)
         if shown:
             first = shown[0].record
             store.send_dataset(run, first["dataset"], examples_digest(first), "dev and test", data_source(first))
         report = folders.report(self.root, name)
-        files = [report / INDEX, *sorted(report.glob("*.png")), folder / "selection.json", folder / "importances.json"]
+        files = [report / INDEX, *sorted(report.glob("*.png")), folder / SELECTION, folder / "importances.json"]
         for path in files:
             if path.exists():
                 store.client.log_artifact(run_id, str(path))
@@ -210,8 +211,7 @@ class Mirror:
             manifest = read_manifest(folder)
             ended = int((folder / MANIFEST).stat().st_mtime * 1000)
             started = ended - int(float(manifest.get("seconds", 0)) * 1000)
-            title = f"{contents.TRAININGS[kind]} {folder.name[:8]}"
-            run = self._store.run(["training", *key], title, started)
+            run = self._store.run(["training", *key], contents.training_title(folder), started)
             if run.info.status != RunStatus.to_string(RunStatus.FINISHED):
                 self._send_training(run, kind, folder, started, ended)
             self._trainings[key] = str(run.info.run_id)
@@ -221,15 +221,15 @@ class Mirror:
         manifest, made_from = read_manifest(folder), dict[str, str]()
         for made in manifest.get("inputs", {}).values():
             for other in contents.TRAININGS:
-                if (folder.parent.parent / other / made / MANIFEST).exists():
-                    found = self._training(other, folder.parent.parent / other / made)
-                    made_from[f"{contents.TRAININGS[other]} {made[:8]}"] = found
+                source = folder.parent.parent / other / str(made)
+                if (source / MANIFEST).exists():
+                    made_from[contents.training_title(source)] = self._training(other, source)
         curves, config = contents.training_curves(folder), manifest.get("config", {})
         last = max((step for _, _, step in curves), default=1) or 1
         metrics = [Metric(n, v, started + (ended - started) * step // last, step) for n, v, step in curves]
         flat = contents.flatten(redacted(config))
         params = {name: contents.cut(flat[name]) for name in contents.training_params(flat, kind)}
-        tags = {"role": "model", "kind": kind, "artifact": folder.name, "status": "finished"}
+        tags = {"role": "model", "kind": kind, "artifact": folder.name}
         tags |= {name: flat[name] for name in ("formulation",) if name in flat}
         tags[pages.NOTE] = pages.training_page(kind, manifest, pages.Place(self._store.experiment_id), made_from)
         self._store.send(run, metrics, params, tags)

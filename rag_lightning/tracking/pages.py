@@ -9,7 +9,7 @@ from typing import Any
 
 from rag_lightning.core.redact import redact
 from rag_lightning.metrics.metric import Estimate
-from rag_lightning.report.paper import Paper, Where, compare, paper_system
+from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_system
 from rag_lightning.report.tables import clean, escape_markdown
 from rag_lightning.tracking.contents import MOST_METRICS, cut, found_family
 from rag_lightning.tracking.store import TEXT_LIMIT
@@ -28,7 +28,7 @@ GUIDE = """\
 Runs of rag-lightning on this task. A **sweep** is a run with its trials below it; trainings are runs of their own.
 What a system is, its score beside the paper's, and why it was chosen stand in each run's description.
 
-Show the table with the columns that matter: [runs and scores](#/experiments/{id}/runs?viewStateShareKey=systems).
+[**All runs with the columns that matter**](#/experiments/{id}/runs?viewStateShareKey=systems)
 
 Search strings to paste above the table:
 
@@ -39,7 +39,7 @@ Search strings to paste above the table:
 """
 COLUMNS = (
     "attributes.`Dataset`",
-    *(f"tags.`{name}`" for name in ("role", "split", "status")),
+    *(f"tags.`{name}`" for name in ("role", "split")),
     *(f"params.`{name}`" for name in ("formulation", "decoding", "retriever", "k")),
     *(f"metrics.`{name}`" for name in ("best_dev", "best_test", "trials", "em", "f1", "accuracy", "bleu1", "qbleu1")),
     *(f"metrics.`{name}`" for name in ("answer_recall_at_5", "seconds_per_query", "index_mb")),
@@ -78,8 +78,10 @@ class Shown:
         return Estimate(**found) if found else None
 
 
-def run_page(run: Shown, paper: Paper, place: Place, parent: str, trainings: Mapping[str, str]) -> str:
-    """The description of a run: what the system is, its scores beside the paper's, warnings, cost, links.
+def run_page(
+    run: Shown, paper: Paper, place: Place, parent: str, trainings: Mapping[str, str], choice: str = ""
+) -> str:
+    """The description of a run: its result in one sentence, then scores beside the paper's, warnings, cost, links.
 
     Args:
         run: The run.
@@ -87,19 +89,16 @@ def run_page(run: Shown, paper: Paper, place: Place, parent: str, trainings: Map
         place: Where the pages are.
         parent: MLflow id of the sweep.
         trainings: Title of a training -> its MLflow id.
+        choice: How it did in the search.
     """
     record = run.record
-    sweep, role = record["sweep"], ROLES.get(str(record["role"]), str(record["role"]))
-    where = f"{escape_markdown(record['dataset'])} **{record['split']}**"
-    lines = [
-        f"**{escape_markdown(record['label'])}** on {where}, scale {record['scale']}: {role}. "
-        f"Sweep {place.run(sweep, parent)}, its {place.run('report', parent, 'index.html')}.",
-        "",
-    ]
+    lines = [headline(run, paper), ""]
     if record["status"] != "finished":
         problem = escape_markdown(redact(str(record.get("problem") or "it has no result yet")))
         lines += [f"**{record['status']}**: {problem}", ""]
-    lines += _scores(run, paper)
+    role = ROLES.get(str(record["role"]), str(record["role"]))
+    origin = f"Sweep {place.run(record['sweep'], parent)} ({place.run('report', parent, 'index.html')}): {role}."
+    lines += [f"{origin} {escape_markdown(choice)}", "", *_scores(run, paper)]
     if notes := [str(note) for note in record["notes"]]:
         lines += ["**Warnings**", "", *(f"- {escape_markdown(cut(note))}" for note in notes), ""]
     lines += [_cost(record), ""]
@@ -108,6 +107,42 @@ def run_page(run: Shown, paper: Paper, place: Place, parent: str, trainings: Map
     tables = ("config.yaml", "metrics.json", "slices.json", "predictions.json")
     lines += ["Files: " + ", ".join(place.run(name, run.run_id, name) for name in tables) + "."]
     return cut("\n".join([*lines, *_origin(record)]), TEXT_LIMIT)
+
+
+def headline(run: Shown, paper: Paper) -> str:
+    """One sentence: system, score with interval, the paper's number and the verdict."""
+    record, names = run.record, list(run.summary.get("metrics", {}))
+    text = f"**{escape_markdown(record['label'])}** on {escape_markdown(record['dataset'])} {record['split']}"
+    ours = run.estimate(names[0]) if names else None
+    if ours is None:
+        return f"{text}."
+    found = interval(ours)
+    text += f": {escape_markdown(names[0])} {value(ours)}" + (f" (95 % interval {found})" if found else "")
+    compared = compare(paper, where(record, names[0]), ours)
+    if compared.paper_value is None:
+        return f"{text}. The paper has no such number."
+    return f"{text}; the paper's {paper_system(record['config'])}: {compared.paper_value:.1f}, {verdict(compared)}."
+
+
+def verdict(compared: Compared) -> str:
+    """A verdict in bold with its reason."""
+    return f"**{compared.verdict}**" + (f" ({escape_markdown(compared.why)})" if compared.why else "")
+
+
+def choice(selection: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    """How a system did in the search on dev; empty if it was not compared."""
+    objective = selection.get("objective")
+    for row in selection.get("candidates", ()):
+        if row.get("label") == record["label"] and row.get("mean") is not None:
+            gap = row.get("difference") or 0.0
+            text = f"On dev: {objective} {row['mean']:.1f}, {gap:+.1f} to the best of its formulation"
+            text += f" (p = {row['p']:.4f})" if row.get("p") is not None else ""
+            return (
+                f"{text}; chosen: not worse than the best, and the cheapest of those."
+                if row.get("chosen")
+                else f"{text}."
+            )
+    return ""
 
 
 def _scores(run: Shown, paper: Paper) -> list[str]:
@@ -121,9 +156,8 @@ def _scores(run: Shown, paper: Paper) -> list[str]:
         if ours is None:
             continue
         compared = compare(paper, where(record, name), ours)
-        verdict = f"**{compared.verdict}**" + (f": {escape_markdown(compared.why)}" if compared.why else "")
         cells = [escape_markdown(name), value(ours), interval(ours), str(ours.n), number(compared.paper_value)]
-        lines.append(f"| {' | '.join(cells)} | {verdict if compared.paper_value is not None else ''} |")
+        lines.append(f"| {' | '.join(cells)} | {verdict(compared) if compared.paper_value is not None else ''} |")
     return [*lines, ""]
 
 
@@ -149,7 +183,7 @@ def _cost(record: Mapping[str, Any]) -> str:
     if work.get("index_bytes"):
         parts.append(f"index {work['index_bytes'] / 1e6:.1f} MB")
     if "pairs" in work:
-        parts.append(f"{work['pairs']} question-passage pairs per question, {work.get('beams', 0)} beams each")
+        parts.append(f"pairs of question and passage per question {work['pairs']}, beams {work.get('beams', 0)}")
     return f"Cost: {'; '.join(parts)}." if parts else ""
 
 

@@ -24,8 +24,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from rag_lightning.core.files import digest, sqlite_url
 from rag_lightning.core.redact import redact
 
-KEY, MADE = "rag_lightning.key", "rag_lightning.made"
-"""Tags: identity of a run, and the time in nanoseconds at which it was created in MLflow."""
+KEY, MADE, DIGEST = "mlflow.ragLightning.key", "mlflow.ragLightning.made", "mlflow.ragLightning.dataset"
+"""Tags, hidden in the UI: identity of a run, time in nanoseconds of its creation in MLflow, digest of its data."""
 FAILURES = (MlflowException, SQLAlchemyError, CommandError, OSError)
 METRICS_A_BATCH, ENTRIES_A_BATCH = 1000, 100
 DIGEST_LENGTH = 36
@@ -134,11 +134,12 @@ class Store:
             self.client.log_batch(run_id, metrics[start : start + METRICS_A_BATCH])
 
     def send_dataset(self, run: Run, name: str, key: str, split: str, about: Mapping[str, str]) -> None:
-        """Name the data of a run, unless it has some; the whole digest is a tag."""
+        """Name the data of a run, unless it has some; MLflow cuts no digest, so the whole one is a tag."""
         if run.inputs and run.inputs.dataset_inputs:
             return
         dataset = Dataset(name, key[:DIGEST_LENGTH], "local", json.dumps(dict(about)))
         tags = [InputTag("mlflow.data.context", split)]
+        self.client.set_tag(run.info.run_id, DIGEST, key)
         self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
 
     def send_texts(self, run: Run, texts: Mapping[str, str]) -> None:

@@ -37,18 +37,23 @@ def sweep_page(
         return cut("\n".join([text, "", *_links(runs, place)]), TEXT_LIMIT)
     state = str(described.get("status") or ("finished" if described.get("finished") else "running"))
     lines = [
-        f"**{escape_markdown(str(described['name']))}**: a search over {len(spec.get('space', {}))} fields on "
-        f"{escape_markdown(str(described['dataset']))} (scale {described['scale']}) for the systems with the best "
-        f"**{escape_markdown(objective)}** on dev; one system per formulation was then evaluated on test. "
-        f"{len(trials)} trials, sampler {spec.get('sampler')}, seed {spec.get('seed')}; **{state}**. "
+        f"**{state}**: {len(trials)} trials of {escape_markdown(', '.join(spec.get('space', {})))} for the best "
+        f"{escape_markdown(objective)} on {escape_markdown(str(described['dataset']))} dev "
+        f"(scale {described['scale']}, sampler {spec.get('sampler')}, seed {spec.get('seed')}). "
         f"{place.run('Report', run_id, 'index.html')}.",
+        "",
+        *(f"- {pages.headline(run, paper)}" for run in done if run.record["role"] == "final"),
         "",
     ]
     if described.get("problem"):
         lines += [escape_markdown(cut(redact(str(described["problem"])))), ""]
     tested = [run for run in done if run.record["split"] == "test"]
     if tested:
-        lines += ["**Chosen on dev, evaluated on test**", "", *_systems(tested, objective, paper, place)]
+        lines += [
+            "**On test: the chosen system of each formulation (final), and baselines**",
+            "",
+            *_systems(tested, objective, paper, place),
+        ]
     on_dev = [run for run in done if run.record["split"] == "dev"]
     lines += ["**Best on dev**", "", *_systems(on_dev, objective, paper, place)] if on_dev else []
     if warnings := described.get("warnings"):
