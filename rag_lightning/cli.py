@@ -84,7 +84,7 @@ def _stage(module: str, artifact: str, line: str) -> Command:
 
 COMMANDS = {
     "sweep": Command("rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig),
-    "report": Command("rag_lightning.report.command:run", "write the report of a sweep from its runs", SweepConfig),
+    "report": Command("rag_lightning.tracking.track:report", "write the report of a sweep from its runs", SweepConfig),
     "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
     "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
     "ask": Command(
@@ -112,7 +112,11 @@ COMMANDS = {
         ),
     ),
     "fetch": Command("rag_lightning.stages.fetch:run", "download the data and models of a scale; show their licences"),
-    "track": Command("rag_lightning.runs.track:run", "send stored runs to MLflow, except those that are already there"),
+    "track": Command(
+        "rag_lightning.tracking.track:run",
+        "send stored runs to MLflow, except those that are already there",
+        extras=(Extra("--all", "Send every run again, also those that are there unchanged.", False),),
+    ),
     "export": Command(
         "rag_lightning.stages.export:run",
         "write a trained model as a RAG model of transformers",

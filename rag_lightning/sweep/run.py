@@ -17,11 +17,10 @@ from rag_lightning.core.files import write_json
 from rag_lightning.metrics import outcomes
 from rag_lightning.report.reading import need, read
 from rag_lightning.runs import evaluate, folders
-from rag_lightning.runs.mlflow import Mirror
+from rag_lightning.runs.monitor import sampled
 from rag_lightning.runs.record import is_finished
 from rag_lightning.runs.system import System
 from rag_lightning.runs.together import predict_together
-from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import importances, notes, objectives, selection, shown
@@ -29,6 +28,7 @@ from rag_lightning.sweep.objectives import quality
 from rag_lightning.sweep.space import SPLIT, Space, open_space
 from rag_lightning.sweep.study import Found, completed, evaluated_values, open_study, search
 from rag_lightning.tasks.spec import get_task
+from rag_lightning.tracking.track import Mirrors, Sender
 
 MINILM_NOTE = (
     "pretrained retrieval is all-MiniLM-L6-v2, which its authors trained on public question-answer data that includes "
@@ -59,12 +59,17 @@ def _run_alone(space: Space) -> None:
     _check_corpus(workspace)
     folder = _open_folder(space)
     try:
-        for system in space.shared_models:  # the others are trained when their first trial runs
-            train.build(Workspace(system.config))
-        _run(space, folder)
+        with sampled(folder):
+            _train_and_run(space, folder)
     except TrainingError as error:
         _describe(space, folder, problem=str(error))
         raise
+
+
+def _train_and_run(space: Space, folder: Path) -> None:
+    for system in space.shared_models:  # the others are trained when their first trial runs
+        train.build(Workspace(system.config))
+    _run(space, folder)
 
 
 @contextmanager
@@ -85,7 +90,7 @@ def _run(space: Space, folder: Path) -> None:
     config = space.config
     mirrors = Mirrors(config.experiment.folder, config.experiment.tracking_uri)
     mirror, table = mirrors.of(config.experiment.task.name), shown.evaluated_table(quality(config))
-    mirror.parent(config.name, to_dict(config))
+    mirror.parent(config.name)
     tried = _search(space, mirror)
     _evaluate(config, mirror, table, space.always, "dev", "baseline")
     chosen = selection.select(config, tried)
@@ -93,7 +98,7 @@ def _run(space: Space, folder: Path) -> None:
     _evaluate(config, mirror, table, chosen, "test", "final")
     with within("retrieval by itself"):
         _describe(space, folder, chosen=chosen, finished=True)
-    mirror.finish_parent(config.name)
+    mirror.finish(config.name)
     shown.show_end(space, chosen, folder, mirrors.uri)
 
 
@@ -106,7 +111,7 @@ def _check_corpus(workspace: Workspace) -> None:
             raise ConfigError(f"experiment.{name}={k}, but the corpus has {count} passages; choose 1 to {count}")
 
 
-def _search(space: Space, mirror: Mirror) -> list[System]:
+def _search(space: Space, mirror: Sender) -> list[System]:
     """Run the search; returns the systems evaluated on dev, in the order of their first trial."""
     config, study = space.config, open_study(space)
     position, before = config.objectives.index(quality(config)), evaluated_values(space, study)
@@ -129,7 +134,7 @@ def _search(space: Space, mirror: Mirror) -> list[System]:
 
 
 def _evaluate(
-    config: SweepConfig, mirror: Mirror, table: LiveTable, systems: Sequence[System], split: str, role: str
+    config: SweepConfig, mirror: Sender, table: LiveTable, systems: Sequence[System], split: str, role: str
 ) -> None:
     """Run systems outside of the search; prints a row for each new run."""
     predict_together(systems, split)

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-
-from rag_lightning.core.errors import ArtifactError
 from rag_lightning.runs.contents import (
     PARAM_LIMIT,
     child_metrics,
@@ -15,6 +13,8 @@ from rag_lightning.runs.contents import (
     metric_name,
     prediction_table,
 )
+
+from rag_lightning.core.errors import ArtifactError
 from rag_lightning.runs.record import read_run, read_summary
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
+from rag_lightning.runs.mlflow import Mirror, default_uri, mirror_all
 
 from rag_lightning.core.files import write_json
-from rag_lightning.runs.mlflow import Mirror, default_uri, mirror_all
 from rag_lightning.runs.record import RunResult, finish_run, start_run
 
 
