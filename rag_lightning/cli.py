@@ -24,6 +24,7 @@ from rag_lightning.core import console
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
 from rag_lightning.core.hardware import limit_compiled_products
+from rag_lightning.core.redact import redact
 from rag_lightning.core.registry import check_name
 from rag_lightning.core.shipped import find_configs
 
@@ -78,12 +79,17 @@ class Command:
     artifact: str = ""
 
 
+STATUS = Extra("--status", "Show what the sweep has done and is doing instead; works while it runs.", False)
+
+
 def _stage(module: str, artifact: str, line: str) -> Command:
     return Command(f"rag_lightning.stages.{module}:run", line, artifact=artifact)
 
 
 COMMANDS = {
-    "sweep": Command("rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig),
+    "sweep": Command(
+        "rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig, (STATUS,)
+    ),
     "report": Command("rag_lightning.report.command:run", "write the report of a sweep from its runs", SweepConfig),
     "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
     "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
@@ -185,7 +191,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"rag-lightning: {' '.join(message.split())}", file=sys.stderr)
+    print(f"rag-lightning: {redact(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from rag_lightning.core.files import write_json
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.hardware import describe
+from rag_lightning.core.redact import redact
 
 SCHEMA = 2
 RUN, SUMMARY = "run.json", "summary.json"
@@ -124,7 +125,7 @@ def fail_run(folder: Path, problem: str, result: RunResult | None = None) -> dic
     Raises:
         DataError: the run was never started.
     """
-    return _close(folder, "failed", result or RunResult(), problem=problem)
+    return _close(folder, "failed", result or RunResult(), problem=redact(problem))
 
 
 @contextmanager
