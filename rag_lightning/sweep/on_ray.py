@@ -1,0 +1,215 @@
+"""Workers of a sweep as Ray tasks, on the cluster of RAY_ADDRESS or on one that Ray starts on this machine.
+
+A task claims trials from the study like a worker process; Ray places it by the CPUs and GPUs that it asks for. A task
+whose process or node is lost has its trial failed, its point tried again, and is replaced.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.core import console
+from rag_lightning.core.errors import ConfigError, RagLightningError, TrainingError
+from rag_lightning.core.redact import redact
+from rag_lightning.sweep.attributes import INTERRUPTED, WORKER
+from rag_lightning.sweep.space import Space
+from rag_lightning.sweep.storage import is_server
+from rag_lightning.sweep.study import read_progress, running_trials, worker_name
+from rag_lightning.sweep.workers import MOST_BARREN, POLL, close_trials, late_reason, work
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MISSING = "engine=ray needs the extra ray: pip install 'rag-lightning[ray]'"
+LOCAL = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
+
+
+@dataclass
+class Tasks:
+    """The running tasks of a sweep.
+
+    Args:
+        ray: The module.
+        config: The sweep.
+        running: Task -> the box that holds the name of its process in the study, once it has one.
+    """
+
+    ray: Any
+    config: SweepConfig
+    running: dict[Any, Any]
+
+    def start(self) -> None:
+        """Start a task."""
+        box = self.ray.remote(num_cpus=0)(_Box).remote()
+        options = {"num_cpus": self.config.worker_cpus, "num_gpus": self.config.worker_gpus, "max_retries": 0}
+        task = self.ray.remote(**options)(_work).remote(self.config, os.getcwd(), box)
+        self.running[task] = box
+
+    def name(self, task: Any) -> str:
+        """The name of a task's process in the study; empty before it has one."""
+        return str(self.ray.get(self.running[task].get.remote()))
+
+    def stop(self, task: Any) -> None:
+        """End the process of a task."""
+        self.ray.cancel(task, force=True)
+
+
+class _Box:
+    """Holds a name; it outlives the task that puts it in."""
+
+    def __init__(self) -> None:
+        self.name = ""
+
+    def put(self, name: str) -> None:
+        self.name = name
+
+    def get(self) -> str:
+        return self.name
+
+
+def search_on_ray(space: Space, study: optuna.Study, show: Callable[[], None]) -> None:
+    """Evaluate points in `workers` Ray tasks until the budget is used.
+
+    Args:
+        space: Search space.
+        study: Its study.
+        show: Called about once a second, to show finished trials.
+
+    Raises:
+        ConfigError: Ray is not installed or not reached, or the cluster lacks the resources.
+        RagLightningError: an error that would fail every trial, or workers that end before they claim one.
+    """
+    ray = _import_ray()
+    began = not ray.is_initialized()
+    if began:
+        _connect(ray)
+    try:
+        _check_cluster(ray, space.config)
+        _search(Tasks(ray, space.config, {}), space, study, show)
+    finally:
+        if began:
+            ray.shutdown()
+    show()
+
+
+def _search(tasks: Tasks, space: Space, study: optuna.Study, show: Callable[[], None]) -> None:
+    config, barren = space.config, 0
+    missing = space.budget - len(read_progress(space, study).values)
+    try:
+        for _ in range(min(config.workers, max(1, missing))):
+            tasks.start()
+        while tasks.running:
+            ended, _ = tasks.ray.wait(list(tasks.running), num_returns=1, timeout=POLL)
+            reasons = {task: _ending(tasks, task) for task in ended}
+            reasons |= {task: late_reason(config) for task in _late(tasks, study) if task not in reasons}
+            for task, reason in reasons.items():
+                name = tasks.name(task)
+                if task not in ended:
+                    tasks.stop(task)
+                    tasks.ray.wait([task], timeout=POLL)
+                del tasks.running[task]
+                if reason:
+                    barren = 0 if close_trials(space, study, name, reason) else barren + 1
+                    if barren == MOST_BARREN:
+                        raise TrainingError(f"{barren} Ray tasks ended before they claimed a trial: {reason}")
+                    tasks.start()
+            show()
+    finally:
+        names = [tasks.name(task) for task in tasks.running]
+        for task in tasks.running:
+            tasks.stop(task)
+        for name in names:
+            close_trials(space, study, name, INTERRUPTED)
+
+
+def _ending(tasks: Tasks, task: Any) -> str:
+    """Why a task is lost; empty if it ended because nothing is left to claim.
+
+    Raises:
+        RagLightningError: the error that ended it.
+    """
+    try:
+        tasks.ray.get(task)
+    except tasks.ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RagLightningError):
+            raise error.cause from None
+        console.say(str(error))
+        return f"worker lost ({type(error.cause).__name__})"
+    except tasks.ray.exceptions.RayError as error:
+        return f"worker lost ({type(error).__name__})"
+    return ""
+
+
+def _late(tasks: Tasks, study: optuna.Study) -> list[Any]:
+    """The tasks whose trial has exceeded its time limit."""
+    limit = tasks.config.trial_seconds
+    if not limit:
+        return []
+    starts = {trial.user_attrs.get(WORKER): trial.datetime_start or datetime.now() for trial in running_trials(study)}
+    late = {name for name, start in starts.items() if (datetime.now() - start).total_seconds() > limit}
+    return [task for task in tasks.running if tasks.name(task) in late] if late else []
+
+
+def _work(config: SweepConfig, folder: str, box: Any) -> int:
+    """The work of a task; it claims trials under the name that it leaves in the box."""
+    import ray
+
+    if Path(folder).is_dir():
+        os.chdir(folder)  # relative paths of the configuration mean the same as in the command
+    ray.get(box.put.remote(worker_name()))
+    return work(config)
+
+
+def _import_ray() -> ModuleType:
+    """The module ray, without the collection of usage data.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise ConfigError(MISSING) from error
+    return ray
+
+
+def _connect(ray: Any) -> None:
+    """Connect to the cluster of RAY_ADDRESS, or start one on this machine.
+
+    Raises:
+        ConfigError: the cluster does not answer.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    try:
+        ray.init(**(LOCAL if not address else LOCAL | {"address": address}))
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = redact(address) or "a local cluster"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"engine=ray: {where} cannot be reached: {reason}; check RAY_ADDRESS") from error
+
+
+def _check_cluster(ray: Any, config: SweepConfig) -> None:
+    """Raise ConfigError unless all workers have room on the cluster, and their machines can share the study."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    wanted = {"CPU": config.worker_cpus, "GPU": config.worker_gpus}
+    asked = {kind: amount for kind, amount in wanted.items() if amount}
+    room = sum(
+        int(min((node.get(kind, 0.0) / amount for kind, amount in asked.items()), default=1e9)) for node in nodes
+    )
+    if room < config.workers:
+        text = " and ".join(f"{amount:g} {kind}" for kind, amount in asked.items())
+        raise ConfigError(
+            f"engine=ray: {config.workers} workers of {text} each were asked for, but the cluster has room for {room}; "
+            "lower workers, worker_cpus or worker_gpus"
+        )
+    if len(nodes) > 1 and not is_server(config):
+        raise ConfigError(f"engine=ray on {len(nodes)} machines needs storage: postgresql://…, which they can share")
