@@ -7,7 +7,8 @@ whose process or node is lost has its trial failed, its point tried again, and i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -75,8 +76,24 @@ class _Box:
         return self.name
 
 
+@contextmanager
+def connected(config: SweepConfig) -> Iterator[None]:
+    """Connect to the cluster of RAY_ADDRESS, or to one started on this machine, and check that all workers have room.
+
+    Raises:
+        ConfigError: Ray is not installed or not reached, or the cluster lacks the resources.
+    """
+    ray = _import_ray()
+    _connect(ray)
+    try:
+        _check_cluster(ray, config)
+        yield
+    finally:
+        ray.shutdown()
+
+
 def search_on_ray(space: Space, study: optuna.Study, show: Callable[[], None]) -> None:
-    """Evaluate points in `workers` Ray tasks until the budget is used.
+    """Evaluate points in `workers` Ray tasks, on the connected cluster, until the budget is used.
 
     Args:
         space: Search space.
@@ -84,19 +101,9 @@ def search_on_ray(space: Space, study: optuna.Study, show: Callable[[], None]) -
         show: Called about once a second, to show finished trials.
 
     Raises:
-        ConfigError: Ray is not installed or not reached, or the cluster lacks the resources.
         RagLightningError: an error that would fail every trial, or workers that end before they claim one.
     """
-    ray = _import_ray()
-    began = not ray.is_initialized()
-    if began:
-        _connect(ray)
-    try:
-        _check_cluster(ray, space.config)
-        _search(Tasks(ray, space.config, {}), space, study, show)
-    finally:
-        if began:
-            ray.shutdown()
+    _search(Tasks(_import_ray(), space.config, {}), space, study, show)
     show()
 
 

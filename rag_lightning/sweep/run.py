@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -53,8 +54,17 @@ def run(config: SweepConfig) -> None:
         DataError: another process runs this sweep, or a file of it is damaged.
     """
     space = open_space(config)
-    with joined(config) as alone:
+    with joined(config) as alone, _engine(config):
         _run_joined(space, alone)
+
+
+def _engine(config: SweepConfig) -> AbstractContextManager[None]:
+    """The connection to a Ray cluster for the engine ray, which is checked before anything is built."""
+    if config.engine != "ray":
+        return nullcontext()
+    from rag_lightning.sweep.on_ray import connected  # an extra
+
+    return connected(config)
 
 
 def _run_joined(space: Space, alone: bool) -> None:
