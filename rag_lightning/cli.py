@@ -79,16 +79,16 @@ class Command:
     artifact: str = ""
 
 
-STATUS = Extra("--status", "Show what the sweep has done and is doing instead; works while it runs.", False)
-
-
 def _stage(module: str, artifact: str, line: str) -> Command:
     return Command(f"rag_lightning.stages.{module}:run", line, artifact=artifact)
 
 
 COMMANDS = {
     "sweep": Command(
-        "rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig, (STATUS,)
+        "rag_lightning.sweep.command:run",
+        "search systems on dev, then test the best",
+        SweepConfig,
+        (Extra("--status", "Show instead what the sweep has done and is doing; also while it runs.", False),),
     ),
     "report": Command("rag_lightning.report.command:run", "write the report of a sweep from its runs", SweepConfig),
     "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),

@@ -27,6 +27,9 @@ from rag_lightning.core.files import file_sha256, sync, write_json
 
 MANIFEST = "manifest.json"
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
+MACHINE = "RAG_LIGHTNING_MACHINE"
+"""Environment variable with the name of this machine, set where several machines may share a folder: their locks may not
+hold, so each builds in partial folders of its own, and the first complete one stays."""
 HASH_LIMIT = 1 << 30
 """Larger files are checked by size and modification time only; `doctor --deep` also verifies their checksums."""
 
@@ -105,7 +108,8 @@ class ArtifactStore:
 
     def _make(self, recipe: Recipe, make: Callable[[Path], Mapping[str, Any]], resumable: bool) -> Artifact:
         final = self.root / recipe.kind / recipe.digest
-        partial = final.with_suffix(".partial")
+        machine = os.environ.get(MACHINE, "")
+        partial = final.with_name(f"{final.name}{machine and '.' + machine}.partial")
         if partial.exists() and not resumable:
             shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
@@ -147,7 +151,12 @@ def _publish(recipe: Recipe, partial: Path, final: Path, info: Mapping[str, Any]
     for path in partial.rglob("*"):
         sync(path)
     sync(partial)
-    os.replace(partial, final)
+    try:
+        os.replace(partial, final)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(partial)  # another machine was first
     sync(final.parent)
 
 

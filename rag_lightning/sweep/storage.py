@@ -8,6 +8,8 @@ heartbeat stops is failed.
 from __future__ import annotations
 
 import fcntl
+import os
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +22,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, func, m
 from sqlalchemy.exc import SQLAlchemyError
 
 from rag_lightning.config.commands import SweepConfig
+from rag_lightning.core.artifacts import MACHINE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import content_digest, sqlite_url
 from rag_lightning.core.redact import redact
@@ -124,6 +127,7 @@ def joined(config: SweepConfig) -> Iterator[bool]:
     """
     runs = folders.runs(config.experiment.folder)
     runs.mkdir(parents=True, exist_ok=True)
+    build_apart(config)
     with ExitStack() as held:
         alone = _locked(held, runs / f"{config.name}.lock", is_server(config))
         if config.storage and not is_server(config):
@@ -132,6 +136,12 @@ def joined(config: SweepConfig) -> Iterator[bool]:
             if file.parent.is_dir():
                 _locked(held, file.with_name(f"{file.name}.{config.name}.lock"), False)
         yield alone
+
+
+def build_apart(config: SweepConfig) -> None:
+    """Let this process build artifacts in partial folders of its machine's own, if machines can share the study."""
+    if is_server(config):
+        os.environ.setdefault(MACHINE, socket.gethostname())
 
 
 def _locked(held: ExitStack, path: Path, shared: bool) -> bool:

@@ -29,6 +29,7 @@ from rag_lightning.core.errors import DataError, RagLightningError, TrainingErro
 from rag_lightning.sweep import study as studies
 from rag_lightning.sweep.attributes import INTERRUPTED, WORKER
 from rag_lightning.sweep.space import Space, open_space
+from rag_lightning.sweep.storage import build_apart
 from rag_lightning.sweep.study import close, open_study, running_trials, search
 from rag_lightning.sweep.trial import evaluate_trial, record_loss
 
@@ -214,6 +215,7 @@ def _work(config: SweepConfig, link: Connection, verbose: bool) -> None:
 
 def work(config: SweepConfig) -> int:
     """Claim and evaluate trials until the budget is used; returns the number of evaluations."""
+    build_apart(config)
     space = open_space(config)
     return search(space, open_study(space), partial(evaluate_trial, config))
 

@@ -156,7 +156,20 @@ def test_help_lists_every_target() -> None:
     assert not missing
     names = {file.stem for file in (ROOT / "sweeps").glob("*.yaml")} - {"smoke", "nq-paper", "nq-mini-long"}
     assert re.search(rf"sweeps/TASK.yaml:\n +{' '.join(sorted(names))}$", shown, re.MULTILINE)
-    for variable in ("WORKERS=", "STORAGE=", "ENGINE=", "TASK=", "TRIALS=", "SEED=", "SCALE=", "CORPUS=", "TORCH_INDEX=", "PORT=", "CONFIRM=", 'Q="'):
+    for variable in (
+        "WORKERS=",
+        "STORAGE=",
+        "ENGINE=",
+        "TASK=",
+        "TRIALS=",
+        "SEED=",
+        "SCALE=",
+        "CORPUS=",
+        "TORCH_INDEX=",
+        "PORT=",
+        "CONFIRM=",
+        'Q="',
+    ):
         assert variable in shown
 
 
