@@ -202,11 +202,10 @@ def overview() -> str:
     lines += ["", "stages in order, each with its folder of artifacts/ (a command runs what it needs, once):"]
     stages = {name: command for name, command in COMMANDS.items() if command.artifact}
     lines += [f"  {name:17} {command.artifact:17} {command.line}" for name, command in stages.items()]
-    lines += [
-        "",
-        "`rag-lightning COMMAND --help` lists the options of a command, `rag-lightning help SECTION` the fields",
-    ]
-    lines += ["of a section; --print_config prints the whole configuration as YAML, --verbose shows details."]
+    lines.append(
+        "\n`rag-lightning COMMAND --help` lists the options of a command, `rag-lightning help SECTION` the fields"
+    )
+    lines.append("of a section; --print_config prints the whole configuration as YAML, --verbose shows details.")
     return "\n".join(lines)
 
 

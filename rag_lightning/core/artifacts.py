@@ -28,8 +28,8 @@ from rag_lightning.core.files import file_sha256, sync, write_json
 MANIFEST = "manifest.json"
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 MACHINE = "RAG_LIGHTNING_MACHINE"
-"""Environment variable with the name of this machine, set where several machines may share a folder: their locks may not
-hold, so each builds in partial folders of its own, and the first complete one stays."""
+"""Environment variable with the name of this machine, set where several machines may share a folder: their locks may
+not hold, so each builds in partial folders of its own, and the first complete one stays."""
 HASH_LIMIT = 1 << 30
 """Larger files are checked by size and modification time only; `doctor --deep` also verifies their checksums."""
 
