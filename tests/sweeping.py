@@ -8,17 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.core.errors import RagLightningError
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study
@@ -62,39 +60,38 @@ def finish(config: SweepConfig, *more: str, **variables: str) -> None:
         assert process.wait(LIMIT) == 0, log_of(config)
 
 
-def trials(config: SweepConfig) -> list[FrozenTrial]:
-    """All trials of the study as they are now; none while it is being created."""
-    try:
-        return open_study(open_space(config)).get_trials(deepcopy=False)
-    except RagLightningError:
-        return []
-
-
-def wait_for(found: Callable[[], Any], process: subprocess.Popen[str], config: SweepConfig) -> Any:
-    """What `found` returns as soon as it is true."""
-    deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline:
-        if seen := found():
-            return seen
-        assert process.poll() is None, log_of(config)
-        time.sleep(0.02)
-    raise AssertionError(log_of(config))
-
-
-def at_work(config: SweepConfig) -> Callable[[], FrozenTrial | None]:
-    """Finds a trial that a worker evaluates now."""
+@contextmanager
+def study_of(config: SweepConfig) -> Iterator[optuna.Study]:
+    """The study of a sweep, whose connections are closed at the end."""
     study = open_study(open_space(config))
+    try:
+        yield study
+    finally:
+        study._storage.remove_session()
+        study._storage._backend.engine.dispose()  # type: ignore[attr-defined]
 
-    def found() -> FrozenTrial | None:
-        running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-        return next((trial for trial in running if "digest" in trial.user_attrs), None)
 
-    return found
+def trials(config: SweepConfig) -> list[FrozenTrial]:
+    """All trials of the study as they are now."""
+    with study_of(config) as study:
+        return study.get_trials(deepcopy=False)
+
+
+def at_work(config: SweepConfig, process: subprocess.Popen[str]) -> FrozenTrial:
+    """A trial that a worker evaluates now; waits for one."""
+    deadline = time.monotonic() + LIMIT
+    with study_of(config) as study:
+        while time.monotonic() < deadline and process.poll() is None:
+            running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+            if found := [trial for trial in running if "digest" in trial.user_attrs]:
+                return found[0]
+            time.sleep(0.02)
+    raise AssertionError(log_of(config))
 
 
 def process_of(trial: FrozenTrial) -> int:
     """The process that evaluates a trial."""
-    return int(trial.user_attrs["worker"].rpartition(":")[2])
+    return int(trial.user_attrs["worker"].partition(":")[2].split()[0])
 
 
 def evaluated_once(config: SweepConfig) -> list[str]:

@@ -7,12 +7,12 @@ whose process or node is lost has its trial failed, its point tried again, and i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import optuna
 
@@ -20,11 +20,11 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core import console
 from rag_lightning.core.errors import ConfigError, RagLightningError, TrainingError
 from rag_lightning.core.redact import redact
-from rag_lightning.sweep.attributes import INTERRUPTED, WORKER
+from rag_lightning.sweep.attributes import INTERRUPTED
 from rag_lightning.sweep.space import Space
 from rag_lightning.sweep.storage import is_server
-from rag_lightning.sweep.study import read_progress, running_trials, worker_name
-from rag_lightning.sweep.workers import MOST_BARREN, POLL, close_trials, late_reason, work
+from rag_lightning.sweep.study import read_progress
+from rag_lightning.sweep.workers import MOST_BARREN, POLL, SOFT, close_trials, is_late, late_reason, work
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -40,40 +40,25 @@ class Tasks:
     Args:
         ray: The module.
         config: The sweep.
-        running: Task -> the box that holds the name of its process in the study, once it has one.
+        running: Task -> the end of the name that its process has in the study.
     """
 
     ray: Any
     config: SweepConfig
-    running: dict[Any, Any]
+    running: dict[Any, str]
 
     def start(self) -> None:
         """Start a task."""
-        box = self.ray.remote(num_cpus=0)(_Box).remote()
+        tag = f" ray-{uuid4().hex[:8]}"
         options = {"num_cpus": self.config.worker_cpus, "num_gpus": self.config.worker_gpus, "max_retries": 0}
-        task = self.ray.remote(**options)(_work).remote(self.config, os.getcwd(), box)
-        self.running[task] = box
+        self.running[self.ray.remote(**options)(_work).remote(self.config, os.getcwd(), tag)] = tag
 
-    def name(self, task: Any) -> str:
-        """The name of a task's process in the study; empty before it has one."""
-        return str(self.ray.get(self.running[task].get.remote()))
-
-    def stop(self, task: Any) -> None:
-        """End the process of a task."""
-        self.ray.cancel(task, force=True)
-
-
-class _Box:
-    """Holds a name; it outlives the task that puts it in."""
-
-    def __init__(self) -> None:
-        self.name = ""
-
-    def put(self, name: str) -> None:
-        self.name = name
-
-    def get(self) -> str:
-        return self.name
+    def stop(self, tasks: Sequence[Any]) -> None:
+        """End the processes of tasks, and wait until they have ended."""
+        for task in tasks:
+            self.ray.cancel(task, force=True)
+        if tasks:
+            self.ray.wait(list(tasks), num_returns=len(tasks), timeout=SOFT)
 
 
 @contextmanager
@@ -116,25 +101,20 @@ def _search(tasks: Tasks, space: Space, study: optuna.Study, show: Callable[[], 
         while tasks.running:
             ended, _ = tasks.ray.wait(list(tasks.running), num_returns=1, timeout=POLL)
             reasons = {task: _ending(tasks, task) for task in ended}
-            reasons |= {task: late_reason(config) for task in _late(tasks, study) if task not in reasons}
-            for task, reason in reasons.items():
-                name = tasks.name(task)
-                if task not in ended:
-                    tasks.stop(task)
-                    tasks.ray.wait([task], timeout=POLL)
-                del tasks.running[task]
+            late = [task for task, tag in tasks.running.items() if task not in reasons and is_late(config, study, tag)]
+            tasks.stop(late)
+            for task, reason in (reasons | dict.fromkeys(late, late_reason(config))).items():
+                tag = tasks.running.pop(task)
                 if reason:
-                    barren = 0 if close_trials(space, study, name, reason) else barren + 1
+                    barren = 0 if close_trials(space, study, tag, reason) else barren + 1
                     if barren == MOST_BARREN:
                         raise TrainingError(f"{barren} Ray tasks ended before they claimed a trial: {reason}")
                     tasks.start()
             show()
     finally:
-        names = [tasks.name(task) for task in tasks.running]
-        for task in tasks.running:
-            tasks.stop(task)
-        for name in names:
-            close_trials(space, study, name, INTERRUPTED)
+        tasks.stop(list(tasks.running))
+        for tag in tasks.running.values():
+            close_trials(space, study, tag, INTERRUPTED)
 
 
 def _ending(tasks: Tasks, task: Any) -> str:
@@ -155,24 +135,11 @@ def _ending(tasks: Tasks, task: Any) -> str:
     return ""
 
 
-def _late(tasks: Tasks, study: optuna.Study) -> list[Any]:
-    """The tasks whose trial has exceeded its time limit."""
-    limit = tasks.config.trial_seconds
-    if not limit:
-        return []
-    starts = {trial.user_attrs.get(WORKER): trial.datetime_start or datetime.now() for trial in running_trials(study)}
-    late = {name for name, start in starts.items() if (datetime.now() - start).total_seconds() > limit}
-    return [task for task in tasks.running if tasks.name(task) in late] if late else []
-
-
-def _work(config: SweepConfig, folder: str, box: Any) -> int:
-    """The work of a task; it claims trials under the name that it leaves in the box."""
-    import ray
-
+def _work(config: SweepConfig, folder: str, tag: str) -> int:
+    """The work of a task."""
     if Path(folder).is_dir():
         os.chdir(folder)  # relative paths of the configuration mean the same as in the command
-    ray.get(box.put.remote(worker_name()))
-    return work(config)
+    return work(config, tag)
 
 
 def _import_ray() -> ModuleType:

@@ -141,6 +141,7 @@ def _search(space: Space, study: optuna.Study, mirror: Mirror) -> list[System]:
         search_in_processes(space, study, show)
     else:
         search(space, study, partial(evaluate_trial, config), show)
+        show()
     return _tried(space, read_progress(space, study))
 
 

@@ -112,7 +112,9 @@ def worker_name(process: int | None = None) -> str:
     return f"{socket.gethostname()}:{process or os.getpid()}"
 
 
-def search(space: Space, study: optuna.Study, evaluate: Evaluate, after: Callable[[], None] = lambda: None) -> int:
+def search(
+    space: Space, study: optuna.Study, evaluate: Evaluate, after: Callable[[], None] = lambda: None, tag: str = ""
+) -> int:
     """Evaluate points until the budget is used; returns the number of evaluations by this process.
 
     Args:
@@ -120,11 +122,12 @@ def search(space: Space, study: optuna.Study, evaluate: Evaluate, after: Callabl
         study: Its study, which other processes may use too.
         evaluate: Objective values of a system; one of `FAILURES` fails the trial, and the search goes on.
         after: Called after each trial.
+        tag: Added to the name of this process in the study.
     """
     evaluated = 0
     with answering(space.config):
         while True:
-            claimed = claim(space, study)
+            claimed = claim(space, study, tag)
             if claimed is not None:
                 evaluated += _evaluate(space, study, claimed, evaluate)
                 after()
@@ -134,7 +137,7 @@ def search(space: Space, study: optuna.Study, evaluate: Evaluate, after: Callabl
                 return evaluated
 
 
-def claim(space: Space, study: optuna.Study) -> optuna.Trial | None:
+def claim(space: Space, study: optuna.Study, tag: str = "") -> optuna.Trial | None:
     """A trial whose point nobody else evaluates; None if the budget is used or in work.
 
     A suggested point that was evaluated before is told to Optuna with its value, and costs nothing. Each suggestion of
@@ -151,19 +154,26 @@ def claim(space: Space, study: optuna.Study) -> optuna.Trial | None:
                 study.enqueue_trial(again[0].params)
             else:
                 study.sampler = sampler_for(space, now.known)
-            trial = study.ask()
+            trial = _ask(study)
             point = space.digest_of(suggest(space, trial))
             if point in now.values:
                 study.tell(trial, now.values[point])
                 continue
             trial.set_user_attr(SYSTEM, space.systems[point].label)
-            trial.set_user_attr(WORKER, worker_name())
+            trial.set_user_attr(WORKER, worker_name() + tag)
             if is_server(space.config):
                 study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
             trial.set_user_attr(DIGEST, point)  # last: a trial without it was never claimed
             if point not in now.running and point not in now.given_up:
                 return trial
             close(study, trial.number, REPEATED)
+
+
+def _ask(study: optuna.Study) -> optuna.Trial:
+    """A new trial; `_beating` sends the heartbeats that Optuna misses outside of its own loop."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Heartbeat of storage", UserWarning)
+        return study.ask()
 
 
 def _close_orphans(space: Space, study: optuna.Study) -> None:

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core import console, errors
@@ -79,7 +80,9 @@ def search_in_processes(space: Space, study: optuna.Study, show: Callable[[], No
             for worker in list(workers):
                 ended = not worker.process.is_alive()
                 _forward(worker)
-                reason = _lost(worker) if ended else _late(config, study, worker)
+                reason = _lost(worker) if ended else ""
+                if not ended and is_late(config, study, worker.name):
+                    reason = late_reason(config)
                 if not ended and not reason:
                     continue
                 workers.remove(worker)
@@ -98,13 +101,26 @@ def search_in_processes(space: Space, study: optuna.Study, show: Callable[[], No
 
 
 def close_trials(space: Space, study: optuna.Study, worker: str, reason: str) -> int:
-    """Fail the open trials of a worker that is gone; returns their number."""
-    found = [trial for trial in running_trials(study) if trial.user_attrs.get(WORKER) == worker]
+    """Fail the open trials of a worker that is gone, found by the end of its name; returns their number."""
+    found = trials_of(study, worker)
     for trial in found:
         if reason != INTERRUPTED:
             record_loss(space.config, space.systems[space.digest_of(trial.params)], reason)
         close(study, trial.number, reason)
     return len(found)
+
+
+def trials_of(study: optuna.Study, worker: str) -> list[FrozenTrial]:
+    """The open trials of a worker, found by the end of its name."""
+    return [trial for trial in running_trials(study) if trial.user_attrs.get(WORKER, "").endswith(worker)]
+
+
+def is_late(config: SweepConfig, study: optuna.Study, worker: str) -> bool:
+    """Whether the trial of a worker has exceeded its time limit."""
+    if not config.trial_seconds:
+        return False
+    starts = [trial.datetime_start for trial in trials_of(study, worker) if trial.datetime_start]
+    return any((datetime.now() - start).total_seconds() > config.trial_seconds for start in starts)
 
 
 def _start(config: SweepConfig) -> Worker:
@@ -173,16 +189,6 @@ def _lost(worker: Worker) -> str:
     return f"worker lost (exit code {code})" if code else ""
 
 
-def _late(config: SweepConfig, study: optuna.Study, worker: Worker) -> str:
-    """The reason if the trial of a worker has exceeded its time limit; empty if not."""
-    if not config.trial_seconds:
-        return ""
-    mine = [trial for trial in running_trials(study) if trial.user_attrs.get(WORKER) == worker.name]
-    started = min((trial.datetime_start or datetime.now() for trial in mine), default=datetime.now())
-    late = (datetime.now() - started).total_seconds() > config.trial_seconds
-    return late_reason(config) if late else ""
-
-
 def late_reason(config: SweepConfig) -> str:
     """The reason of a trial that exceeded its time limit."""
     return f"took longer than trial_seconds={config.trial_seconds:g}"
@@ -213,11 +219,16 @@ def _work(config: SweepConfig, link: Connection, verbose: bool) -> None:
             sys.exit(PROBLEM_CODE)
 
 
-def work(config: SweepConfig) -> int:
-    """Claim and evaluate trials until the budget is used; returns the number of evaluations."""
+def work(config: SweepConfig, tag: str = "") -> int:
+    """Claim and evaluate trials until the budget is used; returns the number of evaluations.
+
+    Args:
+        config: The sweep.
+        tag: Added to the name of this process in the study.
+    """
     build_apart(config)
     space = open_space(config)
-    return search(space, open_study(space), partial(evaluate_trial, config))
+    return search(space, open_study(space), partial(evaluate_trial, config), tag=tag)
 
 
 def _end_with_parent() -> None:
