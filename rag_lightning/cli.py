@@ -23,6 +23,7 @@ from rag_lightning.core import console
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
 from rag_lightning.core.hardware import limit_compiled_products
+from rag_lightning.core.redact import redact
 from rag_lightning.core.registry import check_name, load
 from rag_lightning.core.shipped import find_configs
 
@@ -83,7 +84,12 @@ def _stage(module: str, artifact: str, line: str) -> Command:
 
 
 COMMANDS = {
-    "sweep": Command("rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig),
+    "sweep": Command(
+        "rag_lightning.sweep.command:run",
+        "search systems on dev, then test the best",
+        SweepConfig,
+        (Extra("--status", "Show instead what the sweep has done and is doing; also while it runs.", False),),
+    ),
     "report": Command("rag_lightning.tracking.track:report", "write the report of a sweep from its runs", SweepConfig),
     "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
     "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
@@ -198,7 +204,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"rag-lightning: {' '.join(message.split())}", file=sys.stderr)
+    print(f"rag-lightning: {redact(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 
@@ -209,11 +215,10 @@ def overview() -> str:
     lines += ["", "stages in order, each with its folder of artifacts/ (a command runs what it needs, once):"]
     stages = {name: command for name, command in COMMANDS.items() if command.artifact}
     lines += [f"  {name:17} {command.artifact:17} {command.line}" for name, command in stages.items()]
-    lines += [
-        "",
-        "`rag-lightning COMMAND --help` lists the options of a command, `rag-lightning help SECTION` the fields",
-    ]
-    lines += ["of a section; --print_config prints the whole configuration as YAML, --verbose shows details."]
+    lines.append(
+        "\n`rag-lightning COMMAND --help` lists the options of a command, `rag-lightning help SECTION` the fields"
+    )
+    lines.append("of a section; --print_config prints the whole configuration as YAML, --verbose shows details.")
     return "\n".join(lines)
 
 

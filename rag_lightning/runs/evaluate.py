@@ -13,6 +13,7 @@ from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import retriever_kind, training_kind
 from rag_lightning.core.console import within
 from rag_lightning.core.records import Score, read_jsonl
+from rag_lightning.core.redact import redacted
 from rag_lightning.runs import folders, ledger
 from rag_lightning.runs import record as runs
 from rag_lightning.runs.ledger import Evaluation
@@ -128,7 +129,7 @@ def _info(system: System, group: str, split: str, role: str) -> runs.RunInfo:
         task=config.task.name,
         dataset=config.task.dataset,
         scale=config.scale,
-        config=to_dict(replace(config, split=split)),  # type: ignore[arg-type]
+        config=redacted(to_dict(replace(config, split=split))),  # type: ignore[arg-type]
         seed=config.seed,
         notes=swap_notes(config),
         planned=score.stage(Workspace(config).on(split)).lineage(),

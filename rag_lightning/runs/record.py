@@ -133,7 +133,7 @@ def fail_run(folder: Path, problem: str, result: RunResult | None = None) -> dic
     Raises:
         DataError: the run was never started.
     """
-    return _close(folder, "failed", result or RunResult(), problem=problem)
+    return _close(folder, "failed", result or RunResult(), problem=redact(problem))
 
 
 @contextmanager

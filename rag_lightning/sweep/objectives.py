@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.registries import METRICS
@@ -26,6 +26,7 @@ MEASURES = {
     "peak_memory": "timings",
 }
 """Objectives other than metrics, all minimised -> the part of run.json that holds them."""
+Direction = Literal["maximize", "minimize"]
 _CONSTRAINT = re.compile(r"\s*(\S+?)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 
 
@@ -85,7 +86,7 @@ def quality(config: SweepConfig) -> str:
     return next(name for name in config.objectives if name not in MEASURES)
 
 
-def directions(config: SweepConfig) -> list[str]:
+def directions(config: SweepConfig) -> list[Direction]:
     """maximize or minimize of each objective, as Optuna names them."""
     return [_direction(name) for name in config.objectives]
 
@@ -137,7 +138,7 @@ def _check_metric(kind: str, name: str) -> None:
     parse_metric(name)
 
 
-def _direction(name: str) -> str:
+def _direction(name: str) -> Direction:
     return "minimize" if name in MEASURES or parse_metric(name).direction == "lower" else "maximize"
 
 

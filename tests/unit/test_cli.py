@@ -176,7 +176,7 @@ def test_options_are_no_part_of_the_printed_configuration(
 
 
 def test_the_sweep_file_of_nq_is_the_default() -> None:
-    assert parse("sweep", ["--config", str(ROOT / "sweeps" / "nq.yaml")]) == (SweepConfig(), [])
+    assert parse("sweep", ["--config", str(ROOT / "sweeps" / "nq.yaml")]) == (SweepConfig(), [False])
 
 
 @pytest.mark.parametrize("name", load_matrix(ROOT / "experiments" / "matrix.yaml").files)

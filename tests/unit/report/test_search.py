@@ -87,7 +87,11 @@ def test_all_of_it_is_on_the_page(full: Any, paper_path: Path) -> None:
     ("name", "raw", "says"),
     [
         ("selection.json", {"objectives": 3}, "field 'objectives': has the wrong type"),
-        ("selection.json", {"objectives": AIMS, "candidates": [{"values": {"em": 1}, "label": "x"}]}, "candidates.formulation"),
+        (
+            "selection.json",
+            {"objectives": AIMS, "candidates": [{"values": {"em": 1}, "label": "x"}]},
+            "candidates.formulation",
+        ),
         ("importances.json", {"objectives": {"em": {"k": "x"}}}, "field 'objectives.em.k': has the wrong type"),
         ("importances.json", {"objectives": {}}, "field 'left_out': is missing"),
     ],
