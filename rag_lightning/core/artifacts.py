@@ -25,8 +25,8 @@ from typing import Any
 
 from rag_lightning.core.console import StageLines
 from rag_lightning.core.errors import ArtifactError
-from rag_lightning.core.files import digest as digest_of
 from rag_lightning.core.files import UNREADABLE, file_sha256, sync, write_json
+from rag_lightning.core.files import digest as digest_of
 
 MANIFEST = "manifest.json"
 PARTIAL, REMOVED = ".partial", ".removed"
