@@ -32,12 +32,16 @@ TOY_LENGTH = 3
 """Target tokens of the toy model: few enough to look at every sequence."""
 
 
+SLOW_FIXTURES = {"tiny_sweep", "built", "registered", "uri"}
+"""Fixtures of a session or module that take longer than the tests that use them."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the sweep that has run shares a process: it takes longer to run than all of its tests."""
+    """Tests that share a slow fixture share a process, so that it is made once."""
     for item in items:
-        if "tiny_sweep" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("tiny_sweep"))
+        for name in sorted(SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))):
+            item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

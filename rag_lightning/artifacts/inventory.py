@@ -15,9 +15,9 @@ from typing import Literal
 
 from rag_lightning.core.artifacts import PAIRS, PARTIAL, REMOVED, read_manifest
 from rag_lightning.core.errors import ArtifactError
-from rag_lightning.report.reading import read
+from rag_lightning.report.reading import need, read
 from rag_lightning.runs import folders
-from rag_lightning.runs.record import read_run, run_folders
+from rag_lightning.runs.record import RUN, read_run, run_folders
 
 State = Literal["whole", "unfinished", "pairs", "remains", "elsewhere", "link", "damaged", "unknown"]
 SWEEP = "sweep.json"
@@ -75,16 +75,23 @@ def _entry(path: Path) -> Entry:
     kind, state = path.parent.name, _state(path)
     if state == "link":
         return Entry(kind, path, state)
-    inputs: Mapping[str, str] = {}
-    if state == "whole":
-        try:
-            manifest = read_manifest(path)
-            same = (manifest["kind"], manifest["digest"]) == (kind, path.name)
-            inputs, state = dict(manifest["inputs"]), state if same else "damaged"
-        except (ArtifactError, KeyError, TypeError, ValueError):
-            state = "damaged"
+    inputs = _inputs(path) if state == "whole" else {}
+    if inputs is None:
+        state, inputs = "damaged", {}
     files = [path, *files_beside(path)]
     return Entry(kind, path, state, sum(map(_bytes, files)), path.stat().st_mtime, inputs)
+
+
+def _inputs(path: Path) -> dict[str, str] | None:
+    """The inputs in the manifest of an artifact; None if the manifest is damaged or another's."""
+    try:
+        manifest = read_manifest(path)
+    except ArtifactError:
+        return None
+    inputs, same = manifest.get("inputs"), (manifest["kind"], manifest["digest"]) == (path.parent.name, path.name)
+    if not same or not isinstance(inputs, dict) or not all(isinstance(one, str) for one in inputs.values()):
+        return None
+    return inputs
 
 
 def files_beside(path: Path) -> list[Path]:
@@ -156,11 +163,12 @@ def _recorded(root: Path) -> Iterator[tuple[User, set[str]]]:
     """(run, digests of its artifacts) of each run, then those of the retrieval table of each sweep."""
     runs = folders.runs(root)
     for folder in run_folders(runs):
-        record = read_run(folder)
-        yield (folder.parent.name, folder.name), {*record["digests"].values(), *record.get("planned", {}).values()}
+        record = {"planned": {}} | read_run(folder)
+        named = [need(folder / RUN, record, field, dict) for field in ("digests", "planned")]
+        yield (folder.parent.name, folder.name), {str(digest) for found in named for digest in found.values()}
     for path in sorted(runs.glob(f"*/{SWEEP}")):
-        rows = read(path).get("retrieval", [])
-        yield (path.parent.name, ""), {row["scores"] for row in rows if isinstance(row, dict) and "scores" in row}
+        rows = need(path, {"retrieval": []} | read(path), "retrieval", list)
+        yield (path.parent.name, ""), {str(row["scores"]) for row in rows if isinstance(row, dict) and "scores" in row}
 
 
 def unfinished_sweeps(root: Path) -> list[Path]:

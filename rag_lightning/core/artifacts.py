@@ -25,8 +25,8 @@ from typing import Any
 
 from rag_lightning.core.console import StageLines
 from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.files import UNREADABLE, file_sha256, sync, write_json
 from rag_lightning.core.files import digest as digest_of
-from rag_lightning.core.files import file_sha256, sync, write_json
 
 MANIFEST = "manifest.json"
 PARTIAL, REMOVED = ".partial", ".removed"
@@ -201,9 +201,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise ArtifactError(f"{file}: no manifest; remove the folder {path} and run again") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ArtifactError(f"{file}: truncated or damaged; remove the folder {path} and run again") from error
     for field in ("kind", "digest", "files", "info"):
         if not isinstance(manifest, dict) or field not in manifest:

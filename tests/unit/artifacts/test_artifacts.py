@@ -169,17 +169,20 @@ def test_links_damage_and_strangers_are_left_alone(
     (root / "model" / f"{'a' * 16}.node3.partial").mkdir()  # where locks may not reach
     (root / "mine").mkdir()
     (root / "mine" / "file.txt").write_text("mine")
-    (project["old"] / "manifest.json").write_text('{"kind": ')
+    (project["old"] / "manifest.json").write_text("[" * 100_000)
+    listed = build(tmp_path, "corpus", "listed")
+    manifest = json.loads((listed / "manifest.json").read_text())
+    (listed / "manifest.json").write_text(json.dumps(manifest | {"inputs": {"files": ["a"]}}))
     moved = project["old_cost"].rename(root / "cost" / ("9" * 16))  # its manifest has another digest
     (project["old_pairs"].with_name(f"{project['old_pairs'].name}.aside")).write_text("damaged")
     inside = build(tmp_path, "index")
     (inside / "link").symlink_to(outside)
     assert main(["artifacts", "ls", "--folder", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("left alone") == 7
+    assert shown.count("left alone") == 8
     assert gc_run(tmp_path) == 0
     alone = (outside / "manifest.json", root / "model" / ("8" * 16), root / "linked", root / "model" / "notes", root / "model" / f"{'a' * 16}.node3.partial")
-    assert all(path.exists() for path in (*alone, root / "mine" / "file.txt", project["old"], moved))
+    assert all(path.exists() for path in (*alone, listed, root / "mine" / "file.txt", project["old"], moved))
     assert not inside.exists() and not list((root / "pairs").glob(f"{project['old'].name}*"))
 
 
@@ -265,8 +268,10 @@ def test_an_empty_project_has_no_artifacts(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_a_damaged_record_stops_it(project: dict[str, Path], tmp_path: Path) -> None:
-    (tmp_path / "runs" / "a" / "dev-1" / "run.json").write_text("{")
-    assert gc_run(tmp_path) == 1 and project["old"].exists()
+    path = tmp_path / "runs" / "a" / "dev-1" / "run.json"
+    for text in ("{", json.dumps(json.loads(path.read_text()) | {"digests": []})):
+        path.write_text(text)
+        assert gc_run(tmp_path) == 1 and project["old"].exists()
     os.unlink(tmp_path / "runs" / "a" / "dev-1" / "run.json")
     (tmp_path / "runs" / "b" / "sweep.json").write_text("[]")
     assert gc_run(tmp_path) == 1 and project["old"].exists()
