@@ -42,7 +42,9 @@ PARENT_EVERY = 30.0
 """Seconds between two updates of the page of a running sweep."""
 ABOUT = {
     "mlflow.experimentKind": "custom_model_development",
-    "mlflow.sharedViewState.systems": pages.shared_view(),
+    "mlflow.sharedViewState.all": pages.shared_view(),
+    "mlflow.sharedViewState.trials": pages.shared_view(searchFilter='tags.role = "trial"'),
+    "mlflow.sharedViewState.chosen": pages.shared_view(searchFilter='tags.role = "final"'),
     pages.NOTE: pages.GUIDE,
 }
 """Tags of an experiment: its kind in the UI, the columns of a shared view of the table of runs, its description."""
@@ -92,7 +94,8 @@ class Mirror:
             run_id = str(link.get("mlflow_run_id", ""))
             new = link
             if every or not state.items() <= link.items() or not self._store.is_active(run_id):
-                made = self._send(folder, record, summary)
+                with self._store.locked():
+                    made = self._send(folder, record, summary)
                 new = {"mlflow_run_id": made, **state}
                 new |= {"extras": True} if made == run_id and "extras" in link else {}
                 run_id = made

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.redact import redact
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_system
+from rag_lightning.report.reading import estimate_of
 from rag_lightning.report.tables import clean, escape_markdown
+from rag_lightning.runs.record import SUMMARY
 from rag_lightning.tracking.contents import MOST_METRICS, cut, found_family
 from rag_lightning.tracking.store import TEXT_LIMIT
 
@@ -28,7 +31,9 @@ GUIDE = """\
 Runs of rag-lightning on this task. A **sweep** is a run with its trials below it; trainings are runs of their own.
 What a system is, its score beside the paper's, and why it was chosen stand in each run's description.
 
-[**All runs with the columns that matter**](#/experiments/{id}/runs?viewStateShareKey=systems)
+Tables with the columns that matter: [**all runs**](#/experiments/{id}/runs?viewStateShareKey=all),
+[**trials**](#/experiments/{id}/runs?viewStateShareKey=trials), the newest first, and
+[**chosen systems**](#/experiments/{id}/runs?viewStateShareKey=chosen) on test.
 
 Search strings to paste above the table:
 
@@ -44,12 +49,12 @@ COLUMNS = (
     *(f"metrics.`{name}`" for name in ("best_dev", "best_test", "trials", "em", "f1", "accuracy", "bleu1", "qbleu1")),
     *(f"metrics.`{name}`" for name in ("answer_recall_at_5", "seconds_per_query", "index_mb")),
 )
-"""Columns of the shared view of the table of runs."""
+"""Columns of the shared views of the table of runs."""
 
 
-def shared_view() -> str:
-    """The state of the shared view of the table of runs, as the UI stores it."""
-    return json.dumps({"selectedColumns": list(COLUMNS), "viewMaximized": True, "runsExpanded": {}})
+def shared_view(**search: Any) -> str:
+    """The state of a shared view of the table of runs, as the UI stores it, with a search."""
+    return json.dumps({"selectedColumns": list(COLUMNS), "columnOrder": list(COLUMNS), **search})
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,14 @@ class Shown:
     run_id: str
 
     def estimate(self, metric: str) -> Estimate | None:
-        """The estimate of a metric, None if the run has none."""
+        """The estimate of a metric, None if the run has none.
+
+        Raises:
+            DataError: it is damaged.
+        """
         found = self.summary.get("metrics", {}).get(metric)
-        return Estimate(**found) if found else None
+        path = Path(self.record["sweep"]) / self.record["run_id"] / SUMMARY
+        return estimate_of(path, found, f"metrics.{metric}") if found else None
 
 
 def run_page(
@@ -109,10 +119,11 @@ def run_page(
     return cut("\n".join([*lines, *_origin(record)]), TEXT_LIMIT)
 
 
-def headline(run: Shown, paper: Paper) -> str:
-    """One sentence: system, score with interval, the paper's number and the verdict."""
+def headline(run: Shown, paper: Paper, name: str = "") -> str:
+    """One sentence: system (as `name`), score with interval, the paper's number and the verdict."""
     record, names = run.record, list(run.summary.get("metrics", {}))
-    text = f"**{escape_markdown(record['label'])}** on {escape_markdown(record['dataset'])} {record['split']}"
+    system = name or f"**{escape_markdown(record['label'])}**"
+    text = f"{system} on {escape_markdown(record['dataset'])} {record['split']}"
     ours = run.estimate(names[0]) if names else None
     if ours is None:
         return f"{text}."
