@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import io
 import json
 import shutil
 import socket
@@ -25,6 +26,7 @@ from typing import Any
 
 import aiohttp
 from mlflow.tracking import MlflowClient
+from PIL import Image
 
 from rag_lightning.tracking.store import default_uri
 
@@ -33,9 +35,7 @@ localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 """
 CLICK = "for (const b of document.querySelectorAll('button, [role=button]')) if (b.innerText == {text!r}) b.click();"
-EXPAND = (
-    "document.querySelectorAll('.ag-cell [aria-label*=xpand], [data-testid=expander-button]').forEach(b => b.click());"
-)
+EXPAND = "document.querySelector('.ag-pinned-left-cols-container .ag-row button')?.click();"
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def shots(uri: str) -> dict[str, Shot]:
     pair = json.dumps([final.info.run_id, other.info.run_id])
     page = "workflowType=machine_learning"
     return {
-        "runs": Shot(f"{runs}?viewStateShareKey=all", 1700, 900, (EXPAND,)),
-        "search": Shot(f"{runs}?viewStateShareKey=trials", 1700, 900),
+        "runs": Shot(f"{runs}?{page}&viewStateShareKey=all", 1700, 900, (EXPAND,)),
+        "trials": Shot(f"{runs}?{page}&viewStateShareKey=trials", 1700, 900),
         "sweep": Shot(f"{runs}/{sweep.info.run_id}?{page}", 1300, 1500, (CLICK.format(text="Show more"),)),
         "run": Shot(f"{runs}/{final.info.run_id}?{page}", 1300, 1300, (CLICK.format(text="Show more"),)),
         "compare": Shot(f"#/compare-runs?runs={pair}&experiments={json.dumps(there)}&{page}", 1300, 1100),
@@ -132,6 +132,13 @@ async def take(address: str, chosen: Mapping[str, Shot]) -> dict[str, bytes]:
             process.wait()
 
 
+def small(picture: bytes) -> bytes:
+    """A PNG with 128 colours."""
+    written = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128).save(written, "PNG", optimize=True)
+    return written.getvalue()
+
+
 async def _pictures(port_file: Path, address: str, chosen: Mapping[str, Shot]) -> dict[str, bytes]:
     while not port_file.exists():
         await asyncio.sleep(0.2)
@@ -170,7 +177,7 @@ class _Page:
             await self.call("Runtime.evaluate", expression=script)
             await asyncio.sleep(3)
         found = await self.call("Page.captureScreenshot", format="png")
-        return base64.b64decode(found["data"])
+        return small(base64.b64decode(found["data"]))
 
 
 if __name__ == "__main__":

@@ -31,9 +31,11 @@ GUIDE = """\
 Runs of rag-lightning on this task. A **sweep** is a run with its trials below it; trainings are runs of their own.
 What a system is, its score beside the paper's, and why it was chosen stand in each run's description.
 
-Tables with the columns that matter: [**all runs**](#/experiments/{id}/runs?viewStateShareKey=all),
-[**trials**](#/experiments/{id}/runs?viewStateShareKey=trials), the newest first, and
-[**chosen systems**](#/experiments/{id}/runs?viewStateShareKey=chosen) on test.
+Tables with the columns that matter:
+
+- [**all runs**]({all})
+- [**trials**]({trials}), the best first
+- [**chosen systems**]({chosen}) on test
 
 Search strings to paste above the table:
 
@@ -42,19 +44,35 @@ Search strings to paste above the table:
 - `tags.role = "model"` the trainings
 - `metrics.seconds_per_query < 0.05 and metrics.index_mb < 20`
 """
-COLUMNS = (
-    "attributes.`Dataset`",
-    *(f"tags.`{name}`" for name in ("role", "split")),
-    *(f"params.`{name}`" for name in ("formulation", "decoding", "retriever", "k")),
-    *(f"metrics.`{name}`" for name in ("best_dev", "best_test", "trials", "em", "f1", "accuracy", "bleu1", "qbleu1")),
-    *(f"metrics.`{name}`" for name in ("answer_recall_at_5", "seconds_per_query", "index_mb")),
-)
-"""Columns of the shared views of the table of runs."""
+TABLE = "#/experiments/{id}/runs?workflowType=machine_learning&viewStateShareKey="
+VIEWS = {"all": "", "trials": 'tags.role = "trial"', "chosen": 'tags.role = "final"'}
+"""Shared view of the table of runs -> its search."""
+WIDTHS = {"tags.`mlflow.runName`": 320, "attributes.`Dataset`": 230, "params.`k`": 50}
 
 
-def shared_view(**search: Any) -> str:
-    """The state of a shared view of the table of runs, as the UI stores it, with a search."""
-    return json.dumps({"selectedColumns": list(COLUMNS), "columnOrder": list(COLUMNS), **search})
+def about(objective: str) -> dict[str, str]:
+    """Tags of an experiment: its kind in the UI, its description, the shared views; {id} in them is its id."""
+    text = GUIDE.format(**{name: TABLE + name for name in VIEWS})
+    return {"mlflow.experimentKind": "custom_model_development", NOTE: text, **shared_views(objective)}
+
+
+def shared_views(objective: str) -> dict[str, str]:
+    """Tags that hold the shared views of the table of runs, as the UI stores them: columns, search, order.
+
+    Args:
+        objective: Metric that orders systems.
+    """
+    plain = [f"tags.`{name}`" for name in ("role", "split")]
+    plain += [f"params.`{name}`" for name in ("formulation", "decoding", "retriever", "k")]
+    costs = [f"metrics.`{name}`" for name in ("answer_recall_at_5", "seconds_per_query", "index_mb")]
+    tags = {}
+    for name, search in VIEWS.items():
+        scores = [f"metrics.`{one}`" for one in (() if search else ("best_dev", "best_test", "trials"))]
+        columns = [*plain, *scores, f"metrics.`{objective}`", *costs, "attributes.`Dataset`"]
+        order = {"orderByKey": f"metrics.`{objective}`", "orderByAsc": False} if search else {}
+        state = {"selectedColumns": columns, "columnOrder": ["tags.`mlflow.runName`", *columns], "columnWidths": WIDTHS}
+        tags[f"mlflow.sharedViewState.{name}"] = json.dumps({**state, "searchFilter": search, **order})
+    return tags
 
 
 @dataclass(frozen=True)

@@ -127,11 +127,11 @@ def sweep_metrics(folder: Path, described: Mapping[str, Any], shown: list[pages.
     for step, run in enumerate(trials, 1):
         found, ended = run.estimate(objective), millis(run.record["ended"])
         best = max(best, found.mean if found else best)
-        metrics += [Metric("best_dev", best, ended, step), Metric("trials", step, ended, step)]
+        metrics += [Metric("best_dev", round(best, 2), ended, step), Metric("trials", step, ended, step)]
     tested = [(run, found) for run in done if run.record["role"] == "final" and (found := run.estimate(objective))]
     if tested:
         run, found = max(tested, key=lambda pair: pair[1].mean)
-        metrics.append(Metric("best_test", found.mean, millis(run.record["ended"]), 0))
+        metrics.append(Metric("best_test", round(found.mean, 2), millis(run.record["ended"]), 0))
     if described.get("finished") or described.get("problem"):
         rows = contents.thinned(list(enumerate(monitor.samples(folder))))
         metrics += [Metric(name, value, row["time"], i) for i, row in rows for name, value in row["load"].items()]
