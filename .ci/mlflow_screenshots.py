@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import io
 import json
 import shutil
 import socket
@@ -25,14 +26,16 @@ from typing import Any
 
 import aiohttp
 from mlflow.tracking import MlflowClient
+from PIL import Image
 
 from rag_lightning.tracking.store import default_uri
 
-QUIET = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');"
+QUIET = """
+localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
+localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
+"""
 CLICK = "for (const b of document.querySelectorAll('button, [role=button]')) if (b.innerText == {text!r}) b.click();"
-EXPAND = (
-    "document.querySelectorAll('.ag-cell [aria-label*=xpand], [data-testid=expander-button]').forEach(b => b.click());"
-)
+EXPAND = "document.querySelector('.ag-pinned-left-cols-container .ag-row button')?.click();"
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,12 @@ def shots(uri: str) -> dict[str, Shot]:
     there = [sweep.info.experiment_id]
     final, other, *_ = client.search_runs(there, "tags.role = 'final'")
     model, *_ = client.search_runs(there, "tags.kind = 'model' and tags.formulation != 'closed_book'")
-    runs, view = f"#/experiments/{there[0]}/runs", "viewStateShareKey=systems&workflowType=machine_learning"
-    best = "searchFilter=tags.role%20%3D%20%22trial%22&orderByKey=metrics.%60em%60&orderByAsc=false"
+    runs = f"#/experiments/{there[0]}/runs"
     pair = json.dumps([final.info.run_id, other.info.run_id])
     page = "workflowType=machine_learning"
     return {
-        "runs": Shot(f"{runs}?{view}", 1700, 900, (EXPAND,)),
-        "search": Shot(f"{runs}?{view}&{best}", 1700, 900),
+        "runs": Shot(f"{runs}?{page}&viewStateShareKey=all", 1700, 900, (EXPAND,)),
+        "trials": Shot(f"{runs}?{page}&viewStateShareKey=trials", 1700, 900),
         "sweep": Shot(f"{runs}/{sweep.info.run_id}?{page}", 1300, 1500, (CLICK.format(text="Show more"),)),
         "run": Shot(f"{runs}/{final.info.run_id}?{page}", 1300, 1300, (CLICK.format(text="Show more"),)),
         "compare": Shot(f"#/compare-runs?runs={pair}&experiments={json.dumps(there)}&{page}", 1300, 1100),
@@ -130,6 +132,13 @@ async def take(address: str, chosen: Mapping[str, Shot]) -> dict[str, bytes]:
             process.wait()
 
 
+def small(picture: bytes) -> bytes:
+    """A PNG with 128 colours."""
+    written = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128).save(written, "PNG", optimize=True)
+    return written.getvalue()
+
+
 async def _pictures(port_file: Path, address: str, chosen: Mapping[str, Shot]) -> dict[str, bytes]:
     while not port_file.exists():
         await asyncio.sleep(0.2)
@@ -139,6 +148,7 @@ async def _pictures(port_file: Path, address: str, chosen: Mapping[str, Shot]) -
             url = next(one["webSocketDebuggerUrl"] for one in await answer.json() if one["type"] == "page")
         async with session.ws_connect(url, max_msg_size=0) as connection:
             page = _Page(connection)
+            await page.call("Page.enable")
             await page.call("Page.addScriptToEvaluateOnNewDocument", source=QUIET)
             return {name: await page.picture(address, shot) for name, shot in chosen.items()}
 
@@ -167,7 +177,7 @@ class _Page:
             await self.call("Runtime.evaluate", expression=script)
             await asyncio.sleep(3)
         found = await self.call("Page.captureScreenshot", format="png")
-        return base64.b64decode(found["data"])
+        return small(base64.b64decode(found["data"]))
 
 
 if __name__ == "__main__":

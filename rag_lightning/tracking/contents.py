@@ -140,7 +140,7 @@ def run_metrics(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[s
     for name, estimate in estimates.items():
         plain, _, cutoff = name.partition("@")
         if not cutoff or plain in CUTOFFS_OF_THE_RUN or (plain == family and int(cutoff) in COLUMN_CUTOFFS):
-            found[plain if plain in CUTOFFS_OF_THE_RUN else name] = estimate.get("mean")
+            found[plain if plain in CUTOFFS_OF_THE_RUN else name] = rounded(estimate)
     if estimates:
         found["questions"] = next(iter(estimates.values())).get("n")
     for name, value in record["timings"].items():
@@ -149,6 +149,12 @@ def run_metrics(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[s
         found |= {f"{name.removesuffix('_bytes')}_mb": value / 1e6} if name.endswith("_bytes") else {name: value}
     finite = {metric_name(name): round(float(value), 6) for name, value in found.items() if _finite(value)}
     return dict(list(finite.items())[: MOST_METRICS - 1])
+
+
+def rounded(estimate: Mapping[str, Any]) -> Any:
+    """The mean with the digits a table shows; the exact one is in metrics.json."""
+    mean = estimate.get("mean")
+    return round(mean, 2 if estimate.get("unit") == "%" else 4) if _finite(mean) and mean is not None else mean
 
 
 def recall_curve(summary: Mapping[str, Any]) -> list[tuple[str, float, int]]:

@@ -16,6 +16,7 @@ import yaml
 from mlflow.entities import Metric, Run, RunStatus
 from mlflow.tracking import MlflowClient
 
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.artifacts import MANIFEST, read_manifest
 from rag_lightning.core.files import digest, read_object, write_json
 from rag_lightning.core.redact import redact, redacted
@@ -40,12 +41,6 @@ RETRY_AFTER = 60.0
 """Seconds after a failure in which the store is not asked again."""
 PARENT_EVERY = 30.0
 """Seconds between two updates of the page of a running sweep."""
-ABOUT = {
-    "mlflow.experimentKind": "custom_model_development",
-    "mlflow.sharedViewState.systems": pages.shared_view(),
-    pages.NOTE: pages.GUIDE,
-}
-"""Tags of an experiment: its kind in the UI, the columns of a shared view of the table of runs, its description."""
 
 
 class Mirror:
@@ -69,7 +64,7 @@ class Mirror:
     ) -> None:
         self.uri, self.experiment, self.root = default_uri(root, tracking_uri), experiment, root
         self.warn, self.extras = warn, extras
-        self._store = Store(self.uri, experiment, root, ABOUT)
+        self._store = self._connect()
         self._retry_at, self._warned = 0.0, False
         self._trainings: dict[tuple[str, str], str] = {}
         self._parents: dict[str, tuple[str, float]] = {}
@@ -92,7 +87,8 @@ class Mirror:
             run_id = str(link.get("mlflow_run_id", ""))
             new = link
             if every or not state.items() <= link.items() or not self._store.is_active(run_id):
-                made = self._send(folder, record, summary)
+                with self._store.locked():
+                    made = self._send(folder, record, summary)
                 new = {"mlflow_run_id": made, **state}
                 new |= {"extras": True} if made == run_id and "extras" in link else {}
                 run_id = made
@@ -134,6 +130,10 @@ class Mirror:
             return str(run.info.run_id)
 
         return self._attempt(send)
+
+    def _connect(self) -> Store:
+        task = TASKS.get(self.experiment) if self.experiment in TASKS else None
+        return Store(self.uri, self.experiment, self.root, pages.about(task.metrics[0] if task else "em"))
 
     @cached_property
     def paper(self) -> Paper:
@@ -248,7 +248,7 @@ class Mirror:
             return send()
         except FAILURES as error:
             self._retry_at = time.monotonic() + RETRY_AFTER
-            self._store = Store(self.uri, self.experiment, self.root, ABOUT)
+            self._store = self._connect()
             if not self._warned:
                 self._warned = True
                 why = reason(error, self.uri)

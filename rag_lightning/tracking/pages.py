@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.redact import redact
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_system
+from rag_lightning.report.reading import estimate_of
 from rag_lightning.report.tables import clean, escape_markdown
+from rag_lightning.runs.record import SUMMARY
 from rag_lightning.tracking.contents import MOST_METRICS, cut, found_family
 from rag_lightning.tracking.store import TEXT_LIMIT
 
@@ -28,7 +31,11 @@ GUIDE = """\
 Runs of rag-lightning on this task. A **sweep** is a run with its trials below it; trainings are runs of their own.
 What a system is, its score beside the paper's, and why it was chosen stand in each run's description.
 
-[**All runs with the columns that matter**](#/experiments/{id}/runs?viewStateShareKey=systems)
+Tables with the columns that matter:
+
+- [**all runs**]({all})
+- [**trials**]({trials}), the best first
+- [**chosen systems**]({chosen}) on test
 
 Search strings to paste above the table:
 
@@ -37,19 +44,35 @@ Search strings to paste above the table:
 - `tags.role = "model"` the trainings
 - `metrics.seconds_per_query < 0.05 and metrics.index_mb < 20`
 """
-COLUMNS = (
-    "attributes.`Dataset`",
-    *(f"tags.`{name}`" for name in ("role", "split")),
-    *(f"params.`{name}`" for name in ("formulation", "decoding", "retriever", "k")),
-    *(f"metrics.`{name}`" for name in ("best_dev", "best_test", "trials", "em", "f1", "accuracy", "bleu1", "qbleu1")),
-    *(f"metrics.`{name}`" for name in ("answer_recall_at_5", "seconds_per_query", "index_mb")),
-)
-"""Columns of the shared view of the table of runs."""
+TABLE = "#/experiments/{id}/runs?workflowType=machine_learning&viewStateShareKey="
+VIEWS = {"all": "", "trials": 'tags.role = "trial"', "chosen": 'tags.role = "final"'}
+"""Shared view of the table of runs -> its search."""
+WIDTHS = {"tags.`mlflow.runName`": 320, "attributes.`Dataset`": 230, "params.`k`": 50}
 
 
-def shared_view() -> str:
-    """The state of the shared view of the table of runs, as the UI stores it."""
-    return json.dumps({"selectedColumns": list(COLUMNS), "viewMaximized": True, "runsExpanded": {}})
+def about(objective: str) -> dict[str, str]:
+    """Tags of an experiment: its kind in the UI, its description, the shared views; {id} in them is its id."""
+    text = GUIDE.format(**{name: TABLE + name for name in VIEWS})
+    return {"mlflow.experimentKind": "custom_model_development", NOTE: text, **shared_views(objective)}
+
+
+def shared_views(objective: str) -> dict[str, str]:
+    """Tags that hold the shared views of the table of runs, as the UI stores them: columns, search, order.
+
+    Args:
+        objective: Metric that orders systems.
+    """
+    plain = [f"tags.`{name}`" for name in ("role", "split")]
+    plain += [f"params.`{name}`" for name in ("formulation", "decoding", "retriever", "k")]
+    costs = [f"metrics.`{name}`" for name in ("answer_recall_at_5", "seconds_per_query", "index_mb")]
+    tags = {}
+    for name, search in VIEWS.items():
+        scores = [f"metrics.`{one}`" for one in (() if search else ("best_dev", "best_test", "trials"))]
+        columns = [*plain, *scores, f"metrics.`{objective}`", *costs, "attributes.`Dataset`"]
+        order = {"orderByKey": f"metrics.`{objective}`", "orderByAsc": False} if search else {}
+        state = {"selectedColumns": columns, "columnOrder": ["tags.`mlflow.runName`", *columns], "columnWidths": WIDTHS}
+        tags[f"mlflow.sharedViewState.{name}"] = json.dumps({**state, "searchFilter": search, **order})
+    return tags
 
 
 @dataclass(frozen=True)
@@ -73,9 +96,14 @@ class Shown:
     run_id: str
 
     def estimate(self, metric: str) -> Estimate | None:
-        """The estimate of a metric, None if the run has none."""
+        """The estimate of a metric, None if the run has none.
+
+        Raises:
+            DataError: it is damaged.
+        """
         found = self.summary.get("metrics", {}).get(metric)
-        return Estimate(**found) if found else None
+        path = Path(self.record["sweep"]) / self.record["run_id"] / SUMMARY
+        return estimate_of(path, found, f"metrics.{metric}") if found else None
 
 
 def run_page(
@@ -109,10 +137,11 @@ def run_page(
     return cut("\n".join([*lines, *_origin(record)]), TEXT_LIMIT)
 
 
-def headline(run: Shown, paper: Paper) -> str:
-    """One sentence: system, score with interval, the paper's number and the verdict."""
+def headline(run: Shown, paper: Paper, name: str = "") -> str:
+    """One sentence: system (as `name`), score with interval, the paper's number and the verdict."""
     record, names = run.record, list(run.summary.get("metrics", {}))
-    text = f"**{escape_markdown(record['label'])}** on {escape_markdown(record['dataset'])} {record['split']}"
+    system = name or f"**{escape_markdown(record['label'])}**"
+    text = f"{system} on {escape_markdown(record['dataset'])} {record['split']}"
     ours = run.estimate(names[0]) if names else None
     if ours is None:
         return f"{text}."

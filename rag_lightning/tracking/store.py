@@ -62,6 +62,7 @@ class Store:
 
     def __init__(self, uri: str, experiment: str, root: Path, about: Mapping[str, str]) -> None:
         self.uri, self.experiment, self.root, self.about = uri, experiment, root, about
+        self._held = False
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -73,7 +74,7 @@ class Store:
         for name in ("mlflow.store.db.utils", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         _check_reachable(self.uri)
-        with self._lock():  # two processes that create one SQLite store at once fail with `duplicate column name`
+        with self.locked():  # two processes that create one SQLite store at once fail with `duplicate column name`
             client = MlflowClient(self.uri)
             client.search_experiments(max_results=1)
         return client
@@ -83,7 +84,7 @@ class Store:
         """Id of the experiment, which is created if it does not exist."""
         client, local = self.client, urlsplit(self.uri).scheme.startswith("sqlite")
         place = (self.root / "mlartifacts").resolve().as_uri() if local else None
-        with self._lock():
+        with self.locked():
             found = client.get_experiment_by_name(self.experiment)
             if found is None:
                 found = client.get_experiment(client.create_experiment(self.experiment, artifact_location=place))
@@ -105,7 +106,7 @@ class Store:
             started: Start of a new run, milliseconds since 1970.
         """
         experiment_id, identity = self.experiment_id, digest(list(key))
-        with self._lock():
+        with self.locked():
             found = self._find(identity)
             if found is None:
                 tags = {KEY: identity, MADE: str(time.time_ns())}
@@ -158,14 +159,21 @@ class Store:
         return str(run.info.lifecycle_stage) == "active"
 
     @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Hold the lock of the store, a file beside an SQLite store or in the project folder."""
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the store, a file beside an SQLite store or in the project folder; may be nested."""
+        if self._held:
+            yield
+            return
         local = self.uri.startswith("sqlite:///")
         path = Path(unquote(self.uri.removeprefix("sqlite:///")) + ".lock") if local else self.root / "mlflow.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
 
 
 def table_text(table: Mapping[str, Sequence[Any]]) -> str:

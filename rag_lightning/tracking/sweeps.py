@@ -35,6 +35,7 @@ def sweep_page(
     if not spec:
         text = f"{len(runs)} runs outside of sweeps. All runs:"
         return cut("\n".join([text, "", *_links(runs, place)]), TEXT_LIMIT)
+    finals = sorted((r for r in done if r.record["role"] == "final"), key=lambda r: -pages.mean(r, objective))
     state = str(described.get("status") or ("finished" if described.get("finished") else "running"))
     lines = [
         f"**{state}**: {len(trials)} trials of {escape_markdown(', '.join(spec.get('space', {})))} for the best "
@@ -42,7 +43,7 @@ def sweep_page(
         f"(scale {described['scale']}, sampler {spec.get('sampler')}, seed {spec.get('seed')}). "
         f"{place.run('Report', run_id, 'index.html')}.",
         "",
-        *(f"- {pages.headline(run, paper)}" for run in done if run.record["role"] == "final"),
+        *(f"- Chosen: {pages.headline(run, paper, _link(run, place))}" for run in finals),
         "",
     ]
     if described.get("problem"):
@@ -81,9 +82,8 @@ def _systems(runs: Sequence[pages.Shown], objective: str, paper: Paper, place: p
         if ours is None:
             continue
         compared = compare(paper, pages.where(record, objective), ours)
-        label = str(record["label"])
         cells = [
-            place.run(label, run.run_id) if run.run_id else escape_markdown(label),
+            _link(run, place),
             str(record["role"]),
             pages.value(ours),
             pages.interval(ours),
@@ -97,11 +97,12 @@ def _systems(runs: Sequence[pages.Shown], objective: str, paper: Paper, place: p
 
 
 def _links(runs: Sequence[pages.Shown], place: pages.Place) -> list[str]:
-    return [
-        f"- {record['split']}: " + (place.run(str(record["label"]), run.run_id) if run.run_id else str(record["label"]))
-        for run in runs
-        for record in [run.record]
-    ]
+    return [f"- {run.record['split']}: {_link(run, place)}" for run in runs]
+
+
+def _link(run: pages.Shown, place: pages.Place) -> str:
+    label = str(run.record["label"])
+    return place.run(label, run.run_id) if run.run_id else escape_markdown(label)
 
 
 def fitting(lines: Sequence[str], room: int) -> str:
@@ -126,11 +127,11 @@ def sweep_metrics(folder: Path, described: Mapping[str, Any], shown: list[pages.
     for step, run in enumerate(trials, 1):
         found, ended = run.estimate(objective), millis(run.record["ended"])
         best = max(best, found.mean if found else best)
-        metrics += [Metric("best_dev", best, ended, step), Metric("trials", step, ended, step)]
+        metrics += [Metric("best_dev", round(best, 2), ended, step), Metric("trials", step, ended, step)]
     tested = [(run, found) for run in done if run.record["role"] == "final" and (found := run.estimate(objective))]
     if tested:
         run, found = max(tested, key=lambda pair: pair[1].mean)
-        metrics.append(Metric("best_test", found.mean, millis(run.record["ended"]), 0))
+        metrics.append(Metric("best_test", round(found.mean, 2), millis(run.record["ended"]), 0))
     if described.get("finished") or described.get("problem"):
         rows = contents.thinned(list(enumerate(monitor.samples(folder))))
         metrics += [Metric(name, value, row["time"], i) for i, row in rows for name, value in row["load"].items()]

@@ -25,6 +25,7 @@ class Sender:
 
     def __init__(self, mirror: Mirror, pool: ThreadPoolExecutor) -> None:
         self.mirror, self._pool = mirror, pool
+        self._sent: list[Future[None]] = []
 
     def parent(self, name: str) -> None:
         """Send the page of a sweep."""
@@ -44,10 +45,17 @@ class Sender:
         for folder in run_folders(runs):
             if folder.parent == runs / name:
                 self.child(folder)
-        self._later(self.mirror.parent, name).result()
+        self._later(self.mirror.parent, name)
+        self.wait()
 
-    def _later(self, send: Callable[..., object], *given: object) -> Future[None]:
-        return self._pool.submit(_careful, send, *given)
+    def wait(self) -> None:
+        """Wait until everything is sent."""
+        while self._sent:
+            self._sent.pop(0).result()
+
+    def _later(self, send: Callable[..., object], *given: object) -> None:
+        kept = [one for one in self._sent if not one.done() or one.exception()]
+        self._sent = [*kept, self._pool.submit(_careful, send, *given)]
 
 
 def _careful(send: Callable[..., object], *given: object) -> None:
@@ -81,7 +89,8 @@ class Mirrors:
 
     def wait(self) -> None:
         """Wait until everything is sent."""
-        self._pool.submit(int).result()
+        for sender in self._made.values():
+            sender.wait()
 
 
 def run(config: ExperimentConfig, every: bool = False) -> None:
