@@ -16,11 +16,11 @@ RESERVED = "experiments"
 """Name of the folder of runs that the matrix and claims share; no sweep may have it."""
 
 
-def _default_space() -> dict[str, tuple[Any, ...]]:
+def _default_space() -> dict[str, Any]:
     return {
-        "decoding": ("rag_token/greedy", "rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast"),
-        "retriever": ("flat", "hnsw", "ivf_flat", "ivf_pq", "sq8", "bm25"),
-        "k": (1, 2, 5, 10, 20),
+        "decoding": ["rag_token/greedy", "rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast"],
+        "retriever": ["flat", "hnsw", "ivf_flat", "ivf_pq", "sq8", "bm25"],
+        "k": [1, 2, 5, 10, 20],
     }
 
 

@@ -54,12 +54,16 @@ class Line:
 
 
 def objective_lines(sweep: Sweep) -> list[Line]:
-    """The objective on dev against k, one line per formulation, decoding and retriever; closed book has no k."""
+    """The objective on dev against k, one line per formulation, decoding and retriever; closed book has no k.
+
+    Of the trials that differ in other fields only, the best is drawn.
+    """
     points: dict[tuple[str, str, str], dict[int, Estimate]] = defaultdict(dict)
     for run in sweep.on("dev", "trial"):
         estimate = run.estimates.get(sweep.objective)
         if run.k > 0 and estimate:
-            points[run.formulation, run.strategy, run.retriever][run.k] = estimate
+            line = points[run.formulation, run.strategy, run.retriever]
+            line[run.k] = max(line.get(run.k, estimate), estimate, key=lambda one: one.mean)
     return [
         Line(f"{retriever}, {formulation} {strategy}", f"{formulation} {strategy}", retriever, found)
         for (formulation, strategy, retriever), found in sorted(points.items())

@@ -61,6 +61,16 @@ def test_every_task_has_a_sweep(task: str) -> None:
     assert all(name.endswith("/classify") == classified for name in config.space["decoding"])
 
 
+def test_studies_of_one_question_open_too() -> None:
+    sizes = {"index_tradeoff": 126, "decoding": 44, "k_curve": 54, "training": None}
+    for name, size in sizes.items():
+        config = sweep(f"TASK={name}")
+        space = open_space(config)
+        assert config.name == name and config.experiment.task.name == "nq"
+        assert (None if space.points is None else len(space.points)) == size
+        assert space.budget == config.trials
+
+
 def test_a_shared_reader_is_not_for_a_users_passages() -> None:
     assert sweep("TASK=jeopardy").experiment.reader.task == "triviaqa", "mini-nq may train on what another task tests"
     assert sweep("TASK=jeopardy", "CORPUS=p.tsv", "TRAIN=a").experiment.reader.task == ""

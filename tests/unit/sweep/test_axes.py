@@ -99,24 +99,16 @@ def test_conditions_that_exclude_each_other_are_found() -> None:
         ({"train.lr": {"low": 0.0, "high": 1.0, "log": True}}, ConfigError, r"low=0\.0: must be above 0 where log is"),
         ({"train.lr": {"low": 0.1, "high": 1.0, "log": "yes"}}, ConfigError, r"log=yes: must be true or false"),
         ({"train.lr": {"low": 0.1, "high": 1.0, "log": True, "step": 0.1}}, ConfigError, "has no meaning where log is"),
-        (
-            {"train.lr": {"low": "1e-5", "high": 1.0}},
-            ConfigError,
-            r"space\.train\.lr\.low='1e-5': must be a finite num",
-        ),
+        ({"train.lr": {"low": "1e-5", "high": 1.0}}, ConfigError, r"space\.train\.lr\.low='1e-5': must be a finite"),
         ({"train.lr": {"low": 0.1, "high": float("inf")}}, ConfigError, r"high=inf: must be a finite number"),
-        (
-            {"train.rl": {"low": 0.1, "high": 1.0}},
-            UnknownNameError,
-            r"unknown key 'train\.rl'; did you mean 'train\.lr'",
-        ),
+        ({"train.rl": {"low": 0.1, "high": 1.0}}, UnknownNameError, r"unknown key 'train\.rl'; did you mean 'tr"),
         ({"index.kind": {"low": 0, "high": 1}}, ConfigError, r"space\.index\.kind=a range: the field holds no number"),
         ({"retriever": {"low": 0, "high": 1}}, ConfigError, r"space\.retriever=a range: the field holds no number"),
         ({"k": {"choices": [1], "when": ["flat"]}}, ConfigError, r"space\.k\.when=\['flat'\]: must be a mapping"),
         (
             {"k": {"choices": [1], "when": {"retriever": "flat"}}},
             UnknownNameError,
-            r"unknown field in space\.k\.when 'r",
+            r"unknown field in space\.k\.when '",
         ),
         (
             {"k": {"choices": [1], "when": {"retriever": "flat"}}, "retriever": ["flat"]},
@@ -130,11 +122,7 @@ def test_conditions_that_exclude_each_other_are_found() -> None:
         ),
         ({"retriever": ["flat"], "k": {"choices": [1], "when": {"retriever": []}}}, ConfigError, "at least one value"),
         ({"k": [1, 5], "seed": {"choices": [1], "when": {"k": "5"}}}, ConfigError, "is not of the type of the choices"),
-        (
-            {"k": {"low": 1, "high": 4}, "seed": {"choices": [1], "when": {"k": 9}}},
-            ConfigError,
-            "is no value of the range",
-        ),
+        ({"k": {"low": 1, "high": 4}, "seed": {"choices": [1], "when": {"k": 9}}}, ConfigError, "is no value of the"),
     ],
 )
 def test_a_space_is_read_strictly(space: dict[str, Any], error: type[Exception], says: str) -> None:

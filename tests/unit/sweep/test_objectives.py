@@ -47,11 +47,8 @@ def test_they_are_checked_before_anything_runs(changes: dict[str, Any], error: t
 
 
 def test_values_and_constraints_are_those_of_the_run(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text(
-        json.dumps(
-            {"schema": 2, "status": "finished", "timings": {"seconds_per_query": 0.5}, "work": {"index_bytes": 7}}
-        )
-    )
+    record = {"schema": 2, "status": "finished", "timings": {"seconds_per_query": 0.5}, "work": {"index_bytes": 7}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
     (tmp_path / "summary.json").write_text(json.dumps({"metrics": {"em": {"mean": 40.0}}}))
     both = config(
         objectives=("em", "index_bytes", "seconds_per_query"),
@@ -62,9 +59,7 @@ def test_values_and_constraints_are_those_of_the_run(tmp_path: Path) -> None:
     assert objectives.values_of(both, tmp_path) == [40.0, 7.0, 0.5]
     assert objectives.constraints_of(both, tmp_path) == [-3.0, 10.0, 0.0]
     assert [str(one) for one in objectives.constraints(both)] == ["index_bytes <= 10", "em >= 50", "em <= 40"]
-    with pytest.raises(
-        DataError, match=r"run\.json, field 'peak_memory': has no value; remove the folder and run again"
-    ):
+    with pytest.raises(DataError, match=r"run\.json, field 'peak_memory': has no value; remove the folder and run"):
         objectives.values_of(config(objectives=("em", "peak_memory")), tmp_path)
 
 
