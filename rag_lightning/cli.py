@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 VERBOSE, VERBOSE_HELP = "--verbose", "Show details: stages of each trial, dropped examples, messages of libraries."
 """An option of every command, outside of the configuration."""
+STATUS = "--status", "Show instead what the sweep has done and is doing; also while it runs.", False
 OCCUPIED = {errno.ENOTDIR, errno.EEXIST}
 """Errors of a file in the place of one of our folders."""
 Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig
@@ -85,10 +86,7 @@ def _stage(module: str, artifact: str, line: str) -> Command:
 
 COMMANDS = {
     "sweep": Command(
-        "rag_lightning.sweep.command:run",
-        "search systems on dev, then test the best",
-        SweepConfig,
-        (Extra("--status", "Show instead what the sweep has done and is doing; also while it runs.", False),),
+        "rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig, (Extra(*STATUS),)
     ),
     "report": Command("rag_lightning.tracking.track:report", "write the report of a sweep from its runs", SweepConfig),
     "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
