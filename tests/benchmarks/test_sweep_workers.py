@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
+from rag_lightning.runs.track import Mirrors
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.runs.track import Mirrors
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study
