@@ -161,11 +161,10 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
     given = sys.argv[1:] if arguments is None else arguments
-    words = [word for word in given if word != VERBOSE]
     limit_compiled_products()
     try:
         with console.opened(verbose=VERBOSE in given):
-            return _dispatch(words)
+            return _dispatch([word for word in given if word != VERBOSE])
     except ConfigError as error:
         return _complain(str(error), MISUSED)
     except RagLightningError as error:

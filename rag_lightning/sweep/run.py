@@ -21,6 +21,7 @@ from rag_lightning.runs.monitor import sampled
 from rag_lightning.runs.record import RUN, is_finished
 from rag_lightning.runs.system import System
 from rag_lightning.runs.together import predict_together
+from rag_lightning.serving.extras import log_extras
 from rag_lightning.stages import corpus, examples, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import importances, selection, shown
@@ -78,7 +79,7 @@ def _run_joined(space: Space, alone: bool) -> None:
 
 def _run(space: Space, folder: Path, alone: bool) -> None:
     config = space.config
-    mirrors = Mirrors(config.experiment.folder, config.experiment.tracking_uri)
+    mirrors = Mirrors(config.experiment.folder, config.experiment.tracking_uri, log_extras)
     mirror, table = mirrors.of(config.experiment.task.name), shown.evaluated_table(quality(config))
     mirror.parent(config.name)
     study = open_study(space)

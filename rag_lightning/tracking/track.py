@@ -12,11 +12,15 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import RagLightningError
 from rag_lightning.core.redact import redact
+from rag_lightning.core.registry import load
 from rag_lightning.report import command as report_command
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import read_run, run_folders
 from rag_lightning.tracking.mirror import LINK, Extras, Mirror
 from rag_lightning.tracking.store import default_uri
+
+EXTRAS = "rag_lightning.serving.extras:log_extras"
+"""What a chosen system gets beside its run; imported when it is used, because it needs torch."""
 
 
 class Sender:
@@ -109,7 +113,7 @@ def run(config: ExperimentConfig, every: bool = False) -> None:
     for folder in found:
         try:
             task = str(read_run(folder)["task"])
-            mirror = mirrors.setdefault(task, Mirror(config.tracking_uri, task, root, say))
+            mirror = mirrors.setdefault(task, Mirror(config.tracking_uri, task, root, say, load(EXTRAS)))
             before = (folder / LINK).read_bytes() if (folder / LINK).exists() else b""
             sent += mirror.child(folder, every) is not None
             changed = not (folder / LINK).exists() or (folder / LINK).read_bytes() != before
