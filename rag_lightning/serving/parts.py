@@ -22,6 +22,8 @@ TRAVELS = 10**9
 SYSTEM = "system"
 """Name of the file that describes the system, `system.json`, among the parts of a model."""
 GENERATOR, QUERY_ENCODER = "generator", "query_encoder"
+LOADED = (".json", ".txt", ".model", ".safetensors")
+"""Files of a pretrained model that are read; pickles beside them do not travel."""
 UNSHARED = {"folder": ".", "tracking_uri": ""}
 """Fields of the configuration that do not travel: a folder, and a URL that may hold a password."""
 
@@ -122,7 +124,7 @@ def _query_encoder(record: Mapping[str, Any], root: Path, inputs: Mapping[str, s
             return _folder_of(_open(root, kind, inputs["query_model"]), QUERY_ENCODER)
     config = experiment_of({**record["config"], "folder": str(root)}, f"run {record['run_id']}")
     folder = Workspace(config).model_source(config.encoder.model)
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in LOADED and path.is_file()]
     files = {str(path.relative_to(folder)): file_sha256(path) for path in paths}
     return Part(folder, files, sum(path.stat().st_size for path in paths))
 

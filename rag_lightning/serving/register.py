@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -119,7 +120,7 @@ def _log(
     run, name = client.get_run(run_id), f"{record['task']}-{record['config']['formulation']}"
     tags = _tags(record, scores)
     model = client.create_logged_model(run.info.experiment_id, name, run_id, tags, _params(record), "rag")
-    with tempfile.TemporaryDirectory(dir=root, prefix=".model-") as place:
+    with tempfile.TemporaryDirectory(prefix="rag-lightning-") as place:
         _save(Path(place), parts, described, model, _question(record, root))
         client.log_model_artifacts(model.model_id, str(Path(place, "model")))
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
@@ -159,8 +160,10 @@ def _save(
     outside = packing.is_outside(parts)
     system = place / f"{packing.SYSTEM}.json"
     write_json(system, {**described, "parts": packing.describe(parts, outside)})
-    given = {name: part.folder for name, part in parts.items() if not (outside and part.kind)}
-    given[packing.SYSTEM] = system
+    given = {packing.SYSTEM: system}
+    for name, part in parts.items():
+        if not (outside and part.kind):
+            given[name] = _linked(place / name, part)
     mlflow.pyfunc.save_model(
         path=str(place / "model"),
         python_model=served_model.__file__,
@@ -177,6 +180,18 @@ def _save(
             run_id=model.source_run_id,
         ),
     )
+
+
+def _linked(folder: Path, part: packing.Part) -> Path:
+    """A folder with the files of a part and no others; hard links, because MLflow refuses symbolic ones."""
+    for name in part.files:
+        source, target = (part.folder / name).resolve(), folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.hardlink_to(source)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(source, target)
+    return folder
 
 
 def _question(record: Mapping[str, Any], root: Path) -> str:

@@ -61,6 +61,8 @@ def log_traces(
     tracing, place = TracingClient(client.tracking_uri), client.get_run(run_id).info.experiment_id
     there = tracing.search_traces(locations=[place], run_id=run_id, max_results=sample, include_spans=False)
     known = {trace.info.trace_id for trace in there}
+    if len(known) >= sample:
+        return 0
     source = {TraceMetadataKey.SOURCE_RUN: run_id} | ({TraceMetadataKey.MODEL_ID: model_id} if model_id else {})
     made = [
         _Trace(stored, position, record, source, place)

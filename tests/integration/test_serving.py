@@ -22,25 +22,32 @@ import mlflow
 import pytest
 from mlflow.entities import LoggedModelStatus, SpanType, Trace
 from mlflow.exceptions import MlflowException
+from mlflow.tracing.client import TracingClient
 from mlflow.tracking import MlflowClient
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.runs import evaluate, record
-from rag_lightning.runs.system import System
+from rag_lightning.runs.system import System, make_system
 from rag_lightning.serving import parts
 from rag_lightning.serving.extras import log_extras
 from rag_lightning.serving.register import log_model, registered_name
 from rag_lightning.serving.traces import log_traces
 from rag_lightning.stages import ask
 from rag_lightning.stages.workspace import Workspace
-from tests.points import system
+from tests.points import point, system
 from tests.tiny_project import moved
 
 QUESTIONS = ["what is the capital of b0a", "what is the capital of b9b", "zzz"]
 POINTS = ("rag_sequence/thorough/bm25/2", "rag_token/greedy/hnsw/2", "closed_book/greedy")
 SECRET = "hunter2"
+TRAINED = {"decoding": "rag_token/greedy", "k": 2, "train.steps": 2}
+RARE = {
+    "warmed-up query encoder": TRAINED | {"retriever.trained_with": "bm25"},
+    "null document": TRAINED | {"retriever.null_document": "bias"},
+    "oracle": point("rag_sequence/fast/oracle/2"),
+}
 
 
 @dataclass
@@ -54,7 +61,10 @@ class Project:
         return system(self.config.experiment, text)
 
     def final(self, text: str) -> tuple[Path, dict[str, Any]]:
-        folder = evaluate.run(self.system(text), self.config.name, "test", "final")
+        return self.run(self.system(text))
+
+    def run(self, tested: System) -> tuple[Path, dict[str, Any]]:
+        folder = evaluate.run(tested, self.config.name, "test", "final")
         return folder, record.read_run(folder)
 
     def new_run(self) -> str:
@@ -88,8 +98,8 @@ def answers(model: Path, **given: Any) -> list[dict[str, Any]]:
     return found
 
 
-def asked(project: Project, text: str) -> list[tuple[Any, ...]]:
-    workspace = Workspace(project.system(text).config)
+def asked(tested: System) -> list[tuple[Any, ...]]:
+    workspace = Workspace(tested.config)
     found = [ask.answer(workspace, question) for question in QUESTIONS]
     return [
         (a.prediction.text, a.prediction.log_prob, [p.passage_id for p in a.passages], list(a.priors)) for a in found
@@ -103,18 +113,34 @@ def comparable(found: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     ]
 
 
+def fails(*_: Any, **__: Any) -> None:
+    raise MlflowException("full")
+
+
 @pytest.mark.parametrize("text", POINTS)
 def test_a_model_answers_as_ask_does(project: Project, text: str) -> None:
     _, folder = project.logged(text)
     found = answers(folder)
-    assert comparable(found) == asked(project, text)
+    assert comparable(found) == asked(project.system(text))
     if text.startswith("rag_sequence"):
         assert [sum(p["posterior"] for p in a["passages"]) for a in found[:2]] == pytest.approx([1, 1])
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".bin", ".pt")]
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    assert {path.name for path in (folder / "artifacts").iterdir()} >= {"generator", "system.json"}
     assert (folder / "code" / "rag_lightning" / "serving" / "served_model.py").is_file()
     assert f"torch=={version('torch').partition('+')[0]}" in (folder / "requirements.txt").read_text().splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RARE)
+def test_a_model_has_what_its_kind_of_retriever_needs(project: Project, name: str) -> None:
+    tested = make_system(project.config.experiment, RARE[name])
+    folder, run = project.run(tested)
+    run_id = project.new_run()
+    found = answers(project.folder(log_model(project.client, run_id, folder, run)))
+    assert comparable(found) == asked(tested)
+    assert log_traces(project.client, run_id, folder.parents[2], run) == 12
 
 
 def test_an_altered_or_missing_file_is_refused(project: Project) -> None:
@@ -133,7 +159,7 @@ def test_a_large_corpus_stays_where_it_is(project: Project, monkeypatch: pytest.
     monkeypatch.setattr(parts, "TRAVELS", 1000)
     _, folder = project.logged(POINTS[0])
     assert not list(folder.rglob("passages.jsonl")) and list(folder.rglob("model.safetensors"))
-    expected = asked(project, POINTS[0])
+    expected = asked(project.system(POINTS[0]))
     assert comparable(answers(folder)) == expected
     artifacts = Path(project.config.experiment.folder) / "artifacts"
     elsewhere = shutil.copytree(artifacts, tmp_path / "artifacts")
@@ -151,9 +177,6 @@ def test_a_run_has_one_version_and_each_trace_once(project: Project, monkeypatch
     client, run_id = project.client, project.new_run()
     folder, run = project.final(POINTS[1])
 
-    def fails(*_: Any) -> None:
-        raise MlflowException("full")
-
     with monkeypatch.context() as patched, pytest.raises(MlflowException, match="full"):
         patched.setattr(MlflowClient, "log_model_artifacts", fails)
         log_extras(client, run_id, folder, run)
@@ -169,12 +192,16 @@ def test_a_run_has_one_version_and_each_trace_once(project: Project, monkeypatch
     assert client.get_run(run_id).outputs.model_outputs[0].model_id == model.model_id
     traces = client.search_traces(locations=["0"], run_id=run_id)
     assert len(traces) == 12 and len({t.info.client_request_id for t in traces}) == 12
-    assert not list(folder.parents[2].glob(".model-*"))
 
 
-def test_a_trace_shows_passages_hypotheses_and_whether_it_is_right(project: Project) -> None:
+def test_a_trace_shows_passages_hypotheses_and_whether_it_is_right(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, run = project.final(POINTS[0])
     run_id, root = project.new_run(), folder.parents[2]
+    with monkeypatch.context() as patched, pytest.raises(MlflowException, match="full"):
+        patched.setattr(TracingClient, "start_trace", fails)
+        log_traces(project.client, run_id, root, run, sample=5)
     assert log_traces(project.client, run_id, root, run, sample=5) == 5
     assert log_traces(project.client, run_id, root, run, sample=6) == 1
     stored = root / "artifacts"
@@ -223,7 +250,7 @@ def serving(python: Path, folder: Path, place: Path) -> Iterator[str]:
 def test_a_model_answers_in_an_environment_without_this_package(project: Project, tmp_path: Path) -> None:
     """The environment has the same packages, by a path entry, but not rag_lightning, which comes with the model."""
     _, logged = project.logged(POINTS[1])
-    expected = asked(project, POINTS[1])
+    expected = asked(project.system(POINTS[1]))
     folder = shutil.copytree(logged, tmp_path / "model")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"
