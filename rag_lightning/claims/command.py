@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag_lightning.claims import ledger, table
+from rag_lightning.claims import record, table
 from rag_lightning.claims.claims import Claim, load_claims
 from rag_lightning.claims.verdicts import Arm, Outcome, Scores, judge
 from rag_lightning.config.commands import ClaimsConfig
@@ -121,8 +121,8 @@ def check_metrics(claim: Claim, arms: Mapping[Arm, Sequence[Job]]) -> None:
             )
 
 
-def _entry(made: Plan, config: ClaimsConfig) -> ledger.Entry:
-    return ledger.entry(Path(config.folder), made.claim, config.scale, config.split, made.jobs)
+def _entry(made: Plan, config: ClaimsConfig) -> record.Entry:
+    return record.entry(Path(config.folder), made.claim, config.scale, config.split, made.jobs)
 
 
 def _test(made: Plan, config: ClaimsConfig, mirrors: Mirrors) -> None:

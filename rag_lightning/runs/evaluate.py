@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import retriever_kind, training_kind
 from rag_lightning.core.console import within
 from rag_lightning.core.records import Score, read_jsonl
-from rag_lightning.runs import folders
+from rag_lightning.core.redact import redacted
+from rag_lightning.runs import folders, ledger
 from rag_lightning.runs import record as runs
+from rag_lightning.runs.ledger import Evaluation
 from rag_lightning.runs.system import CLOSED_BOOK, System
 from rag_lightning.stages import bm25, corpus, cost, examples, index, predict, score, train, training_start
 from rag_lightning.stages.workspace import Workspace
@@ -27,7 +31,7 @@ def folder_of(system: System, group: str, split: str) -> Path:
 
 
 def run(system: System, group: str, split: str, role: str) -> Path:
-    """Evaluate a system, or reuse its finished run; returns the run folder.
+    """Evaluate a system, or reuse its finished run; returns the run folder. An evaluation of test goes into the ledger.
 
     A finished run with another role (a trial that is also a baseline) keeps its role.
 
@@ -42,8 +46,12 @@ def run(system: System, group: str, split: str, role: str) -> Path:
         return folder
     workspace = Workspace(system.config)
     workspace.detail(f"{split}: {system.label}")
-    with within(f"{split}: {system.label}"), runs.recorded(folder, _info(system, group, split, role)) as result:
+    info = _info(system, group, split, role)
+    with within(f"{split}: {system.label}"), runs.recorded(folder, info) as result:
         evaluate(workspace, split, result)
+        scores = result.digests["scores"]
+        done = Evaluation(group, info.run_id, info.label, role, split, info.dataset, scores)
+        ledger.append(system.config.folder, done)
     return folder
 
 
@@ -60,6 +68,8 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
         "generate": measured["generate"],
         "seconds_per_query": measured["retrieve"] + measured["generate"],
         "predict_stage": made.info["seconds"],
+        "build_seconds": build_seconds(workspace),
+        "peak_memory": measured["peak_memory"],  # bytes
     }
     result.work = work(workspace)
 
@@ -81,11 +91,21 @@ def pairs(config: ExperimentConfig) -> int:
 
 def index_bytes(workspace: Workspace) -> int:
     """Size of the searched index in bytes; 0 without one."""
+    return int(_searched(workspace).get("bytes", 0))
+
+
+def build_seconds(workspace: Workspace) -> float:
+    """Build time of the searched index in seconds; 0 without one."""
+    return float(_searched(workspace).get("build_seconds", 0))
+
+
+def _searched(workspace: Workspace) -> Mapping[str, Any]:
+    """The info of the searched index; empty without one."""
     config = workspace.config
     searched = SEARCHED.get(config.retriever.made().searches)
     if config.formulation == CLOSED_BOOK or searched is None:
-        return 0
-    return int(searched.build(workspace).info["bytes"])
+        return {}
+    return searched.build(workspace).info
 
 
 def scores_of(folder: Path, root: str | Path) -> list[Score]:
@@ -109,9 +129,10 @@ def _info(system: System, group: str, split: str, role: str) -> runs.RunInfo:
         task=config.task.name,
         dataset=config.task.dataset,
         scale=config.scale,
-        config=to_dict(replace(config, split=split)),  # type: ignore[arg-type]
+        config=redacted(to_dict(replace(config, split=split))),  # type: ignore[arg-type]
         seed=config.seed,
         notes=swap_notes(config),
+        planned=score.stage(Workspace(config).on(split)).lineage(),
     )
 
 

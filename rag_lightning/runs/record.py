@@ -64,6 +64,8 @@ class RunInfo:
         config: Complete configuration, plain JSON values.
         seed: Seed of every random choice.
         notes: Notes for the tables that show the run.
+        planned: Kind -> digest of its artifacts; known before they are built, so that a run that does not finish
+            keeps what it has built.
     """
 
     run_id: str
@@ -77,6 +79,7 @@ class RunInfo:
     config: Mapping[str, Any]
     seed: int = 0
     notes: Sequence[str] = ()
+    planned: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -130,7 +133,7 @@ def fail_run(folder: Path, problem: str, result: RunResult | None = None) -> dic
     Raises:
         DataError: the run was never started.
     """
-    return _close(folder, "failed", result or RunResult(), problem=problem)
+    return _close(folder, "failed", result or RunResult(), problem=redact(problem))
 
 
 @contextmanager

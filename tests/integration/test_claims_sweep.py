@@ -123,7 +123,7 @@ def test_a_search_space_must_fit_the_task(swept: SweepConfig) -> None:
     with pytest.raises(ConfigError, match="classify needs label_token or class_head"):
         open_space(replace(swept, always=({"decoding": "closed_book/greedy"},)))
     with pytest.raises(UnknownNameError, match="did you mean 'tiny_accuracy'"):
-        open_space(replace(swept, objective="tiny_acuracy"))
+        open_space(replace(swept, objectives=("tiny_acuracy",)))
     nq = replace(swept.experiment, task=replace(swept.experiment.task, name="nq"))
     with pytest.raises(ConfigError, match="task nq has no labels"):
-        open_space(replace(swept, experiment=nq, objective="em"))
+        open_space(replace(swept, experiment=nq, objectives=("em",)))
