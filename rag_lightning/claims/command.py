@@ -74,6 +74,7 @@ def run(config: ClaimsConfig) -> None:
         except FAILURES as error:
             failed[made.claim.name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
             say(f"claim {made.claim.name}: FAILED: {failed[made.claim.name]}")
+    mirrors.wait()
     _report(plans, config, failed)
     if failed:
         name, reason = next(iter(failed.items()))

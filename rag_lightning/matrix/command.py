@@ -115,6 +115,7 @@ def _run_all(jobs: Sequence[Job], config: MatrixConfig) -> tuple[dict[str, Path]
         seconds.append(perf_counter() - started)
         left = time_left(seconds, len(jobs) - count)
         rows.add(f"{count}/{len(jobs)}", job.label, result, f"{seconds[-1]:.1f}", left)
+    mirrors.wait()
     return done, failed
 
 

@@ -23,7 +23,6 @@ MOST_METRICS, MOST_PARAMS = 30, 25
 """Largest number of columns that one run adds to the table of runs."""
 MOST_POINTS = 500
 """Largest number of points of one curve."""
-LONGEST_PARAM = 500
 COLUMN_CUTOFFS = (1, 5, 20)
 """Numbers of passages whose answer recall is a column; the others are points of the curve."""
 CUTOFFS_OF_THE_RUN = ("em_unanswerable",)
@@ -52,8 +51,7 @@ SHORT = {
 }
 """Field -> name of the param that shows it."""
 NOT_PARAMS = ("name", "system", "train_preset", "folder", "tracking_uri", "split", "task.name", "task.dataset")
-HISTORY = "history.jsonl"
-TAGGED = ("role", "split", "task", "sweep")
+HISTORY, TAGGED = "history.jsonl", ("role", "split", "task", "sweep")
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -71,7 +69,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def cut(text: str, limit: int = LONGEST_PARAM) -> str:
+def cut(text: str, limit: int = 500) -> str:
     """A text of at most `limit` characters, with … where it was cut."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -144,10 +142,12 @@ def run_metrics(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[s
     if estimates:
         found["questions"] = next(iter(estimates.values())).get("n")
     for name, value in record["timings"].items():
-        found[name if name.startswith("seconds") else f"{name.removesuffix('_stage')}_seconds"] = value
+        found[name if name.startswith("seconds") else f"{name.removesuffix('_stage')}_seconds"] = round(value, 4)
     for name, value in record["work"].items():
-        found |= {f"{name.removesuffix('_bytes')}_mb": value / 1e6} if name.endswith("_bytes") else {name: value}
-    finite = {metric_name(name): round(float(value), 6) for name, value in found.items() if _finite(value)}
+        found |= (
+            {f"{name.removesuffix('_bytes')}_mb": round(value / 1e6, 2)} if name.endswith("_bytes") else {name: value}
+        )
+    finite = {metric_name(name): float(value) for name, value in found.items() if _finite(value)}
     return dict(list(finite.items())[: MOST_METRICS - 1])
 
 
@@ -220,8 +220,8 @@ def estimate_tables(summary: Mapping[str, Any]) -> dict[str, dict[str, list[Any]
 
 def _columns(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, list[Any]]:
     listed = list(rows)
-    columns = {part: [_json(one.get(part)) for _, one in listed] for part in ("mean", "low", "high", "n", "unit")}
-    return {"metric": [name for name, _ in listed]} | columns
+    parts = ("mean", "low", "high", "n", "unit")
+    return {"metric": [n for n, _ in listed], **{part: [_json(one.get(part)) for _, one in listed] for part in parts}}
 
 
 def prediction_table(folders: Mapping[str, Path], split: str) -> dict[str, list[Any]] | None:

@@ -28,14 +28,10 @@ ROLES = {
 MOST_ROWS = 10
 """Largest number of rows of a table in a description."""
 GUIDE = """\
-Runs of rag-lightning on this task. A **sweep** is a run with its trials below it; trainings are runs of their own.
-What a system is, its score beside the paper's, and why it was chosen stand in each run's description.
+**[All runs]({all})** · **[trials, best first]({trials})** · **[chosen systems, on test]({chosen})**
 
-Tables with the columns that matter:
-
-- [**all runs**]({all})
-- [**trials**]({trials}), the best first
-- [**chosen systems**]({chosen}) on test
+Runs of rag-lightning on this task. A sweep is a run with its systems below it; trainings are runs of their own. What a
+system is, its score beside the paper's, and why it was chosen stand in the description of each run.
 
 Search strings to paste above the table:
 
@@ -47,7 +43,7 @@ Search strings to paste above the table:
 TABLE = "#/experiments/{id}/runs?workflowType=machine_learning&viewStateShareKey="
 VIEWS = {"all": "", "trials": 'tags.role = "trial"', "chosen": 'tags.role = "final"'}
 """Shared view of the table of runs -> its search."""
-WIDTHS = {"tags.`mlflow.runName`": 320, "attributes.`Dataset`": 230, "params.`k`": 50}
+WIDTHS = {"params.`formulation`": 120, "params.`k`": 50, "attributes.`Dataset`": 230}
 
 
 def about(objective: str) -> dict[str, str]:
@@ -70,7 +66,7 @@ def shared_views(objective: str) -> dict[str, str]:
         scores = [f"metrics.`{one}`" for one in (() if search else ("best_dev", "best_test", "trials"))]
         columns = [*plain, *scores, f"metrics.`{objective}`", *costs, "attributes.`Dataset`"]
         order = {"orderByKey": f"metrics.`{objective}`", "orderByAsc": False} if search else {}
-        state = {"selectedColumns": columns, "columnOrder": ["tags.`mlflow.runName`", *columns], "columnWidths": WIDTHS}
+        state = {"selectedColumns": columns, "columnOrder": columns, "columnWidths": WIDTHS}
         tags[f"mlflow.sharedViewState.{name}"] = json.dumps({**state, "searchFilter": search, **order})
     return tags
 
@@ -125,8 +121,8 @@ def run_page(
         problem = escape_markdown(redact(str(record.get("problem") or "it has no result yet")))
         lines += [f"**{record['status']}**: {problem}", ""]
     role = ROLES.get(str(record["role"]), str(record["role"]))
-    origin = f"Sweep {place.run(record['sweep'], parent)} ({place.run('report', parent, 'index.html')}): {role}."
-    lines += [f"{origin} {escape_markdown(choice)}", "", *_scores(run, paper)]
+    sweep = f"Sweep {place.run(record['sweep'], parent)} ({place.run('report', parent, 'index.html')}): {role}."
+    lines += [f"{sweep} {escape_markdown(choice)}", "", *_scores(run, paper)]
     if notes := [str(note) for note in record["notes"]]:
         lines += ["**Warnings**", "", *(f"- {escape_markdown(cut(note))}" for note in notes), ""]
     lines += [_cost(record), ""]
@@ -134,7 +130,7 @@ def run_page(
         lines += ["Trained as: " + ", ".join(place.run(title, run_id) for title, run_id in trainings.items()) + ".", ""]
     tables = ("config.yaml", "metrics.json", "slices.json", "predictions.json")
     lines += ["Files: " + ", ".join(place.run(name, run.run_id, name) for name in tables) + "."]
-    return cut("\n".join([*lines, *_origin(record)]), TEXT_LIMIT)
+    return cut("\n".join([*lines, *origin(record)]), TEXT_LIMIT)
 
 
 def headline(run: Shown, paper: Paper, name: str = "") -> str:
@@ -216,7 +212,8 @@ def _cost(record: Mapping[str, Any]) -> str:
     return f"Cost: {'; '.join(parts)}." if parts else ""
 
 
-def _origin(record: Mapping[str, Any]) -> list[str]:
+def origin(record: Mapping[str, Any]) -> list[str]:
+    """Lines that name the command, commit and machine."""
     git, hardware = record["git"], record["hardware"]
     commit = f"commit {str(git.get('sha') or 'unknown')[:12]}" + (" with local changes" if git.get("dirty") else "")
     machine = f"{hardware.get('cores', '?')} cores, {hardware.get('memory_gib', '?')} GiB"

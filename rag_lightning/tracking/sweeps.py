@@ -9,7 +9,7 @@ from typing import Any
 from mlflow.entities import Metric
 
 from rag_lightning.core.redact import redact
-from rag_lightning.report.paper import Paper, compare
+from rag_lightning.report.paper import Compared, Paper, compare
 from rag_lightning.report.tables import escape_markdown
 from rag_lightning.runs import monitor
 from rag_lightning.tracking import contents, pages
@@ -56,11 +56,12 @@ def sweep_page(
             *_systems(tested, objective, paper, place),
         ]
     on_dev = [run for run in done if run.record["split"] == "dev"]
-    lines += ["**Best on dev**", "", *_systems(on_dev, objective, paper, place)] if on_dev else []
+    lines += ["**Best on dev**", "", *_systems(on_dev, objective, None, place)] if on_dev else []
     if warnings := described.get("warnings"):
         lines += ["**Read first**", "", *(f"- {escape_markdown(cut(str(one)))}" for one in warnings), ""]
     fields = (f"{pages.code(name)} {pages.code(', '.join(map(str, values)))}" for name, values in _choices(spec))
     lines += ["**Searched**", "", *(f"- {cut(field)}" for field in fields), ""]
+    lines += [*pages.origin(runs[0].record), ""] if runs else []
     head = "\n".join([*lines, "**All runs**", "", ""])
     return head + fitting(_links(runs, place), TEXT_LIMIT - len(head))
 
@@ -73,27 +74,31 @@ def _choices(spec: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[Any]]]:
             yield name, choices if isinstance(choices, Sequence) and not isinstance(choices, str) else [choices]
 
 
-def _systems(runs: Sequence[pages.Shown], objective: str, paper: Paper, place: pages.Place) -> list[str]:
+def _systems(runs: Sequence[pages.Shown], objective: str, paper: Paper | None, place: pages.Place) -> list[str]:
     ranked = sorted(runs, key=lambda run: -pages.mean(run, objective))[: pages.MOST_ROWS]
-    head = f"| system | role | {escape_markdown(objective)} | 95 % interval | paper | verdict | s/query | index MB |"
-    lines = [head, "|---|---|---:|:---:|---:|---|---:|---:|"]
+    named = f"| system | role | {escape_markdown(objective)} | 95 % interval |"
+    beside, rule = (" paper | verdict |", "---:|---|") if paper else ("", "")
+    lines = [f"{named}{beside} s/query | index MB |", f"|---|---|---:|:---:|{rule}---:|---:|"]
     for run in ranked:
         record, ours = run.record, run.estimate(objective)
         if ours is None:
             continue
-        compared = compare(paper, pages.where(record, objective), ours)
         cells = [
             _link(run, place),
             str(record["role"]),
             pages.value(ours),
             pages.interval(ours),
-            pages.number(compared.paper_value),
-            str(compared.verdict) if compared.paper_value is not None else "",
+            *(_beside(compare(paper, pages.where(record, objective), ours)) if paper else ()),
             pages.number(record["timings"].get("seconds_per_query"), 3),
             pages.number(record["work"].get("index_bytes", 0) / 1e6),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
+
+
+def _beside(compared: Compared) -> tuple[str, str]:
+    """The paper's number and the verdict, empty where the paper has none."""
+    return pages.number(compared.paper_value), "" if compared.paper_value is None else str(compared.verdict)
 
 
 def _links(runs: Sequence[pages.Shown], place: pages.Place) -> list[str]:

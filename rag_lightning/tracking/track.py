@@ -27,8 +27,8 @@ class Sender:
     """A mirror whose calls return at once: a thread sends, in order. A killed process loses nothing, since the run
     folders are the source."""
 
-    def __init__(self, mirror: Mirror, pool: ThreadPoolExecutor) -> None:
-        self.mirror, self._pool = mirror, pool
+    def __init__(self, mirror: Mirror, runs: Path, pool: ThreadPoolExecutor) -> None:
+        self.mirror, self.runs, self._pool = mirror, runs, pool
         self._sent: list[Future[None]] = []
 
     def parent(self, name: str) -> None:
@@ -45,9 +45,8 @@ class Sender:
 
     def finish(self, name: str) -> None:
         """Send what is left of a sweep and its page, and wait until all is sent."""
-        runs = folders.runs(self.mirror.root)
-        for folder in run_folders(runs):
-            if folder.parent == runs / name:
+        for folder in run_folders(self.runs):
+            if folder.parent == self.runs / name:
                 self.child(folder)
         self._later(self.mirror.parent, name)
         self.wait()
@@ -88,7 +87,7 @@ class Mirrors:
         """The mirror of an MLflow experiment; all runs of a task are in the experiment of its name."""
         if experiment not in self._made:
             mirror = Mirror(self.uri, experiment, self.root, say, self.extras)
-            self._made[experiment] = Sender(mirror, self._pool)
+            self._made[experiment] = Sender(mirror, folders.runs(self.root), self._pool)
         return self._made[experiment]
 
     def wait(self) -> None:

@@ -42,12 +42,10 @@ class NoMirror:
     def __init__(self, *_: object) -> None:
         self.folders: list[Path] = []
 
-    def parent(self, name: str, params: Mapping[str, Any]) -> None: ...
+    def parent(self, name: str) -> None: ...
 
     def child(self, folder: Path) -> None:
         self.folders.append(folder)
-
-    def finish_parent(self, name: str) -> None: ...
 
 
 @pytest.fixture
