@@ -319,7 +319,7 @@ def test_experiment_is_imported_when_it_is_used(monkeypatch: pytest.MonkeyPatch)
     class Fake:
         Experiment = object()
 
-    monkeypatch.setitem(sys.modules, "rag_lightning.stages.experiment", Fake)
+    monkeypatch.setitem(sys.modules, "rag_lightning.runs.experiment", Fake)
     assert rag_lightning.Experiment is Fake.Experiment
     assert "Experiment" in dir(rag_lightning)
     with pytest.raises(AttributeError, match="no attribute 'Experimant'"):
