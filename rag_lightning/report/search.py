@@ -128,7 +128,7 @@ def importances_table(search: Search, dataset: str) -> Table:
         Row((Cell(field), *(number(100 * search.importances[name].get(field, 0.0)) for name in names)))
         for field in fields
     ]
-    notes = ["Share of the variance over the trials that a field explains (fANOVA), %; with few trials, a rough guide."]
+    notes = ["Share of the variance over the trials that a field alone explains (fANOVA), %; with few trials, a guess."]
     if search.left_out:
         notes.append(f"Not in every trial, so without a share: {', '.join(search.left_out)}.")
     title = f"What matters on {dataset} dev: importance of the searched fields"
