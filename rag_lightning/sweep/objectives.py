@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.registries import METRICS
@@ -19,6 +19,7 @@ from rag_lightning.runs.system import CLOSED_BOOK, System
 from rag_lightning.stages.score import metric_names
 from rag_lightning.tasks.spec import get_task
 
+Direction = Literal["minimize", "maximize"]
 MEASURES = {
     "seconds_per_query": "timings",
     "index_bytes": "work",
@@ -85,7 +86,7 @@ def quality(config: SweepConfig) -> str:
     return next(name for name in config.objectives if name not in MEASURES)
 
 
-def directions(config: SweepConfig) -> list[str]:
+def directions(config: SweepConfig) -> list[Direction]:
     """maximize or minimize of each objective, as Optuna names them."""
     return [_direction(name) for name in config.objectives]
 
@@ -137,7 +138,7 @@ def _check_metric(kind: str, name: str) -> None:
     parse_metric(name)
 
 
-def _direction(name: str) -> str:
+def _direction(name: str) -> Direction:
     return "minimize" if name in MEASURES or parse_metric(name).direction == "lower" else "maximize"
 
 
