@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 __all__ = ["Experiment", "__version__"]
 
-_LAZY = {"Experiment": ("rag_lightning.stages.experiment", "Experiment")}
+_LAZY = {"Experiment": ("rag_lightning.runs.experiment", "Experiment")}
 
 
 def __getattr__(name: str) -> Any:

@@ -32,6 +32,18 @@ TOY_LENGTH = 3
 """Target tokens of the toy model: few enough to look at every sequence."""
 
 
+SLOW_FIXTURES = {"tiny_sweep", "built", "registered", "uri"}
+"""Fixtures of a session or module that take longer than the tests that use them."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a slow fixture share a process, so that it is made once."""
+    for item in items:
+        for name in sorted(SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))):
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
 @pytest.fixture(scope="session")
 def one_thread() -> None:
     """Small models are fastest, and add in one order, on one thread."""

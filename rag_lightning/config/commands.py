@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rag_lightning.config.bounds import PositiveInt, Share, check
+from rag_lightning.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, Share, check
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import Section
 
@@ -59,8 +59,15 @@ class SweepConfig(Section):
         constraints: Conditions on the same values, such as "index_bytes <= 200e6" or "em >= 40"; only trials that meet
             all of them are selected.
         always: Points that are evaluated on dev and test in addition to the search; each maps fields to one value.
-        storage: Optuna's storage URL; empty for an SQLite file in the sweep's run folder.
+        storage: Optuna's storage URL; empty for an SQLite file in the sweep's run folder. With postgresql:// several
+            machines work on one study; PGPASSWORD or PGPASSFILE can hold the password.
         alpha: Significance level of the test of each configuration against the best one.
+        workers: Number of processes that evaluate trials side by side; 1 evaluates them in the process of the command.
+        engine: process starts the workers on this machine, ray as tasks on the cluster of RAY_ADDRESS (local without).
+        worker_cpus: CPUs that Ray reserves for each worker.
+        worker_gpus: GPUs that Ray reserves for each worker; may be a fraction.
+        retries: How often a point is tried again after its trial failed or its worker was lost.
+        trial_seconds: Time limit of a trial in seconds, with a process of its own; 0 for none.
     """
 
     name: str = "nq"
@@ -74,6 +81,12 @@ class SweepConfig(Section):
     always: tuple[Mapping[str, Any], ...] = field(default_factory=_default_always)
     storage: str = ""
     alpha: Share = 0.05
+    workers: PositiveInt = 1
+    engine: Literal["process", "ray"] = "process"
+    worker_cpus: NonNegativeFloat = 1.0
+    worker_gpus: NonNegativeFloat = 0.0
+    retries: NonNegativeInt = 1
+    trial_seconds: NonNegativeFloat = 0.0
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a value out of bounds, or a name that no folder of runs can have."""

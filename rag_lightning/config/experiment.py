@@ -60,7 +60,7 @@ class ExperimentConfig(Section):
     system: SystemName = setting("custom", digest="never")
     train_preset: TrainPreset = setting("ours", digest="never")
     scale: Literal["mini", "mini-long", "paper"] = setting("mini", digest="never")
-    formulation: Formulation = setting("rag_sequence", stages=("model",))
+    formulation: Formulation = setting("rag_token", stages=("model",))
     init_from: str = setting("", stages=("model",), digest="by content")
     split: Literal["dev", "test"] = setting("dev", stages=SPLIT)
     seed: int = setting(0, stages=SEEDED)

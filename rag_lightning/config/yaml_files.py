@@ -68,7 +68,8 @@ def _check_depth(text: str) -> None:
     for event in yaml.parse(text, Loader=SCANNER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise yaml.MarkedYAMLError(problem="is nested too deeply", problem_mark=event.start_mark)
+            mark: Any = event.start_mark
+            raise yaml.MarkedYAMLError(problem="is nested too deeply", problem_mark=mark)
 
 
 def _check_size(root: yaml.Node) -> None:

@@ -4,6 +4,8 @@ The digest is over the kind, the resolved config of the stage, the digests of it
 version. A stage writes into `<digest>.partial/` under a lock; `manifest.json` is written last, everything is flushed to
 disk, and one rename publishes the folder. A killed build leaves only the partial folder: a resumable stage continues in
 it, any other stage starts again.
+
+A process that uses artifacts holds a shared lock on their root as long as it runs; removal needs the exclusive one.
 """
 
 from __future__ import annotations
@@ -14,19 +16,27 @@ import json
 import os
 import shutil
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.console import StageLines
 from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.files import UNREADABLE, file_sha256, sync, write_json
 from rag_lightning.core.files import digest as digest_of
-from rag_lightning.core.files import file_sha256, sync, write_json
 
 MANIFEST = "manifest.json"
+PARTIAL, REMOVED = ".partial", ".removed"
+"""Endings of folders that are no artifact: of a build, and of an artifact that is being removed."""
+PAIRS = "pairs"
+"""Folder of the stores of generated pairs, a cache: SQLite files <digest of the model>-….sqlite, no artifacts."""
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
+MACHINE = "RAG_LIGHTNING_MACHINE"
+"""Environment variable with the name of this machine, set where several machines may share a folder: their locks may
+not hold, so each builds in partial folders of its own, and the first complete one stays."""
 HASH_LIMIT = 1 << 30
 """Larger files are checked by size and modification time only; `doctor --deep` also verifies their checksums."""
 
@@ -76,6 +86,15 @@ class ArtifactStore:
         self.root = root
         self.lines = lines or StageLines()
         self._opened: dict[tuple[str, str], Artifact] = {}
+        self._held: weakref.finalize[..., ArtifactStore] | None = None
+
+    def _hold(self) -> None:
+        """Hold the root until the process ends, so that no other process removes what this one has opened."""
+        if self._held is None:
+            descriptor = os.open(self.root, os.O_RDONLY)
+            self._held = weakref.finalize(self, os.close, descriptor)
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
 
     def find(self, kind: str, digest: str) -> Artifact | None:
         """The published artifact, verified once per store, or None.
@@ -85,6 +104,7 @@ class ArtifactStore:
         """
         path = self.root / kind / digest
         if (kind, digest) not in self._opened and path.exists():
+            self._hold()
             self._opened[kind, digest] = found = open_artifact(path, kind)
             self.lines.reused(kind, digest, found.info)
         return self._opened.get((kind, digest))
@@ -100,12 +120,14 @@ class ArtifactStore:
             return found
         parent = self.root / recipe.kind
         parent.mkdir(parents=True, exist_ok=True)
+        self._hold()
         with _lock(parent / f"{recipe.digest}.lock"):
             return self.find(recipe.kind, recipe.digest) or self._make(recipe, make, resumable)
 
     def _make(self, recipe: Recipe, make: Callable[[Path], Mapping[str, Any]], resumable: bool) -> Artifact:
         final = self.root / recipe.kind / recipe.digest
-        partial = final.with_suffix(".partial")
+        machine = os.environ.get(MACHINE, "")
+        partial = final.with_name(f"{final.name}{machine and '.' + machine}{PARTIAL}")
         if partial.exists() and not resumable:
             shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
@@ -147,7 +169,12 @@ def _publish(recipe: Recipe, partial: Path, final: Path, info: Mapping[str, Any]
     for path in partial.rglob("*"):
         sync(path)
     sync(partial)
-    os.replace(partial, final)
+    try:
+        os.replace(partial, final)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(partial)  # another machine was first
     sync(final.parent)
 
 
@@ -174,9 +201,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise ArtifactError(f"{file}: no manifest; remove the folder {path} and run again") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ArtifactError(f"{file}: truncated or damaged; remove the folder {path} and run again") from error
     for field in ("kind", "digest", "files", "info"):
         if not isinstance(manifest, dict) or field not in manifest:
@@ -202,11 +229,58 @@ def _problem(path: Path, expected: Mapping[str, Any], deep: bool) -> str | None:
     return None
 
 
+def published(root: Path, kind: str = "*") -> list[Path]:
+    """The folders of finished artifacts in a root, of one kind or all, in order of name; they are not verified."""
+    return sorted(p for p in root.glob(f"{kind}/*/") if p.suffix not in (PARTIAL, REMOVED))
+
+
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock; a second process waits and then finds the artifact."""
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+def unused(root: Path) -> Iterator[None]:
+    """Keep other processes from using the artifacts of a root.
+
+    Raises:
+        ArtifactError: another process uses them, or the file system has no locks.
+    """
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ArtifactError(f"{root}: another process uses these artifacts; wait until it ends") from error
+        except OSError as error:
+            raise ArtifactError(f"{root}: cannot be locked ({error.strerror}); remove artifacts by hand") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> bool:
+    """Remove the folder of an artifact or of its build, unless a process builds it; returns whether it was removed.
+
+    The folder is renamed first, so that a kill leaves the whole artifact or none.
+    """
+    try:
+        with _lock(path.with_name(f"{path.name.partition('.')[0]}.lock"), wait=False):
+            aside = path if path.suffix == REMOVED else path.with_name(path.name + REMOVED)
+            if aside != path:
+                shutil.rmtree(aside, ignore_errors=True)
+                os.replace(path, aside)
+                sync(path.parent)
+            shutil.rmtree(aside)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock; a second process waits and then finds the artifact.
+
+    Raises:
+        BlockingIOError: another process holds the lock, and wait is false.
+    """
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             yield
         finally:

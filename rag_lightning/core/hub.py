@@ -136,3 +136,11 @@ def download_model(name: str, commit: str) -> Path:
 
     patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]
     return Path(snapshot_download(name, revision=commit, allow_patterns=patterns))
+
+
+def downloaded_model(name: str, commit: str) -> Path | None:
+    """Folder of a model at one commit in the local cache of the hub, None if it is not there."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "snapshots" / commit
+    return folder if (folder / "config.json").is_file() else None

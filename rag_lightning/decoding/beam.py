@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
+from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.generator.vocabulary import Continuations, best
 
 
@@ -173,20 +173,6 @@ def _cost(hypothesis: Finished, length_penalty: float) -> float:
     if hypothesis.log_prob >= 0:
         return -math.inf
     return math.log(-hypothesis.log_prob) - length_penalty * math.log(len(hypothesis.token_ids))
-
-
-STRATEGIES = ("thorough", "fast")
-"""Decoding strategies of RAG-Sequence: a missing (hypothesis, passage) pair is scored, or has probability 0."""
-
-
-def check_grid(ks: Sequence[int], strategies: Sequence[str], num_beams: int, max_length: int) -> None:
-    """Raise ConfigError unless there is a k, no number is below 1, and every strategy is one of RAG-Sequence."""
-    if not ks or min(ks) < 1:
-        raise ConfigError(f"k must be at least 1, got {list(ks)}")
-    check_search(num_beams, max_length)
-    unknown = [name for name in strategies if name not in STRATEGIES]
-    if not strategies or unknown:
-        raise UnknownNameError(f"RAG-Sequence is decoded by {' or '.join(STRATEGIES)}, got {list(strategies)}")
 
 
 def check_search(num_beams: int, max_length: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import Formulation
+from rag_lightning.config.registries import DECODINGS
 from rag_lightning.core.records import Passage, Prediction
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.beam import check_doc_scores
@@ -87,7 +88,7 @@ class GridPredictor(Predictor):
         decoding: Beams and lengths; k is the largest of the cells.
         passages: The corpus.
         pairs: Stored results of pairs.
-        cells: (k, strategy) pairs, thorough and fast.
+        cells: (k, strategy) pairs; every strategy has a `marginal`.
 
     Attributes:
         found: Cell -> its predictions so far: token for token those of a Predictor with this k and strategy.
@@ -111,19 +112,20 @@ class GridPredictor(Predictor):
             DataError: doc_scores that are not one finite number a passage.
         """
         whole = self._batch(batch)
+        marginals = {strategy: DECODINGS.get(strategy).marginal for _, strategy in self.found}
         decoded = decode_all(
             self.encodings,
             whole.pairs,
             [question.logits for question in batch],
             self.pairs,
             ks=sorted({k for k, _ in self.found}),
-            strategies=sorted({strategy for _, strategy in self.found}),
+            strategies=sorted(set(marginals.values())),
             num_beams=self.decoding.passage_beams,
             max_length=self.decoding.max_length,
         )
         made = {}
         for k, strategy in self.found:
             cut = replace(whole, read=[passages[:k] for passages in whole.read])
-            made[k, strategy] = cut.realised(decoded[k, strategy], self.decoding.length_penalty)
+            made[k, strategy] = cut.realised(decoded[k, marginals[strategy]], self.decoding.length_penalty)
             self.found[k, strategy] += made[k, strategy]
         return next(iter(made.values()))

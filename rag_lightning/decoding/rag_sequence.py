@@ -21,7 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rag_lightning.decoding.beam import STRATEGIES, Finished, Moves, beam_search, check_doc_scores, check_grid
+from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.registry import check_name
+from rag_lightning.decoding.beam import Finished, Moves, beam_search, check_doc_scores, check_search
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_scores import PairSteps, Wanted, complete
 from rag_lightning.decoding.pair_store import PairStore
@@ -30,6 +32,8 @@ from rag_lightning.generator.likelihoods import doc_log_probs
 from rag_lightning.generator.steps import Memory
 from rag_lightning.generator.vocabulary import Continuations
 
+MARGINALS = ("thorough", "fast")
+"""The two marginals of this file; `Strategy.marginal` says which one a strategy computes."""
 Candidate = tuple[int, ...]
 Hypotheses = dict[str, dict[Candidate, float]]
 """Key of a pair -> the hypotheses of its search, best first, with log p(y|x,z)."""
@@ -61,8 +65,7 @@ def decode(matrix: CandidateMatrix, doc_log_probs: NDArray[np.float32], strategy
     Returns:
         Each with its log p(y|x,z) of the k passages; under fast None where passage z did not produce it.
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy must be thorough or fast, got {strategy!r}")
+    check_name("marginal", strategy, MARGINALS)
     k = len(doc_log_probs)
     kept = np.flatnonzero(matrix.produced[:, :k].any(axis=1))
     values = matrix.log_probs[kept, :k]
@@ -108,7 +111,11 @@ def decode_all(
         ConfigError: no k, a number below 1, no strategy or an unknown one.
         DataError: scores that are not one finite number a pair.
     """
-    check_grid(ks, strategies, num_beams, max_length)
+    if not ks or min(ks) < 1:
+        raise ConfigError(f"k must be at least 1, got {list(ks)}")
+    check_search(num_beams, max_length)
+    for strategy in strategies or ("",):
+        check_name("marginal", strategy, MARGINALS)
     for i, (pairs, scores) in enumerate(zip(questions, doc_scores, strict=True)):
         check_doc_scores(f"question {i}", scores, len(pairs))
     build = matrices if "thorough" in strategies else produced_matrices

@@ -41,16 +41,14 @@ class _PassageSearch(Search):
         """Width of each passage's search."""
         return self.passage_beams
 
-    def _marginal(
-        self, batch: Batch, build: Callable[..., Sequence[CandidateMatrix]], strategy: str
-    ) -> list[Prediction]:
+    def _decode(self, batch: Batch, build: Callable[..., Sequence[CandidateMatrix]]) -> list[Prediction]:
         from rag_lightning.decoding import rag_sequence
 
         found = build(
             batch.encodings, batch.pairs, batch.store, num_beams=self.passage_beams, max_length=self.max_length
         )
         pools = [
-            rag_sequence.decode(matrix, prior.numpy().astype(np.float32), strategy)
+            rag_sequence.decode(matrix, prior.numpy().astype(np.float32), self.marginal)
             for matrix, prior in zip(found, batch.priors, strict=True)
         ]
         return batch.realised(pools, self.length_penalty)
@@ -61,12 +59,13 @@ class Thorough(_PassageSearch):
     """Thorough Decoding: every hypothesis is scored under all passages of its question."""
 
     title: ClassVar[str] = "thorough"
+    marginal: ClassVar[str] = "thorough"
 
     def predict(self, batch: Batch) -> list[Prediction]:
         """Missing (hypothesis, passage) pairs are scored."""
         from rag_lightning.decoding import rag_sequence
 
-        return self._marginal(batch, rag_sequence.matrices, "thorough")
+        return self._decode(batch, rag_sequence.matrices)
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,10 @@ class Fast(_PassageSearch):
     """Fast Decoding: a hypothesis has probability 0 under passages whose search did not produce it."""
 
     title: ClassVar[str] = "fast"
+    marginal: ClassVar[str] = "fast"
 
     def predict(self, batch: Batch) -> list[Prediction]:
         """Missing (hypothesis, passage) pairs are left out."""
         from rag_lightning.decoding import rag_sequence
 
-        return self._marginal(batch, rag_sequence.produced_matrices, "fast")
+        return self._decode(batch, rag_sequence.produced_matrices)

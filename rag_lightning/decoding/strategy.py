@@ -102,6 +102,8 @@ class Strategy(Section):
         labels: It ranks the labels of a task, and so needs a generator.head; the others cannot use one.
         generates: It asks the generator; False is a baseline without one.
         beams: Beams of each pair, by which its work is counted.
+        marginal: The marginal of RAG-Sequence that it computes (rag_sequence.MARGINALS), for every k from one pass over
+            the largest; empty for a strategy of its own.
         stored: The values on which stored results of a pair depend, as part of a file's name; empty stores nothing.
     """
 
@@ -111,6 +113,7 @@ class Strategy(Section):
     formulations: ClassVar[tuple[str, ...]]
     labels: ClassVar[bool] = False
     generates: ClassVar[bool] = True
+    marginal: ClassVar[str] = ""
 
     @property
     def stored(self) -> str:

@@ -19,14 +19,15 @@ from rich.table import Table
 
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
 from rag_lightning.config.registries import REGISTRIES
-from rag_lightning.core.artifacts import MANIFEST, open_artifact
+from rag_lightning.core.artifacts import PARTIAL, open_artifact, published
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
-from rag_lightning.runs.mlflow import default_uri
+from rag_lightning.runs import ledger
 from rag_lightning.runs.record import git_state, package_versions, run_folders
 from rag_lightning.tasks.spec import get_task
+from rag_lightning.tracking.store import default_uri
 
 State = Literal["ok", "note", "missing", "damaged"]
 COLOURS: dict[State, str] = {"ok": "green", "note": "yellow", "missing": "yellow", "damaged": "red"}
@@ -114,18 +115,11 @@ def _assets(root: Path) -> Iterator[Finding]:
 
 
 def _artifacts(root: Path, deep: bool) -> Iterator[Finding]:
-    folders = sorted((root / "artifacts").glob("*/*/"))
+    for folder in sorted((root / "artifacts").glob(f"*/*{PARTIAL}/")):
+        detail = f"{folder.name}: unfinished; run the command again to continue"
+        yield Finding(f"artifact {folder.parent.name}", "note", detail)
     kinds: dict[str, int] = {}
-    for folder in folders:
-        if folder.suffix == ".partial":
-            yield Finding(
-                f"artifact {folder.parent.name}",
-                "note",
-                f"{folder.name}: unfinished; run the command again to continue",
-            )
-            continue
-        if folder.parent.name == "pairs" and not (folder / MANIFEST).exists():
-            continue
+    for folder in published(root / "artifacts"):
         kinds[folder.parent.name] = kinds.get(folder.parent.name, 0) + 1
         try:
             open_artifact(folder, deep=deep)
@@ -140,6 +134,7 @@ def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
     for what, registry in REGISTRIES.items():
         yield Finding(what, "ok", ", ".join(registry))
     yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
+    yield Finding("ledger of test", "ok", f"{len(ledger.read(root))} evaluations on test")
     local = unquote(default_uri(root, tracking_uri).removeprefix("sqlite:///"))
     known = "another store" if tracking_uri else local if Path(local).exists() else f"{local}, created by the first run"
     yield Finding("mlflow", "ok", known)

@@ -20,7 +20,7 @@ from rag_lightning.config.digesting import effective_training, settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import Dtype
 from rag_lightning.config.retrieval import trains_encoder
-from rag_lightning.core.artifacts import MANIFEST, read_manifest
+from rag_lightning.core.artifacts import MANIFEST, published, read_manifest
 from rag_lightning.core.hardware import cpu_count, resolve_dtype
 from rag_lightning.stages.workspace import Workspace
 
@@ -157,9 +157,9 @@ class Rates:
 
     def _newest(self, kind: str, fits: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any] | None:
         """The manifest of the newest artifact of a kind that fits and has a recorded time."""
-        root = self.workspace.root / "artifacts" / kind
-        files = sorted(root.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime, reverse=True)
-        manifests = (read_manifest(file.parent) for file in files if file.parent.suffix != ".partial")
+        found = [f for f in published(self.workspace.root / "artifacts", kind) if (f / MANIFEST).exists()]
+        found.sort(key=lambda folder: (folder / MANIFEST).stat().st_mtime, reverse=True)
+        manifests = map(read_manifest, found)
         return next((m for m in manifests if m.get("seconds", 0) > 0 and fits(m)), None)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
+from rag_lightning.config.registries import RETRIEVERS
 from rag_lightning.config.yaml_files import plain_values
 from rag_lightning.core.errors import DataError
 from rag_lightning.metrics.metric import Estimate
@@ -135,7 +136,6 @@ def _table(table: dict[str, Any]) -> PaperTable:
 
 
 NAMES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence"}
-RETRIEVERS = {"bm25": "BM25", "oracle": "oracle", "random": "random passages", "dense": "dense retrieval"}
 Verdict = Literal["reproduced", "different", "not comparable", "not run"]
 
 
@@ -180,10 +180,11 @@ def paper_system(config: Mapping[str, Any]) -> str:
     trained = kind if trained_with == "same" else trained_with
     if retriever.get("null_document", "none") != "none":
         name += " with a null document"
+    title = RETRIEVERS.get(kind).title if kind in RETRIEVERS else kind
     if kind != trained:
-        return f"{name}, {RETRIEVERS.get(kind, kind)} swapped in"
+        return f"{name}, {title} swapped in"
     if kind != "dense":
-        return f"{name}-BM25" if kind == "bm25" else f"{name}, {RETRIEVERS.get(kind, kind)}"
+        return f"{name}-BM25" if kind == "bm25" else f"{name}, {title}"
     frozen = retriever.get("train") is False or config.get("train", {}).get("retriever_lr") == 0
     return f"{name}-Frozen" if frozen else name
 

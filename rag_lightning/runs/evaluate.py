@@ -13,8 +13,10 @@ from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import retriever_kind, training_kind
 from rag_lightning.core.console import within
 from rag_lightning.core.records import Score, read_jsonl
-from rag_lightning.runs import folders
+from rag_lightning.core.redact import redacted
+from rag_lightning.runs import folders, ledger
 from rag_lightning.runs import record as runs
+from rag_lightning.runs.ledger import Evaluation
 from rag_lightning.runs.system import CLOSED_BOOK, System
 from rag_lightning.stages import bm25, corpus, cost, examples, index, predict, score, train, training_start
 from rag_lightning.stages.workspace import Workspace
@@ -29,7 +31,7 @@ def folder_of(system: System, group: str, split: str) -> Path:
 
 
 def run(system: System, group: str, split: str, role: str) -> Path:
-    """Evaluate a system, or reuse its finished run; returns the run folder.
+    """Evaluate a system, or reuse its finished run; returns the run folder. An evaluation of test goes into the ledger.
 
     A finished run with another role (a trial that is also a baseline) keeps its role.
 
@@ -44,8 +46,12 @@ def run(system: System, group: str, split: str, role: str) -> Path:
         return folder
     workspace = Workspace(system.config)
     workspace.detail(f"{split}: {system.label}")
-    with within(f"{split}: {system.label}"), runs.recorded(folder, _info(system, group, split, role)) as result:
+    info = _info(system, group, split, role)
+    with within(f"{split}: {system.label}"), runs.recorded(folder, info) as result:
         evaluate(workspace, split, result)
+        scores = result.digests["scores"]
+        done = Evaluation(group, info.run_id, info.label, role, split, info.dataset, scores)
+        ledger.append(system.config.folder, done)
     return folder
 
 
@@ -123,9 +129,10 @@ def _info(system: System, group: str, split: str, role: str) -> runs.RunInfo:
         task=config.task.name,
         dataset=config.task.dataset,
         scale=config.scale,
-        config=to_dict(replace(config, split=split)),  # type: ignore[arg-type]
+        config=redacted(to_dict(replace(config, split=split))),  # type: ignore[arg-type]
         seed=config.seed,
         notes=swap_notes(config),
+        planned=score.stage(Workspace(config).on(split)).lineage(),
     )
 
 

@@ -91,7 +91,7 @@ def label_of(config: ExperimentConfig, base: ExperimentConfig | None = None) -> 
     other fields that differ from the base.
 
     >>> label_of(ExperimentConfig())
-    'RAG-Sequence · flat · k=5 · greedy'
+    'RAG-Token · flat · k=5 · greedy'
     """
     strategy, retriever = config.decoding.strategy, config.retriever
     parts = [TITLES[config.formulation], strategy]

@@ -18,8 +18,6 @@ from rag_lightning.runs.system import System
 from rag_lightning.stages import corpus, predict, train
 from rag_lightning.stages.workspace import Workspace
 
-STRATEGIES = ("thorough", "fast")
-
 
 def predict_together(systems: Sequence[System], split: str) -> None:
     """Predict systems that differ only in k and strategy in one pass with the largest k; others are not predicted.
@@ -34,7 +32,8 @@ def _predict_groups(systems: Sequence[System], split: str) -> None:
     groups: dict[str, dict[tuple[int, str], Workspace]] = {}
     for system in systems:
         config = system.config
-        if config.formulation != "rag_sequence" or config.decoding.strategy not in STRATEGIES:
+        strategy = config.decoding.made()
+        if not strategy.marginal or config.formulation not in strategy.formulations:
             continue
         if config.retriever.null_document != "none":  # it follows the last passage, so a smaller k is not a prefix
             continue

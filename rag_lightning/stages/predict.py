@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.artifacts import Artifact
+from rag_lightning.core.artifacts import PAIRS, Artifact
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import collect_memory, resolve_dtype
 from rag_lightning.core.records import Prediction, write_jsonl
@@ -114,7 +114,7 @@ def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
     stored, dtype = decoding.made().stored, resolve_dtype(decoding.dtype)
     if workspace.config.formulation == "closed_book" or not stored:
         return PairStore()
-    path = workspace.root / "artifacts" / "pairs" / f"{model.digest}-{stored}-{dtype}.sqlite"
+    path = workspace.root / "artifacts" / PAIRS / f"{model.digest}-{stored}-{dtype}.sqlite"
     owner = {"generator": model.digest, "decoding": stored, "dtype": dtype, "code": str(VERSION)}
     return PairStore(path, owner, decoding.pair_store_mb * 10**6, workspace.announce)
 

@@ -29,7 +29,6 @@ from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.training import ReaderConfig, accumulation
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact
-from rag_lightning.core.assets import OPTIONAL_ASSETS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, passage_text
 from rag_lightning.core.stage import Bound, Stage
@@ -94,8 +93,10 @@ def _settings(workspace: Workspace) -> dict[str, Any]:
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
+    source = workspace.model_source(_source(workspace))
+    check_start(workspace)
     _announce_lengths(workspace)
-    generator = create_generator(config.generator, workspace.model_source(_source(workspace)))
+    generator = create_generator(config.generator, source)
     generator.set_classes(classes.labels(config), seed=head_seed(config.seed))
     if config.reader.steps == 0:
         generator.save(folder / "generator")
@@ -252,7 +253,7 @@ def standing_answers(example: Example, passages: Sequence[Passage]) -> list[str]
 
 
 def check_start(workspace: Workspace) -> None:
-    """Check a RAG checkpoint in generator.init against the configuration.
+    """Check a RAG checkpoint in generator.init against the configuration; on the hub, once it is downloaded.
 
     Raises:
         ConfigError: another formulation or template, unless generator.mismatch is allow.
@@ -263,12 +264,10 @@ def check_start(workspace: Workspace) -> None:
 
 
 def _checkpoint(workspace: Workspace) -> RagCheckpoint | None:
-    """The RAG checkpoint of generator.init; None for any other model."""
+    """The RAG checkpoint of generator.init; None for any other model, and for one that is not downloaded yet."""
     init = workspace.config.generator.init
-    if init == "warm_start" or init in OPTIONAL_ASSETS:
-        return None
-    source = workspace.model_source(init)
-    return open_rag(source) if is_rag(source) else None
+    source = None if init == "warm_start" else workspace.local_model(init)
+    return open_rag(source) if source is not None and is_rag(source) else None
 
 
 def _announce_lengths(workspace: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""Command `score`: scores of our predictions or of another toolkit's result file, and the export of the results.
+"""Scores of our predictions or of another toolkit's result file, and the export of the results.
 
 Scoring stored predictions and result files does not import torch.
 """
@@ -11,7 +11,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import MANIFEST, Artifact, Recipe
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import check_file, file_digest
@@ -27,34 +26,12 @@ from rag_lightning.tasks.spec import TaskSpec, get_task
 
 @dataclass(frozen=True)
 class Request:
-    """The options of the command, as in `run`."""
+    """The options of the command `score`, as in `runs/score.py`."""
 
     predictions: str = ""
     format: str = "ours"
     questions: str = ""
     export: str = ""
-
-
-def run(
-    config: ExperimentConfig, predictions: str = "", format: str = "ours", questions: str = "", export: str = ""
-) -> None:
-    """Score the configured split, or given predictions, and print the estimates.
-
-    Args:
-        config: The experiment.
-        predictions: Folder of artifacts/predictions, or a result file; empty for the configured system.
-        format: Format of the result file.
-        questions: File of the questions it answers; empty for the configured split.
-        export: FORMAT:FILE; the results are also written to FILE in that format.
-
-    Raises:
-        ConfigError: options that contradict each other.
-    """
-    workspace = Workspace(config)
-    artifact = score_request(workspace, Request(predictions, format, questions, export))
-    for line in score.lines(artifact):
-        workspace.announce(line)
-    workspace.announce(f"scores in {artifact.path}")
 
 
 def score_request(workspace: Workspace, request: Request) -> Artifact:

@@ -14,7 +14,7 @@ from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, asset_path, fetch_asset, find_asset
 from rag_lightning.core.console import Say, StageLines, detail, say
 from rag_lightning.core.files import folder_digest
-from rag_lightning.core.hub import HUB_REVISION, download_model, resolve_commit
+from rag_lightning.core.hub import HUB_REVISION, download_model, downloaded_model, resolve_commit
 from rag_lightning.core.stage import Inputs, Stage
 
 HUB = "hub:"
@@ -63,6 +63,12 @@ class Workspace:
         if Path(name).is_dir():
             return Path(name)
         return download_model(name, _commit(name, "model"))
+
+    def local_model(self, name: str) -> Path | None:
+        """The folder of a model in a local folder, or of a hub name if it was downloaded; nothing is downloaded."""
+        if name == "mini" or name in OPTIONAL_ASSETS:
+            return None
+        return Path(name) if Path(name).is_dir() else downloaded_model(name, _commit(name, "model"))
 
     def model_digest(self, name: str) -> str:
         """The identifier of a model's weights in a recipe."""

@@ -71,6 +71,7 @@ def _row(workspace: Workspace, retriever: str, encoder: str, state: retrieve.Enc
         "model": encoder,
         "split": SPLIT,
         "metrics": summary["metrics"],
+        "scores": scored.digest,
         "score_scale": ranked.info["score_scale"],
         "index_bytes": index_bytes(workspace) or None,
         "build_seconds": build_seconds(workspace) or None,

@@ -27,6 +27,7 @@ MEASURES = {
     "peak_memory": "timings",
 }
 """Objectives other than metrics, all minimised -> the part of run.json that holds them."""
+Direction = Literal["maximize", "minimize"]
 _CONSTRAINT = re.compile(r"\s*(\S+?)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 
 

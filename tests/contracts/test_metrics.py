@@ -66,8 +66,10 @@ def test_it_tells_good_from_bad_and_has_the_name_it_is_asked_by(metric: AnyMetri
     # what is defined only where no passage holds an answer is shown such an outcome
     shown = replace(GOOD, answer_hits=(False, False)) if metric.name.startswith("em_unanswerable") else GOOD
     good, bad = value(metric, [shown]), value(metric, [BAD])
-    assert good is not None and bad is not None and 0 <= bad < good <= 1
-    assert metric.direction == "higher" and metric.unit in ("%", "") and parse_metric(str(metric)).name == metric.name
+    assert good is not None and bad is not None
+    worse, better = (bad, good) if metric.direction == "higher" else (good, bad)
+    assert 0 <= worse < better <= 1
+    assert metric.unit in ("%", "") and parse_metric(str(metric)).name == metric.name
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=str)

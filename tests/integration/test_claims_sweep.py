@@ -14,11 +14,11 @@ from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.generator.heads import HEAD_FILE
 from rag_lightning.report import command as report
-from rag_lightning.runs import track
 from rag_lightning.stages import ask, predict, reader, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.space import open_space
+from rag_lightning.tracking import track
 from tests.points import system
 from tests.tiny_claims import LABELS, registered, write_data
 from tests.tiny_claims import sweep as tiny_sweep

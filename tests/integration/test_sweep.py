@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from math import exp
@@ -14,18 +15,21 @@ import pytest
 from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
+from rag_lightning.artifacts.command import holdings
+from rag_lightning.cli import main
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.report import command as report
-from rag_lightning.runs import track
-from rag_lightning.runs.mlflow import default_uri
+from rag_lightning.runs import ledger
 from rag_lightning.stages import ask, predict
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.selection import cost, superseded
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study
+from rag_lightning.tracking import track
+from rag_lightning.tracking.store import default_uri
 from tests.points import system
 from tests.tiny_project import SPLITS
 
@@ -110,6 +114,32 @@ def test_run_folders_say_what_ran_and_what_came_out(tiny_sweep: SweepConfig) -> 
         mean = 100 * sum(score.values["em"] for score in scores) / len(scores)
         assert summary["metrics"]["em"]["mean"] == pytest.approx(mean) and summary["metrics"]["em"]["n"] == 12
         assert record["timings"]["seconds_per_query"] > 0
+
+
+def test_each_evaluation_on_test_is_in_the_ledger_once(tiny_sweep: SweepConfig) -> None:
+    on_test = {name: record for name, record in records(tiny_sweep).items() if record["split"] == "test"}
+    lines = [line for line in ledger.read(tiny_sweep.experiment.folder) if line["sweep"] == tiny_sweep.name]
+    found = {line["run_id"]: (line["role"], line["label"], line["dataset"], line["digest"]) for line in lines}
+    expected = {name: (r["role"], r["label"], r["dataset"], r["digests"]["scores"]) for name, r in on_test.items()}
+    assert found == expected and len(lines) == len(expected) >= 3
+
+
+def test_after_a_sweep_every_artifact_is_used_and_without_a_run_its_own_go(
+    tiny_sweep: SweepConfig, tmp_path: Path
+) -> None:
+    root = tmp_path / "copy"
+    for folder in ("artifacts", "runs"):
+        shutil.copytree(Path(tiny_sweep.experiment.folder) / folder, root / folder)
+    held = holdings(root)
+    assert [one.path for one in held.entries if one.state == "whole" and tiny_sweep.name not in held.groups(one)] == []
+    record = next(r for r in records(tiny_sweep).values() if r["role"] == "trial")
+    assert record["planned"] == record["digests"]
+    shutil.rmtree(root / "runs" / tiny_sweep.name / record["run_id"])
+    gone = {(one.kind, one.digest) for one in holdings(root).garbage}
+    assert {("scores", record["digests"]["scores"])} <= gone
+    assert {kind for kind, _ in gone} <= {"scores", "predictions", "rankings", "cost", "index", "pairs"}
+    assert main(["artifacts", "gc", "--confirm", "yes", "--folder", str(root)]) == 0
+    assert holdings(root).garbage == []
 
 
 @pytest.mark.parametrize(

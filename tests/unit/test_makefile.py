@@ -4,12 +4,15 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import optuna
 import pytest
 
 from rag_lightning.cli import parse
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
+from rag_lightning.core.files import sqlite_url
 from rag_lightning.sweep.space import open_space
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +86,27 @@ def test_sweep_takes_trials_and_seed() -> None:
     assert (config.trials, config.seed, config.experiment.seed, config.name) == (3, 7, 7, "nq-seed7")
 
 
+def test_sweep_takes_workers_engine_and_storage() -> None:
+    config = sweep("WORKERS=2", "ENGINE=ray", "STORAGE=postgresql://ann:secret@db/x")
+    assert (config.workers, config.engine) == (2, "ray")
+    assert config.storage == "$STORAGE", "the shell expands it, so that make prints no password"
+    assert "secret" not in make("--dry-run", "sweep", "STORAGE=postgresql://ann:secret@db/x").stdout
+    assert sweep().workers == 1
+
+
+def test_status_is_of_the_same_sweep() -> None:
+    (call,) = dry("status", "TASK=fever2", "SEED=3")
+    parsed = parse(call[0], call[1:])
+    assert parsed is not None and parsed == (sweep("TASK=fever2", "SEED=3"), [True])
+
+
+def test_a_scale_without_a_sweep_file_is_refused_in_one_line() -> None:
+    done = make("--dry-run", "sweep", "TASK=triviaqa", "SCALE=paper")
+    assert done.returncode != 0 and done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert "there is no sweep of TASK=triviaqa for SCALE=paper, only for mini" in done.stderr
+    assert "only for mini mini-long paper" in make("--dry-run", "report", "SCALE=papr").stderr
+
+
 def test_sweep_takes_the_file_of_the_scale() -> None:
     config = sweep("SCALE=mini-long")
     assert (config.name, config.experiment.scale) == ("nq-mini-long", "mini-long")
@@ -143,7 +167,22 @@ def test_help_lists_every_target() -> None:
     shown = make("help").stdout
     missing = [name for name in targets[1].split() if not re.search(rf"^  {name} +\S", shown, re.MULTILINE)]
     assert not missing
-    for variable in ("TASK=", "TRIALS=", "SEED=", "SCALE=", "CORPUS=", "TORCH_INDEX=", "PORT=", "CONFIRM=", 'Q="'):
+    names = {file.stem for file in (ROOT / "sweeps").glob("*.yaml")} - {"smoke", "nq-paper", "nq-mini-long"}
+    assert re.search(rf"sweeps/TASK.yaml:\n +{' '.join(sorted(names))}$", shown, re.MULTILINE)
+    for variable in (
+        "WORKERS=",
+        "STORAGE=",
+        "ENGINE=",
+        "TASK=",
+        "TRIALS=",
+        "SEED=",
+        "SCALE=",
+        "CORPUS=",
+        "TORCH_INDEX=",
+        "PORT=",
+        "CONFIRM=",
+        'Q="',
+    ):
         assert variable in shown
 
 
@@ -175,7 +214,7 @@ def installs(folder: Path, target: str) -> list[list[str]]:
     return [shlex.split(line) for line in lines if " pip install " in line]
 
 
-USER = ("install", "fetch", "sweep", "smoke", "report", "experiment", "matrix", "claims", "plan", "mlflow-ui", "ask")
+USER = ("install", "fetch", "sweep", "smoke", "report", "status", "experiment", "matrix", "claims", "plan", "ask")
 
 
 @pytest.mark.parametrize("target", USER)
@@ -188,6 +227,31 @@ def test_a_user_installs_neither_linters_nor_oracles(tmp_path: Path, target: str
 def test_tests_and_checks_install_what_they_need_on_top(tmp_path: Path, target: str) -> None:
     extras = [words[-4:] for words in installs(tmp_path, target)]
     assert extras == [["-c", "constraints.txt", "-e", wanted] for wanted in (".[generation]", ".[dev,generation]")]
+
+
+def test_the_dashboard_is_installed_for_its_own_target_only(tmp_path: Path) -> None:
+    assert installs(tmp_path, "optuna-ui")[1][-1] == ".[dashboard,generation]"
+
+
+def test_the_dashboard_opens_the_study_of_a_sweep(tmp_path: Path) -> None:
+    def opened(*words: str) -> subprocess.CompletedProcess[str]:
+        return make("-o", STAMP, "-o", f"{STAMP}-dashboard", "optuna-ui", f"BIN={bin_}", *words, cwd=folder)
+
+    folder, bin_ = tmp_path / "a {b} 50%?", tmp_path / "bin"
+    for path in (folder / "runs" / "nq-seed3", bin_):
+        path.mkdir(parents=True)
+    (bin_ / "python").symlink_to(sys.executable)
+    (bin_ / "optuna-dashboard").write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
+    (bin_ / "optuna-dashboard").chmod(0o755)
+    done = opened("SEED=3")
+    assert done.returncode != 0 and "runs/nq-seed3/study.db: no study yet" in done.stderr
+    study = folder / "runs" / "nq-seed3" / "study.db"
+    url = sqlite_url(study)
+    optuna.create_study(storage=url, study_name="s")
+    words = opened("SEED=3", f"PYTHONPATH={ROOT}").stdout.split("|")
+    assert words[:5] == [url, "--host", "127.0.0.1", "--port", "8080"]
+    assert optuna.load_study(storage=words[0], study_name="s").study_name == "s"
+    assert opened("STORAGE=postgresql://host/db", "PORT=9").stdout.split("|")[::4] == ["postgresql://host/db", "9"]
 
 
 def test_ask_needs_a_question_and_passes_it_on_as_it_is() -> None:

@@ -15,7 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from rag_lightning.claims import table
 from rag_lightning.claims.claims import Claim, Comparison, Curve, load_claims
 from rag_lightning.claims.command import plan
-from rag_lightning.claims.ledger import Entry, entry
+from rag_lightning.claims.record import Entry, entry
 from rag_lightning.claims.verdicts import Arm, judge, overall
 from rag_lightning.config.commands import ClaimsConfig
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError

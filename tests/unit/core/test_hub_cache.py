@@ -32,3 +32,12 @@ def test_the_hub_is_asked_where_it_may_be(value: str, cache: Path, monkeypatch: 
     monkeypatch.setenv("HF_HUB_OFFLINE", value)
     with pytest.raises(AssetError, match="cannot be reached"):
         hub.resolve_commit("someone/bart", "model")
+
+
+def test_a_model_is_downloaded_when_its_commit_is_in_the_cache(cache: Path) -> None:
+    assert hub.downloaded_model("someone/bart", "abc123") is None
+    snapshot = cache / "models--someone--bart" / "snapshots" / "abc123"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    assert hub.downloaded_model("someone/bart", "abc123") == snapshot
+    assert hub.downloaded_model("someone/bart", "def456") is None

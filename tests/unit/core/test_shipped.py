@@ -8,7 +8,7 @@ from rag_lightning.cli import main, parse
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.shipped import HOME, find_shipped
-from rag_lightning.stages.experiment import Experiment
+from rag_lightning.runs.experiment import Experiment
 
 SMOKE = Path("sweeps/smoke.yaml")
 

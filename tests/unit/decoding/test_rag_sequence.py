@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rag_lightning.core.errors import UnknownNameError
 from rag_lightning.core.records import Passage
 from rag_lightning.decoding.beam import Finished
 from rag_lightning.decoding.encodings import Encodings
@@ -198,5 +199,5 @@ def test_fast_leaves_out_what_a_passage_did_not_produce() -> None:
 
 def test_an_unknown_strategy_is_refused() -> None:
     matrix = CandidateMatrix(((3,),), np.zeros((1, 1), dtype=np.float32), np.ones((1, 1), dtype=np.bool_))
-    with pytest.raises(ValueError, match="'quick'"):
+    with pytest.raises(UnknownNameError, match="'quick'"):
         decode(matrix, logs([1.0]), "quick")

@@ -100,10 +100,11 @@ def project(tmp_path: Path) -> Path:
     one = {"name": "above", "says": "RAG is above.", "source": "Table 1", "seeds": [0, 1], "comparisons": [COMPARISON]}
     other = {**one, "name": "own", "scale": "own"}
     unable = {**one, "name": "unable", "comparisons": [{**COMPARISON, "systems": ["oracle"]}]}
+    thorough = {"formulation": "rag_sequence", "decoding": {"strategy": "thorough"}}
     for name, values in {
         "matrix": matrix | {"decoding": DECODING},
         "claims": {"claims": [one, other, unable]},
-        "nq_rag_sequence": {"name": "nq_rag_sequence", "decoding": {"strategy": "thorough"}},
+        "nq_rag_sequence": {"name": "nq_rag_sequence", **thorough},
     }.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     return tmp_path

@@ -76,10 +76,10 @@ def config(formulation: str, strategy: str = "greedy", **sections: Any) -> dict[
         (config("rag_sequence", retriever={"kind": "bm25"}), "RAG-Sequence-BM25"),
         (config("rag_sequence", retriever={"train": False}), "RAG-Sequence-Frozen"),
         (config("rag_sequence", retriever={"trained_with": "bm25"}), "RAG-Sequence, dense retrieval swapped in"),
-        (config("rag_sequence", retriever={"kind": "oracle"}), "RAG-Sequence, oracle"),
+        (config("rag_sequence", retriever={"kind": "oracle"}), "RAG-Sequence, the oracle"),
         (
             config("rag_sequence", retriever={"kind": "random", "trained_with": "dense"}),
-            "RAG-Sequence, random passages swapped in",
+            "RAG-Sequence, random retrieval swapped in",
         ),
         (config("rag_sequence", retriever={"null_document": "bias"}), "RAG-Sequence with a null document"),
         (config("rag_sequence", train={"retriever_lr": 0}), "RAG-Sequence-Frozen"),

@@ -24,7 +24,7 @@ from rag_lightning.runs.record import (
 
 FIELDS = {
     *("schema", "run_id", "sweep", "role", "split", "status", "label", "task", "dataset", "scale", "config"),
-    *("digests", "git", "packages", "hardware", "seed", "timings", "work", "notes", "started", "ended"),
+    *("digests", "git", "packages", "hardware", "seed", "timings", "work", "notes", "planned", "started", "ended"),
 }
 
 

@@ -100,7 +100,7 @@ def test_another_template_is_refused(project: ExperimentConfig) -> None:
 
 
 def test_a_name_of_the_hub(project: ExperimentConfig, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such a name is downloaded at one commit, then read as a folder."""
+    """Such a name is downloaded at one commit when it is used, not for a digest, then read and checked as a folder."""
     asked: list[tuple[str, str]] = []
 
     def download(name: str, commit: str) -> Path:
@@ -109,8 +109,13 @@ def test_a_name_of_the_hub(project: ExperimentConfig, checkpoint: Path, monkeypa
 
     monkeypatch.setattr(workspace, "download_model", download)
     monkeypatch.setattr(workspace, "_commit", lambda name, kind: "abc")
+    monkeypatch.setattr(workspace, "downloaded_model", lambda name, commit: checkpoint if asked else None)
     named = replace(project, generator=replace(project.generator, init="someone/rag-token"))
+    other = replace(named, generator=replace(named.generator, template="ours"))
+    assert len({reader.STAGE.digest(Workspace(config)) for config in (named, other)}) == 2 and not asked
     generator = reader.load(Workspace(named))
+    with pytest.raises(ConfigError, match=r"template hf_rag, generator\.template is ours"):
+        reader.build(Workspace(other))
     assert set(asked) == {("someone/rag-token", "abc")}
     wanted = RagTokenForGeneration.from_pretrained(checkpoint).rag.generator.state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in generator.model.state_dict().items())

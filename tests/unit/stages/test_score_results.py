@@ -16,6 +16,8 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact, Recipe
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Example, Prediction, Ranking, write_jsonl
+from rag_lightning.runs import ledger
+from rag_lightning.runs.score import run
 from rag_lightning.stages import corpus, examples, score
 from rag_lightning.stages.score_results import Request, score_request
 from rag_lightning.stages.workspace import Workspace
@@ -170,6 +172,19 @@ def test_options_that_do_not_fit_are_refused(workspace: Workspace, tmp_path: Pat
         score_request(workspace, Request(str(stored(workspace, results(), "other"))))
     with pytest.raises(ConfigError, match="was made for corpus other"):
         score_request(workspace, Request(str(stored(workspace, results(), corpus_digest="other"))))
+
+
+def test_what_is_scored_on_test_is_in_the_ledger_once(workspace: Workspace, tmp_path: Path) -> None:
+    asked = [(str(q["id"]), str(q["question"]), tuple(q["answers"])) for q in questions("test")]  # type: ignore[arg-type]
+    get_format("flashrag").write(tmp_path / "f", [Result(*one, one[2][0]) for one in asked])
+    config = workspace.on("test").config
+    for _ in range(2):
+        run(config, predictions=str(tmp_path / "f"), format="flashrag")
+    run(config, predictions=str(stored(workspace, results())))  # predictions of dev
+    run(workspace.config, predictions=str(stored(workspace, results())))
+    (line,) = ledger.read(config.folder)
+    assert (line["role"], line["label"], line["dataset"], line["split"]) == ("command", "f", "tiny", "test")
+    assert (tmp_path / "project" / "artifacts" / "scores" / line["digest"]).is_dir()
 
 
 def test_answer_patterns_that_cannot_be_used_are_named(

@@ -17,6 +17,8 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.records import Prediction, read_jsonl
+from rag_lightning.runs.score import enter
+from rag_lightning.runs.system import label_of
 from rag_lightning.stages import ask, predict, score, train
 from rag_lightning.stages.workspace import Workspace
 
@@ -41,8 +43,10 @@ class Experiment:
         return list(read_jsonl(predict.build(self.workspace, split).path / predict.PREDICTIONS, Prediction))
 
     def score(self, split: str = "dev") -> dict[str, Any]:
-        """Score a split; returns the estimates of all metrics, also by slice."""
-        text = (score.build(self.workspace, split).path / score.SUMMARY).read_text(encoding="utf-8")
+        """Score a split; returns the estimates of all metrics, also by slice. Test goes into the ledger."""
+        made, config = score.build(self.workspace, split), self.workspace.config
+        enter(config, made, label_of(config))
+        text = (made.path / score.SUMMARY).read_text(encoding="utf-8")
         summary: dict[str, Any] = json.loads(text)
         return summary
 

@@ -1,0 +1,93 @@
+"""The ledger of test: runs/ledger.jsonl has one line for each evaluation of a system on test.
+
+A line is appended in one write under a lock, before the result is shown or recorded: a kill leaves whole lines, and a run
+that is done again after a kill adds none. A finished run that is reused adds none either.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import read_jsonl_objects
+from rag_lightning.runs import folders
+from rag_lightning.runs.record import now
+
+FILE = "ledger.jsonl"
+TEST = "test"
+COMMAND = "command"
+"""Role of an evaluation outside of sweep, matrix and claims: by the command `score` or from Python."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation on test.
+
+    Args:
+        sweep: Folder in runs/ of its run; empty for role command.
+        run_id: Name of its run folder; empty for role command.
+        label: Label of the system, or what was scored.
+        role: Role of the run, or command.
+        split: Split, test.
+        dataset: Name of the data.
+        digest: Digest of the scores.
+    """
+
+    sweep: str
+    run_id: str
+    label: str
+    role: str
+    split: str
+    dataset: str
+    digest: str
+
+
+KEYS = ("time", *Evaluation.__dataclass_fields__)
+
+
+def append(root: str | Path, done: Evaluation) -> None:
+    """Append an evaluation of test with the current time, unless a line differs from it in nothing but the time.
+
+    Evaluations of other splits are ignored.
+
+    Raises:
+        DataError: the ledger is damaged.
+        OSError: it cannot be written; it is as it was before.
+    """
+    if done.split != TEST:
+        return
+    path = folders.runs(root) / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if any(line.items() >= asdict(done).items() for line in read(root)):
+            return
+        line = json.dumps({"time": now(), **asdict(done)}, ensure_ascii=False).encode() + b"\n"
+        size = os.fstat(handle.fileno()).st_size
+        if handle.write(line) < len(line):
+            handle.truncate(size)
+            raise OSError(28, "No space left on device", str(path))
+        os.fsync(handle.fileno())
+
+
+def read(root: str | Path) -> list[dict[str, Any]]:
+    """All evaluations of a project on test, in order of time; empty if there are none.
+
+    Raises:
+        DataError: a line is cut short, not JSON, or lacks a key.
+    """
+    path = folders.runs(root) / FILE
+    if not path.exists() or not path.stat().st_size:
+        return []
+    found = list(read_jsonl_objects(path))
+    for row, line in found:
+        for key in KEYS:
+            if not isinstance(line.get(key), str):
+                problem = "is not a text" if key in line else "is missing"
+                raise DataError(path, problem, row=row, field=key, hint="restore the ledger from a copy")
+    return [line for _, line in found]
