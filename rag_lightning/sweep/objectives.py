@@ -19,7 +19,6 @@ from rag_lightning.runs.system import CLOSED_BOOK, System
 from rag_lightning.stages.score import metric_names
 from rag_lightning.tasks.spec import get_task
 
-Direction = Literal["minimize", "maximize"]
 MEASURES = {
     "seconds_per_query": "timings",
     "index_bytes": "work",
