@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.errors import DataError
 from rag_lightning.metrics.metric import parse_metric
 from rag_lightning.report.reading import need, read
 from rag_lightning.report.tables import Cell, Column, Row, Table, number
+from rag_lightning.runs import ledger
 
 SHOWN = {
     "seconds_per_query": ("s/query", 1.0, 3),
@@ -20,8 +19,6 @@ SHOWN = {
     "peak_memory": ("peak memory MB", 1e-6, 0),
 }
 """Objective -> head of its column, factor, digits; metrics are shown under their own names."""
-LEDGER = "ledger.jsonl"
-"""File beside the sweeps with a line for each evaluation of test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Search:
         ties: A sentence per formulation on its tie set and the expected optimism of its best.
         importances: Objective -> field -> share of the variance.
         left_out: Fields that do not stand in every trial, so that they have no importance.
-        tests: Labels of the evaluations on test, one for each; None without a ledger.
+        tests: Labels of the evaluations on test that the ledger has, one for each.
     """
 
     objectives: Mapping[str, str]
@@ -58,7 +55,7 @@ class Search:
     ties: tuple[str, ...]
     importances: Mapping[str, Mapping[str, float]]
     left_out: tuple[str, ...]
-    tests: tuple[str, ...] | None
+    tests: tuple[str, ...]
 
     @property
     def others(self) -> list[str]:
@@ -67,7 +64,7 @@ class Search:
 
 
 def read_search(sweep_dir: Path, name: str) -> Search:
-    """Read selection.json and importances.json of a sweep, and the ledger beside it.
+    """Read selection.json and importances.json of a sweep, and its lines of the ledger.
 
     Raises:
         DataError: a damaged file.
@@ -87,7 +84,7 @@ def read_search(sweep_dir: Path, name: str) -> Search:
         ties=tuple(_tie(path, one, objective) for one in groups if isinstance(one, dict) and one.get("feasible")),
         importances=importances.get("objectives", {}),
         left_out=tuple(map(str, importances.get("left_out", ()))),
-        tests=_tests(sweep_dir.parent / LEDGER, name),
+        tests=tuple(line["label"] for line in ledger.read(sweep_dir.parent.parent) if line["sweep"] == name),
     )
 
 
@@ -128,7 +125,7 @@ def importances_table(search: Search, dataset: str) -> Table:
         Row((Cell(field), *(number(100 * search.importances[name].get(field, 0.0)) for name in names)))
         for field in fields
     ]
-    notes = ["Share of the variance over the trials that a field explains (fANOVA), %; with few trials, a rough guide."]
+    notes = ["Share of the variance over the trials that a field alone explains (fANOVA), %; with few trials, a guess."]
     if search.left_out:
         notes.append(f"Not in every trial, so without a share: {', '.join(search.left_out)}.")
     title = f"What matters on {dataset} dev: importance of the searched fields"
@@ -136,8 +133,8 @@ def importances_table(search: Search, dataset: str) -> Table:
 
 
 def ledger_fact(search: Search) -> dict[str, str]:
-    """A fact for the head of the page: how often the sweep evaluated test; empty without a ledger."""
-    if search.tests is None:
+    """A fact for the head of the page: how often the sweep evaluated test; empty if the ledger has nothing of it."""
+    if not search.tests:
         return {}
     return {"evaluations on test": f"{len(search.tests)} ({len(set(search.tests))} systems)"}
 
@@ -181,18 +178,3 @@ def _importances(path: Path) -> dict[str, Any]:
             need(path, shares, field, (int, float), f"objectives.{name}")
     need(path, raw, "left_out", list)
     return raw
-
-
-def _tests(path: Path, name: str) -> tuple[str, ...] | None:
-    """Labels of a sweep's lines of the ledger."""
-    if not path.exists():
-        return None
-    found = []
-    for row, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            raw = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(path, "is not JSON", row=row, value=line, hint="remove the row") from error
-        if need(path, raw, "sweep", str) == name and need(path, raw, "split", str) == "test":
-            found.append(str(need(path, raw, "label", str)))
-    return tuple(found)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial
 
 from rag_lightning.core import seeds
@@ -21,7 +21,9 @@ FEWEST = 4
 
 
 def write(space: Space, done: Sequence[FrozenTrial], folder: Path) -> None:
-    """Write importances.json: objective -> field -> share of the variance, of the fields that stand in every trial.
+    """Write importances.json: objective -> field -> share of the variance that the field alone explains.
+
+    Only fields that stand in every trial have one; the others are named.
 
     Args:
         space: The search space.
@@ -51,7 +53,6 @@ def _shares(space: Space, trials: Sequence[FrozenTrial], position: int) -> dict[
     study = optuna.create_study(directions=directions(space.config))
     study.add_trials(trials)
     seed = seeds.derive_seed(space.config.seed, "importances") % 2**32
-    found = get_param_importances(
-        study, evaluator=FanovaImportanceEvaluator(seed=seed), target=lambda trial: float(trial.values[position])
-    )
+    evaluator = FanovaImportanceEvaluator(seed=seed)  # get_param_importances would scale the shares to a sum of 1
+    found = evaluator.evaluate(study, target=lambda trial: float(trial.values[position]))
     return {name: float(share) for name, share in found.items()}

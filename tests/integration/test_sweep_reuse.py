@@ -45,6 +45,7 @@ def test_three_retrievers_and_six_k_generate_every_pair_once(
         always=(),
         sampler="grid",
         trials=len(RETRIEVERS) * len(KS),
+        objectives=("em", "index_bytes", "build_seconds", "peak_memory"),
     )
     sweep.run(config)
     found = re.findall(r"dev: .* in one pass: (\d+) of (\d+) pairs generated, (\d+) saved", capsys.readouterr().err)
@@ -66,6 +67,31 @@ def test_three_retrievers_and_six_k_generate_every_pair_once(
     assert generated + sum(info["pairs_reused"] for info in dev) == read
     dearest = len(SPLITS["dev"]) * max(KS)
     assert generated < read / 2 and generated <= 2 * dearest, "of the dearest trial alone"
+    check_objectives(Path(base.folder) / "runs" / "tiny", config)
+    check_an_impossible_constraint(config)
+
+
+def check_objectives(folder: Path, config: SweepConfig) -> None:
+    selection, importances = (json.loads((folder / f"{n}.json").read_text()) for n in ("selection", "importances"))
+    rows = selection["candidates"]
+    assert len(rows) == config.trials and all(set(row["values"]) == set(config.objectives) for row in rows)
+    assert all(row["values"]["peak_memory"] > 1e8 for row in rows), "at least the libraries"
+    assert 0 < sum(row["pareto"] for row in rows) < len(rows) and [row["chosen"] for row in rows].count(True) == 1
+    assert importances["fields"] == ["decoding", "retriever", "k"]
+    assert 0.9 < sum(importances["objectives"]["index_bytes"].values()) < 1.001
+    assert importances["objectives"]["index_bytes"]["retriever"] > 0.9
+
+
+def check_an_impossible_constraint(config: SweepConfig) -> None:
+    """Nothing is chosen, nothing is lost, and the reason stands in the report's warnings."""
+    sweep.run(replace(config, space={**config.space, "k": (1, 2)}, constraints=("index_bytes <= 7",)))
+    folder = Path(config.experiment.folder) / "runs" / "tiny"
+    described = json.loads((folder / "sweep.json").read_text())
+    assert described["finished"] and described["warnings"][0].startswith(
+        "RAG-Sequence: none of 6 trials meets all constraints, none is chosen: index_bytes <= 7 is missed by at least "
+    )
+    roles = [json.loads(file.read_text())["role"] for file in folder.glob("*/run.json")]
+    assert roles == ["trial"] * 6
 
 
 def test_one_pass_predicts_what_each_system_alone_does(tiny_copy: SweepConfig) -> None:

@@ -11,6 +11,7 @@ import pytest
 from rag_lightning.core.errors import DataError
 from rag_lightning.report.search import front_table, importances_table, ledger_fact, read_search
 from rag_lightning.report.sweep_page import render
+from rag_lightning.runs import ledger
 
 AIMS = {"em": "maximize", "index_bytes": "minimize"}
 
@@ -68,9 +69,8 @@ def test_importances_name_the_fields_without_one(maker: Any) -> None:
 
 def test_the_ledger_counts_the_evaluations_of_this_sweep_on_test(maker: Any) -> None:
     assert ledger_fact(read_search(maker.folder, "s1")) == {}
-    lines = [("s1", "a", "test"), ("s1", "a", "test"), ("s1", "b", "test"), ("s2", "a", "test"), ("s1", "a", "dev")]
-    text = "".join(json.dumps({"sweep": s, "label": label, "split": split}) + "\n" for s, label, split in lines)
-    (maker.folder.parent / "ledger.jsonl").write_text(text)
+    for number, (sweep, label) in enumerate((("s1", "a"), ("s1", "a"), ("s1", "b"), ("s2", "a"))):
+        ledger.append(maker.root, ledger.Evaluation(sweep, "r", label, "final", "test", "mini-nq", str(number)))
     assert ledger_fact(read_search(maker.folder, "s1")) == {"evaluations on test": "3 (2 systems)"}
 
 
@@ -99,10 +99,4 @@ def test_all_of_it_is_on_the_page(full: Any, paper_path: Path) -> None:
 def test_damage_is_told_by_file_and_field(maker: Any, name: str, raw: dict[str, Any], says: str) -> None:
     (maker.folder / name).write_text(json.dumps(raw))
     with pytest.raises(DataError, match=says):
-        read_search(maker.folder, "s1")
-
-
-def test_a_damaged_ledger_is_told_by_its_row(maker: Any) -> None:
-    (maker.folder.parent / "ledger.jsonl").write_text('{"sweep": "s1", "split": "test", "label": "a"}\n{"swee\n')
-    with pytest.raises(DataError, match=r"ledger\.jsonl, row 2: is not JSON"):
         read_search(maker.folder, "s1")
