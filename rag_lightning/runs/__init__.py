@@ -1,1 +1,1 @@
-"""runs: systems, their evaluation, run folders and the MLflow mirror; shared by sweep, matrix and claims."""
+"""runs: systems, their evaluation, and run folders; shared by sweep, matrix and claims."""

@@ -146,6 +146,7 @@ def sweep_metrics(folder: Path, described: Mapping[str, Any], shown: list[pages.
 def sweep_params(described: Mapping[str, Any]) -> dict[str, str]:
     """The params of a sweep: its search and its space."""
     spec = described.get("spec", {})
-    params = {name: str(spec[name]) for name in ("objective", "sampler", "trials", "seed") if name in spec}
+    params = {name: str(spec[name]) for name in ("sampler", "trials", "seed") if name in spec}
+    params |= {name: ", ".join(map(str, spec[name])) for name in ("objectives", "constraints") if spec.get(name)}
     space = {f"space.{name}": contents.cut(str(value)) for name, value in spec.get("space", {}).items()}
     return dict(list((params | space).items())[: contents.MOST_PARAMS])

@@ -206,11 +206,11 @@ def test_mlflow_holds_one_parent_and_a_child_a_run(tiny_sweep: SweepConfig) -> N
     experiment = client.get_experiment_by_name("nq")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL)
-    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    assert [(run.data.tags["role"], run.info.status) for run in parents] == [("sweep", "FINISHED")]
-    children = [run for run in runs if run not in parents]
+    parents = [run for run in runs if run.data.tags["role"] == "sweep"]
+    assert [run.info.status for run in parents] == ["FINISHED"]
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
-    assert sorted(run.data.tags["label"] + run.data.tags["split"] for run in children) == sorted(
+    assert sorted(run.info.run_name + run.data.tags["split"] for run in children) == sorted(
         record["label"] + record["split"] for record in records(tiny_sweep).values()
     )
 
