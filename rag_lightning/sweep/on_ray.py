@@ -7,6 +7,7 @@ whose process or node is lost has its trial failed, its point tried again, and i
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -173,7 +174,8 @@ def _connect(ray: Any) -> None:
 
 def _check_cluster(ray: Any, config: SweepConfig) -> None:
     """Raise ConfigError unless all workers have room on the cluster, and their machines can share the study."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Resources"] for node in alive]
     wanted = {"CPU": config.worker_cpus, "GPU": config.worker_gpus}
     asked = {kind: amount for kind, amount in wanted.items() if amount}
     room = sum(
@@ -185,5 +187,6 @@ def _check_cluster(ray: Any, config: SweepConfig) -> None:
             f"engine=ray: {config.workers} workers of {text} each were asked for, but the cluster has room for {room}; "
             "lower workers, worker_cpus or worker_gpus"
         )
-    if len(nodes) > 1 and not is_server(config):
-        raise ConfigError(f"engine=ray on {len(nodes)} machines needs storage: postgresql://…, which they can share")
+    elsewhere = {node["NodeManagerHostname"] for node in alive} - {socket.gethostname()}
+    if elsewhere and not is_server(config):
+        raise ConfigError("engine=ray on other machines needs storage: postgresql://…, which all of them can share")

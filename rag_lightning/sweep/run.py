@@ -135,8 +135,9 @@ def _search(space: Space, study: optuna.Study, mirror: Sender) -> list[System]:
     else:
         search(space, study, partial(evaluate_trial, config), show)
         show()
+    tried = _tried(space, read_progress(space, study))
     importances.write(space, completed(study), folders.run_group(config.experiment.folder, config.name))
-    return _tried(space, read_progress(space, study))
+    return tried
 
 
 def _tried(space: Space, progress: Progress) -> list[System]:

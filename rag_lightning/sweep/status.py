@@ -34,6 +34,8 @@ def show_status(config: SweepConfig) -> None:
     budget, trials = need(file, stored, "budget", int), _trials(config, need(file, stored, "digest", str))
     done = list({trial.user_attrs[DIGEST]: trial for trial in trials if _is_evaluation(trial)}.values())
     running = [trial for trial in trials if trial.state == TrialState.RUNNING and DIGEST in trial.user_attrs]
+    if not is_held(config) and not is_server(config):
+        running = []  # left open by a process that is gone
     failed = _failed(trials)
     say(f"{'sweep':<17} {config.name}: {_state(config, folder, len(running))}")
     counts = f"{len(done)} done, {len(running)} running, {len(failed)} failed"
