@@ -269,15 +269,11 @@ def test_a_changed_space_puts_the_earlier_runs_aside_and_takes_them_up_again(
     sweep.run(other)
     tried = {name for name, (role, _) in results(other).items() if role == "trial"}
     assert len(tried) == 1 and not tried & set(before)
-    aside = [
-        folder for folder in sweep_folder(first).parent.iterdir() if folder.is_dir() and folder.name.startswith("tiny.")
-    ]
+    aside = list(sweep_folder(first).parent.glob("tiny.*/"))
     assert len(aside) == 1 and {folder.parent.name for folder in aside[0].glob("*/run.json")} == set(before)
     sweep.run(first)
     assert results(first) == before
-    aside = [
-        folder for folder in sweep_folder(first).parent.iterdir() if folder.is_dir() and folder.name.startswith("tiny.")
-    ]
+    aside = list(sweep_folder(first).parent.glob("tiny.*/"))
     assert len(aside) == 1 and tried <= {folder.parent.name for folder in aside[0].glob("*/run.json")}
     sweep.run(replace(first, trials=2, experiment=replace(first.experiment, tracking_uri="sqlite:///elsewhere.db")))
     assert set(before) <= set(results(first)), "a budget and a place are no other space"
