@@ -10,6 +10,9 @@ TASK ?= nq
 SCALE ?= mini
 TRIALS ?=
 SEED ?= 0
+WORKERS ?=
+ENGINE ?=
+export STORAGE ?=
 CORPUS ?=
 TRAIN ?=
 DEV ?=
@@ -50,16 +53,27 @@ OWN_FILES = --experiment.task.dataset '$(DATASET)' --experiment.reader.task '' \
 # The user's files, for a scale of the matrix that needs them.
 OWN_CELLS = $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(TRAIN),--train '$(call json_list,$(TRAIN))')
 SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '$(TRIALS)') --seed '$(SEED)' \
-	--experiment.scale '$(SCALE)' --experiment.seed '$(SEED)' $(if $(OWN),$(OWN_FILES))
+	--experiment.scale '$(SCALE)' --experiment.seed '$(SEED)' $(if $(OWN),$(OWN_FILES)) \
+	$(if $(WORKERS),--workers '$(WORKERS)') $(if $(ENGINE),--engine '$(ENGINE)') $(if $(STORAGE),--storage "$$STORAGE")
+# The task's file is that of the scale mini; a file of another scale has the scale in its name.
+SCALES := mini-long nq-subset paper
+HAS_SCALES = $(strip mini $(foreach scale,$(SCALES),$(if $(wildcard sweeps/$(TASK)-$(scale).yaml),$(scale))))
+ifneq ($(filter sweep status report,$(MAKECMDGOALS)),)
+ifeq ($(filter $(SCALE),$(HAS_SCALES)),)
+$(error there is no sweep of TASK=$(TASK) for SCALE=$(SCALE), only for $(HAS_SCALES))
+endif
+endif
+TASKS := $(sort $(filter-out smoke $(addprefix %-,$(filter-out nq-subset,$(SCALES))),$(basename $(notdir $(wildcard sweeps/*.yaml)))))
 
 # Tests never use the hub. They run in parallel processes of one thread each; JOBS=0 runs them in one process.
 JOBS ?= auto
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep smoke report experiment matrix claims plan mlflow-ui optuna-ui ask test test-all bench docs check clean clean-runs
+.PHONY: help install fetch sweep status smoke report experiment matrix claims plan mlflow-ui optuna-ui ask test test-all bench docs check clean clean-runs
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
+	@awk 'BEGIN { FS = ":.*## " } { sub(/\(TASKS\)$$/, "$(TASKS)") } \
+		/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
 		/^##@ / { printf "              %s\n", substr($$0, 5) }' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED) ## Create .venv and install the package with the tested versions of its dependencies
@@ -86,10 +100,15 @@ fetch: $(INSTALLED) ## Download the data and models of a scale; show sizes and l
 	$(RAG) fetch --scale '$(SCALE)'
 
 sweep: $(INSTALLED) ## Search systems on dev, test the best, write the report; builds everything it needs
-##@ TASK=nq            task, with file sweeps/TASK.yaml: nq, triviaqa, webquestions, curatedtrec, msmarco, jeopardy, fever3, fever2
+##@ TASK=nq            name of a file sweeps/TASK.yaml:
+##@                    (TASKS)
 ##@ TRIALS=N           number of trials; default: that of the sweep file
 ##@ SEED=0             seed of every random choice
-##@ SCALE=mini         mini (half an hour on two cores), mini-long (trains about an hour) or paper (needs the hub)
+##@ SCALE=mini         mini (half an hour on two cores); with a file sweeps/TASK-SCALE.yaml also mini-long (trains about an
+##@                    hour) or paper (needs the hub)
+##@ WORKERS=1          processes that evaluate trials side by side
+##@ STORAGE=URL        study of several machines, postgresql://…; keep the password in PGPASSFILE or PGPASSWORD
+##@ ENGINE=process     process: workers on this machine; ray: on the cluster of RAY_ADDRESS, or a local one
 ##@ CORPUS=F           file of your passages: DPR TSV (plain or .gz) or JSONL with id, title, text
 ##@ TRAIN="F …"        files of your training questions: DPR qa.csv, NQ-open JSONL, JSONL with question, answers, SQuAD
 ##@ DEV=F TEST=F       files of your dev and test questions, in the same formats
@@ -98,6 +117,10 @@ sweep: $(INSTALLED) ## Search systems on dev, test the best, write the report; b
 ##@ VERBOSE=yes        show details: stages of each trial, dropped examples, messages of libraries
 	$(RAG) sweep $(SWEEP_ARGS) $(DETAILS)
 	$(RAG) report $(SWEEP_ARGS)
+
+status: $(INSTALLED) ## Show what a sweep has done and is doing, while it runs or after
+##@ TASK= SCALE= SEED= NAME= STORAGE=   as for sweep
+	@$(RAG) sweep $(SWEEP_ARGS) --status
 
 smoke: $(INSTALLED) ## Run a tiny sweep on a few hundred examples, in about three minutes
 ##@ VERBOSE=yes        as for sweep

@@ -23,6 +23,7 @@ from rag_lightning.core import console
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
 from rag_lightning.core.hardware import limit_compiled_products
+from rag_lightning.core.redact import redact
 from rag_lightning.core.registry import check_name, load
 from rag_lightning.core.shipped import find_configs
 
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 VERBOSE, VERBOSE_HELP = "--verbose", "Show details: stages of each trial, dropped examples, messages of libraries."
 """An option of every command, outside of the configuration."""
+OVERVIEW_END = """
+`rag-lightning COMMAND --help` lists the options of a command, `rag-lightning help SECTION` the fields
+of a section; --print_config prints the whole configuration as YAML, --verbose shows details."""
+STATUS = "--status", "Show instead what the sweep has done and is doing; also while it runs.", False
+CONFIG_HELP = "YAML file with values of these keys; keys after it override it."
 OCCUPIED = {errno.ENOTDIR, errno.EEXIST}
 """Errors of a file in the place of one of our folders."""
 Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig
@@ -83,8 +89,10 @@ def _stage(module: str, artifact: str, line: str) -> Command:
 
 
 COMMANDS = {
-    "sweep": Command("rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig),
-    "report": Command("rag_lightning.report.command:run", "write the report of a sweep from its runs", SweepConfig),
+    "sweep": Command(
+        "rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig, (Extra(*STATUS),)
+    ),
+    "report": Command("rag_lightning.tracking.track:report", "write the report of a sweep from its runs", SweepConfig),
     "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
     "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
     "ask": Command(
@@ -112,7 +120,11 @@ COMMANDS = {
         ),
     ),
     "fetch": Command("rag_lightning.stages.fetch:run", "download the data and models of a scale; show their licences"),
-    "track": Command("rag_lightning.runs.track:run", "send stored runs to MLflow, except those that are already there"),
+    "track": Command(
+        "rag_lightning.tracking.track:run",
+        "send stored runs to MLflow, except those that are already there",
+        extras=(Extra("--all", "Send every run again, also those that are there unchanged.", False),),
+    ),
     "export": Command(
         "rag_lightning.stages.export:run",
         "write a trained model as a RAG model of transformers",
@@ -177,24 +189,21 @@ def _dispatch(words: list[str]) -> int:
     if words[0] in ("-V", "--version"):
         print(f"rag-lightning {__version__}")
         return 0
-    if words[0] == "help":
+    if (name := words[0]) == "help":
         print(section_help(words[1], ExperimentConfig) if len(words) > 1 else overview())
         return 0
-    name = words[0]
     check_name("command", name, COMMANDS)
     if {"-h", "--help"} & set(words[1:]):
         print(describe(name))
         return 0
-    parsed = parse(name, words[1:])
-    if parsed is None:
-        return 0
-    config, extra = parsed
-    load(COMMANDS[name].target)(config, *extra)
+    if (parsed := parse(name, words[1:])) is not None:
+        config, extra = parsed
+        load(COMMANDS[name].target)(config, *extra)
     return 0
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"rag-lightning: {' '.join(message.split())}", file=sys.stderr)
+    print(f"rag-lightning: {redact(' '.join(message.split()))}", file=sys.stderr)
     return code
 
 
@@ -205,12 +214,7 @@ def overview() -> str:
     lines += ["", "stages in order, each with its folder of artifacts/ (a command runs what it needs, once):"]
     stages = {name: command for name, command in COMMANDS.items() if command.artifact}
     lines += [f"  {name:17} {command.artifact:17} {command.line}" for name, command in stages.items()]
-    lines += [
-        "",
-        "`rag-lightning COMMAND --help` lists the options of a command, `rag-lightning help SECTION` the fields",
-    ]
-    lines += ["of a section; --print_config prints the whole configuration as YAML, --verbose shows details."]
-    return "\n".join(lines)
+    return "\n".join([*lines, OVERVIEW_END])
 
 
 def describe(name: str) -> str:
@@ -261,9 +265,7 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
             parser.add_argument(given.name, type=str, default=given.default, help=given.help)
         else:
             parser.add_argument(given.name, type=str, help=given.help)
-    parser.add_argument(
-        "--config", action="config", help="YAML file with values of these keys; keys after it override it."
-    )
+    parser.add_argument("--config", action="config", help=CONFIG_HELP)
     add_fields(parser, command.config)
     return parser
 

@@ -81,7 +81,7 @@ def sweep(root: Path, data: Path, bert: Path, head: Any) -> SweepConfig:
         experiment=experiment(root, data, bert, head),
         space={"decoding": ("rag_sequence/classify",), "retriever": ("flat", "bm25"), "k": (1, 2, 5)},
         trials=3,
-        objective="tiny_accuracy",
+        objectives=("tiny_accuracy",),
         always=(
             {"decoding": "closed_book/classify"},
             {"decoding": "rag_sequence/classify", "retriever": "bm25", "k": 2},

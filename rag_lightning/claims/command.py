@@ -18,14 +18,14 @@ from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_j
 from rag_lightning.matrix.matrix import Cell, load_matrix
 from rag_lightning.report.page import Page, write_page
 from rag_lightning.runs import folders
-from rag_lightning.runs.contents import metric_name
 from rag_lightning.runs.evaluate import scores_of
 from rag_lightning.runs.identity import by_reuse
 from rag_lightning.runs.system import CLOSED_BOOK
 from rag_lightning.runs.together import predict_together
-from rag_lightning.runs.track import Mirrors
 from rag_lightning.stages.score import metric_names
 from rag_lightning.tasks.spec import get_task
+from rag_lightning.tracking.contents import metric_name
+from rag_lightning.tracking.track import Mirrors
 
 
 @dataclass(frozen=True)
@@ -154,12 +154,11 @@ def _log(claim: Claim, outcome: Outcome, config: ClaimsConfig, mirrors: Mirrors)
     """Send one MLflow run per claim, scale and split, in the experiment `claims`."""
     store = mirrors.of("claims")
     name = f"{claim.name} {config.scale} {config.split}"
-    store.parent(name, claim.as_dict())
     metrics = {"supported": float(outcome.verdict == "supported"), "null": float(outcome.verdict == "null")}
     for one in outcome.tested:
         about = metric_name(f"{one.metric}/{one.system} - {one.baseline}".replace(",", ""))
         metrics |= {f"{about}/{part}": float(getattr(one, part)) for part in ("difference", "low", "high", "p_holm")}
-    store.finish_parent(name, metrics)
+    store.single(name, claim.as_dict(), metrics)
 
 
 def _report(plans: Sequence[Plan], config: ClaimsConfig, failed: dict[str, str]) -> None:

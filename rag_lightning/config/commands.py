@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rag_lightning.config.bounds import PositiveInt, Share, check
+from rag_lightning.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, Share, check
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import Section
 
@@ -16,11 +16,11 @@ RESERVED = "experiments"
 """Name of the folder of runs that the matrix and claims share; no sweep may have it."""
 
 
-def _default_space() -> dict[str, tuple[Any, ...]]:
+def _default_space() -> dict[str, Any]:
     return {
-        "decoding": ("rag_token/greedy", "rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast"),
-        "retriever": ("flat", "hnsw", "ivf_flat", "ivf_pq", "sq8", "bm25"),
-        "k": (1, 2, 5, 10, 20),
+        "decoding": ["rag_token/greedy", "rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast"],
+        "retriever": ["flat", "hnsw", "ivf_flat", "ivf_pq", "sq8", "bm25"],
+        "k": [1, 2, 5, 10, 20],
     }
 
 
@@ -33,38 +33,66 @@ def _default_always() -> tuple[dict[str, Any], ...]:
 
 @dataclass(frozen=True)
 class SweepConfig(Section):
-    """A hyperparameter search: its space, its budget and its objective.
+    """A hyperparameter search: its space, its budget and its objectives.
 
     Args:
         name: Name of the sweep: runs/<name>, reports/out/<name>, the MLflow parent run.
         experiment: The experiment whose fields the search changes; the other fields are the same in every trial.
-        space: Field -> list of the values to search over. A field is any dotted field of an experiment (train.lr,
-            index.kind) or one of three short names: k (decoding.k), decoding (formulation/strategy), and retriever
-            (bm25, oracle, random, or an index kind, which is dense retrieval with that index). A retriever other than
-            the one of the experiment's training replaces it at test only.
-        trials: Largest number of distinct points to evaluate; a point that the sampler repeats is not counted.
-        sampler: Optuna's sampler: tpe, random, or grid (every point once, up to `trials`).
+        space: Field -> its values: a list; a range {low, high}, with log: true for a search in the logarithm and step
+            for equal steps; or {choices: [...]}. `when: {field: value or values}` in a range or beside choices limits
+            the field to points in which an earlier field has one of the values; elsewhere it is no part of the point.
+            A field is any dotted field of an experiment (train.lr, index.nprobe) or one of three short names: k
+            (decoding.k), decoding (formulation/strategy), and retriever (bm25, oracle, random, or an index kind, which
+            is dense retrieval with that index). A retriever other than the one of the experiment's training replaces
+            it at test only.
+        trials: Largest number of distinct points to evaluate; a point that the sampler repeats is not counted. The
+            search ends earlier if all points of the space are evaluated.
+        sampler: Optuna's sampler: tpe; random; nsga2, a genetic algorithm for several objectives whose population is a
+            fifth of `trials` (at least 10) and which draws fields with a condition at random; or grid (every point
+            once, up to `trials`, in an order that shares models and rankings).
         seed: Seed of the sampler.
-        objective: Metric to maximise on dev; it must have a value for each example.
+        objectives: What the search optimises on dev: metrics of the task, and seconds_per_query, index_bytes,
+            build_seconds (of the index) or peak_memory, which are minimised. The first metric selects the systems for
+            test and must have a value for each example. peak_memory is the peak resident size, in bytes, of the
+            process that measures seconds_per_query: an upper bound, because it also holds libraries and what earlier
+            trials left.
+        constraints: Conditions on the same values, such as "index_bytes <= 200e6" or "em >= 40"; only trials that meet
+            all of them are selected.
         always: Points that are evaluated on dev and test in addition to the search; each maps fields to one value.
-        storage: Optuna's storage URL; empty for an SQLite file in the sweep's run folder.
+        storage: Optuna's storage URL; empty for an SQLite file in the sweep's run folder. With postgresql:// several
+            machines work on one study; PGPASSWORD or PGPASSFILE can hold the password.
         alpha: Significance level of the test of each configuration against the best one.
+        workers: Number of processes that evaluate trials side by side; 1 evaluates them in the process of the command.
+        engine: process starts the workers on this machine, ray as tasks on the cluster of RAY_ADDRESS (local without).
+        worker_cpus: CPUs that Ray reserves for each worker.
+        worker_gpus: GPUs that Ray reserves for each worker; may be a fraction.
+        retries: How often a point is tried again after its trial failed or its worker was lost.
+        trial_seconds: Time limit of a trial in seconds, with a process of its own; 0 for none.
     """
 
     name: str = "nq"
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
-    space: Mapping[str, tuple[Any, ...]] = field(default_factory=_default_space)
+    space: Mapping[str, Any] = field(default_factory=_default_space)
     trials: PositiveInt = 24
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    sampler: Literal["tpe", "random", "nsga2", "grid"] = "tpe"
     seed: int = 0
-    objective: str = "em"
+    objectives: tuple[str, ...] = ("em",)
+    constraints: tuple[str, ...] = ()
     always: tuple[Mapping[str, Any], ...] = field(default_factory=_default_always)
     storage: str = ""
     alpha: Share = 0.05
+    workers: PositiveInt = 1
+    engine: Literal["process", "ray"] = "process"
+    worker_cpus: NonNegativeFloat = 1.0
+    worker_gpus: NonNegativeFloat = 0.0
+    retries: NonNegativeInt = 1
+    trial_seconds: NonNegativeFloat = 0.0
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a value out of bounds, or a name that no folder of runs can have."""
         super().__post_init__()
+        lists = {path: tuple(values) if isinstance(values, list) else values for path, values in self.space.items()}
+        object.__setattr__(self, "space", lists)  # as YAML has them, and as Python has them: one and the same space
         fits = re.fullmatch(r"[\w][\w.-]{0,99}", self.name) is not None and self.name != RESERVED
         check(fits, "name", repr(self.name), f"must be 1 to 100 letters, digits, . _ or -, and not {RESERVED}")
 

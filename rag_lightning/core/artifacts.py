@@ -34,6 +34,9 @@ PARTIAL, REMOVED = ".partial", ".removed"
 PAIRS = "pairs"
 """Folder of the stores of generated pairs, a cache: SQLite files <digest of the model>-….sqlite, no artifacts."""
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
+MACHINE = "RAG_LIGHTNING_MACHINE"
+"""Environment variable with the name of this machine, set where several machines may share a folder: their locks may
+not hold, so each builds in partial folders of its own, and the first complete one stays."""
 HASH_LIMIT = 1 << 30
 """Larger files are checked by size and modification time only; `doctor --deep` also verifies their checksums."""
 
@@ -123,7 +126,8 @@ class ArtifactStore:
 
     def _make(self, recipe: Recipe, make: Callable[[Path], Mapping[str, Any]], resumable: bool) -> Artifact:
         final = self.root / recipe.kind / recipe.digest
-        partial = final.with_suffix(PARTIAL)
+        machine = os.environ.get(MACHINE, "")
+        partial = final.with_name(f"{final.name}{machine and '.' + machine}{PARTIAL}")
         if partial.exists() and not resumable:
             shutil.rmtree(partial)
         partial.mkdir(exist_ok=True)
@@ -165,7 +169,12 @@ def _publish(recipe: Recipe, partial: Path, final: Path, info: Mapping[str, Any]
     for path in partial.rglob("*"):
         sync(path)
     sync(partial)
-    os.replace(partial, final)
+    try:
+        os.replace(partial, final)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(partial)  # another machine was first
     sync(final.parent)
 
 

@@ -24,6 +24,7 @@ from rich.text import Text
 from tqdm import tqdm
 
 from rag_lightning.core.errors import Terminated
+from rag_lightning.core.redact import redact
 
 WIDTH = 100
 """Largest width of a line, unless it has a path."""
@@ -53,13 +54,13 @@ def say(message: str) -> None:
     if _within and message in _said:
         return
     _said.add(message)
-    write(Text(message))
+    write(Text(redact(message)))
 
 
 def detail(message: str) -> None:
     """Show a line with --verbose only."""
     if is_verbose():
-        write(Text(message, style="dim"))
+        write(Text(redact(message), style="dim"))
 
 
 def ignore(message: str) -> None:
@@ -146,9 +147,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
-def time_left(seconds: Sequence[float], count: int) -> str:
-    """Estimated time of `count` more items, from the mean of the finished ones; empty for 0."""
-    return duration(count * sum(seconds) / len(seconds)) if count else ""
+def time_left(seconds: Sequence[float], count: int, workers: int = 1) -> str:
+    """Estimated time of `count` more items by `workers` at once, from the mean of the finished ones; empty for 0."""
+    return duration(count * sum(seconds) / len(seconds) / min(workers, count)) if count else ""
 
 
 @dataclass(frozen=True)

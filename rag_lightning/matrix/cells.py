@@ -18,7 +18,7 @@ from rag_lightning.core.hub import cached_commit, hub_reachable
 from rag_lightning.matrix.matrix import Cell, Matrix
 from rag_lightning.runs import evaluate, folders
 from rag_lightning.runs.system import System, label_of
-from rag_lightning.runs.track import Mirrors
+from rag_lightning.tracking.track import Mirrors
 
 FAILURES = (RagLightningError, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, ValueError)
 """Errors of one experiment that do not stop the others; torch's own errors are RuntimeErrors."""

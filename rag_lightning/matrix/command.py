@@ -23,8 +23,8 @@ from rag_lightning.report.tables import Cell as TableCell
 from rag_lightning.runs import folders
 from rag_lightning.runs.identity import by_reuse
 from rag_lightning.runs.record import read_summary
-from rag_lightning.runs.track import Mirrors
 from rag_lightning.tasks.spec import get_task
+from rag_lightning.tracking.track import Mirrors
 
 
 def run(config: MatrixConfig) -> None:

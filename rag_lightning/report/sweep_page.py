@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rag_lightning.report.collect import Run, Sweep, collect, read_predictions, 
 from rag_lightning.report.figures import draw
 from rag_lightning.report.page import Page, write_page
 from rag_lightning.report.paper import Paper, read_paper
+from rag_lightning.report.search import Search, front_table, importances_table, ledger_fact, read_search
 from rag_lightning.report.tables import Cell, Column, Row, Table, number
 
 SAMPLES = 20
@@ -36,26 +38,30 @@ def render(sweep_dir: Path, artifacts: Path, out: Path, paper: Path) -> Path:
         ArtifactError: stored scores or predictions were altered.
     """
     sweep, published = collect(sweep_dir), read_paper(paper)
+    search = read_search(sweep_dir, sweep.name)
     page = Page(
         title=f"{sweep.name}: {sweep.dataset}",
-        tables=_tables(sweep, artifacts, published),
+        tables=_tables(sweep, search, artifacts, published),
         closing=_closing(sweep, artifacts),
         lead=LEAD,
-        facts=_facts(sweep),
+        facts=_facts(sweep) | ledger_fact(search),
         warnings=[*([] if sweep.finished else [UNFINISHED]), *sweep.warnings],
         details=_provenance(sweep),
-        draw=lambda folder: draw(sweep, folder),
+        draw=lambda folder: draw(sweep, folder, search),
     )
     return write_page(out / sweep_dir.resolve().name, page)
 
 
-def _tables(sweep: Sweep, artifacts: Path, paper: Paper) -> list[Table]:
+def _tables(sweep: Sweep, search: Search, artifacts: Path, paper: Paper) -> list[Table]:
     on_test = sweep.on(sections.SPLIT, "final", "baseline")
     scores = {run.run_id: found for run in on_test if (found := read_scores(run, artifacts)) is not None}
+    trials = sections.trials_table(sweep)
     others = [
         sections.paper_table(sweep, paper),
         sections.pairs_table(sweep, scores),
-        sections.trials_table(sweep),
+        front_table(search, sweep.dataset),
+        replace(trials, notes=(*search.ties, *trials.notes)),
+        importances_table(search, sweep.dataset),
         sections.retrieval_table(sweep),
         sections.slices_table(sweep),
         sections.definitions_table(sweep),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import retriever_kind, training_kind
 from rag_lightning.core.console import within
 from rag_lightning.core.records import Score, read_jsonl
+from rag_lightning.core.redact import redacted
 from rag_lightning.runs import folders, ledger
 from rag_lightning.runs import record as runs
 from rag_lightning.runs.ledger import Evaluation
@@ -65,6 +68,8 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
         "generate": measured["generate"],
         "seconds_per_query": measured["retrieve"] + measured["generate"],
         "predict_stage": made.info["seconds"],
+        "build_seconds": build_seconds(workspace),
+        "peak_memory": measured["peak_memory"],  # bytes
     }
     result.work = work(workspace)
 
@@ -86,11 +91,21 @@ def pairs(config: ExperimentConfig) -> int:
 
 def index_bytes(workspace: Workspace) -> int:
     """Size of the searched index in bytes; 0 without one."""
+    return int(_searched(workspace).get("bytes", 0))
+
+
+def build_seconds(workspace: Workspace) -> float:
+    """Build time of the searched index in seconds; 0 without one."""
+    return float(_searched(workspace).get("build_seconds", 0))
+
+
+def _searched(workspace: Workspace) -> Mapping[str, Any]:
+    """The info of the searched index; empty without one."""
     config = workspace.config
     searched = SEARCHED.get(config.retriever.made().searches)
     if config.formulation == CLOSED_BOOK or searched is None:
-        return 0
-    return int(searched.build(workspace).info["bytes"])
+        return {}
+    return searched.build(workspace).info
 
 
 def scores_of(folder: Path, root: str | Path) -> list[Score]:
@@ -114,7 +129,7 @@ def _info(system: System, group: str, split: str, role: str) -> runs.RunInfo:
         task=config.task.name,
         dataset=config.task.dataset,
         scale=config.scale,
-        config=to_dict(replace(config, split=split)),  # type: ignore[arg-type]
+        config=redacted(to_dict(replace(config, split=split))),  # type: ignore[arg-type]
         seed=config.seed,
         notes=swap_notes(config),
         planned=score.stage(Workspace(config).on(split)).lineage(),

@@ -6,9 +6,12 @@ run again. All files are written atomically.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +24,7 @@ from typing import Any
 from rag_lightning.core.files import write_json
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.hardware import describe
+from rag_lightning.core.redact import redact
 
 SCHEMA = 2
 RUN, SUMMARY = "run.json", "summary.json"
@@ -104,6 +108,8 @@ def start_run(folder: Path, info: RunInfo) -> dict[str, Any]:
         "git": git_state(),
         "packages": package_versions(),
         "hardware": describe(),
+        "command": command(),
+        "user": user(),
         "started": now(),
         "ended": None,
     }
@@ -127,7 +133,7 @@ def fail_run(folder: Path, problem: str, result: RunResult | None = None) -> dic
     Raises:
         DataError: the run was never started.
     """
-    return _close(folder, "failed", result or RunResult(), problem=problem)
+    return _close(folder, "failed", result or RunResult(), problem=redact(problem))
 
 
 @contextmanager
@@ -183,6 +189,20 @@ def is_finished(folder: Path) -> bool:
 def run_folders(runs: Path) -> list[Path]:
     """All run folders `<sweep>/<run_id>/` in a folder of runs, in order of name."""
     return sorted(file.parent for file in runs.glob(f"*/*/{RUN}"))
+
+
+def command() -> str:
+    """The command line of this process, without passwords of URLs."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return redact(shlex.join("rag-lightning" if word == "cli.py" else word for word in words))
+
+
+def user() -> str | None:
+    """The name of the user, None where the system knows none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None
 
 
 def now() -> str:

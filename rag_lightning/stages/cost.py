@@ -1,4 +1,4 @@
-"""Stage `cost`: seconds per query of a system, measured on a few dev questions without any stored results.
+"""Stage `cost`: seconds per query and memory of a system, on a few dev questions without any stored results.
 
 The time of a trial is no measure of this, because trials share work.
 """
@@ -6,10 +6,11 @@ The time of a trial is no measure of this, because trials share work.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.hardware import describe, resolve_dtype
+from rag_lightning.core.hardware import collect_memory, describe, peak_memory, resolve_dtype
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
@@ -19,6 +20,8 @@ from rag_lightning.stages.ranking import rank
 from rag_lightning.stages.workspace import Workspace
 
 QUESTIONS = 8
+PEAK = Path("/proc/self/clear_refs")
+"""Linux forgets the peak memory of this process when a 5 is written here."""
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
@@ -26,6 +29,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     asked = examples.read(workspace, "dev")[:QUESTIONS]
     generator = predict.model_encodings(workspace, train.build(workspace)).generator
     encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))
+    _forget_peak()
     found, seconds = [Question(example, (), ()) for example in asked], 0.0
     if config.formulation != "closed_book":
         retriever, scale = retrieve.open_retriever(workspace)
@@ -40,8 +44,17 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
         "questions": len(asked),
         "retrieve": seconds / len(asked),
         "generate": generate / len(asked),
+        "peak_memory": peak_memory(),
         "hardware": describe(),
     }
+
+
+def _forget_peak() -> None:
+    """Free what earlier work left, and let the peak memory of the process begin anew where the system can."""
+    collect_memory()
+    if PEAK.exists():
+        with suppress(OSError):  # a container may have it read-only
+            PEAK.write_text("5", encoding="utf-8")
 
 
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
@@ -54,6 +67,6 @@ def _settings(workspace: Workspace) -> dict[str, Any]:
     return {"questions": QUESTIONS, "decoding.pairs_per_batch": workspace.config.decoding.pairs_per_batch}
 
 
-STAGE = Stage("cost", 2, _settings, _inputs, _make)
+STAGE = Stage("cost", 3, _settings, _inputs, _make)
 build = STAGE.build
-"""Its info holds the seconds per query of retrieval and generation, and the hardware."""
+"""Its info holds the seconds per query of retrieval and generation, the peak memory in bytes, and the hardware."""

@@ -228,7 +228,11 @@ def alarms(info: Mapping[str, Any]) -> list[str]:
 
 def load_generator(workspace: Workspace) -> Writer:
     """The trained generator, with its head if the configuration has one."""
-    folder, config = build(workspace).path / GENERATOR, workspace.config
+    return open_generator(build(workspace).path / GENERATOR, workspace.config)
+
+
+def open_generator(folder: Path, config: ExperimentConfig) -> Writer:
+    """The generator in a folder, with its head if the configuration has one."""
     return opening.load_generator(folder, config.generator).set_classes(classes.labels(config), folder).eval()
 
 

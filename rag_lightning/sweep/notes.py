@@ -14,7 +14,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import training_kind, trains_encoder
 from rag_lightning.generator.surface import Surface
 from rag_lightning.metrics.answers import em, has_answer
-from rag_lightning.runs.evaluate import SEARCHED, index_bytes
+from rag_lightning.runs.evaluate import build_seconds, index_bytes
 from rag_lightning.runs.system import CLOSED_BOOK, TITLES, System, retrieval_label
 from rag_lightning.stages import corpus, examples, retrieve, score, training_start
 from rag_lightning.stages.workspace import Workspace
@@ -28,13 +28,15 @@ TRAINED, FROZEN = "trained", "frozen"
 def rows(space: Space, models: Mapping[str, System]) -> list[dict[str, Any]]:
     """One row per retriever and query encoder: pretrained, warmed_up, and that of each trained model.
 
+    The retrievers are those of the space's anchors: every choice and both ends of every range.
+
     Args:
         space: Search space, with its retrievers.
         models: Formulation -> a system with its trained model.
     """
     base = space.config.experiment
     retrievers: dict[str, ExperimentConfig] = {}
-    for system in space.systems.values():
+    for system in space.systems:
         if system.config.formulation != CLOSED_BOOK:
             retrievers.setdefault(retrieval_label(system.config, base), system.config)
     return [row for name, config in retrievers.items() for row in _rows(name, config, models)]
@@ -72,15 +74,9 @@ def _row(workspace: Workspace, retriever: str, encoder: str, state: retrieve.Enc
         "scores": scored.digest,
         "score_scale": ranked.info["score_scale"],
         "index_bytes": index_bytes(workspace) or None,
-        "build_seconds": _build_seconds(workspace),
+        "build_seconds": build_seconds(workspace) or None,
         "seconds_per_query": ranked.info["seconds_per_query"],
     }
-
-
-def _build_seconds(workspace: Workspace) -> float | None:
-    """Build time of the searched index in seconds; None without an index."""
-    searched = SEARCHED.get(workspace.config.retriever.made().searches)
-    return float(searched.build(workspace).info["build_seconds"]) if searched else None
 
 
 GOLD = 5

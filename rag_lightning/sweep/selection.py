@@ -1,44 +1,61 @@
 """Selection of the systems for test: per formulation, the cheapest that is not significantly worse than the best.
 
 The best dev score of many trials flatters itself, so the best is not simply taken. Cheap is counted, not measured:
-pairs generated per question times beams, then bytes of the index, then the label. The clock decides nothing.
+pairs generated per question times beams, then bytes of the index, then the label. The clock decides nothing. Only
+trials that meet all constraints take part. With several objectives the first metric selects; the Pareto front over all
+of them is written beside it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.files import write_json
-from rag_lightning.metrics.statistics import not_worse_than_best
+from rag_lightning.metrics.metric import parse_metric
+from rag_lightning.metrics.statistics import not_worse_than_best, optimism_of_best
 from rag_lightning.metrics.summary import align
 from rag_lightning.runs import folders
 from rag_lightning.runs.evaluate import folder_of, scores_of
 from rag_lightning.runs.record import is_finished, read_run, run_folders
-from rag_lightning.runs.system import System
+from rag_lightning.runs.system import TITLES, System
+from rag_lightning.sweep import objectives
 
 SELECTION = "selection.json"
 Row = dict[str, Any]
 
 
 def select(config: SweepConfig, tried: Sequence[System]) -> list[System]:
-    """The chosen systems, one per formulation; writes selection.json with every comparison."""
-    candidates: list[Row] = []
-    chosen: list[System] = []
-    for formulation in dict.fromkeys(system.config.formulation for system in tried):
-        group = [system for system in tried if system.config.formulation == formulation]
-        rows = _compare(config, group)
-        best = min((row for row in rows if row["within"]), key=cost)
-        best["chosen"] = True
-        chosen += [system for system, row in zip(group, rows, strict=True) if row is best]
-        candidates += rows
-    write_json(
-        folders.run_group(config.experiment.folder, config.name) / SELECTION,
-        {"objective": config.objective, "alpha": config.alpha, "candidates": candidates},
-    )
-    return chosen
+    """The chosen systems, at most one per formulation; writes selection.json with every comparison."""
+    rows = [_row(config, system) for system in tried]
+    formulations = dict.fromkeys(row["formulation"] for row in rows)
+    groups = [_group(config, name, [row for row in rows if row["formulation"] == name]) for name in formulations]
+    _mark_front(config, rows)
+    found = {
+        "objective": objectives.quality(config),
+        "objectives": dict(zip(config.objectives, objectives.directions(config), strict=True)),
+        "constraints": list(config.constraints),
+        "alpha": config.alpha,
+        "formulations": groups,
+        "candidates": rows,
+    }
+    write_json(_file(config), found)
+    chosen = [system for system, row in zip(tried, rows, strict=True) if row["chosen"]]
+    return sorted(chosen, key=lambda system: list(formulations).index(system.config.formulation))
+
+
+def problems(config: SweepConfig) -> list[str]:
+    """One line per formulation of which none was chosen, because no trial meets all constraints."""
+    lines = []
+    for group in json.loads(_file(config).read_text(encoding="utf-8"))["formulations"]:
+        if not group["feasible"]:
+            missed = [f"{text} is missed by at least {by:g}" for text, by in group["missed"].items() if by > 0]
+            title, reason = TITLES[group["formulation"]], "; ".join(missed) or "each is met, but not all by one trial"
+            lines.append(f"{title}: none of {group['trials']} trials meets all constraints, none is chosen: {reason}")
+    return lines
 
 
 def cost(row: Row) -> tuple[int, int, str]:
@@ -55,27 +72,57 @@ def superseded(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
     return sorted(record["label"] for record in found if record["role"] == "final")
 
 
-def _compare(config: SweepConfig, group: Sequence[System]) -> list[Row]:
-    """One row per system, in order."""
-    root = Path(config.experiment.folder)
-    found = [folder_of(system, config.name, "dev") for system in group]
-    arrays, entities = align({folder.name: scores_of(folder, root) for folder in found}, config.objective)
-    compared = not_worse_than_best(arrays, entities, alpha=config.alpha, seed=config.experiment.seed)
-    rows = []
-    for system, folder in zip(group, found, strict=True):
-        record, comparison = read_run(folder), compared[folder.name]
-        rows.append(
-            {
-                "run_id": folder.name,
-                "label": system.label,
-                "formulation": system.config.formulation,
-                "mean": float(arrays[folder.name].mean()) * 100.0,
-                "difference": comparison.difference * 100.0,
-                "p": comparison.p,
-                "within": comparison.within,
-                **record["work"],
-                "seconds_per_query": record["timings"]["seconds_per_query"],
-                "chosen": False,
-            }
-        )
-    return rows
+def _group(config: SweepConfig, formulation: str, rows: Sequence[Row]) -> Row:
+    """Compare the feasible candidates of a formulation; returns counts, and the expected optimism of the best."""
+    feasible = [row for row in rows if row["feasible"]]
+    missed = {text: min(row["constraints"][text] for row in rows) for text in config.constraints}
+    found: Row = {"formulation": formulation, "trials": len(rows), "feasible": len(feasible), "missed": missed}
+    if not feasible:
+        return found
+    root, group = Path(config.experiment.folder), folders.run_group(config.experiment.folder, config.name)
+    scores = {row["run_id"]: scores_of(group / row["run_id"], root) for row in feasible}
+    metric, seed = objectives.quality(config), config.experiment.seed
+    arrays, entities = align(scores, metric)
+    for name, compared in not_worse_than_best(arrays, entities, alpha=config.alpha, seed=seed).items():
+        row = next(row for row in feasible if row["run_id"] == name)
+        row |= {"difference": compared.difference * 100.0, "p": compared.p, "within": compared.within}
+    best = min((row for row in feasible if row["within"]), key=cost)
+    best["chosen"] = True
+    optimism = optimism_of_best(list(arrays.values()), entities, seed=seed) * parse_metric(metric).scale
+    return found | {"within": sum(row["within"] for row in feasible), "optimism": optimism}
+
+
+def _row(config: SweepConfig, system: System) -> Row:
+    """A candidate before it is compared."""
+    folder = folder_of(system, config.name, "dev")
+    record = read_run(folder)
+    values = dict(zip(config.objectives, objectives.values_of(config, folder), strict=True))
+    excesses = dict(zip(config.constraints, objectives.constraints_of(config, folder), strict=True))
+    return {
+        "run_id": folder.name,
+        "label": system.label,
+        "formulation": system.config.formulation,
+        "mean": values[objectives.quality(config)],
+        "values": values,
+        "constraints": excesses,
+        "feasible": all(excess <= 0 for excess in excesses.values()),
+        "pareto": False,
+        "difference": None,
+        "p": None,
+        "within": False,
+        **record["work"],
+        "seconds_per_query": record["timings"]["seconds_per_query"],
+        "chosen": False,
+    }
+
+
+def _mark_front(config: SweepConfig, rows: Sequence[Row]) -> None:
+    """Set `pareto` of the feasible candidates on the front over all objectives."""
+    feasible = [row for row in rows if row["feasible"]]
+    values = [list(row["values"].values()) for row in feasible]
+    for row, is_on in zip(feasible, objectives.pareto(values, objectives.directions(config)), strict=True):
+        row["pareto"] = is_on
+
+
+def _file(config: SweepConfig) -> Path:
+    return folders.run_group(config.experiment.folder, config.name) / SELECTION

@@ -1,30 +1,39 @@
-"""The search space of a sweep: all combinations of the choices, checked before anything runs."""
+"""The search space of a sweep: its points, checked before anything runs, and the systems they stand for.
+
+A point is identified by the run digest of its system: points that differ in nothing that has an effect are one. The
+digests are computed when they are needed, because a space may be large, or have no end.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
+from itertools import islice
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest
-from rag_lightning.core.registry import check_name
 from rag_lightning.decoding.strategy import check_strategy
-from rag_lightning.metrics.outcomes import objectives
-from rag_lightning.runs.identity import model_key, run_digest
-from rag_lightning.runs.system import CLOSED_BOOK, Point, System, make_system
+from rag_lightning.runs.identity import by_reuse, model_key, run_digest
+from rag_lightning.runs.system import CLOSED_BOOK, System, make_system
 from rag_lightning.stages import classes
-from rag_lightning.tasks.spec import get_task
+from rag_lightning.sweep import objectives
+from rag_lightning.sweep.axes import MOST_POINTS, Axis, Point, point_with, points_of, random_point, read_axes, stored
 
 SPLIT = "dev"
 """The split of the search."""
+MOST_CHECKED = 500
+"""Largest number of points that are all checked before a search; of a larger space the anchors are."""
+MOST_DRAWN = 200
+"""Number of random points after which a space without end counts as exhausted."""
+SMALLEST_NSGA2 = 10
+"""Smallest number of trials for NSGA-II: its population is a fifth of them, and two at least."""
 
 
 @dataclass(frozen=True)
@@ -33,87 +42,135 @@ class Space:
 
     Attributes:
         config: The sweep.
-        digests: Any point, as JSON -> its run digest.
-        points: Run digest -> the first point with it; points that differ in nothing that has an effect are one.
-        systems: Run digest -> its system.
+        axes: The searched fields, in order.
         always: The systems that are evaluated beside the search.
     """
 
     config: SweepConfig
-    digests: Mapping[str, str]
-    points: Mapping[str, dict[str, Any]]
-    systems: Mapping[str, System]
+    axes: tuple[Axis, ...]
     always: tuple[System, ...]
+    _digests: dict[str, str] = field(default_factory=dict, repr=False)
+    _systems: dict[str, System] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def points(self) -> Sequence[Point] | None:
+        """All points in order; None if a range has no steps, or they are more than MOST_POINTS."""
+        if any(axis.values is None for axis in self.axes):
+            return None
+        found = list(islice(points_of(self.axes), MOST_POINTS + 1))
+        return found if len(found) <= MOST_POINTS else None
+
+    @cached_property
+    def anchors(self) -> Sequence[Point]:
+        """Points that together have every choice and both ends of every range."""
+        found = {
+            _key(point): point
+            for axis in self.axes
+            for value in axis.ends
+            for point in [point_with(self.axes, axis, value)]
+        }
+        return list(found.values())
 
     @property
+    def checked(self) -> Sequence[Point]:
+        """The points that are checked before the search: all of a small space, else the anchors."""
+        return self.anchors if self.points is None or len(self.points) > MOST_CHECKED else self.points
+
+    @cached_property
     def budget(self) -> int:
-        """The number of distinct points that the search evaluates."""
-        return min(self.config.trials, len(self.points))
+        """The number of distinct points that the search evaluates; the trials, if the points cannot be enumerated."""
+        return self.config.trials if self.points is None else len(self._distinct(self.points))
+
+    @cached_property
+    def grid(self) -> Sequence[Point]:
+        """The first distinct points, as many as the budget, ordered so that models and rankings are shared."""
+        return by_reuse(self._distinct(self.points or ()), lambda point: self.system_of(point).config)
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """The parts that must not change when a sweep is continued: systems, choices and objective."""
+        """The parts that must not change when a sweep is continued: systems, choices, objectives and constraints."""
         plain = to_dict(self.config)
-        return {"systems": digest(sorted(self.systems)), "space": plain["space"], "objective": self.config.objective}
+        systems = sorted({self.digest_of(point) for point in self.checked})
+        return {"systems": digest(systems), **{name: plain[name] for name in ("space", "objectives", "constraints")}}
 
     @cached_property
     def digest(self) -> str:
         """The digest of `spec`, which identifies the sweep."""
         return digest(self.spec)
 
-    def digest_of(self, point: Point) -> str:
-        """The run digest of any point of the space."""
-        return self.digests[_key(point)]
+    def point_of(self, found: Mapping[str, Any]) -> Point:
+        """The point of a trial's values, as Optuna stores them, or of a point."""
+        return {axis.path: axis.value_of(found[axis.path]) for axis in self.axes if axis.path in found}
+
+    def digest_of(self, point: Mapping[str, Any]) -> str:
+        """The run digest of a point, or of a trial's values as Optuna stores them."""
+        own = self.point_of(point)
+        key = _key(own)
+        if key not in self._digests:
+            system = make_system(self.config.experiment, own)
+            self._digests[key] = run_digest(system.config, SPLIT)
+            self._systems.setdefault(self._digests[key], system)
+        return self._digests[key]
+
+    def system_of(self, found: str | Mapping[str, Any]) -> System:
+        """The system of a point, or of a run digest that `digest_of` has returned."""
+        return self._systems[found if isinstance(found, str) else self.digest_of(found)]
+
+    @property
+    def systems(self) -> list[System]:
+        """The systems of the anchors: together they have every choice and both ends of every range."""
+        return [self.system_of(point) for point in self.anchors]
+
+    def unseen(self, seen: Iterable[str], seed: int) -> Point | None:
+        """A random point whose digest is not in `seen`; None if there is none, or none is found."""
+        known, source = set(seen), random.Random(seed)
+        drawn: Iterator[Point] | list[Point] = (random_point(self.axes, source) for _ in range(MOST_DRAWN))
+        if self.points is not None:
+            drawn = source.sample(self.points, len(self.points))
+        return next((point for point in drawn if self.digest_of(point) not in known), None)
 
     @cached_property
     def shared_models(self) -> list[System]:
         """One system per formulation if the space does not change training, else none."""
-        first = next(iter(self.points.values()))
-        beside = [first | {path: choice} for path, choices in self.config.space.items() for choice in choices]
-        systems = [*(self.systems[self.digest_of(point)] for point in beside), *self.always]
         models: dict[tuple[str, ...], System] = {}
+        systems = [*self.systems, *self.always]
         for system in systems:
             models.setdefault(model_key(system.config), system)
         return list(models.values()) if len(models) == len({s.config.formulation for s in systems}) else []
 
+    def _distinct(self, points: Iterable[Point]) -> list[Point]:
+        """The first points with different digests, at most as many as the trials."""
+        found: dict[str, Point] = {}
+        for point in points:
+            found.setdefault(self.digest_of(point), point)
+            if len(found) == self.config.trials:
+                break
+        return list(found.values())
+
 
 def open_space(config: SweepConfig) -> Space:
-    """Check and expand a search space, with the systems of `always`.
+    """Check a search space, with the systems of `always`.
 
     Raises:
         ConfigError, UnknownNameError: a value that cannot be used.
     """
-    if not config.space or not all(config.space.values()):
-        raise ConfigError("a sweep needs a space with at least one choice of each field")
-    for path, choices in config.space.items():
-        if len(set(map(shown, choices))) < len(choices):
-            raise ConfigError(f"space.{path} names a choice twice: {', '.join(map(str, map(shown, choices)))}")
-    _check_objective(config, config.experiment)
-    digests: dict[str, str] = {}
-    points: dict[str, dict[str, Any]] = {}
-    systems: dict[str, System] = {}
-    for point in _product(config):
-        system = _checked(config, point)
-        key = digests[_key(point)] = run_digest(system.config, SPLIT)
-        points.setdefault(key, point)
-        systems.setdefault(key, system)
-    return Space(config, digests, points, systems, tuple(_checked(config, point) for point in config.always))
+    objectives.check(config)
+    axes = read_axes(config.space)
+    space = Space(config, axes, tuple(_checked(config, point) for point in config.always))
+    if config.sampler == "grid" and space.points is None:
+        problem = f"needs a space of at most {MOST_POINTS:,} points; give ranges a step, or choose another sampler"
+        raise ConfigError(f"sampler=grid: {problem}")
+    if config.sampler == "nsga2" and config.trials < SMALLEST_NSGA2:
+        raise ConfigError(f"trials={config.trials}: sampler=nsga2 needs at least {SMALLEST_NSGA2}; choose another")
+    for point in space.checked:
+        _checked(config, point)
+    return space
 
 
-def shown(choice: Any) -> Any:
-    """A choice as Optuna stores it, with lists and mappings as JSON."""
-    return choice if isinstance(choice, str | int | float | bool | None) else json.dumps(choice, sort_keys=True)
-
-
-def _product(config: SweepConfig) -> Iterator[dict[str, Any]]:
-    for values in product(*config.space.values()):
-        yield dict(zip(config.space, values, strict=True))
-
-
-def _checked(config: SweepConfig, point: Point) -> System:
+def _checked(config: SweepConfig, point: Mapping[str, Any]) -> System:
     system = make_system(config.experiment, point)
     found = system.config
-    _check_objective(config, found)
+    objectives.check_system(config, system)
     check_strategy(found.formulation, found.decoding.strategy)
     classes.check(found)
     check_retriever(found.retriever, found.formulation)
@@ -123,10 +180,5 @@ def _checked(config: SweepConfig, point: Point) -> System:
     return system
 
 
-def _check_objective(config: SweepConfig, experiment: ExperimentConfig) -> None:
-    task = get_task(experiment.task.name)
-    check_name(f"objective of {task.name}", config.objective, [metric.name for metric in objectives(task)])
-
-
-def _key(point: Point) -> str:
-    return json.dumps({path: shown(value) for path, value in point.items()}, sort_keys=True)
+def _key(point: Mapping[str, Any]) -> str:
+    return json.dumps({path: stored(value) for path, value in point.items()}, sort_keys=True)

@@ -14,11 +14,11 @@ from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.generator.heads import HEAD_FILE
 from rag_lightning.report import command as report
-from rag_lightning.runs import track
 from rag_lightning.stages import ask, predict, reader, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.space import open_space
+from rag_lightning.tracking import track
 from tests.points import system
 from tests.tiny_claims import LABELS, registered, write_data
 from tests.tiny_claims import sweep as tiny_sweep
@@ -123,7 +123,7 @@ def test_a_search_space_must_fit_the_task(swept: SweepConfig) -> None:
     with pytest.raises(ConfigError, match="classify needs label_token or class_head"):
         open_space(replace(swept, always=({"decoding": "closed_book/greedy"},)))
     with pytest.raises(UnknownNameError, match="did you mean 'tiny_accuracy'"):
-        open_space(replace(swept, objective="tiny_acuracy"))
+        open_space(replace(swept, objectives=("tiny_acuracy",)))
     nq = replace(swept.experiment, task=replace(swept.experiment.task, name="nq"))
     with pytest.raises(ConfigError, match="task nq has no labels"):
-        open_space(replace(swept, experiment=nq, objective="em"))
+        open_space(replace(swept, experiment=nq, objectives=("em",)))

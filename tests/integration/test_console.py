@@ -14,8 +14,8 @@ from transformers.utils import logging as transformers_logging
 from rag_lightning.cli import main
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.runs import track
 from rag_lightning.stages import workspace
+from rag_lightning.tracking import track
 
 END = """
 chosen                                                               test em  95 % interval    paper

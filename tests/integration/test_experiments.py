@@ -13,8 +13,8 @@ from rag_lightning.claims import command
 from rag_lightning.config.commands import ClaimsConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.runs.mlflow import default_uri
 from rag_lightning.runs.record import read_run, run_folders
+from rag_lightning.tracking.store import default_uri
 from tests import tiny_project
 
 

@@ -21,14 +21,15 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.report import command as report
-from rag_lightning.runs import ledger, track
-from rag_lightning.runs.mlflow import default_uri
+from rag_lightning.runs import ledger
 from rag_lightning.stages import ask, predict
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.selection import cost, superseded
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study
+from rag_lightning.tracking import track
+from rag_lightning.tracking.store import default_uri
 from tests.points import system
 from tests.tiny_project import SPLITS
 
@@ -193,7 +194,8 @@ def test_what_an_earlier_search_had_run_on_test_is_told(tiny_sweep: SweepConfig)
     candidates = load(sweep_folder(tiny_sweep) / "selection.json")["candidates"]
     labels = sorted(c["label"] for c in candidates if c["chosen"])
     space = open_space(tiny_sweep)
-    finals = [system for system in space.systems.values() if system.label in labels]
+    found = map(space.system_of, space.points or ())
+    finals = [system for system in found if system.label in labels]
     assert superseded(tiny_sweep, finals) == []
     assert superseded(tiny_sweep, finals[:1]) == [label for label in labels if label != finals[0].label]
     assert superseded(tiny_sweep, []) == labels

@@ -13,11 +13,11 @@ import pytest
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.records import Prediction, read_jsonl
-from rag_lightning.runs import track
 from rag_lightning.runs.together import predict_together
 from rag_lightning.stages import predict, retrieve, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
+from rag_lightning.tracking import track
 from tests.points import system
 from tests.tiny_project import SPLITS
 

@@ -176,7 +176,7 @@ def test_options_are_no_part_of_the_printed_configuration(
 
 
 def test_the_sweep_file_of_nq_is_the_default() -> None:
-    assert parse("sweep", ["--config", str(ROOT / "sweeps" / "nq.yaml")]) == (SweepConfig(), [])
+    assert parse("sweep", ["--config", str(ROOT / "sweeps" / "nq.yaml")]) == (SweepConfig(), [False])
 
 
 @pytest.mark.parametrize("name", load_matrix(ROOT / "experiments" / "matrix.yaml").files)
@@ -214,7 +214,7 @@ def test_every_experiment_loads(name: str) -> None:
         (["corpus", "--config"], "argument --config: expected one argument"),
         (["corpus", "more"], "unknown key 'more'"),
         (["ask"], "the following arguments are required: question"),
-        (["sweep", "--sampler", "tpee"], "sampler: must be one of tpe, random, grid, not 'tpee'; did you mean 'tpe'?"),
+        (["sweep", "--sampler", "tpee"], "must be one of tpe, random, nsga2, grid, not 'tpee'; did you mean 'tpe'?"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_clear_line(

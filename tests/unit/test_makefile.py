@@ -55,10 +55,20 @@ def test_every_task_has_a_sweep(task: str) -> None:
     assert (config.name, config.experiment.task.name) == (task, task)
     assert config.experiment.task.dataset == f"mini-{task}" and config.trials <= 12
     space = open_space(config)
-    assert len(space.points) == config.trials and space.always
+    assert space.budget == config.trials and space.always
     classified = task.startswith("fever")
     assert (config.experiment.generator.head != "none") == classified
     assert all(name.endswith("/classify") == classified for name in config.space["decoding"])
+
+
+def test_studies_of_one_question_open_too() -> None:
+    sizes = {"index_tradeoff": 126, "decoding": 44, "k_curve": 54, "training": None}
+    for name, size in sizes.items():
+        config = sweep(f"TASK={name}")
+        space = open_space(config)
+        assert config.name == name and config.experiment.task.name == "nq"
+        assert (None if space.points is None else len(space.points)) == size
+        assert space.budget == config.trials
 
 
 def test_a_shared_reader_is_not_for_a_users_passages() -> None:
@@ -74,6 +84,27 @@ def test_details_are_shown_when_asked_for(target: str) -> None:
 def test_sweep_takes_trials_and_seed() -> None:
     config = sweep("TRIALS=3", "SEED=7")
     assert (config.trials, config.seed, config.experiment.seed, config.name) == (3, 7, 7, "nq-seed7")
+
+
+def test_sweep_takes_workers_engine_and_storage() -> None:
+    config = sweep("WORKERS=2", "ENGINE=ray", "STORAGE=postgresql://ann:secret@db/x")
+    assert (config.workers, config.engine) == (2, "ray")
+    assert config.storage == "$STORAGE", "the shell expands it, so that make prints no password"
+    assert "secret" not in make("--dry-run", "sweep", "STORAGE=postgresql://ann:secret@db/x").stdout
+    assert sweep().workers == 1
+
+
+def test_status_is_of_the_same_sweep() -> None:
+    (call,) = dry("status", "TASK=fever2", "SEED=3")
+    parsed = parse(call[0], call[1:])
+    assert parsed is not None and parsed == (sweep("TASK=fever2", "SEED=3"), [True])
+
+
+def test_a_scale_without_a_sweep_file_is_refused_in_one_line() -> None:
+    done = make("--dry-run", "sweep", "TASK=triviaqa", "SCALE=paper")
+    assert done.returncode != 0 and done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert "there is no sweep of TASK=triviaqa for SCALE=paper, only for mini" in done.stderr
+    assert "only for mini mini-long paper" in make("--dry-run", "report", "SCALE=papr").stderr
 
 
 def test_sweep_takes_the_file_of_the_scale() -> None:
@@ -136,7 +167,22 @@ def test_help_lists_every_target() -> None:
     shown = make("help").stdout
     missing = [name for name in targets[1].split() if not re.search(rf"^  {name} +\S", shown, re.MULTILINE)]
     assert not missing
-    for variable in ("TASK=", "TRIALS=", "SEED=", "SCALE=", "CORPUS=", "TORCH_INDEX=", "PORT=", "CONFIRM=", 'Q="'):
+    names = {file.stem for file in (ROOT / "sweeps").glob("*.yaml")} - {"smoke", "nq-paper", "nq-mini-long"}
+    assert re.search(rf"sweeps/TASK.yaml:\n +{' '.join(sorted(names))}$", shown, re.MULTILINE)
+    for variable in (
+        "WORKERS=",
+        "STORAGE=",
+        "ENGINE=",
+        "TASK=",
+        "TRIALS=",
+        "SEED=",
+        "SCALE=",
+        "CORPUS=",
+        "TORCH_INDEX=",
+        "PORT=",
+        "CONFIRM=",
+        'Q="',
+    ):
         assert variable in shown
 
 
@@ -168,7 +214,7 @@ def installs(folder: Path, target: str) -> list[list[str]]:
     return [shlex.split(line) for line in lines if " pip install " in line]
 
 
-USER = ("install", "fetch", "sweep", "smoke", "report", "experiment", "matrix", "claims", "plan", "mlflow-ui", "ask")
+USER = ("install", "fetch", "sweep", "smoke", "report", "status", "experiment", "matrix", "claims", "plan", "ask")
 
 
 @pytest.mark.parametrize("target", USER)

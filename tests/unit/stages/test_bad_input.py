@@ -22,10 +22,10 @@ from rag_lightning.core.artifacts import open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.index.index import FaissIndex
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.runs import track
 from rag_lightning.stages import corpus, embed, examples, index, predict, retrieve, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
+from rag_lightning.tracking import track
 from tests.tiny_project import experiment, passages, questions, write_data, write_lines
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.core.artifacts import MACHINE
 from rag_lightning.core.errors import DataError
-from rag_lightning.sweep.run import _alone, _open_folder
+from rag_lightning.sweep.run import _open_folder
 from rag_lightning.sweep.space import open_space
+from rag_lightning.sweep.storage import is_held, joined
 
 
 def config(folder: Path) -> SweepConfig:
@@ -20,30 +22,55 @@ def config(folder: Path) -> SweepConfig:
 
 
 def test_a_second_process_is_refused_while_the_first_runs(tmp_path: Path) -> None:
-    with _alone(config(tmp_path)):
-        with pytest.raises(DataError, match=r"s\.lock: is held: this sweep is running"), _alone(config(tmp_path)):
+    assert not is_held(config(tmp_path))
+    with joined(config(tmp_path)) as alone:
+        assert alone and is_held(config(tmp_path))
+        with pytest.raises(DataError, match=r"s\.lock: is held: this sweep is running"), joined(config(tmp_path)):
             pass
-        with _alone(replace(config(tmp_path), name="other")):
+        with joined(replace(config(tmp_path), name="other")):
             pass
-    with _alone(config(tmp_path)):
+    with joined(config(tmp_path)):
         pass
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"digest": 3}'])
 def test_a_damaged_space_file_is_told_by_its_path(tmp_path: Path, text: str) -> None:
     space = open_space(config(tmp_path))
-    folder = _open_folder(space)
+    folder = _open_folder(space, True)
     (folder / "space.json").write_text(text)
     with pytest.raises(DataError, match=r"runs/s/space\.json"):
-        _open_folder(space)
+        _open_folder(space, True)
 
 
 def test_a_change_of_spaces_that_was_killed_half_way_loses_nothing(tmp_path: Path) -> None:
     space, other = open_space(config(tmp_path)), open_space(replace(config(tmp_path), space={"k": (1,)}))
-    folder = _open_folder(space)
+    folder = _open_folder(space, True)
     (folder / "kept").touch()
     folder.rename(folder.with_name(f"s.{space.digest[:8]}"))  # killed before the other's folder was made
-    assert (_open_folder(space) / "kept").exists()
+    assert (_open_folder(space, True) / "kept").exists()
     for again in (other, space, other, space):
-        _open_folder(again)
+        _open_folder(again, True)
     assert (folder / "kept").exists()
+
+
+def test_a_shared_study_takes_several_processes_but_only_one_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MACHINE, "here")
+    shared = replace(config(tmp_path), storage="postgresql://nowhere/x")
+    with joined(shared) as first, joined(shared) as second:
+        assert first and not second
+        with pytest.raises(DataError, match="is held"), joined(config(tmp_path)):
+            pass
+        _open_folder(open_space(shared), first)
+        _open_folder(open_space(shared), second)
+        with pytest.raises(DataError, match=r"space\.json: is of another experiment or search space"):
+            _open_folder(open_space(replace(shared, space={"k": (1,)})), second)
+    with joined(replace(shared, storage="")) as alone:
+        assert alone
+
+
+def test_two_folders_with_one_sqlite_study_take_turns(tmp_path: Path) -> None:
+    one, two = (replace(config(tmp_path / name), storage=f"sqlite:///{tmp_path}/study.db") for name in "ab")
+    with joined(one), pytest.raises(DataError, match=r"study\.db\.s\.lock: is held"), joined(two):
+        pass

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Score, write_jsonl
+from rag_lightning.metrics.summary import summarise
 from rag_lightning.runs.evaluate import folder_of, pairs
 from rag_lightning.runs.system import System
-from rag_lightning.sweep.selection import select
+from rag_lightning.sweep.selection import problems, select
 from tests.points import system
 
 N = 60
@@ -31,12 +35,14 @@ def config(tmp_path: Path) -> SweepConfig:
 def write_run(config: SweepConfig, text: str, values: Sequence[float], seconds: float, **work: int) -> System:
     """A finished dev run with these per-example values."""
     made = system(config.experiment, text)
+    scores = [Score(f"q{i}", f"e{i}", {"em": v}) for i, v in enumerate(values)]
     folder = folder_of(made, config.name, "dev")
     folder.mkdir(parents=True)
     digest = text.replace("/", "-")
-    scores = Path(config.experiment.folder) / "artifacts" / "scores" / digest
-    scores.mkdir(parents=True)
-    write_jsonl(scores / "scores.jsonl", [Score(f"q{i}", f"e{i}", {"em": v}) for i, v in enumerate(values)])
+    artifact = Path(config.experiment.folder) / "artifacts" / "scores" / digest
+    artifact.mkdir(parents=True)
+    write_jsonl(artifact / "scores.jsonl", scores)
+    (folder / "summary.json").write_text(json.dumps(summarise(scores, seed=0)))
     record = {
         "schema": 2,
         "status": "finished",
@@ -48,9 +54,12 @@ def write_run(config: SweepConfig, text: str, values: Sequence[float], seconds: 
     return made
 
 
+def written(config: SweepConfig) -> Any:
+    return json.loads((Path(config.experiment.folder) / "runs" / "nq" / "selection.json").read_text())
+
+
 def rows(config: SweepConfig) -> dict[str, Mapping[str, object]]:
-    found = json.loads((Path(config.experiment.folder) / "runs" / "nq" / "selection.json").read_text())
-    return {row["label"]: row for row in found["candidates"]}
+    return {row["label"]: row for row in written(config)["candidates"]}
 
 
 def test_the_cheapest_that_is_not_worse_is_chosen(config: SweepConfig) -> None:
@@ -96,3 +105,45 @@ def test_runs_of_unlike_questions_are_not_compared(config: SweepConfig) -> None:
     other = write_run(config, "rag_token/greedy/flat/1", BEST[:-1], 1.0)
     with pytest.raises(DataError, match="1 ids differ"):
         select(config, [first, other])
+
+
+def test_with_several_objectives_the_first_metric_chooses_and_the_front_is_told(config: SweepConfig) -> None:
+    config = replace(config, objectives=("seconds_per_query", "em", "index_bytes"))
+    best = write_run(config, "rag_token/beam/flat/20", BEST, 3.0, index_bytes=9)
+    near = write_run(config, "rag_token/greedy/flat/5", NEAR, 1.0, index_bytes=9)
+    slow = write_run(config, "rag_token/greedy/hnsw/5", NEAR, 2.0, index_bytes=9)
+    small = write_run(config, "rag_token/greedy/bm25/1", WORSE, 9.0, index_bytes=1)
+    assert select(config, [best, near, slow, small]) == [near]
+    found = rows(config)
+    assert {made.label: found[made.label]["pareto"] for made in (best, near, slow, small)} == {
+        best.label: True, near.label: True, slow.label: False, small.label: True,
+    }  # fmt: skip
+    assert found[near.label]["values"] == {"seconds_per_query": 1.0, "em": 65.0, "index_bytes": 9.0}
+    assert written(config)["objective"] == "em"
+    assert written(config)["objectives"] == {
+        "seconds_per_query": "minimize", "em": "maximize", "index_bytes": "minimize",
+    }  # fmt: skip
+
+
+def test_only_trials_that_meet_all_constraints_are_compared(config: SweepConfig) -> None:
+    config = replace(config, constraints=("index_bytes <= 5", "em >= 30"))
+    large = write_run(config, "rag_token/beam/flat/20", BEST, 1.0, index_bytes=9)
+    small = write_run(config, "rag_token/greedy/flat/5", WORSE, 2.0, index_bytes=5)
+    other = write_run(config, "rag_sequence/fast/flat/5", BEST, 2.0, index_bytes=8)
+    assert select(config, [large, small, other]) == [small]
+    assert rows(config)[large.label]["p"] is None and not rows(config)[large.label]["pareto"]
+    missed = {"index_bytes <= 5": 4.0, "em >= 30": pytest.approx(30 - 200 / 3)}
+    assert rows(config)[large.label]["constraints"] == missed
+    (line,) = problems(config)
+    assert line == (
+        "RAG-Sequence: none of 1 trials meets all constraints, none is chosen: index_bytes <= 5 is missed by at least 3"
+    )
+
+
+def test_the_best_of_equal_systems_is_expected_to_flatter_itself(config: SweepConfig) -> None:
+    draws = np.random.default_rng(0).random((4, N)) < 0.5
+    names = [f"rag_token/greedy/flat/{k}" for k in range(1, 5)]
+    made = [write_run(config, name, row.astype(float), 1.0) for name, row in zip(names, draws, strict=True)]
+    select(config, made)
+    (group,) = written(config)["formulations"]
+    assert group["trials"] == group["feasible"] == group["within"] == 4 and 2 < group["optimism"] < 12

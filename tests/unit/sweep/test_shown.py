@@ -1,16 +1,53 @@
-"""The table of trials: number, best so far, time left."""
+"""The table of trials: number, best so far, time left, failed ones."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from pathlib import Path
+
 import pytest
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.sweep.shown import Trials
+from rag_lightning.sweep.space import Space, open_space
+from rag_lightning.sweep.study import Progress
+
+BEGAN = datetime(2026, 1, 1)
 
 
-def test_a_new_best_is_marked_and_the_time_left_is_the_mean_of_those_done(capsys: pytest.CaptureFixture[str]) -> None:
-    trials = Trials("em", 4, ())
-    for value, seconds in ((25.0, 2.0), (20.0, 4.0), (30.0, 6.0), (30.0, 4.0)):
-        trials.add("RAG-Token", value, seconds)
+@pytest.fixture
+def space(tmp_path: Path) -> Space:
+    experiment = ExperimentConfig(folder=str(tmp_path), formulation="rag_token")
+    return open_space(SweepConfig(name="s", experiment=experiment, space={"k": (1, 2, 5, 10)}, always=()))
+
+
+def trial(number: int, value: float | None, seconds: float, point: str = "") -> FrozenTrial:
+    """A finished trial; one without a value has failed."""
+    made = create_trial(
+        state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+        value=value,
+        user_attrs={"digest": point or str(number), "system": "RAG-Token", "reason": "RuntimeError: no room"},
+    )
+    made.number, made.datetime_start = number, BEGAN
+    made.datetime_complete = BEGAN + timedelta(seconds=seconds)
+    return made
+
+
+def progress(*known: FrozenTrial) -> Progress:
+    values = {one.user_attrs["digest"]: one.values for one in known if one.values}
+    return Progress(known, values, {}, {}, 1)
+
+
+def test_a_new_best_is_marked_and_the_time_left_is_the_mean_of_those_done(
+    space: Space, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, known = Trials(space, progress()), list[FrozenTrial]()
+    for number, (value, seconds) in enumerate(((25.0, 2.0), (20.0, 4.0), (30.0, 6.0), (30.0, 4.0))):
+        known.append(trial(number, value, seconds))
+        assert table.update(progress(*known)) == known[-1:]
+    assert table.update(progress(*known)) == []
     head, *rows = [line.split() for line in capsys.readouterr().err.splitlines() if line]
     assert head == ["trial", "system", "dev", "em", "seconds", "best", "time", "left"]
     assert rows == [
@@ -21,9 +58,22 @@ def test_a_new_best_is_marked_and_the_time_left_is_the_mean_of_those_done(capsys
     ]
 
 
-def test_trials_of_an_earlier_command_are_counted_but_not_timed(capsys: pytest.CaptureFixture[str]) -> None:
-    trials = Trials("em", 4, (10.0, 40.0))
-    trials.add("RAG-Token", 35.0, 5.0)
+def test_trials_of_an_earlier_command_are_counted_but_not_timed(
+    space: Space, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [trial(0, 10.0, 1.0), trial(1, 40.0, 1.0)]
+    Trials(space, progress(*before)).update(progress(*before, trial(2, 35.0, 5.0)))
     first, _, _, row = capsys.readouterr().err.splitlines()
     assert first == "trials            2 of 4 evaluated before, best dev em 40.0"
     assert row.split() == ["3/4", "RAG-Token", "35.0", "5.0", "40.0", "5.0", "s"]
+
+
+def test_a_failed_trial_has_a_row_with_its_reason_and_no_value(
+    space: Space, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = Trials(space, progress())
+    table.update(progress(trial(0, None, 3.0, "a")))
+    table.update(progress(trial(0, None, 3.0, "a"), trial(1, 20.0, 2.0, "a")))
+    _, failed, again = (line for line in capsys.readouterr().err.splitlines() if line)
+    assert failed.split() == ["failed", "RAG-Token:", "RuntimeError:", "no", "room", "3.0"]
+    assert again.split() == ["1/4", "RAG-Token", "20.0", "2.0", "*", "20.0", "6.0", "s"]

@@ -1,0 +1,184 @@
+"""Remakes docs/mlflow/*.png: the MLflow pages of a project folder with a finished sweep, in headless Chromium.
+
+usage: python .ci/mlflow_screenshots.py PROJECT [--out docs/mlflow]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import io
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import aiohttp
+from mlflow.tracking import MlflowClient
+from PIL import Image
+
+from rag_lightning.tracking.store import default_uri
+
+QUIET = """
+localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
+localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
+"""
+CLICK = "for (const b of document.querySelectorAll('button, [role=button]')) if (b.innerText == {text!r}) b.click();"
+EXPAND = "document.querySelector('.ag-pinned-left-cols-container .ag-row button')?.click();"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture: hash route of the page, size, scripts to run before it is taken."""
+
+    route: str
+    width: int
+    height: int
+    scripts: tuple[str, ...] = ()
+
+
+def main() -> int:
+    """Take all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("project", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("docs/mlflow"))
+    given = parser.parse_args()
+    chosen = shots(default_uri(given.project.resolve()))
+    given.out.mkdir(parents=True, exist_ok=True)
+    with server(default_uri(given.project.resolve())) as address:
+        for name, picture in asyncio.run(take(address, chosen)).items():
+            (given.out / f"{name}.png").write_bytes(picture)
+            print(f"{given.out / name}.png {len(picture) // 1000} kB")
+    return 0
+
+
+def shots(uri: str) -> dict[str, Shot]:
+    """The pages of the newest sweep in a store."""
+    client = MlflowClient(uri)
+    every = [one.experiment_id for one in client.search_experiments()]
+    [sweep, *_] = client.search_runs(every, "tags.role = 'sweep'")
+    there = [sweep.info.experiment_id]
+    final, other, *_ = client.search_runs(there, "tags.role = 'final'")
+    model, *_ = client.search_runs(there, "tags.kind = 'model' and tags.formulation != 'closed_book'")
+    runs = f"#/experiments/{there[0]}/runs"
+    pair = json.dumps([final.info.run_id, other.info.run_id])
+    page = "workflowType=machine_learning"
+    return {
+        "runs": Shot(f"{runs}?{page}&viewStateShareKey=all", 1700, 900, (EXPAND,)),
+        "trials": Shot(f"{runs}?{page}&viewStateShareKey=trials", 1700, 900),
+        "sweep": Shot(f"{runs}/{sweep.info.run_id}?{page}", 1300, 1500, (CLICK.format(text="Show more"),)),
+        "run": Shot(f"{runs}/{final.info.run_id}?{page}", 1300, 1300, (CLICK.format(text="Show more"),)),
+        "compare": Shot(f"#/compare-runs?runs={pair}&experiments={json.dumps(there)}&{page}", 1300, 1100),
+        "training": Shot(f"{runs}/{model.info.run_id}/model-metrics?{page}", 1300, 1000),
+    }
+
+
+@contextlib.contextmanager
+def server(uri: str) -> Iterator[str]:
+    """An MLflow server on a free port; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                urllib.request.urlopen(f"{address}/health", timeout=5).close()
+                break
+            sleep(1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def take(address: str, chosen: Mapping[str, Shot]) -> dict[str, bytes]:
+    """The pictures of the pages, by name."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        raise SystemExit("no chromium: install the Debian package chromium")
+    with tempfile.TemporaryDirectory() as profile:
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-port=0"]
+        command = [browser, *options, f"--user-data-dir={profile}", "about:blank"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            return await _pictures(Path(profile) / "DevToolsActivePort", address, chosen)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def small(picture: bytes) -> bytes:
+    """A PNG with 128 colours."""
+    written = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128).save(written, "PNG", optimize=True)
+    return written.getvalue()
+
+
+async def _pictures(port_file: Path, address: str, chosen: Mapping[str, Shot]) -> dict[str, bytes]:
+    while not port_file.exists():
+        await asyncio.sleep(0.2)
+    port = port_file.read_text().split()[0]
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+            url = next(one["webSocketDebuggerUrl"] for one in await answer.json() if one["type"] == "page")
+        async with session.ws_connect(url, max_msg_size=0) as connection:
+            page = _Page(connection)
+            await page.call("Page.enable")
+            await page.call("Page.addScriptToEvaluateOnNewDocument", source=QUIET)
+            return {name: await page.picture(address, shot) for name, shot in chosen.items()}
+
+
+class _Page:
+    """One tab, over Chromium's debugging protocol."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection, self.sent = connection, 0
+
+    async def call(self, method: str, **given: Any) -> dict[str, Any]:
+        self.sent += 1
+        await self.connection.send_json({"id": self.sent, "method": method, "params": given})
+        while True:
+            answer: dict[str, Any] = await self.connection.receive_json()
+            if answer.get("id") == self.sent:
+                return answer["result"]  # type: ignore[no-any-return]
+
+    async def picture(self, address: str, shot: Shot) -> bytes:
+        size = {"width": shot.width, "height": shot.height, "deviceScaleFactor": 1, "mobile": False}
+        await self.call("Emulation.setDeviceMetricsOverride", **size)
+        await self.call("Page.navigate", url="about:blank")
+        await self.call("Page.navigate", url=f"{address}/{shot.route}")
+        await asyncio.sleep(12)
+        for script in shot.scripts:
+            await self.call("Runtime.evaluate", expression=script)
+            await asyncio.sleep(3)
+        found = await self.call("Page.captureScreenshot", format="png")
+        return small(base64.b64decode(found["data"]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

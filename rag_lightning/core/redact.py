@@ -1,0 +1,38 @@
+"""Passwords of URLs never reach a file or a message: texts and plain values pass `redact` before they are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "***"
+"""What stands in the place of a password."""
+_IN_FRONT = re.compile(r"(?P<head>[a-zA-Z][\w+.-]*://[^\s:/?#@\"'<>]*:)[^\s\"'<>]*(?P<tail>@)")
+_AS_OPTION = re.compile(r"(?P<head>[?&][\w-]*(?:password|passwd|token|secret)=)[^\s&#\"'<>]+(?P<tail>)", re.IGNORECASE)
+
+
+def redact(text: str) -> str:
+    """The text with the password of each URL replaced by ***.
+
+    >>> redact("postgresql://ann:pa/ss@db:5432/x?sslmode=require&password=q cannot be reached")
+    'postgresql://ann:***@db:5432/x?sslmode=require&password=*** cannot be reached'
+    >>> redact("http://127.0.0.1:5000, mail a@b.c")
+    'http://127.0.0.1:5000, mail a@b.c'
+    """
+    if "://" not in text:
+        return text
+    for pattern in (_IN_FRONT, _AS_OPTION):
+        text = pattern.sub(rf"\g<head>{HIDDEN}\g<tail>", text)
+    return text
+
+
+def redacted(value: Any) -> Any:
+    """A plain value with `redact` applied to each text in it."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {name: redacted(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(one) for one in value]
+    return value

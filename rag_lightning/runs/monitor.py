@@ -1,0 +1,87 @@
+"""Load of the machine over time: a thread appends samples to `system.jsonl` while a sweep runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+SAMPLES = "system.jsonl"
+SECONDS = 10.0
+MB = 1 << 20
+
+
+@contextmanager
+def sampled(folder: Path, seconds: float = SECONDS) -> Iterator[None]:
+    """Sample the load into `<folder>/system.jsonl`, which earlier samples begin, until the context ends.
+
+    Args:
+        folder: An existing folder.
+        seconds: Time between two samples.
+    """
+    ended = threading.Event()
+
+    def work() -> None:
+        psutil.cpu_percent()  # the first call has nothing to measure since
+        while not ended.wait(seconds):
+            _append(folder / SAMPLES, sample())
+
+    thread = threading.Thread(target=work, name="load of the machine", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def sample() -> dict[str, Any]:
+    """The load now: time in milliseconds since 1970, and MLflow's names of system metrics with their values."""
+    memory = psutil.virtual_memory()
+    return {
+        "time": int(time.time() * 1000),
+        "load": {
+            "system/cpu_utilization_percentage": psutil.cpu_percent(),
+            "system/system_memory_usage_megabytes": round(memory.used / MB),
+            "system/process_memory_usage_megabytes": round(_resident() / MB),
+        },
+    }
+
+
+def samples(folder: Path) -> list[dict[str, Any]]:
+    """The samples of a folder; a line that a killed process left unfinished is no sample."""
+    path, found = folder / SAMPLES, []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return [row for row in found if isinstance(row, dict) and {"time", "load"} <= row.keys()]
+
+
+def _resident() -> int:
+    """Resident memory of this process and its children in bytes."""
+    own = psutil.Process(os.getpid())
+    total = 0
+    for process in [own, *own.children(recursive=True)]:
+        try:
+            total += int(process.memory_info().rss)
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    """Append a line in one write; without the folder or without room on the disk the sample is lost."""
+    try:
+        with path.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(row) + "\n")
+    except OSError:
+        return

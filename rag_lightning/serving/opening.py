@@ -1,0 +1,91 @@
+"""A system opened from the parts of its MLflow model, and its answers as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.loading import experiment_of
+from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.hardware import resolve_dtype
+from rag_lightning.corpus.store import PassageStore
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.index.index import Floats, load_index
+from rag_lightning.retrieval.bm25 import BM25Retriever
+from rag_lightning.retrieval.embed import VECTORS
+from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.retrieval.retriever import DenseRetriever
+from rag_lightning.serving.parts import GENERATOR, QUERY_ENCODER, SYSTEM, check, read_system
+from rag_lightning.stages import train
+from rag_lightning.stages.ask import Answer, OpenSystem
+
+
+def open_parts(given: Mapping[str, str], artifacts: str = "") -> OpenSystem:
+    """The system of a model.
+
+    Args:
+        given: Name -> path of the parts that travelled, and of `system.json`.
+        artifacts: Folder of artifacts to take the other parts from; empty for their recorded paths.
+
+    Raises:
+        ArtifactError: a part is absent, altered, or has another digest.
+        DataError: `system.json` cannot be read.
+    """
+    path = Path(given[SYSTEM])
+    described = read_system(path)
+    folders = check(described, given, artifacts)
+    config = experiment_of(described["config"], str(path))
+    generator = train.open_generator(folders[GENERATOR], config)
+    encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))
+    if config.formulation == "closed_book":
+        return OpenSystem(config, encodings)
+    parts = _StoredParts(config, folders)
+    retriever = config.retriever.made().open(parts)
+    scale, null = float(described["score_scale"]), described.get("null_score")
+    return OpenSystem(config, encodings, parts.store, retriever, scale, null)
+
+
+def plain(answer: Answer) -> dict[str, Any]:
+    """An answer as JSON values: prediction, log_prob, passages and hypotheses, the best first.
+
+    A passage has its p(z|x) as `prior` and, where one passage stands behind the whole output, p(z|x,y) as `posterior`.
+    """
+    shares = answer.posteriors or (None,) * len(answer.passages)
+    return {
+        "prediction": answer.prediction.text,
+        "log_prob": answer.prediction.log_prob,
+        "passages": [
+            {"id": passage.passage_id, "title": passage.title, "text": passage.text, "prior": prior}
+            | ({} if share is None else {"posterior": share})
+            for passage, prior, share in zip(answer.passages, answer.priors, shares, strict=True)
+        ],
+        "hypotheses": [{"text": one.text, "log_prob": one.log_prob} for one in answer.prediction.hypotheses],
+    }
+
+
+class _StoredParts:
+    """The parts that a retriever is opened from, in the folders of a model."""
+
+    def __init__(self, config: ExperimentConfig, folders: Mapping[str, Path]) -> None:
+        self._config, self._folders = config, folders
+        self.seed, self.store = config.seed, PassageStore(self._folder("corpus"))
+
+    def dense(self) -> DenseRetriever:
+        encoder = TextEncoder(self._config.encoder, self._folder(QUERY_ENCODER), "query").eval()
+        return DenseRetriever(encoder, load_index(self._folder("index"), self._config.index))
+
+    def vectors(self) -> Floats:
+        vectors: Floats = np.load(self._folder("vectors") / VECTORS, mmap_mode="r")
+        return vectors
+
+    def bm25(self) -> BM25Retriever:
+        return BM25Retriever.load(self._folder("bm25"))
+
+    def _folder(self, name: str) -> Path:
+        if name not in self._folders:
+            raise ArtifactError(f"the model holds no {name}, which retriever {self._config.retriever.kind} needs")
+        return self._folders[name]

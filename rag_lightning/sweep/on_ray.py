@@ -1,0 +1,189 @@
+"""Workers of a sweep as Ray tasks, on the cluster of RAY_ADDRESS or on one that Ray starts on this machine.
+
+A task claims trials from the study like a worker process; Ray places it by the CPUs and GPUs that it asks for. A task
+whose process or node is lost has its trial failed, its point tried again, and is replaced.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import optuna
+
+from rag_lightning.config.commands import SweepConfig
+from rag_lightning.core import console
+from rag_lightning.core.errors import ConfigError, RagLightningError, TrainingError
+from rag_lightning.core.redact import redact
+from rag_lightning.sweep.attributes import INTERRUPTED
+from rag_lightning.sweep.space import Space
+from rag_lightning.sweep.storage import is_server
+from rag_lightning.sweep.study import read_progress
+from rag_lightning.sweep.workers import MOST_BARREN, POLL, SOFT, close_trials, is_late, late_reason, work
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MISSING = "engine=ray needs the extra ray: pip install 'rag-lightning[ray]'"
+LOCAL = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
+
+
+@dataclass
+class Tasks:
+    """The running tasks of a sweep.
+
+    Args:
+        ray: The module.
+        config: The sweep.
+        running: Task -> the end of the name that its process has in the study.
+    """
+
+    ray: Any
+    config: SweepConfig
+    running: dict[Any, str]
+
+    def start(self) -> None:
+        """Start a task."""
+        tag = f" ray-{uuid4().hex[:8]}"
+        options = {"num_cpus": self.config.worker_cpus, "num_gpus": self.config.worker_gpus, "max_retries": 0}
+        self.running[self.ray.remote(**options)(_work).remote(self.config, os.getcwd(), tag)] = tag
+
+    def stop(self, tasks: Sequence[Any]) -> None:
+        """End the processes of tasks, and wait until they have ended."""
+        for task in tasks:
+            self.ray.cancel(task, force=True)
+        if tasks:
+            self.ray.wait(list(tasks), num_returns=len(tasks), timeout=SOFT)
+
+
+@contextmanager
+def connected(config: SweepConfig) -> Iterator[None]:
+    """Connect to the cluster of RAY_ADDRESS, or to one started on this machine, and check that all workers have room.
+
+    Raises:
+        ConfigError: Ray is not installed or not reached, or the cluster lacks the resources.
+    """
+    ray = _import_ray()
+    _connect(ray)
+    try:
+        _check_cluster(ray, config)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def search_on_ray(space: Space, study: optuna.Study, show: Callable[[], None]) -> None:
+    """Evaluate points in `workers` Ray tasks, on the connected cluster, until the budget is used.
+
+    Args:
+        space: Search space.
+        study: Its study.
+        show: Called about once a second, to show finished trials.
+
+    Raises:
+        RagLightningError: an error that would fail every trial, or workers that end before they claim one.
+    """
+    _search(Tasks(_import_ray(), space.config, {}), space, study, show)
+    show()
+
+
+def _search(tasks: Tasks, space: Space, study: optuna.Study, show: Callable[[], None]) -> None:
+    config, barren = space.config, 0
+    missing = space.budget - len(read_progress(space, study).values)
+    try:
+        for _ in range(min(config.workers, max(1, missing))):
+            tasks.start()
+        while tasks.running:
+            ended, _ = tasks.ray.wait(list(tasks.running), num_returns=1, timeout=POLL)
+            reasons = {task: _ending(tasks, task) for task in ended}
+            late = [task for task, tag in tasks.running.items() if task not in reasons and is_late(config, study, tag)]
+            tasks.stop(late)
+            for task, reason in (reasons | dict.fromkeys(late, late_reason(config))).items():
+                tag = tasks.running.pop(task)
+                if reason:
+                    barren = 0 if close_trials(space, study, tag, reason) else barren + 1
+                    if barren == MOST_BARREN:
+                        raise TrainingError(f"{barren} Ray tasks ended before they claimed a trial: {reason}")
+                    tasks.start()
+            show()
+    finally:
+        tasks.stop(list(tasks.running))
+        for tag in tasks.running.values():
+            close_trials(space, study, tag, INTERRUPTED)
+
+
+def _ending(tasks: Tasks, task: Any) -> str:
+    """Why a task is lost; empty if it ended because nothing is left to claim.
+
+    Raises:
+        RagLightningError: the error that ended it.
+    """
+    try:
+        tasks.ray.get(task)
+    except tasks.ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RagLightningError):
+            raise error.cause from None
+        console.say(str(error))
+        return f"worker lost ({type(error.cause).__name__})"
+    except tasks.ray.exceptions.RayError as error:
+        return f"worker lost ({type(error).__name__})"
+    return ""
+
+
+def _work(config: SweepConfig, folder: str, tag: str) -> int:
+    """The work of a task."""
+    if Path(folder).is_dir():
+        os.chdir(folder)  # relative paths of the configuration mean the same as in the command
+    return work(config, tag)
+
+
+def _import_ray() -> ModuleType:
+    """The module ray, without the collection of usage data.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise ConfigError(MISSING) from error
+    return ray
+
+
+def _connect(ray: Any) -> None:
+    """Connect to the cluster of RAY_ADDRESS, or start one on this machine.
+
+    Raises:
+        ConfigError: the cluster does not answer.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    try:
+        ray.init(**(LOCAL if not address else LOCAL | {"address": address}))
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = redact(address) or "a local cluster"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"engine=ray: {where} cannot be reached: {reason}; check RAY_ADDRESS") from error
+
+
+def _check_cluster(ray: Any, config: SweepConfig) -> None:
+    """Raise ConfigError unless all workers have room on the cluster, and their machines can share the study."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    wanted = {"CPU": config.worker_cpus, "GPU": config.worker_gpus}
+    asked = {kind: amount for kind, amount in wanted.items() if amount}
+    room = sum(
+        int(min((node.get(kind, 0.0) / amount for kind, amount in asked.items()), default=1e9)) for node in nodes
+    )
+    if room < config.workers:
+        text = " and ".join(f"{amount:g} {kind}" for kind, amount in asked.items())
+        raise ConfigError(
+            f"engine=ray: {config.workers} workers of {text} each were asked for, but the cluster has room for {room}; "
+            "lower workers, worker_cpus or worker_gpus"
+        )
+    if len(nodes) > 1 and not is_server(config):
+        raise ConfigError(f"engine=ray on {len(nodes)} machines needs storage: postgresql://…, which they can share")

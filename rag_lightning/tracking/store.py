@@ -1,0 +1,196 @@
+"""One experiment of an MLflow store: connection, runs found by key, entries sent in batches."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from alembic.util.exc import CommandError
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+from rag_lightning.core.files import digest, sqlite_url
+from rag_lightning.core.redact import redact
+
+KEY, MADE, DIGEST = "mlflow.ragLightning.key", "mlflow.ragLightning.made", "mlflow.ragLightning.dataset"
+"""Tags, hidden in the UI: identity of a run, time in nanoseconds of its creation in MLflow, digest of its data."""
+FAILURES = (MlflowException, SQLAlchemyError, CommandError, OSError)
+METRICS_A_BATCH, ENTRIES_A_BATCH = 1000, 100
+DIGEST_LENGTH = 36
+TABLES = "mlflow.loggedArtifacts"
+"""Tag that names the tables among the files of a run."""
+TEXT_LIMIT = 7900
+"""Longest text of a tag; MLflow allows 8,000 characters."""
+TIMEOUT = "10"
+"""Seconds after which a request to a server fails; MLflow's default is two minutes, tried seven times."""
+
+
+def default_uri(root: Path, uri: str = "") -> str:
+    """The tracking URI: `uri`, or an SQLite file in the project folder."""
+    return uri or sqlite_url(root / "mlflow.db")
+
+
+def reason(error: Exception, uri: str) -> str:
+    """The reason of a failure in one line, without passwords."""
+    text = redact(" ".join(str(error).split())) or type(error).__name__
+    if "out-of-date database schema" in text or "locate revision" in text:
+        return f"its tables are of another version of MLflow; back it up and run: mlflow db upgrade {redact(uri)}"
+    return text[:200]
+
+
+class Store:
+    """One MLflow experiment; the connection is made at the first use.
+
+    Args:
+        uri: Tracking URI.
+        experiment: Name of the experiment.
+        root: Project folder, with mlartifacts/ for the files of a local store, and the lock.
+        about: Tags of the experiment; {id} in them is its id.
+    """
+
+    def __init__(self, uri: str, experiment: str, root: Path, about: Mapping[str, str]) -> None:
+        self.uri, self.experiment, self.root, self.about = uri, experiment, root, about
+        self._held = False
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """The connected client.
+
+        Raises:
+            FAILURES: the store is unavailable, or its tables are of another version.
+        """
+        for name in ("mlflow.store.db.utils", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        _check_reachable(self.uri)
+        with self.locked():  # two processes that create one SQLite store at once fail with `duplicate column name`
+            client = MlflowClient(self.uri)
+            client.search_experiments(max_results=1)
+        return client
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """Id of the experiment, which is created if it does not exist."""
+        client, local = self.client, urlsplit(self.uri).scheme.startswith("sqlite")
+        place = (self.root / "mlartifacts").resolve().as_uri() if local else None
+        with self.locked():
+            found = client.get_experiment_by_name(self.experiment)
+            if found is None:
+                found = client.get_experiment(client.create_experiment(self.experiment, artifact_location=place))
+        if self.uri == default_uri(self.root) and found.artifact_location != place:
+            old = unquote(urlsplit(found.artifact_location).path)
+            raise MlflowException(f"mlflow.db was copied and keeps files in {old}; remove it, nothing else is in it")
+        for name, value in self.about.items():
+            text = value.replace("{id}", str(found.experiment_id))
+            if found.tags.get(name) != text:
+                client.set_experiment_tag(found.experiment_id, name, text)
+        return str(found.experiment_id)
+
+    def run(self, key: Sequence[str], name: str, started: int) -> Run:
+        """The run with a key, created if it does not exist; several processes get the same one.
+
+        Args:
+            key: Identity.
+            name: Name of a new run.
+            started: Start of a new run, milliseconds since 1970.
+        """
+        experiment_id, identity = self.experiment_id, digest(list(key))
+        with self.locked():
+            found = self._find(identity)
+            if found is None:
+                tags = {KEY: identity, MADE: str(time.time_ns())}
+                self.client.create_run(experiment_id, start_time=started, tags=tags, run_name=name)
+                found = self._find(identity)  # another machine may have created one meanwhile
+        if found is None:
+            raise MlflowException(f"run {name} was deleted while it was created")
+        return found
+
+    def _find(self, identity: str) -> Run | None:
+        """The oldest run with an identity; younger ones are deleted."""
+        found = self.client.search_runs([self.experiment_id], f"tags.`{KEY}` = '{identity}'")
+        found.sort(key=lambda run: (int(run.data.tags.get(MADE, 0)), run.info.run_id))
+        for younger in found[1:]:
+            self.client.delete_run(younger.info.run_id)
+        return found[0] if found else None
+
+    def send(self, run: Run, metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Add metrics, params and tags to a run; MLflow refuses changes of params, so only new ones are sent."""
+        run_id, sent = run.info.run_id, run.data.tags
+        new = [Param(name, value) for name, value in params.items() if name not in run.data.params]
+        named = [RunTag(name, value[:TEXT_LIMIT]) for name, value in tags.items() if sent.get(name) != value]
+        room = METRICS_A_BATCH - 2 * ENTRIES_A_BATCH
+        self.client.log_batch(run_id, metrics[:room], new[:ENTRIES_A_BATCH], named[:ENTRIES_A_BATCH])
+        for start in range(room, len(metrics), METRICS_A_BATCH):
+            self.client.log_batch(run_id, metrics[start : start + METRICS_A_BATCH])
+
+    def send_dataset(self, run: Run, name: str, key: str, split: str, about: Mapping[str, str]) -> None:
+        """Name the data of a run, unless it has some; MLflow cuts no digest, so the whole one is a tag."""
+        if run.inputs and run.inputs.dataset_inputs:
+            return
+        dataset = Dataset(name, key[:DIGEST_LENGTH], "local", json.dumps(dict(about)))
+        tags = [InputTag("mlflow.data.context", split)]
+        self.client.set_tag(run.info.run_id, DIGEST, key)
+        self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
+
+    def send_texts(self, run: Run, texts: Mapping[str, str]) -> None:
+        """Write files of a run, replacing those of the same name."""
+        for name, text in texts.items():
+            self.client.log_text(run.info.run_id, text, name)
+
+    def is_active(self, run_id: str) -> bool:
+        """Whether a run exists and is not deleted."""
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return str(run.info.lifecycle_stage) == "active"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock of the store, a file beside an SQLite store or in the project folder; may be nested."""
+        if self._held:
+            yield
+            return
+        local = self.uri.startswith("sqlite:///")
+        path = Path(unquote(self.uri.removeprefix("sqlite:///")) + ".lock") if local else self.root / "mlflow.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
+
+
+def table_text(table: Mapping[str, Sequence[Any]]) -> str:
+    """Columns of equal length as MLflow stores a table; `MlflowClient.log_table` would append to an earlier one."""
+    rows = [list(row) for row in zip(*table.values(), strict=True)]
+    return json.dumps({"columns": list(table), "data": rows}, ensure_ascii=False)
+
+
+def tables_tag(names: Sequence[str]) -> dict[str, str]:
+    """The tag that names the tables of a run."""
+    return {TABLES: json.dumps([{"path": name, "type": "table"} for name in names])}
+
+
+def _check_reachable(uri: str) -> None:
+    """Raise OSError if a server does not answer within seconds; MLflow itself would retry for minutes."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https") and parts.hostname:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT)
+        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 2).close()
