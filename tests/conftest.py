@@ -40,10 +40,11 @@ ONE_PROCESS = {
     "integration/test_claims_sweep": "claims_sweep",
     "integration/test_console": "tiny_sweep",
     "integration/test_sweep": "tiny_sweep",
+    "integration/test_sweep_workers": "tiny_sweep",
     "unit/mini/test_task_builders": "mini",
-    "unit/runs/test_mlflow": "mlflow",
     "unit/stages/test_items": "tiny_sweep",
     "unit/stages/test_retriever_warmup": "tiny_sweep",
+    "unit/tracking/test_mirror": "mlflow",
 }
 """Files whose fixtures take longer than their tests -> what they share: their tests run in one process.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import read_jsonl_objects
 from rag_lightning.metrics.metric import parse_metric
 from rag_lightning.report.reading import need, read
 from rag_lightning.report.tables import Cell, Column, Row, Table, number
@@ -188,11 +187,7 @@ def _tests(path: Path, name: str) -> tuple[str, ...] | None:
     if not path.exists():
         return None
     found = []
-    for row, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            raw = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(path, "is not JSON", row=row, value=line, hint="remove the row") from error
+    for _, raw in read_jsonl_objects(path):
         if need(path, raw, "sweep", str) == name and need(path, raw, "split", str) == "test":
             found.append(str(need(path, raw, "label", str)))
     return tuple(found)
