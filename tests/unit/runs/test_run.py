@@ -43,7 +43,7 @@ def test_a_finished_run_holds_its_result(run_folder: Path) -> None:
     record = read_run(run_folder)
     assert record["status"] == "finished" and is_finished(run_folder)
     assert record["timings"] == {"seconds_per_query": 0.25, "retrieve": 0.05}
-    assert set(record["digests"]) == {"predictions", "scores"}
+    assert {"predictions", "scores"} <= set(record["digests"])
     assert record["notes"] == ["a note"]
     assert read_summary(run_folder)["metrics"]["em"]["mean"] == 66.7
 
