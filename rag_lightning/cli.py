@@ -209,10 +209,9 @@ def _complain(message: str, code: int) -> int:
 def overview() -> str:
     """The text of `rag-lightning --help`."""
     lines = ["usage: rag-lightning COMMAND [--config F.yaml] [--key value ...]", "", "commands:"]
-    lines += [f"  {name:9} {command.line}" for name, command in COMMANDS.items() if not command.artifact]
+    lines += [f"  {name:9} {one.line}" for name, one in COMMANDS.items() if not one.artifact]
     lines += ["", "stages in order, each with its folder of artifacts/ (a command runs what it needs, once):"]
-    stages = {name: command for name, command in COMMANDS.items() if command.artifact}
-    lines += [f"  {name:17} {command.artifact:17} {command.line}" for name, command in stages.items()]
+    lines += [f"  {name:17} {one.artifact:17} {one.line}" for name, one in COMMANDS.items() if one.artifact]
     return "\n".join([*lines, OVERVIEW_END])
 
 

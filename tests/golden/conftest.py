@@ -1,15 +1,10 @@
-"""One thread for all that is compared with recorded values, and one process for what shares artifacts."""
+"""One thread for all that is compared with recorded values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """The mark of pytest-xdist is known without it too."""
-    config.addinivalue_line("markers", "xdist_group(name): tests of one name run in one process")
 
 
 @pytest.fixture(scope="module", autouse=True)

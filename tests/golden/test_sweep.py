@@ -14,8 +14,6 @@ from tests.golden.driving import call, not_worse, retrieval, runs, table
 from tests.golden.recorded import recorded_or
 from tests.golden.spaces import NAME, claims, sweep
 
-pytestmark = pytest.mark.xdist_group("golden_sweep")
-
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, bert_folder: Path) -> Path:

@@ -11,8 +11,6 @@ from tests.golden.driving import system
 from tests.golden.recorded import recorded_or
 from tests.golden.systems import SYSTEMS, write_files
 
-pytestmark = pytest.mark.xdist_group("golden_systems")
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
