@@ -39,15 +39,15 @@ ENCODERS = ("pretrained", "warmed_up", "trained (RAG-Token)", "trained (RAG-Sequ
 class NoMirror:
     """MLflow takes seconds to make a store; what is sent is tested once."""
 
+    root = Path("nowhere")
+
     def __init__(self, *_: object) -> None:
         self.folders: list[Path] = []
 
-    def parent(self, name: str, params: Mapping[str, Any]) -> None: ...
+    def parent(self, name: str) -> None: ...
 
     def child(self, folder: Path) -> None:
         self.folders.append(folder)
-
-    def finish_parent(self, name: str) -> None: ...
 
 
 @pytest.fixture
