@@ -39,6 +39,8 @@ ENCODERS = ("pretrained", "warmed_up", "trained (RAG-Token)", "trained (RAG-Sequ
 class NoMirror:
     """MLflow takes seconds to make a store; what is sent is tested once."""
 
+    root = Path("nowhere")
+
     def __init__(self, *_: object) -> None:
         self.folders: list[Path] = []
 

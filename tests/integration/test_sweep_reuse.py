@@ -27,6 +27,8 @@ RETRIEVERS, KS = ("flat", "hnsw", "bm25"), (1, 2, 3, 4, 5, 6)
 class NoMirror:
     """MLflow is tested elsewhere."""
 
+    root = Path("nowhere")
+
     def __init__(self, *_: object) -> None: ...
 
     def __getattr__(self, name: str) -> Any:

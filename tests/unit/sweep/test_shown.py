@@ -36,7 +36,7 @@ def trial(number: int, value: float | None, seconds: float, point: str = "") -> 
 
 
 def progress(*known: FrozenTrial) -> Progress:
-    values = {one.user_attrs["digest"]: one.values for one in known if one.values}
+    values = {one.user_attrs["digest"]: (one.values, one.constraints) for one in known if one.values}
     return Progress(known, values, {}, {}, 1)
 
 
