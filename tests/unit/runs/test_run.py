@@ -24,7 +24,21 @@ from rag_lightning.runs.record import (
 
 FIELDS = {
     *("schema", "run_id", "sweep", "role", "split", "status", "label", "task", "dataset", "scale", "config"),
-    *("digests", "git", "packages", "hardware", "seed", "timings", "work", "notes", "planned", "started", "ended"),
+    *(
+        "digests",
+        "git",
+        "packages",
+        "hardware",
+        "seed",
+        "timings",
+        "work",
+        "notes",
+        "planned",
+        "command",
+        "user",
+        "started",
+        "ended",
+    ),
 }
 
 
@@ -41,8 +55,8 @@ def test_a_started_run_holds_every_field_and_runs(tmp_path: Path, run_info: Call
 def test_a_finished_run_holds_its_result(run_folder: Path) -> None:
     record = read_run(run_folder)
     assert record["status"] == "finished" and is_finished(run_folder)
-    assert record["timings"] == {"seconds_per_query": 0.25}
-    assert set(record["digests"]) == {"predictions", "scores"}
+    assert record["timings"] == {"seconds_per_query": 0.25, "retrieve": 0.05}
+    assert set(record["digests"]) == {"predictions", "scores", "examples", "model"}
     assert record["notes"] == ["a note"]
     assert read_summary(run_folder)["metrics"]["em"]["mean"] == 66.7
 
