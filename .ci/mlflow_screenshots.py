@@ -69,7 +69,7 @@ def shots(uri: str) -> dict[str, Shot]:
     every = [one.experiment_id for one in client.search_experiments()]
     [sweep, *_] = client.search_runs(every, "tags.role = 'sweep'")
     there = [sweep.info.experiment_id]
-    final, other, *_ = client.search_runs(there, "tags.role = 'final'")
+    final, other, *_ = client.search_runs(there, "tags.role = 'final'", order_by=["metrics.em DESC"])
     model, *_ = client.search_runs(there, "tags.kind = 'model' and tags.formulation != 'closed_book'")
     runs = f"#/experiments/{there[0]}/runs"
     pair = json.dumps([final.info.run_id, other.info.run_id])

@@ -99,17 +99,20 @@ class Mirror:
             return run_id
 
         sent = self._attempt(send)
-        if sent and time.monotonic() - self._parents.get(folder.parent.name, ("", 0.0))[1] > PARENT_EVERY:
-            self.parent(folder.parent.name)
+        sweep = str(record["sweep"])  # not the folder's name: runs that were put aside keep their page
+        if sent and time.monotonic() - self._parents.get(sweep, ("", 0.0))[1] > PARENT_EVERY:
+            self.parent(sweep)
         return sent
 
     def parent(self, name: str) -> str | None:
-        """Send the page of a sweep as it is now; returns its MLflow id, None if the store is unavailable.
+        """Send the page of a sweep as it is now; returns its MLflow id, None without a folder or a store.
 
         Raises:
             DataError: a file of the sweep cannot be read.
         """
         folder = folders.run_group(self.root, name)
+        if not folder.is_dir():
+            return None
         described = _read_object(folder / SWEEP)
         shown = [
             pages.Shown(record, read_summary(path), str(self._link(path).get("mlflow_run_id", "")))

@@ -111,12 +111,13 @@ def run(config: ExperimentConfig, every: bool = False) -> None:
     sweeps, problems, sent = dict[tuple[str, str], bool](), list[str](), 0
     for folder in found:
         try:
-            task = str(read_run(folder)["task"])
+            record = read_run(folder)
+            task, sweep = str(record["task"]), str(record["sweep"])
             mirror = mirrors.setdefault(task, Mirror(config.tracking_uri, task, root, say, load(EXTRAS)))
             before = (folder / LINK).read_bytes() if (folder / LINK).exists() else b""
             sent += mirror.child(folder, every) is not None
             changed = not (folder / LINK).exists() or (folder / LINK).read_bytes() != before
-            sweeps[task, folder.parent.name] = sweeps.get((task, folder.parent.name), every) or changed
+            sweeps[task, sweep] = sweeps.get((task, sweep), every) or changed
         except RagLightningError as error:
             problems.append(str(error))
     for (task, name), changed in sweeps.items():
