@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from rag_lightning.config.digesting import value_of
@@ -57,10 +58,16 @@ class System:
     config: ExperimentConfig
     label: str
 
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {}
+
     def run_id(self, split: str) -> str:
         """Name of its run folder: split, label without special characters, and digest of the run."""
+        if split not in self._digests:
+            self._digests[split] = run_digest(self.config, split)
         readable = re.sub(r"[^\w.]+", "-", self.label.lower().replace("=", "")).strip("-")
-        return f"{split}-{readable[:LONGEST_NAME]}-{run_digest(self.config, split)}"
+        return f"{split}-{readable[:LONGEST_NAME]}-{self._digests[split]}"
 
 
 def make_system(base: ExperimentConfig, point: Point) -> System:

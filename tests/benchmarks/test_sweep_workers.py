@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
-from rag_lightning.runs.track import Mirrors
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study
+from rag_lightning.tracking.track import Mirrors
 from tests.sweeping import finish, trials
 
 MOST_SECONDS = 0.1
@@ -39,12 +39,13 @@ def test_a_trial_costs_little_beside_its_work(
     space = open_space(again)
     sweep._open_folder(space, True)
     mirror = Mirrors(again.experiment.folder, "").of(again.experiment.task.name)
-    mirror.parent(again.name, {})
+    mirror.parent(again.name)
     seconds: list[float] = []
 
     def search() -> None:
         started = perf_counter()
         sweep._search(space, open_study(space), mirror)
+        mirror.wait()
         seconds.append((perf_counter() - started) / TRIALS)
 
     benchmark.pedantic(search, rounds=1)
