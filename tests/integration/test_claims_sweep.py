@@ -20,17 +20,9 @@ from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.space import open_space
 from rag_lightning.tracking import track
 from tests.points import system
+from tests.run_folders import NoMirror
 from tests.tiny_claims import LABELS, registered, write_data
 from tests.tiny_claims import sweep as tiny_sweep
-
-
-class NoMirror:
-    """MLflow is tested elsewhere."""
-
-    def __init__(self, *_: object) -> None: ...
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
 
 
 @pytest.fixture(scope="module", params=["label_token", "class_head"])

@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from transformers.utils import logging as transformers_logging
@@ -16,6 +15,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.stages import workspace
 from rag_lightning.tracking import track
+from tests.run_folders import NoMirror
 
 END = """
 chosen                                                               test em  95 % interval    paper
@@ -52,15 +52,6 @@ test     RAG-Sequence · sq8 · k=1 · thorough                            final
 {END}"""
 SECOND = f"""{BEGIN}trials            all of 4 evaluated before, best dev em 50.0
 {END}"""
-
-
-class NoMirror:
-    """MLflow is tested elsewhere."""
-
-    def __init__(self, *_: object) -> None: ...
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
 
 
 @pytest.fixture(autouse=True)

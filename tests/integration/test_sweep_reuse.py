@@ -7,7 +7,6 @@ import re
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,20 +18,10 @@ from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from rag_lightning.tracking import track
 from tests.points import system
+from tests.run_folders import NoMirror
 from tests.tiny_project import SPLITS
 
 RETRIEVERS, KS = ("flat", "hnsw", "bm25"), (1, 2, 3, 4, 5, 6)
-
-
-class NoMirror:
-    """MLflow is tested elsewhere."""
-
-    root = Path("nowhere")
-
-    def __init__(self, *_: object) -> None: ...
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
 
 
 def test_three_retrievers_and_six_k_generate_every_pair_once(

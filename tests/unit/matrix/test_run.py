@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,10 @@ from rag_lightning.core.records import Score, write_jsonl
 from rag_lightning.matrix import cells as run_cell
 from rag_lightning.matrix import command as run_matrix
 from rag_lightning.matrix.matrix import load_matrix
-from rag_lightning.runs import evaluate, track
+from rag_lightning.runs import evaluate
 from rag_lightning.runs import record as runs
+from rag_lightning.tracking import track
+from tests.run_folders import NoMirror
 
 FOLDER = Path(__file__).parents[3] / "experiments"
 SYSTEMS = {
@@ -39,17 +40,6 @@ DECODING = {
     }
 }
 COMPARISON = {"task": "nq", "metric": "em", "systems": ["rag_token", "rag_sequence"], "baselines": ["closed_book"]}
-
-
-class NoMirror:
-    def __init__(self, *_: object) -> None: ...
-
-    def parent(self, name: str, params: Mapping[str, Any]) -> None: ...
-
-    def child(self, folder: Path) -> None: ...
-
-    def finish_parent(self, name: str, metrics: Mapping[str, float] | None = None) -> None:
-        assert metrics and all("@" not in metric for metric in metrics)
 
 
 class Trainings:
