@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import exp
 from pathlib import Path
@@ -16,6 +16,7 @@ from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
 from rag_lightning.artifacts.command import holdings
+from rag_lightning.artifacts.inventory import Entry
 from rag_lightning.cli import main
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.records import Prediction, Score, read_jsonl
@@ -131,11 +132,17 @@ def test_after_a_sweep_every_artifact_is_used_and_without_a_run_its_own_go(
     for folder in ("artifacts", "runs"):
         shutil.copytree(Path(tiny_sweep.experiment.folder) / folder, root / folder)
     held = holdings(root)
-    assert [one.path for one in held.entries if one.state == "whole" and tiny_sweep.name not in held.groups(one)] == []
+    finished = (Path(tiny_sweep.experiment.folder) / "finished").stat().st_mtime
+
+    def of_the_sweep(entries: Sequence[Entry]) -> list[Entry]:
+        whole = [one for one in entries if one.state == "whole"]
+        return [one for one in whole if (one.path / "manifest.json").stat().st_mtime < finished]
+
+    assert [one.path for one in of_the_sweep(held.entries) if tiny_sweep.name not in held.groups(one)] == []
     record = next(r for r in records(tiny_sweep).values() if r["role"] == "trial")
     assert record["planned"] == record["digests"]
     shutil.rmtree(root / "runs" / tiny_sweep.name / record["run_id"])
-    gone = {(one.kind, one.digest) for one in holdings(root).garbage}
+    gone = {(one.kind, one.digest) for one in of_the_sweep(holdings(root).garbage)}
     assert {("scores", record["digests"]["scores"])} <= gone
     assert {kind for kind, _ in gone} <= {"scores", "predictions", "rankings", "cost", "index", "pairs"}
     assert main(["artifacts", "gc", "--confirm", "yes", "--folder", str(root)]) == 0

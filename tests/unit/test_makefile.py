@@ -1,5 +1,6 @@
 """The Makefile calls the command line with what it parses, lists itself, and removes nothing by accident."""
 
+import os
 import re
 import shlex
 import shutil
@@ -22,7 +23,8 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 def make(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = ["make", "-f", str(ROOT / "Makefile"), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, check=False)
+    outside = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, env=outside, check=False)
 
 
 def dry(*words: str) -> list[list[str]]:
