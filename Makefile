@@ -72,7 +72,10 @@ TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false 
 .PHONY: help install fetch sweep status smoke report experiment matrix claims plan mlflow-ui optuna-ui ask test test-all bench docs check clean clean-runs
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } { sub(/\(TASKS\)$$/, "$(TASKS)") } \
+	@awk 'BEGIN { FS = ":.*## "; count = split("$(TASKS)", names, " ") } \
+		/^##@ +\(TASKS\)$$/ { line = sprintf("%32s", ""); for (i = 1; i <= count; i++) { \
+			if (length(line) + length(names[i]) > 98) { print line; line = sprintf("%32s", "") } \
+			line = line " " names[i] } print line; next } \
 		/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
 		/^##@ / { printf "              %s\n", substr($$0, 5) }' $(firstword $(MAKEFILE_LIST))
 
@@ -104,17 +107,23 @@ sweep: $(INSTALLED) ## Search systems on dev, test the best, write the report; b
 ##@                    (TASKS)
 ##@ TRIALS=N           number of trials; default: that of the sweep file
 ##@ SEED=0             seed of every random choice
-##@ SCALE=mini         mini (half an hour on two cores); with a file sweeps/TASK-SCALE.yaml also mini-long (trains about an
-##@                    hour) or paper (needs the hub)
+##@ SCALE=mini         mini (nq: half an hour on two cores); with a file
+##@                    sweeps/TASK-SCALE.yaml also mini-long (trains about an hour)
+##@                    or paper (needs the hub)
 ##@ WORKERS=1          processes that evaluate trials side by side
-##@ STORAGE=URL        study of several machines, postgresql://…; keep the password in PGPASSFILE or PGPASSWORD
-##@ ENGINE=process     process: workers on this machine; ray: on the cluster of RAY_ADDRESS, or a local one
-##@ CORPUS=F           file of your passages: DPR TSV (plain or .gz) or JSONL with id, title, text
-##@ TRAIN="F …"        files of your training questions: DPR qa.csv, NQ-open JSONL, JSONL with question, answers, SQuAD
+##@ STORAGE=URL        study that several machines share, postgresql://…; keep the
+##@                    password in PGPASSFILE or PGPASSWORD
+##@ ENGINE=process     process: workers on this machine; ray: on the cluster of
+##@                    RAY_ADDRESS, or a local one
+##@ CORPUS=F           file of your passages: DPR TSV or JSONL with id, title, text
+##@ TRAIN="F …"        files of your training questions: DPR qa.csv, SQuAD, NQ-open
+##@                    JSONL, or JSONL with question, answers; all files plain or .gz
 ##@ DEV=F TEST=F       files of your dev and test questions, in the same formats
-##@ NAME=…             name of the sweep's folders; default: TASK, or TASK-own with your files
+##@ NAME=…             name of the sweep's folders; default: TASK, followed by -SCALE,
+##@                    -own with your files, and -seedN where they differ
 ##@ DATASET=NAME       name of your data in tables; default: NAME
-##@ VERBOSE=yes        show details: stages of each trial, dropped examples, messages of libraries
+##@ VERBOSE=yes        show details: stages of each trial, dropped examples, messages
+##@                    of libraries
 	$(RAG) sweep $(SWEEP_ARGS) $(DETAILS)
 	$(RAG) report $(SWEEP_ARGS)
 
@@ -128,11 +137,11 @@ smoke: $(INSTALLED) ## Run a tiny sweep on a few hundred examples, in about thre
 	$(RAG) report --config sweeps/smoke.yaml
 
 report: $(INSTALLED) ## Write reports/out/NAME again from stored runs
-##@ TASK= SCALE= SEED= NAME=   as for sweep
+##@ TASK= SCALE= SEED= NAME=   as for sweep (with your own files: NAME=TASK-own)
 	$(RAG) report $(SWEEP_ARGS)
 
 experiment: $(INSTALLED) ## Run one experiment on dev: a file of experiments/ or a cell of experiments/matrix.yaml
-##@ NAME=…             name of the experiment, such as nq_rag_sequence or fever3_rag_token_frozen
+##@ NAME=…             its name, such as nq_rag_sequence or fever3_rag_token_frozen
 ##@ SEED=0             seed of the experiment
 ##@ CORPUS=F TRAIN="F …"   as for matrix
 ##@ VERBOSE=yes        as for sweep
@@ -150,11 +159,12 @@ claims: $(INSTALLED) ## Test the claims of experiments/claims.yaml and print the
 ##@ SCALE=mini         scale of the experiments
 ##@ CORPUS=F TRAIN="F …"   as for matrix
 ##@ VERBOSE=yes        as for sweep
-##@ SPLIT=dev          dev to explore, test to decide (a claim is decided on test only once)
+##@ SPLIT=dev          dev to explore, test to decide (each claim only once)
 	$(RAG) claims --scale '$(SCALE)' $(OWN_CELLS) --split '$(SPLIT)' $(DETAILS)
 
 plan: $(INSTALLED) ## Estimate memory, disk and time of an experiment before it runs
-##@ EXPERIMENT=F       file of the experiment
+##@ EXPERIMENT=F       file of the experiment; default:
+##@                    experiments/nq_rag_sequence.yaml
 	$(RAG) plan --config '$(EXPERIMENT)'
 
 mlflow-ui: $(INSTALLED) ## Start the MLflow UI, for this machine only
@@ -175,7 +185,7 @@ optuna-ui: $(INSTALLED_DASHBOARD) ## Open the study of a sweep in optuna-dashboa
 ask: export QUESTION := $(Q)
 ask: $(INSTALLED) ## Answer one question; show passages, scores and hypotheses
 ##@ Q="…"              the question
-##@ EXPERIMENT=F       file of the experiment whose system answers; default: experiments/nq_rag_sequence.yaml
+##@ EXPERIMENT=F       file of the experiment whose system answers; default: as for plan
 	@test -n "$$QUESTION" || { echo 'make ask needs a question: make ask Q="what is the capital of peru"' >&2; exit 2; }
 	$(RAG) ask "$$QUESTION" --config '$(EXPERIMENT)'
 
@@ -193,7 +203,7 @@ bench: $(INSTALLED_DEV) ## Run the benchmarks, on one thread
 docs: $(INSTALLED_DEV) ## Write the tables of docs/results.yaml into README.md and the pages of docs/
 	$(BIN)/python .ci/render_results.py
 
-check: $(INSTALLED_DEV) ## Check lint, format, types, layers, words, config files, and commands, links and numbers in the documents
+check: $(INSTALLED_DEV) ## Check lint, format, types, layers, words, config files, and the documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -36,7 +36,7 @@ VERBOSE, VERBOSE_HELP = "--verbose", "Show details: stages of each trial, droppe
 OVERVIEW_END = """
 `rag-lightning COMMAND --help` lists the options of a command, `rag-lightning help SECTION` the fields
 of a section; --print_config prints the whole configuration as YAML, --verbose shows details."""
-STATUS = "--status", "Show instead what the sweep has done and is doing; also while it runs.", False
+STATUS = "--status", "Show what the sweep has done and is doing, instead of running it.", False
 CONFIG_HELP = "YAML file with values of these keys; keys after it override it."
 OCCUPIED = {errno.ENOTDIR, errno.EEXIST}
 """Errors of a file in the place of one of our folders."""
@@ -209,7 +209,7 @@ def _complain(message: str, code: int) -> int:
 def overview() -> str:
     """The text of `rag-lightning --help`."""
     lines = ["usage: rag-lightning COMMAND [--config F.yaml] [--key value ...]", "", "commands:"]
-    lines += [f"  {name:9} {one.line}" for name, one in COMMANDS.items() if not one.artifact]
+    lines += [f"  {name:11} {one.line}" for name, one in COMMANDS.items() if not one.artifact]
     lines += ["", "stages in order, each with its folder of artifacts/ (a command runs what it needs, once):"]
     lines += [f"  {name:17} {one.artifact:17} {one.line}" for name, one in COMMANDS.items() if one.artifact]
     return "\n".join([*lines, OVERVIEW_END])

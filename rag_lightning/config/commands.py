@@ -38,18 +38,18 @@ class SweepConfig(Section):
     Args:
         name: Name of the sweep: runs/<name>, reports/out/<name>, the MLflow parent run.
         experiment: The experiment whose fields the search changes; the other fields are the same in every trial.
-        space: Field -> its values: a list; a range {low, high}, with log: true for a search in the logarithm and step
-            for equal steps; or {choices: [...]}. `when: {field: value or values}` in a range or beside choices limits
-            the field to points in which an earlier field has one of the values; elsewhere it is no part of the point.
-            A field is any dotted field of an experiment (train.lr, index.nprobe) or one of three short names: k
-            (decoding.k), decoding (formulation/strategy), and retriever (bm25, oracle, random, or an index kind, which
-            is dense retrieval with that index). A retriever other than the one of the experiment's training replaces
-            it at test only.
+        space: Field -> its values: a list, a range {low, high}, or {choices: [...], when: {field: value}}. A range may
+            have log: true for a search in the logarithm, or step for equal steps. `when`, in a range or beside choices,
+            limits the field to points in which an earlier field has the value, or one of a list of values; elsewhere it
+            is no part of the point. A field is any dotted field of an experiment (train.lr, index.nprobe) or one of
+            three short names: k (decoding.k), decoding (formulation/strategy), and retriever (bm25, oracle, random, or
+            an index kind, which is dense retrieval with that index). A retriever other than the one of the
+            experiment's training replaces it at test only.
         trials: Largest number of distinct points to evaluate; a point that the sampler repeats is not counted. The
             search ends earlier if all points of the space are evaluated.
-        sampler: Optuna's sampler: tpe; random; nsga2, a genetic algorithm for several objectives whose population is a
-            fifth of `trials` (at least 10) and which draws fields with a condition at random; or grid (every point
-            once, up to `trials`, in an order that shares models and rankings).
+        sampler: Optuna's sampler, or grid for every point once, up to `trials`. The order of grid shares models and
+            rankings. nsga2 is a genetic algorithm for several objectives: its population is a fifth of `trials`, of
+            which it needs at least 10, and it draws fields with a condition at random.
         seed: Seed of the sampler.
         objectives: What the search optimises on dev: metrics of the task, and seconds_per_query, index_bytes,
             build_seconds (of the index) or peak_memory, which are minimised. The first metric selects the systems for
@@ -59,15 +59,16 @@ class SweepConfig(Section):
         constraints: Conditions on the same values, such as "index_bytes <= 200e6" or "em >= 40"; only trials that meet
             all of them are selected.
         always: Points that are evaluated on dev and test in addition to the search; each maps fields to one value.
-        storage: Optuna's storage URL; empty for an SQLite file in the sweep's run folder. With postgresql:// several
-            machines work on one study; PGPASSWORD or PGPASSFILE can hold the password.
+        storage: URL of Optuna's storage, postgresql://… for a study that several machines share; empty for an SQLite
+            file in the sweep's run folder. PGPASSWORD or PGPASSFILE can hold the password.
         alpha: Significance level of the test of each configuration against the best one.
         workers: Number of processes that evaluate trials side by side; 1 evaluates them in the process of the command.
-        engine: process starts the workers on this machine, ray as tasks on the cluster of RAY_ADDRESS (local without).
+        engine: Where workers run: process on this machine, ray on the cluster of RAY_ADDRESS (on this machine if it is
+            not set).
         worker_cpus: CPUs that Ray reserves for each worker.
         worker_gpus: GPUs that Ray reserves for each worker; may be a fraction.
         retries: How often a point is tried again after its trial failed or its worker was lost.
-        trial_seconds: Time limit of a trial in seconds, with a process of its own; 0 for none.
+        trial_seconds: Time limit of a trial in seconds, 0 for none; trials with a limit run in worker processes.
     """
 
     name: str = "nq"

