@@ -43,18 +43,22 @@ SWEEP_FILE = $(firstword $(wildcard sweeps/$(TASK)-$(SCALE).yaml) sweeps/$(TASK)
 empty :=
 space := $(empty) $(empty)
 comma := ,
+# One word of the shell, whatever is in it.
+quote = '$(subst ','\'',$(1))'
 json_list = [$(subst $(space),$(comma),$(foreach file,$(1),"$(file)"))]
 # A user's corpus needs its own reader: reader.task is for questions about the mini corpus.
-OWN_FILES = --experiment.task.dataset '$(DATASET)' --experiment.reader.task '' \
-	$(if $(CORPUS),--experiment.corpus.source '$(CORPUS)') \
-	$(if $(TRAIN),--experiment.task.train '$(call json_list,$(TRAIN))') \
-	$(if $(DEV),--experiment.task.dev '$(DEV)') \
-	$(if $(TEST),--experiment.task.test '$(TEST)')
+OWN_FILES = --experiment.task.dataset $(call quote,$(DATASET)) --experiment.reader.task '' \
+	$(if $(CORPUS),--experiment.corpus.source $(call quote,$(CORPUS))) \
+	$(if $(TRAIN),--experiment.task.train $(call quote,$(call json_list,$(TRAIN)))) \
+	$(if $(DEV),--experiment.task.dev $(call quote,$(DEV))) \
+	$(if $(TEST),--experiment.task.test $(call quote,$(TEST)))
 # The user's files, for a scale of the matrix that needs them.
-OWN_CELLS = $(if $(CORPUS),--corpus '$(CORPUS)') $(if $(TRAIN),--train '$(call json_list,$(TRAIN))')
-SWEEP_ARGS = --config '$(SWEEP_FILE)' --name '$(NAME)' $(if $(TRIALS),--trials '$(TRIALS)') --seed '$(SEED)' \
-	--experiment.scale '$(SCALE)' --experiment.seed '$(SEED)' $(if $(OWN),$(OWN_FILES)) \
-	$(if $(WORKERS),--workers '$(WORKERS)') $(if $(ENGINE),--engine '$(ENGINE)') $(if $(STORAGE),--storage "$$STORAGE")
+OWN_CELLS = $(if $(CORPUS),--corpus $(call quote,$(CORPUS))) $(if $(TRAIN),--train $(call quote,$(call json_list,$(TRAIN))))
+SWEEP_ARGS = --config $(call quote,$(SWEEP_FILE)) --name $(call quote,$(NAME)) \
+	$(if $(TRIALS),--trials $(call quote,$(TRIALS))) --seed $(call quote,$(SEED)) \
+	--experiment.scale '$(SCALE)' --experiment.seed $(call quote,$(SEED)) $(if $(OWN),$(OWN_FILES)) \
+	$(if $(WORKERS),--workers $(call quote,$(WORKERS))) $(if $(ENGINE),--engine $(call quote,$(ENGINE))) \
+	$(if $(STORAGE),--storage "$$STORAGE")
 # The task's file is that of the scale mini; a file of another scale has the scale in its name.
 SCALES := mini-long nq-subset paper
 HAS_SCALES = $(strip mini $(foreach scale,$(SCALES),$(if $(wildcard sweeps/$(TASK)-$(scale).yaml),$(scale))))
@@ -145,9 +149,9 @@ experiment: $(INSTALLED) ## Run one experiment on dev: a file of experiments/ or
 ##@ SEED=0             seed of the experiment
 ##@ CORPUS=F TRAIN="F …"   as for matrix
 ##@ VERBOSE=yes        as for sweep
-	@test '$(origin NAME)' != file -a -n '$(strip $(NAME))' -a -n '$(strip $(SEED))' || \
+	@test '$(origin NAME)' != file -a -n $(call quote,$(strip $(NAME))) -a -n $(call quote,$(strip $(SEED))) || \
 		{ echo 'make experiment needs a name and a seed: make experiment NAME=nq_rag_sequence SEED=0' >&2; exit 2; }
-	$(RAG) matrix --only '["$(NAME)"]' --seeds '[$(SEED)]' $(OWN_CELLS) $(DETAILS)
+	$(RAG) matrix --only $(call quote,["$(NAME)"]) --seeds $(call quote,[$(SEED)]) $(OWN_CELLS) $(DETAILS)
 
 matrix: $(INSTALLED) ## Run all experiments of the matrix on dev; an interrupted run continues
 ##@ SCALE=mini         mini, mini-long, nq-subset or paper
@@ -173,14 +177,15 @@ mlflow-ui: $(INSTALLED) ## Start the MLflow UI, for this machine only
 
 # The URL of a file quotes what means something in it.
 STUDY_URL = $(BIN)/python -c 'import pathlib, sys; from rag_lightning.core.files import sqlite_url as url; \
-	print(url(pathlib.Path(sys.argv[1])))' 'runs/$(NAME)/study.db'
+	print(url(pathlib.Path(sys.argv[1])))' $(call quote,runs/$(NAME)/study.db)
 optuna-ui: PORT := $(if $(filter file,$(origin PORT)),8080,$(PORT))
 optuna-ui: $(INSTALLED_DASHBOARD) ## Open the study of a sweep in optuna-dashboard, for this machine only
 ##@ TASK= SCALE= SEED= NAME= STORAGE=   as for sweep
 ##@ PORT=8080          port of http://127.0.0.1
-	@test -n "$${STORAGE:-}" -o -f 'runs/$(NAME)/study.db' || \
-		{ echo 'runs/$(NAME)/study.db: no study yet; run make sweep first' >&2; exit 2; }
-	@$(BIN)/optuna-dashboard "$${STORAGE:-$$($(STUDY_URL))}" --host 127.0.0.1 --port '$(PORT)'
+	@test -n "$${STORAGE:-}" -o -f $(call quote,runs/$(NAME)/study.db) || \
+		{ echo $(call quote,runs/$(NAME)/study.db): 'no study yet; run make sweep first' >&2; exit 2; }
+	@url="$${STORAGE:-$$($(STUDY_URL))}"; \
+		$(BIN)/optuna-dashboard "$${url/#postgresql:/postgresql+psycopg:}" --host 127.0.0.1 --port '$(PORT)'
 
 ask: export QUESTION := $(Q)
 ask: $(INSTALLED) ## Answer one question; show passages, scores and hypotheses

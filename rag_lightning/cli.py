@@ -38,8 +38,8 @@ OVERVIEW_END = """
 of a section; --print_config prints the whole configuration as YAML, --verbose shows details."""
 STATUS = "--status", "Show what the sweep has done and is doing, instead of running it.", False
 CONFIG_HELP = "YAML file with values of these keys; keys after it override it."
-OCCUPIED = {errno.ENOTDIR, errno.EEXIST}
-"""Errors of a file in the place of one of our folders."""
+OCCUPIED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""Errors of a file in the place of one of our folders, or the reverse, and of a path that cannot be one."""
 Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig
 
 

@@ -12,7 +12,7 @@ from rag_lightning.config.fields import to_dict
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.records import Example, Prediction, Score, write_jsonl
-from rag_lightning.runs.record import RunInfo, recorded
+from rag_lightning.runs.record import SCHEMA, TYPES, RunInfo, recorded
 
 EXAMPLES = [Example(str(i), f"question {i}", ("yes", "yeah")) for i in range(3)]
 SUMMARY = {
@@ -23,6 +23,8 @@ SUMMARY = {
     },
     "slices": {"family=definition": {"em": {"mean": 50.0, "low": 0.0, "high": 100.0, "n": 2, "unit": "%"}}},
 }
+BLANK = {name: kind() for name, kind in TYPES.items()} | {"schema": SCHEMA, "status": "finished"}
+"""The record of a finished run with nothing in it."""
 
 
 def info(run_id: str = "r1", **changes: Any) -> RunInfo:

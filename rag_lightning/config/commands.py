@@ -14,6 +14,8 @@ from rag_lightning.config.fields import Section
 Scale = Literal["mini", "mini-long", "nq-subset", "paper"]
 RESERVED = "experiments"
 """Name of the folder of runs that the matrix and claims share; no sweep may have it."""
+FILES, MOST_BYTES = (".lock", ".jsonl"), 200
+"""Endings of files beside the folders of sweeps, and the largest length of a folder's name as UTF-8."""
 
 
 def _default_space() -> dict[str, Any]:
@@ -96,6 +98,9 @@ class SweepConfig(Section):
         object.__setattr__(self, "space", lists)  # as YAML has them, and as Python has them: one and the same space
         fits = re.fullmatch(r"[\w][\w.-]{0,99}", self.name) is not None and self.name != RESERVED
         check(fits, "name", repr(self.name), f"must be 1 to 100 letters, digits, . _ or -, and not {RESERVED}")
+        check(len(self.name.encode()) <= MOST_BYTES, "name", repr(self.name), f"must have at most {MOST_BYTES} bytes")
+        taken = self.name.endswith(FILES)
+        check(not taken, "name", repr(self.name), f"must not end with {' or '.join(FILES)}, which are files in runs/")
 
 
 @dataclass(frozen=True)

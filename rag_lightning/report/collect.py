@@ -150,9 +150,9 @@ def collect(sweep_dir: Path) -> Sweep:
         scale=str(need(path, raw, "scale", str)),
         objective=str(need(path, raw, "objective", str)),
         finished=bool(raw.get("finished", False)),
-        spec=raw.get("spec", {}),
-        warnings=tuple(map(str, raw.get("warnings", ()))),
-        retrieval=tuple(_retrieved(path, item) for item in raw.get("retrieval", ())),
+        spec=need(path, {"spec": {}} | raw, "spec", dict),
+        warnings=tuple(map(str, need(path, {"warnings": []} | raw, "warnings", list))),
+        retrieval=tuple(_retrieved(path, item) for item in need(path, {"retrieval": []} | raw, "retrieval", list)),
         runs=tuple(_run(file) for file in sorted(sweep_dir.glob("*/run.json"))),
         candidates=_candidates(sweep_dir / "selection.json"),
     )
@@ -202,7 +202,7 @@ def _run(path: Path) -> Run:
         need(path, {name: {}} | raw, name, dict)
     need(path, {"notes": []} | raw, "notes", list)
     config = need(path, raw, "config", dict)
-    _check_config(path, config)
+    check_config(path, config)
     if fields["status"] != "finished":
         return Run(**fields, config=config, record=raw, estimates={}, slices={}, degraded=frozenset(), confusion={})
     summary = path.with_name("summary.json")
@@ -218,8 +218,8 @@ def _run(path: Path) -> Run:
     )
 
 
-def _check_config(path: Path, config: Any) -> None:
-    """Raise DataError unless the fields are there that tables are made from."""
+def check_config(path: Path, config: Any) -> None:
+    """Raise DataError unless the configuration in a run.json has the fields that tables are made from."""
     need(path, config, "formulation", str, "config")
     for section, name, kind in CONFIG_FIELDS:
         where = f"config.{section}"

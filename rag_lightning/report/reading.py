@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import UNREADABLE
 from rag_lightning.metrics.metric import Estimate
 
 
@@ -47,7 +48,7 @@ def read(path: Path, hint: str = "remove it and run again") -> dict[str, Any]:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(path, "is missing", hint=hint) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (IsADirectoryError, *UNREADABLE) as error:
         raise DataError(path, "is cut short or damaged", hint=hint) from error
     if not isinstance(raw, dict):
         raise DataError(path, "is not a JSON object", value=raw, hint=hint)

@@ -73,13 +73,15 @@ def read_search(sweep_dir: Path, name: str) -> Search:
     raw = read(path) if path.exists() else {}
     objective = str(raw.get("objective", ""))
     objectives = need(path, {"objectives": {}} | raw, "objectives", dict)
+    if objectives:
+        need(path, objectives, objective, str, "objectives")
     listed = need(path, raw, "candidates", list) if objectives else []
     groups = need(path, {"formulations": []} | raw, "formulations", list)
     importances = _importances(sweep_dir / "importances.json")
     return Search(
         objectives={str(key): str(value) for key, value in objectives.items()},
         objective=objective,
-        constraints=tuple(map(str, raw.get("constraints", ()))),
+        constraints=tuple(map(str, need(path, {"constraints": []} | raw, "constraints", list))),
         tried=tuple(_tried(path, one, list(objectives)) for one in listed),
         ties=tuple(_tie(path, one, objective) for one in groups if isinstance(one, dict) and one.get("feasible")),
         importances=importances.get("objectives", {}),

@@ -55,6 +55,14 @@ def run(system: System, group: str, split: str, role: str) -> Path:
     return folder
 
 
+def restore(system: System, group: str, split: str) -> None:
+    """Build the scores of a finished run again, with their inputs, if the artifact was removed; its record stays."""
+    digest = runs.read_run(folder_of(system, group, split))["digests"]["scores"]
+    if not (folders.artifacts(system.config.folder) / "scores" / digest).exists():
+        with within(f"{split}: {system.label}"):
+            score.build(Workspace(system.config), split)
+
+
 def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
     """Score the workspace's system on a split; fills the result with summary, notes, digests, timings and work."""
     scored = score.build(workspace, split)

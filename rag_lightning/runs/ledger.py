@@ -47,6 +47,7 @@ class Evaluation:
     digest: str
 
 
+RESTORE = "restore the ledger from a copy, or remove this line"
 KEYS = ("time", *Evaluation.__dataclass_fields__)
 
 
@@ -84,10 +85,13 @@ def read(root: str | Path) -> list[dict[str, Any]]:
     path = folders.runs(root) / FILE
     if not path.exists() or not path.stat().st_size:
         return []
-    found = list(read_jsonl_objects(path))
+    try:
+        found = list(read_jsonl_objects(path))
+    except DataError as error:
+        raise DataError(path, error.problem, row=error.row, value=error.value, hint=RESTORE) from error
     for row, line in found:
         for key in KEYS:
             if not isinstance(line.get(key), str):
                 problem = "is not a text" if key in line else "is missing"
-                raise DataError(path, problem, row=row, field=key, hint="restore the ledger from a copy")
+                raise DataError(path, problem, row=row, field=key, hint=RESTORE)
     return [line for _, line in found]

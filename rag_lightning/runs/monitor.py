@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from rag_lightning.core.files import UNREADABLE
 
 SAMPLES = "system.jsonl"
 SECONDS = 10.0
@@ -56,14 +59,20 @@ def sample() -> dict[str, Any]:
 
 
 def samples(folder: Path) -> list[dict[str, Any]]:
-    """The samples of a folder; a line that a killed process left unfinished is no sample."""
+    """The samples of a folder; a line that a killed process left unfinished, or damaged, is no sample."""
     path, found = folder / SAMPLES, []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
             found.append(json.loads(line))
-        except json.JSONDecodeError:
+        except UNREADABLE:
             continue
-    return [row for row in found if isinstance(row, dict) and {"time", "load"} <= row.keys()]
+    return [row for row in found if _is_sample(row)]
+
+
+def _is_sample(row: Any) -> bool:
+    load = row.get("load") if isinstance(row, dict) else None
+    numbers = [row["time"], *load.values()] if isinstance(load, dict) and "time" in row else [None]
+    return all(type(one) in (int, float) and abs(one) < math.inf for one in numbers)
 
 
 def _resident() -> int:

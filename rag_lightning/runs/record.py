@@ -21,14 +21,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.files import write_json
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import UNREADABLE, write_json
 from rag_lightning.core.hardware import describe
 from rag_lightning.core.redact import redact
 
-SCHEMA = 2
-RUN, SUMMARY = "run.json", "summary.json"
-STATUSES = ("running", "finished", "failed")
+SCHEMA, RUN, SUMMARY = 2, "run.json", "summary.json"
+REDO, STATUSES = "remove its folder and run it again", ("running", "finished", "failed")
+TYPES: dict[str, type] = {
+    **dict.fromkeys(("run_id", "sweep", "role", "split", "label", "task", "dataset", "scale", "started"), str),
+    **dict.fromkeys(("config", "digests", "timings", "work", "git", "packages", "hardware"), dict),
+    "notes": list,
+}
+"""Type of each field of run.json that readers rely on."""
 PACKAGES = (
     "bm25s",
     "datasets",
@@ -156,15 +161,20 @@ def read_run(folder: Path) -> dict[str, Any]:
     """The content of run.json in a run folder.
 
     Raises:
-        DataError: missing, not JSON, of another schema, or with an unknown status.
+        DataError: missing, not JSON, of another schema, with an unknown status, or a field of a wrong type.
     """
-    record = _read_json(folder / RUN)
+    record, path = _read_json(folder / RUN), folder / RUN
     if record.get("schema") != SCHEMA:
-        raise DataError(folder / RUN, f"is not of schema {SCHEMA}", field="schema", value=record.get("schema"))
+        raise DataError(path, f"is not of schema {SCHEMA}", field="schema", value=record.get("schema"))
     if record.get("status") not in STATUSES:
-        raise DataError(
-            folder / RUN, f"must be one of {', '.join(STATUSES)}", field="status", value=record.get("status")
-        )
+        raise DataError(path, f"must be one of {', '.join(STATUSES)}", field="status", value=record.get("status"))
+    for name, kind in TYPES.items():
+        _typed(path, record, name, kind)
+    for part in ("timings", "work"):
+        for name in record[part]:
+            _typed(path, record[part], name, (int, float))
+    for name in ("started", "ended"):
+        _check_time(path, record, name)
     return record
 
 
@@ -172,9 +182,13 @@ def read_summary(folder: Path) -> dict[str, Any]:
     """The content of summary.json in a run folder; empty if the run has not finished.
 
     Raises:
-        DataError: not JSON.
+        DataError: not JSON, or metrics that are no estimates.
     """
-    return _read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {}
+    path = folder / SUMMARY
+    summary = _read_json(path) if path.exists() else {}
+    for name in _typed(path, {"metrics": {}} | summary, "metrics", dict):
+        _typed(path, summary["metrics"], name, dict)
+    return summary
 
 
 def is_finished(folder: Path) -> bool:
@@ -260,13 +274,27 @@ def _close(folder: Path, status: str, result: RunResult, **more: Any) -> dict[st
     return record
 
 
+def _check_time(path: Path, record: dict[str, Any], name: str) -> None:
+    try:
+        datetime.fromisoformat(record.get(name) or now())
+    except (TypeError, ValueError) as error:
+        raise DataError(path, "is no ISO time", field=name, value=record[name], hint=REDO) from error
+
+
+def _typed(path: Path, values: dict[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
+    if not isinstance(values.get(name), kind):
+        problem = "has the wrong type" if name in values else "is missing"
+        raise DataError(path, problem, field=name, value=values.get(name), hint=REDO)
+    return values[name]
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(path, "does not exist", hint="run it again") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(path, "is not JSON", hint="remove its folder and run it again") from error
+    except (IsADirectoryError, *UNREADABLE) as error:
+        raise DataError(path, "is not JSON", hint=REDO) from error
     if not isinstance(value, dict):
-        raise DataError(path, "is not a JSON object", hint="remove its folder and run it again")
+        raise DataError(path, "is not a JSON object", hint=REDO)
     return value

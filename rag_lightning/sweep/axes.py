@@ -20,8 +20,12 @@ from rag_lightning.runs.system import SHORT
 
 MOST_POINTS = 100_000
 """Largest number of points of a space that is enumerated."""
+LARGEST = 1e15
+"""Largest number and number of steps of a range, so that neighbours are different floats."""
 DIGITS = 4
 """Significant digits of a value from a range without steps, so that labels can be read."""
+SHOWN = 20
+"""Largest number of characters of a number in a message."""
 KEYS = ["choices", "low", "high", "log", "step", "when"]
 Point = dict[str, Any]
 
@@ -200,10 +204,24 @@ def _choices(name: str, given: Any) -> dict[Any, Any]:
     check(isinstance(given, tuple | list), f"{name}.choices", given, "must be a list, such as [a, b]")
     if not given:
         raise ConfigError(f"{name} is empty; a sweep needs at least one choice of each field")
+    for choice in given:
+        _check_plain(f"{name}.choices", choice)
     found = {stored(choice): choice for choice in given}
     if len(found) < len(given):
         raise ConfigError(f"{name} names a choice twice: {', '.join(str(stored(choice)) for choice in given)}")
     return found
+
+
+def _check_plain(name: str, value: Any) -> None:
+    """Raise ConfigError unless JSON can hold a value; YAML also has dates, and keys that are numbers."""
+    if isinstance(value, Mapping):
+        check(all(isinstance(key, str) for key in value), name, value, "keys must be text; put quotes around them")
+    else:
+        plain = value is None or isinstance(value, str | int | float | tuple | list)
+        check(plain, name, value, "must be a text, number, list or mapping; put quotes around a text")
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
+    for part in parts:
+        _check_plain(name, part)
 
 
 def _span(name: str, path: str, given: Mapping[str, Any]) -> Span:
@@ -220,6 +238,7 @@ def _span(name: str, path: str, given: Mapping[str, Any]) -> Span:
     if step is not None:
         check(step > 0, f"{name}.step", step, "must be above 0")
         check(not log, f"{name}.step", step, "has no meaning where log is true; remove one of them")
+        check((high - low) / step <= LARGEST, f"{name}.step", step, f"must give at most {LARGEST:g} steps")
     elif whole:
         step = 1
     if step is not None:
@@ -243,7 +262,9 @@ def _is_whole(name: str, path: str) -> bool:
 
 def _check_number(name: str, value: Any, whole: bool) -> None:
     fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-    check(fits and math.isfinite(value), name, repr(value), f"must be {'a whole' if whole else 'a finite'} number")
+    fits = fits and (isinstance(value, int) or math.isfinite(value))
+    check(fits, name, repr(value), f"must be {'a whole' if whole else 'a finite'} number")
+    check(abs(value) <= LARGEST, name, str(value)[:SHOWN], f"must be {-LARGEST:g} to {LARGEST:g}")
 
 
 def _when(name: str, given: Any, earlier: Sequence[Axis], paths: Sequence[str]) -> dict[str, tuple[Any, ...]]:
@@ -256,6 +277,7 @@ def _when(name: str, given: Any, earlier: Sequence[Axis], paths: Sequence[str]) 
         listed = values if isinstance(values, tuple | list) else [values]
         check(bool(listed), f"{name}.when.{path}", values, "must have at least one value")
         for value in listed:
+            _check_plain(f"{name}.when.{path}", value)
             _check_condition(f"{name}.when.{path}", by_path[path], value)
         found[str(path)] = tuple(map(stored, listed))
     return found

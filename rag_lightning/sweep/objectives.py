@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -147,6 +148,8 @@ def _constraint(text: str) -> Constraint:
     if found is None:
         raise ConfigError(f'constraints: {text!r} must be `name <= number` or `name >= number`: "index_bytes <= 200e6"')
     one = Constraint(found[1], found[2] == "<=", float(found[3]))
+    if not math.isfinite(one.bound):
+        raise ConfigError(f"constraints: {text!r}: the bound must be a finite number")
     percent = one.name not in MEASURES and one.name.partition("@")[0] in METRICS and parse_metric(one.name).unit == "%"
     if (one.at_most and one.bound < 0) or (percent and not one.at_most and one.bound > 100):
         limits = "0 to 100" if percent else "at least 0"

@@ -29,7 +29,7 @@ from rag_lightning.sweep.attributes import WORKER, reason_of
 from rag_lightning.sweep.description import describe
 from rag_lightning.sweep.objectives import quality
 from rag_lightning.sweep.space import SPLIT, Space, open_space
-from rag_lightning.sweep.storage import is_server, joined, leading
+from rag_lightning.sweep.storage import is_server, joined, leading, open_storage
 from rag_lightning.sweep.study import Progress, close_left, completed, open_study, read_progress, search
 from rag_lightning.sweep.trial import evaluate_trial
 from rag_lightning.sweep.workers import search_in_processes
@@ -47,6 +47,8 @@ def run(config: SweepConfig) -> None:
     """
     space = open_space(config)
     with joined(config) as alone, _engine(config):
+        if config.storage:
+            open_storage(config)  # one that does not answer is told before anything is built
         _run_joined(space, alone)
 
 
@@ -141,7 +143,7 @@ def _search(space: Space, study: optuna.Study, mirror: Sender) -> list[System]:
 
 
 def _tried(space: Space, progress: Progress) -> list[System]:
-    """The evaluated systems; one whose run is in the folder of another machine is evaluated here, for the comparison.
+    """The evaluated systems; one whose run is on another machine, or whose scores were removed, is evaluated here.
 
     Raises:
         TrainingError: no trial has a value.
@@ -155,6 +157,7 @@ def _tried(space: Space, progress: Progress) -> list[System]:
     tried = [space.system_of(digest) for digest in progress.values]
     for system in tried:
         evaluate_trial(space.config, system)
+        evaluate.restore(system, space.config.name, SPLIT)
     return tried
 
 
@@ -188,6 +191,8 @@ def _open_folder(space: Space, alone: bool) -> Path:
             raise DataError(stored, "is of another experiment or search space, whose sweep is running", hint=hint)
         if earlier != space.digest:
             aside = folder.with_name(f"{folder.name}.{earlier[:8]}")
+            if aside.exists():
+                raise DataError(aside, f"is where {folder} would be put aside", hint="rename one of the two folders")
             folder.rename(aside)
             say(f"sweep {config.name}: its experiment or search space has changed; the earlier runs are in {aside}")
     begun = folder.with_name(f"{folder.name}.{space.digest[:8]}")

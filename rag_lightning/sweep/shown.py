@@ -18,6 +18,7 @@ from rag_lightning.runs import folders
 from rag_lightning.runs.evaluate import folder_of
 from rag_lightning.runs.record import read_run, read_summary, run_folders
 from rag_lightning.runs.system import System
+from rag_lightning.sweep import selection
 from rag_lightning.sweep.attributes import DIGEST, SYSTEM, duration_of, is_failure, reason_of
 from rag_lightning.sweep.objectives import quality
 from rag_lightning.sweep.space import SPLIT, Space
@@ -111,6 +112,8 @@ def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) 
         published = compare(paper, where, found).paper_value
         interval = "" if found.low is None or found.high is None else f"{found.low:.1f} to {found.high:.1f}"
         table.add(system.label, f"{found.mean:.1f}", interval, "" if published is None else f"{published:.1f}")
+    for line in selection.problems(config):
+        say(f"{'not chosen':<17} {line}")
     generated, reused = _pairs(folder, folders.artifacts(config.experiment.folder))
     say("")
     if generated + reused:
@@ -124,5 +127,6 @@ def _pairs(folder: Path, artifacts: Path) -> tuple[int, int]:
     """Numbers of question-passage pairs that the predictions of a sweep generated and reused."""
     runs = [run for run in run_folders(folder.parent) if run.parent == folder]
     digests = {read_run(run)["digests"].get("predictions") for run in runs}
-    infos = [read_manifest(artifacts / "predictions" / digest)["info"] for digest in digests if digest]
+    found = [artifacts / "predictions" / digest for digest in digests if digest]
+    infos = [read_manifest(path)["info"] for path in found if path.exists()]  # a user may have removed some
     return sum(info["pairs_generated"] for info in infos), sum(info["pairs_reused"] for info in infos)

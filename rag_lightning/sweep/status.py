@@ -16,7 +16,7 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.report.reading import need, read
 from rag_lightning.runs import folders
 from rag_lightning.sweep.attributes import DIGEST, SYSTEM, WORKER, duration_of, is_failure, reason_of
-from rag_lightning.sweep.objectives import quality
+from rag_lightning.sweep.objectives import MEASURES
 from rag_lightning.sweep.storage import answering, is_held, is_server, open_storage, study_file, study_name
 
 
@@ -32,6 +32,8 @@ def show_status(config: SweepConfig) -> None:
         raise DataError(file, "does not exist: this sweep was never started", hint="check `name` and `folder`")
     stored = read(file)
     budget, trials = need(file, stored, "budget", int), _trials(config, need(file, stored, "digest", str))
+    objectives = need(file, need(file, stored, "spec", dict), "objectives", list, "spec")  # not those of a changed file
+    metric = next((str(name) for name in objectives if name not in MEASURES), "")
     done = list({trial.user_attrs[DIGEST]: trial for trial in trials if _is_evaluation(trial)}.values())
     running = [trial for trial in trials if trial.state == TrialState.RUNNING and DIGEST in trial.user_attrs]
     if not is_held(config) and not is_server(config):
@@ -41,9 +43,9 @@ def show_status(config: SweepConfig) -> None:
     counts = f"{len(done)} done, {len(running)} running, {len(failed)} failed"
     say(f"{'trials':<17} {counts}, of {budget}")
     if done:
-        position = config.objectives.index(quality(config))
+        position = objectives.index(metric) if metric in objectives else 0
         best = max(done, key=lambda trial: trial.values[position])
-        say(f"{'best':<17} dev {quality(config)} {best.values[position]:.1f}: {best.user_attrs[SYSTEM]}")
+        say(f"{'best':<17} dev {metric} {best.values[position]:.1f}: {best.user_attrs[SYSTEM]}")
         left = time_left([duration_of(trial) for trial in done], max(0, budget - len(done)), max(1, len(running)))
         if left and running:
             say(f"{'time left':<17} {left}")

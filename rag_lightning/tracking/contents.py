@@ -13,7 +13,7 @@ from typing import Any
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.artifacts import MANIFEST, Artifact, open_artifact, read_manifest
-from rag_lightning.core.files import digest
+from rag_lightning.core.files import digest, read_jsonl_objects
 from rag_lightning.core.records import Example, Prediction, Score, read_jsonl
 from rag_lightning.core.redact import redact
 from rag_lightning.report.collect import FOUND
@@ -174,12 +174,11 @@ def found_family(summary: Mapping[str, Any]) -> str:
 
 
 def training_curves(folder: Path) -> list[tuple[str, float, int]]:
-    """(metric, value, step) of the training of an artifact, at most MOST_POINTS a metric."""
+    """(metric, value, step) of the training of an artifact, at most MOST_POINTS a metric; DataError for damage."""
     file, curves = folder / HISTORY, dict[str, list[tuple[str, float, int]]]()
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
-        row = json.loads(line)
+    for _, row in read_jsonl_objects(file) if file.exists() and file.stat().st_size else ():
         for name, value in row.items():
-            if name != "step" and _finite(value):
+            if name != "step" and _finite(value) and _finite(row.get("step")):
                 curves.setdefault(name, []).append((metric_name(name), float(value), int(row["step"])))
     return [point for points in list(curves.values())[:MOST_METRICS] for point in thinned(points)]
 

@@ -18,12 +18,14 @@ from mlflow.tracking import MlflowClient
 
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.artifacts import MANIFEST, read_manifest
-from rag_lightning.core.files import digest, read_object, write_json
+from rag_lightning.core.files import digest, write_json
 from rag_lightning.core.redact import redact, redacted
 from rag_lightning.core.shipped import find_shipped
+from rag_lightning.report.collect import check_config
 from rag_lightning.report.command import PAPER
 from rag_lightning.report.page import INDEX
 from rag_lightning.report.paper import Paper, read_paper
+from rag_lightning.report.reading import read
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import RUN, read_run, read_summary, run_folders
 from rag_lightning.tracking import contents, pages, sweeps
@@ -81,6 +83,7 @@ class Mirror:
             ArtifactError: its predictions are altered.
         """
         record, summary, link = read_run(folder), read_summary(folder), self._link(folder)
+        check_config(folder / RUN, record["config"])
         state = {"store": digest(self.uri), "content": digest([LAYOUT, record, summary])}
 
         def send() -> str:
@@ -113,7 +116,7 @@ class Mirror:
         folder = folders.run_group(self.root, name)
         if not folder.is_dir():
             return None
-        described = _read_object(folder / SWEEP)
+        described = sweeps.read_sweep(folder / SWEEP)
         shown = [
             pages.Shown(record, read_summary(path), str(self._link(path).get("mlflow_run_id", "")))
             for path in run_folders(folder.parent)
@@ -157,7 +160,7 @@ class Mirror:
         shown = pages.Shown(record, summary, run_id)
         tags = contents.run_tags(record, parent) | {f"{kind}_run": one for kind, one in trainings.items()}
         tags |= tables_tag(list(tables))
-        choice = pages.choice(_read_object(folder.parent / SELECTION), record)
+        choice = pages.choice(sweeps.read_selection(folder.parent / SELECTION), record)
         tags[pages.NOTE] = pages.run_page(shown, self.paper, place, parent, titles, choice)
         metrics = [Metric(name, value, ended, 0) for name, value in contents.run_metrics(record, summary).items()]
         metrics += [Metric(name, value, ended, k) for name, value, k in contents.recall_curve(summary)]
@@ -172,7 +175,7 @@ class Mirror:
 
     def _varied(self, sweep: str) -> list[str]:
         """The fields that a sweep varies."""
-        return list(_read_object(folders.run_group(self.root, sweep) / SWEEP).get("spec", {}).get("space", {}))
+        return list(sweeps.read_sweep(folders.run_group(self.root, sweep) / SWEEP).get("spec", {}).get("space", {}))
 
     def _parent_id(self, name: str) -> str:
         """MLflow id of a sweep, created if it does not exist."""
@@ -240,7 +243,8 @@ class Mirror:
 
     def _link(self, folder: Path) -> dict[str, Any]:
         """What was sent of a run folder; empty if nothing was sent to this store."""
-        link = _read_object(folder / LINK)
+        file = folder / LINK
+        link = read(file, hint="remove it and run `rag-lightning track`") if file.exists() else {}
         return link if link.get("store") == digest(self.uri) else {}
 
     def _attempt(self, send: Callable[[], T]) -> T | None:
@@ -257,12 +261,3 @@ class Mirror:
                 why = reason(error, self.uri)
                 self.warn(f"MLflow cannot be used ({why}); runs are kept, `rag-lightning track` sends them later")
             return None
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty if the file does not exist.
-
-    Raises:
-        DataError: not a JSON object.
-    """
-    return read_object(path) if path.exists() else {}

@@ -21,12 +21,16 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest, sqlite_url
 from rag_lightning.core.redact import redact
 
 KEY, MADE, DIGEST = "mlflow.ragLightning.key", "mlflow.ragLightning.made", "mlflow.ragLightning.dataset"
 """Tags, hidden in the UI: identity of a run, time in nanoseconds of its creation in MLflow, digest of its data."""
-FAILURES = (MlflowException, SQLAlchemyError, CommandError, OSError)
+FAILURES = (MlflowException, SQLAlchemyError, CommandError, OSError, ImportError)
+"""Errors of a store that cannot be used; ImportError is a missing driver of its database."""
+SQLITE, SQLITE_HEAD = "sqlite:///", b"SQLite format 3\0"
+"""Beginning of the URI of an SQLite file, and of the file."""
 METRICS_A_BATCH, ENTRIES_A_BATCH = 1000, 100
 DIGEST_LENGTH = 36
 TABLES = "mlflow.loggedArtifacts"
@@ -38,7 +42,16 @@ TIMEOUT = "10"
 
 
 def default_uri(root: Path, uri: str = "") -> str:
-    """The tracking URI: `uri`, or an SQLite file in the project folder."""
+    """The tracking URI: `uri`, or an SQLite file in the project folder.
+
+    Raises:
+        ConfigError: the address of a server that is none.
+    """
+    if uri.startswith("http"):
+        try:
+            _ = urlsplit(uri).port
+        except ValueError as error:  # its text may hold a part of a password
+            raise ConfigError(f"tracking_uri={redact(uri)}: must be http://HOST:PORT, port 0 to 65535") from error
     return uri or sqlite_url(root / "mlflow.db")
 
 
@@ -164,8 +177,8 @@ class Store:
         if self._held:
             yield
             return
-        local = self.uri.startswith("sqlite:///")
-        path = Path(unquote(self.uri.removeprefix("sqlite:///")) + ".lock") if local else self.root / "mlflow.lock"
+        local = self.uri.startswith(SQLITE)
+        path = Path(unquote(self.uri.removeprefix(SQLITE)) + ".lock") if local else self.root / "mlflow.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -188,9 +201,21 @@ def tables_tag(names: Sequence[str]) -> dict[str, str]:
 
 
 def _check_reachable(uri: str) -> None:
-    """Raise OSError if a server does not answer within seconds; MLflow itself would retry for minutes."""
+    """Raise OSError if a server does not answer within seconds or a file is no database; MLflow retries for minutes."""
+    if uri.startswith(SQLITE):
+        _check_database(Path(unquote(uri.removeprefix(SQLITE))))
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https") and parts.hostname:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT)
         socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 2).close()
+
+
+def _check_database(path: Path) -> None:
+    """Raise OSError for a file that is no SQLite database; an empty one becomes a database."""
+    if not path.is_file():
+        return
+    with path.open("rb") as handle:
+        head = handle.read(len(SQLITE_HEAD))
+    if head and head != SQLITE_HEAD:
+        raise OSError(f"{path} is not an SQLite database; remove or replace it")

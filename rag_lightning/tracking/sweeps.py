@@ -10,6 +10,7 @@ from mlflow.entities import Metric
 
 from rag_lightning.core.redact import redact
 from rag_lightning.report.paper import Compared, Paper, compare
+from rag_lightning.report.reading import need, read
 from rag_lightning.report.tables import escape_markdown
 from rag_lightning.runs import monitor
 from rag_lightning.tracking import contents, pages
@@ -150,3 +151,39 @@ def sweep_params(described: Mapping[str, Any]) -> dict[str, str]:
     params |= {name: ", ".join(map(str, spec[name])) for name in ("objectives", "constraints") if spec.get(name)}
     space = {f"space.{name}": contents.cut(str(value)) for name, value in spec.get("space", {}).items()}
     return dict(list((params | space).items())[: contents.MOST_PARAMS])
+
+
+def read_sweep(path: Path) -> dict[str, Any]:
+    """The content of sweep.json; empty if the file does not exist.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    if not path.exists():
+        return {}
+    raw = read(path)
+    for name in ("dataset", "scale", "objective"):
+        need(path, raw, name, str)
+    spec = need(path, raw, "spec", dict)
+    need(path, spec, "space", dict, "spec")
+    for name in ("objectives", "constraints"):
+        need(path, {name: []} | spec, name, list, "spec")
+    need(path, {"warnings": []} | raw, "warnings", list)
+    return raw
+
+
+def read_selection(path: Path) -> dict[str, Any]:
+    """The content of selection.json; empty if the file does not exist.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    if not path.exists():
+        return {}
+    raw = read(path)
+    for row in need(path, {"candidates": []} | raw, "candidates", list):
+        need(path, row, "label", str, "candidates")
+        for name in ("mean", "difference", "p"):
+            if row.get(name) is not None:
+                need(path, row, name, (int, float), "candidates")
+    return raw

@@ -104,7 +104,8 @@ def run(config: ExperimentConfig, every: bool = False) -> None:
         every: Send all that is stored, also what is there unchanged.
 
     Raises:
-        RagLightningError: files of runs are damaged; the other runs are sent.
+        RagLightningError: files of runs are damaged, the other runs are sent; or the store cannot be used.
+        ConfigError: the tracking URI is no URI.
     """
     root, found = Path(config.folder), run_folders(folders.runs(config.folder))
     mirrors: dict[str, Mirror] = {}
@@ -122,11 +123,16 @@ def run(config: ExperimentConfig, every: bool = False) -> None:
             problems.append(str(error))
     for (task, name), changed in sweeps.items():
         if changed:
-            mirrors[task].parent(name)
+            try:
+                mirrors[task].parent(name)
+            except RagLightningError as error:
+                problems.append(str(error))
     uri = redact(default_uri(root, config.tracking_uri))
     say(f"{sent} of {len(found)} runs of {folders.runs(root)} are in MLflow ({uri})")
     if problems:
         raise RagLightningError(f"{len(problems)} runs were not sent to MLflow; {problems[0]}")
+    if sent < len(found):
+        raise RagLightningError(f"{len(found) - sent} runs were not sent to MLflow; try again when {uri} answers")
 
 
 def report(config: SweepConfig) -> None:

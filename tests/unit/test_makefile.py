@@ -96,6 +96,14 @@ def test_sweep_takes_workers_engine_and_storage() -> None:
     assert sweep().workers == 1
 
 
+def test_quotes_and_spaces_stay_inside_their_variable() -> None:
+    (call, _) = dry("sweep", "NAME=it's; exit 3", "WORKERS=2' 3", 'ENGINE=a"b', "TRIALS=$$(x)'", "TASK=o'k")
+    given = dict(zip(call[1::2], call[2::2], strict=True))
+    assert given["--name"] == "it's; exit 3" and given["--workers"] == "2' 3" and given["--engine"] == 'a"b'
+    assert given["--trials"] == "$(x)'" and given["--config"] == "sweeps/o'k.yaml"
+    assert sweep("CORPUS=my 'own'.tsv", "TRAIN=a'b").experiment.task.train == ("a'b",)
+
+
 def test_status_is_of_the_same_sweep() -> None:
     (call,) = dry("status", "TASK=fever2", "SEED=3")
     parsed = parse(call[0], call[1:])
@@ -254,7 +262,8 @@ def test_the_dashboard_opens_the_study_of_a_sweep(tmp_path: Path) -> None:
     words = opened("SEED=3", f"PYTHONPATH={ROOT}").stdout.split("|")
     assert words[:5] == [url, "--host", "127.0.0.1", "--port", "8080"]
     assert optuna.load_study(storage=words[0], study_name="s").study_name == "s"
-    assert opened("STORAGE=postgresql://host/db", "PORT=9").stdout.split("|")[::4] == ["postgresql://host/db", "9"]
+    shown = opened("STORAGE=postgresql://host/db", "PORT=9").stdout.split("|")
+    assert shown[::4] == ["postgresql+psycopg://host/db", "9"], "the driver that the extra postgres installs"
 
 
 def test_ask_needs_a_question_and_passes_it_on_as_it_is() -> None:

@@ -94,6 +94,8 @@ def test_all_of_it_is_on_the_page(full: Any, paper_path: Path) -> None:
         ),
         ("importances.json", {"objectives": {"em": {"k": "x"}}}, "field 'objectives.em.k': has the wrong type"),
         ("importances.json", {"objectives": {}}, "field 'left_out': is missing"),
+        ("selection.json", {"constraints": 5}, "field 'constraints': has the wrong type"),
+        ("selection.json", {"objective": "em", "objectives": {"f1": "maximize"}}, "field 'objectives.em': is missing"),
     ],
 )
 def test_damage_is_told_by_file_and_field(maker: Any, name: str, raw: dict[str, Any], says: str) -> None:

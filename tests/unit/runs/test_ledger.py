@@ -41,7 +41,7 @@ def test_dev_is_not_in_the_ledger(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"time": ', r"ledger\.jsonl, row 2: is not JSON"),
+        ('{"time": ', r"ledger\.jsonl, row 2: is not JSON.*; restore the ledger from a copy, or remove this line"),
         ("[]", "row 2: is not a JSON object"),
         ('{"time": "now"}', "row 2, field 'sweep': is missing"),
         (json.dumps({"time": 3} | asdict(DONE)), "row 2, field 'time': is not a text"),

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.runs import record
+from rag_lightning.core.files import write_json
+from rag_lightning.runs import monitor, record
 from rag_lightning.runs.record import (
     RunInfo,
     RunResult,
@@ -94,6 +95,37 @@ def test_a_damaged_run_is_named(run_folder: Path, text: str, problem: str) -> No
     (run_folder / "run.json").write_text(text)
     with pytest.raises(DataError, match=problem):
         read_run(run_folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"task": None}, r"run\.json, field 'task': has the wrong type; remove its folder and run it again"),
+        ({"config": []}, r"field 'config': has the wrong type \(got \[\]\)"),
+        ({"timings": {"generate": "slow"}}, r"field 'generate': has the wrong type \(got 'slow'\)"),
+        ({"started": "yesterday"}, r"field 'started': is no ISO time \(got 'yesterday'\)"),
+        ({"ended": 3}, r"field 'ended': is no ISO time"),
+    ],
+)
+def test_a_field_of_another_type_is_named(run_folder: Path, changes: dict[str, object], problem: str) -> None:
+    write_json(run_folder / "run.json", read_run(run_folder) | changes)
+    with pytest.raises(DataError, match=problem):
+        read_run(run_folder)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, '{"metrics": []}', '{"metrics": {"em": 5}}'])
+def test_a_damaged_summary_is_named(run_folder: Path, text: str) -> None:
+    (run_folder / "summary.json").write_text(text)
+    with pytest.raises(DataError, match=r"summary\.json(: is not JSON|, field '(metrics|em)': has the wrong type)"):
+        read_summary(run_folder)
+
+
+def test_damaged_samples_of_the_load_are_none(tmp_path: Path) -> None:
+    whole = {"time": 17, "load": {"system/cpu": 0.5}}
+    damaged = ['{"time": 17', "[" * 100_000, '{"time": 1, "load": 5}', '{"time": "x", "load": {}}', "\udcff"]
+    lines = [json.dumps(whole), *damaged, '{"time": 1, "load": {"system/cpu": NaN}}']
+    (tmp_path / monitor.SAMPLES).write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
+    assert monitor.samples(tmp_path) == [whole]
 
 
 def test_run_folders_are_found_in_order(tmp_path: Path, run_info: Callable[..., RunInfo]) -> None:

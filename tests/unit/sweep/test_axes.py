@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,10 @@ def test_conditions_that_exclude_each_other_are_found() -> None:
         ({"train.lr": {"low": 0.1, "high": 1.0, "log": True, "step": 0.1}}, ConfigError, "has no meaning where log is"),
         ({"train.lr": {"low": "1e-5", "high": 1.0}}, ConfigError, r"space\.train\.lr\.low='1e-5': must be a finite"),
         ({"train.lr": {"low": 0.1, "high": float("inf")}}, ConfigError, r"high=inf: must be a finite number"),
+        ({"seed": {"low": 0, "high": 10**400}}, ConfigError, r"space\.seed\.high=1000.*: must be -1e\+15 to 1e\+15"),
+        ({"train.lr": {"low": 0, "high": 1, "step": 1e-300}}, ConfigError, r"step=1e-300: must give at most 1e\+15"),
+        ({"k": [date(2026, 1, 1)]}, ConfigError, r"space\.k\.choices=2026-01-01: must be a text, number, list or"),
+        ({"k": [[{1: 2, "a": 3}]]}, ConfigError, r"space\.k\.choices=\{1: 2, 'a': 3\}: keys must be text"),
         ({"train.rl": {"low": 0.1, "high": 1.0}}, UnknownNameError, r"unknown key 'train\.rl'; did you mean 'tr"),
         ({"index.kind": {"low": 0, "high": 1}}, ConfigError, r"space\.index\.kind=a range: the field holds no number"),
         ({"retriever": {"low": 0, "high": 1}}, ConfigError, r"space\.retriever=a range: the field holds no number"),

@@ -11,7 +11,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import MACHINE
 from rag_lightning.core.errors import DataError
-from rag_lightning.sweep.run import _open_folder
+from rag_lightning.sweep.run import _open_folder, run
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.storage import is_held, joined
 
@@ -51,6 +51,23 @@ def test_a_change_of_spaces_that_was_killed_half_way_loses_nothing(tmp_path: Pat
     for again in (other, space, other, space):
         _open_folder(again, True)
     assert (folder / "kept").exists()
+
+
+def test_a_folder_in_the_place_of_the_one_put_aside_is_told_and_nothing_moves(tmp_path: Path) -> None:
+    space, other = open_space(config(tmp_path)), open_space(replace(config(tmp_path), space={"k": (1,)}))
+    folder = _open_folder(space, True)
+    aside = folder.with_name(f"s.{space.digest[:8]}")
+    aside.mkdir()
+    with pytest.raises(DataError, match=r"is where .*runs/s would be put aside; rename one"):
+        _open_folder(other, True)
+    assert (folder / "space.json").exists() and aside.is_dir()
+
+
+def test_a_storage_that_does_not_answer_is_told_before_anything_is_built(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="storage: cannot be opened by Optuna") as caught:
+        run(replace(config(tmp_path), storage="postgresql://ann:hunter2@127.0.0.1:9/x"))
+    assert "hunter2" not in str(caught.value) and [path.name for path in tmp_path.iterdir()] == ["runs"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["s.lock"]
 
 
 def test_a_shared_study_takes_several_processes_but_only_one_space(

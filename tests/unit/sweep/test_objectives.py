@@ -13,6 +13,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.sweep import objectives
 from rag_lightning.sweep.space import open_space
+from tests.run_folders import BLANK
 
 
 def config(**changes: Any) -> SweepConfig:
@@ -34,6 +35,7 @@ def config(**changes: Any) -> SweepConfig:
         ({"objectives": ("em", "label_accuracy")}, UnknownNameError, r"unknown value of RAG-Token .* 'label_accuracy'"),
         ({"constraints": ("index_bytes < 5",)}, ConfigError, r"'index_bytes < 5' must be `name <= number` or"),
         ({"constraints": ("index_bytes <= nan",)}, ConfigError, r"must be `name <= number` or"),
+        ({"constraints": ("index_bytes <= 1e999",)}, ConfigError, "1e999': the bound must be a finite number"),
         ({"constraints": ("index_bytes <= 5 MB",)}, ConfigError, r"must be `name <= number` or"),
         ({"constraints": ("index_byte <= 5",)}, UnknownNameError, "did you mean 'index_bytes'"),
         ({"constraints": ("em >= 101",)}, ConfigError, "no trial can meet 'em >= 101': em is 0 to 100"),
@@ -47,7 +49,7 @@ def test_they_are_checked_before_anything_runs(changes: dict[str, Any], error: t
 
 
 def test_values_and_constraints_are_those_of_the_run(tmp_path: Path) -> None:
-    record = {"schema": 2, "status": "finished", "timings": {"seconds_per_query": 0.5}, "work": {"index_bytes": 7}}
+    record = BLANK | {"timings": {"seconds_per_query": 0.5}, "work": {"index_bytes": 7}}
     (tmp_path / "run.json").write_text(json.dumps(record))
     (tmp_path / "summary.json").write_text(json.dumps({"metrics": {"em": {"mean": 40.0}}}))
     both = config(

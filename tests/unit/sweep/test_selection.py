@@ -20,6 +20,7 @@ from rag_lightning.runs.evaluate import folder_of, pairs
 from rag_lightning.runs.system import System
 from rag_lightning.sweep.selection import problems, select
 from tests.points import system
+from tests.run_folders import BLANK
 
 N = 60
 BEST = [1.0] * 40 + [0.0] * 20
@@ -43,9 +44,7 @@ def write_run(config: SweepConfig, text: str, values: Sequence[float], seconds: 
     artifact.mkdir(parents=True)
     write_jsonl(artifact / "scores.jsonl", scores)
     (folder / "summary.json").write_text(json.dumps(summarise(scores, seed=0)))
-    record = {
-        "schema": 2,
-        "status": "finished",
+    record = BLANK | {
         "digests": {"scores": digest},
         "timings": {"seconds_per_query": seconds},
         "work": {"pairs": pairs(made.config), "beams": made.config.decoding.made().beams, "index_bytes": 0} | work,

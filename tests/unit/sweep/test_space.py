@@ -58,6 +58,9 @@ def config(folder: Path, **changes: Any) -> SweepConfig:
         ({"name": "../other"}, ConfigError, "name='../other': must be 1 to 100 letters"),
         ({"name": "a\nb"}, ConfigError, "must be 1 to 100 letters"),
         ({"name": "experiments"}, ConfigError, "not experiments"),
+        ({"name": "nq.lock"}, ConfigError, "must not end with .lock or .jsonl, which are files in runs/"),
+        ({"name": "é" * 100 + "語"}, ConfigError, "must be 1 to 100 letters"),
+        ({"name": "語" * 99}, ConfigError, "must have at most 200 bytes"),
         (
             {"experiment": ExperimentConfig(retriever=RetrieverConfig(null_document="bias"))},
             ConfigError,

@@ -14,7 +14,7 @@ from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.errors import RagLightningError
+from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.files import write_json
 from rag_lightning.runs import monitor
 from rag_lightning.runs.record import RunResult, finish_run, read_run, start_run
@@ -194,6 +194,52 @@ def test_a_store_of_another_version_is_refused_in_one_line(
     connection.close()
     assert Mirror(f"sqlite:///{older}", "nq", tmp_path, warnings.append).child(run_folder) is None
     assert len(warnings) == 1 and f"mlflow db upgrade sqlite:///{older}" in warnings[0] and "\n" not in warnings[0]
+
+
+def test_a_file_that_is_no_database_is_told_at_once_and_the_command_fails(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    garbage = tmp_path / "mlflow.db"
+    garbage.write_bytes(b"no database" * 100)
+    with pytest.raises(RagLightningError, match="1 runs were not sent to MLflow; try again when sqlite:"):
+        track.run(ExperimentConfig(folder=str(tmp_path)))
+    assert f"{garbage} is not an SQLite database; remove or replace it" in capsys.readouterr().err
+    assert garbage.read_bytes() == b"no database" * 100 and not (run_folder / "mlflow.json").exists()
+
+
+@pytest.mark.parametrize("uri", ["http://me:opensesame@host:99999", "https://me:open/sesame@host", "http://[::1"])
+def test_an_address_that_is_none_is_refused(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tracking_uri=http.*: must be http://HOST:PORT") as caught:
+        default_uri(tmp_path, uri)
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("r1/mlflow.json", "[1", r"mlflow\.json: is cut short or damaged; remove it and run `rag-lightning track`"),
+        ("r1/run.json", "[" * 100_000, r"run\.json: is not JSON"),
+        ("r1/run.json", {"config": {}}, r"run\.json, field 'config\.formulation': is missing"),
+        ("r1/summary.json", {"metrics": [5]}, r"summary\.json, field 'metrics': has the wrong type"),
+        ("sweep.json", {"dataset": "x"}, r"sweep\.json, field 'scale': is missing"),
+        ("sweep.json", {"spec": {"space": 5}}, r"sweep\.json, field 'spec\.space': has the wrong type"),
+        ("sweep.json", {"warnings": 5}, r"sweep\.json, field 'warnings': has the wrong type"),
+        ("selection.json", {"candidates": [5]}, r"selection\.json, field 'candidates\.label': is missing"),
+        ("selection.json", {"candidates": [{"label": "a", "mean": "x"}]}, r"field 'candidates\.mean': has the wrong"),
+    ],
+)
+def test_a_damaged_file_is_told_by_its_path(
+    uri: str, run_folder: Path, tmp_path: Path, file: str, text: str | dict[str, Any], says: str
+) -> None:
+    path = run_folder.parent / file
+    if file == "sweep.json":
+        describe(run_folder.parent)
+    if isinstance(text, dict):
+        before = json.loads(path.read_text()) if path.exists() and text.get("dataset") is None else {}
+        text = json.dumps(before | text)
+    path.write_text(text)
+    with pytest.raises(RagLightningError, match=says):
+        track.run(ExperimentConfig(folder=str(tmp_path), tracking_uri=uri))
 
 
 def test_passwords_and_the_environment_reach_nothing(
