@@ -27,6 +27,16 @@ def redact(text: str) -> str:
     return text
 
 
+def has_bare_at(url: str) -> bool:
+    """Whether the user's part of a server's URL holds an @: readers then take a part of the password for the host.
+
+    >>> has_bare_at("postgresql://ann:p@ss@db/x"), has_bare_at("postgresql://ann:p%40ss@db/x"), has_bare_at("a@b@c.db")
+    (True, False, False)
+    """
+    scheme, _, rest = url.partition("://")
+    return scheme != "sqlite" and rest.partition("?")[0].count("@") > 1
+
+
 def redacted(value: Any) -> Any:
     """A plain value with `redact` applied to each text in it."""
     if isinstance(value, str):

@@ -253,10 +253,14 @@ def _retrieved(path: Path, raw: Any) -> Retrieved:
         model=str(raw.get("model", "")),
         split=str(raw.get("split", "")),
         estimates=estimates_of(path, need(path, raw, "metrics", dict), f"retrieval.{raw['retriever']}"),
-        index_bytes=raw.get("index_bytes"),
-        build_seconds=raw.get("build_seconds"),
-        seconds_per_query=raw.get("seconds_per_query"),
+        index_bytes=_number(path, raw, "index_bytes"),
+        build_seconds=_number(path, raw, "build_seconds"),
+        seconds_per_query=_number(path, raw, "seconds_per_query"),
     )
+
+
+def _number(path: Path, raw: dict[str, Any], name: str) -> Any:
+    return None if raw.get(name) is None else need(path, raw, name, (int, float), "retrieval")
 
 
 def _candidates(path: Path) -> dict[str, Candidate]:

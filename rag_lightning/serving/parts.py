@@ -13,7 +13,7 @@ from typing import Any
 from rag_lightning.config.loading import experiment_of
 from rag_lightning.config.retrieval import retriever_kind
 from rag_lightning.core.artifacts import MANIFEST, Artifact, open_artifact, read_manifest
-from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.errors import ArtifactError, DataError
 from rag_lightning.core.files import file_sha256, read_object
 from rag_lightning.stages.workspace import Workspace
 
@@ -96,6 +96,8 @@ def check(described: Mapping[str, Any], given: Mapping[str, str], artifacts: str
     found = {}
     for name, part in described["parts"].items():
         if "files" in part:
+            if name not in given:
+                raise ArtifactError(f"{name}: is missing in the model; log the model again")
             found[name] = _checked(Path(given[name]), part["files"])
         else:
             place = Path(artifacts, part["kind"], part["digest"]) if artifacts else Path(part["path"])
@@ -169,6 +171,21 @@ def read_system(path: Path) -> dict[str, Any]:
     """The content of `system.json`.
 
     Raises:
-        DataError: missing, or no JSON object.
+        DataError: missing, no JSON, or without the entries that `check` and opening need.
     """
-    return read_object(path)
+    found = read_object(path)
+    config, parts = found.get("config"), found.get("parts")
+    closed = isinstance(config, dict) and config.get("formulation") == "closed_book"
+    whole = isinstance(config, dict) and isinstance(parts, dict) and GENERATOR in parts
+    whole = whole and (closed or isinstance(found.get("score_scale"), int | float))
+    if not whole or not all(map(_is_part, parts.values())):
+        raise DataError(path, "is damaged: it does not describe a system", hint="log the model again")
+    return found
+
+
+def _is_part(raw: Any) -> bool:
+    if not isinstance(raw, dict):
+        return False
+    if "files" in raw:
+        return isinstance(raw["files"], dict)
+    return all(isinstance(raw.get(name), str) for name in ("path", "kind", "digest"))

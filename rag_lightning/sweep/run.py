@@ -33,6 +33,7 @@ from rag_lightning.sweep.storage import is_server, joined, leading, open_storage
 from rag_lightning.sweep.study import Progress, close_left, completed, open_study, read_progress, search
 from rag_lightning.sweep.trial import evaluate_trial
 from rag_lightning.sweep.workers import search_in_processes
+from rag_lightning.tracking.store import default_uri
 from rag_lightning.tracking.track import Mirrors, Sender
 
 
@@ -46,6 +47,7 @@ def run(config: SweepConfig) -> None:
         DataError: another process runs this sweep, or a file of it is damaged.
     """
     space = open_space(config)
+    default_uri(Path(config.experiment.folder), config.experiment.tracking_uri)  # checked before anything is built
     with joined(config) as alone, _engine(config):
         if config.storage:
             open_storage(config)  # one that does not answer is told before anything is built

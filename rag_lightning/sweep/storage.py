@@ -26,7 +26,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.artifacts import MACHINE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import content_digest, sqlite_url
-from rag_lightning.core.redact import redact
+from rag_lightning.core.redact import has_bare_at, redact
 from rag_lightning.runs import folders
 
 HEARTBEAT, GRACE = 15, 120
@@ -115,7 +115,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def _url(config: SweepConfig) -> URL:
-    """The URL of a server, with the driver that the extra `postgres` installs."""
+    """The URL of a server, with the driver that the extra `postgres` installs; ValueError for a bare @."""
+    if has_bare_at(config.storage):
+        raise ValueError("an @ in the user or password is written %40")
     url = make_url(config.storage)
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest, sqlite_url
-from rag_lightning.core.redact import redact
+from rag_lightning.core.redact import has_bare_at, redact
 
 KEY, MADE, DIGEST = "mlflow.ragLightning.key", "mlflow.ragLightning.made", "mlflow.ragLightning.dataset"
 """Tags, hidden in the UI: identity of a run, time in nanoseconds of its creation in MLflow, digest of its data."""
@@ -37,6 +37,8 @@ TABLES = "mlflow.loggedArtifacts"
 """Tag that names the tables among the files of a run."""
 TEXT_LIMIT = 7900
 """Longest text of a tag; MLflow allows 8,000 characters."""
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
+"""Port of a server whose address names none."""
 TIMEOUT = "10"
 """Seconds after which a request to a server fails; MLflow's default is two minutes, tried seven times."""
 
@@ -45,13 +47,15 @@ def default_uri(root: Path, uri: str = "") -> str:
     """The tracking URI: `uri`, or an SQLite file in the project folder.
 
     Raises:
-        ConfigError: the address of a server that is none.
+        ConfigError: a server's address that cannot be read.
     """
-    if uri.startswith("http"):
+    if has_bare_at(uri):
+        raise ConfigError(f"tracking_uri={redact(uri)}: an @ in the user or password is written %40")
+    if _protocol(uri) in PORTS:
         try:
             _ = urlsplit(uri).port
         except ValueError as error:  # its text may hold a part of a password
-            raise ConfigError(f"tracking_uri={redact(uri)}: must be http://HOST:PORT, port 0 to 65535") from error
+            raise ConfigError(f"tracking_uri={redact(uri)}: must be SCHEME://HOST:PORT, port 0 to 65535") from error
     return uri or sqlite_url(root / "mlflow.db")
 
 
@@ -204,11 +208,16 @@ def _check_reachable(uri: str) -> None:
     """Raise OSError if a server does not answer within seconds or a file is no database; MLflow retries for minutes."""
     if uri.startswith(SQLITE):
         _check_database(Path(unquote(uri.removeprefix(SQLITE))))
-    parts = urlsplit(uri)
-    if parts.scheme in ("http", "https") and parts.hostname:
+    parts, kind = urlsplit(uri), _protocol(uri)
+    if kind in PORTS and parts.hostname:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT)
-        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 2).close()
+        socket.create_connection((parts.hostname, parts.port or PORTS[kind]), 2).close()
+
+
+def _protocol(uri: str) -> str:
+    """The scheme of a URI without a driver."""
+    return uri.partition(":")[0].partition("+")[0]
 
 
 def _check_database(path: Path) -> None:

@@ -26,7 +26,7 @@ from mlflow.tracing.client import TracingClient
 from mlflow.tracking import MlflowClient
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.errors import ArtifactError, DataError
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.runs import evaluate, record
 from rag_lightning.runs.system import System, make_system
@@ -153,6 +153,20 @@ def test_an_altered_or_missing_file_is_refused(project: Project) -> None:
     corpus.unlink()
     with pytest.raises(ArtifactError, match=r"passages\.jsonl: is missing in the model"):
         answers(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"parts": []}, {"parts": {}}, {"config": 5}, {"score_scale": "1"}, {"parts": {"generator": {"files": []}}}],
+)
+def test_a_damaged_description_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+    whole = {"config": {"formulation": "rag_token"}, "score_scale": 1.0, "parts": {"generator": {"files": {}}}}
+    path = tmp_path / "system.json"
+    path.write_text(json.dumps(whole))
+    assert parts.read_system(path) == whole
+    path.write_text(json.dumps(whole | changes))
+    with pytest.raises(DataError, match=r"system\.json: is damaged: .*; log the model again"):
+        parts.read_system(path)
 
 
 def test_a_large_corpus_stays_where_it_is(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(raw | changes))
 
 
+SWEEP = dict.fromkeys(("name", "dataset", "scale", "objective"), "em")
+ROW = {"retriever": "flat", "metrics": {}, "index_bytes": "many"}
+
+
 def test_everything_is_read(full: Any) -> None:
     sweep = collect(full.folder)
     assert (sweep.name, sweep.dataset, sweep.objective, sweep.finished) == ("s1", "mini-nq", "em", True)
@@ -47,6 +51,8 @@ def test_altered_scores_are_refused(full: Any) -> None:
         ("sweep.json", None, r"sweep\.json: is missing"),
         ("sweep.json", '{"name": "s1"', r"sweep\.json: is cut short"),
         ("sweep.json", "[]", r"sweep\.json: is not a JSON object"),
+        ("sweep.json", json.dumps(SWEEP | {"spec": []}), r"sweep\.json, field 'spec': has the wrong type"),
+        ("sweep.json", json.dumps(SWEEP | {"retrieval": [ROW]}), r"'retrieval\.index_bytes': has the wrong type"),
         ("selection.json", '{"candidates": [{}]}', r"selection\.json, field 'run_id': is missing"),
         ("closed/run.json", "\x00", r"closed/run\.json: is cut short"),
         ("closed/summary.json", None, r"closed/summary\.json: is missing"),

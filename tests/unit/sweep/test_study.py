@@ -220,7 +220,8 @@ def test_a_folder_whose_name_means_something_in_a_url_keeps_its_study(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "storage", ["nothing", "nosql://u:secret@h/x", "sqlite:////proc/nowhere/x.db", "sqlite:///{x}"]
+    "storage",
+    ["nothing", "nosql://u:secret@h/x", "postgresql://u:p@secret@h/x", "sqlite:////proc/nowhere/x.db", "sqlite:///{x}"],
 )
 def test_a_storage_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path, storage: str) -> None:
     with pytest.raises(DataError, match=r"storage: cannot be opened by Optuna: .*; give another URL") as caught:

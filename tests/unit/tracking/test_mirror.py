@@ -157,7 +157,9 @@ def test_of_two_runs_made_at_once_the_older_stays(mirror: Mirror, run_folder: Pa
     assert client.get_run(double.info.run_id).info.lifecycle_stage == "deleted"
 
 
-@pytest.mark.parametrize("down", ["http://127.0.0.1:9", "sqlite:////proc/nowhere/mlflow.db"])
+@pytest.mark.parametrize(
+    "down", ["http://127.0.0.1:9", "postgresql://127.0.0.1:9/x", "sqlite:////proc/nowhere/mlflow.db"]
+)
 def test_a_store_that_is_down_costs_one_warning(
     down: str, run_folder: Path, run_maker: RunMaker, tmp_path: Path, warnings: list[str]
 ) -> None:
@@ -207,9 +209,11 @@ def test_a_file_that_is_no_database_is_told_at_once_and_the_command_fails(
     assert garbage.read_bytes() == b"no database" * 100 and not (run_folder / "mlflow.json").exists()
 
 
-@pytest.mark.parametrize("uri", ["http://me:opensesame@host:99999", "https://me:open/sesame@host", "http://[::1"])
+@pytest.mark.parametrize(
+    "uri", ["http://me:opensesame@host:99999", "https://me:open/sesame@host", "http://[::1", "http://m:o@sesame@h"]
+)
 def test_an_address_that_is_none_is_refused(uri: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"tracking_uri=http.*: must be http://HOST:PORT") as caught:
+    with pytest.raises(ConfigError, match=r"tracking_uri=http.*: (must be SCHEME://HOST:PORT|an @ in)") as caught:
         default_uri(tmp_path, uri)
     assert "sesame" not in str(caught.value)
 
