@@ -23,7 +23,7 @@ SUMMARY = {
     },
     "slices": {"family=definition": {"em": {"mean": 50.0, "low": 0.0, "high": 100.0, "n": 2, "unit": "%"}}},
 }
-BLANK = {name: kind() for name, kind in TYPES.items()} | {"schema": SCHEMA, "status": "finished"}
+BLANK: dict[str, Any] = {name: kind() for name, kind in TYPES.items()} | {"schema": SCHEMA, "status": "finished"}
 """The record of a finished run with nothing in it."""
 
 

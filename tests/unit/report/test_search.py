@@ -89,7 +89,7 @@ def test_all_of_it_is_on_the_page(full: Any, paper_path: Path) -> None:
         ("selection.json", {"objectives": 3}, "field 'objectives': has the wrong type"),
         (
             "selection.json",
-            {"objectives": AIMS, "candidates": [{"values": {}, "label": "x"}]},
+            {"objective": "em", "objectives": AIMS, "candidates": [{"values": {}, "label": "x"}]},
             "candidates.formulation",
         ),
         ("importances.json", {"objectives": {"em": {"k": "x"}}}, "field 'objectives.em.k': has the wrong type"),
