@@ -79,7 +79,7 @@ def shots(uri: str) -> dict[str, Shot]:
         "trials": Shot(f"{runs}?{page}&viewStateShareKey=trials", 1700, 900),
         "sweep": Shot(f"{runs}/{sweep.info.run_id}?{page}", 1300, 1500, (CLICK.format(text="Show more"),)),
         "run": Shot(f"{runs}/{final.info.run_id}?{page}", 1300, 1300, (CLICK.format(text="Show more"),)),
-        "compare": Shot(f"#/compare-runs?runs={pair}&experiments={json.dumps(there)}&{page}", 1300, 1100),
+        "compare": Shot(f"#/compare-runs?runs={pair}&experiments={json.dumps(there)}&{page}", 1300, 1700),
         "training": Shot(f"{runs}/{model.info.run_id}/model-metrics?{page}", 1300, 1000),
     }
 

@@ -89,7 +89,7 @@ class RunInfo:
 
 @dataclass
 class RunResult:
-    """The result of a run: digests of its artifacts, timings in seconds, counted work, summary, more notes."""
+    """The result of a run: digests of its artifacts, timings in seconds (peak_memory in bytes), counted work, summary, notes."""
 
     digests: dict[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)

@@ -178,7 +178,7 @@ def read_system(path: Path) -> dict[str, Any]:
     closed = isinstance(config, dict) and config.get("formulation") == "closed_book"
     whole = isinstance(config, dict) and isinstance(parts, dict) and GENERATOR in parts
     whole = whole and (closed or isinstance(found.get("score_scale"), int | float))
-    if not whole or not all(map(_is_part, parts.values())):
+    if not whole or not all(map(_is_part, (parts or {}).values())):
         raise DataError(path, "is damaged: it does not describe a system", hint="log the model again")
     return found
 

@@ -142,11 +142,12 @@ def run_metrics(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[s
     if estimates:
         found["questions"] = next(iter(estimates.values())).get("n")
     for name, value in record["timings"].items():
-        found[name if name.startswith("seconds") else f"{name.removesuffix('_stage')}_seconds"] = round(value, 4)
-    for name, value in record["work"].items():
-        found |= (
-            {f"{name.removesuffix('_bytes')}_mb": round(value / 1e6, 2)} if name.endswith("_bytes") else {name: value}
-        )
+        if name != "peak_memory":
+            found[name if "seconds" in name else f"{name.removesuffix('_stage')}_seconds"] = round(value, 4)
+    sizes = {"peak_memory": record["timings"].get("peak_memory", 0), **record["work"]}
+    for name, value in sizes.items():
+        in_bytes = name == "peak_memory" or name.endswith("_bytes")
+        found |= {f"{name.removesuffix('_bytes')}_mb": round(value / 1e6, 2)} if in_bytes else {name: value}
     finite = {metric_name(name): float(value) for name, value in found.items() if _finite(value)}
     return dict(list(finite.items())[: MOST_METRICS - 1])
 
