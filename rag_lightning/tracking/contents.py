@@ -144,8 +144,8 @@ def run_metrics(record: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[s
     for name, value in record["timings"].items():
         if name != "peak_memory":
             found[name if "seconds" in name else f"{name.removesuffix('_stage')}_seconds"] = round(value, 4)
-    sizes = {"peak_memory": record["timings"].get("peak_memory", 0), **record["work"]}
-    for name, value in sizes.items():
+    memory = {name: value for name, value in record["timings"].items() if name == "peak_memory"}
+    for name, value in {**memory, **record["work"]}.items():
         in_bytes = name == "peak_memory" or name.endswith("_bytes")
         found |= {f"{name.removesuffix('_bytes')}_mb": round(value / 1e6, 2)} if in_bytes else {name: value}
     finite = {metric_name(name): float(value) for name, value in found.items() if _finite(value)}
