@@ -71,8 +71,9 @@ def samples(folder: Path) -> list[dict[str, Any]]:
 
 def _is_sample(row: Any) -> bool:
     load = row.get("load") if isinstance(row, dict) else None
-    numbers = [row["time"], *load.values()] if isinstance(load, dict) and "time" in row else [None]
-    return all(isinstance(one, int | float) and type(one) is not bool and abs(one) < math.inf for one in numbers)
+    if not isinstance(load, dict) or "time" not in row:
+        return False
+    return all(type(one) in (int, float) and math.isfinite(one) for one in (row["time"], *load.values()))
 
 
 def _resident() -> int:

@@ -176,9 +176,9 @@ def read_system(path: Path) -> dict[str, Any]:
     found = read_object(path)
     config, parts = found.get("config"), found.get("parts")
     closed = isinstance(config, dict) and config.get("formulation") == "closed_book"
-    whole = isinstance(config, dict) and isinstance(parts, dict) and GENERATOR in parts
-    whole = whole and (closed or isinstance(found.get("score_scale"), int | float))
-    if not whole or not all(map(_is_part, (parts or {}).values())):
+    whole = isinstance(config, dict) and (closed or isinstance(found.get("score_scale"), int | float))
+    listed = parts.values() if isinstance(parts, dict) and GENERATOR in parts else [None]
+    if not whole or not all(map(_is_part, listed)):
         raise DataError(path, "is damaged: it does not describe a system", hint="log the model again")
     return found
 
