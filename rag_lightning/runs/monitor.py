@@ -73,7 +73,7 @@ def _is_sample(row: Any) -> bool:
     load = row.get("load") if isinstance(row, dict) else None
     if not isinstance(load, dict) or "time" not in row:
         return False
-    return all(type(one) in (int, float) and math.isfinite(one) for one in (row["time"], *load.values()))
+    return all(type(one) in (int, float) and abs(one) < math.inf for one in (row["time"], *load.values()))
 
 
 def _resident() -> int:
