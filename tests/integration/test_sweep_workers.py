@@ -126,10 +126,11 @@ def test_a_ctrl_c_ends_all_workers_and_the_same_command_continues(tiny_copy: Swe
 
 @pytest.mark.slow
 def test_a_trial_beyond_its_time_limit_fails_and_the_sweep_goes_on(tiny_copy: SweepConfig) -> None:
-    config = replace(tiny_copy, trials=2, sampler="random", trial_seconds=0.01, retries=0)
+    steps = {"train.steps": (600, 800)}  # trained by the trials, seconds each; the limit is looked at once a second
+    config = replace(tiny_copy, space=steps, trials=2, sampler="random", trial_seconds=0.5, retries=0)
     with started(config) as process:
         assert process.wait(LIMIT) == 1
-    assert set(failures(config)) == {"took longer than trial_seconds=0.01"}
+    assert set(failures(config)) == {"took longer than trial_seconds=0.5"}
     assert "all 2 trials failed" in log_of(config).splitlines()[-1]
     finish(replace(config, trial_seconds=LIMIT, retries=1))
     assert len(evaluated_once(config)) == 2
