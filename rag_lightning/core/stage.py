@@ -117,13 +117,17 @@ class Bound(Generic[P]):
 
     def build(self) -> Artifact:
         """The artifact, built if it does not exist, with all its inputs."""
-        recipe = self.recipe
+        return self._build({})
+
+    def _build(self, known: Known) -> Artifact:
+        """The artifact; the recipe of each input stage is computed only once."""
+        recipe = self._recipe(known)
         found = self.place.store.find(recipe.kind, recipe.digest)
         if found is not None:
             return found
         for given in self.inputs.values():
             if not isinstance(given, str):
-                given.build()
+                given._build(known)
         make = self.stage.make
         return self.place.store.build(recipe, lambda folder: make(self.place, folder), resumable=self.stage.resumable)
 
