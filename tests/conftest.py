@@ -45,6 +45,7 @@ ONE_PROCESS = {
     "unit/stages/test_items": "tiny_sweep",
     "unit/stages/test_retriever_warmup": "tiny_sweep",
     "unit/tracking/test_mirror": "mlflow",
+    "unit/tracking/test_store": "mlflow",
 }
 """Files whose fixtures take longer than their tests -> what they share: their tests run in one process.
 

@@ -14,6 +14,8 @@ from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.records import Example, Prediction, Score, write_jsonl
 from rag_lightning.runs.record import SCHEMA, TYPES, RunInfo, recorded
 
+Called = list[tuple[Any, ...]]
+"""The calls of a command: its target and its arguments."""
 EXAMPLES = [Example(str(i), f"question {i}", ("yes", "yeah")) for i in range(3)]
 SUMMARY = {
     "metrics": {

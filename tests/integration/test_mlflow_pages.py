@@ -2,14 +2,10 @@
 
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -20,6 +16,7 @@ from rag_lightning.tracking.mirror import Mirror
 from rag_lightning.tracking.store import default_uri
 from tests.run_folders import make_run
 
+ROOT = Path(__file__).parents[2]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
@@ -43,32 +40,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(project: Path) -> Iterator[str]:
-    """The address of a server of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        default_uri(project),
-        "--port",
-        str(port),
-    ]
-    process = subprocess.Popen([*command, "--workers", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(120):
-            with suppress(urllib.error.URLError, ConnectionError):
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            time.sleep(1)
+    """The address of a server of its own, started as the script of the pictures does."""
+    spec = spec_from_file_location("mlflow_screenshots", ROOT / ".ci" / "mlflow_screenshots.py")
+    assert spec is not None and spec.loader is not None
+    script = module_from_spec(spec)
+    sys.modules[spec.name] = script  # its dataclasses look themselves up
+    spec.loader.exec_module(script)
+    with script.server(default_uri(project)) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rag_lightning.core import artifacts, files
-from rag_lightning.core.artifacts import MACHINE, MANIFEST, Artifact, ArtifactStore, Recipe, open_artifact
+from rag_lightning.core.artifacts import MANIFEST, Artifact, ArtifactStore, Recipe, open_artifact
 from rag_lightning.core.console import StageLines
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.files import write_json
@@ -56,31 +56,6 @@ def run_python(code: str, *arguments: object, check: bool = True) -> subprocess.
 
 
 # --- what is built -----------------------------------------------------------
-
-
-def test_machines_that_share_a_folder_keep_the_first_complete_artifact(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(MACHINE, "first")
-    recipe = Recipe("x", {}, {}, 1)
-    seen = []
-
-    def other(folder: Path) -> dict[str, int]:
-        seen.append(folder.name)
-        (folder / "f").write_text("second")
-        return {}
-
-    def make(folder: Path) -> dict[str, int]:
-        seen.append(folder.name)
-        (folder / "f").write_text("first")
-        monkeypatch.setenv(MACHINE, "second")  # its lock does not hold on the other machine
-        ArtifactStore(tmp_path)._make(recipe, other, False)
-        return {}
-
-    made = ArtifactStore(tmp_path).build(recipe, make)
-    assert (made.path / "f").read_text() == "second"
-    assert seen == [f"{recipe.digest}.first.partial", f"{recipe.digest}.second.partial"]
-    assert [path.name for path in (tmp_path / "x").iterdir() if path.is_dir()] == [recipe.digest]
 
 
 def test_a_built_artifact_is_described_by_its_manifest(store: ArtifactStore, built: Artifact) -> None:
@@ -308,12 +283,3 @@ def test_two_processes_do_the_work_once(tmp_path: Path) -> None:
 
 
 # --- write_json ---------------------------------------------------------------------
-
-
-def test_write_json_leaves_the_old_file_where_the_value_is_not_json(tmp_path: Path) -> None:
-    path = tmp_path / "run.json"
-    write_json(path, {"é": 1})
-    with pytest.raises(TypeError):
-        write_json(path, {"a": object()})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"é": 1}
-    assert list(tmp_path.iterdir()) == [path]

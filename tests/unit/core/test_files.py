@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from rag_lightning.core.files import (
     read_json,
     read_jsonl_objects,
     read_lines,
+    write_json,
     write_lines,
 )
 
@@ -82,3 +84,12 @@ def test_digests_follow_content_and_names(tmp_path: Path) -> None:
     assert folder_digest(tmp_path) != before
     with pytest.raises(DataError, match="is empty"):
         file_digest(tmp_path / "empty")
+
+
+def test_write_json_leaves_the_old_file_where_the_value_is_not_json(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    write_json(path, {"é": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"é": 1}
+    assert list(tmp_path.iterdir()) == [path]

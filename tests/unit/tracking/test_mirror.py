@@ -1,7 +1,6 @@
 """The mirror sends a run once, survives a store that is down, and catches up later."""
 
 import json
-import sqlite3
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.errors import ConfigError, RagLightningError
+from rag_lightning.core.errors import RagLightningError
 from rag_lightning.core.files import write_json
 from rag_lightning.runs import monitor
 from rag_lightning.runs.record import RunResult, finish_run, read_run, start_run
@@ -22,20 +21,9 @@ from rag_lightning.tracking import mirror as mirrors
 from rag_lightning.tracking import track
 from rag_lightning.tracking.mirror import Mirror
 from rag_lightning.tracking.pages import NOTE
-from rag_lightning.tracking.store import KEY, MADE, default_uri
+from rag_lightning.tracking.store import KEY, MADE
 
 RunMaker = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One store for all tests of this file: making it takes seconds."""
-    return default_uri(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture
-def warnings() -> list[str]:
-    return []
 
 
 @pytest.fixture
@@ -155,67 +143,6 @@ def test_of_two_runs_made_at_once_the_older_stays(mirror: Mirror, run_folder: Pa
     (run_folder / "mlflow.json").unlink()
     assert mirror.child(run_folder) == first
     assert client.get_run(double.info.run_id).info.lifecycle_stage == "deleted"
-
-
-@pytest.mark.parametrize(
-    "down", ["http://127.0.0.1:9", "postgresql://127.0.0.1:9/x", "sqlite:////proc/nowhere/mlflow.db"]
-)
-def test_a_store_that_is_down_costs_one_warning(
-    down: str, run_folder: Path, run_maker: RunMaker, tmp_path: Path, warnings: list[str]
-) -> None:
-    other = run_maker(tmp_path, "r2")
-    mirror = Mirror(down, "nq", tmp_path, warnings.append)
-    assert mirror.parent("s1") is None
-    assert mirror.child(run_folder) is None and mirror.child(other) is None
-    assert len(warnings) == 1 and "`rag-lightning track` sends them later" in warnings[0]
-    assert not (run_folder / "mlflow.json").exists()
-
-
-def test_a_store_that_comes_back_is_used_again(
-    uri: str, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
-) -> None:
-    mirror = Mirror(uri, tmp_path.name, tmp_path, warnings.append)
-    file = Path(uri.removeprefix("sqlite:///"))
-    file.rename(file.with_suffix(".gone"))
-    file.mkdir()
-    assert mirror.child(run_folder) is None and len(warnings) == 1
-    file.rmdir()
-    file.with_suffix(".gone").rename(file)
-    assert mirror.child(run_folder) is None, "not asked again within a minute"
-    monkeypatch.setattr(mirror, "_retry_at", time.monotonic())
-    assert mirror.child(run_folder) and len(warnings) == 1
-
-
-def test_a_store_of_another_version_is_refused_in_one_line(
-    uri: str, run_folder: Path, tmp_path: Path, warnings: list[str]
-) -> None:
-    older = tmp_path / "older.db"
-    older.write_bytes(Path(uri.removeprefix("sqlite:///")).read_bytes())
-    with sqlite3.connect(older) as connection:
-        connection.execute("update alembic_version set version_num = '451aebb31d03'")
-    connection.close()
-    assert Mirror(f"sqlite:///{older}", "nq", tmp_path, warnings.append).child(run_folder) is None
-    assert len(warnings) == 1 and f"mlflow db upgrade sqlite:///{older}" in warnings[0] and "\n" not in warnings[0]
-
-
-def test_a_file_that_is_no_database_is_told_at_once_and_the_command_fails(
-    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    garbage = tmp_path / "mlflow.db"
-    garbage.write_bytes(b"no database" * 100)
-    with pytest.raises(RagLightningError, match="1 runs were not sent to MLflow; try again when sqlite:"):
-        track.run(ExperimentConfig(folder=str(tmp_path)))
-    assert f"{garbage} is not an SQLite database; remove or replace it" in capsys.readouterr().err
-    assert garbage.read_bytes() == b"no database" * 100 and not (run_folder / "mlflow.json").exists()
-
-
-@pytest.mark.parametrize(
-    "uri", ["http://me:opensesame@host:99999", "https://me:open/sesame@host", "http://[::1", "http://m:o@sesame@h"]
-)
-def test_an_address_that_is_none_is_refused(uri: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"tracking_uri=http.*: (must be SCHEME://HOST:PORT|an @ in)") as caught:
-        default_uri(tmp_path, uri)
-    assert "sesame" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -351,10 +278,6 @@ def test_sending_happens_beside_the_work_and_is_complete_at_the_end(
     assert len(runs_of(sender.mirror)) == 4
 
 
-def test_no_runs_need_no_store(tmp_path: Path) -> None:
-    track.run(ExperimentConfig(folder=str(tmp_path), tracking_uri="http://127.0.0.1:9"))
-
-
 SEND = """
 import sys
 from pathlib import Path
@@ -373,8 +296,3 @@ def test_processes_that_send_one_run_at_once_make_one(run_folder: Path, tmp_path
     assert len(outputs) == 1 and "WARN" not in "".join(outputs)
     mirror = Mirror("", "nq", tmp_path, pytest.fail)
     assert len(runs_of(mirror)) == 3
-
-
-def test_the_store_is_beside_the_runs_unless_one_is_named(tmp_path: Path) -> None:
-    assert default_uri(tmp_path) == f"sqlite:///{tmp_path / 'mlflow.db'}"
-    assert default_uri(tmp_path, "http://127.0.0.1:5000") == "http://127.0.0.1:5000"
