@@ -273,7 +273,9 @@ def later_problems(root: Path) -> Iterator[str]:
         page = (root / LATER).read_text(encoding="utf-8")
         if render_later(page, read_later(root / LATER_DATA)) != page:
             yield f"{LATER}: differs from {LATER_DATA}; run `make docs`"
-        yield from (f"{LATER}: {number} stands outside of the tables of {LATER_DATA}" for number in loose_decimals(page))
+        yield from (
+            f"{LATER}: {number} stands outside of the tables of {LATER_DATA}" for number in loose_decimals(page)
+        )
     except (RagLightningError, OSError) as error:
         yield str(error)
 

@@ -125,14 +125,7 @@ def read_paper(path: Path) -> Paper:
     """
     paper = build(Paper, read_yaml(path), path)
     for name, table in paper.tables.items():
-        for system, values in table.rows.items():
-            if len(values) != len(table.columns):
-                problem = f"has {len(values)} numbers for {len(table.columns)} columns"
-                raise DataError(path, problem, field=f"{name}.{system}")
-            _check_numbers(path, f"{name}.{system}", values)
-        for slip in table.slips:
-            check_name(f"row in tables.{name}.slips of {path}", slip.row, ["", *table.rows])
-            check_name(f"column in tables.{name}.slips of {path}", slip.column, ["", *table.heads])
+        _check_table(path, name, table)
     for row in paper.counts:
         if not len(row.printed) == len(row.actual) == len(SPLITS):
             raise DataError(path, "must be train, dev and test", field=f"counts.{row.dataset}")
@@ -144,8 +137,20 @@ def read_paper(path: Path) -> Paper:
                 raise DataError(path, problem, field=f"{line.id}.{line.system}.{k}", value=list(point))
     shape = [len(row) for row in paper.posterior.values]
     if shape != [len(paper.posterior.passages)] * len(paper.posterior.tokens):
-        raise DataError(path, "must have a row for each token, with a number for each passage", field="posterior.values")
+        raise DataError(path, "must have a row per token, with a number per passage", field="posterior.values")
     return paper
+
+
+def _check_table(path: Path, name: str, table: PaperTable) -> None:
+    for system, values in table.rows.items():
+        if len(values) != len(table.columns):
+            problem = f"has {len(values)} numbers for {len(table.columns)} columns"
+            raise DataError(path, problem, field=f"{name}.{system}")
+        _check_numbers(path, f"{name}.{system}", values)
+    for slip in table.slips:
+        for kind, about, known in (("row", slip.row, list(table.rows)), ("column", slip.column, list(table.heads))):
+            if about:
+                check_name(f"{kind} in tables.{name}.slips of {path}", about, known)
 
 
 def _check_numbers(path: Path, field: str, values: tuple[Any, ...]) -> None:
