@@ -35,6 +35,8 @@ HEARTBEAT, GRACE = 15, 120
 PATIENCE = 60
 """Seconds that a process waits for the SQLite file while another one writes."""
 CONNECT = {"connect_timeout": 10}
+KEEPALIVE = {"idle": 60, "interval": 15, "count": 4}
+"""Seconds of silence before a server asks a machine, seconds between two questions, questions without an answer."""
 REFUSED = (SQLAlchemyError, StorageInternalError)
 """Errors of a storage that does not answer."""
 
@@ -243,12 +245,15 @@ def claiming(config: SweepConfig, name: str) -> Iterator[None]:
 def leading(config: SweepConfig, name: str) -> Iterator[bool]:
     """Yields whether this process finishes the sweep: selection, baselines and the chosen systems on test.
 
-    With an SQLite study it is the only process; on a server it is the first one, until its connection ends.
+    With an SQLite study it is the only process; on a server it is the first one, until its connection ends. The server
+    ends the connection of a machine that does not answer for two minutes.
     """
     if not is_server(config):
         yield True
         return
     with answering(config), _engine(_url(config)).connect() as connection:
+        for part, value in KEEPALIVE.items():
+            connection.execute(text(f"SET tcp_keepalives_{part} = {value}"))
         yield _try_lock(connection, _key("lead", name))
 
 

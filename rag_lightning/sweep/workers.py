@@ -43,9 +43,8 @@ POLL = 1.0
 """Seconds between two looks at the study."""
 SOFT = 5.0
 """Seconds that a process may take to end after SIGTERM."""
-MOST_BARREN = 3
-"""Workers in a row that end before they claim a trial, after which the sweep ends."""
-PROBLEM_CODE = 3
+MOST_BARREN, PROBLEM_CODE = 3, 3
+"""Workers in a row that end before they claim a trial, after which the sweep ends; exit code of one with an error."""
 MOST_A_CORE, WORKER_BYTES = 4, 0.7e9
 """Workers for each core of this machine, and memory of one with its libraries, before it opens a model."""
 THREADS = "OMP_NUM_THREADS"
@@ -228,8 +227,8 @@ def _forward(link: Connection) -> None:
                 raise _rebuilt(*content)
             with console.within("trials"):
                 console.say(content[0])
-    except (EOFError, OSError):  # the process is gone
-        return
+    except (EOFError, OSError):
+        return  # the process is gone
 
 
 def _rebuilt(name: str, message: str) -> RagLightningError:
