@@ -82,6 +82,7 @@ help: ## Show this list
 			line = line " " names[i] } print line; next } \
 		/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
 		/^##@ / { printf "              %s\n", substr($$0, 5) }' $(firstword $(MAKEFILE_LIST))
+	@echo; echo 'Also, after make install: $(RAG) --help lists all commands, such as artifacts, track, doctor, export.'
 
 install: $(INSTALLED) ## Create .venv and install the package with the tested versions of its dependencies
 ##@ PYTHON=python3     Python interpreter, 3.11 or newer
@@ -114,7 +115,7 @@ sweep: $(INSTALLED) ## Search systems on dev, test the best, write the report; b
 ##@ SCALE=mini         mini (nq: half an hour on two cores); with a file
 ##@                    sweeps/TASK-SCALE.yaml also mini-long (trains about an hour)
 ##@                    or paper (needs the hub)
-##@ WORKERS=1          processes that evaluate trials side by side
+##@ WORKERS=1          processes that evaluate trials side by side, up to 4 a core
 ##@ STORAGE=URL        study that several machines share, postgresql://…; keep the
 ##@                    password in PGPASSFILE or PGPASSWORD
 ##@ ENGINE=process     process: workers on this machine; ray: on the cluster of
@@ -131,7 +132,7 @@ sweep: $(INSTALLED) ## Search systems on dev, test the best, write the report; b
 	$(RAG) sweep $(SWEEP_ARGS) $(DETAILS)
 	$(RAG) report $(SWEEP_ARGS)
 
-status: $(INSTALLED) ## Show what a sweep has done and is doing, while it runs or after
+status: $(INSTALLED) ## Show the state, the trials and the best system of a sweep, while it runs or after
 ##@ TASK= SCALE= SEED= NAME= STORAGE=   as for sweep
 	@$(RAG) sweep $(SWEEP_ARGS) --status
 
@@ -182,8 +183,9 @@ optuna-ui: PORT := $(if $(filter file,$(origin PORT)),8080,$(PORT))
 optuna-ui: $(INSTALLED_DASHBOARD) ## Open the study of a sweep in optuna-dashboard, for this machine only
 ##@ TASK= SCALE= SEED= NAME= STORAGE=   as for sweep
 ##@ PORT=8080          port of http://127.0.0.1
-	@test -n "$${STORAGE:-}" -o -f $(call quote,runs/$(NAME)/study.db) || \
-		{ echo $(call quote,runs/$(NAME)/study.db): 'no study yet; run make sweep first' >&2; exit 2; }
+	@study=$(call quote,runs/$(NAME)/study.db); case "$${STORAGE:-}" in sqlite:///*) study="$${STORAGE#sqlite:///}" ;; esac; \
+		case "$${STORAGE:-}" in postgresql*|*%*) ;; *) test -f "$$study" || \
+		{ echo "$$study: no study yet; run make sweep first, or check NAME and STORAGE" >&2; exit 2; } ;; esac
 	@url="$${STORAGE:-$$($(STUDY_URL))}"; \
 		$(BIN)/optuna-dashboard "$${url/#postgresql:/postgresql+psycopg:}" --host 127.0.0.1 --port '$(PORT)'
 

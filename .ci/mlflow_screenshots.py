@@ -1,6 +1,6 @@
 """Remakes docs/mlflow/*.png: the MLflow pages of a project folder with a finished sweep, in headless Chromium.
 
-usage: python .ci/mlflow_screenshots.py PROJECT [--out docs/mlflow]
+usage: python .ci/mlflow_screenshots.py PROJECT [--sweep nq] [--out docs/mlflow] [--only model trace]
 """
 
 from __future__ import annotations
@@ -30,11 +30,20 @@ from PIL import Image
 
 from rag_lightning.tracking.store import default_uri
 
+CORRECT = "feedback.correct = 'true'"
+STEADY, PATIENCE = 4, 60
+"""Looks at a page, two seconds apart, that must show the same text, and looks until it is taken as it is."""
 QUIET = """
 localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 """
 CLICK = "for (const b of document.querySelectorAll('button, [role=button]')) if (b.innerText == {text!r}) b.click();"
+SPAN = """
+[...document.querySelectorAll('*')].filter(e => e.innerText == 'retrieve' && !e.children.length).at(-1)?.click();
+"""
+FIRST_PASSAGE = """
+[...document.querySelectorAll('button, [role=button]')].filter(e => e.innerText.includes('title')).at(0)?.click();
+"""
 EXPAND = "document.querySelector('.ag-pinned-left-cols-container .ag-row button')?.click();"
 
 
@@ -52,9 +61,12 @@ def main() -> int:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("project", type=Path)
+    parser.add_argument("--sweep", default="nq", help="name of the sweep")
     parser.add_argument("--out", type=Path, default=Path("docs/mlflow"))
+    parser.add_argument("--only", nargs="*", default=[], help="names of the pictures; all without it")
     given = parser.parse_args()
-    chosen = shots(default_uri(given.project.resolve()))
+    found = shots(default_uri(given.project.resolve()), given.sweep)
+    chosen = {name: shot for name, shot in found.items() if not given.only or name in given.only}
     given.out.mkdir(parents=True, exist_ok=True)
     with server(default_uri(given.project.resolve())) as address:
         for name, picture in asyncio.run(take(address, chosen)).items():
@@ -63,14 +75,18 @@ def main() -> int:
     return 0
 
 
-def shots(uri: str) -> dict[str, Shot]:
-    """The pages of the newest sweep in a store."""
+def shots(uri: str, name: str) -> dict[str, Shot]:
+    """The pages of a sweep in a store: of its best chosen system, and of its best RAG-Sequence system."""
     client = MlflowClient(uri)
     every = [one.experiment_id for one in client.search_experiments()]
-    [sweep, *_] = client.search_runs(every, "tags.role = 'sweep'")
-    there = [sweep.info.experiment_id]
-    final, other, *_ = client.search_runs(there, "tags.role = 'final'", order_by=["metrics.em DESC"])
+    [sweep, *_] = client.search_runs(every, f"tags.role = 'sweep' and attributes.run_name = '{name}'")
+    there, mine = [sweep.info.experiment_id], f"tags.`mlflow.parentRunId` = '{sweep.info.run_id}'"
+    finals = client.search_runs(there, f"tags.role = 'final' and {mine}", order_by=["metrics.em DESC"])
+    final, other, *_ = finals
+    thorough = next(run for run in finals if run.data.params.get("formulation") == "rag_sequence")
     model, *_ = client.search_runs(there, "tags.kind = 'model' and tags.formulation != 'closed_book'")
+    versions = client.search_model_versions(f"run_id = '{thorough.info.run_id}'")
+    trace, *_ = client.search_traces(locations=there, run_id=thorough.info.run_id, filter_string=CORRECT)
     runs = f"#/experiments/{there[0]}/runs"
     pair = json.dumps([final.info.run_id, other.info.run_id])
     page = "workflowType=machine_learning"
@@ -81,6 +97,13 @@ def shots(uri: str) -> dict[str, Shot]:
         "run": Shot(f"{runs}/{final.info.run_id}?{page}", 1300, 1300, (CLICK.format(text="Show more"),)),
         "compare": Shot(f"#/compare-runs?runs={pair}&experiments={json.dumps(there)}&{page}", 1300, 1700),
         "training": Shot(f"{runs}/{model.info.run_id}/model-metrics?{page}", 1300, 1000),
+        "model": Shot(f"#/models/{versions[0].name}/versions/{versions[0].version}", 1400, 1000),
+        "trace": Shot(
+            f"#/experiments/{there[0]}/traces?selectedEvaluationId={trace.info.trace_id}&startTimeLabel=ALL",
+            1300,
+            800,
+            (SPAN, FIRST_PASSAGE),
+        ),
     }
 
 
@@ -167,15 +190,23 @@ class _Page:
             if answer.get("id") == self.sent:
                 return answer["result"]  # type: ignore[no-any-return]
 
+    async def settle(self) -> None:
+        """Wait until the page does not change any more."""
+        seen: list[str] = []
+        while len(seen) < PATIENCE and not (len(seen) > STEADY and len(set(seen[-STEADY:])) == 1):
+            await asyncio.sleep(2)
+            found = await self.call("Runtime.evaluate", expression="document.body.innerText")
+            seen.append(str(found["result"].get("value", "")))
+
     async def picture(self, address: str, shot: Shot) -> bytes:
         size = {"width": shot.width, "height": shot.height, "deviceScaleFactor": 1, "mobile": False}
         await self.call("Emulation.setDeviceMetricsOverride", **size)
         await self.call("Page.navigate", url="about:blank")
         await self.call("Page.navigate", url=f"{address}/{shot.route}")
-        await asyncio.sleep(12)
+        await self.settle()
         for script in shot.scripts:
             await self.call("Runtime.evaluate", expression=script)
-            await asyncio.sleep(3)
+            await self.settle()
         found = await self.call("Page.captureScreenshot", format="png")
         return small(base64.b64decode(found["data"]))
 

@@ -114,7 +114,7 @@ COMMANDS = {
         "rag_lightning.artifacts.command:run",
         "list artifacts and the runs that use them, sum their sizes, or remove unused ones",
         extras=(
-            Extra("action", "ls lists, du sums sizes, gc shows what no run uses.", usage="ls|du|gc"),
+            Extra("action", "ls lists, du sums sizes, gc shows what no run uses (--folder: where).", usage="ls|du|gc"),
             Extra("--sweep", "For ls: only artifacts of this sweep (a folder of runs/)."),
             Extra("--confirm", "For gc: yes removes what no run uses."),
         ),
