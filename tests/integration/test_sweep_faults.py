@@ -90,12 +90,12 @@ def test_a_sweep_on_a_disk_that_fills_again_and_again_ends_as_any_other(
 
 @pytest.mark.slow
 def test_a_worker_that_is_stopped_is_replaced_after_the_time_limit(tiny_copy: SweepConfig) -> None:
-    config = replace(tiny_copy, trials=6, sampler="random", trial_seconds=20)
+    config = replace(tiny_copy, trials=6, sampler="random", trial_seconds=45)
     with started(config, "--workers", "2") as process:
         trial = at_work(config, process)
         os.kill(process_of(trial), signal.SIGSTOP)
         assert process.wait(LIMIT) == 0, log_of(config)
-    assert failures(config) == ["took longer than trial_seconds=20"] and len(evaluated_once(config)) == 6
+    assert failures(config) == ["took longer than trial_seconds=45"] and len(evaluated_once(config)) == 6
     assert trial.user_attrs["digest"] in evaluated_once(config)
 
 
