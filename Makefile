@@ -174,6 +174,7 @@ plan: $(INSTALLED) ## Estimate memory, disk and time of an experiment before it 
 
 mlflow-ui: $(INSTALLED) ## Start the MLflow UI, for this machine only
 ##@ PORT=5000          port of http://127.0.0.1
+	@echo 'open http://127.0.0.1:$(PORT)/ in a browser; Ctrl-C ends the server' >&2
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port '$(PORT)'
 
 # The URL of a file quotes what means something in it.
@@ -186,7 +187,7 @@ optuna-ui: $(INSTALLED_DASHBOARD) ## Open the study of a sweep in optuna-dashboa
 	@study=$(call quote,runs/$(NAME)/study.db); case "$${STORAGE:-}" in sqlite:///*) study="$${STORAGE#sqlite:///}" ;; esac; \
 		case "$${STORAGE:-}" in postgresql*|*%*) ;; *) test -f "$$study" || \
 		{ echo "$$study: no study yet; run make sweep first, or check NAME and STORAGE" >&2; exit 2; } ;; esac
-	@url="$${STORAGE:-$$($(STUDY_URL))}"; \
+	@echo 'open http://127.0.0.1:$(PORT)/ in a browser; Ctrl-C ends the server' >&2; url="$${STORAGE:-$$($(STUDY_URL))}"; \
 		$(BIN)/optuna-dashboard "$${url/#postgresql:/postgresql+psycopg:}" --host 127.0.0.1 --port '$(PORT)'
 
 ask: export QUESTION := $(Q)

@@ -38,12 +38,10 @@ localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 """
 CLICK = "for (const b of document.querySelectorAll('button, [role=button]')) if (b.innerText == {text!r}) b.click();"
-SPAN = """
-[...document.querySelectorAll('*')].filter(e => e.innerText == 'retrieve' && !e.children.length).at(-1)?.click();
-"""
-FIRST_PASSAGE = """
-[...document.querySelectorAll('button, [role=button]')].filter(e => e.innerText.includes('title')).at(0)?.click();
-"""
+PLACE = "(e => {{ const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] }})({element})"
+"""The middle of an element, which is clicked with the mouse: a click() is nothing to some of the pages."""
+SPAN = "[...document.querySelectorAll('*')].filter(e => e.innerText?.trim() == 'retrieve' && !e.children.length)[0]"
+PASSAGE = "[...document.querySelectorAll('*')].filter(e => e.innerText?.trim() == 'title' && !e.children.length)[0]"
 EXPAND = "document.querySelector('.ag-pinned-left-cols-container .ag-row button')?.click();"
 
 
@@ -102,7 +100,7 @@ def shots(uri: str, name: str) -> dict[str, Shot]:
             f"#/experiments/{there[0]}/traces?selectedEvaluationId={trace.info.trace_id}&startTimeLabel=ALL",
             1300,
             800,
-            (SPAN, FIRST_PASSAGE),
+            (PLACE.format(element=SPAN), PLACE.format(element=PASSAGE)),
         ),
     }
 
@@ -205,7 +203,11 @@ class _Page:
         await self.call("Page.navigate", url=f"{address}/{shot.route}")
         await self.settle()
         for script in shot.scripts:
-            await self.call("Runtime.evaluate", expression=script)
+            found = await self.call("Runtime.evaluate", expression=script, returnByValue=True)
+            if isinstance(place := found["result"].get("value"), list):
+                for what in ("mousePressed", "mouseReleased"):
+                    at = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
+                    await self.call("Input.dispatchMouseEvent", type=what, **at)
             await self.settle()
         found = await self.call("Page.captureScreenshot", format="png")
         return small(base64.b64decode(found["data"]))

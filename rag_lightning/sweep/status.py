@@ -14,6 +14,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.console import Head, LiveTable, duration, say, time_left
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.registry import nearest
+from rag_lightning.report.page import INDEX
 from rag_lightning.report.reading import need, read
 from rag_lightning.runs import folders
 from rag_lightning.sweep.attributes import DIGEST, SYSTEM, WORKER, duration_of, is_failure, reason_of
@@ -53,6 +54,8 @@ def show_status(config: SweepConfig) -> None:
         left = time_left([duration_of(trial) for trial in done], max(0, budget - len(done)), max(1, len(running)))
         if left and running:
             say(f"{'time left':<17} {left}")
+    if (page := folders.report(config.experiment.folder, config.name) / INDEX).exists():
+        say(f"{'report':<17} {page}")
     for trial in failed:
         say(f"{'failed':<17} {trial.user_attrs[SYSTEM]}: {reason_of(trial)}")
     table = LiveTable((Head("running", align="<"), Head("since", 12), Head("worker", 28, "<")))

@@ -104,7 +104,7 @@ def missing_study(config: SweepConfig, name: str, known: Sequence[str]) -> DataE
         hint = f"it has {', '.join(sorted(known)[:5]) or 'no study'}; check `storage`"
         return DataError("storage", f"has no study {name!r}{nearest(name, known)}", hint=hint)
     file = _database(config)
-    beside = [path.name for path in file.parent.glob("*") if path.is_file()] if file.parent.is_dir() else []
+    beside = [path.name for path in file.parent.glob(f"*{file.suffix}")] if file.parent.is_dir() else []
     return DataError("storage", f"{file} does not exist{nearest(file.name, beside)}", hint="check `storage`")
 
 

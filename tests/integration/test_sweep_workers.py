@@ -53,6 +53,7 @@ def test_status_of_a_finished_sweep(tiny_sweep: SweepConfig, capsys: pytest.Capt
     assert "sweep             tiny: finished" in shown
     assert "trials            4 done, 0 running, 0 failed, of 4" in shown
     assert "best              dev em 50.0: RAG-" in shown and "time left" not in shown
+    assert "/reports/out/tiny/index.html" in shown
 
 
 def test_status_of_a_sweep_that_never_began(tiny_copy: SweepConfig, capsys: pytest.CaptureFixture[str]) -> None:
