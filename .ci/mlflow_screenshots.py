@@ -32,7 +32,7 @@ from rag_lightning.tracking.store import default_uri
 
 CORRECT = "feedback.correct = 'true'"
 STEADY, PATIENCE = 4, 60
-"""Looks at a page, two seconds apart, that must show the same text, and looks until it is taken as it is."""
+"""Looks at a page, two seconds apart, that must find the same text and no open request; most looks at one."""
 QUIET = """
 localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
@@ -170,6 +170,7 @@ async def _pictures(port_file: Path, address: str, chosen: Mapping[str, Shot]) -
         async with session.ws_connect(url, max_msg_size=0) as connection:
             page = _Page(connection)
             await page.call("Page.enable")
+            await page.call("Network.enable")
             await page.call("Page.addScriptToEvaluateOnNewDocument", source=QUIET)
             return {name: await page.picture(address, shot) for name, shot in chosen.items()}
 
@@ -178,13 +179,17 @@ class _Page:
     """One tab, over Chromium's debugging protocol."""
 
     def __init__(self, connection: Any) -> None:
-        self.connection, self.sent = connection, 0
+        self.connection, self.sent, self.requests = connection, 0, set[str]()
 
     async def call(self, method: str, **given: Any) -> dict[str, Any]:
         self.sent += 1
         await self.connection.send_json({"id": self.sent, "method": method, "params": given})
         while True:
             answer: dict[str, Any] = await self.connection.receive_json()
+            if answer.get("method") == "Network.requestWillBeSent":
+                self.requests.add(answer["params"]["requestId"])
+            elif answer.get("method") in ("Network.loadingFinished", "Network.loadingFailed"):
+                self.requests.discard(answer["params"]["requestId"])
             if answer.get("id") == self.sent:
                 return answer["result"]  # type: ignore[no-any-return]
 
@@ -194,12 +199,14 @@ class _Page:
         while len(seen) < PATIENCE and not (len(seen) > STEADY and len(set(seen[-STEADY:])) == 1):
             await asyncio.sleep(2)
             found = await self.call("Runtime.evaluate", expression="document.body.innerText")
-            seen.append(str(found["result"].get("value", "")))
+            waiting = f"{len(seen)}: {len(self.requests)} requests" if self.requests else ""
+            seen.append(waiting or str(found["result"].get("value", "")))
 
     async def picture(self, address: str, shot: Shot) -> bytes:
         size = {"width": shot.width, "height": shot.height, "deviceScaleFactor": 1, "mobile": False}
         await self.call("Emulation.setDeviceMetricsOverride", **size)
         await self.call("Page.navigate", url="about:blank")
+        self.requests.clear()
         await self.call("Page.navigate", url=f"{address}/{shot.route}")
         await self.settle()
         for script in shot.scripts:

@@ -58,7 +58,7 @@ def shared_views(objective: str) -> dict[str, str]:
     Args:
         objective: Metric that orders systems.
     """
-    plain = [f"tags.`{name}`" for name in ("role", "split")]
+    plain = [f"tags.`{name}`" for name in ("role", "sweep", "split")]
     plain += [f"params.`{name}`" for name in ("formulation", "decoding", "retriever", "k")]
     costs = [f"metrics.`{name}`" for name in ("answer_recall_at_5", "seconds_per_query", "index_mb")]
     tags = {}
