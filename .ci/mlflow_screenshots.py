@@ -31,6 +31,7 @@ from PIL import Image
 from rag_lightning.tracking.store import default_uri
 
 CORRECT = "feedback.correct = 'true'"
+SECONDS_TO_START = 600
 STEADY, PATIENCE = 4, 60
 """Looks at a page, two seconds apart, that must find the same text and no open request; most looks at one."""
 QUIET = """
@@ -126,11 +127,13 @@ def server(uri: str) -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(120):
+        for _ in range(SECONDS_TO_START):
             with contextlib.suppress(urllib.error.URLError, ConnectionError):
                 urllib.request.urlopen(f"{address}/health", timeout=5).close()
                 break
             sleep(1)
+        else:
+            raise SystemExit(f"{address}: the MLflow server did not answer within {SECONDS_TO_START} seconds")
         yield address
     finally:
         process.terminate()
