@@ -82,7 +82,7 @@ help: ## Show this list
 			line = line " " names[i] } print line; next } \
 		/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
 		/^##@ / { printf "              %s\n", substr($$0, 5) }' $(firstword $(MAKEFILE_LIST))
-	@echo; echo 'More commands (artifacts, track, doctor, export), after make install: $(RAG) --help'
+	@echo; echo 'More commands, such as artifacts, track and doctor: $(RAG) --help'
 
 install: $(INSTALLED) ## Create .venv and install the package with the tested versions of its dependencies
 ##@ PYTHON=python3     Python interpreter, 3.11 or newer
