@@ -82,6 +82,7 @@ help: ## Show this list
 			line = line " " names[i] } print line; next } \
 		/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 } \
 		/^##@ / { printf "              %s\n", substr($$0, 5) }' $(firstword $(MAKEFILE_LIST))
+	@echo; echo 'More commands, such as artifacts, track and doctor: $(RAG) --help'
 
 install: $(INSTALLED) ## Create .venv and install the package with the tested versions of its dependencies
 ##@ PYTHON=python3     Python interpreter, 3.11 or newer
@@ -114,7 +115,7 @@ sweep: $(INSTALLED) ## Search systems on dev, test the best, write the report; b
 ##@ SCALE=mini         mini (nq: half an hour on two cores); with a file
 ##@                    sweeps/TASK-SCALE.yaml also mini-long (trains about an hour)
 ##@                    or paper (needs the hub)
-##@ WORKERS=1          processes that evaluate trials side by side
+##@ WORKERS=1          processes that evaluate trials side by side, up to 4 a core
 ##@ STORAGE=URL        study that several machines share, postgresql://…; keep the
 ##@                    password in PGPASSFILE or PGPASSWORD
 ##@ ENGINE=process     process: workers on this machine; ray: on the cluster of
@@ -131,7 +132,7 @@ sweep: $(INSTALLED) ## Search systems on dev, test the best, write the report; b
 	$(RAG) sweep $(SWEEP_ARGS) $(DETAILS)
 	$(RAG) report $(SWEEP_ARGS)
 
-status: $(INSTALLED) ## Show what a sweep has done and is doing, while it runs or after
+status: $(INSTALLED) ## Show the state, the trials and the best system of a sweep, while it runs or after
 ##@ TASK= SCALE= SEED= NAME= STORAGE=   as for sweep
 	@$(RAG) sweep $(SWEEP_ARGS) --status
 
@@ -173,6 +174,7 @@ plan: $(INSTALLED) ## Estimate memory, disk and time of an experiment before it 
 
 mlflow-ui: $(INSTALLED) ## Start the MLflow UI, for this machine only
 ##@ PORT=5000          port of http://127.0.0.1
+	@echo 'open http://127.0.0.1:$(PORT)/ in a browser; Ctrl-C ends the server' >&2
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port '$(PORT)'
 
 # The URL of a file quotes what means something in it.
@@ -182,9 +184,10 @@ optuna-ui: PORT := $(if $(filter file,$(origin PORT)),8080,$(PORT))
 optuna-ui: $(INSTALLED_DASHBOARD) ## Open the study of a sweep in optuna-dashboard, for this machine only
 ##@ TASK= SCALE= SEED= NAME= STORAGE=   as for sweep
 ##@ PORT=8080          port of http://127.0.0.1
-	@test -n "$${STORAGE:-}" -o -f $(call quote,runs/$(NAME)/study.db) || \
-		{ echo $(call quote,runs/$(NAME)/study.db): 'no study yet; run make sweep first' >&2; exit 2; }
-	@url="$${STORAGE:-$$($(STUDY_URL))}"; \
+	@study=$(call quote,runs/$(NAME)/study.db); case "$${STORAGE:-}" in sqlite:///*) study="$${STORAGE#sqlite:///}" ;; esac; \
+		case "$${STORAGE:-}" in postgresql*|*%*) ;; *) test -f "$$study" || \
+		{ echo "$$study: no study yet; run make sweep first, or check NAME and STORAGE" >&2; exit 2; } ;; esac
+	@echo 'open http://127.0.0.1:$(PORT)/ in a browser; Ctrl-C ends the server' >&2; url="$${STORAGE:-$$($(STUDY_URL))}"; \
 		$(BIN)/optuna-dashboard "$${url/#postgresql:/postgresql+psycopg:}" --host 127.0.0.1 --port '$(PORT)'
 
 ask: export QUESTION := $(Q)

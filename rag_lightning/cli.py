@@ -21,7 +21,7 @@ from rag_lightning.config.help import command_help, section_help
 from rag_lightning.config.loading import PRINT, UNREADABLE, add_fields, explain, keys_of, parse_expanded
 from rag_lightning.core import console
 from rag_lightning.core.artifacts import DISK_ERRORS
-from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated
+from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated, disk_problem
 from rag_lightning.core.hardware import limit_compiled_products
 from rag_lightning.core.redact import redact
 from rag_lightning.core.registry import check_name, load
@@ -114,7 +114,7 @@ COMMANDS = {
         "rag_lightning.artifacts.command:run",
         "list artifacts and the runs that use them, sum their sizes, or remove unused ones",
         extras=(
-            Extra("action", "ls lists, du sums sizes, gc shows what no run uses.", usage="ls|du|gc"),
+            Extra("action", "ls lists, du sums sizes, gc shows what no run uses (--folder: where).", usage="ls|du|gc"),
             Extra("--sweep", "For ls: only artifacts of this sweep (a folder of runs/)."),
             Extra("--confirm", "For gc: yes removes what no run uses."),
         ),
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in DISK_ERRORS | OCCUPIED:
             raise
-        return _complain(f"{error.filename or 'the disk'}: {error.strerror}; finished artifacts are intact", FAILED)
+        return _complain(disk_problem(error), FAILED)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -40,6 +40,7 @@ ONE_PROCESS = {
     "integration/test_claims_sweep": "claims_sweep",
     "integration/test_console": "tiny_sweep",
     "integration/test_sweep": "tiny_sweep",
+    "integration/test_sweep_faults": "tiny_sweep",
     "integration/test_sweep_workers": "tiny_sweep",
     "unit/mini/test_task_builders": "mini",
     "unit/stages/test_items": "tiny_sweep",

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import optuna
+import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from rag_lightning.config.commands import SweepConfig
@@ -22,6 +24,7 @@ from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study
 
 ROOT = Path(__file__).parents[1]
+PROGRAM = ("-m", "rag_lightning.cli")
 LIMIT = 240
 """Seconds for any sweep of the tiny project."""
 
@@ -31,13 +34,15 @@ def command(config: SweepConfig, *more: str) -> list[str]:
     file = Path(config.experiment.folder) / "sweep.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(to_dict(config)))
-    return [sys.executable, "-m", "rag_lightning.cli", "sweep", "--config", str(file), *more]
+    return [sys.executable, *PROGRAM, "sweep", "--config", str(file), *more]
 
 
 @contextmanager
-def started(config: SweepConfig, *more: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def started(
+    config: SweepConfig, *more: str, program: Sequence[str] = PROGRAM, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
     """A sweep in a process group of its own, whose output is in sweep.log; the group is killed at the end."""
-    words = command(config, *more)
+    words = [sys.executable, *program, *command(config, *more)[3:]]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | variables
     with (Path(config.experiment.folder) / "sweep.log").open("a") as log:
         process = subprocess.Popen(words, env=environment, stderr=log, stdout=log, text=True, start_new_session=True)
@@ -58,6 +63,24 @@ def finish(config: SweepConfig, *more: str, **variables: str) -> None:
     """Run a sweep to its end."""
     with started(config, *more, **variables) as process:
         assert process.wait(LIMIT) == 0, log_of(config)
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """The URL of a private PostgreSQL server."""
+    script = str(ROOT / ".ci" / "postgres.sh")
+    with tempfile.TemporaryDirectory(prefix="rag-postgres-", dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        place = f"{folder}/server"
+        done = subprocess.run(
+            ["bash", script, "start", place], capture_output=True, text=True, timeout=300, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"no PostgreSQL: {done.stderr.strip().splitlines()[-1]}")
+        try:
+            yield done.stdout.strip()
+        finally:
+            subprocess.run(["bash", script, "stop", place], capture_output=True, timeout=60, check=False)
 
 
 @contextmanager

@@ -89,6 +89,8 @@ def run(config: ExperimentConfig, action: str, sweep: str = "", confirm: str = "
     if action == "ls":
         return show(held, sweep)
     sum_up(held)
+    if open_sweeps := unfinished_sweeps(root):
+        print(f"not finished: {', '.join(map(str, open_sweeps))}; what they have built since counts as of no run")
 
 
 def holdings(root: Path) -> Holdings:
@@ -113,7 +115,7 @@ def show(held: Holdings, sweep: str = "") -> None:
         check_name("sweep with artifacts", sweep, names)
         listed = [one for one in listed if sweep in held.groups(one)]
     _print_entries(held, listed, "used by (runs)")
-    print(f"{len(listed)} artifacts, {size(_total(listed))}")
+    print(f"{len(listed)} artifacts, {size(_total(listed))}, each a folder artifacts/KIND/DIGEST…")
 
 
 def sum_up(held: Holdings) -> None:

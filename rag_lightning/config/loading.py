@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ from rag_lightning.config.fields import build, leaves, sections_of
 from rag_lightning.config.presets import UNSET, expand
 from rag_lightning.config.yaml_files import make_parser
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.registry import Registry
+from rag_lightning.core.redact import redacted
+from rag_lightning.core.registry import Registry, nearest
 from rag_lightning.core.shipped import find_shipped
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any])
 
     Args:
         parser: Parser with the fields of the configuration.
-        words: Words of the command line; with --print_config the expanded configuration is printed.
+        words: Words of the command line; with --print_config the expanded configuration is printed, without passwords.
         cls: Class of the configuration: ExperimentConfig, or another one with or without a field `experiment`.
 
     Raises:
@@ -63,7 +64,9 @@ def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any])
             parsed[f"{prefix}{name}"] = unset
     made = build(cls, parsed)
     if len(plain) < len(words):
-        parser.parse_args(list(words))  # prints it, and exits
+        hidden = {name: redacted(value) for name, value in parsed.items() if redacted(value) != value}
+        shown = [f"--{name}={one if isinstance(one, str) else json.dumps(one)}" for name, one in hidden.items()]
+        parser.parse_args([*words, *shown])  # prints it, and exits
     return made, parsed
 
 
@@ -205,10 +208,10 @@ def unknown_key(key: str, keys: Sequence[str]) -> str:
     name = key.rpartition(".")[2].lstrip("-")
     owners = [known for known in keys if "." in known and known.rpartition(".")[2] == name]
     if not owners:
-        return f"unknown key {key!r}{_nearest(key, keys)}"
+        return f"unknown key {key!r}{nearest(key, keys)}"
     sections = [known.rpartition(".")[0].lstrip("-") for known in owners]
     listed = f"section{'s' if len(sections) > 1 else ''} {', '.join(sections)}"
-    guess = _nearest(key, owners) if len(owners) > 1 else f"; did you mean {owners[0]!r}?"
+    guess = nearest(key, owners) if len(owners) > 1 else f"; did you mean {owners[0]!r}?"
     return f"unknown key {key!r}; {name!r} is a field of {listed}{guess}"
 
 
@@ -225,7 +228,7 @@ def _out_of_bounds(key: str, bounded: str, problem: str) -> str:
 def _wrong_type(expected: str, value: str) -> str:
     if expected.startswith("typing.Literal"):
         names = re.findall(r"'([^']*)'", expected)
-        return f"must be one of {', '.join(names)}, not {value!r}{_nearest(value, names)}"
+        return f"must be one of {', '.join(names)}, not {value!r}{nearest(value, names)}"
     kind = {"tuple": "list, such as [a, b]", "collections.abc.Mapping": "mapping, such as {a: 1}"}
     plain = re.sub(r"<class '(.*)'>", r"\1", expected)
     return f"must be {kind.get(plain, plain)}, not {value!r}"
@@ -237,9 +240,4 @@ def _missing_file(path: Path) -> str:
     folder = find_shipped(Path(shown).parent)
     there = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []
     known = f" ({os.path.relpath(folder)} holds {', '.join(there)})" if there else ""
-    return f"{shown}: no such file{known}{_nearest(path.name, there)}"
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=2, cutoff=0.6)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"{shown}: no such file{known}{nearest(path.name, there)}"

@@ -41,6 +41,16 @@ class Terminated(SystemExit):
         super().__init__(TERMINATED)
 
 
+def disk_problem(error: OSError) -> str:
+    """The message for a disk that is full or refuses writes.
+
+    >>> disk_problem(OSError(28, "No space left on device", "runs/nq/space.json"))
+    'runs/nq/space.json: No space left on device; what is finished is kept: run the same command again to continue'
+    """
+    place = error.filename or "the disk"
+    return f"{place}: {error.strerror}; what is finished is kept: run the same command again to continue"
+
+
 class DataError(RagLightningError):
     """Invalid content of a file; the message names file, row (line, from 1), field and value.
 

@@ -8,8 +8,11 @@ from typing import Any
 
 HIDDEN = "***"
 """What stands in the place of a password."""
-_IN_FRONT = re.compile(r"(?P<head>[a-zA-Z][\w+.-]*://[^\s:/?#@\"'<>]*:)[^\s\"'<>]*(?P<tail>@)")
-_AS_OPTION = re.compile(r"(?P<head>[?&][\w-]*(?:password|passwd|token|secret)=)[^\s&#\"'<>]+(?P<tail>)", re.IGNORECASE)
+_IN_FRONT = re.compile(r"(?P<head>[a-zA-Z][\w+.-]*://[^\s:/?#@\"<>]*:)[^\s\"<>]*(?P<tail>@)")
+_AS_OPTION = re.compile(
+    r"(?P<head>[?&][\w-]*(?:password|passwd|token|secret)=)(?:[^\s&#\"'<>]|'(?=[^\s,;:)\]}]))+(?P<tail>)", re.IGNORECASE
+)
+"""A ' is a sign of a password, except at the end of an option, where it ends a quoted text."""
 
 
 def redact(text: str) -> str:
@@ -19,6 +22,8 @@ def redact(text: str) -> str:
     'postgresql://ann:***@db:5432/x?sslmode=require&password=*** cannot be reached'
     >>> redact("http://127.0.0.1:5000, mail a@b.c")
     'http://127.0.0.1:5000, mail a@b.c'
+    >>> redact("'http://it's:it's@host/?token=it's' fails")
+    "'http://it's:***@host/?token=***' fails"
     """
     if "://" not in text:
         return text
@@ -44,5 +49,5 @@ def redacted(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: redacted(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [redacted(one) for one in value]
+        return type(value)(redacted(one) for one in value)
     return value

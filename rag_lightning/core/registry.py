@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, ClassVar
@@ -79,10 +79,20 @@ def load(target: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The question for the nearest known names, as the end of a message; empty if none is near.
+
+    >>> nearest("flta", ["flat", "hnsw"]), nearest("x", ["flat"])
+    ("; did you mean 'flat'?", '')
+    """
+    near = get_close_matches(name, known, n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
 def check_name(kind: str, name: str, names: Mapping[str, object] | tuple[str, ...] | list[str]) -> None:
     """Raise UnknownNameError with the nearest names unless `name` is in `names`."""
     if name in names:
         return
     near = get_close_matches(name, list(names), n=3, cutoff=0.5)
     guess = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    raise UnknownNameError(f"unknown {kind} {name!r}: {guess}known: {', '.join(names)}")
+    raise UnknownNameError(f"unknown {kind} {name!r}: {guess}known: {', '.join(names) or 'none'}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from rag_lightning.core.background import repeated
 from rag_lightning.core.files import UNREADABLE
 
 SAMPLES = "system.jsonl"
@@ -29,20 +29,9 @@ def sampled(folder: Path, seconds: float = SECONDS) -> Iterator[None]:
         folder: An existing folder.
         seconds: Time between two samples.
     """
-    ended = threading.Event()
-
-    def work() -> None:
-        psutil.cpu_percent()  # the first call has nothing to measure since
-        while not ended.wait(seconds):
-            _append(folder / SAMPLES, sample())
-
-    thread = threading.Thread(target=work, name="load of the machine", daemon=True)
-    thread.start()
-    try:
+    # the first call of a thread has nothing to measure since
+    with repeated(lambda: _append(folder / SAMPLES, sample()), seconds, "load of the machine", psutil.cpu_percent):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def sample() -> dict[str, Any]:

@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -69,8 +69,7 @@ class RunInfo:
         config: Complete configuration, plain JSON values.
         seed: Seed of every random choice.
         notes: Notes for the tables that show the run.
-        planned: Kind -> digest of its artifacts; known before they are built, so that a run that does not finish
-            keeps what it has built.
+        planned: Kind -> digest of its artifacts, for a run that does not finish.
     """
 
     run_id: str
@@ -123,7 +122,7 @@ def start_run(folder: Path, info: RunInfo) -> dict[str, Any]:
 
 
 def finish_run(folder: Path, result: RunResult) -> dict[str, Any]:
-    """Write summary.json, then run.json with status `finished`; returns the latter.
+    """Write summary.json, then run.json with status `finished`, unless it has it; returns the latter.
 
     Raises:
         DataError: the run was never started.
@@ -133,7 +132,7 @@ def finish_run(folder: Path, result: RunResult) -> dict[str, Any]:
 
 
 def fail_run(folder: Path, problem: str, result: RunResult | None = None) -> dict[str, Any]:
-    """Write run.json with status `failed` and the problem.
+    """Write run.json with status `failed` and the problem, unless the run has finished.
 
     Raises:
         DataError: the run was never started.
@@ -229,10 +228,8 @@ def package_versions() -> dict[str, str]:
     """Installed versions of the packages that can affect a result."""
     versions = {}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 
@@ -261,6 +258,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def _close(folder: Path, status: str, result: RunResult, **more: Any) -> dict[str, Any]:
     record = read_run(folder)
+    if record["status"] == "finished":
+        return record  # by another machine, which took the point while this one was asleep
     record |= {
         "status": status,
         "digests": dict(result.digests),

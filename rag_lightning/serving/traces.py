@@ -135,8 +135,8 @@ class _Trace:
         return [
             Document(
                 passage.text,
-                {"title": passage.title, "doc_score": score, "doc_log_prob": prior}
-                | ({} if share is None else {"posterior": share}),
+                {"title": passage.title, "doc_score": round(score, 4), "doc_log_prob": round(prior, 4)}
+                | ({} if share is None else {"posterior": round(share, 4)}),
                 passage.passage_id,
             )
             for passage, score, prior, share in columns

@@ -8,25 +8,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import optuna
-
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core import console
-from rag_lightning.core.errors import ConfigError, RagLightningError, TrainingError
+from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.redact import redact
-from rag_lightning.sweep.attributes import INTERRUPTED
-from rag_lightning.sweep.space import Space
 from rag_lightning.sweep.storage import is_server
-from rag_lightning.sweep.study import read_progress
-from rag_lightning.sweep.workers import MOST_BARREN, POLL, SOFT, close_trials, is_late, late_reason, work
+from rag_lightning.sweep.workers import MOST_A_CORE, POLL, SOFT, Crew, work
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -35,32 +29,30 @@ MISSING = "engine=ray needs the extra ray: pip install 'rag-lightning[ray]'"
 LOCAL = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
 
 
-@dataclass
-class Tasks:
-    """The running tasks of a sweep.
+class Tasks(Crew):
+    """Workers as Ray tasks of the connected cluster."""
 
-    Args:
-        ray: The module.
-        config: The sweep.
-        running: Task -> the end of the name that its process has in the study.
-    """
-
-    ray: Any
-    config: SweepConfig
-    running: dict[Any, str]
+    def __init__(self, config: SweepConfig) -> None:
+        super().__init__(config)
+        self._ray: Any = _import_ray()
 
     def start(self) -> None:
         """Start a task."""
         tag = f" ray-{uuid4().hex[:8]}"
         options = {"num_cpus": self.config.worker_cpus, "num_gpus": self.config.worker_gpus, "max_retries": 0}
-        self.running[self.ray.remote(**options)(_work).remote(self.config, os.getcwd(), tag)] = tag
+        self.running[self._ray.remote(**options)(_work).remote(self.config, os.getcwd(), tag)] = tag
 
-    def stop(self, tasks: Sequence[Any]) -> None:
-        """End the processes of tasks, and wait until they have ended."""
-        for task in tasks:
-            self.ray.cancel(task, force=True)
-        if tasks:
-            self.ray.wait(list(tasks), num_returns=len(tasks), timeout=SOFT)
+    def wait(self) -> dict[Any, str]:
+        """As in the base class."""
+        ended, _ = self._ray.wait(list(self.running), num_returns=1, timeout=POLL)
+        return {task: _ending(self._ray, task) for task in ended}
+
+    def stop(self, workers: Sequence[Any]) -> None:
+        """End the processes of tasks."""
+        for task in workers:
+            self._ray.cancel(task, force=True)
+        if workers:
+            self._ray.wait(list(workers), num_returns=len(workers), timeout=SOFT)
 
 
 @contextmanager
@@ -79,60 +71,20 @@ def connected(config: SweepConfig) -> Iterator[None]:
         ray.shutdown()
 
 
-def search_on_ray(space: Space, study: optuna.Study, show: Callable[[], None]) -> None:
-    """Evaluate points in `workers` Ray tasks, on the connected cluster, until the budget is used.
-
-    Args:
-        space: Search space.
-        study: Its study.
-        show: Called about once a second, to show finished trials.
-
-    Raises:
-        RagLightningError: an error that would fail every trial, or workers that end before they claim one.
-    """
-    _search(Tasks(_import_ray(), space.config, {}), space, study, show)
-    show()
-
-
-def _search(tasks: Tasks, space: Space, study: optuna.Study, show: Callable[[], None]) -> None:
-    config, barren = space.config, 0
-    missing = space.budget - len(read_progress(space, study).values)
-    try:
-        for _ in range(min(config.workers, max(1, missing))):
-            tasks.start()
-        while tasks.running:
-            ended, _ = tasks.ray.wait(list(tasks.running), num_returns=1, timeout=POLL)
-            reasons = {task: _ending(tasks, task) for task in ended}
-            late = [task for task, tag in tasks.running.items() if task not in reasons and is_late(config, study, tag)]
-            tasks.stop(late)
-            for task, reason in (reasons | dict.fromkeys(late, late_reason(config))).items():
-                tag = tasks.running.pop(task)
-                if reason:
-                    barren = 0 if close_trials(space, study, tag, reason) else barren + 1
-                    if barren == MOST_BARREN:
-                        raise TrainingError(f"{barren} Ray tasks ended before they claimed a trial: {reason}")
-                    tasks.start()
-            show()
-    finally:
-        tasks.stop(list(tasks.running))
-        for tag in tasks.running.values():
-            close_trials(space, study, tag, INTERRUPTED)
-
-
-def _ending(tasks: Tasks, task: Any) -> str:
+def _ending(ray: Any, task: Any) -> str:
     """Why a task is lost; empty if it ended because nothing is left to claim.
 
     Raises:
         RagLightningError: the error that ended it.
     """
     try:
-        tasks.ray.get(task)
-    except tasks.ray.exceptions.RayTaskError as error:
+        ray.get(task)
+    except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, RagLightningError):
             raise error.cause from None
         console.say(str(error))
         return f"worker lost ({type(error.cause).__name__})"
-    except tasks.ray.exceptions.RayError as error:
+    except ray.exceptions.RayError as error:
         return f"worker lost ({type(error).__name__})"
     return ""
 
@@ -178,9 +130,9 @@ def _check_cluster(ray: Any, config: SweepConfig) -> None:
     nodes = [node["Resources"] for node in alive]
     wanted = {"CPU": config.worker_cpus, "GPU": config.worker_gpus}
     asked = {kind: amount for kind, amount in wanted.items() if amount}
-    room = sum(
-        int(min((node.get(kind, 0.0) / amount for kind, amount in asked.items()), default=1e9)) for node in nodes
-    )
+    if not asked:
+        asked = {"CPU": 1 / MOST_A_CORE}  # Ray itself would place any number
+    room = sum(int(min(node.get(kind, 0.0) / amount for kind, amount in asked.items())) for node in nodes)
     if room < config.workers:
         text = " and ".join(f"{amount:g} {kind}" for kind, amount in asked.items())
         raise ConfigError(

@@ -29,10 +29,10 @@ from rag_lightning.sweep.attributes import WORKER, reason_of
 from rag_lightning.sweep.description import describe
 from rag_lightning.sweep.objectives import quality
 from rag_lightning.sweep.space import SPLIT, Space, open_space
-from rag_lightning.sweep.storage import is_server, joined, leading, open_storage
+from rag_lightning.sweep.storage import answering, is_server, joined, leading, open_storage
 from rag_lightning.sweep.study import Progress, close_left, completed, open_study, read_progress, search
 from rag_lightning.sweep.trial import evaluate_trial
-from rag_lightning.sweep.workers import search_in_processes
+from rag_lightning.sweep.workers import Processes, check_room, search_with
 from rag_lightning.tracking.store import default_uri
 from rag_lightning.tracking.track import Mirrors, Sender
 
@@ -41,14 +41,15 @@ def run(config: SweepConfig) -> None:
     """Run or continue a sweep.
 
     Raises:
-        ConfigError, UnknownNameError: an invalid search space.
+        ConfigError, UnknownNameError: an invalid search space, or more workers than this machine has room for.
         AssetError: a model or data set that cannot be fetched.
         TrainingError: a training that cannot continue; the sweep is marked as failed.
         DataError: another process runs this sweep, or a file of it is damaged.
     """
     space = open_space(config)
+    check_room(config)
     default_uri(Path(config.experiment.folder), config.experiment.tracking_uri)  # checked before anything is built
-    with joined(config) as alone, _engine(config):
+    with joined(config) as alone, _engine(config), answering(config):
         if config.storage:
             open_storage(config)  # one that does not answer is told before anything is built
         _run_joined(space, alone)
@@ -131,11 +132,11 @@ def _search(space: Space, study: optuna.Study, mirror: Sender) -> list[System]:
         unseen = [point for point in space.grid if space.digest_of(point) not in before.values]
         predict_together([space.system_of(point) for point in unseen[: space.budget - len(before.values)]], SPLIT)
     if config.engine == "ray":
-        from rag_lightning.sweep.on_ray import search_on_ray  # an extra
+        from rag_lightning.sweep.on_ray import Tasks  # an extra
 
-        search_on_ray(space, study, show)
+        search_with(Tasks(config), space, study, show)
     elif config.workers > 1 or config.trial_seconds:
-        search_in_processes(space, study, show)
+        search_with(Processes(config), space, study, show)
     else:
         search(space, study, partial(evaluate_trial, config), show)
         show()

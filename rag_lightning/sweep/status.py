@@ -13,11 +13,13 @@ from optuna.trial import FrozenTrial, TrialState
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.console import Head, LiveTable, duration, say, time_left
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.registry import nearest
+from rag_lightning.report.page import INDEX
 from rag_lightning.report.reading import need, read
 from rag_lightning.runs import folders
 from rag_lightning.sweep.attributes import DIGEST, SYSTEM, WORKER, duration_of, is_failure, reason_of
 from rag_lightning.sweep.objectives import MEASURES
-from rag_lightning.sweep.storage import answering, is_held, is_server, open_storage, study_file, study_name
+from rag_lightning.sweep.storage import answering, find_storage, is_held, is_server, missing_study, study_name
 
 
 def show_status(config: SweepConfig) -> None:
@@ -29,7 +31,10 @@ def show_status(config: SweepConfig) -> None:
     folder = folders.run_group(config.experiment.folder, config.name)
     file = folder / "space.json"
     if not file.exists():
-        raise DataError(file, "does not exist: this sweep was never started", hint="check `name` and `folder`")
+        known = sorted(one.parent.name for one in folders.runs(config.experiment.folder).glob("*/space.json"))
+        hint = f"sweeps here: {', '.join(known)}" if known else "check `name` and `folder`"
+        problem = f"does not exist: this sweep was never started{nearest(config.name, known)}"
+        raise DataError(file, problem, hint=hint)
     stored = read(file)
     budget, trials = need(file, stored, "budget", int), _trials(config, need(file, stored, "digest", str))
     objectives = need(file, need(file, stored, "spec", dict), "objectives", list, "spec")  # not those of a changed file
@@ -49,6 +54,8 @@ def show_status(config: SweepConfig) -> None:
         left = time_left([duration_of(trial) for trial in done], max(0, budget - len(done)), max(1, len(running)))
         if left and running:
             say(f"{'time left':<17} {left}")
+    if (page := folders.report(config.experiment.folder, config.name) / INDEX).exists():
+        say(f"{'report':<17} {page}")
     for trial in failed:
         say(f"{'failed':<17} {trial.user_attrs[SYSTEM]}: {reason_of(trial)}")
     table = LiveTable((Head("running", align="<"), Head("since", 12), Head("worker", 28, "<")))
@@ -57,17 +64,20 @@ def show_status(config: SweepConfig) -> None:
 
 
 def _trials(config: SweepConfig, digest: str) -> Sequence[FrozenTrial]:
-    """All trials of the study; none before the study exists."""
+    """All trials of the study; none before the study exists. Nothing is created.
+
+    Raises:
+        DataError: no process runs the sweep, and `storage` has no study of it.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if not config.storage and not study_file(config).exists():
-        return []
-    storage = open_storage(config)
+    storage, name = find_storage(config), study_name(config, digest)
     with answering(config):
-        try:
-            study = optuna.load_study(study_name=study_name(config, digest), storage=storage)
-        except KeyError:
-            return []
-        return study.get_trials(deepcopy=False)
+        names = optuna.get_all_study_names(storage) if storage else []
+        if storage and name in names:
+            return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    if config.storage and not is_held(config):
+        raise missing_study(config, name, names)
+    return []
 
 
 def _is_evaluation(trial: FrozenTrial) -> bool:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, func, inspect, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from rag_lightning.config.commands import SweepConfig
@@ -27,6 +27,7 @@ from rag_lightning.core.artifacts import MACHINE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import content_digest, sqlite_url
 from rag_lightning.core.redact import has_bare_at, redact
+from rag_lightning.core.registry import nearest
 from rag_lightning.runs import folders
 
 HEARTBEAT, GRACE = 15, 120
@@ -34,6 +35,8 @@ HEARTBEAT, GRACE = 15, 120
 PATIENCE = 60
 """Seconds that a process waits for the SQLite file while another one writes."""
 CONNECT = {"connect_timeout": 10}
+KEEPALIVE = {"idle": 60, "interval": 15, "count": 4}
+"""Seconds of silence before a server asks a machine, seconds between two questions, questions without an answer."""
 REFUSED = (SQLAlchemyError, StorageInternalError)
 """Errors of a storage that does not answer."""
 
@@ -71,6 +74,38 @@ def open_storage(config: SweepConfig) -> optuna.storages.RDBStorage:
         event.listen(storage.engine, "connect", _prepare)
         storage.engine.dispose()  # the connections that it has were made before
         return storage
+
+
+def find_storage(config: SweepConfig) -> optuna.storages.RDBStorage | None:
+    """The storage of a sweep's study if it holds any study; nothing is created where there is none.
+
+    Raises:
+        DataError: as `open_storage`.
+    """
+    with _explained(config):
+        if not is_server(config) and not _database(config).is_file():
+            return None
+        url = _url(config) if is_server(config) else config.storage or sqlite_url(study_file(config))
+        engine = create_engine(url, poolclass=NullPool, connect_args=CONNECT if is_server(config) else {})
+        if not inspect(engine).has_table("studies"):
+            return None
+    return open_storage(config)
+
+
+def missing_study(config: SweepConfig, name: str, known: Sequence[str]) -> DataError:
+    """The error for a `storage` without the study of a sweep, with the nearest names.
+
+    Args:
+        config: The sweep.
+        name: Name of its study.
+        known: Names of the studies in the storage.
+    """
+    if is_server(config) or _database(config).is_file():
+        hint = f"it has {', '.join(sorted(known)[:5]) or 'no study'}; check `storage`"
+        return DataError("storage", f"has no study {name!r}{nearest(name, known)}", hint=hint)
+    file = _database(config)
+    beside = [path.name for path in file.parent.glob(f"*{file.suffix}")] if file.parent.is_dir() else []
+    return DataError("storage", f"{file} does not exist{nearest(file.name, beside)}", hint="check `storage`")
 
 
 def _prepare(connection: Any, _: Any) -> None:
@@ -190,9 +225,13 @@ def is_held(config: SweepConfig) -> bool:
 
 @contextmanager
 def claiming(config: SweepConfig, name: str) -> Iterator[None]:
-    """The turn of this process to claim a trial of a study: one process at a time, over all machines of a server."""
+    """The turn of this process to claim a trial of a study: one process at a time, over all machines of a server.
+
+    The server ends the turn of a machine that is asleep for `GRACE` seconds; the commit of that machine then fails.
+    """
     if is_server(config):
         with _engine(_url(config)).begin() as connection:
+            connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{GRACE}s'"))
             connection.execute(select(func.pg_advisory_xact_lock(_key("claim", name))))
             yield
         return
@@ -206,12 +245,15 @@ def claiming(config: SweepConfig, name: str) -> Iterator[None]:
 def leading(config: SweepConfig, name: str) -> Iterator[bool]:
     """Yields whether this process finishes the sweep: selection, baselines and the chosen systems on test.
 
-    With an SQLite study it is the only process; on a server it is the first one, until its connection ends.
+    With an SQLite study it is the only process; on a server it is the first one, until its connection ends. The server
+    ends the connection of a machine that does not answer for two minutes.
     """
     if not is_server(config):
         yield True
         return
     with answering(config), _engine(_url(config)).connect() as connection:
+        for part, value in KEEPALIVE.items():
+            connection.execute(text(f"SET tcp_keepalives_{part} = {value}"))
         yield _try_lock(connection, _key("lead", name))
 
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from rag_lightning.core.background import repeated
 from rag_lightning.core.errors import ConfigError, TrainingError
 from rag_lightning.core.redact import redact
 from rag_lightning.runs import folders
@@ -238,28 +238,16 @@ def _tell(study: optuna.Study, trial: optuna.Trial, found: Found) -> None:
     study.tell(trial, list(values), skip_if_finished=True)
 
 
-@contextmanager
-def _beating(space: Space, study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
-    """Record on a server, while the block runs, that the trial is alive."""
+def _beating(space: Space, study: optuna.Study, trial: optuna.Trial) -> AbstractContextManager[None]:
+    """Record on a server, while the context lasts, that the trial is alive."""
     if not is_server(space.config):
-        yield
-        return
-    ended = threading.Event()
+        return nullcontext()
 
     def beat() -> None:
-        while not ended.wait(storages.HEARTBEAT):
-            try:
-                study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
-            except REFUSED:
-                continue  # the next one may arrive; if none does, another machine takes the point
+        with suppress(*REFUSED):  # the next one may arrive; if none does, another machine takes the point
+            study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
 
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return repeated(beat, storages.HEARTBEAT, "heartbeat")
 
 
 def completed(study: optuna.Study) -> list[FrozenTrial]:

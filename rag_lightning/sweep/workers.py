@@ -13,20 +13,24 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from typing import Any
 
 import optuna
+import psutil
 from optuna.trial import FrozenTrial
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core import console, errors
-from rag_lightning.core.errors import DataError, RagLightningError, TrainingError
+from rag_lightning.core.artifacts import DISK_ERRORS
+from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, TrainingError, disk_problem
+from rag_lightning.core.hardware import cpu_count
 from rag_lightning.sweep import study as studies
 from rag_lightning.sweep.attributes import INTERRUPTED, WORKER
 from rag_lightning.sweep.space import Space, open_space
@@ -39,29 +43,46 @@ POLL = 1.0
 """Seconds between two looks at the study."""
 SOFT = 5.0
 """Seconds that a process may take to end after SIGTERM."""
-MOST_BARREN = 3
-"""Workers in a row that end before they claim a trial, after which the sweep ends."""
-PROBLEM_CODE = 3
+MOST_BARREN, PROBLEM_CODE = 3, 3
+"""Workers in a row that end before they claim a trial, after which the sweep ends; exit code of one with an error."""
+MOST_A_CORE, WORKER_BYTES = 4, 0.7e9
+"""Workers for each core of this machine, and memory of one with its libraries, before it opens a model."""
 THREADS = "OMP_NUM_THREADS"
 
 
-@dataclass(frozen=True)
-class Worker:
-    """A worker process with the connection that it sends messages on."""
+class Crew(ABC):
+    """The workers of a sweep that run now, wherever they run.
 
-    process: SpawnProcess
-    link: Connection
+    Attributes:
+        config: The sweep.
+        running: Worker -> the end of the name that its process has in the study.
+    """
 
-    @property
-    def name(self) -> str:
-        """Its name in the study."""
-        return studies.worker_name(self.process.pid)
+    def __init__(self, config: SweepConfig) -> None:
+        self.config, self.running = config, dict[Any, str]()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start a worker."""
+
+    @abstractmethod
+    def wait(self) -> dict[Any, str]:
+        """Wait about a second; returns the ended workers -> why they are lost, empty if they ended by themselves.
+
+        Raises:
+            RagLightningError: the error that ended a worker.
+        """
+
+    @abstractmethod
+    def stop(self, workers: Sequence[Any]) -> None:
+        """End workers, and wait until they have ended."""
 
 
-def search_in_processes(space: Space, study: optuna.Study, show: Callable[[], None]) -> None:
-    """Evaluate points in `workers` processes until the budget is used.
+def search_with(crew: Crew, space: Space, study: optuna.Study, show: Callable[[], None]) -> None:
+    """Evaluate points in `workers` workers until the budget is used; a lost or late worker is replaced.
 
     Args:
+        crew: Workers, none of which runs.
         space: Search space.
         study: Its study.
         show: Called about once a second, to show finished trials.
@@ -71,38 +92,43 @@ def search_in_processes(space: Space, study: optuna.Study, show: Callable[[], No
     """
     config, barren = space.config, 0
     missing = space.budget - len(studies.read_progress(space, study).values)
-    workers: list[Worker] = []
     try:
         for _ in range(min(config.workers, max(1, missing))):
-            workers.append(_start(config))
-        while workers:
-            wait([*(one.process.sentinel for one in workers), *(one.link for one in workers)], timeout=POLL)
-            for worker in list(workers):
-                ended = not worker.process.is_alive()
-                _forward(worker)
-                reason = _lost(worker) if ended else ""
-                if not ended and is_late(config, study, worker.name):
-                    reason = late_reason(config)
-                if not ended and not reason:
-                    continue
-                workers.remove(worker)
+            crew.start()
+        while crew.running:
+            ended = crew.wait()
+            late = [one for one, name in crew.running.items() if one not in ended and _is_late(config, study, name)]
+            crew.stop(late)
+            limit = f"took longer than trial_seconds={config.trial_seconds:g}"
+            for worker, reason in (ended | dict.fromkeys(late, limit)).items():
+                name = crew.running.pop(worker)
                 if reason:
-                    _stop([worker])
-                    barren = 0 if close_trials(space, study, worker.name, reason) else barren + 1
+                    barren = 0 if _close_trials(space, study, name, reason) else barren + 1
                     if barren == MOST_BARREN:
                         raise TrainingError(f"{barren} workers ended before they claimed a trial: {reason}")
-                    workers.append(_start(config))
+                    crew.start()
             show()
     finally:
-        _stop(workers)
-        for worker in workers:
-            close_trials(space, study, worker.name, INTERRUPTED)
+        crew.stop(list(crew.running))
+        for name in crew.running.values():
+            _close_trials(space, study, name, INTERRUPTED)
     show()
 
 
-def close_trials(space: Space, study: optuna.Study, worker: str, reason: str) -> int:
-    """Fail the open trials of a worker that is gone, found by the end of its name; returns their number."""
-    found = trials_of(study, worker)
+def check_room(config: SweepConfig) -> None:
+    """Raise ConfigError if the worker processes need more cores or memory than this machine has."""
+    cores, free = cpu_count(), psutil.virtual_memory().available
+    room = max(1, min(MOST_A_CORE * cores, int(free / WORKER_BYTES)))
+    if config.engine == "process" and config.workers > room:
+        raise ConfigError(
+            f"workers={config.workers}: this machine has {cores} cores and {free / 1e9:.1f} GB of free memory, room "
+            f"for {room} ({MOST_A_CORE} a core, {WORKER_BYTES / 1e9:g} GB each before any model); lower `workers`"
+        )
+
+
+def _close_trials(space: Space, study: optuna.Study, worker: str, reason: str) -> int:
+    """Fail the open trials of a worker that is gone; returns their number."""
+    found = _trials_of(study, worker)
     for trial in found:
         if reason != INTERRUPTED:
             record_loss(space.config, space.system_of(trial.params), reason)
@@ -110,27 +136,57 @@ def close_trials(space: Space, study: optuna.Study, worker: str, reason: str) ->
     return len(found)
 
 
-def trials_of(study: optuna.Study, worker: str) -> list[FrozenTrial]:
+def _trials_of(study: optuna.Study, worker: str) -> list[FrozenTrial]:
     """The open trials of a worker, found by the end of its name."""
     return [trial for trial in running_trials(study) if trial.user_attrs.get(WORKER, "").endswith(worker)]
 
 
-def is_late(config: SweepConfig, study: optuna.Study, worker: str) -> bool:
+def _is_late(config: SweepConfig, study: optuna.Study, worker: str) -> bool:
     """Whether the trial of a worker has exceeded its time limit."""
-    if not config.trial_seconds:
-        return False
-    starts = [trial.datetime_start for trial in trials_of(study, worker) if trial.datetime_start]
+    found = _trials_of(study, worker) if config.trial_seconds else []
+    starts = [trial.datetime_start for trial in found if trial.datetime_start]
     return any((datetime.now() - start).total_seconds() > config.trial_seconds for start in starts)
 
 
-def _start(config: SweepConfig) -> Worker:
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(config, sender, console.is_verbose()), name="rag-lightning worker")
-    with _ignoring_interrupts(), _threads(config.workers):
-        process.start()
-    sender.close()
-    return Worker(process, receiver)
+class Processes(Crew):
+    """Workers as processes of this machine."""
+
+    def __init__(self, config: SweepConfig) -> None:
+        super().__init__(config)
+        self._links: dict[SpawnProcess, Connection] = {}
+
+    def start(self) -> None:
+        """Start a process."""
+        context = multiprocessing.get_context("spawn")
+        receiver, sender = context.Pipe(duplex=False)
+        given = (self.config, sender, console.is_verbose())
+        process = context.Process(target=_work, args=given, name="rag-lightning worker")
+        with _ignoring_interrupts(), _threads(self.config.workers):
+            process.start()
+        sender.close()
+        self.running[process], self._links[process] = studies.worker_name(process.pid), receiver
+
+    def wait(self) -> dict[Any, str]:
+        """As in the base class; shows what the processes print."""
+        wait([*(one.sentinel for one in self.running), *self._links.values()], timeout=POLL)
+        ended = [process for process in self.running if not process.is_alive()]
+        for process in self.running:
+            _forward(self._links[process])
+        self.stop(ended)
+        return {process: _lost(process) for process in ended}
+
+    def stop(self, workers: Sequence[Any]) -> None:
+        """End processes: softly, so that they leave no temporary files, then for certain."""
+        for process in workers:
+            process.terminate()
+        deadline = time.monotonic() + SOFT
+        for process in workers:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.is_alive():
+                process.kill()
+                process.join()
+            if process in self._links:
+                self._links.pop(process).close()
 
 
 @contextmanager
@@ -158,15 +214,15 @@ def _threads(workers: int) -> Iterator[None]:
             del os.environ[THREADS]
 
 
-def _forward(worker: Worker) -> None:
+def _forward(link: Connection) -> None:
     """Show the lines of a worker, each text once.
 
     Raises:
         RagLightningError: the error that ended the worker.
     """
     try:
-        while worker.link.poll():
-            kind, *content = worker.link.recv()
+        while link.poll():
+            kind, *content = link.recv()
             if kind == PROBLEM:
                 raise _rebuilt(*content)
             with console.within("trials"):
@@ -181,30 +237,11 @@ def _rebuilt(name: str, message: str) -> RagLightningError:
     return kind(message)
 
 
-def _lost(worker: Worker) -> str:
+def _lost(process: SpawnProcess) -> str:
     """Why an ended worker did not end by itself; empty if it did."""
-    code = worker.process.exitcode or 0
-    if code < 0:
-        return f"worker lost ({signal.Signals(-code).name})"
-    return f"worker lost (exit code {code})" if code else ""
-
-
-def late_reason(config: SweepConfig) -> str:
-    """The reason of a trial that exceeded its time limit."""
-    return f"took longer than trial_seconds={config.trial_seconds:g}"
-
-
-def _stop(workers: list[Worker]) -> None:
-    """End processes: softly, so that they leave no temporary files, then for certain."""
-    for worker in workers:
-        worker.process.terminate()
-    deadline = time.monotonic() + SOFT
-    for worker in workers:
-        worker.process.join(max(0.0, deadline - time.monotonic()))
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
-        worker.link.close()
+    code = process.exitcode or 0
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"worker lost ({how})" if code else ""
 
 
 def _work(config: SweepConfig, link: Connection, verbose: bool) -> None:
@@ -225,10 +262,18 @@ def work(config: SweepConfig, tag: str = "") -> int:
     Args:
         config: The sweep.
         tag: Added to the name of this process in the study.
+
+    Raises:
+        RagLightningError: an error that would fail every trial, such as a full disk.
     """
     build_apart(config)
     space = open_space(config)
-    return search(space, open_study(space), partial(evaluate_trial, config), tag=tag)
+    try:
+        return search(space, open_study(space), partial(evaluate_trial, config), tag=tag)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise RagLightningError(disk_problem(error)) from error  # not a lost worker: it would fail every trial
 
 
 def _end_with_parent() -> None:

@@ -58,7 +58,7 @@ def shared_views(objective: str) -> dict[str, str]:
     Args:
         objective: Metric that orders systems.
     """
-    plain = [f"tags.`{name}`" for name in ("role", "split")]
+    plain = [f"tags.`{name}`" for name in ("role", "sweep", "split")]
     plain += [f"params.`{name}`" for name in ("formulation", "decoding", "retriever", "k")]
     costs = [f"metrics.`{name}`" for name in ("answer_recall_at_5", "seconds_per_query", "index_mb")]
     tags = {}
@@ -159,14 +159,12 @@ def choice(selection: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     objective = selection.get("objective")
     for row in selection.get("candidates", ()):
         if row.get("label") == record["label"] and row.get("mean") is not None:
-            gap = row.get("difference") or 0.0
-            text = f"On dev: {objective} {row['mean']:.1f}, {gap:+.1f} to the best of its formulation"
-            text += f" (p = {row['p']:.4f})" if row.get("p") is not None else ""
-            return (
-                f"{text}; chosen: not worse than the best, and the cheapest of those."
-                if row.get("chosen")
-                else f"{text}."
-            )
+            gap, p = row.get("difference") or 0.0, row.get("p")
+            text = f"On dev: {objective} {row['mean']:.1f}, "
+            text += f"{gap:+.1f} to the best of its formulation" if gap else "the best of its formulation"
+            text += f" (p = {p:.4f})" if gap and p is not None else ""
+            chosen = "; chosen as the cheapest system that is not significantly worse than the best"
+            return f"{text}{chosen if row.get('chosen') else ''}."
     return ""
 
 

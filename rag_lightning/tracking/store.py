@@ -182,7 +182,7 @@ class Store:
             yield
             return
         local = self.uri.startswith(SQLITE)
-        path = Path(unquote(self.uri.removeprefix(SQLITE)) + ".lock") if local else self.root / "mlflow.lock"
+        path = Path(f"{_file(self.uri)}.lock") if local else self.root / "mlflow.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -207,7 +207,7 @@ def tables_tag(names: Sequence[str]) -> dict[str, str]:
 def _check_reachable(uri: str) -> None:
     """Raise OSError if a server does not answer within seconds or a file is no database; MLflow retries for minutes."""
     if uri.startswith(SQLITE):
-        _check_database(Path(unquote(uri.removeprefix(SQLITE))))
+        _check_database(_file(uri))
     parts, kind = urlsplit(uri), _protocol(uri)
     if kind in PORTS and parts.hostname:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -218,6 +218,11 @@ def _check_reachable(uri: str) -> None:
 def _protocol(uri: str) -> str:
     """The scheme of a URI without a driver."""
     return uri.partition(":")[0].partition("+")[0]
+
+
+def _file(uri: str) -> Path:
+    """The file of an SQLite URI, also of one such as sqlite:///file:PATH?mode=ro&uri=true."""
+    return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0].removeprefix("file:")))
 
 
 def _check_database(path: Path) -> None:

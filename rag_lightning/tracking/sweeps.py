@@ -59,7 +59,7 @@ def sweep_page(
     on_dev = [run for run in done if run.record["split"] == "dev"]
     lines += ["**Best on dev**", "", *_systems(on_dev, objective, None, place)] if on_dev else []
     if warnings := described.get("warnings"):
-        lines += ["**Read first**", "", *(f"- {escape_markdown(cut(str(one)))}" for one in warnings), ""]
+        lines += ["**About these numbers**", "", *(f"- {escape_markdown(cut(str(one)))}" for one in warnings), ""]
     fields = (f"{pages.code(name)} {pages.code(', '.join(map(str, values)))}" for name, values in _choices(spec))
     lines += ["**Searched**", "", *(f"- {cut(field)}" for field in fields), ""]
     lines += [*pages.origin(runs[0].record), ""] if runs else []

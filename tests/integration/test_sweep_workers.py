@@ -7,10 +7,7 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +26,14 @@ from tests.sweeping import (
     failures,
     finish,
     log_of,
+    postgres,
     predicted,
     process_of,
     started,
     trials,
 )
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["postgres"]
 DOWN = "http://ann:hunter2@127.0.0.1:9/?token=hunter2"
 """A tracking server that does not answer, with a password."""
 KILLS = int(os.environ.get("RAG_KILLS", "5"))
@@ -55,6 +53,7 @@ def test_status_of_a_finished_sweep(tiny_sweep: SweepConfig, capsys: pytest.Capt
     assert "sweep             tiny: finished" in shown
     assert "trials            4 done, 0 running, 0 failed, of 4" in shown
     assert "best              dev em 50.0: RAG-" in shown and "time left" not in shown
+    assert "/reports/out/tiny/index.html" in shown
 
 
 def test_status_of_a_sweep_that_never_began(tiny_copy: SweepConfig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,24 +160,6 @@ def choice(file: Path) -> list[tuple[object, ...]]:
     """The table of a selection, without times."""
     rows = json.loads(file.read_text(encoding="utf-8"))["candidates"]
     return [(row["run_id"], row["mean"], row["p"], row["chosen"]) for row in rows]
-
-
-@pytest.fixture
-def postgres() -> Iterator[str]:
-    """The URL of a private PostgreSQL server."""
-    script = str(ROOT / ".ci" / "postgres.sh")
-    with tempfile.TemporaryDirectory(prefix="rag-postgres-", dir="/tmp") as folder:
-        os.chmod(folder, 0o755)
-        place = f"{folder}/server"
-        done = subprocess.run(
-            ["bash", script, "start", place], capture_output=True, text=True, timeout=300, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"no PostgreSQL: {done.stderr.strip().splitlines()[-1]}")
-        try:
-            yield done.stdout.strip()
-        finally:
-            subprocess.run(["bash", script, "stop", place], capture_output=True, timeout=60, check=False)
 
 
 @pytest.mark.slow

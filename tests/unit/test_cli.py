@@ -137,6 +137,21 @@ def test_score_takes_files_of_others(called: Called) -> None:
     assert [call[2:] for call in called] == [("f.jsonl", "kilt", "", ""), ("", "ours", "", "")]
 
 
+@pytest.mark.parametrize("name", ["sweep", "report", "matrix", "claims", "plan", "doctor"])
+def test_the_printed_configuration_hides_passwords(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = "experiment." if COMMANDS[name].config is SweepConfig else ""
+    lines = [f"{section}tracking_uri: http://ann:it's-hunter2@host/?token=hunter2"]
+    lines += ["storage: postgresql://ann:hunter2@db/x"] if section else []
+    (tmp_path / "c.yaml").write_text("\n".join(lines))
+    for flag in ("--print_config", "--print_config=skip_default"):
+        assert main([name, "--config", str(tmp_path / "c.yaml"), flag]) == 0
+        shown = "".join(capsys.readouterr())
+        assert "hunter2" not in shown and "http://ann:***@host/?token=***" in shown
+        assert ("postgresql://ann:***@db/x" in shown) == bool(section)
+
+
 @pytest.mark.parametrize(
     "given", [["--predictions", "f", "--format", "kilt"], ["--format=kilt", "--seed", "3", "--export", "dpr:f"]]
 )

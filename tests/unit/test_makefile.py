@@ -256,6 +256,8 @@ def test_the_dashboard_opens_the_study_of_a_sweep(tmp_path: Path) -> None:
     (bin_ / "optuna-dashboard").chmod(0o755)
     done = opened("SEED=3")
     assert done.returncode != 0 and "runs/nq-seed3/study.db: no study yet" in done.stderr
+    done = opened(f"STORAGE=sqlite:///{tmp_path}/typo.db")
+    assert done.returncode != 0 and f"{tmp_path}/typo.db: no study yet" in done.stderr and done.stdout == ""
     study = folder / "runs" / "nq-seed3" / "study.db"
     url = sqlite_url(study)
     optuna.create_study(storage=url, study_name="s")

@@ -1,11 +1,14 @@
 """Where the hub must not be asked, the commit that was fetched stands for a revision."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core import hub
-from rag_lightning.core.errors import AssetError
+from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.stages import train, workspace
 
 
 @pytest.fixture
@@ -41,3 +44,17 @@ def test_a_model_is_downloaded_when_its_commit_is_in_the_cache(cache: Path) -> N
     (snapshot / "config.json").write_text("{}")
     assert hub.downloaded_model("someone/bart", "abc123") == snapshot
     assert hub.downloaded_model("someone/bart", "def456") is None
+
+
+def test_digests_need_the_commit_of_a_hub_model_but_not_its_files(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    workspace._commit.cache_clear()
+    config = ExperimentConfig(folder=str(tmp_path / "project"))
+    named = replace(config, encoder=replace(config.encoder, model="someone/bart"))
+    assert train.STAGE.digest(workspace.Workspace(named)) != train.STAGE.digest(workspace.Workspace(config))
+    started = workspace.Workspace(replace(config, init_from="hub:someone/bart"))
+    with pytest.raises(ConfigError, match="init_from=hub:someone/bart: is neither a folder nor the digest of a model"):
+        train.STAGE.digest(started)
+    assert not (tmp_path / "project").exists()

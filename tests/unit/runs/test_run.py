@@ -76,6 +76,21 @@ def test_a_second_attempt_forgets_the_first(run_folder: Path, run_info: Callable
     assert read_summary(run_folder) == {}
 
 
+def test_a_run_that_another_machine_has_finished_meanwhile_keeps_its_record(
+    tmp_path: Path, run_info: Callable[..., RunInfo]
+) -> None:
+    with recorded(tmp_path, run_info()) as asleep:
+        with recorded(tmp_path, run_info()) as other:
+            other.timings["generate"] = 1.0
+        asleep.timings["generate"] = 9.0
+    with pytest.raises(OSError), recorded(tmp_path / "failing", run_info()):
+        with recorded(tmp_path / "failing", run_info()) as other:
+            other.timings["generate"] = 1.0
+        raise OSError
+    for folder in (tmp_path, tmp_path / "failing"):
+        assert is_finished(folder) and read_run(folder)["timings"] == {"generate": 1.0}
+
+
 def test_a_run_that_never_started_cannot_end(tmp_path: Path) -> None:
     for end in (lambda: finish_run(tmp_path, RunResult()), lambda: fail_run(tmp_path, "x")):
         with pytest.raises(DataError, match=r"run\.json: does not exist"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import MACHINE
-from rag_lightning.core.errors import DataError
+from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.sweep.run import _open_folder, run
 from rag_lightning.sweep.space import open_space
+from rag_lightning.sweep.status import show_status
 from rag_lightning.sweep.storage import is_held, joined
+from rag_lightning.sweep.study import open_study
 
 
 def config(folder: Path) -> SweepConfig:
@@ -68,6 +71,46 @@ def test_a_storage_that_does_not_answer_is_told_before_anything_is_built(tmp_pat
         run(replace(config(tmp_path), storage="postgresql://ann:hunter2@127.0.0.1:9/x"))
     assert "hunter2" not in str(caught.value) and [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["s.lock"]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() if path.is_file() else b"" for path in sorted(folder.rglob("*"))}
+
+
+def test_the_status_of_a_mistyped_sweep_names_the_nearest_and_creates_nothing(tmp_path: Path) -> None:
+    _open_folder(open_space(replace(config(tmp_path), name="quiz")), True)
+    before = files(tmp_path)
+    with pytest.raises(DataError, match=r"never started; did you mean 'quiz'\?; sweeps here: quiz"):
+        show_status(replace(config(tmp_path), name="quizz"))
+    with pytest.raises(DataError, match="never started; check `name` and `folder`"):
+        show_status(config(tmp_path / "elsewhere"))
+    assert files(tmp_path) == before
+
+
+def test_the_status_of_a_mistyped_storage_names_the_nearest_and_creates_nothing(tmp_path: Path) -> None:
+    swept = replace(config(tmp_path / "project"), storage=f"sqlite:///{tmp_path}/shared.db")
+    open_study(open_space(replace(swept, space={"k": (1,)})))._storage.remove_session()
+    _open_folder(open_space(swept), True)
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("create table runs (id int)")
+    connection.close()
+    before = files(tmp_path)
+    for name, problem in {
+        "shard.db": r"storage: .*/shard\.db does not exist; did you mean 'shared\.db'\?; check `storage`",
+        "none/x.db": r"storage: .*/x\.db does not exist; check `storage`",
+        "other.db": r"storage: has no study 's-\w{8}'; it has no study; check `storage`",
+        "shared.db": r"storage: has no study 's-\w{8}'(; did you mean 's-\w{8}'\?)?; it has s-\w{8}; check `storage`",
+    }.items():
+        with pytest.raises(DataError, match=problem):
+            show_status(replace(swept, storage=f"sqlite:///{tmp_path}/{name}"))
+    assert {name: text for name, text in files(tmp_path).items() if not name.endswith(("-wal", "-shm"))} == before
+
+
+def test_more_workers_than_the_machine_has_room_for_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    problem = r"workers=100000: this machine has \d+ cores and \S+ GB of free memory, room for \d+ \(4 a core"
+    with pytest.raises(ConfigError, match=problem):
+        run(replace(config(tmp_path), workers=100_000))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_shared_study_takes_several_processes_but_only_one_space(

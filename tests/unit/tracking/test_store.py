@@ -2,8 +2,11 @@
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -43,6 +46,64 @@ def test_a_store_that_comes_back_is_used_again(
     assert mirror.child(run_folder) is None, "not asked again within a minute"
     monkeypatch.setattr(mirror, "_retry_at", time.monotonic())
     assert mirror.child(run_folder) and len(warnings) == 1
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[str]:
+    """Another process writes, and does not end."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("begin exclusive")
+        yield f"sqlite:///{file}"
+
+
+@contextmanager
+def read_only(file: Path) -> Iterator[str]:
+    """SQLite refuses writes, also those of root."""
+    yield f"sqlite:///file:{file}?mode=ro&uri=true"
+
+
+@contextmanager
+def full(file: Path) -> Iterator[str]:
+    """A server without room."""
+
+    class Full(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(507, "Insufficient Storage")
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Full) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("refusing", "why"), [(locked, "database is locked"), (read_only, "readonly database"), (full, "507")]
+)
+def test_a_store_that_refuses_costs_one_line_and_gets_the_runs_later(
+    refusing: Callable[[Path], AbstractContextManager[str]],
+    why: str,
+    uri: str,
+    run_folder: Path,
+    tmp_path: Path,
+    warnings: list[str],
+) -> None:
+    file = Path(uri.removeprefix("sqlite:///"))
+    with refusing(file) as address:
+        mirror = Mirror(address, tmp_path.name, tmp_path, warnings.append)
+        assert mirror.child(run_folder) is None and mirror.parent("s1") is None
+    (line,) = warnings
+    assert why in line and "`rag-lightning track` sends them later" in line and "\n" not in line
+    assert Mirror(uri, tmp_path.name, tmp_path, warnings.append).child(run_folder) and len(warnings) == 1
 
 
 def test_a_store_of_another_version_is_refused_in_one_line(
