@@ -62,12 +62,16 @@ class System:
     def _digests(self) -> dict[str, str]:
         return {}
 
-    def run_id(self, split: str) -> str:
-        """Name of its run folder: split, label without special characters, and digest of the run."""
+    def digest(self, split: str) -> str:
+        """The run digest on a split; computed once."""
         if split not in self._digests:
             self._digests[split] = run_digest(self.config, split)
+        return self._digests[split]
+
+    def run_id(self, split: str) -> str:
+        """Name of its run folder: split, label without special characters, and digest of the run."""
         readable = re.sub(r"[^\w.]+", "-", self.label.lower().replace("=", "")).strip("-")
-        return f"{split}-{readable[:LONGEST_NAME]}-{self._digests[split]}"
+        return f"{split}-{readable[:LONGEST_NAME]}-{self.digest(split)}"
 
 
 def make_system(base: ExperimentConfig, point: Point) -> System:

@@ -20,7 +20,7 @@ from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest
 from rag_lightning.decoding.strategy import check_strategy
-from rag_lightning.runs.identity import by_reuse, model_key, run_digest
+from rag_lightning.runs.identity import by_reuse, model_key
 from rag_lightning.runs.system import CLOSED_BOOK, System, make_system
 from rag_lightning.stages import classes
 from rag_lightning.sweep import objectives
@@ -36,7 +36,7 @@ SMALLEST_NSGA2 = 10
 """Smallest number of trials for NSGA-II: its population is a fifth of them, and two at least."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Space:
     """A search space.
 
@@ -108,7 +108,7 @@ class Space:
         key = _key(own)
         if key not in self._digests:
             system = make_system(self.config.experiment, own)
-            self._digests[key] = run_digest(system.config, SPLIT)
+            self._digests[key] = system.digest(SPLIT)
             self._systems.setdefault(self._digests[key], system)
         return self._digests[key]
 
