@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ SHORT = {
 }
 """Field -> name of the param that shows it."""
 NOT_PARAMS = ("name", "system", "train_preset", "folder", "tracking_uri", "split", "task.name", "task.dataset")
-HISTORY, TAGGED = "history.jsonl", ("role", "split", "task", "sweep")
+HISTORY = "history.jsonl"
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -240,9 +241,9 @@ def prediction_table(folders: Mapping[str, Path], split: str) -> dict[str, list[
     rows = list(read_jsonl(predictions.path / "predictions.jsonl", Prediction))
     table: dict[str, list[Any]] = {"example_id": [row.example_id for row in rows]}
     if examples := _artifact(folders, "examples"):
-        asked = {e.example_id: e for e in read_jsonl(examples.path / f"{split}.jsonl", Example)}
-        table["question"] = [asked[row.example_id].query for row in rows]
-        table["answers"] = [" | ".join(asked[row.example_id].answers) for row in rows]
+        asked = _asked(examples.path / f"{split}.jsonl")
+        table["question"] = [asked[row.example_id][0] for row in rows]
+        table["answers"] = [asked[row.example_id][1] for row in rows]
     table |= {
         "prediction": [row.text for row in rows],
         "raw": [row.raw_text for row in rows],
@@ -253,6 +254,12 @@ def prediction_table(folders: Mapping[str, Path], split: str) -> dict[str, list[
         names = list(dict.fromkeys(name for values in scored.values() for name in values))
         table |= {name: [_json(scored[row.example_id].get(name)) for row in rows] for name in names}
     return table
+
+
+@lru_cache(maxsize=4)
+def _asked(file: Path) -> dict[str, tuple[str, str]]:
+    """Id -> question and answers of the examples in a file, which all runs of a split share."""
+    return {e.example_id: (e.query, " | ".join(e.answers)) for e in read_jsonl(file, Example)}
 
 
 def _artifact(folders: Mapping[str, Path], kind: str) -> Artifact | None:
@@ -266,15 +273,6 @@ def _json(value: Any) -> Any:
 
 def _finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def run_tags(record: Mapping[str, Any], parent: str) -> dict[str, str]:
-    """The tags of a run, below the sweep with the MLflow id `parent`."""
-    tags = {name: str(record[name]) for name in TAGGED} | {"mlflow.parentRunId": parent} | origin(record)
-    tags |= {"formulation": str(record["config"]["formulation"]), "retriever": retriever_of(record["config"])}
-    if record.get("problem"):
-        tags["problem"] = redact(str(record["problem"]))
-    return tags
 
 
 def origin(record: Mapping[str, Any]) -> dict[str, str]:
