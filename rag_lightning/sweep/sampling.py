@@ -13,7 +13,6 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from rag_lightning.core import seeds
-from rag_lightning.runs.identity import by_reuse
 from rag_lightning.sweep.axes import Axis, Point, stored
 from rag_lightning.sweep.objectives import directions
 from rag_lightning.sweep.space import Space
@@ -56,7 +55,7 @@ def planned(space: Space) -> Sequence[Point]:
         found.setdefault(space.digest_of(point), point)
         study.tell(trial, [0.0] * len(study.directions))
         done = study.get_trials(deepcopy=False)
-    return by_reuse(list(found.values()), lambda point: space.system_of(point).config)
+    return space.ordered(list(found.values()))
 
 
 def sampler_for(space: Space, done: Sequence[FrozenTrial]) -> optuna.samplers.BaseSampler | None:
