@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -70,6 +69,12 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
+@lru_cache(maxsize=1)
+def _defaults() -> dict[str, str]:
+    """Every field of an experiment at its default."""
+    return flatten(to_dict(ExperimentConfig()))
+
+
 def cut(text: str, limit: int = 500) -> str:
     """A text of at most `limit` characters, with … where it was cut."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
@@ -91,7 +96,7 @@ def run_params(config: Mapping[str, Any], varied: Iterable[str]) -> dict[str, st
         config: The configuration, plain values.
         varied: Fields the sweep varies.
     """
-    flat, default = flatten(config), flatten(to_dict(ExperimentConfig()))
+    flat, default = flatten(config), _defaults()
     params = {name: flat[path] for path, name in SHORT.items() if path in flat} | {"retriever": retriever_of(config)}
     if config.get("formulation") == "closed_book":
         del params["k"]
@@ -106,7 +111,7 @@ def run_params(config: Mapping[str, Any], varied: Iterable[str]) -> dict[str, st
 
 def training_params(flat: Mapping[str, str], kind: str) -> list[str]:
     """Names of the params of a training: its own section, then other settings not at their default."""
-    default, section = flatten(to_dict(ExperimentConfig())), "train." if kind == "model" else f"{kind}."
+    default, section = _defaults(), "train." if kind == "model" else f"{kind}."
     own = [path for path in flat if path.startswith(section) or path in ("formulation", "seed")]
     others = [path for path, value in flat.items() if default.get(path, value) != value]
     return list(dict.fromkeys([*own, *others]))[:MOST_PARAMS]
@@ -291,8 +296,3 @@ def examples_digest(record: Mapping[str, Any]) -> str:
 def data_source(record: Mapping[str, Any]) -> dict[str, str]:
     """Task and scale of the data of a run."""
     return {"task": record["task"], "scale": record["scale"]}
-
-
-def millis(moment: str) -> int:
-    """Milliseconds since 1970 of an ISO time."""
-    return int(datetime.fromisoformat(moment).timestamp() * 1000)

@@ -30,8 +30,8 @@ from rag_lightning.report.reading import read
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import RUN, read_run, read_summary, run_folders
 from rag_lightning.tracking import contents, pages, sweeps
-from rag_lightning.tracking.contents import data_source, examples_digest, millis
-from rag_lightning.tracking.store import DIGEST, FAILURES, Store, default_uri, reason, table_text, tables_tag
+from rag_lightning.tracking.contents import data_source, examples_digest
+from rag_lightning.tracking.store import DIGEST, FAILURES, Store, default_uri, millis, reason, table_text, tables_tag
 
 T = TypeVar("T")
 Extras = Callable[[MlflowClient, str, Path, Mapping[str, Any]], None]

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -194,6 +195,11 @@ class Store:
                 yield
             finally:
                 self._held = False
+
+
+def millis(moment: str) -> int:
+    """Milliseconds since 1970 of an ISO time."""
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def table_text(table: Mapping[str, Sequence[Any]]) -> str:
