@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before MLflow is imported: it would report its use
 
 __version__ = "0.1.0"
 __all__ = ["Experiment", "__version__"]

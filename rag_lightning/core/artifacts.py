@@ -20,6 +20,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class Recipe:
     inputs: Mapping[str, str]
     version: int
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Name of the artifact's folder."""
         return digest_of([self.kind, self.config, self.inputs, self.version])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -18,11 +19,14 @@ class Place(Protocol):
     def store(self) -> ArtifactStore:
         """The artifact store."""
 
+    @property
+    def bound(self) -> dict[tuple[int, int], Any]:
+        """(id of a stage, id of a workspace) -> the stage there: `Stage.at` keeps what it has made, so that no recipe
+        is computed twice. A bound stage keeps both alive, so that ids stay unique. Workspaces may share it."""
+
 
 P = TypeVar("P", bound=Place)
 Inputs = Mapping[str, "str | Bound[Any]"]
-Known = dict[tuple[int, int], "tuple[Bound[Any], Recipe]"]
-"""(id of a stage, id of a workspace) -> both, kept alive so that ids stay unique, and the recipe."""
 
 
 def _nothing(place: Any) -> None:
@@ -52,8 +56,12 @@ class Stage(Generic[P]):
     check: Callable[[P], None] = _nothing
 
     def at(self, place: P) -> Bound[P]:
-        """The stage in a workspace."""
-        return Bound(self, place)
+        """The stage in a workspace, the same object each time; its recipe is that of the first use."""
+        key = id(self), id(place)
+        if key not in place.bound:
+            place.bound[key] = Bound(self, place)
+        found: Bound[P] = place.bound[key]
+        return found
 
     def digest(self, place: P) -> str:
         """The digest of its artifact; builds nothing."""
@@ -75,33 +83,21 @@ class Bound(Generic[P]):
     stage: Stage[P]
     place: P
 
-    @property
+    @cached_property
     def inputs(self) -> Inputs:
         """Name -> a stage in a workspace, or the digest of external data."""
         return self.stage.inputs(self.place)
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
         """The recipe of the artifact.
 
         Raises:
             ConfigError: the stage's check fails, or its settings are not JSON values.
         """
-        return self._recipe({})
-
-    def _recipe(self, known: Known) -> Recipe:
-        """The recipe; the recipe of each input stage is computed only once."""
-        key = id(self.stage), id(self.place)
-        if key not in known:
-            known[key] = self, self._new_recipe(known)
-        return known[key][1]
-
-    def _new_recipe(self, known: Known) -> Recipe:
         stage = self.stage
         stage.check(self.place)
-        inputs = {
-            n: given if isinstance(given, str) else given._recipe(known).digest for n, given in self.inputs.items()
-        }
+        inputs = {name: given if isinstance(given, str) else given.digest for name, given in self.inputs.items()}
         recipe = Recipe(stage.kind, stage.settings(self.place), inputs, stage.version)
         try:
             _ = recipe.digest
@@ -117,17 +113,13 @@ class Bound(Generic[P]):
 
     def build(self) -> Artifact:
         """The artifact, built if it does not exist, with all its inputs."""
-        return self._build({})
-
-    def _build(self, known: Known) -> Artifact:
-        """The artifact; the recipe of each input stage is computed only once."""
-        recipe = self._recipe(known)
+        recipe = self.recipe
         found = self.place.store.find(recipe.kind, recipe.digest)
         if found is not None:
             return found
         for given in self.inputs.values():
             if not isinstance(given, str):
-                given._build(known)
+                given.build()
         make = self.stage.make
         return self.place.store.build(recipe, lambda folder: make(self.place, folder), resumable=self.stage.resumable)
 
@@ -138,11 +130,10 @@ class Bound(Generic[P]):
 
     def lineage(self) -> dict[str, str]:
         """Kind -> digest of this stage and all stages before it; of two of the same kind the nearer."""
-        known: Known = {}
         found: dict[str, str] = {}
         level: list[Bound[Any]] = [self]
         while level:
-            distinct = {(one.stage.kind, one._recipe(known).digest): one for one in level}
+            distinct = {(one.stage.kind, one.digest): one for one in level}
             for kind, digest in distinct:
                 found.setdefault(kind, digest)
             level = [given for one in distinct.values() for given in one.inputs.values() if isinstance(given, Bound)]

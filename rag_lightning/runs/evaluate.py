@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +43,9 @@ def run(system: System, group: str, split: str, role: str) -> Path:
     folder = folder_of(system, group, split)
     if folder.exists() and runs.is_finished(folder):
         return folder
-    workspace = Workspace(system.config)
+    workspace = Workspace(system.config).on(split)
     workspace.detail(f"{split}: {system.label}")
-    info = _info(system, group, split, role)
+    info = _info(system, workspace, group, role)
     with within(f"{split}: {system.label}"), runs.recorded(folder, info) as result:
         evaluate(workspace, split, result)
         scores = result.digests["scores"]
@@ -65,11 +64,12 @@ def restore(system: System, group: str, split: str) -> None:
 
 def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
     """Score the workspace's system on a split; fills the result with summary, notes, digests, timings and work."""
+    workspace = workspace.on(split)
     scored = score.build(workspace, split)
     made = predict.build(workspace, split)
     result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
     result.notes += score.note_lines(result.summary) + train.alarms(train.read_info(train.build(workspace)))
-    result.digests = score.stage(workspace.on(split)).lineage()
+    result.digests = score.stage(workspace).lineage()
     measured = cost.build(workspace).info
     result.timings = {
         "retrieve": measured["retrieve"],
@@ -126,8 +126,8 @@ def scores_of(folder: Path, root: str | Path) -> list[Score]:
     return list(read_jsonl(folders.artifacts(root) / "scores" / digest / score.SCORES, Score))
 
 
-def _info(system: System, group: str, split: str, role: str) -> runs.RunInfo:
-    config = system.config
+def _info(system: System, workspace: Workspace, group: str, role: str) -> runs.RunInfo:
+    config, split = workspace.config, workspace.config.split
     return runs.RunInfo(
         run_id=system.run_id(split),
         sweep=group,
@@ -137,10 +137,10 @@ def _info(system: System, group: str, split: str, role: str) -> runs.RunInfo:
         task=config.task.name,
         dataset=config.task.dataset,
         scale=config.scale,
-        config=redacted(to_dict(replace(config, split=split))),  # type: ignore[arg-type]
+        config=redacted(to_dict(config)),
         seed=config.seed,
         notes=swap_notes(config),
-        planned=score.stage(Workspace(config).on(split)).lineage(),
+        planned=score.stage(workspace).lineage(),
     )
 
 

@@ -15,25 +15,33 @@ SHARED = ("corpus", "examples", "vectors", "reader", "retriever_warmup", "model"
 MODEL = SHARED.index("model") + 1
 
 
+def lineage(config: ExperimentConfig, split: str) -> dict[str, str]:
+    """Kind -> digest of the scores of an experiment on a split, and of all artifacts that they are made from."""
+    return score.stage(Workspace(config).on(split)).lineage()
+
+
 def run_digest(config: ExperimentConfig, split: str) -> str:
     """8 hex digits that identify the scores of an experiment on a split."""
-    return score.stage(Workspace(config).on(split)).digest[:8]
+    return lineage(config, split)["scores"][:8]
 
 
 def reuse_key(config: ExperimentConfig) -> tuple[str, ...]:
     """Digests of an experiment's artifacts; experiments with n equal leading digests share these n artifacts."""
-    lineage = score.stage(Workspace(config)).lineage()
-    return tuple(lineage.get(kind, "") for kind in SHARED)
+    return shared_of(lineage(config, config.split))
 
 
-def model_key(config: ExperimentConfig) -> tuple[str, ...]:
-    """A key that is equal for experiments with the same trained model."""
-    return reuse_key(config)[:MODEL]
+def shared_of(found: Mapping[str, str]) -> tuple[str, ...]:
+    """The reuse key of a lineage."""
+    return tuple(found.get(kind, "") for kind in SHARED)
 
 
 def by_reuse(jobs: Sequence[T], config_of: Callable[[T], ExperimentConfig]) -> list[T]:
     """The jobs reordered so that those with shared artifacts follow each other; otherwise the order is kept."""
-    keys = [reuse_key(config_of(job)) for job in jobs]
+    return by_keys(jobs, [reuse_key(config_of(job)) for job in jobs])
+
+
+def by_keys(jobs: Sequence[T], keys: Sequence[tuple[str, ...]]) -> list[T]:
+    """As `by_reuse`, with the reuse key of each job."""
     first: dict[tuple[str, ...], int] = {}
     for position, key in enumerate(keys):
         for length in range(1, len(key) + 1):

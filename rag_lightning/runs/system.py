@@ -26,7 +26,7 @@ from rag_lightning.config.retrieval import training_kind
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.registry import check_name
 from rag_lightning.decoding.strategy import strategies_of
-from rag_lightning.runs.identity import differing, run_digest
+from rag_lightning.runs.identity import differing, lineage
 
 Point = Mapping[str, Any]
 TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
@@ -59,15 +59,23 @@ class System:
     label: str
 
     @cached_property
-    def _digests(self) -> dict[str, str]:
+    def _lineages(self) -> dict[str, dict[str, str]]:
         return {}
+
+    def lineage(self, split: str) -> Mapping[str, str]:
+        """Kind -> digest of the scores on a split, and of all artifacts that they are made from; computed once."""
+        if split not in self._lineages:
+            self._lineages[split] = lineage(self.config, split)
+        return self._lineages[split]
+
+    def digest(self, split: str) -> str:
+        """The run digest on a split."""
+        return self.lineage(split)["scores"][:8]
 
     def run_id(self, split: str) -> str:
         """Name of its run folder: split, label without special characters, and digest of the run."""
-        if split not in self._digests:
-            self._digests[split] = run_digest(self.config, split)
         readable = re.sub(r"[^\w.]+", "-", self.label.lower().replace("=", "")).strip("-")
-        return f"{split}-{readable[:LONGEST_NAME]}-{self._digests[split]}"
+        return f"{split}-{readable[:LONGEST_NAME]}-{self.digest(split)}"
 
 
 def make_system(base: ExperimentConfig, point: Point) -> System:

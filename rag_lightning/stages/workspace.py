@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, asset_path, fetch
 from rag_lightning.core.console import Say, StageLines, detail, say
 from rag_lightning.core.files import folder_digest
 from rag_lightning.core.hub import HUB_REVISION, download_model, downloaded_model, resolve_commit
-from rag_lightning.core.stage import Inputs, Stage
+from rag_lightning.core.stage import Bound, Inputs, Stage
 
 HUB = "hub:"
 """Prefix of the name of a hub data set, or of a local folder with the same layout."""
@@ -25,15 +25,20 @@ HUB = "hub:"
 class Workspace:
     """An experiment's configuration with its folders.
 
+    The stages of a workspace, and of those made from it, keep the digests of their first use: a workspace is for one
+    piece of work, and a file of the user's that changes meanwhile has no effect.
+
     Args:
         config: The experiment.
         announce: Shows a line to every user: a finished stage, a warning.
         detail: Shows a line with --verbose only.
+        bound: The stages in this workspace and in those made from it, for `Stage.at`.
     """
 
     config: ExperimentConfig
     announce: Say = say
     detail: Say = detail
+    bound: dict[tuple[int, int], Bound[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def root(self) -> Path:
@@ -90,7 +95,7 @@ class Workspace:
 
     def on(self, split: str) -> Workspace:
         """The workspace with another split."""
-        return self.with_config(split=split)
+        return self if split == self.config.split else self.with_config(split=split)
 
     def with_config(self, **changes: object) -> Workspace:
         """The workspace with changed fields of the configuration."""

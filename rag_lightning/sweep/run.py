@@ -15,6 +15,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.console import LiveTable, say, within
 from rag_lightning.core.errors import ConfigError, DataError, TrainingError
 from rag_lightning.core.files import write_json
+from rag_lightning.core.redact import redact
 from rag_lightning.report.reading import need, read
 from rag_lightning.runs import evaluate, folders
 from rag_lightning.runs.monitor import sampled
@@ -28,9 +29,10 @@ from rag_lightning.sweep import importances, selection, shown
 from rag_lightning.sweep.attributes import WORKER, reason_of
 from rag_lightning.sweep.description import describe
 from rag_lightning.sweep.objectives import quality
+from rag_lightning.sweep.sampling import planned
 from rag_lightning.sweep.space import SPLIT, Space, open_space
 from rag_lightning.sweep.storage import answering, is_server, joined, leading, open_storage
-from rag_lightning.sweep.study import Progress, close_left, completed, open_study, read_progress, search
+from rag_lightning.sweep.study import FAILURES, Progress, close_left, completed, open_study, read_progress, search
 from rag_lightning.sweep.trial import evaluate_trial
 from rag_lightning.sweep.workers import Processes, check_room, search_with
 from rag_lightning.tracking.store import default_uri
@@ -128,14 +130,13 @@ def _search(space: Space, study: optuna.Study, mirror: Sender) -> list[System]:
             if trial.user_attrs[WORKER].startswith(f"{own}:") and (folder / RUN).exists():
                 mirror.child(folder)
 
-    if config.sampler == "grid":
-        unseen = [point for point in space.grid if space.digest_of(point) not in before.values]
-        predict_together([space.system_of(point) for point in unseen[: space.budget - len(before.values)]], SPLIT)
+    if config.sampler == "grid" or _is_alone(config):
+        _predict_planned(space, before)
     if config.engine == "ray":
         from rag_lightning.sweep.on_ray import Tasks  # an extra
 
         search_with(Tasks(config), space, study, show)
-    elif config.workers > 1 or config.trial_seconds:
+    elif not _is_alone(config):
         search_with(Processes(config), space, study, show)
     else:
         search(space, study, partial(evaluate_trial, config), show)
@@ -143,6 +144,21 @@ def _search(space: Space, study: optuna.Study, mirror: Sender) -> list[System]:
     tried = _tried(space, read_progress(space, study))
     importances.write(space, completed(study), folders.run_group(config.experiment.folder, config.name))
     return tried
+
+
+def _is_alone(config: SweepConfig) -> bool:
+    """Whether this process evaluates all trials."""
+    return config.engine != "ray" and config.workers == 1 and not config.trial_seconds
+
+
+def _predict_planned(space: Space, before: Progress) -> None:
+    """Predict the planned points together, as far as their trials can share a pass; each trial finds its own."""
+    unseen = [point for point in planned(space) if space.digest_of(point) not in before.values]
+    systems = [space.system_of(point) for point in unseen[: space.budget - len(before.values)]]
+    try:
+        predict_together(systems, SPLIT)
+    except FAILURES as error:
+        say(f"not predicted together, each trial predicts for itself: {redact(str(error))}")
 
 
 def _tried(space: Space, progress: Progress) -> list[System]:

@@ -1,8 +1,12 @@
-"""Samplers of a sweep: which point is tried next. Each is made anew for each trial, from the seed and its position."""
+"""Samplers of a sweep: which point is tried next. Each is made anew for each trial, from the seed and its position.
+
+Points that do not depend on results are known before the search, and are tried in an order that shares work.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import optuna
@@ -10,10 +14,13 @@ from optuna.trial import FrozenTrial
 
 from rag_lightning.core import seeds
 from rag_lightning.sweep.axes import Axis, Point, stored
+from rag_lightning.sweep.objectives import directions
 from rag_lightning.sweep.space import Space
 
 MOST_REPEATS = 8
 """Number of repeated suggestions in a row, after which an unseen point is drawn."""
+STARTUP = 10
+"""Number of suggestions of TPE that do not depend on results (Optuna's default)."""
 GENERATIONS = 5
 """Smallest number of generations of NSGA-II."""
 
@@ -27,8 +34,33 @@ def suggest(space: Space, trial: optuna.Trial) -> Point:
     return point
 
 
+@lru_cache(maxsize=4)
+def planned(space: Space) -> Sequence[Point]:
+    """The points known before the search, those with shared models and rankings one after the other.
+
+    All of them for grid and random, the first `STARTUP` suggestions for TPE, none for NSGA-II.
+    """
+    if space.config.sampler == "grid":
+        return space.grid
+    limit = {"random": None, "tpe": STARTUP}.get(space.config.sampler, 0)
+    study, found = optuna.create_study(directions=directions(space.config)), dict[str, Point]()
+    done: list[FrozenTrial] = []
+    while len(found) < space.budget and (limit is None or len(done) < limit):
+        sampler = _sampler(space, done)
+        if sampler is None:
+            break
+        study.sampler = sampler
+        trial = study.ask()
+        point = suggest(space, trial)
+        found.setdefault(space.digest_of(point), point)
+        study.tell(trial, [0.0] * len(study.directions))
+        done = study.get_trials(deepcopy=False)
+    return space.ordered(list(found.values()))
+
+
 def sampler_for(space: Space, done: Sequence[FrozenTrial]) -> optuna.samplers.BaseSampler | None:
-    """The configured sampler; one that suggests an unseen point for grid, and after many repeated suggestions.
+    """A sampler of the next planned point; without one the configured sampler, or one that suggests an unseen point
+    after many repeated suggestions.
 
     Args:
         space: The search space.
@@ -37,13 +69,19 @@ def sampler_for(space: Space, done: Sequence[FrozenTrial]) -> optuna.samplers.Ba
     Returns:
         None if no unseen point is found: the search has ended.
     """
-    digests = [space.digest_of(trial.params) for trial in done]
+    seen = {space.digest_of(trial.params) for trial in done}
+    point = next((point for point in planned(space) if space.digest_of(point) not in seen), None)
+    return _sampler(space, done) if point is None else _FixedPoint(point)
+
+
+def _sampler(space: Space, done: Sequence[FrozenTrial]) -> optuna.samplers.BaseSampler | None:
     if space.config.sampler == "grid":
-        seen = set(digests)
-        return _fixed(next((point for point in space.grid if space.digest_of(point) not in seen), None))
+        return None
+    digests = [space.digest_of(trial.params) for trial in done]
     recent = range(max(0, len(digests) - MOST_REPEATS), len(digests))
     if len(recent) == MOST_REPEATS and all(digests[i] in digests[:i] for i in recent):
-        return _fixed(space.unseen(digests, seeds.derive_seed(space.config.seed, f"unseen {len(done)}")))
+        point = space.unseen(digests, seeds.derive_seed(space.config.seed, f"unseen {len(done)}"))
+        return None if point is None else _FixedPoint(point)
     return _optuna_sampler(space, len(done))
 
 
@@ -64,10 +102,6 @@ def _suggest(trial: optuna.Trial, axis: Axis) -> Any:
     if span.whole:
         return trial.suggest_int(axis.path, int(span.low), int(span.high), step=int(span.step or 1), log=span.log)
     return trial.suggest_float(axis.path, span.low, span.high, step=span.step, log=span.log)
-
-
-def _fixed(point: Mapping[str, Any] | None) -> optuna.samplers.BaseSampler | None:
-    return None if point is None else _FixedPoint(point)
 
 
 class _NSGAII(optuna.samplers.NSGAIISampler):

@@ -20,7 +20,7 @@ from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest
 from rag_lightning.decoding.strategy import check_strategy
-from rag_lightning.runs.identity import by_reuse, model_key, run_digest
+from rag_lightning.runs.identity import MODEL, by_keys, shared_of
 from rag_lightning.runs.system import CLOSED_BOOK, System, make_system
 from rag_lightning.stages import classes
 from rag_lightning.sweep import objectives
@@ -36,7 +36,7 @@ SMALLEST_NSGA2 = 10
 """Smallest number of trials for NSGA-II: its population is a fifth of them, and two at least."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Space:
     """A search space.
 
@@ -83,8 +83,8 @@ class Space:
 
     @cached_property
     def grid(self) -> Sequence[Point]:
-        """The first distinct points, as many as the budget, ordered so that models and rankings are shared."""
-        return by_reuse(self._distinct(self.points or ()), lambda point: self.system_of(point).config)
+        """The first distinct points, as many as the budget, in the order of `ordered`."""
+        return self.ordered(self._distinct(self.points or ()))
 
     @cached_property
     def spec(self) -> dict[str, Any]:
@@ -108,13 +108,17 @@ class Space:
         key = _key(own)
         if key not in self._digests:
             system = make_system(self.config.experiment, own)
-            self._digests[key] = run_digest(system.config, SPLIT)
+            self._digests[key] = system.digest(SPLIT)
             self._systems.setdefault(self._digests[key], system)
         return self._digests[key]
 
     def system_of(self, found: str | Mapping[str, Any]) -> System:
         """The system of a point, or of a run digest that `digest_of` has returned."""
         return self._systems[found if isinstance(found, str) else self.digest_of(found)]
+
+    def ordered(self, points: Sequence[Point]) -> list[Point]:
+        """The points in an order in which those with shared models and rankings follow each other."""
+        return by_keys(points, [shared_of(self.system_of(point).lineage(SPLIT)) for point in points])
 
     @property
     def systems(self) -> list[System]:
@@ -135,7 +139,7 @@ class Space:
         models: dict[tuple[str, ...], System] = {}
         systems = [*self.systems, *self.always]
         for system in systems:
-            models.setdefault(model_key(system.config), system)
+            models.setdefault(shared_of(system.lineage(SPLIT))[:MODEL], system)
         return list(models.values()) if len(models) == len({s.config.formulation for s in systems}) else []
 
     def _distinct(self, points: Iterable[Point]) -> list[Point]:

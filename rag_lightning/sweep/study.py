@@ -92,11 +92,15 @@ def open_study(space: Space) -> optuna.Study:
 
 def read_progress(space: Space, study: optuna.Study) -> Progress:
     """The trials of the study as they are now."""
+    return _progress(space, study.get_trials(deepcopy=False))
+
+
+def _progress(space: Space, trials: Sequence[FrozenTrial]) -> Progress:
     known: list[FrozenTrial] = []
     values: dict[str, Found] = {}
     running: dict[str, FrozenTrial] = {}
     failures: dict[str, list[FrozenTrial]] = {}
-    for trial in study.get_trials(deepcopy=False):
+    for trial in trials:
         if trial.state == TrialState.COMPLETE:
             values.setdefault(space.digest_of(trial.params), (trial.values, trial.constraints))
         elif DIGEST not in trial.user_attrs or trial.user_attrs.get(REASON) == INTERRUPTED:
@@ -147,9 +151,9 @@ def claim(space: Space, study: optuna.Study, tag: str = "") -> optuna.Trial | No
     the only process depends on (seed, completed trials); a point whose trial failed is tried again first.
     """
     with claiming(space.config, study.study_name):
-        _close_orphans(space, study)
+        trials = _close_orphans(space, study)
         while True:
-            now = read_progress(space, study)
+            now = _progress(space, trials)
             again = now.to_retry
             if not again and now.spent >= space.budget:
                 return None
@@ -164,15 +168,21 @@ def claim(space: Space, study: optuna.Study, tag: str = "") -> optuna.Trial | No
             point = space.digest_of(suggest(space, trial))
             if point in now.values:
                 _tell(study, trial, now.values[point])
-                continue
-            trial.set_user_attr(SYSTEM, space.system_of(point).label)
-            trial.set_user_attr(WORKER, worker_name() + tag)
-            if is_server(space.config):
-                study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
-            trial.set_user_attr(DIGEST, point)  # last: a trial without it was never claimed
-            if point not in now.running and point not in now.given_up:
-                return trial
-            close(study, trial.number, REPEATED)
+            else:
+                _mark(space, study, trial, point, tag)
+                if point not in now.running and point not in now.given_up:
+                    return trial
+                close(study, trial.number, REPEATED)
+            trials = study.get_trials(deepcopy=False)
+
+
+def _mark(space: Space, study: optuna.Study, trial: optuna.Trial, point: str, tag: str) -> None:
+    """Note at a trial that this process has claimed a point."""
+    trial.set_user_attr(SYSTEM, space.system_of(point).label)
+    trial.set_user_attr(WORKER, worker_name() + tag)
+    if is_server(space.config):
+        study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+    trial.set_user_attr(DIGEST, point)  # last: a trial without it was never claimed
 
 
 def _ask(study: optuna.Study) -> optuna.Trial:
@@ -182,15 +192,17 @@ def _ask(study: optuna.Study) -> optuna.Trial:
         return study.ask()
 
 
-def _close_orphans(space: Space, study: optuna.Study) -> None:
-    """Fail the trials of lost machines, and those of processes that died while they claimed."""
+def _close_orphans(space: Space, study: optuna.Study) -> list[FrozenTrial]:
+    """Fail the trials of lost machines, and those of processes that died while they claimed; returns all trials."""
     if is_server(space.config):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             optuna.storages.fail_stale_trials(study)
-    for trial in running_trials(study):
-        if DIGEST not in trial.user_attrs:
+    trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        if trial.state == TrialState.RUNNING and DIGEST not in trial.user_attrs:
             close(study, trial.number, INTERRUPTED)
+    return trials
 
 
 def running_trials(study: optuna.Study) -> list[FrozenTrial]:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ SHORT = {
 }
 """Field -> name of the param that shows it."""
 NOT_PARAMS = ("name", "system", "train_preset", "folder", "tracking_uri", "split", "task.name", "task.dataset")
-HISTORY, TAGGED = "history.jsonl", ("role", "split", "task", "sweep")
+HISTORY = "history.jsonl"
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -67,6 +67,12 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return flat
+
+
+@lru_cache(maxsize=1)
+def _defaults() -> dict[str, str]:
+    """Every field of an experiment at its default."""
+    return flatten(to_dict(ExperimentConfig()))
 
 
 def cut(text: str, limit: int = 500) -> str:
@@ -90,7 +96,7 @@ def run_params(config: Mapping[str, Any], varied: Iterable[str]) -> dict[str, st
         config: The configuration, plain values.
         varied: Fields the sweep varies.
     """
-    flat, default = flatten(config), flatten(to_dict(ExperimentConfig()))
+    flat, default = flatten(config), _defaults()
     params = {name: flat[path] for path, name in SHORT.items() if path in flat} | {"retriever": retriever_of(config)}
     if config.get("formulation") == "closed_book":
         del params["k"]
@@ -105,7 +111,7 @@ def run_params(config: Mapping[str, Any], varied: Iterable[str]) -> dict[str, st
 
 def training_params(flat: Mapping[str, str], kind: str) -> list[str]:
     """Names of the params of a training: its own section, then other settings not at their default."""
-    default, section = flatten(to_dict(ExperimentConfig())), "train." if kind == "model" else f"{kind}."
+    default, section = _defaults(), "train." if kind == "model" else f"{kind}."
     own = [path for path in flat if path.startswith(section) or path in ("formulation", "seed")]
     others = [path for path, value in flat.items() if default.get(path, value) != value]
     return list(dict.fromkeys([*own, *others]))[:MOST_PARAMS]
@@ -240,9 +246,9 @@ def prediction_table(folders: Mapping[str, Path], split: str) -> dict[str, list[
     rows = list(read_jsonl(predictions.path / "predictions.jsonl", Prediction))
     table: dict[str, list[Any]] = {"example_id": [row.example_id for row in rows]}
     if examples := _artifact(folders, "examples"):
-        asked = {e.example_id: e for e in read_jsonl(examples.path / f"{split}.jsonl", Example)}
-        table["question"] = [asked[row.example_id].query for row in rows]
-        table["answers"] = [" | ".join(asked[row.example_id].answers) for row in rows]
+        asked = _asked(examples.path / f"{split}.jsonl")
+        table["question"] = [asked[row.example_id][0] for row in rows]
+        table["answers"] = [asked[row.example_id][1] for row in rows]
     table |= {
         "prediction": [row.text for row in rows],
         "raw": [row.raw_text for row in rows],
@@ -253,6 +259,12 @@ def prediction_table(folders: Mapping[str, Path], split: str) -> dict[str, list[
         names = list(dict.fromkeys(name for values in scored.values() for name in values))
         table |= {name: [_json(scored[row.example_id].get(name)) for row in rows] for name in names}
     return table
+
+
+@lru_cache(maxsize=4)
+def _asked(file: Path) -> dict[str, tuple[str, str]]:
+    """Id -> question and answers of the examples in a file, which all runs of a split share."""
+    return {e.example_id: (e.query, " | ".join(e.answers)) for e in read_jsonl(file, Example)}
 
 
 def _artifact(folders: Mapping[str, Path], kind: str) -> Artifact | None:
@@ -266,15 +278,6 @@ def _json(value: Any) -> Any:
 
 def _finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def run_tags(record: Mapping[str, Any], parent: str) -> dict[str, str]:
-    """The tags of a run, below the sweep with the MLflow id `parent`."""
-    tags = {name: str(record[name]) for name in TAGGED} | {"mlflow.parentRunId": parent} | origin(record)
-    tags |= {"formulation": str(record["config"]["formulation"]), "retriever": retriever_of(record["config"])}
-    if record.get("problem"):
-        tags["problem"] = redact(str(record["problem"]))
-    return tags
 
 
 def origin(record: Mapping[str, Any]) -> dict[str, str]:
@@ -293,8 +296,3 @@ def examples_digest(record: Mapping[str, Any]) -> str:
 def data_source(record: Mapping[str, Any]) -> dict[str, str]:
     """Task and scale of the data of a run."""
     return {"task": record["task"], "scale": record["scale"]}
-
-
-def millis(moment: str) -> int:
-    """Milliseconds since 1970 of an ISO time."""
-    return int(datetime.fromisoformat(moment).timestamp() * 1000)

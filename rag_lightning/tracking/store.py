@@ -10,8 +10,10 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -127,8 +129,9 @@ class Store:
             found = self._find(identity)
             if found is None:
                 tags = {KEY: identity, MADE: str(time.time_ns())}
-                self.client.create_run(experiment_id, start_time=started, tags=tags, run_name=name)
-                found = self._find(identity)  # another machine may have created one meanwhile
+                found = self.client.create_run(experiment_id, start_time=started, tags=tags, run_name=name)
+                if not self.uri.startswith(SQLITE):  # another machine may have created one meanwhile
+                    found = self._find(identity)
         if found is None:
             raise MlflowException(f"run {name} was deleted while it was created")
         return found
@@ -152,18 +155,19 @@ class Store:
             self.client.log_batch(run_id, metrics[start : start + METRICS_A_BATCH])
 
     def send_dataset(self, run: Run, name: str, key: str, split: str, about: Mapping[str, str]) -> None:
-        """Name the data of a run, unless it has some; MLflow cuts no digest, so the whole one is a tag."""
+        """Name the data of a run, unless it has some; MLflow cuts no digest, so the tag `DIGEST` has the whole one."""
         if run.inputs and run.inputs.dataset_inputs:
             return
         dataset = Dataset(name, key[:DIGEST_LENGTH], "local", json.dumps(dict(about)))
         tags = [InputTag("mlflow.data.context", split)]
-        self.client.set_tag(run.info.run_id, DIGEST, key)
         self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
 
     def send_texts(self, run: Run, texts: Mapping[str, str]) -> None:
-        """Write files of a run, replacing those of the same name."""
-        for name, text in texts.items():
-            self.client.log_text(run.info.run_id, text, name)
+        """Write files of a run at once, replacing those of the same name."""
+        with TemporaryDirectory() as folder:
+            for name, text in texts.items():
+                (Path(folder) / name).write_text(text, encoding="utf-8")
+            self.client.log_artifacts(run.info.run_id, folder)
 
     def is_active(self, run_id: str) -> bool:
         """Whether a run exists and is not deleted."""
@@ -191,6 +195,11 @@ class Store:
                 yield
             finally:
                 self._held = False
+
+
+def millis(moment: str) -> int:
+    """Milliseconds since 1970 of an ISO time."""
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def table_text(table: Mapping[str, Sequence[Any]]) -> str:

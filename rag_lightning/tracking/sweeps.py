@@ -14,8 +14,8 @@ from rag_lightning.report.reading import need, read
 from rag_lightning.report.tables import escape_markdown
 from rag_lightning.runs import monitor
 from rag_lightning.tracking import contents, pages
-from rag_lightning.tracking.contents import cut, millis
-from rag_lightning.tracking.store import TEXT_LIMIT
+from rag_lightning.tracking.contents import cut
+from rag_lightning.tracking.store import TEXT_LIMIT, millis
 
 
 def sweep_page(

@@ -21,6 +21,7 @@ class Place:
     root: Path
     values: Mapping[str, Any]
     made: list[str] = field(default_factory=list)
+    bound: dict[tuple[int, int], Any] = field(default_factory=dict)
 
     @property
     def store(self) -> ArtifactStore:

@@ -204,15 +204,14 @@ def test_k_above_what_is_retrieved_or_above_the_corpus_is_refused(tiny_copy: Swe
 def test_a_corpus_that_changes_gets_vectors_and_an_index_of_its_own(
     project: ExperimentConfig, whole: Callable[[], list[Path]]
 ) -> None:
-    workspace = Workspace(project)
-    first = index.build(workspace)
+    first = index.build(Workspace(project))
     before = whole()
     write_lines(Path(project.corpus.source), [*passages(), {"id": "new", "title": "new", "text": "a new one"}])
-    second = index.build(workspace)
+    second = index.build(Workspace(project))
     assert second.digest != first.digest and second.info["ntotal"] == first.info["ntotal"] + 1
     assert set(before) < set(whole()) and len(whole()) == 2 * len(before)
     write_lines(Path(project.corpus.source), passages())
-    assert index.build(workspace) == first, "the earlier one is found again"
+    assert index.build(Workspace(project)) == first, "the earlier one is found again"
 
 
 @pytest.mark.parametrize("stage", [retrieve, predict, score])

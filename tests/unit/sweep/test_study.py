@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.runs.identity import shared_of
 from rag_lightning.runs.system import System
+from rag_lightning.sweep.sampling import planned
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import Found, open_study
 from tests.searching import (
@@ -103,6 +106,17 @@ def test_a_space_that_is_exhausted_ends_the_search(tmp_path: Path, sampler: str)
     assert len(points(swept)) == 8
     assert {params["k"] for params, _ in completed(swept)} == {1, 5}
     assert run(swept, killed(0)) == 0
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_points_that_depend_on_no_result_are_tried_in_an_order_that_shares_work(tmp_path: Path, sampler: str) -> None:
+    swept = config(tmp_path, sampler, trials=7)
+    space = space_of(swept)
+    first = planned(space)
+    keys = [key for key, _ in groupby(shared_of(space.system_of(point).lineage("dev")) for point in first)]
+    assert 1 < len(keys) == len(set(keys)) < len(first), "the systems of one ranking follow each other"
+    run(swept, value)
+    assert points(swept)[: len(first)] == [tuple(sorted(point.items())) for point in first]
 
 
 def test_a_grid_ends_the_points_another_sampler_left(tmp_path: Path) -> None:
