@@ -16,7 +16,7 @@ from rag_lightning.sweep.run import _open_folder, run
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.status import show_status
 from rag_lightning.sweep.storage import is_held, joined
-from rag_lightning.sweep.study import open_study
+from tests.sweeping import study_of
 
 
 def config(folder: Path) -> SweepConfig:
@@ -89,16 +89,17 @@ def test_the_status_of_a_mistyped_sweep_names_the_nearest_and_creates_nothing(tm
 
 def test_the_status_of_a_mistyped_storage_names_the_nearest_and_creates_nothing(tmp_path: Path) -> None:
     swept = replace(config(tmp_path / "project"), storage=f"sqlite:///{tmp_path}/shared.db")
-    open_study(open_space(replace(swept, space={"k": (1,)})))._storage.remove_session()
+    with study_of(replace(swept, space={"k": (1,)})):
+        pass
     _open_folder(open_space(swept), True)
-    with sqlite3.connect(tmp_path / "other.db") as connection:
+    with sqlite3.connect(tmp_path / "unlike.db") as connection:
         connection.execute("create table runs (id int)")
     connection.close()
     before = files(tmp_path)
     for name, problem in {
         "shard.db": r"storage: .*/shard\.db does not exist; did you mean 'shared\.db'\?; check `storage`",
         "none/x.db": r"storage: .*/x\.db does not exist; check `storage`",
-        "other.db": r"storage: has no study 's-\w{8}'; it has no study; check `storage`",
+        "unlike.db": r"storage: has no study 's-\w{8}'; it has no study; check `storage`",
         "shared.db": r"storage: has no study 's-\w{8}'(; did you mean 's-\w{8}'\?)?; it has s-\w{8}; check `storage`",
     }.items():
         with pytest.raises(DataError, match=problem):
