@@ -55,7 +55,8 @@ TASKS = ("triviaqa", "webquestions", "curatedtrec", "msmarco", "jeopardy", "feve
 def test_every_task_has_a_sweep(task: str) -> None:
     config = sweep(f"TASK={task}")
     assert (config.name, config.experiment.task.name) == (task, task)
-    assert config.experiment.task.dataset == f"mini-{task}" and {"flat", "hnsw", "bm25"} <= set(config.space["retriever"])
+    assert config.experiment.task.dataset == f"mini-{task}"
+    assert {"flat", "hnsw", "bm25"} <= set(config.space["retriever"])
     space = open_space(config)
     assert space.budget == config.trials and space.always
     classified = task.startswith("fever")
