@@ -54,6 +54,12 @@ Marks of pytest-xdist 3.8 do not group tests of pytest 9.2, whose ids it cannot 
 """
 
 
+@pytest.fixture(autouse=True)
+def no_shared_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep with a storage says for the whole process that machines share the folder; the next test is another one."""
+    monkeypatch.delenv("RAG_LIGHTNING_MACHINE", raising=False)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Spread tests over processes one by one, but those of ONE_PROCESS together, first."""

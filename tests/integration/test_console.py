@@ -38,9 +38,9 @@ FIRST = f"""\
 {BEGIN}
   trial  system                                             dev em   seconds      best     time left
     1/4  RAG-Token · ivf_flat · k=2 · beam                    41.7 TIME * 41.7 LEFT
-    2/4  RAG-Sequence · sq8 · k=1 · thorough                  50.0 TIME * 50.0 LEFT
-    3/4  RAG-Sequence · flat · k=5 · fast                     50.0 TIME 50.0 LEFT
-    4/4  RAG-Token · hnsw · k=1 · greedy                      50.0 TIME 50.0
+    2/4  RAG-Token · hnsw · k=1 · greedy                      50.0 TIME * 50.0 LEFT
+    3/4  RAG-Sequence · sq8 · k=1 · thorough                  50.0 TIME 50.0 LEFT
+    4/4  RAG-Sequence · flat · k=5 · fast                     50.0 TIME 50.0
 
 split    system                                                         role            em   seconds
 dev      Closed book · greedy                                           baseline      41.7 TIME
