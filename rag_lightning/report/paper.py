@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from rag_lightning.config.registries import RETRIEVERS
+from rag_lightning.config.registries import DECODINGS, RETRIEVERS
 from rag_lightning.config.yaml_files import plain_values
 from rag_lightning.core.errors import DataError
 from rag_lightning.metrics.metric import Estimate
@@ -171,7 +171,9 @@ def paper_system(config: Mapping[str, Any]) -> str:
     document have no row there, and get names of their own.
     """
     if config["formulation"] == "closed_book":
-        return "BART"
+        strategy = str(config["decoding"]["strategy"])
+        trivial = strategy in DECODINGS and DECODINGS.get(strategy).from_train
+        return f"trivial, {DECODINGS.get(strategy).title}" if trivial else "BART"
     if config["decoding"]["strategy"] == "first_entity":
         return "no reader"
     name = NAMES.get(str(config["formulation"]), str(config["formulation"]))
