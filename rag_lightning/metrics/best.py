@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag_lightning.metrics.statistics import TIE, Floats, check_pair, cluster_sums, draw_clusters
 
@@ -113,7 +114,7 @@ def _by_cluster(scores: Sequence[Sequence[float] | Floats], clusters: Sequence[s
     return np.stack([one for one, _ in parts]), parts[0][1]
 
 
-def _times_drawn(picks: np.ndarray[tuple[int, int], np.dtype[np.int32]], size: int) -> Floats:
+def _times_drawn(picks: NDArray[np.int32], size: int) -> Floats:
     """[rows, C] how often each cluster is drawn, from [rows, C] clusters."""
     places = picks + size * np.arange(len(picks))[:, None]
     return np.bincount(places.ravel(), minlength=size * len(picks)).reshape(len(picks), size).astype(np.float64)

@@ -213,10 +213,9 @@ def _tested(pair: Pair, alpha: float, seed: int, flips: int, flip_signs: bool) -
     over = mean_over_seeds([a - b for a, b in sides], pair.clusters, seed=seed) if len(sides) > 1 else None
     low, high = (over.low, over.high) if over else bootstrap_interval(left - right, pair.clusters, seed=seed)
     if over and over.freedom is not None and not flip_signs:
-        smallest, test = over.smallest(alpha), "t_over_seeds"
-        return Verdict(
-            pair.system, pair.baseline, over.mean, low, high, test, over.freedom, over.p, over.p, False, smallest
-        )
+        tested: tuple[Test, float, float] = ("t_over_seeds", over.freedom, over.p)
+        names = (pair.system, pair.baseline)
+        return Verdict(*names, over.mean, low, high, *tested, over.p, False, over.smallest(alpha))
     difference, p = paired_permutation(left, right, pair.clusters, seed=seed, permutations=flips)
     smallest = smallest_difference(left, right, pair.clusters, alpha=alpha)
     return Verdict(pair.system, pair.baseline, difference, low, high, "paired_permutation", None, p, p, False, smallest)
