@@ -91,9 +91,8 @@ def mean_over_seeds(
     parts = of_training**2 / (len(values) - 1) + (of_questions**2 / (weight - 1) if of_questions else 0.0)
     freedom, error = variance**2 / parts, math.sqrt(variance)
     half = float(special.stdtrit(freedom, (1 + confidence) / 2)) * error
-    return OverSeeds(
-        mean, mean - half, mean + half, 2 * float(special.stdtr(freedom, -abs(mean) / error)), freedom, error
-    )
+    p = 2 * float(special.stdtr(freedom, -abs(mean) / error))
+    return OverSeeds(mean, mean - half, mean + half, p, freedom, error)
 
 
 def _variance_over_clusters(
