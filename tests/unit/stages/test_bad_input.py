@@ -187,15 +187,7 @@ def test_k_above_the_corpus_is_refused_before_anything_is_trained(project: Exper
         sweep.run(SweepConfig(name="large", experiment=large))
     wide = replace(project, train=replace(project.train, k=65))
     with pytest.raises(ConfigError, match=r"train\.k=65, but the corpus has 64 passages"):
-        sweep.run(
-            SweepConfig(
-                name="wide",
-                experiment=wide,
-                space={"k": (1,), "decoding": ("rag_token/greedy",)},
-                always=(),
-                trivial=False,
-            )
-        )
+        sweep.run(SweepConfig("wide", wide, {"k": (1,), "decoding": ("rag_token/greedy",)}, always=(), trivial=False))
     assert {path.name for path in (Path(project.folder) / "artifacts").iterdir()} == {"corpus", "examples"}
 
 
