@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rag_lightning.core.records import Score
+from rag_lightning.metrics.best import CORRECTION
 from rag_lightning.metrics.em import EXACT_MATCHES
-from rag_lightning.metrics.metric import Estimate, parse_metric
-from rag_lightning.metrics.statistics import bootstrap_interval, paired_permutation
+from rag_lightning.metrics.metric import Estimate, comparable, parse_metric
+from rag_lightning.metrics.statistics import bootstrap_interval, effective_clusters, paired_permutation
 from rag_lightning.metrics.summary import align
 from rag_lightning.report.collect import Run, Sweep, found_family
 from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_dataset, paper_system
@@ -111,7 +112,7 @@ def trials_table(sweep: Sweep) -> Table:
         cells += [_mark(bool(candidate and candidate.within)), _mark(bool(candidate and candidate.chosen))]
         rows.append(Row(tuple(cells), strong=bool(candidate and candidate.chosen)))
     notes = [
-        "not worse: no significant difference from the best, paired permutation test (p >= 0.05, not corrected).",
+        f"not worse: no significant difference from the best of its formulation, corrected: {CORRECTION}.",
         "The best of many trials on dev is biased upwards; only chosen systems and baselines are evaluated on test.",
         "chosen: of those not worse, the fewest pairs x beams (question-passage pairs generated per question times the "
         "beams of each), then the smallest index; s/query is measured, but not used.",
@@ -173,16 +174,14 @@ def pairs_table(sweep: Sweep, scores: Mapping[str, Sequence[Score]]) -> Table:
     """
     runs = _ranked(sweep, sweep.on(SPLIT, "final", "baseline"))
     finals, baselines = ([run for run in runs if run.role == role] for role in ("final", "baseline"))
-    rows = [
-        _pair(sweep, left, right, scores)
-        for left in finals
-        for right in baselines
-        if {left.run_id, right.run_id} <= set(scores)
-    ]
-    columns = [Column("system", numeric=False), Column("baseline", numeric=False)]
-    columns += [Column(f"{sweep.objective} difference"), Column("p"), Column("n")]
+    both = [(left, right) for left in finals for right in baselines if {left.run_id, right.run_id} <= set(scores)]
+    rows = [_pair(sweep, left, right, scores) for left, right in both]
+    columns = [Column(head, numeric=False) for head in ("system", "baseline", "metric")]
+    columns += map(Column, ("difference", "p", "n"))
     lost = [run.label for run in runs if run.run_id not in scores]
     notes = ["Paired permutation test with 9,999 sign flips by entity: p is at least 0.0001; not corrected."]
+    if any(row.cells[2].text != sweep.objective for row in rows):
+        notes.append(f"Where {sweep.objective} of one is degraded, both are compared by the metric named.")
     notes += [f"Per-example scores are no longer stored for: {', '.join(lost)}."] if lost else []
     return Table(f"Differences on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
 
@@ -213,13 +212,15 @@ def unfinished_table(sweep: Sweep) -> Table:
 
 
 def _pair(sweep: Sweep, left: Run, right: Run, scores: Mapping[str, Sequence[Score]]) -> Row:
-    arrays, entities = align({"left": scores[left.run_id], "right": scores[right.run_id]}, sweep.objective)
-    metric, seed = parse_metric(sweep.objective), int(left.record.get("seed", 0))
+    name = comparable(sweep.objective, (left.degraded, right.degraded))
+    arrays, entities = align({"left": scores[left.run_id], "right": scores[right.run_id]}, name)
+    metric, seed = parse_metric(name), int(left.record.get("seed", 0))
     difference, p = paired_permutation(arrays["left"], arrays["right"], entities, seed=seed)
     values = (arrays["left"] - arrays["right"]) * metric.scale
     low, high = bootstrap_interval(values, entities, seed=seed)
-    estimate = Estimate(difference * metric.scale, low, high, len(values), metric.unit)
-    return Row((Cell(left.label), Cell(right.label), estimated(estimate), number(p, 4), _count(estimate)))
+    estimate = Estimate(difference * metric.scale, low, high, len(values), metric.unit, effective_clusters(entities))
+    texts = (Cell(left.label), Cell(right.label), Cell(name))
+    return Row((*texts, estimated(estimate), number(p, 4), _count(estimate)))
 
 
 def _ranked(sweep: Sweep, runs: Iterable[Run]) -> list[Run]:

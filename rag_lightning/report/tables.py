@@ -11,8 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from rag_lightning.metrics.metric import Estimate
+from rag_lightning.metrics.statistics import FEW_CLUSTERS
 
 NOTHING = "\N{EN DASH}"
+APPROXIMATE = "\N{DAGGER}"
+"""Mark of an interval that is only approximate."""
+APPROXIMATE_NOTE = f"{APPROXIMATE} approximate: the interval rests on fewer than {FEW_CLUSTERS} effective clusters."
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]|#~$!])")
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _FORMULA = ("=", "+", "-", "@")
@@ -37,6 +41,7 @@ _LATEX = {
     "±": r"$\pm$",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
     "✓": r"$\surd$",
+    APPROXIMATE: r"\dag{}",
 } | {sign: f"\\{sign}" for sign in "{}$&#%_"}
 _LATEX_HEAD = r"""% Needs \usepackage{booktabs}, \usepackage{graphicx}, \usepackage[T1]{fontenc}, \usepackage{textcomp};
 % names in other scripts need XeLaTeX or LuaLaTeX.
@@ -45,20 +50,22 @@ _LATEX_HEAD = r"""% Needs \usepackage{booktabs}, \usepackage{graphicx}, \usepack
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: `text` is shown, `value` goes to CSV, low and high are its 95 % interval."""
+    """One cell: `text` is shown, `value` goes to CSV, low and high are its 95 % interval, which may be approximate."""
 
     text: str
     value: float | None = None
     low: float | None = None
     high: float | None = None
     digits: int = 1
+    approximate: bool = False
 
     @property
     def interval(self) -> str:
-        """`[47.0, 55.3]`, or "" without an interval."""
+        """`[47.0, 55.3]`, marked if it is approximate, or "" without an interval."""
         if self.low is None or self.high is None:
             return ""
-        return f"[{self.low:.{self.digits}f}, {self.high:.{self.digits}f}]"
+        mark = APPROXIMATE if self.approximate else ""
+        return f"[{self.low:.{self.digits}f}, {self.high:.{self.digits}f}]{mark}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ def estimated(estimate: Estimate | None, degraded: bool = False) -> Cell:
         return Cell(NOTHING)
     digits = 1 if estimate.unit == "%" else 3
     text = f"{estimate.mean:.{digits}f}" + (" (degraded)" if degraded else "")
-    return Cell(text, estimate.mean, estimate.low, estimate.high, digits)
+    return Cell(text, estimate.mean, estimate.low, estimate.high, digits, estimate.approximate)
 
 
 def clean(text: str) -> str:
@@ -162,10 +169,12 @@ def escape_latex(text: str) -> str:
 
 
 def _shown(table: Table) -> Table:
-    """The table without its CSV-only columns."""
+    """The table without its CSV-only columns, with a note if an interval is approximate."""
     places = [place for place, column in enumerate(table.columns) if column.shown]
     rows = tuple(replace(row, cells=tuple(row.cells[place] for place in places)) for row in table.rows)
-    return replace(table, columns=tuple(table.columns[place] for place in places), rows=rows)
+    marked = any(cell.approximate and cell.interval for row in rows for cell in row.cells)
+    notes = (*table.notes, APPROXIMATE_NOTE) if marked else table.notes
+    return replace(table, columns=tuple(table.columns[place] for place in places), rows=rows, notes=notes)
 
 
 def _markdown(table: Table) -> str:

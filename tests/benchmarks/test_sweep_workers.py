@@ -68,7 +68,7 @@ def test_a_trial_costs_little_beside_its_work(
     importances, and the mirror with its thread until all is sent. Not counted: the start of the process and of the
     MLflow store, selection, test, report.
     """
-    config = replace(tiny_copy, trials=DEFAULT_TRIALS, always=())
+    config = replace(tiny_copy, trials=DEFAULT_TRIALS, always=(), trivial=False)
     space, _ = begun(config)
     mirrors = Mirrors(config.experiment.folder, "")
     mirror = mirrors.of(config.experiment.task.name)
@@ -95,7 +95,7 @@ def test_a_finished_sweep_is_mirrored_in_seconds(
     tiny_copy: SweepConfig, capsys: pytest.CaptureFixture[str], benchmark: Any
 ) -> None:
     """Its runs, four trainings and its page go to a new store, which is made before."""
-    config = replace(tiny_copy, trials=DEFAULT_TRIALS, always=())
+    config = replace(tiny_copy, trials=DEFAULT_TRIALS, always=(), trivial=False)
     space, folder = begun(config)
     root, task = Path(config.experiment.folder), config.experiment.task.name
     mirrors = Mirrors(root, "")
@@ -127,7 +127,7 @@ def larger(config: SweepConfig) -> SweepConfig:
         retriever=replace(experiment.retriever, k_max=max(KS)),
         decoding=replace(experiment.decoding, options={"num_beams": 4, "max_length": 8}),
     )
-    return replace(config, experiment=experiment, sampler="grid", always=())
+    return replace(config, experiment=experiment, sampler="grid", always=(), trivial=False)
 
 
 @pytest.mark.parametrize(("decoding", "target"), [("rag_sequence/thorough", OF_DEAREST), ("rag_token/beam", None)])
@@ -169,7 +169,7 @@ def rate(config: SweepConfig) -> float:
 
 
 def test_two_workers_against_one(tiny_copy: SweepConfig, capsys: pytest.CaptureFixture[str], benchmark: Any) -> None:
-    config = replace(tiny_copy, trials=TRIALS, sampler="random", always=())
+    config = replace(tiny_copy, trials=TRIALS, sampler="random", always=(), trivial=False)
     root, rates = Path(config.experiment.folder), defaultdict[int, list[float]](list)
 
     def pair(number: int) -> None:
