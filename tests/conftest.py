@@ -56,7 +56,7 @@ Marks of pytest-xdist 3.8 do not group tests of pytest 9.2, whose ids it cannot 
 
 @pytest.fixture(autouse=True)
 def no_shared_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep with a storage says for the whole process that machines share the folder; the next test is another one."""
+    """A sweep with a storage says for its whole process that machines share the folder; the next test is new."""
     monkeypatch.delenv("RAG_LIGHTNING_MACHINE", raising=False)
 
 
