@@ -213,8 +213,8 @@ def _tested(pair: Pair, alpha: float, seed: int, flips: int, flip_signs: bool) -
     if len(sides) > 1 and not flip_signs:
         over = mean_over_seeds([a - b for a, b in sides], pair.clusters, seed=seed)
         if over.freedom is not None:
-            tested: tuple[Test, float, float] = ("t_over_seeds", over.freedom, over.p)
-            return Verdict(*names, over.mean, over.low, over.high, *tested, over.p, False, over.smallest(alpha))
+            interval, smallest = (over.mean, over.low, over.high), over.smallest(alpha)
+            return Verdict(*names, *interval, "t_over_seeds", over.freedom, over.p, over.p, False, smallest)
     left, right = (np.stack(side).mean(axis=0) for side in zip(*sides, strict=True))
     low, high = bootstrap_interval(left - right, pair.clusters, seed=seed)
     difference, p = paired_permutation(left, right, pair.clusters, seed=seed, permutations=flips)
