@@ -141,7 +141,7 @@ def make_module(
     """The LightningModule of the formulation, with its evaluation on dev and the monitor of retrieval."""
     config = workspace.config
     if config.formulation == "closed_book":
-        module: TrainedModule = ReaderModule(generator, config.train, config.seed)
+        module: TrainedModule = ReaderModule(generator, effective_training(config), config.seed)
         module.evaluator = evaluator(config, generator, None, None, None)
         return module
     store, retrieval = corpus.open_store(workspace), training_retrieval.open_retrieval(workspace, items)

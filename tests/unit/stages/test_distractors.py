@@ -129,8 +129,8 @@ def labels(section: str, **values: Any) -> Callable[[ExperimentConfig], Workspac
     ("made", "said"),
     [
         (nothing_answers, r"train\.answerable_only=true: none of 40 train questions has an answer in the first 2"),
-        (all_answer, r"train\.distractor_loss=spread_first: each of the first 2 passages that training begins with"),
-        (labels("train", distractor_loss="spread_all"), r"train\.distractor_loss=spread_all: the targets of fever2 are"),
+        (all_answer, r"train\.distractor_loss=spread_first: each of the first 2 passages"),
+        (labels("train", distractor_loss="spread_all"), r"train\.distractor_loss=spread_all: the targets of fever2"),
         (labels("train", answerable_only=True), r"train\.answerable_only=true: the targets of fever2 are labels"),
         (labels("reader", distractor_loss="spread_all"), r"reader\.distractor_loss=spread_all: the targets of fever2"),
     ],
