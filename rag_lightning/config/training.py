@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 from rag_lightning.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
@@ -177,8 +177,8 @@ class ReaderConfig(Optimisation):
     def training(self) -> TrainConfig:
         """The fields of the training loop."""
         own = {"label_smoothing", "checkpoint_encoder", "trainer"}
-        spread = "none" if self.distractor_loss == "target" else self.distractor_loss
-        return TrainConfig(**_shared(self, own), k=1, retriever_lr=0.0, eval_every=0, distractor_loss=spread)
+        made = TrainConfig(**_shared(self, own), k=1, retriever_lr=0.0, eval_every=0)
+        return made if self.distractor_loss == "target" else replace(made, distractor_loss=self.distractor_loss)
 
 
 @dataclass(frozen=True)
