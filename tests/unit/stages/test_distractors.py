@@ -13,7 +13,7 @@ import pytest
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.records import Passage, passage_text
+from rag_lightning.core.records import Example, Passage, passage_text
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.stages import answerable, examples, reader, reader_items, train, vectors
 from rag_lightning.stages.workspace import Workspace
@@ -35,7 +35,11 @@ def changed(config: ExperimentConfig, section: str, **values: Any) -> Workspace:
     return Workspace(replace(config, **{section: replace(getattr(config, section), **values)}))
 
 
-def test_distractors_of_the_reader_are_dense_hits_without_an_answer_in_text_or_title(project: ExperimentConfig) -> None:
+def test_distractors_of_the_reader_are_dense_hits_without_an_answer_in_text_or_title(
+    project: ExperimentConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = Example("c", "the capital of b0a is what", ("paris",), ("p0",))  # the tiny corpus has no sentence to ask for
+    monkeypatch.setattr(reader_items, "build_cloze", lambda passages, seed, count: [asks] * count)
     workspace = changed(project, "reader", **SPREAD, cloze="windows", window=5, rounds=3)
     asked = {example.example_id: example for example in examples.read(workspace, "train")}
     items = reader_items.training_items(workspace)
@@ -57,8 +61,8 @@ def test_distractors_of_the_reader_are_dense_hits_without_an_answer_in_text_or_t
 def test_the_window_of_a_distractor_shares_most_words_with_the_question() -> None:
     text = "the rain in spain falls on the plain and the old capital of france lies on a river far from it"
     item = Item("what is the capital of france", "paris", Passage("p", "t", text), distractor=True)
-    seen = {w.text for n in range(30) if (w := reader_items.window(item, 5, np.random.default_rng(n), nearest=True))}
-    assert all("capital of france" in one and len(one.split()) == 5 for one in seen) and len(seen) > 1
+    seen = {w.text for n in range(30) if (w := reader_items.window(item, 7, np.random.default_rng(n), nearest=True))}
+    assert all("the old capital of france" in one and len(one.split()) == 7 for one in seen) and len(seen) == 3
     plain = reader_items.window(item, 5, np.random.default_rng(0))
     assert plain and plain.text == "the rain in spain falls"
     whole = reader_items.window(item, 200, np.random.default_rng(0), nearest=True)
