@@ -125,7 +125,8 @@ def _nearest_window(query: str, passage: Passage, words: int, rng: np.random.Gen
     shared = [(at, token) for at, word in enumerate(all_words) for token in tokenize(word) if token in asked]
     starts = range(max(len(all_words) - words, 0) + 1)
     counts = [len({token for at, token in shared if start <= at < start + words}) for start in starts]
-    best = [start for start, count in zip(starts, counts, strict=True) if count == max(counts)]
+    most = max(counts)
+    best = [start for start, count in zip(starts, counts, strict=True) if count == most]
     start = best[int(rng.integers(len(best)))]
     return replace(passage, text=" ".join(all_words[start : start + words]))
 
