@@ -59,7 +59,8 @@ def choose(workspace: Workspace, items: Sequence[Item]) -> tuple[list[Item], dic
     own: dict[str, list[Item]] = {}
     for item in items:
         own.setdefault(item.example_id, []).append(item)
-    if train.targets == "all" and not train.answerable_only and train.distractor_loss == "none":
+    plain = train.targets == "all" and not train.answerable_only and train.distractor_loss == "none"
+    if plain or not train.steps:
         return list(items), _counts(workspace, own)
     asked = [example for example in targets.training_examples(workspace) if example.example_id in own]
     if workspace.config.formulation == "closed_book":
