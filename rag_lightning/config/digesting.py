@@ -16,12 +16,14 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import Dtype, KindSection, Leaf, leaves
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.retrieval import RetrieverConfig, retriever_kind, training_kind, trains_encoder
-from rag_lightning.config.training import TrainConfig
+from rag_lightning.config.training import ReaderConfig, TrainConfig
 from rag_lightning.core.hardware import resolve_dtype
 
 _RECENT: dict[int, tuple[ExperimentConfig, ExperimentConfig]] = {}
 MOST_RECENT = 64
 """Size of the cache of effective configurations, by identity: all stages of an experiment use the same one."""
+WEIGHT = TrainConfig.distractor_weight
+"""Weight of the distractor loss where it has no effect."""
 READ_BY_SOME = ("encoder.", "index.", "bm25.", "seed")
 """Prefixes of the fields that only some kinds of retriever read; the attribute `reads` of a kind lists them."""
 
@@ -57,6 +59,8 @@ def _effective(config: ExperimentConfig) -> ExperimentConfig:
     task, warmup = config.task, config.reader
     task = replace(task, seed=config.seed if task.seed is None else task.seed)
     warmup = replace(warmup, seed=None, task="")  # already applied to the workspace that trains the reader
+    if not warmup.distractors:
+        warmup = replace(warmup, distractor_retriever=ReaderConfig.distractor_retriever)
     generator = _generator(config.generator)
     retriever = _retriever(config)
     changed = replace(config, task=task, reader=warmup, generator=generator, retriever=retriever)
@@ -66,11 +70,15 @@ def _effective(config: ExperimentConfig) -> ExperimentConfig:
 def effective_training(config: ExperimentConfig) -> TrainConfig:
     """Section train with a learning rate of 0 for what the retriever does not have or does not train.
 
-    retrieve_ahead is false if the retriever has no query encoder: it has no effect there.
+    retrieve_ahead is false if the retriever has no query encoder: it has no effect there. Closed book reads no
+    passages, so that it has neither a distractor loss nor answerable questions.
     """
     if config.formulation == "closed_book":
-        return replace(config.train, k=TrainConfig.k, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
+        plain = replace(config.train, k=TrainConfig.k, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
+        return replace(plain, answerable_only=False, distractor_loss="none", distractor_weight=WEIGHT)
     retriever, train = config.retriever, config.train
+    if train.distractor_loss == "none":
+        train = replace(train, distractor_weight=WEIGHT)
     encodes = trains_encoder(retriever)
     scaled = retriever.train and (retriever_kind(training_kind(retriever)).scale or retriever.null_document != "none")
     return replace(

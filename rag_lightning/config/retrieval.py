@@ -12,7 +12,7 @@ from rag_lightning.config.registries import INDEX_KINDS, RETRIEVERS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import Registry, check_name
 
-SEARCHING = ("targets", "biencoder", "retriever_warmup", "model", "rankings")
+SEARCHING = ("targets", "biencoder", "retriever_warmup", "reader", "model", "rankings")
 """Stages that encode queries."""
 EMBEDDING = ("vectors", "biencoder")
 """Stages that encode passages."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 from rag_lightning.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
@@ -58,6 +58,16 @@ class TrainConfig(Optimisation):
             checkpoint, without evaluations.
         eval_limit: Number of dev examples in such an evaluation; 0 for all.
         patience: Number of evaluations without a better score after which training stops; 0 for no early stopping.
+        targets: Training targets of a question: all its answers, each an example of its own, as in the paper (appendix
+            D); or first, the first answer that stands in one of the k passages that the retriever finds before
+            training (ours).
+        answerable_only: Leave out questions without an answer in any of the k passages that the retriever finds before
+            training; of targets that are not copied, without a gold passage among them. Ours.
+        distractor_loss: Loss that is added for the passages read that do not hold the target: none, as in the paper;
+            or KL(uniform || p) over the vocabulary, so that the generator is not sure of an answer that it does not
+            see: spread_first at the first target token, spread_all as the mean over all target tokens. Ours.
+        distractor_weight: Weight of distractor_loss, whose mean over the passages of each question it multiplies; no
+            effect if distractor_loss is none. Ours.
         checkpoint_encoder: Gradient checkpointing of the generator's encoder (decoder-only: of all layers): less
             memory, more time, the same result.
         retrieve_ahead: Retrieve the passages of each step during the previous step, with the query encoder of that
@@ -78,6 +88,10 @@ class TrainConfig(Optimisation):
     eval_every: NonNegativeInt = 25
     eval_limit: NonNegativeInt = 200
     patience: NonNegativeInt = 0
+    targets: Literal["all", "first"] = "all"
+    answerable_only: bool = False
+    distractor_loss: Literal["none", "spread_first", "spread_all"] = "none"
+    distractor_weight: PositiveFloat = 0.5
     checkpoint_encoder: bool = setting(False, digest="never")
     retrieve_ahead: bool = False
     trainer: Mapping[str, Any] = setting({})
@@ -110,6 +124,16 @@ class ReaderConfig(Optimisation):
         window: Number of words around the answer that a window holds.
         window_share: Fraction of the steps, the first ones, that show a window instead of the whole passage.
         rounds: Number of passages that are sampled for each training question.
+        cloze: Steps that show cloze questions made from the corpus beside the training questions, at least as many:
+            all, or only those with windows, after which the reader sees training questions alone. Ours.
+        distractors: Fraction of the training questions that show a distractor: a passage that is neither gold nor
+            holds an answer. Targets that are not copied have none, unless distractor_loss is a spread. Ours.
+        distractor_retriever: Source of distractors: bm25, the first hit without an answer in its text, whose window is
+            its beginning; or dense, one of the first hits of the pretrained encoders without an answer in text or
+            title, whose window shares most words with the question. Ours.
+        distractor_loss: Loss of a distractor: target, -log p of the gold answer all the same; or KL(uniform || p) over
+            the vocabulary at the first target token (spread_first) or as the mean over all target tokens (spread_all),
+            so that the reader is not sure of an answer that it does not see. Ours.
         copy_scale: Initial strength of copying in a decoder of generator.init=warm_start: how much it favours the
             tokens it attends to; 0 for none.
         task: Task whose mini questions train the reader; empty for the experiment's own. Experiments that name the same
@@ -130,21 +154,31 @@ class ReaderConfig(Optimisation):
     window: PositiveInt = 24
     window_share: Share = 0.65
     rounds: PositiveInt = 1
+    cloze: Literal["all", "windows"] = "all"
+    distractors: Share = 0.15
+    distractor_retriever: Literal["bm25", "dense"] = "bm25"
+    distractor_loss: Literal["target", "spread_first", "spread_all"] = "target"
     copy_scale: NonNegativeFloat = 3.0
     task: str = ""
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for values out of bounds, or more than one process."""
+        """Raise ConfigError for values out of bounds or without effect, or more than one process."""
         super().__post_init__()
         accumulation(self.PATH, self)
+        if self.distractor_loss != "target" and not self.distractors:
+            raise ConfigError(
+                f"reader.distractor_loss={self.distractor_loss} has nothing to work on with reader.distractors=0; set "
+                "reader.distractors above 0, or reader.distractor_loss=target"
+            )
         if processes(self.PATH, self) > 1:
             raise ConfigError("reader.trainer.devices: the reader trains in one process; set it to 1")
 
     def training(self) -> TrainConfig:
         """The fields of the training loop."""
         own = {"label_smoothing", "checkpoint_encoder", "trainer"}
-        return TrainConfig(**_shared(self, own), k=1, retriever_lr=0.0, eval_every=0)
+        made = TrainConfig(**_shared(self, own), k=1, retriever_lr=0.0, eval_every=0)
+        return made if self.distractor_loss == "target" else replace(made, distractor_loss=self.distractor_loss)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.heads import Classes
 from rag_lightning.generator.inputs import Pair, closing_ids, encode_prompts, encode_targets, pad_ids, shift_right
-from rag_lightning.generator.likelihoods import smoothed_log_probs, target_log_probs
+from rag_lightning.generator.likelihoods import smoothed_log_probs, spread_log_probs, target_log_probs
 from rag_lightning.generator.llama import LlamaSteps, PromptEncoder
 
 
@@ -84,7 +84,12 @@ class CausalGenerator(nn.Module):
         return encode_targets(self.tokenizer, spaced, self.eos_id, self.config.max_target_length)
 
     def token_log_probs(
-        self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False, scored: Tensor | None = None
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Tensor,
+        smooth: bool = False,
+        scored: Tensor | None = None,
+        spread: Tensor | None = None,
     ) -> Any:
         """Teacher-forced log p(y_t | x, z, y_<t), with gradient: the training forward.
 
@@ -93,9 +98,11 @@ class CausalGenerator(nn.Module):
             targets: [P, T] scored tokens, padded.
             smooth: also return those of all other tokens, for label smoothing.
             scored: [P, T] true where a token is wanted, None for all; only those are multiplied with the vocabulary.
+            spread: [P, T] true where -KL(uniform || p) is wanted too, at scored tokens; not beside `smooth`.
 
         Returns:
-            [P, T] float32, 0 where not scored; with `smooth` a pair of [P, T] and [P, T, V], of all positions.
+            [P, T] float32, 0 where not scored; with `smooth` a pair of [P, T] and [P, T, V], of all positions; with
+            `spread` a pair of [P, T] and [P, T].
         """
         fed = self.decoder_inputs(targets).tolist()
         ids, mask = pad_ids([[*s, *row] for s, row in zip(sources, fed, strict=True)], self.pad_id)
@@ -107,6 +114,8 @@ class CausalGenerator(nn.Module):
         weight = self.model.lm_head.weight
         if smooth:
             return smoothed_log_probs(states, targets, weight, None)
+        if spread is not None and scored is not None:
+            return spread_log_probs(states, targets, scored, spread, weight, None)
         return target_log_probs(states, targets, scored, weight, None)
 
     def decoder_inputs(self, targets: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ Shapes: P pairs, T target tokens, M scored target tokens, D state size, V vocabu
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -143,9 +144,46 @@ def target_log_probs(
     """
     if scored is None:
         scored = torch.ones_like(targets, dtype=torch.bool)
-    logits = F.linear(states[scored], weight, bias)
+    return _gathered(F.linear(states[scored], weight, bias), targets, scored)
+
+
+def _gathered(logits: Tensor, targets: Tensor, scored: Tensor) -> Tensor:
+    """Logits [M, V] of the scored tokens -> log p of the targets [P, T], 0 where not scored."""
     found: Tensor = _Gathered.apply(logits, targets[scored])  # type: ignore[no-untyped-call]
     return torch.zeros(targets.shape, device=found.device).masked_scatter(scored, found)
+
+
+def spread_log_probs(
+    states: Tensor, targets: Tensor, scored: Tensor, spread: Tensor, weight: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """`target_log_probs`, and how evenly p is spread over the vocabulary, from the same logits.
+
+    Args:
+        states: As in `target_log_probs`.
+        targets: As in `target_log_probs`.
+        scored: As in `target_log_probs`.
+        spread: [P, T] true where the second result is wanted, at scored tokens only.
+        weight: As in `target_log_probs`.
+        bias: As in `target_log_probs`.
+
+    Returns:
+        [P, T] log p of the targets; [P, T] -KL(uniform || p), 0 where it is not wanted.
+    """
+    logits = F.linear(states[scored], weight, bias)
+    kept = logits[spread[scored]].float()
+    even = kept.mean(-1) - torch.logsumexp(kept, dim=-1)
+    evenness = torch.zeros(targets.shape, device=even.device).masked_scatter(spread, minus_kl_uniform(even, kept))
+    return _gathered(logits, targets, scored), evenness
+
+
+def minus_kl_uniform(mean_log_probs: Tensor, vocabulary: Tensor) -> Tensor:
+    """-KL(uniform || p): the mean of log p over the vocabulary, plus log V; at most 0, and 0 where p is uniform.
+
+    Args:
+        mean_log_probs: [...] mean of log p over the vocabulary.
+        vocabulary: [..., V] any tensor over the vocabulary.
+    """
+    return mean_log_probs + math.log(vocabulary.shape[-1])
 
 
 def smoothed_log_probs(states: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:

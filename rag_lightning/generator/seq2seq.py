@@ -22,7 +22,7 @@ from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.bart import BartSteps
 from rag_lightning.generator.heads import Classes, ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids, shift_right
-from rag_lightning.generator.likelihoods import smoothed_log_probs, target_log_probs
+from rag_lightning.generator.likelihoods import smoothed_log_probs, spread_log_probs, target_log_probs
 from rag_lightning.generator.warm_start import bart_from_bert
 
 
@@ -128,7 +128,12 @@ class Seq2SeqGenerator(nn.Module):
         return encode_targets(self.tokenizer, texts, self.eos_id, self.config.max_target_length)
 
     def token_log_probs(
-        self, sources: Sequence[Sequence[int]], targets: Tensor, smooth: bool = False, scored: Tensor | None = None
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Tensor,
+        smooth: bool = False,
+        scored: Tensor | None = None,
+        spread: Tensor | None = None,
     ) -> Any:
         """Teacher-forced log p(y_t | x, z, y_<t), with gradient: the training forward.
 
@@ -137,14 +142,18 @@ class Seq2SeqGenerator(nn.Module):
             targets: [P, T] scored tokens, padded.
             smooth: also return those of all other tokens, for label smoothing.
             scored: [P, T] true where a token is wanted, None for all; only those are multiplied with the vocabulary.
+            spread: [P, T] true where -KL(uniform || p) is wanted too, at scored tokens; not beside `smooth`.
 
         Returns:
-            [P, T] float32, 0 where not scored; with `smooth` a pair of [P, T] and [P, T, V], of all positions.
+            [P, T] float32, 0 where not scored; with `smooth` a pair of [P, T] and [P, T, V], of all positions; with
+            `spread` a pair of [P, T] and [P, T].
         """
         states = self._states(sources, self.decoder_inputs(targets))
         weight, bias = self.model.lm_head.weight, self.model.final_logits_bias.flatten()
         if smooth:
             return smoothed_log_probs(states, targets, weight, bias)
+        if spread is not None and scored is not None:
+            return spread_log_probs(states, targets, scored, spread, weight, bias)
         return target_log_probs(states, targets, scored, weight, bias)
 
     def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:

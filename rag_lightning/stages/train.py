@@ -33,7 +33,16 @@ from rag_lightning.generator import opening, trained_part
 from rag_lightning.generator.opening import Writer
 from rag_lightning.metrics.outcomes import judged_evidence_hits, objectives, score_texts
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages import classes, corpus, examples, reader, targets, training_retrieval, training_start
+from rag_lightning.stages import (
+    answerable,
+    classes,
+    corpus,
+    examples,
+    reader_items,
+    targets,
+    training_retrieval,
+    training_start,
+)
 from rag_lightning.stages.training_start import GENERATOR, QUERY_ENCODER, RAG_FILE
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
@@ -50,9 +59,10 @@ EVALUATED_TOGETHER = 20
 
 
 def _check(workspace: Workspace) -> None:
-    """Raise ConfigError for a head with a task without labels, or a retriever that training cannot use."""
+    """Raise ConfigError for a head with a task without labels, or a retriever or examples that training cannot use."""
     check_retriever(workspace.config.retriever, workspace.config.formulation)
     classes.labels(workspace.config)
+    answerable.check(workspace.config)
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
@@ -87,7 +97,7 @@ def train_here(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
     generator = training_start.generator(workspace)
     trained_part.select(generator, config.generator, seeds.derive_seed(config.seed, "lora"))
-    items = training_items(workspace)
+    items, chosen = answerable.choose(workspace, training_items(workspace))
     cut = cut_targets(generator, items, config.generator.max_target_length)
     if cut:
         limit = config.generator.max_target_length
@@ -103,7 +113,7 @@ def train_here(workspace: Workspace, folder: Path) -> dict[str, Any]:
         result = fit(
             module, [lesson], config.train, folder, seed=config.seed, dev=together, announce=workspace.announce
         )
-    info = {"formulation": config.formulation, **result, "items": len(items), "targets_cut": cut}
+    info = {"formulation": config.formulation, **result, "items": len(items), "targets_cut": cut, **chosen}
     if module.global_rank == 0:
         info |= _save(workspace, module, items, folder)
         write_json(folder / RAG_FILE, info)
@@ -131,7 +141,7 @@ def make_module(
     """The LightningModule of the formulation, with its evaluation on dev and the monitor of retrieval."""
     config = workspace.config
     if config.formulation == "closed_book":
-        module: TrainedModule = ReaderModule(generator, config.train, config.seed)
+        module: TrainedModule = ReaderModule(generator, effective_training(config), config.seed)
         module.evaluator = evaluator(config, generator, None, None, None)
         return module
     store, retrieval = corpus.open_store(workspace), training_retrieval.open_retrieval(workspace, items)
@@ -166,8 +176,8 @@ def training_items(workspace: Workspace) -> list[Item]:
         wanted: Sequence[str] = example.targets or example.answers
         if task.extractive and not example.targets:
             gold = [store[store.row(passage_id)] for passage_id in islice(example.gold_passage_ids, 5)]
-            wanted = reader.standing_answers(example, gold)
-        kind, named = reader.kind_of(workspace), (example.example_id, example.gold_passage_ids)
+            wanted = reader_items.standing_answers(example, gold)
+        kind, named = reader_items.kind_of(workspace), (example.example_id, example.gold_passage_ids)
         items += [Item(example.query, target, None, kind, *named) for target in wanted]
     return items
 

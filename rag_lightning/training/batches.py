@@ -34,6 +34,7 @@ class Item:
 
     `kind` is the kind of target: `copied` from a passage, `written` in words of its own, or a `label` of the task.
     `example_id` and `gold_passage_ids` are those of the example it was made from, for oracle and random retrieval.
+    A cloze question is made from none. `distractor` is true where the passage is known not to hold the answer.
     `tokens` is the length of the generator's input, 0 where it is unknown.
     """
 
@@ -43,6 +44,7 @@ class Item:
     kind: Literal["copied", "written", "label"] = "copied"
     example_id: str = ""
     gold_passage_ids: tuple[str, ...] = ()
+    distractor: bool = False
     tokens: int = 0
 
     @property

@@ -82,8 +82,14 @@ class OptimisedModule(pl.LightningModule):
         """log p(y|x) [B] and the smoothing term [B], a mean over outcomes (0 when label_smoothing is 0)."""
         raise NotImplementedError  # pragma: no cover - abstract
 
+    def losses(self, batch: Sequence[Any]) -> Tensor:
+        """-log p(y|x) of each example [B]; label smoothing as transformers' RAG does it."""
+        likelihood, smooth = self.log_likelihood(batch)
+        epsilon = self.settings.label_smoothing
+        return -((1 - epsilon) * likelihood + epsilon * smooth)
+
     def training_step(self, batch: Sequence[Any], index: int) -> Tensor:
-        """Mean over the batch of -log p(y|x); label smoothing as transformers' RAG does it.
+        """Mean over the batch of the examples' losses.
 
         Raises:
             NotFinite: the loss is not finite.
@@ -92,11 +98,9 @@ class OptimisedModule(pl.LightningModule):
         seed_step(self.seed, self.global_step * parts + index % parts, self.global_rank)
         self._batch = batch
         try:
-            likelihood, smooth = self.log_likelihood(batch)
+            loss = self.losses(batch).mean()
         except FloatingPointError as error:
             raise NotFinite(str(error), self.global_step, self.describe(batch)) from error
-        epsilon = self.settings.label_smoothing
-        loss: Tensor = -((1 - epsilon) * likelihood + epsilon * smooth).mean()
         self.check_finite("the loss", loss)
         self.log("loss", loss.detach(), prog_bar=True, sync_dist=True)
         return loss
@@ -196,20 +200,25 @@ class TrainedModule(OptimisedModule):
         return padded.to(self.device), mask.to(self.device)
 
     def pair_log_probs(
-        self, sources: Sequence[Sequence[int]], targets: Tensor, mask: Tensor
+        self, sources: Sequence[Sequence[int]], targets: Tensor, mask: Tensor, spread: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """[P, T] log-probs of the targets where the mask is true; for label smoothing only, of all tokens [P, T, V]."""
+        """[P, T] log-probs of the targets where the mask is true, and what else is wanted of the vocabulary.
+
+        The second result: for label smoothing, log-probs of all tokens [P, T, V]; else, where `spread` [P, T] is given,
+        -KL(uniform || p) [P, T] of the tokens it marks; else None.
+        """
         smooth = self.settings.label_smoothing > 0
         order: list[int] = []
-        parts: list[Tensor] = []
-        vocabulary: list[Tensor] = []
+        parts: list[tuple[Tensor, ...]] = []
         for group in self._forwards(sources):
-            result = self.generator.token_log_probs([sources[i] for i in group], targets[group], smooth, mask[group])
-            parts.append(result[0] if smooth else result)
-            vocabulary += result[1:] if smooth else ()
+            marked = None if spread is None or smooth else spread[group]
+            asked = [sources[i] for i in group]
+            result = self.generator.token_log_probs(asked, targets[group], smooth, mask[group], marked)
+            parts.append(result if isinstance(result, tuple) else (result,))
             order += group
         back = torch.tensor(order).argsort()
-        return torch.cat(parts)[back], torch.cat(vocabulary)[back] if smooth else None
+        found = [torch.cat(part)[back] for part in zip(*parts, strict=True)]
+        return found[0], found[1] if len(found) > 1 else None
 
     def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:
         """[P, C] log-probs of all classes under P pairs."""

@@ -21,6 +21,7 @@ from rag_lightning.generator.heads import ClassHead
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.opening import Writer
 from rag_lightning.training.batches import Item
+from rag_lightning.training.distractors import distractors, spread_log_probs
 from rag_lightning.training.encoders import freeze, retrieval_groups
 from rag_lightning.training.live_retrieval import LiveRetrieval
 from rag_lightning.training.module import TrainedModule, fast_attention
@@ -45,7 +46,7 @@ class RagModule(TrainedModule):
         generator: The generator, trained in place.
         retrieval: Its query encoder, if it has one, is trained where retriever_lr > 0, its scale and null document
             where scale_lr > 0.
-        config: Optimisation; `k` passages of a question.
+        config: Optimisation; `k` passages of a question; the loss of passages that do not hold the target.
         seed: Seed of dropout.
 
     Raises:
@@ -66,6 +67,7 @@ class RagModule(TrainedModule):
         self.retrieval = retrieval
         retrieval.meter = self.meter
         self._read: list[list[Passage | None]] = []
+        self._spread: Tensor | None = None
         self._known: list[Tensor] = []
         if config.retrieve_ahead and not isinstance(retrieval, LiveRetrieval):
             raise ConfigError("train.retrieve_ahead=true: this retrieval has no query encoder to search with; leave it")
@@ -117,9 +119,18 @@ class RagModule(TrainedModule):
         """Take the rows that were found ahead from a resume point."""
         self._known = checkpoint.get(FOUND_AHEAD, [])
 
+    def losses(self, batch: Sequence[Item]) -> Tensor:
+        """The loss of each example [B]: -log p(y|x), and the weighted distractor loss where there is one.
+
+        The latter is a mean over the distractors of each question, not of the step: then the gradient of a step is the
+        same whatever batches and processes it is made of.
+        """
+        losses = super().losses(batch)
+        return losses if self._spread is None else losses + self.settings.distractor_weight * self._spread
+
     def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """log p(y|x) [B] marginalised over the k passages found, and the smoothing term [B]."""
-        self._read = []
+        self._read, self._spread = [], None
         passages, doc_scores = self.retrieval.read(batch, self.settings.k)
         self._read = passages
         doc_log_probs = likelihoods.doc_log_probs(doc_scores)
@@ -132,7 +143,13 @@ class RagModule(TrainedModule):
             return self.of_labels(head, likelihoods.rag_class(_scatter(classes, found_mask), doc_log_probs), batch)
         targets, mask = self.targets(batch)
         each, scored = (part.repeat_interleave(counts, dim=0) for part in (targets, mask))
-        log_probs, vocabulary = self.pair_log_probs(sources, each, scored)
+        if self.settings.distractor_loss == "none":
+            log_probs, vocabulary = self.pair_log_probs(sources, each, scored)
+        else:
+            wrong = torch.tensor([flag for flags in distractors(batch, passages) for flag in flags], device=self.device)
+            log_probs, vocabulary, spread = spread_log_probs(self, sources, each, scored, wrong)
+            counts_wrong = _scatter(wrong, found_mask).sum(-1).clamp_min(1)
+            self._spread = _scatter(spread, found_mask).sum(-1) / counts_wrong
         likelihood = self.marginal(_scatter(log_probs, found_mask), doc_log_probs, mask)
         if vocabulary is None:
             return likelihood, torch.zeros_like(likelihood)
@@ -155,6 +172,7 @@ class ReaderModule(TrainedModule):
     """log p(y | x, z) with the passage an item carries; without one, log p(y | x).
 
     A warm-up for a class head mixes labels, which the head learns, with cloze questions, whose text the decoder writes.
+    With a distractor loss that takes the place of the likelihood of an item whose passage is a distractor.
     """
 
     def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
@@ -171,11 +189,19 @@ class ReaderModule(TrainedModule):
 
     def _text(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         targets, mask = self.targets(batch)
-        gathered, vocabulary = self.pair_log_probs(self._sources(batch), targets, mask)
+        wrong = torch.tensor([item.distractor for item in batch], device=self.device)
+        spread = None
+        if self.settings.distractor_loss == "none":
+            gathered, vocabulary = self.pair_log_probs(self._sources(batch), targets, mask)
+        else:
+            gathered, vocabulary, spread = spread_log_probs(self, self._sources(batch), targets, mask, wrong)
         likelihood = gathered.masked_fill(~mask, 0.0).sum(-1)
-        if vocabulary is None:
-            return likelihood, torch.zeros_like(likelihood)
-        return likelihood, vocabulary.mean(-1).masked_fill(~mask, 0.0).sum(-1)
+        smooth = torch.zeros_like(likelihood)
+        if vocabulary is not None:
+            smooth = vocabulary.mean(-1).masked_fill(~mask, 0.0).sum(-1)
+        if spread is None:
+            return likelihood, smooth
+        return torch.where(wrong, -spread, likelihood), torch.where(wrong, -spread, smooth)
 
     def _labels(self, head: ClassHead, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:
         log_probs = self.class_log_probs(head, self._sources(batch), [item.query for item in batch])

@@ -84,6 +84,7 @@ def bases() -> list[ExperimentConfig]:
         plain,
         replace(plain, formulation="closed_book", retriever=RetrieverConfig("none")),
         replace(plain, train=TrainConfig(decay="polynomial", end_lr=1e-5, power=2.0)),
+        replace(plain, train=TrainConfig(distractor_loss="spread_first")),
     ]
     return found
 
@@ -177,6 +178,7 @@ def tiny(tiny_data: Path, bert_folder: Path, tmp_path: Path) -> ExperimentConfig
         retriever=replace(config.retriever, trained_with="dense"),
         targets=TargetsConfig(k=5, retriever="dense"),
         biencoder=BiencoderConfig(steps=1),
+        reader=replace(config.reader, distractor_retriever="dense"),
         decoding=replace(config.decoding, k=2),
     )
 

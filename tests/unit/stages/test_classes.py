@@ -20,7 +20,7 @@ from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.records import Example, Passage, Ranking
 from rag_lightning.metrics.outcomes import evidence_hits
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.stages import classes, corpus, predict, reader, train
+from rag_lightning.stages import classes, corpus, predict, reader, reader_items, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item
@@ -74,7 +74,7 @@ def test_labels_may_be_written_as_text() -> None:
     config = ExperimentConfig(task=TaskConfig(name="tiny_claims"))
     classes.check(config)
     assert classes.labels(config) == ()
-    assert reader.kind_of(Workspace(config)) == "written"
+    assert reader_items.kind_of(Workspace(config)) == "written"
 
 
 def test_labels_and_verbalisers_are_in_a_digest_only_where_there_is_a_head() -> None:
@@ -91,7 +91,7 @@ def test_labels_and_verbalisers_are_in_a_digest_only_where_there_is_a_head() -> 
 def test_claims_are_warmed_up_on_their_evidence(project: ExperimentConfig) -> None:
     workspace = Workspace(project)
     store = corpus.open_store(workspace)
-    items = list(reader.question_items(workspace, store, np.random.default_rng(0)))
+    items = list(reader_items.question_items(workspace, store, np.random.default_rng(0)))
     assert len(items) == len(claims("train")) == 60 and {item.kind for item in items} == {"label"}
     rows = {row["question"]: row for row in claims("train")}
     for item in items:
@@ -99,12 +99,12 @@ def test_claims_are_warmed_up_on_their_evidence(project: ExperimentConfig) -> No
         assert item.passage is not None and [item.target] == row["answers"]
         assert item.passage.title in item.query, "gold, or what lexical search finds first"
     whole = [item.passage for item in items]
-    assert [item.passage for item in reader.lessons(items, ReaderConfig(window=2), 0)[0].items] == whole
+    assert [item.passage for item in reader_items.lessons(items, ReaderConfig(window=2), 0)[0].items] == whole
 
 
 def test_written_targets_see_gold_passages_alone(project: ExperimentConfig) -> None:
     workspace = Workspace(replace(project, task=replace(project.task, name="tiny_clues"), generator=GeneratorConfig()))
-    items = list(reader.question_items(workspace, corpus.open_store(workspace), np.random.default_rng(0)))
+    items = list(reader_items.question_items(workspace, corpus.open_store(workspace), np.random.default_rng(0)))
     assert len(items) == 40 and {item.kind for item in items} == {"written"}
     assert all(item.passage and item.passage.title in item.query for item in items)
     assert {item.kind for item in train.training_items(workspace)} == {"written"}
@@ -118,9 +118,9 @@ def test_evidence_is_gold_then_of_a_gold_article_then_the_first_hit() -> None:
     store: Any = [Passage("p0", "Rome", ""), Passage("p1", "Porto-Novo_(city)", ""), Passage("p2", "Paris", "")]
     rng = np.random.default_rng(0)
     titled = Example("e", "q", ("supports",), gold_titles=("Porto-Novo (city)|Rome", "Novo"))
-    assert reader.evidence(titled, hits(2, 1, 0), store, rng) == store[1]
-    assert reader.evidence(titled, hits(2), store, rng) == store[2]
-    assert reader.evidence(Example("e", "q", ("refutes",)), hits(), store, rng) is None
+    assert reader_items.evidence(titled, hits(2, 1, 0), store, rng) == store[1]
+    assert reader_items.evidence(titled, hits(2), store, rng) == store[2]
+    assert reader_items.evidence(Example("e", "q", ("refutes",)), hits(), store, rng) is None
 
 
 def test_the_scale_of_bm25_trusts_evidence_where_answers_are_labels() -> None:

@@ -17,7 +17,7 @@ from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.retrieval.retriever import Hits
-from rag_lightning.stages import bm25, bm25_scale, corpus, examples, reader, retrieve, score, train
+from rag_lightning.stages import bm25, bm25_scale, corpus, examples, reader_items, retrieve, score, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item, Lesson
@@ -35,7 +35,9 @@ def test_warm_up_questions_show_gold_or_a_passage_without_an_answer(tiny_sweep: 
     store = corpus.open_store(workspace)
     asked = {example.query: example for example in examples.read(workspace, "train")}
     shown = [
-        item for seed in range(25) for item in reader.question_items(workspace, store, np.random.default_rng(seed))
+        item
+        for seed in range(25)
+        for item in reader_items.question_items(workspace, store, np.random.default_rng(seed))
     ]
     assert len(shown) == 25 * 40
     distractors = [
@@ -43,7 +45,8 @@ def test_warm_up_questions_show_gold_or_a_passage_without_an_answer(tiny_sweep: 
     ]
     for item in distractors:
         assert item.passage and not has_answer(asked[item.query].answers, item.passage.text)
-    assert len(distractors) / len(shown) == pytest.approx(reader.DISTRACTORS, abs=0.03)
+    assert len(distractors) / len(shown) == pytest.approx(ReaderConfig.distractors, abs=0.03)
+    assert {i.passage for i in shown if i.distractor} == {i.passage for i in distractors}
     assert all(item.target in asked[item.query].answers for item in shown)
 
 
@@ -51,13 +54,13 @@ def test_warm_up_items_are_half_cloze_and_come_from_train_alone(tiny_sweep: Swee
     workspace = Workspace(tiny_sweep.experiment)
     held = {p for split in ("dev", "test") for e in examples.read(workspace, split) for p in e.gold_passage_ids}
     queries = {example.query for example in examples.read(workspace, "train")}
-    items = reader.training_items(workspace)
+    items = reader_items.training_items(workspace)
     cloze = [item for item in items if item.query not in queries]
     assert all(item.passage and item.passage.passage_id not in held for item in cloze)
     assert len(items) - len(cloze) == len(queries)
-    assert reader.training_items(workspace) == items, "the same seed, the same items"
+    assert reader_items.training_items(workspace) == items, "the same seed, the same items"
     other = workspace.with_config(seed=1)
-    assert [item.query for item in reader.training_items(other)] != [item.query for item in items]
+    assert [item.query for item in reader_items.training_items(other)] != [item.query for item in items]
 
 
 @pytest.mark.parametrize("words", [1, 5, 12, 40, 200])
@@ -65,7 +68,7 @@ def test_a_window_holds_the_target_and_no_more_words_than_asked(words: int) -> N
     text = " ".join(f"w{i}" for i in range(60)) + " Porto-Novo is here " + " ".join(f"v{i}" for i in range(37))
     item = Item("q", "porto-novo is", Passage("p", "Benin", text))
     random = np.random.default_rng(0)
-    seen = [reader.window(item, words, random) for _ in range(40)]
+    seen = [reader_items.window(item, words, random) for _ in range(40)]
     for passage in seen:
         assert passage and passage.title == "Benin" and passage.text in text
         assert len(passage.text.split()) == min(words, 100)
@@ -75,25 +78,25 @@ def test_a_window_holds_the_target_and_no_more_words_than_asked(words: int) -> N
 
 def test_a_window_of_a_passage_without_the_target_is_its_beginning() -> None:
     random = np.random.default_rng(0)
-    found = reader.window(Item("q", "absent", Passage("p", "t", "one two three four")), 2, random)
+    found = reader_items.window(Item("q", "absent", Passage("p", "t", "one two three four")), 2, random)
     assert found and found.text == "one two"
-    assert reader.window(Item("q", "t"), 2, random) is None
+    assert reader_items.window(Item("q", "t"), 2, random) is None
 
 
 def test_the_warm_up_shows_windows_first_and_whole_passages_to_its_end() -> None:
     items = [Item("q", "w3", Passage(str(i), "t", " ".join(f"w{n}" for n in range(50)))) for i in range(30)]
     config = ReaderConfig(steps=10, batch_size=3, window=8, window_share=0.6)
-    first, last = reader.lessons(items, config, seed=0)
+    first, last = reader_items.lessons(items, config, seed=0)
     assert (first.steps, first.batch_size, last.batch_size) == (6, 3, 3)
     assert {len(i.passage.text.split()) for i in first.items if i.passage} == {8} and last.items == items
-    assert reader.lessons(items, replace(config, window_share=0.0), seed=0) == [Lesson(items, 3)]
+    assert reader_items.lessons(items, replace(config, window_share=0.0), seed=0) == [Lesson(items, 3)]
 
 
 def test_batches_are_grouped_by_tokens_of_what_the_generator_reads() -> None:
     words = ["incomprehensibility " * 2, "a b c d e f g h", "of in"]
     items = [Item("q", "t", Passage(str(i), "t", text)) for i, text in enumerate(words)]
     reads = SimpleNamespace(source_ids=lambda pairs: [["id"] * len(pair.passage.text.split()) for pair in pairs])
-    lesson = reader.sized(Lesson(items, 2, 7), cast(Any, reads))
+    lesson = reader_items.sized(Lesson(items, 2, 7), cast(Any, reads))
     assert [item.size for item in lesson.items] == [2, 8, 2] and (lesson.batch_size, lesson.steps) == (2, 7)
     assert [item.size for item in items] == [41, 16, 6], "characters would put the first apart"
 
@@ -113,8 +116,8 @@ def test_answers_that_stand_in_a_gold_passage_are_the_targets(project: Experimen
 
 def test_standing_answers_may_be_a_title() -> None:
     example = Example("e", "q", ("Mantle", "the mantle", "core"))
-    assert reader.standing_answers(example, [Passage("p", "Mantle", "a layer of rock")]) == ["Mantle"]
-    assert reader.standing_answers(example, []) == ["Mantle"]
+    assert reader_items.standing_answers(example, [Passage("p", "Mantle", "a layer of rock")]) == ["Mantle"]
+    assert reader_items.standing_answers(example, []) == ["Mantle"]
 
 
 class Ranked:

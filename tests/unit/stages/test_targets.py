@@ -14,7 +14,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, read_jsonl
-from rag_lightning.stages import examples, reader, retriever_warmup, targets, train
+from rag_lightning.stages import examples, reader, reader_items, retriever_warmup, targets, train
 from rag_lightning.stages.targets import Mined, Patterns, Present
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
@@ -136,7 +136,7 @@ def test_patterns_are_trained_as_the_strings_they_match(tmp_path: Path, bert_fol
     assert len(items) == 40
     mined = list(read_jsonl(targets.build(workspace).path / targets.TARGETS, Mined))
     assert [one.example_id for one in mined] == [f"q{i}" for i in range(40)]
-    shown = reader.training_items(workspace)
+    shown = reader_items.training_items(workspace)
     assert all("(" not in item.target for item in shown)
     assert any(item.target == "capital of b5f is rome" for item in shown)
 

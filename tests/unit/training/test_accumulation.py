@@ -44,9 +44,11 @@ class Recorded(RagModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-@pytest.mark.parametrize("formulation", ["rag_token", "rag_sequence"])
+@pytest.mark.parametrize(
+    ("formulation", "spread"), [("rag_token", "none"), ("rag_sequence", "none"), ("rag_sequence", "spread_all")]
+)
 def test_accumulation_equals_the_larger_batch(
-    formulation: Any, world: Any, new_reader: Callable[..., Any], tmp_path: Path
+    formulation: Any, spread: Any, world: Any, new_reader: Callable[..., Any], tmp_path: Path
 ) -> None:
     trained = {}
     for parts in (1, 2):
@@ -58,6 +60,7 @@ def test_accumulation_equals_the_larger_batch(
             warmup=2,
             eval_every=0,
             dtype="float32",
+            distractor_loss=spread,
             trainer={"accumulate_grad_batches": parts},
         )
         module = Recorded(formulation, new_reader(), world.new_retrieval(), config, seed=5)

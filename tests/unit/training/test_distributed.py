@@ -43,12 +43,12 @@ def corpus(world: Any, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize(("ahead", "spread"), [(False, "none"), (True, "none"), (False, "spread_all")])
 def test_two_processes_equal_one_with_the_doubled_batch(
-    corpus: Path, bert_folder: Path, tmp_path: Path, ahead: bool
+    corpus: Path, bert_folder: Path, tmp_path: Path, ahead: bool, spread: str
 ) -> None:
     common: dict[str, Any] = {"steps": 2, "k": 2, "lr": 1e-2, "warmup": 0, "eval_every": 1, "dtype": "float32"}
-    common |= {"retrieve_ahead": ahead}
+    common |= {"retrieve_ahead": ahead, "distractor_loss": spread}
     together = TrainConfig(batch_size=2, **common, trainer={"devices": 2, "strategy": "ddp", "accelerator": "cpu"})
     alone = TrainConfig(batch_size=4, **common)
     for name in ("two", "one"):
