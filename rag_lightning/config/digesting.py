@@ -66,10 +66,12 @@ def _effective(config: ExperimentConfig) -> ExperimentConfig:
 def effective_training(config: ExperimentConfig) -> TrainConfig:
     """Section train with a learning rate of 0 for what the retriever does not have or does not train.
 
-    retrieve_ahead is false if the retriever has no query encoder: it has no effect there.
+    fid trains no retriever. retrieve_ahead is false if no query encoder is used or trained: it has no effect there.
     """
     if config.formulation == "closed_book":
         return replace(config.train, k=TrainConfig.k, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
+    if config.formulation == "fid":
+        return replace(config.train, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
     retriever, train = config.retriever, config.train
     encodes = trains_encoder(retriever)
     scaled = retriever.train and (retriever_kind(training_kind(retriever)).scale or retriever.null_document != "none")

@@ -29,7 +29,7 @@ from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.runs.identity import differing, run_digest
 
 Point = Mapping[str, Any]
-TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
+TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book", "fid": "FiD"}
 NO_READER = "No reader"
 """Title of a system whose strategy uses no generator."""
 CLOSED_BOOK = "closed_book"
