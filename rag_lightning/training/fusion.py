@@ -7,6 +7,7 @@ accepted answers as target each time a question is seen; here an item has one ta
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 import torch
@@ -30,7 +31,7 @@ class FusionModule(RagModule):
     Args:
         generator: The generator, trained in place.
         retrieval: Finds the passages; left as it is.
-        config: Optimisation; `k` passages of a question, no rate for retriever or scale.
+        config: Optimisation; `k` passages of a question. Rates of retriever and scale count as 0.
         seed: Seed of dropout.
 
     Raises:
@@ -39,7 +40,8 @@ class FusionModule(RagModule):
 
     def __init__(self, generator: Writer, retrieval: ScaledRetrieval, config: TrainConfig, seed: int) -> None:
         limit = seq2seq_writer(generator).config.max_fused_length
-        super().__init__("fid", generator, retrieval, config, seed)
+        still = replace(config, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
+        super().__init__("fid", generator, retrieval, still, seed)
         self._limit = limit
 
     def log_likelihood(self, batch: Sequence[Item]) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,14 @@ from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from tests.parity.test_decoding import LENGTH, SETTINGS, stripped
 
 TARGETS = torch.tensor([[4, 5, 3, 0], [6, 6, 4, 3]])
+
+
+@pytest.fixture(scope="module")
+def ending(toy: Seq2SeqGenerator) -> Seq2SeqGenerator:
+    """A copy of the toy model that ends early often, so that hypotheses are of several lengths."""
+    generator = copy.deepcopy(toy)
+    generator.model.final_logits_bias[:, 3] += 1.5
+    return generator
 
 
 def together(toy: Seq2SeqGenerator, case: Any, k: int = 3) -> tuple[BaseModelOutput, torch.Tensor]:
@@ -43,9 +52,9 @@ def test_log_probs_equal_a_direct_forward(toy: Seq2SeqGenerator, case: Any) -> N
 @torch.no_grad()
 @pytest.mark.parametrize("k", [1, 2, 3])
 @pytest.mark.parametrize("beams", [1, 4])
-def test_search_equals_generate(toy: Seq2SeqGenerator, case: Any, beams: int, k: int) -> None:
-    states, mask = together(toy, case, k)
-    made = toy.model.generate(
+def test_search_equals_generate(ending: Seq2SeqGenerator, case: Any, beams: int, k: int) -> None:
+    states, mask = together(ending, case, k)
+    made = ending.model.generate(
         encoder_outputs=states,
         attention_mask=mask,
         num_beams=beams,
@@ -56,8 +65,9 @@ def test_search_equals_generate(toy: Seq2SeqGenerator, case: Any, beams: int, k:
         **SETTINGS,
     )
     cut = [pairs[:k] for pairs in case.questions]
-    pools = fusion.decode(Encodings(toy), cut, num_beams=beams, max_length=LENGTH)
+    pools = fusion.decode(Encodings(ending), cut, num_beams=beams, max_length=LENGTH)
     assert [h.token_ids for pool in pools for h in pool] == stripped(made.sequences)
+    assert beams == 1 or len({len(h.token_ids) for pool in pools for h in pool}) > 1
     if beams > 1:
         found = [h.log_prob for pool in pools for h in pool]
         np.testing.assert_allclose(found, made.sequences_scores, atol=1e-5)
@@ -66,13 +76,13 @@ def test_search_equals_generate(toy: Seq2SeqGenerator, case: Any, beams: int, k:
 @torch.no_grad()
 @pytest.mark.parametrize("penalty", [-1.0, 1.0, 2.0])
 def test_a_penalty_within_each_passages_search_is_that_of_generate(
-    toy: Seq2SeqGenerator, case: Any, penalty: float
+    ending: Seq2SeqGenerator, case: Any, penalty: float
 ) -> None:
     pairs = [pair for listed in case.questions for pair in listed]
-    ids, mask = pad_ids(toy.source_ids(pairs), toy.pad_id)
+    ids, mask = pad_ids(ending.source_ids(pairs), ending.pad_id)
     settings = {**SETTINGS, "length_penalty": penalty, "num_beams": 4, "num_return_sequences": 4, "do_sample": False}
-    made = toy.model.generate(ids, attention_mask=mask, return_dict_in_generate=True, output_scores=True, **settings)
-    encodings = Encodings(toy)
+    made = ending.model.generate(ids, attention_mask=mask, return_dict_in_generate=True, output_scores=True, **settings)
+    encodings = Encodings(ending)
     pools, plain = (
         rag_sequence.search_pairs(encodings, encodings.memory(*encodings.keys(pairs)), len(pairs), 4, LENGTH, value)
         for value in (penalty, 0.0)
@@ -84,11 +94,11 @@ def test_a_penalty_within_each_passages_search_is_that_of_generate(
 
 
 @torch.no_grad()
-def test_thorough_with_that_penalty_reports_the_true_log_probs(toy: Seq2SeqGenerator, case: Any) -> None:
+def test_thorough_with_that_penalty_reports_the_true_log_probs(ending: Seq2SeqGenerator, case: Any) -> None:
     def decoded(penalty: float) -> list[dict[tuple[int, ...], float]]:
         scores = case.doc_scores.tolist()
         found = rag_sequence.decode_all(
-            Encodings(toy),
+            Encodings(ending),
             case.questions,
             scores,
             PairStore(),
