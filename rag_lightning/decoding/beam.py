@@ -77,12 +77,11 @@ def beam_search(
         max_length: Maximum number of tokens, the end token included.
         start_id: Start token, never part of the result.
         eos_id: End token of a hypothesis.
-        length_penalty: Finished hypotheses are kept by log p / tokens ** length_penalty; no effect at a width of 1.
+        length_penalty: Finished hypotheses are kept by log p / tokens ** length_penalty.
 
     Returns:
         For each item its finished hypotheses, best first, at most `width`.
     """
-    length_penalty = length_penalty if width > 1 else 0.0
     if width < 1 or max_length < 1:
         raise ValueError(f"width and max_length must be at least 1, got {width} and {max_length}")
     tokens = torch.full((batch, 1), start_id, dtype=torch.long)
@@ -99,8 +98,8 @@ def beam_search(
         if length == max_length:
             _close(scores, history, here, width, length_penalty)
             break
-        live_merits = [_merit(float(score), length, length_penalty) for score in scores[:, 0]]
-        kept = [n for n, pool in enumerate(here) if not _over(pool, live_merits[n], width, length_penalty)]
+        bests = [_merit(float(score), length, length_penalty) for score in scores[:, 0]]
+        kept = [n for n, pool in enumerate(here) if not _over(pool, bests[n], width, length_penalty)]
         if not kept:
             break
         items = torch.tensor(kept) if len(kept) < len(live) else None

@@ -225,7 +225,7 @@ def search_pairs(
         max_length=max_length,
         start_id=generator.start_id,
         eos_id=generator.eos_id,
-        length_penalty=beam_penalty,
+        length_penalty=beam_penalty if num_beams > 1 else 0.0,  # greedy search compares nothing
     )
 
 

@@ -21,7 +21,7 @@ def fused_lengths(sources: Sequence[Sequence[Sequence[int]]], limit: int) -> lis
     """Tokens of each question, all of its pairs together.
 
     Args:
-        sources: Of each question, the rows of ids of its pairs.
+        sources: Rows of ids of the pairs of each question.
         limit: `generator.max_fused_length`.
 
     Raises:
@@ -48,7 +48,8 @@ def fuse(states: Tensor, mask: Tensor, counts: Sequence[int]) -> tuple[Tensor, T
     Returns:
         [B, L, D] states of a question's tokens in the order of its pairs, zeros after the last; and their mask [B, L].
     """
-    lengths = torch.stack([part.sum() for part in mask.sum(-1).split(list(counts))])
+    owners = torch.arange(len(counts), device=mask.device).repeat_interleave(torch.tensor(counts, device=mask.device))
+    lengths = mask.new_zeros(len(counts)).index_add(0, owners, mask.sum(-1))
     kept = torch.arange(int(lengths.max()), device=states.device) < lengths.unsqueeze(1)
     fused = states.new_zeros((*kept.shape, states.shape[-1]))
     fused[kept] = states[mask.bool()]

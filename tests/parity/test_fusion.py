@@ -24,7 +24,7 @@ TARGETS = torch.tensor([[4, 5, 3, 0], [6, 6, 4, 3]])
 def ending(toy: Seq2SeqGenerator) -> Seq2SeqGenerator:
     """A copy of the toy model that ends early often, so that hypotheses are of several lengths."""
     generator = copy.deepcopy(toy)
-    generator.model.final_logits_bias[:, 3] += 1.5
+    generator.model.final_logits_bias[:, 3] += 3.0
     return generator
 
 
