@@ -51,12 +51,14 @@ class FusionModule(RagModule):
             ConfigError: a question whose passages have more tokens than generator.max_fused_length.
         """
         self._read = []
-        with torch.no_grad():
-            self._read, _ = self.retrieval.read(batch, self.settings.k)
+        # as at prediction: without dropout, in float32
+        with self.meter.retrieving(), torch.autocast(self.device.type, enabled=False):
+            rows, _ = self.retrieval.ranked(batch, self.settings.k)
+        self._read = [[*found] or [None] for found in self.retrieval.passages(rows)]
         pairs = [Pair(item.query, passage) for item, found in zip(batch, self._read, strict=True) for passage in found]
-        rows, ends = self.generator.source_ids(pairs), accumulate(map(len, self._read), initial=0)
+        sources, ends = self.generator.source_ids(pairs), accumulate(map(len, self._read), initial=0)
         targets, mask = self.targets(batch)
-        log_probs, vocabulary = self._log_probs([rows[a:b] for a, b in pairwise(ends)], targets, mask)
+        log_probs, vocabulary = self._log_probs([sources[a:b] for a, b in pairwise(ends)], targets, mask)
         certain = torch.zeros((len(batch), 1), device=self.device)
         likelihood = self.marginal(log_probs.unsqueeze(1), certain, mask)
         if vocabulary is None:
