@@ -127,17 +127,20 @@ def test_frozen_is_both_rates_at_zero(project: ExperimentConfig) -> None:
 
 def test_fid_trains_no_retriever_and_says_so(project: ExperimentConfig) -> None:
     said: list[str] = []
-    workspace = of(project, said, formulation="fid", train=True)
+    workspace, frozen = (
+        of(project, said, formulation="fid", train=learns).with_config(train=replace(project.train, k=3))
+        for learns in (True, False)
+    )
     model = train.build(workspace)
     assert "fid does not train its retriever, so retrieval is not watched" in said
-    assert train.build(of(project, formulation="fid", train=False)).digest == model.digest
+    assert train.STAGE.digest(frozen) == model.digest
     history = (model.path / "history.jsonl").read_text()
     assert "dev_score" in history and "unique_passage_ratio" not in history and "query_gradient_norm" not in history
-    found = [
-        h.rows.tolist() for h in retrieve.open_retriever(workspace)[0].retrieve(examples.read(workspace, "dev"), 5)
-    ]
-    before = retrieve.open_retriever(workspace, "warmed_up")[0].retrieve(examples.read(workspace, "dev"), 5)
-    assert found == [h.rows.tolist() for h in before]
+    asked = examples.read(workspace, "dev")
+    now, before = (
+        retrieve.open_retriever(workspace, state)[0].retrieve(asked, 5) for state in ("trained", "warmed_up")
+    )
+    assert [h.rows.tolist() for h in now] == [h.rows.tolist() for h in before]
     answer = ask.answer(workspace, "what is the capital of b0a")
     assert len(answer.passages) == 2 and not answer.posteriors and not answer.tokens
     with pytest.raises(ConfigError, match="fid is no RAG model"):
