@@ -22,7 +22,6 @@ BEAM = {"formulation": "rag_token", "decoding.strategy": "beam", "decoding.num_b
 THOROUGH = {"formulation": "rag_sequence", "decoding.strategy": "thorough"}
 FAST = {"formulation": "rag_sequence", "decoding.strategy": "fast"}
 CLOSED = {"formulation": "closed_book", "retriever.kind": "none"}
-FID = {"formulation": "fid", "train.k": 3}
 SYSTEMS: dict[str, Settings] = {
     "token_greedy": TOKEN,
     "token_beam": BEAM,
@@ -33,13 +32,9 @@ SYSTEMS: dict[str, Settings] = {
     "sequence_thorough_length_penalty": THOROUGH | {"decoding.passage_beams": 3, "decoding.length_penalty": 1.0},
     "sequence_fast": FAST,
     "sequence_fast_passage_beams": FAST | {"decoding.passage_beams": 3},
-    "sequence_fast_passage_length_penalty": FAST
-    | {"decoding.passage_beams": 3, "decoding.passage_length_penalty": 1.0},
     "sequence_first_entity": {"formulation": "rag_sequence", "decoding.strategy": "first_entity"},
     "closed_greedy": CLOSED | {"decoding.strategy": "greedy"},
     "closed_beam": CLOSED | {"decoding.strategy": "beam", "decoding.num_beams": 3},
-    "fid_greedy": FID | {"decoding.strategy": "greedy"},
-    "fid_beam": FID | {"decoding.strategy": "beam", "decoding.num_beams": 3},
     "index_hnsw": TOKEN | {"index.kind": "hnsw"},
     "index_ivf_flat": THOROUGH | {"index.kind": "ivf_flat"},
     "index_ivf_pq": TOKEN | {"index.kind": "ivf_pq", "index.pq": "PQ4x4"},
