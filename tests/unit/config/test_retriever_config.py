@@ -81,7 +81,7 @@ def test_a_model_with_passages_needs_some() -> None:
 
 
 def test_fid_trains_no_retriever_and_reads_with_an_encoder() -> None:
-    def settings_of(train: TrainConfig, **changes: Any) -> dict[str, Any]:
+    def settings_of(train: TrainConfig, /, **changes: Any) -> dict[str, Any]:
         retriever = RetrieverConfig(**changes)
         return settings(ExperimentConfig(formulation="fid", train=train, retriever=retriever), "model")
 
