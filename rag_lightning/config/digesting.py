@@ -70,12 +70,13 @@ def _effective(config: ExperimentConfig) -> ExperimentConfig:
 def effective_training(config: ExperimentConfig) -> TrainConfig:
     """Section train with a learning rate of 0 for what the retriever does not have or does not train.
 
-    retrieve_ahead is false if the retriever has no query encoder: it has no effect there. Closed book reads no
-    passages, so that it has neither a distractor loss nor answerable questions.
+    fid trains no retriever and has no distractor loss. retrieve_ahead is false if no query encoder is used or trained: it
+    has no effect there. Closed book reads no passages, so that it has no answerable questions either.
     """
-    if config.formulation == "closed_book":
-        plain = replace(config.train, k=TrainConfig.k, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
-        return replace(plain, answerable_only=False, distractor_loss="none", distractor_weight=WEIGHT)
+    if config.formulation in ("closed_book", "fid"):
+        untrained = replace(config.train, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
+        plain = replace(untrained, distractor_loss="none", distractor_weight=WEIGHT)
+        return replace(plain, k=TrainConfig.k, answerable_only=False) if config.formulation == "closed_book" else plain
     retriever, train = config.retriever, config.train
     if train.distractor_loss == "none":
         train = replace(train, distractor_weight=WEIGHT)

@@ -16,7 +16,7 @@ from rag_lightning.config.presets import SystemName, TrainPreset, check_expanded
 from rag_lightning.config.retrieval import BM25Config, EncoderConfig, IndexConfig, RetrieverConfig
 from rag_lightning.config.training import BiencoderConfig, ReaderConfig, RetrieverWarmupConfig, TrainConfig
 
-Formulation = Literal["rag_token", "rag_sequence", "closed_book"]
+Formulation = Literal["rag_token", "rag_sequence", "closed_book", "fid"]
 SPLIT = ("rankings", "predictions", "scores")
 SEEDED = ("biencoder", "retriever_warmup", "reader", "model", "rankings", "scores")
 
@@ -33,7 +33,8 @@ class ExperimentConfig(Section):
             on distractors and no warm-up of the retriever), paper (the values the paper states), or authors (those of
             the authors' script); config/presets.py lists the values.
         scale: Size of data and models: mini or mini-long, embedded, for two CPU cores; or paper, those of the hub.
-        formulation: Model to train: rag_token, rag_sequence or closed_book (no retrieval).
+        formulation: Model to train: rag_token, rag_sequence, closed_book (no retrieval), or fid (fusion in decoder: all
+            passages are read together; its retriever is not trained).
         init_from: Trained model (folder, or digest of a model artifact) to start training from instead of the warm-ups;
             the paper starts WebQuestions and CuratedTREC from its NQ model. Empty for the warm-ups.
         split: Split to predict and score.

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from rag_lightning.config.bounds import PositiveFloat, PositiveInt, Share
 from rag_lightning.config.fields import Section, setting
+from rag_lightning.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class GeneratorConfig(Section):
             string, which truncates the question), or prompt (for decoder-only models: passage, question, "Answer:").
         max_source_length: Largest number of input tokens, question and passage together.
         max_target_length: Largest number of target tokens, with the end token.
+        max_fused_length: Largest number of input tokens that fid reads at once, all passages of a question together;
+            questions are split into batches of at most so many, and a question with more is an error. Affects time and
+            memory only.
         dropout: Dropout probability in training.
         head: Prediction of labels, for tasks with labels: label_token generates the label as one token, class_head
             classifies the decoder's last state after it has read the claim; none generates free text.
@@ -46,6 +50,7 @@ class GeneratorConfig(Section):
     template: Literal["ours", "hf_rag", "prompt"] = "ours"
     max_source_length: PositiveInt = 176
     max_target_length: PositiveInt = 24
+    max_fused_length: PositiveInt = setting(16384, digest="never")
     dropout: Share = 0.0
     head: Literal["none", "label_token", "class_head"] = "none"
     verbalisers: tuple[str, ...] = ()
@@ -53,3 +58,15 @@ class GeneratorConfig(Section):
     lora_rank: PositiveInt = setting(8, stages=("model",))
     lora_alpha: PositiveFloat = setting(16.0, stages=("model",))
     mismatch: Literal["refuse", "allow"] = setting("refuse", digest="never")
+
+
+def check_generator(config: GeneratorConfig, formulation: str) -> None:
+    """Raise ConfigError for a generator that cannot be the reader of fid, which writes text and has an encoder."""
+    if formulation != "fid":
+        return
+    if config.head != "none":
+        raise ConfigError(f"generator.head={config.head}: fid writes text; use none, or rag_sequence or rag_token")
+    if config.template == "prompt":
+        raise ConfigError(
+            "generator.template=prompt: a decoder-only generator has no encoder, which fid needs; use ours"
+        )

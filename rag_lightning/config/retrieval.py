@@ -147,6 +147,8 @@ def check_retriever(config: RetrieverConfig, formulation: str) -> None:
         return
     if training_kind(config) == "none":
         raise ConfigError(f"retriever.kind=none: {formulation} needs passages; set another kind, or closed_book")
+    if formulation == "fid" and config.null_document != "none":
+        raise ConfigError(f"retriever.null_document={config.null_document}: fid has no p(z|x); use none")
     if config.null_document != "none" and is_swapped(config):
         raise ConfigError(
             f"retriever.null_document={config.null_document}: its logit is learnt beside the scores of "

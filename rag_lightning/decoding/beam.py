@@ -6,7 +6,9 @@ ends. The search stops once `width` hypotheses are finished and no live beam is 
 exact because log-probs only fall. Ties go to the lower beam, then to the lower token id. Items whose search is over
 leave the batch, so one that does not end costs nobody else a step.
 
-A length penalty only ranks finished hypotheses; scores stay true log-probabilities.
+A length penalty ranks finished hypotheses: after the search (`rank`), or also within it, where it decides which are
+kept. With one within the search a live beam is compared as if it ended now, as transformers does it by default
+(early_stopping=False): no longer exact. Live beams of one length need none. Scores stay true log-probabilities.
 
 Decoding refuses numbers below 1 and scores that are not finite before it runs.
 """
@@ -57,7 +59,14 @@ class Finished:
 
 
 def beam_search(
-    step: Step, batch: int, *, width: int, max_length: int, start_id: int, eos_id: int
+    step: Step,
+    batch: int,
+    *,
+    width: int,
+    max_length: int,
+    start_id: int,
+    eos_id: int,
+    length_penalty: float = 0.0,
 ) -> list[list[Finished]]:
     """Search the `width` best sequences of each of `batch` distributions.
 
@@ -68,6 +77,7 @@ def beam_search(
         max_length: Maximum number of tokens, the end token included.
         start_id: Start token, never part of the result.
         eos_id: End token of a hypothesis.
+        length_penalty: Finished hypotheses are kept by log p / tokens ** length_penalty.
 
     Returns:
         For each item its finished hypotheses, best first, at most `width`.
@@ -83,12 +93,13 @@ def beam_search(
     for length in range(1, max_length + 1):
         values, parents, tokens = _best(scores, step(tokens, moves, 2 * width), 2 * width)
         here = [pools[i] for i in live]
-        parents, tokens, scores = _advance(values, parents, tokens, width, eos_id, history, here)
+        parents, tokens, scores = _advance(values, parents, tokens, width, eos_id, history, here, length_penalty)
         history = torch.cat([_gather(history, parents), tokens.unsqueeze(-1)], dim=-1)
         if length == max_length:
-            _close(scores, history, here, width)
+            _close(scores, history, here, width, length_penalty)
             break
-        kept = [n for n, pool in enumerate(here) if not _over(pool, float(scores[n, 0]), width)]
+        bests = [_merit(float(score), length, length_penalty) for score in scores[:, 0]]
+        kept = [n for n, pool in enumerate(here) if not _over(pool, bests[n], width, length_penalty)]
         if not kept:
             break
         items = torch.tensor(kept) if len(kept) < len(live) else None
@@ -99,9 +110,9 @@ def beam_search(
     return pools
 
 
-def _over(pool: Sequence[Finished], best_live: float, width: int) -> bool:
-    """No live beam can enter the pool any more."""
-    return len(pool) == width and pool[-1].log_prob >= best_live
+def _over(pool: Sequence[Finished], best_live: float, width: int, penalty: float) -> bool:
+    """No live beam can enter the pool any more; the best has the given merit."""
+    return len(pool) == width and _merit_of(pool[-1], penalty) >= best_live
 
 
 def _best(scores: Tensor, found: Continuations, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,6 +134,7 @@ def _advance(
     eos_id: int,
     history: Tensor,
     pools: Sequence[list[Finished]],
+    penalty: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Split the 2W best continuations into finished hypotheses and W live beams."""
     ended = tokens == eos_id
@@ -132,7 +144,7 @@ def _advance(
         prefix = tuple(history[i, parents[i, rank]].tolist())
         pools[i].append(Finished(float(values[i, rank]), (*prefix, eos_id)))
     for pool in pools:
-        _trim(pool, width)
+        _trim(pool, width, penalty)
     live_values = values.masked_fill(ended, -torch.inf).gather(-1, live_order)
     return parents.gather(-1, live_order), tokens.gather(-1, live_order), live_values
 
@@ -141,18 +153,19 @@ def _gather(history: Tensor, parents: Tensor) -> Tensor:
     return history.gather(1, parents.unsqueeze(-1).expand(-1, -1, history.shape[-1]))
 
 
-def _close(scores: Tensor, history: Tensor, pools: Sequence[list[Finished]], width: int) -> None:
+def _close(scores: Tensor, history: Tensor, pools: Sequence[list[Finished]], width: int, penalty: float) -> None:
     """At the length limit every live beam is a hypothesis."""
     for i, pool in enumerate(pools):
-        live = [] if _over(pool, float(scores[i, 0]), width) else range(width)
+        best_live = _merit(float(scores[i, 0]), history.shape[-1], penalty)
+        live = [] if _over(pool, best_live, width, penalty) else range(width)
         pool.extend(
             Finished(float(scores[i, w]), tuple(history[i, w].tolist())) for w in live if scores[i, w] > -torch.inf
         )
-        _trim(pool, width)
+        _trim(pool, width, penalty)
 
 
-def _trim(pool: list[Finished], width: int) -> None:
-    pool.sort(reverse=True)
+def _trim(pool: list[Finished], width: int, penalty: float) -> None:
+    pool.sort(key=lambda h: _merit_of(h, penalty), reverse=True)
     del pool[width:]
 
 
@@ -165,14 +178,19 @@ def rank(pool: Sequence[Finished], length_penalty: float) -> list[Finished]:
     """
     if not length_penalty:
         return list(pool)
-    return sorted(pool, key=lambda h: _cost(h, length_penalty))
+    return sorted(pool, key=lambda h: -_merit_of(h, length_penalty))
 
 
-def _cost(hypothesis: Finished, length_penalty: float) -> float:
-    """log(-log p / T ** penalty): the same order without overflow."""
-    if hypothesis.log_prob >= 0:
-        return -math.inf
-    return math.log(-hypothesis.log_prob) - length_penalty * math.log(len(hypothesis.token_ids))
+def _merit_of(hypothesis: Finished, penalty: float) -> float:
+    return _merit(hypothesis.log_prob, len(hypothesis.token_ids), penalty)
+
+
+def _merit(log_prob: float, tokens: int, penalty: float) -> float:
+    """A number in the order of log p / T ** penalty: without a penalty log p, else -log(-log p / T ** penalty), which
+    does not overflow."""
+    if not penalty:
+        return log_prob
+    return penalty * math.log(tokens) - math.log(-log_prob) if log_prob < 0 else math.inf
 
 
 def check_search(num_beams: int, max_length: int) -> None:

@@ -57,7 +57,16 @@ class Encodings:
     @torch.inference_mode()
     def memory(self, keys: Sequence[str], rows: Sequence[Sequence[int]]) -> Memory:
         """Cross-attention memory of P pairs, right-padded, in the type of the steps."""
-        states = self._lookup(keys, rows)
+        return self._padded(self._lookup(keys, rows))
+
+    @torch.inference_mode()
+    def fused(self, keys: Sequence[Sequence[str]], rows: Sequence[Sequence[Sequence[int]]]) -> Memory:
+        """Cross-attention memory of B questions, each the states of all its pairs in a row, right-padded (FiD)."""
+        states = iter(self._lookup([k for own in keys for k in own], [row for own in rows for row in own]))
+        return self._padded([torch.cat([next(states) for _ in own]) for own in keys])
+
+    def _padded(self, states: Sequence[Tensor]) -> Memory:
+        """The memory of states [S, D], one of each pair or question."""
         lengths = torch.tensor([len(s) for s in states])
         hidden = torch.zeros(len(states), int(lengths.max()), states[0].shape[-1], dtype=self.steps.dtype)
         for row, state in zip(hidden, states, strict=True):

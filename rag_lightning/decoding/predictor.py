@@ -27,7 +27,8 @@ class Predictor:
         encodings: Encodings of its generator.
         decoding: Strategy with its values, k, pairs of a batch.
         passages: The corpus; None for closed book.
-        pairs: Stored results of pairs; RAG-Token keeps whole questions there, and closed book nothing.
+        pairs: Stored results of pairs; RAG-Token and FiD keep whole questions there, and closed book
+            nothing.
 
     Raises:
         ConfigError: a strategy that does not decode the formulation, or the generator.
@@ -122,6 +123,7 @@ class GridPredictor(Predictor):
             strategies=sorted(set(marginals.values())),
             num_beams=self.decoding.passage_beams,
             max_length=self.decoding.max_length,
+            beam_penalty=self.decoding.passage_length_penalty,
         )
         made = {}
         for k, strategy in self.found:

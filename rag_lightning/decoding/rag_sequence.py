@@ -91,6 +91,7 @@ def decode_all(
     strategies: Sequence[str],
     num_beams: int,
     max_length: int,
+    beam_penalty: float = 0.0,
 ) -> dict[tuple[int, str], list[list[Finished]]]:
     """Every k and strategy from one pass over the largest k.
 
@@ -103,6 +104,7 @@ def decode_all(
         strategies: "thorough", "fast" or both; without "thorough" only what a passage produced is scored.
         num_beams: Beams of each passage's own search; 1 is greedy.
         max_length: Tokens at most, the end token included.
+        beam_penalty: Length penalty within each passage's own search.
 
     Returns:
         (k, strategy) -> for each question its hypotheses, best first: those of a run with this k alone.
@@ -120,7 +122,7 @@ def decode_all(
         check_doc_scores(f"question {i}", scores, len(pairs))
     build = matrices if "thorough" in strategies else produced_matrices
     cut = [pairs[: max(ks)] for pairs in questions]
-    found = build(encodings, cut, store, num_beams=num_beams, max_length=max_length)
+    found = build(encodings, cut, store, num_beams=num_beams, max_length=max_length, beam_penalty=beam_penalty)
     priors = {k: [_prior(scores[:k]) for scores in doc_scores] for k in ks}
     return {
         (k, strategy): [decode(m, prior, strategy) for m, prior in zip(found, priors[k], strict=True)]
@@ -142,10 +144,11 @@ def matrices(
     *,
     num_beams: int,
     max_length: int,
+    beam_penalty: float = 0.0,
 ) -> list[CandidateMatrix]:
     """The candidate matrix of each question; pairs and scores in the store are not computed again."""
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
-    hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length)
+    hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length, beam_penalty)
     here = list(_slices(questions))
     candidates = [_candidates(keys[h], hypotheses) for h in here]
     scores = {key: known | hypotheses[key] for key, known in store.scores(keys).items()}
@@ -165,10 +168,11 @@ def produced_matrices(
     *,
     num_beams: int,
     max_length: int,
+    beam_penalty: float = 0.0,
 ) -> list[CandidateMatrix]:
     """The candidate matrices of Fast: a hypothesis is scored only where it was produced, -inf elsewhere."""
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
-    hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length)
+    hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length, beam_penalty)
     store.commit()
     return [_matrix(keys[h], hypotheses, _candidates(keys[h], hypotheses), hypotheses) for h in _slices(questions)]
 
@@ -190,13 +194,14 @@ def _hypotheses(
     store: PairStore,
     num_beams: int,
     max_length: int,
+    beam_penalty: float,
 ) -> Hypotheses:
     known = store.hypotheses(keys)
     missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
     if not missing:
         return known
     memory = encodings.memory(list(missing), list(missing.values()))
-    found = search_pairs(encodings, memory, len(missing), num_beams, max_length)
+    found = search_pairs(encodings, memory, len(missing), num_beams, max_length, beam_penalty)
     for key, pool in zip(missing, found, strict=True):
         known[key] = {h.token_ids: h.log_prob for h in pool}
         store.add(key, known[key])
@@ -204,9 +209,9 @@ def _hypotheses(
 
 
 def search_pairs(
-    encodings: Encodings, memory: Memory, count: int, num_beams: int, max_length: int
+    encodings: Encodings, memory: Memory, count: int, num_beams: int, max_length: int, beam_penalty: float = 0.0
 ) -> list[list[Finished]]:
-    """The beam search of every pair by p(.|x,z) alone."""
+    """The beam search of every pair of a memory by p(.|x,z) alone; under FiD all passages of a question are one."""
     search = PairSteps(encodings.steps, memory)
     generator = encodings.generator
 
@@ -214,7 +219,13 @@ def search_pairs(
         return encodings.steps.vocabulary.best(search.step(tokens, moves).squeeze(1), count)
 
     return beam_search(
-        step, count, width=num_beams, max_length=max_length, start_id=generator.start_id, eos_id=generator.eos_id
+        step,
+        count,
+        width=num_beams,
+        max_length=max_length,
+        start_id=generator.start_id,
+        eos_id=generator.eos_id,
+        length_penalty=beam_penalty if num_beams > 1 else 0.0,  # greedy search compares nothing
     )
 
 

@@ -7,7 +7,7 @@ with the same scores pays nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import TypeVar
 
@@ -54,30 +54,50 @@ def decode(
     """
     check_search(num_beams, max_length)
     check_doc_log_probs(doc_log_probs)
-    keys, rows = _split(encodings, questions)
+    keys, rows = split_pairs(encodings, questions)
     names = [
         _name(own, log_probs[: len(own)], num_beams, max_length)
         for own, log_probs in zip(keys, doc_log_probs, strict=True)
     ]
+
+    def search(at: Sequence[int]) -> list[list[Finished]]:
+        own, read = [keys[i] for i in at], [rows[i] for i in at]
+        return _search(encodings, own, read, doc_log_probs[list(at)], num_beams, max_length)
+
+    return stored_searches(names, [len(own) for own in keys], search, store)
+
+
+def stored_searches(
+    names: Sequence[str],
+    pairs: Sequence[int],
+    search: Callable[[Sequence[int]], Sequence[Sequence[Finished]]],
+    store: PairStore | None,
+) -> list[list[Finished]]:
+    """The hypotheses of each question, searched where the store has none; equal questions are searched once.
+
+    Args:
+        names: Key of each question in the store.
+        pairs: Number of pairs of each question, for the counts.
+        search: Searches the questions at these positions.
+        store: Stored results of questions; None keeps nothing.
+    """
     known = store.find(names) if store else {}
     asked = {name: i for i, name in enumerate(names) if name not in known}
     if asked:
-        at = list(asked.values())
-        pools = _search(
-            encodings, [keys[i] for i in at], [rows[i] for i in at], doc_log_probs[at], num_beams, max_length
-        )
-        for name, pool in zip(asked, pools, strict=True):
+        for name, pool in zip(asked, search(list(asked.values())), strict=True):
             known[name] = {h.token_ids: h.log_prob for h in pool}
             if store:
                 store.add(name, known[name])
     if store:
-        fresh = sum(len(keys[i]) for i in asked.values())
-        store.count(generated=fresh, reused=sum(map(len, questions)) - fresh)
+        fresh = sum(pairs[i] for i in asked.values())
+        store.count(generated=fresh, reused=sum(pairs) - fresh)
         store.commit()
     return [[Finished(log_prob, ids) for ids, log_prob in known[name].items()] for name in names]
 
 
-def _split(encodings: Encodings, questions: Sequence[Sequence[Pair]]) -> tuple[list[list[str]], list[list[list[int]]]]:
+def split_pairs(
+    encodings: Encodings, questions: Sequence[Sequence[Pair]]
+) -> tuple[list[list[str]], list[list[list[int]]]]:
     """Keys and input ids of the pairs of each question."""
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
     ends = list(accumulate(map(len, questions), initial=0))

@@ -24,17 +24,23 @@ class _PassageSearch(Search):
         passage_beams: Beams of each passage's own search; 1 is greedy, as the paper's QA.
         length_penalty: Hypotheses are ranked by log p(y|x) / tokens ** length_penalty, the end token counted; 0 ranks
             by log p(y|x). Which are found, and the log-probs reported, do not depend on it.
+        passage_length_penalty: Hypotheses are kept within a passage's own beam search by log p(y|x,z) / tokens **
+            passage_length_penalty; 0 keeps them by log p(y|x,z), 1 is the default of transformers' generate and what
+            the authors' port runs with. No effect on greedy search, nor on the log-probs reported.
     """
 
     formulations: ClassVar[tuple[str, ...]] = ("rag_sequence",)
     passage_beams: PositiveInt = 1
     length_penalty: float = 0.0
+    passage_length_penalty: float = 0.0
 
     @property
     def stored(self) -> str:
-        """Width and length: what is kept is the search of a pair, whatever k, retriever and strategy."""
-        search = "greedy" if self.passage_beams == 1 else f"beam{self.passage_beams}"
-        return f"{search}-{self.max_length}"
+        """Width, length and penalty: what is kept is the search of a pair, whatever k, retriever and strategy."""
+        if self.passage_beams == 1:
+            return f"greedy-{self.max_length}"
+        penalty = f"-p{self.passage_length_penalty}" if self.passage_length_penalty else ""
+        return f"beam{self.passage_beams}-{self.max_length}{penalty}"
 
     @property
     def beams(self) -> int:
@@ -45,7 +51,12 @@ class _PassageSearch(Search):
         from rag_lightning.decoding import rag_sequence
 
         found = build(
-            batch.encodings, batch.pairs, batch.store, num_beams=self.passage_beams, max_length=self.max_length
+            batch.encodings,
+            batch.pairs,
+            batch.store,
+            num_beams=self.passage_beams,
+            max_length=self.max_length,
+            beam_penalty=self.passage_length_penalty,
         )
         pools = [
             rag_sequence.decode(matrix, prior.numpy().astype(np.float32), self.marginal)

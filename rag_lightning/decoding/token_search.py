@@ -1,4 +1,4 @@
-"""Strategies of models whose next-token distribution is one: RAG-Token's marginal, or the reader's own.
+"""Strategies of models whose next-token distribution is one: RAG-Token's marginal, FiD's, or the reader's own.
 
 Greedy is a beam search of width 1.
 """
@@ -6,11 +6,14 @@ Greedy is a beam search of width 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rag_lightning.config.bounds import PositiveInt
 from rag_lightning.core.records import Prediction
 from rag_lightning.decoding.strategy import Batch, Search
+
+if TYPE_CHECKING:
+    from rag_lightning.decoding.beam import Finished
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Greedy(Search):
     """Greedy search over the next-token distribution."""
 
     title: ClassVar[str] = "greedy"
-    formulations: ClassVar[tuple[str, ...]] = ("rag_token", "closed_book")
+    formulations: ClassVar[tuple[str, ...]] = ("rag_token", "closed_book", "fid")
 
     @property
     def stored(self) -> str:
@@ -30,6 +33,18 @@ class Greedy(Search):
         return self._searched(batch, 0.0)
 
     def _searched(self, batch: Batch, length_penalty: float) -> list[Prediction]:
+        return batch.realised(
+            self._fused(batch) if batch.formulation == "fid" else self._marginal(batch), length_penalty
+        )
+
+    def _fused(self, batch: Batch) -> list[list[Finished]]:
+        from rag_lightning.decoding import fusion
+
+        return fusion.decode(
+            batch.encodings, batch.pairs, num_beams=self.beams, max_length=self.max_length, store=batch.store
+        )
+
+    def _marginal(self, batch: Batch) -> list[list[Finished]]:
         import torch
 
         from rag_lightning.decoding import rag_token
@@ -38,7 +53,7 @@ class Greedy(Search):
         scores = torch.full((len(batch.questions), max(map(len, batch.read))), -torch.inf)
         for row, question in zip(scores, batch.questions, strict=True):
             row[: len(question.logits)] = torch.tensor(question.logits)
-        pools = rag_token.decode(
+        return rag_token.decode(
             batch.encodings,
             batch.pairs,
             doc_log_probs(scores),
@@ -46,7 +61,6 @@ class Greedy(Search):
             max_length=self.max_length,
             store=batch.store if batch.formulation == "rag_token" else None,
         )
-        return batch.realised(pools, length_penalty)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from rag_lightning.checkpoints.rag_layout import is_rag
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.bart import BartSteps
+from rag_lightning.generator.fusion import fuse
 from rag_lightning.generator.heads import Classes, ClassHead, LabelTokens
 from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, pad_ids, shift_right
 from rag_lightning.generator.likelihoods import smoothed_log_probs, spread_log_probs, target_log_probs
@@ -148,13 +149,37 @@ class Seq2SeqGenerator(nn.Module):
             [P, T] float32, 0 where not scored; with `smooth` a pair of [P, T] and [P, T, V], of all positions; with
             `spread` a pair of [P, T] and [P, T].
         """
-        states = self._states(sources, self.decoder_inputs(targets))
+        return self._log_probs(self._states(sources, self.decoder_inputs(targets)), targets, smooth, scored)
+
+    def _log_probs(self, states: Tensor, targets: Tensor, smooth: bool, scored: Tensor | None) -> Any:
+        """Log-probs of targets [P, T], from decoder states [P, T, D]; as `token_log_probs`."""
         weight, bias = self.model.lm_head.weight, self.model.final_logits_bias.flatten()
         if smooth:
             return smoothed_log_probs(states, targets, weight, bias)
         if spread is not None and scored is not None:
             return spread_log_probs(states, targets, scored, spread, weight, bias)
         return target_log_probs(states, targets, scored, weight, bias)
+
+    def fused_log_probs(
+        self,
+        sources: Sequence[Sequence[Sequence[int]]],
+        targets: Tensor,
+        smooth: bool = False,
+        scored: Tensor | None = None,
+    ) -> Any:
+        """Teacher-forced log p(y_t | x, z_1, ..., z_K, y_<t) of FiD, with gradient.
+
+        Args:
+            sources: B lists of the rows of ids of a question's pairs.
+            targets: [B, T] scored tokens, padded.
+            smooth: as in `token_log_probs`.
+            scored: [B, T], as in `token_log_probs`.
+
+        Returns:
+            [B, T] float32, as `token_log_probs`.
+        """
+        rows, counts = [row for listed in sources for row in listed], [len(listed) for listed in sources]
+        return self._log_probs(self._states(rows, self.decoder_inputs(targets), counts), targets, smooth, scored)
 
     def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:
         """log p(c | x, z) of the class head, with gradient: [P, C] float32 for P rows of ids and their queries."""
@@ -169,13 +194,16 @@ class Seq2SeqGenerator(nn.Module):
         inputs, mask = pad_ids([[self.start_id, *row, self.eos_id] for row in pieces], self.pad_id)
         return inputs, mask.sum(-1) - 1
 
-    def _states(self, sources: Sequence[Sequence[int]], inputs: Tensor) -> Tensor:
-        """Decoder states [P, T, D] of P rows of source ids and decoder inputs [P, T]."""
+    def _states(self, sources: Sequence[Sequence[int]], inputs: Tensor, counts: Sequence[int] = ()) -> Tensor:
+        """Decoder states [P, T, D] of P rows of source ids and decoder inputs [P, T]; with the numbers of rows of B
+        questions those of questions [B, T, D], of inputs [B, T]."""
         ids, mask = pad_ids(sources, self.pad_id)
         ids, mask = ids.to(inputs.device), mask.to(inputs.device)
         encoder, decoder = self.model.model.encoder, self.model.model.decoder
         read, fed = self._embedded(ids, inputs)
         encoded = encoder(inputs_embeds=read, attention_mask=mask).last_hidden_state
+        if counts:
+            encoded, mask = fuse(encoded, mask, counts)
         states: Tensor = decoder(
             inputs_embeds=fed, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
         ).last_hidden_state

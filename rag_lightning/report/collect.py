@@ -58,7 +58,7 @@ class Run:
 
     @property
     def formulation(self) -> str:
-        """rag_token, rag_sequence or closed_book."""
+        """rag_token, rag_sequence, closed_book or fid."""
         return str(self.config["formulation"])
 
     @property

@@ -159,7 +159,7 @@ def _check_numbers(path: Path, field: str, values: tuple[Any, ...]) -> None:
             raise DataError(path, "must be a number or null", field=field, value=value)
 
 
-NAMES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence"}
+NAMES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "fid": "FiD"}
 Verdict = Literal["reproduced", "different", "not comparable", "not run"]
 
 
@@ -211,6 +211,8 @@ def paper_system(config: Mapping[str, Any]) -> str:
         return f"{name}, {title} swapped in"
     if kind != "dense":
         return f"{name}-BM25" if kind == "bm25" else f"{name}, {title}"
+    if config["formulation"] == "fid":
+        return name  # which trains no retriever
     frozen = retriever.get("train") is False or config.get("train", {}).get("retriever_lr") == 0
     return f"{name}-Frozen" if frozen else name
 

@@ -29,7 +29,7 @@ from rag_lightning.decoding.strategy import strategies_of, trivial_strategies
 from rag_lightning.runs.identity import differing, lineage
 
 Point = Mapping[str, Any]
-TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
+TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book", "fid": "FiD"}
 NO_READER = "No reader"
 """Title of a system whose strategy uses no generator."""
 TRIVIAL, TRIVIAL_TITLE = "trivial", "Trivial"

@@ -70,7 +70,7 @@ def registered_name(sweep: str) -> str:
 def log_model(client: MlflowClient, run_id: str, folder: Path, record: Mapping[str, Any]) -> str:
     """Log and register the model of a finished run, except what is done already; returns the id of the logged model.
 
-    The alias of the formulation (rag_sequence, rag_token, closed_book) moves to a new version.
+    The alias of the formulation (rag_sequence, rag_token, closed_book, fid) moves to a new version.
 
     Args:
         client: Client of the store that holds the run.

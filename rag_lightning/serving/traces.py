@@ -37,6 +37,7 @@ from rag_lightning.tasks.spec import get_task
 
 SAMPLE = 20
 """Number of questions of a run with a trace."""
+NO_POSTERIOR = "none: fid reads all passages together"
 PREVIEW = 1000
 """Largest number of characters of question and prediction in the list of traces."""
 
@@ -116,7 +117,7 @@ class _Trace:
             "example_id": stored.example.example_id,
             "passage_ids": [passage.passage_id for passage in stored.passages],
             "prior": [math.exp(prior) for prior in stored.priors],
-            "posterior": list(stored.posteriors),
+            "posterior": NO_POSTERIOR if self.record["config"]["formulation"] == "fid" else list(stored.posteriors),
             "time": "mean of the run's questions",
         }
         found = [self._span("question", SpanType.CHAIN, (self._start, ended), question, answered, seen)]

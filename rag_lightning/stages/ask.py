@@ -35,7 +35,7 @@ class Answer:
     """The passages, best first, with p(z|x), and the prediction.
 
     Attributes:
-        posteriors: p(z|x,y) of the prediction; empty for RAG-Token and without passages.
+        posteriors: p(z|x,y) of the prediction; empty for RAG-Token, for FiD, which has none, and without passages.
         tokens: For RAG-Token, the tokens of the prediction, each with its p(z|x,y_i); else empty.
     """
 
@@ -77,7 +77,7 @@ class OpenSystem:
         predictor = Predictor(self.config.formulation, self.encodings, self.config.decoding, self.store, PairStore())
         prediction = predictor.predict([asked])[0]
         best = prediction.hypotheses[0]
-        if not passages:
+        if not passages or self.config.formulation == "fid":
             return Answer(passages, priors, prediction)
         docs = doc_log_probs(torch.tensor([asked.logits]))[0]
         if best.passage_log_probs:
@@ -154,8 +154,14 @@ def run(config: ExperimentConfig, question: str) -> None:
 
 
 def _passages(found: Answer) -> Table:
-    table = Table("z", "p(z|x)", "p(z|x,y)", "title", "passage", title="passages")
-    shares = [f"{share:.3f}" for share in found.posteriors] or ["by token"] * len(found.passages)
+    together = not found.posteriors and not found.tokens
+    title = (
+        "passages, read together: p(z|x) of the retriever is not used, there is no p(z|x,y)" if together else "passages"
+    )
+    table = Table("z", "p(z|x)", "p(z|x,y)", "title", "passage", title=title)
+    shares = [f"{share:.3f}" for share in found.posteriors] or ["none" if together else "by token"] * len(
+        found.passages
+    )
     for z, (passage, prior, share) in enumerate(zip(found.passages, found.priors, shares, strict=True), 1):
         table.add_row(str(z), f"{prior:.3f}", share, _plain(passage.title), _plain(passage.text[:200]))
     return table

@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.generator import check_generator
 from rag_lightning.core.artifacts import PAIRS, Artifact
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import collect_memory, resolve_dtype
@@ -50,6 +51,7 @@ def build(workspace: Workspace, split: str) -> Artifact:
 
 def _check(workspace: Workspace) -> None:
     config = workspace.config
+    check_generator(config.generator, config.formulation)
     classes.check(config)
     check_strategy(config.formulation, config.decoding.strategy)
     if config.formulation != "closed_book" and config.decoding.k > config.retriever.k_max:

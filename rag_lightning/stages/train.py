@@ -16,6 +16,7 @@ from typing import Any
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.digesting import effective_training, settings
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.generator import check_generator
 from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.config.training import processes
 from rag_lightning.core import seeds
@@ -48,6 +49,7 @@ from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item, Lesson
 from rag_lightning.training.fitting import fit
+from rag_lightning.training.fusion import FusionModule
 from rag_lightning.training.measures import Evaluator, Scorer
 from rag_lightning.training.module import TrainedModule
 from rag_lightning.training.processes import launch
@@ -61,6 +63,7 @@ EVALUATED_TOGETHER = 20
 def _check(workspace: Workspace) -> None:
     """Raise ConfigError for a head with a task without labels, or a retriever or examples that training cannot use."""
     check_retriever(workspace.config.retriever, workspace.config.formulation)
+    check_generator(workspace.config.generator, workspace.config.formulation)
     classes.labels(workspace.config)
     answerable.check(workspace.config)
 
@@ -145,9 +148,11 @@ def make_module(
         module.evaluator = evaluator(config, generator, None, None, None)
         return module
     store, retrieval = corpus.open_store(workspace), training_retrieval.open_retrieval(workspace, items)
-    module = RagModule(config.formulation, generator, retrieval, effective_training(config), config.seed)
+    module = _trained_on_passages(config, generator, retrieval)
     monitor = None
-    if config.train.steps and config.train.eval_every:
+    if config.formulation == "fid":
+        workspace.announce("fid does not train its retriever, so retrieval is not watched")
+    elif config.train.steps and config.train.eval_every:
         # the encoder as it is now, before a resume point gives it other weights
         frozen = {question.example.example_id: question.rows for question in _retrieved(dev, retrieval, config.train.k)}
         evidence = partial(judged_evidence_hits, get_task(config.task.name), store)
@@ -155,6 +160,12 @@ def make_module(
     module.monitor = monitor
     module.evaluator = evaluator(config, generator, retrieval, store, monitor)
     return module
+
+
+def _trained_on_passages(config: ExperimentConfig, generator: Writer, retrieval: ScaledRetrieval) -> RagModule:
+    if config.formulation == "fid":
+        return FusionModule(generator, retrieval, effective_training(config), config.seed)
+    return RagModule(config.formulation, generator, retrieval, effective_training(config), config.seed)
 
 
 def cut_targets(generator: Writer, items: Sequence[Item], limit: int) -> int:
@@ -191,7 +202,7 @@ def evaluator(
 ) -> Evaluator:
     """The evaluator: the task's objective on dev with the current weights and train.k; the monitor gets the rankings.
 
-    Decoding is greedy (RAG-Token, closed book) or Thorough (RAG-Sequence); with a head, classification.
+    Decoding is greedy (RAG-Token, FiD, closed book) or Thorough (RAG-Sequence); with a head, classification.
     """
     metric = objectives(get_task(config.task.name))[0]
     strategy = "thorough" if config.formulation == "rag_sequence" else "greedy"

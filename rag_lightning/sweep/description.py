@@ -89,8 +89,10 @@ def _notes(config: SweepConfig, models: dict[str, System]) -> list[str]:
     metric = outcomes.objectives(task)[0].name
     for formulation, system in models.items():
         info = train.read_info(train.build(Workspace(system.config)))
+        state = f"score_scale {info['score_scale']:.2f} after training"
+        state = "retriever not trained" if formulation == "fid" else state
         lines.append(
-            f"{formulation}: score_scale {info['score_scale']:.2f} after training, dev {metric} of its checkpoint "
+            f"{formulation}: {state}, dev {metric} of its checkpoint "
             f"{100 * (info['dev_score'] or 0):.1f} (first questions of dev, k={system.config.train.k})"
         )
         lines += [f"{formulation}: {line}" for line in train.alarms(info)]

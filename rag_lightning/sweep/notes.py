@@ -55,7 +55,7 @@ def _rows(name: str, config: ExperimentConfig, models: Mapping[str, System]) -> 
         return
     for formulation, system in models.items():
         if formulation != CLOSED_BOOK:
-            state = TRAINED if config.retriever.train else FROZEN
+            state = TRAINED if config.retriever.train and formulation != "fid" else FROZEN
             workspace = Workspace(system.config).with_config(
                 retriever=config.retriever, index=config.index, bm25=config.bm25
             )

@@ -16,6 +16,7 @@ from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
+from rag_lightning.config.generator import check_generator
 from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest
@@ -187,6 +188,7 @@ def _checked(config: SweepConfig, point: Mapping[str, Any]) -> System:
     check_strategy(found.formulation, found.decoding.strategy)
     classes.check(found)
     check_retriever(found.retriever, found.formulation)
+    check_generator(found.generator, found.formulation)
     k, limit = found.decoding.k, found.retriever.k_max
     if found.formulation != CLOSED_BOOK and not 1 <= k <= limit:
         raise ConfigError(f"{system.label}: k={k} must be 1 to experiment.retriever.k_max={limit}")

@@ -32,8 +32,9 @@ Marginal = Callable[[Tensor, Tensor, Tensor], Tensor]
 MARGINALS: dict[str, tuple[Marginal, Marginal]] = {
     "rag_token": (likelihoods.rag_token, likelihoods.rag_token_smoothing),
     "rag_sequence": (likelihoods.rag_sequence, likelihoods.rag_sequence_smoothing),
+    "fid": (likelihoods.rag_token, likelihoods.rag_token_smoothing),
 }
-"""Likelihood and label smoothing."""
+"""Likelihood and label smoothing; of fid those of one passage, which all passages together are (fusion.py)."""
 FOUND_AHEAD = "found_ahead"
 """Key of a resume point that holds the rows of the next step."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from rag_lightning.config.digesting import effective_training, settings
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.generator import GeneratorConfig, check_generator
 from rag_lightning.config.retrieval import RetrieverConfig, check_retriever, training_kind
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
@@ -77,3 +78,22 @@ def test_a_model_with_passages_needs_some() -> None:
     with pytest.raises(ConfigError, match="null_document=bias: its logit is learnt beside the scores of dense"):
         check_retriever(RetrieverConfig(kind="bm25", trained_with="dense", null_document="bias"), "rag_token")
     assert training_kind(RetrieverConfig(kind="oracle", trained_with="random")) == "random"
+
+
+def test_fid_trains_no_retriever_and_reads_with_an_encoder() -> None:
+    def settings_of(train: TrainConfig, /, **changes: Any) -> dict[str, Any]:
+        retriever = RetrieverConfig(**changes)
+        return settings(ExperimentConfig(formulation="fid", train=train, retriever=retriever), "model")
+
+    ahead = TrainConfig(retriever_lr=3.0, retrieve_ahead=True)
+    assert settings_of(TRAIN) == settings_of(ahead) == settings_of(TRAIN, train=False)
+    assert settings_of(TRAIN)["train.k"] == TRAIN.k and settings_of(TRAIN)["retriever.train"] is False
+    with pytest.raises(ConfigError, match=r"null_document=bias: fid has no p\(z\|x\)"):
+        check_retriever(RetrieverConfig(null_document="bias"), "fid")
+    for wrong, why in (
+        (GeneratorConfig(head="class_head"), "writes text"),
+        (GeneratorConfig(template="prompt"), "no enc"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            check_generator(wrong, "fid")
+        check_generator(wrong, "rag_token")

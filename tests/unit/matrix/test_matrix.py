@@ -12,6 +12,7 @@ import yaml
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
+from rag_lightning.config.generator import check_generator
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, UnknownNameError
@@ -98,6 +99,7 @@ def test_every_cell_that_can_run_is_an_experiment_of_its_task(cells: dict[str, C
         assert (config.formulation == "closed_book") == (config.retriever.kind == "none")
         assert config.decoding.k <= config.retriever.k_max
         check_retriever(config.retriever, config.formulation)
+        check_generator(config.generator, config.formulation)
 
 
 def test_a_file_trains_as_the_matrix_would_without_it(matrix: Matrix) -> None:

@@ -29,6 +29,13 @@ def test_an_answer_is_printed_with_prior_and_posterior(monkeypatch: pytest.Monke
     assert "0.250" in line and "0.875" in line and "[b]" in line
 
 
+def test_passages_read_together_have_no_posterior(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = printed(monkeypatch, ask.Answer(PASSAGES[:2], (0.75, 0.25), SAID))
+    assert any("there is no p(z|x,y)" in line for line in lines)
+    (line,) = [text for text in lines if "Paris" in text]
+    assert "none" in line and "by token" not in line
+
+
 def test_every_token_is_printed_with_the_passages_that_share_most(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = (("rome", (0.1, 0.2, 0.3, 0.4)), ("[SEP]", (0.25, 0.25, 0.25, 0.25)))
     lines = printed(monkeypatch, ask.Answer(PASSAGES, (0.25,) * 4, SAID, tokens=tokens))

@@ -52,6 +52,7 @@ AFTER_MODEL = {"model", "rankings", "predictions", "scores"}
         ({"decoding__strategy": "beam"}, {"predictions", "scores"}),
         ({"decoding__strategy": "thorough", "formulation": "rag_sequence"}, AFTER_MODEL),
         ({"decoding__max_length": 9}, {"predictions", "scores"}),
+        ({"generator__max_fused_length": 9}, set()),
         ({"decoding__k": 3}, {"predictions", "scores"}),
         ({"retriever__k_max": 30}, {"rankings", "predictions", "scores"}),
         ({"task__limit": 5}, AFTER_MODEL),

@@ -36,6 +36,13 @@ def opened(where: Workspace, digest: str = "abc") -> predict.PairStore:
         ("rag_sequence", {"strategy": "thorough", "k": 5}, "abc-greedy-24-float32.sqlite"),
         ("rag_sequence", {"strategy": "fast", "k": 9, "length_penalty": 1.0}, "abc-greedy-24-float32.sqlite"),
         ("rag_sequence", {"strategy": "fast", "passage_beams": 4}, "abc-beam4-24-float32.sqlite"),
+        (
+            "rag_sequence",
+            {"strategy": "fast", "passage_beams": 4, "passage_length_penalty": 1.0},
+            "abc-beam4-24-p1.0-float32.sqlite",
+        ),
+        ("rag_sequence", {"strategy": "fast", "passage_length_penalty": 1.0}, "abc-greedy-24-float32.sqlite"),
+        ("fid", {"strategy": "greedy"}, "abc-token1-24-float32.sqlite"),
         ("rag_sequence", {"strategy": "classify"}, "abc-classify-float32.sqlite"),
         ("rag_token", {"strategy": "classify"}, "abc-classify-float32.sqlite"),
         ("rag_token", {"strategy": "greedy", "num_beams": 4}, "abc-token1-24-float32.sqlite"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,10 @@ def inputs(artifact: Artifact) -> set[str]:
     return set(artifact.manifest["inputs"])
 
 
-@pytest.mark.parametrize("formulation", ["rag_token", "rag_sequence"])
-@pytest.mark.parametrize("kind", ["dense", "bm25", "oracle", "random"])
+@pytest.mark.parametrize(
+    ("formulation", "kind"),
+    [*product(["rag_token", "rag_sequence"], ["dense", "bm25", "oracle", "random"]), ("fid", "dense"), ("fid", "bm25")],
+)
 def test_it_is_trained_asked_and_scored(project: ExperimentConfig, kind: str, formulation: str) -> None:
     strategy = "thorough" if formulation == "rag_sequence" else "greedy"
     decoding: Any = replace(project.decoding, strategy=strategy)
@@ -120,6 +123,24 @@ def test_frozen_is_both_rates_at_zero(project: ExperimentConfig) -> None:
     assert [h.rows.tolist() for h in after[0].retrieve(asked, 5)] == [
         h.rows.tolist() for h in before[0].retrieve(asked, 5)
     ]
+
+
+def test_fid_trains_no_retriever_and_says_so(project: ExperimentConfig) -> None:
+    said: list[str] = []
+    k3 = replace(project.train, k=3)
+    workspace, frozen = (of(project, said, formulation="fid", train=t).with_config(train=k3) for t in (True, False))
+    model = train.build(workspace)
+    assert "fid does not train its retriever, so retrieval is not watched" in said
+    assert train.STAGE.digest(frozen) == model.digest
+    history = (model.path / "history.jsonl").read_text()
+    assert "dev_score" in history and "unique_passage_ratio" not in history and "query_gradient_norm" not in history
+    asked = examples.read(workspace, "dev")
+    now, before = (
+        retrieve.open_retriever(workspace, state)[0].retrieve(asked, 5) for state in ("trained", "warmed_up")
+    )
+    assert [h.rows.tolist() for h in now] == [h.rows.tolist() for h in before]
+    answer = ask.answer(workspace, "what is the capital of b0a")
+    assert len(answer.passages) == 2 and not answer.posteriors and not answer.tokens
 
 
 def test_the_oracle_says_of_how_many_questions_it_knew_nothing(project: ExperimentConfig) -> None:

@@ -176,6 +176,7 @@ def test_the_trainer_predicts_every_question_in_order(encodings: Encodings, worl
         ("rag_token", "fast", "greedy or beam"),
         ("rag_sequence", "greedy", "thorough or fast"),
         ("closed_book", "thorough", "greedy or beam"),
+        ("fid", "thorough", "greedy or beam"),
     ],
 )
 def test_a_strategy_of_another_formulation_is_refused(
