@@ -70,8 +70,8 @@ def _effective(config: ExperimentConfig) -> ExperimentConfig:
 def effective_training(config: ExperimentConfig) -> TrainConfig:
     """Section train with a learning rate of 0 for what the retriever does not have or does not train.
 
-    fid trains no retriever and has no distractor loss. retrieve_ahead is false if no query encoder is used or trained: it
-    has no effect there. Closed book reads no passages, so that it has no answerable questions either.
+    fid trains no retriever and has no distractor loss. retrieve_ahead is false if no query encoder is used or trained:
+    it has no effect there. Closed book reads no passages, so that it has no answerable questions either.
     """
     if config.formulation in ("closed_book", "fid"):
         untrained = replace(config.train, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)

@@ -149,9 +149,11 @@ class Seq2SeqGenerator(nn.Module):
             [P, T] float32, 0 where not scored; with `smooth` a pair of [P, T] and [P, T, V], of all positions; with
             `spread` a pair of [P, T] and [P, T].
         """
-        return self._log_probs(self._states(sources, self.decoder_inputs(targets)), targets, smooth, scored)
+        return self._log_probs(self._states(sources, self.decoder_inputs(targets)), targets, smooth, scored, spread)
 
-    def _log_probs(self, states: Tensor, targets: Tensor, smooth: bool, scored: Tensor | None) -> Any:
+    def _log_probs(
+        self, states: Tensor, targets: Tensor, smooth: bool, scored: Tensor | None, spread: Tensor | None = None
+    ) -> Any:
         """Log-probs of targets [P, T], from decoder states [P, T, D]; as `token_log_probs`."""
         weight, bias = self.model.lm_head.weight, self.model.final_logits_bias.flatten()
         if smooth:
