@@ -191,8 +191,8 @@ class Compared:
 def paper_system(config: Mapping[str, Any]) -> str:
     """The paper's name for one of our experiments: RAG-Token, RAG-Sequence-BM25, RAG-Token-Frozen, BART.
 
-    The paper's BM25 row is trained with BM25; a retriever that was swapped in at test, an oracle, chance and a null
-    document have no row there, and get names of their own.
+    The paper's BM25 row is trained with BM25; a retriever that was swapped in at test, an oracle, chance, a null
+    document and a distractor loss have no row there, and get names of their own.
     """
     if config["formulation"] == "closed_book":
         strategy = str(config["decoding"]["strategy"])
@@ -201,6 +201,9 @@ def paper_system(config: Mapping[str, Any]) -> str:
     if config["decoding"]["strategy"] == "first_entity":
         return "no reader"
     name = NAMES.get(str(config["formulation"]), str(config["formulation"]))
+    reader, train = config.get("reader", {}), config.get("train", {})
+    if reader.get("distractor_loss", "target") != "target" or train.get("distractor_loss", "none") != "none":
+        name += " with a distractor loss"
     retriever = config["retriever"]
     kind, trained_with = retriever["kind"], retriever.get("trained_with", "same")
     trained = kind if trained_with == "same" else trained_with
@@ -213,7 +216,7 @@ def paper_system(config: Mapping[str, Any]) -> str:
         return f"{name}-BM25" if kind == "bm25" else f"{name}, {title}"
     if config["formulation"] == "fid":
         return name  # which trains no retriever
-    frozen = retriever.get("train") is False or config.get("train", {}).get("retriever_lr") == 0
+    frozen = retriever.get("train") is False or train.get("retriever_lr") == 0
     return f"{name}-Frozen" if frozen else name
 
 

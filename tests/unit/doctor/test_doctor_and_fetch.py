@@ -42,7 +42,10 @@ def test_an_empty_folder_is_described(tmp_path: Path) -> None:
 def test_names_are_those_of_the_registries(tmp_path: Path) -> None:
     details = {finding.what: finding.detail for finding in machine.findings(tmp_path)}
     assert details["index kinds"] == "flat, hnsw, ivf_flat, ivf_pq, sq8"
-    assert details["decodings"] == "greedy, beam, thorough, fast, first_entity, classify"
+    assert details["decodings"] == (
+        "greedy, beam, thorough, fast, first_entity, classify, "
+        "most_common, most_common_by_type, nearest_question, knn_vote"
+    )
     assert "nq" in details["tasks"].split(", ")
 
 

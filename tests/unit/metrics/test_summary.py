@@ -31,7 +31,7 @@ def test_a_summary_has_metrics_and_slices_and_is_json() -> None:
     listed[0] = Score("0", "", {"em": 1.0, "mrr": 0.5}, {"family": "y", "hop": "two"})
     found = json.loads(json.dumps(summarise(listed, seed=0), allow_nan=False))
     assert found["metrics"]["em"]["mean"] == pytest.approx(66.67, abs=0.01)
-    assert found["metrics"]["mrr"] == {"mean": 0.5, "low": 0.5, "high": 0.5, "n": 1, "unit": ""}
+    assert found["metrics"]["mrr"] == {"mean": 0.5, "low": 0.5, "high": 0.5, "n": 1, "unit": "", "clusters": 1.0}
     assert set(found["slices"]) == {"family=x", "family=y", "hop=two"}
     assert found["slices"]["family=y"]["em"]["n"] == 3
     assert summarise(listed, seed=0) == summarise(listed, seed=0)

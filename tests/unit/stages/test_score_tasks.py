@@ -19,7 +19,7 @@ from rag_lightning.tasks.spec import TaskSpec, get_task
 from tests.tiny_project import experiment, write_data, write_lines
 
 SENTENCES = ("rouge_l_msmarco", "bleu1_msmarco", "distinct_trigrams")
-CLUES = ("q_bleu1", "q_bleu1_2018", "bleu1", "bleu1_sentence", "distinct_trigrams")
+CLUES = ("q_bleu1", "q_bleu1_uncased", "q_bleu1_2018", "bleu1", "bleu1_sentence", "distinct_trigrams")
 LABELS = ("supports", "refutes", "not enough info")
 GOLD = {f"{family}@{k}" for family in ("gold_recall", "gold_title", "success") for k in (1, 2)} | {"page_r_precision"}
 ANSWERS = {f"{family}@{k}" for family in ("answer_recall", "answer_precision") for k in (1, 2)} | {"mrr"}
