@@ -1,4 +1,5 @@
-"""docs/results.yaml -> the tables between `<!-- results: NAME -->` and `<!-- end -->` of the documentation.
+"""docs/results.yaml -> the tables between `<!-- results: NAME -->` and `<!-- end -->` of the documentation, and
+reports/later.yaml -> those after `<!-- later: PART -->` in docs/later.md.
 
 Without arguments the pages are rewritten; with `--check` nothing is written, and a page that differs is a problem.
 `<!-- results: NAME brief -->` leaves out notes and provenance.
@@ -16,9 +17,12 @@ from pathlib import Path
 from rag_lightning.config.yaml_files import build, read_yaml
 from rag_lightning.core.errors import DataError, RagLightningError
 from rag_lightning.core.registry import check_name
+from rag_lightning.report.later import Block, Later, LaterRow, read_later
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "docs/results.md", "docs/claims.md", "docs/performance.md")
+LATER, LATER_DATA = "docs/later.md", "reports/later.yaml"
+PART = re.compile(r"(<!-- later: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 BLOCK = re.compile(r"(<!-- results: (\w+)( brief)? -->\n).*?(<!-- end -->)", re.DOTALL)
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 TARGET = re.compile(r"\]\([^)]*\)|https?://\S+")
@@ -196,10 +200,90 @@ def problems(root: Path) -> Iterator[str]:
         yield str(error)
 
 
+def render_later(page: str, later: Later) -> str:
+    """The page of later numbers with every marked part as the data has it.
+
+    Raises:
+        UnknownNameError: a marker names no part.
+    """
+    parts = {
+        "retrieval": lambda: "\n".join(_block(later, block) for block in later.blocks if block.task == "retrieval"),
+        "answers": lambda: "\n".join(_block(later, block) for block in later.blocks if block.task == "answers"),
+        "metrics": lambda: _definitions(("metric", "means"), later.metrics),
+        "corpora": lambda: _definitions(("corpus", "is"), later.corpora),
+        "sources": lambda: _sources(later),
+        "unread": lambda: "".join(f"- {gap.what}: {gap.why}.\n" for gap in later.unread),
+    }
+
+    def replaced(match: re.Match[str]) -> str:
+        check_name(f"part of {LATER_DATA}", match[2], list(parts))
+        return f"{match[1]}{parts[match[2]]()}{match[3]}"
+
+    return PART.sub(replaced, page)
+
+
+def _block(later: Later, block: Block) -> str:
+    """The table of a block under its title, with what its rows share; of a row's fields only those that one row has."""
+    fields = ("encoder", "settings", "k", "size", "training")
+    own = [name for name in fields if any(getattr(row, name) for row in block.rows)]
+    shared = [f"`{block.dataset}`, {block.split}", block.topics, f"n = {block.n:,}" if block.n else ""]
+    shared.append(f"corpus `{block.corpus}`" if block.corpus else "")
+    lines = [f"#### {block.title}", "", f"{'; '.join(filter(None, shared))}. {block.caution}".strip(), ""]
+    lines.append(_line(["system", *own, *block.metrics, "source"]))
+    lines.append("|" + "---|" * (2 + len(own) + len(block.metrics)))
+    for row in block.rows:
+        numbers = [_number(row, name) for name in block.metrics]
+        source = f"[{row.source}](#sources), {row.place}"
+        lines.append(_line([_cell(part) for part in (row.system, *_fields(row, own), *numbers, source)]))
+    notes = [f"- {row.system}{f', {row.encoder}' if row.encoder else ''}: {row.note}" for row in block.rows if row.note]
+    return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
+
+
+def _fields(row: LaterRow, names: list[str]) -> list[str]:
+    return [str(getattr(row, name) or "") for name in names]
+
+
+def _number(row: LaterRow, metric: str) -> str:
+    """A number with two digits at most; bold in a row that a correct index reaches."""
+    if metric not in row.values:
+        return ""
+    shown = f"{row.values[metric]:.2f}".removesuffix("0")
+    return f"**{shown}**" if row.must_reach else shown
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def _definitions(heads: tuple[str, str], known: Mapping[str, str]) -> str:
+    rows = [_line([f"`{name}`", _cell(text)]) for name, text in known.items()]
+    return "\n".join([_line(list(heads)), "|---|---|", *rows]) + "\n"
+
+
+def _sources(later: Later) -> str:
+    lines = [_line(["id", "page", "kind", "as of"]), "|---|---|---|---|"]
+    for name, source in later.sources.items():
+        lines.append(_line([f"`{name}`", f"[{_cell(source.title)}]({source.url})", source.kind, source.revision]))
+    return "\n".join(lines) + "\n"
+
+
+def later_problems(root: Path) -> Iterator[str]:
+    """What is wrong with the page of later numbers: it differs from the data, or decimals stand outside of it."""
+    try:
+        page = (root / LATER).read_text(encoding="utf-8")
+        if render_later(page, read_later(root / LATER_DATA)) != page:
+            yield f"{LATER}: differs from {LATER_DATA}; run `make docs`"
+        yield from (
+            f"{LATER}: {number} stands outside of the tables of {LATER_DATA}" for number in loose_decimals(page)
+        )
+    except (RagLightningError, OSError) as error:
+        yield str(error)
+
+
 def loose_decimals(page: str) -> list[str]:
     """Decimals of a page's prose: a measured number belongs into the data. Code, links and versions do not count."""
     prose = page
-    for pattern in (BLOCK, CODE, TARGET, VERSION):
+    for pattern in (BLOCK, PART, CODE, TARGET, VERSION):
         prose = pattern.sub("", prose)
     return DECIMAL.findall(prose)
 
@@ -207,16 +291,18 @@ def loose_decimals(page: str) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Write the pages, or with --check only print what is wrong with them; 1 if something is."""
     if arguments == ["--check"]:
-        found = list(problems(ROOT))
+        found = [*problems(ROOT), *later_problems(ROOT)]
         for problem in found:
             print(problem, file=sys.stderr)
-        print(f"render_results: {len(PAGES)} pages, {len(found)} problems")
+        print(f"render_results: {len(PAGES) + 1} pages, {len(found)} problems")
         return 1 if found else 0
     try:
         tables = read_tables(ROOT / "docs" / "results.yaml")
         for name in PAGES:
             path = ROOT / name
             path.write_text(render(path.read_text(encoding="utf-8"), tables), encoding="utf-8")
+        page, later = ROOT / LATER, read_later(ROOT / LATER_DATA)
+        page.write_text(render_later(page.read_text(encoding="utf-8"), later), encoding="utf-8")
     except RagLightningError as error:
         print(error, file=sys.stderr)
         return 1

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from rag_lightning.config.registries import RETRIEVERS
-from rag_lightning.config.yaml_files import plain_values
+from rag_lightning.config.yaml_files import build, read_yaml
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.registry import check_name
 from rag_lightning.metrics.metric import Estimate
+from rag_lightning.report.printed import Count, Example, PaperTable, Posterior, Series, Statement
 
 SPLITS = ("train", "dev", "test")
 
@@ -47,25 +48,61 @@ class Published:
     count: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PaperTable:
-    """One table of the paper: `rows` maps a system to one number (or None) per head."""
-
-    title: str
-    heads: tuple[str, ...]
-    rows: Mapping[str, tuple[float | None, ...]]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Paper:
-    """All published numbers, the tolerances of verdicts, and the sizes of the data sets."""
+    """The file of published numbers.
 
-    numbers: tuple[Published, ...]
-    tables: Mapping[str, PaperTable]
+    Args:
+        schema: Version of the layout.
+        tolerances: Metric -> how near counts as reproduced, in its unit.
+        sizes: Data set -> split -> examples.
+        settings: System -> kind of task -> k and decoding.
+        tables: Id -> table.
+        counts: Table 7.
+        series: Figure 3.
+        examples: Table 3.
+        posterior: Figure 2.
+        statements: Id -> number of the text.
+        slips: Place -> what is wrong there.
+    """
+
+    schema: int
     tolerances: Mapping[str, float]
     sizes: Mapping[str, Mapping[str, int]]
     settings: Mapping[str, Mapping[str, str]]
+    tables: Mapping[str, PaperTable]
+    counts: tuple[Count, ...]
+    series: tuple[Series, ...]
+    examples: tuple[Example, ...]
+    posterior: Posterior
+    statements: Mapping[str, Statement]
+    slips: Mapping[str, str]
+
+    @cached_property
+    def numbers(self) -> tuple[Published, ...]:
+        """Every number of tables and of Figure 3, with what it was measured on."""
+        return (*self._of_tables(), *self._of_counts(), *self._of_series())
+
+    def _of_tables(self) -> Iterator[Published]:
+        for name, table in self.tables.items():
+            for system, values in table.rows.items():
+                for column, value in zip(table.columns, values, strict=True):
+                    if value is not None:
+                        where = (column.dataset, column.split, column.metric, column.unit)
+                        yield Published(name, system, *where, float(value))
+
+    def _of_counts(self) -> Iterator[Published]:
+        for row in self.counts:
+            for system, values in (("printed", row.printed), ("actual", row.actual)):
+                for split, value in zip(SPLITS, values, strict=True):
+                    if value is not None:
+                        yield Published("table7", system, row.dataset, split, "instances", "", float(value))
+
+    def _of_series(self) -> Iterator[Published]:
+        for line in self.series:
+            where = (line.id, line.system, line.dataset, line.split, line.metric, line.unit)
+            for k, point in line.points.items():
+                yield Published(*where, point[-1], int(k), int(point[0]) if len(point) == 2 else None)
 
     def find(self, system: str, dataset: str, split: str, metric: str) -> Published | None:
         """The number of a system on a split, None if the paper prints none."""
@@ -83,56 +120,43 @@ def read_paper(path: Path) -> Paper:
     """Read reports/paper.yaml.
 
     Raises:
-        DataError: the file is missing, is not YAML, lacks a field, or a row has another length than its columns.
+        DataError: missing, not YAML, a missing or wrong field, or a row of a wrong length.
+        UnknownNameError: a field that is none, or a slip about a row or column that its table has not.
     """
-    try:
-        raw = plain_values(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(path, "is missing", hint="it comes with the package; install that again") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(path, f"is not YAML: {error}") from error
-    try:
-        numbers = (*_from_tables(path, raw["tables"]), *_from_counts(raw["counts"]), *_from_series(raw["series"]))
-        tables = {table["id"]: _table(table) for table in raw["tables"]}
-        return Paper(numbers, tables, dict(raw["tolerances"]), dict(raw["data"]), dict(raw["settings"]))
-    except KeyError as error:
-        raise DataError(path, "a field is missing", field=str(error.args[0])) from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise DataError(path, f"is not laid out as expected: {error}") from error
+    paper = build(Paper, read_yaml(path), path)
+    for name, table in paper.tables.items():
+        _check_table(path, name, table)
+    for row in paper.counts:
+        if not len(row.printed) == len(row.actual) == len(SPLITS):
+            raise DataError(path, "must be train, dev and test", field=f"counts.{row.dataset}")
+        _check_numbers(path, f"counts.{row.dataset}.actual", row.actual)
+    for line in paper.series:
+        for k, point in line.points.items():
+            if not k.isdigit() or len(point) not in (1, 2):
+                problem = "must be k: [value] or k: [count, value]"
+                raise DataError(path, problem, field=f"{line.id}.{line.system}.{k}", value=list(point))
+    shape = [len(row) for row in paper.posterior.values]
+    if shape != [len(paper.posterior.passages)] * len(paper.posterior.tokens):
+        raise DataError(path, "must have a row per token, with a number per passage", field="posterior.values")
+    return paper
 
 
-def _from_tables(path: Path, tables: list[dict[str, Any]]) -> Iterator[Published]:
-    for table in tables:
-        for system, values in table["rows"].items():
-            if len(values) != len(table["columns"]):
-                problem = f"has {len(values)} numbers for {len(table['columns'])} columns"
-                raise DataError(path, problem, field=f"{table['id']}.{system}")
-            for column, value in zip(table["columns"], values, strict=True):
-                if value is not None:
-                    where = {name: column[name] for name in ("dataset", "split", "metric", "unit")}
-                    yield Published(source=table["id"], system=system, value=float(value), **where)
+def _check_table(path: Path, name: str, table: PaperTable) -> None:
+    for system, values in table.rows.items():
+        if len(values) != len(table.columns):
+            problem = f"has {len(values)} numbers for {len(table.columns)} columns"
+            raise DataError(path, problem, field=f"{name}.{system}")
+        _check_numbers(path, f"{name}.{system}", values)
+    for slip in table.slips:
+        for kind, about, known in (("row", slip.row, list(table.rows)), ("column", slip.column, list(table.heads))):
+            if about:
+                check_name(f"{kind} in tables.{name}.slips of {path}", about, known)
 
 
-def _from_counts(counts: list[dict[str, Any]]) -> Iterator[Published]:
-    for row in counts:
-        for system in ("printed", "actual"):
-            for split, value in zip(SPLITS, row[system], strict=True):
-                if value is not None:
-                    yield Published("table7", system, row["dataset"], split, "instances", "", float(value))
-
-
-def _from_series(series: list[dict[str, Any]]) -> Iterator[Published]:
-    for line in series:
-        where = {name: line[name] for name in ("system", "dataset", "split", "metric", "unit")}
-        for k, point in line["points"].items():
-            count, value = point if isinstance(point, list) else (None, point)
-            yield Published(source=line["id"], value=float(value), k=int(k), count=count, **where)
-
-
-def _table(table: dict[str, Any]) -> PaperTable:
-    heads = tuple(column["head"] for column in table["columns"])
-    rows = {system: tuple(values) for system, values in table["rows"].items()}
-    return PaperTable(table["title"], heads, rows, tuple(table.get("notes", ())))
+def _check_numbers(path: Path, field: str, values: tuple[Any, ...]) -> None:
+    for value in values:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise DataError(path, "must be a number or null", field=field, value=value)
 
 
 NAMES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence"}

@@ -106,6 +106,54 @@ def test_stale_pages_loose_numbers_and_unused_tables_are_problems(results: Modul
     ]
 
 
+LATER_DATA = """
+schema: 1
+sources: {a: {title: "A | B", url: "https://a.org", revision: abc, kind: issue}}
+metrics: {em: equal}
+corpora: {}
+tolerances: {}
+blocks:
+- {id: b, title: T, task: answers, dataset: nq, split: test, n: 3610, metrics: [em], caution: Careful., rows: [
+    {system: S, values: {em: 44.4875}, source: a, place: Table 1, k: 5, must_reach: true},
+    {system: R, values: {em: 40.0}, source: a, place: Table 2, note: Why.}]}
+unread: []
+"""
+LATER_PAGE = """<!-- later: answers -->
+#### T
+
+`nq`, test; n = 3,610. Careful.
+
+| system | k | em | source |
+|---|---|---|---|
+| S | 5 | **44.49** | [a](#sources), Table 1 |
+| R |  | 40.0 | [a](#sources), Table 2 |
+
+- R: Why.
+<!-- end -->
+<!-- later: sources -->
+| id | page | kind | as of |
+|---|---|---|---|
+| `a` | [A \\| B](https://a.org) | issue | abc |
+<!-- end -->
+"""
+
+
+def test_the_page_of_later_numbers_is_that_of_the_data(results: ModuleType, tmp_path: Path) -> None:
+    data, page = tmp_path / results.LATER_DATA, tmp_path / results.LATER
+    for path, text in ((data, LATER_DATA), (page, LATER_PAGE)):
+        path.parent.mkdir()
+        path.write_text(text, encoding="utf-8")
+    assert list(results.later_problems(tmp_path)) == []
+    page.write_text(LATER_PAGE.replace("44.49", "44.5") + "EM is 49.9.\n", encoding="utf-8")
+    assert list(results.later_problems(tmp_path)) == [
+        "docs/later.md: differs from reports/later.yaml; run `make docs`",
+        "docs/later.md: 49.9 stands outside of the tables of reports/later.yaml",
+    ]
+    page.write_text("<!-- later: answer -->\n<!-- end -->\n", encoding="utf-8")
+    (problem,) = results.later_problems(tmp_path)
+    assert "did you mean 'answers'" in problem
+
+
 def test_the_paper_is_quoted_as_reports_have_it(results: ModuleType) -> None:
     paper = read_paper(ROOT / "reports" / "paper.yaml")
     tables = results.read_tables(ROOT / "docs" / "results.yaml")

@@ -1,10 +1,11 @@
 """reports/paper.yaml against the sums and the arithmetic of the paper's text."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from rag_lightning.core.errors import DataError
+from rag_lightning.core.errors import DataError, RagLightningError
 from rag_lightning.report.paper import Paper, read_paper
 
 NQ_DEV = 8757
@@ -86,23 +87,59 @@ def test_numbers_are_found_by_what_they_measure(paper: Paper) -> None:
     assert paper.find("BART", "nq", "test", "em") is None
 
 
+def test_footnotes_hold_remarks_conditions_and_slips(paper: Paper) -> None:
+    notes = paper.tables["table4"].notes
+    assert "specificity: The column sums to 93.0." in notes
+    assert any(note.startswith("both good, factuality: The text gives 17 %") for note in notes)
+    assert all(table.conditions and table.remarks for table in paper.tables.values())
+    assert all(row.slip for row in paper.counts if row.head != "FEVER-3")
+
+
+def test_table_3_has_four_inputs_of_three_systems(paper: Paper) -> None:
+    outputs = {(example.input, example.system): example for example in paper.examples}
+    systems = ("BART", "RAG-Token", "RAG-Sequence")
+    assert set(outputs) == {(example.input, system) for example in paper.examples for system in systems}
+    assert len(outputs) == 12 and {example.system for example in paper.examples if example.mark} == {"BART"}
+
+
+def test_the_posterior_of_figure_2_sums_to_one(paper: Paper) -> None:
+    assert all(sum(row) == pytest.approx(1, abs=0.03) for row in paper.posterior.values)
+    peaks = {token: max(row) for token, row in zip(paper.posterior.tokens, paper.posterior.values, strict=True)}
+    assert (peaks["Sun"], peaks["A"]) == (0.74, 0.96)
+
+
+def test_the_arithmetic_of_the_statements(paper: Paper) -> None:
+    value = {name: statement.value for name, statement in paper.statements.items()}
+    assert 2 * value["parameters-encoder"] + value["parameters-generator"] == value["parameters"]
+    assert value["passages"] * value["dimensions"] == pytest.approx(value["index-values"] * 1e9, rel=0.005)
+    for name, leaders in (("2016-2016", 57), ("2018-2018", 56), ("2018-2016", 10), ("2016-2018", 3)):
+        assert value[f"swap-{name}"] == pytest.approx(100 * leaders / value["leaders"], abs=0.6)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("rows:\n    T5-11B: [34.5, ", "rows:\n    T5-11B: ["), "table1.T5-11B.*4 numbers for 5 columns"),
+        (("rows:\n      T5-11B: [34.5, ", "rows:\n      T5-11B: ["), "table1.T5-11B.*4 numbers for 5 columns"),
+        (("T5-11B: [34.5, ", "T5-11B: [many, "), "table1.T5-11B.*must be a number.*many"),
+        (("{row: REALM, column: CT,", "{row: REAL, column: CT,"), "row in tables.table1.slips.*REAL"),
+        (("{row: REALM, column: CT,", "{row: REALM, column: TC,"), "column in tables.table1.slips.*TC"),
+        (("actual: [79168, 8757, 3610]", "actual: [79168, 8757]"), "counts.nq.*train, dev and test"),
+        (("{1: [3496, 39.92]", "{1: [3496, 1, 39.92]"), "figure3-left.RAG-Token.1"),
+        (("- [0.33, 0.21, 0.15, 0.13, 0.18]", "- [0.33, 0.21]"), "posterior.values"),
         (("tolerances:", "tolerance:"), "tolerances"),
         (("tables:", "tables: ["), "not YAML"),
     ],
 )
 def test_a_damaged_file_is_named(paper_path: Path, tmp_path: Path, change: tuple[str, str], message: str) -> None:
-    text = paper_path.read_text()
+    text = re.sub(r"points:\n(    .*\n)+", "points: {1: [3496, 39.92]}\n", paper_path.read_text())
     assert change[0] in text
     path = tmp_path / "paper.yaml"
     path.write_text(text.replace(*change))
-    with pytest.raises(DataError, match=rf"paper.yaml.*{message}"):
+    with pytest.raises(RagLightningError, match=message) as error:
         read_paper(path)
+    assert str(path) in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is missing"):
+    with pytest.raises(DataError, match="does not exist"):
         read_paper(tmp_path / "paper.yaml")
