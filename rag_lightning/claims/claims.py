@@ -65,11 +65,13 @@ class Claim:
         name: Name of the claim.
         says: The claim in a sentence.
         source: Its place in the paper.
-        seeds: Seeds of the trainings; scores are averaged over them per question before the test.
+        seeds: Seeds of the trainings; scores are averaged over them per question.
         comparisons: Comparisons to test.
         curves: Curves to show in addition.
         split: Split that decides the claim; dev is for exploration.
-        test: Statistical test: two-sided sign flips, by entity, with Holm's correction over the family.
+        test: Two-sided statistical test, with Holm's correction over the family: paired_permutation flips the signs of
+            whole entities and takes the trainings as they are; t_over_seeds holds the variance of training and needs
+            several seeds. Empty for t_over_seeds with several seeds, else paired_permutation.
         alpha: Family-wise significance level.
         scale: Scale of the matrix that the claim is restricted to; empty for any.
     """
@@ -81,7 +83,7 @@ class Claim:
     comparisons: tuple[Comparison, ...] = ()
     curves: tuple[Curve, ...] = ()
     split: Literal["test", "dev"] = "test"
-    test: Literal["paired_permutation"] = "paired_permutation"
+    test: Literal["", "paired_permutation", "t_over_seeds"] = ""
     alpha: float = 0.05
     scale: str = ""
 
@@ -130,6 +132,10 @@ def _check(claim: Claim, path: Path, matrix: Matrix) -> None:
         raise DataError(path, "repeats a seed", field=f"{claim.name}.seeds", value=list(claim.seeds))
     if not (claim.comparisons and claim.seeds):
         raise DataError(path, "tests nothing", field=claim.name, hint="give comparisons and seeds")
+    if claim.test == "t_over_seeds" and len(claim.seeds) < 2:
+        raise DataError(
+            path, "needs several seeds", field=f"{claim.name}.test", value=claim.test, hint="give more seeds"
+        )
     if claim.scale:
         check_name(f"scale {where}", claim.scale, list(matrix.scales))
     if not 0 < claim.alpha < 1:

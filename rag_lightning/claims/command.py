@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rag_lightning.claims import record, table
 from rag_lightning.claims.claims import Claim, load_claims
-from rag_lightning.claims.verdicts import Arm, Outcome, Scores, judge
+from rag_lightning.claims.verdicts import Arm, Outcome, judge
 from rag_lightning.config.commands import ClaimsConfig
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError, RagLightningError
@@ -18,7 +18,7 @@ from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_j
 from rag_lightning.matrix.matrix import Cell, load_matrix
 from rag_lightning.report.page import Page, write_page
 from rag_lightning.runs import folders
-from rag_lightning.runs.evaluate import scores_of
+from rag_lightning.runs.evaluate import degraded_of, scores_of
 from rag_lightning.runs.identity import by_reuse
 from rag_lightning.runs.system import CLOSED_BOOK
 from rag_lightning.runs.together import predict_together
@@ -131,24 +131,28 @@ def _test(made: Plan, config: ClaimsConfig, mirrors: Mirrors) -> None:
     if made.obstacle:
         say(f"  cannot run here: {made.obstacle}")
         return
-    outcome = judge(claim, _scores(made, config, mirrors))
+    found = _run_all(made, config, mirrors)
+    scores = {
+        arm: {job.config.seed: scores_of(found[job.label], config.folder) for job in jobs}
+        for arm, jobs in made.arms.items()
+    }
+    degraded = {arm: set().union(*(degraded_of(found[job.label]) for job in jobs)) for arm, jobs in made.arms.items()}
+    outcome = judge(claim, scores, degraded)
     _entry(made, config).write(outcome.as_dict())
     for line in table.lines(outcome):
         say(f"  {line}")
     _log(claim, outcome, config, mirrors)
 
 
-def _scores(made: Plan, config: ClaimsConfig, mirrors: Mirrors) -> Scores:
+def _run_all(made: Plan, config: ClaimsConfig, mirrors: Mirrors) -> dict[str, Path]:
+    """Label -> run folder of all experiments of a claim."""
     found: dict[str, Path] = {}
     jobs = made.jobs
     predict_together([job.system for job in jobs], config.split)
     for count, job in enumerate(jobs, 1):
         say(f"  experiment {count} of {len(jobs)}: {job.label}")
         found[job.label] = run_job(job, config.split, mirrors)
-    return {
-        arm: {job.config.seed: scores_of(found[job.label], config.folder) for job in jobs}
-        for arm, jobs in made.arms.items()
-    }
+    return found
 
 
 def _log(claim: Claim, outcome: Outcome, config: ClaimsConfig, mirrors: Mirrors) -> None:

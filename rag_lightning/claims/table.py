@@ -8,13 +8,16 @@ from typing import Any
 from rag_lightning.claims.claims import Claim
 from rag_lightning.claims.verdicts import Outcome
 from rag_lightning.metrics.metric import Estimate
+from rag_lightning.metrics.statistics import FEW_CLUSTERS
 from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
 
 Stored = Mapping[str, Any]
 """An Outcome as plain values."""
 NOTES = (
-    "difference: mean over questions of system - baseline, each averaged over seeds, with its 95 % bootstrap interval.",
-    "p: paired permutation test, signs of whole entities' differences flipped; Holm over the comparisons of a claim.",
+    "difference: mean over questions of system - baseline, each averaged over seeds, with its 95 % interval: bootstrap "
+    "of entities with one seed, with several t with the variance of training and of entities.",
+    "p: with several seeds the t test of that interval, else signs of whole entities' differences flipped (a claim may "
+    "ask for sign flips with several seeds: p then takes the trainings as they are); Holm over a claim's comparisons.",
     "null: no significant difference, which is a result; smallest: the difference the test would find (power 0.8).",
 )
 
@@ -31,11 +34,23 @@ def lines(outcome: Outcome) -> list[str]:
         aims = "".join(f", aim: {aim}" for aim in one.aims)
         found.append(
             f"{one.metric}: {one.system} {one.mean:.2f} - {one.baseline} {one.baseline_mean:.2f} = "
-            f"{one.difference:+.2f}{one.unit} [{one.low:.2f}, {one.high:.2f}], n={one.n}, seeds={one.seeds}, "
-            f"p={one.p:.4f}, adjusted p={one.p_holm:.4f}: {one.verdict}{aims}"
+            f"{one.difference:+.2f}{one.unit} [{one.low:.2f}, {one.high:.2f}]{_few(one.clusters)}, n={one.n}, "
+            f"seeds={one.seeds}, {test_name(one.freedom)}, p={one.p:.4f}, "
+            f"adjusted p={one.p_holm:.4f}: {one.verdict}{aims}"
         )
-    found += [f"{p.metric}: {p.system}: {p.mean:.2f}{p.unit} [{p.low:.2f}, {p.high:.2f}]" for p in outcome.points]
+    for p in outcome.points:
+        bounds = f"[{p.low:.2f}, {p.high:.2f}]{_few(p.clusters)}"
+        found.append(f"{p.metric}: {p.system}: {p.mean:.2f}{p.unit} {bounds}")
     return [*found, f"verdict: {outcome.verdict} ({outcome.why})"]
+
+
+def test_name(freedom: float | None) -> str:
+    """The name of a test in tables: sign flips, or t with its degrees of freedom."""
+    return "sign flips" if freedom is None else f"t({freedom:.1f})"
+
+
+def _few(clusters: float) -> str:
+    return f" (approximate: {clusters:.1f} effective clusters)" if clusters < FEW_CLUSTERS else ""
 
 
 def tables(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> list[Table]:
@@ -59,16 +74,23 @@ def _claims(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Ta
 def _comparisons(title: str, found: Sequence[tuple[Claim, Stored]]) -> Table:
     columns = [Column(head, numeric=False) for head in ("claim", "metric", "system", "baseline")]
     columns += [Column("system's"), Column("baseline's"), Column("difference"), Column("n"), Column("seeds")]
-    columns += [Column("p"), Column("adjusted p"), Column("smallest"), Column("verdict", numeric=False)]
+    columns += [
+        Column("test", numeric=False),
+        Column("p"),
+        Column("adjusted p"),
+        Column("smallest"),
+        Column("verdict", numeric=False),
+    ]
     columns += [Column("aims", numeric=False)]
     rows = []
     for claim, stored in found:
         for one in stored["tested"]:
-            estimate = Estimate(one["difference"], one["low"], one["high"], one["n"], one["unit"])
+            estimate = Estimate(one["difference"], one["low"], one["high"], one["n"], one["unit"], one.get("clusters"))
             digits = 1 if one["unit"] == "%" else 3
             cells = [Cell(claim.name), Cell(one["metric"]), Cell(one["system"]), Cell(one["baseline"])]
             cells += [number(one["mean"], digits), number(one["baseline_mean"], digits), estimated(estimate)]
-            cells += [number(one["n"], 0), number(one["seeds"], 0), number(one["p"], 4), number(one["p_holm"], 4)]
+            cells += [number(one["n"], 0), number(one["seeds"], 0), Cell(test_name(one.get("freedom")))]
+            cells += [number(one["p"], 4), number(one["p_holm"], 4)]
             cells += [number(one["smallest"], digits), Cell(one["verdict"]), Cell("; ".join(one["aims"]) or NOTHING)]
             rows.append(Row(tuple(cells), strong=one["verdict"] == "supported"))
         if not stored["tested"]:
@@ -88,7 +110,9 @@ def _curves(title: str, points: Sequence[Mapping[str, Any]]) -> Table:
     )
     rows = []
     for point in points:
-        estimate = Estimate(point["mean"], point["low"], point["high"], point["n"], point["unit"])
+        estimate = Estimate(
+            point["mean"], point["low"], point["high"], point["n"], point["unit"], point.get("clusters")
+        )
         cells = (Cell(point["system"]), Cell(point["metric"]), number(point["k"], 0), estimated(estimate))
         rows.append(Row((*cells, number(point["n"], 0))))
     return Table(title, columns, tuple(rows))

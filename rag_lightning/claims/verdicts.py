@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from rag_lightning.claims.claims import Claim, Comparison
 from rag_lightning.core.records import Score
-from rag_lightning.metrics.metric import parse_metric
-from rag_lightning.metrics.paired import Pair, SeedAverage, Verdict, average_seeds, compare_pairs
-from rag_lightning.metrics.statistics import Floats, bootstrap_interval
+from rag_lightning.metrics.metric import comparable, parse_metric
+from rag_lightning.metrics.over_seeds import mean_over_seeds
+from rag_lightning.metrics.paired import Pair, SeedAverage, Test, Verdict, average_seeds, compare_pairs
+from rag_lightning.metrics.statistics import bootstrap_interval, effective_clusters
 from rag_lightning.metrics.summary import align
 
 Word = Literal["supported", "not supported", "null", "cannot run here"]
@@ -20,6 +21,8 @@ Arm = tuple[str, str, int]
 """A compared system: task, system, k (0 for that of the experiment)."""
 Scores = Mapping[Arm, Mapping[int, Sequence[Score]]]
 """Arm -> seed -> scores, on the same examples in every seed."""
+Degraded = Mapping[Arm, Collection[str]]
+"""Arm -> the metrics whose values are degraded in one of its seeds."""
 SEED = 0
 """Seed of the sign flips and the resampling."""
 
@@ -28,8 +31,10 @@ SEED = 0
 class Tested:
     """One comparison of a claim, in the metric's unit.
 
-    `spreads` are the standard deviations of the seeds' means (None with one seed); `smallest` is the difference that
-    the test detects with power 0.8; `aims` has one text per declared aim: met or not met.
+    `note` says why another metric than the claim's compares the two, or that values are degraded; `test` gave p, with
+    `freedom` degrees of freedom (None for sign flips); `clusters` is the effective number of clusters; `spreads` are
+    the standard deviations of the seeds' means (None with one seed); `smallest` is the difference that the test detects
+    with power 0.8; `aims` has one text per declared aim: met or not met.
     """
 
     task: str
@@ -45,11 +50,15 @@ class Tested:
     difference: float
     low: float
     high: float
+    clusters: float
+    test: Test
+    freedom: float | None
     p: float
     p_holm: float
     smallest: float | None
     verdict: Word
     aims: tuple[str, ...]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Point:
     mean: float
     low: float
     high: float
+    clusters: float
     n: int
 
 
@@ -81,24 +91,45 @@ class Outcome:
         return asdict(self)
 
 
-def judge(claim: Claim, scores: Scores) -> Outcome:
+def judge(claim: Claim, scores: Scores, degraded: Degraded | None = None) -> Outcome:
     """The outcome of a claim from the scores of its systems.
+
+    Where the values of a metric are degraded for one of two systems, both are compared by its metric `alike`.
 
     Raises:
         DataError: two systems or two seeds have scores of different examples.
     """
     pairs: list[Pair] = []
-    about: list[tuple[Comparison, Arm, Arm, SeedAverage, SeedAverage]] = []
+    about: list[_About] = []
     for part in claim.comparisons:
         for left, right in part.arms():
             arms: tuple[Arm, Arm] = ((part.task, *left), (part.task, *right))
-            first, second, entities = _averaged(part.metric, arms, scores)
+            metric, note = _compared_by(part.metric, arms, degraded or {})
+            first, second, entities = _averaged(metric, arms, scores)
             names = (label(arms[0]), label(arms[1]))
-            pairs.append(Pair(*names, first.values, second.values, entities))
-            about.append((part, *arms, first, second))
-    verdicts = compare_pairs(pairs, alpha=claim.alpha, seed=SEED)
-    tested = tuple(_tested(*given, pair, v) for given, pair, v in zip(about, pairs, verdicts, strict=True))
-    return Outcome(*overall([one.verdict for one in tested]), tested, _points(claim, scores))
+            pairs.append(Pair(*names, first.by_seed, second.by_seed, entities))
+            about.append(_About(part, arms, metric, note, first, second, entities))
+    flips = claim.test == "paired_permutation"
+    verdicts = compare_pairs(pairs, alpha=claim.alpha, seed=SEED, flip_signs=flips)
+    tested = tuple(_tested(given, v) for given, v in zip(about, verdicts, strict=True))
+    verdict, why = overall([one.verdict for one in tested])
+    notes = dict.fromkeys(one.note for one in tested if one.note)
+    return Outcome(verdict, "; ".join([why, *notes]), tested, _points(claim, scores))
+
+
+def _compared_by(metric: str, arms: tuple[Arm, Arm], degraded: Degraded) -> tuple[str, str]:
+    """The metric that compares two systems, and a note unless that is the claim's without reservations."""
+    named = [label(arm) for arm in dict.fromkeys(arms) if metric in degraded.get(arm, ())]
+    if not named:
+        return metric, ""
+    by, about = (
+        comparable(metric, [degraded.get(arm, ()) for arm in arms]),
+        f"{metric} of {' and '.join(named)} is degraded",
+    )
+    return (
+        by,
+        f"{about}, so {by} compares both sides" if by != metric else f"{about}, and no other metric compares them",
+    )
 
 
 def overall(words: Sequence[Word]) -> tuple[Word, str]:
@@ -121,6 +152,19 @@ def label(arm: Arm) -> str:
     return f"{task}_{system}" + (f", k={k}" if k else "")
 
 
+@dataclass(frozen=True)
+class _About:
+    """A comparison with its values, before it is tested."""
+
+    part: Comparison
+    arms: tuple[Arm, Arm]
+    metric: str
+    note: str
+    first: SeedAverage
+    second: SeedAverage
+    entities: list[str]
+
+
 def _averaged(metric: str, arms: tuple[Arm, Arm], scores: Scores) -> tuple[SeedAverage, SeedAverage, list[str]]:
     """Values of both systems averaged over seeds, and the entities of the examples."""
     listed = {f"{label(arm)}, seed {seed}": found for arm in arms for seed, found in scores[arm].items()}
@@ -131,36 +175,36 @@ def _averaged(metric: str, arms: tuple[Arm, Arm], scores: Scores) -> tuple[SeedA
     return first, second, entities
 
 
-def _tested(
-    part: Comparison, left: Arm, right: Arm, first: SeedAverage, second: SeedAverage, pair: Pair, found: Verdict
-) -> Tested:
-    metric = parse_metric(part.metric)
-    values: Floats = (first.values - second.values) * metric.scale
-    low, high = bootstrap_interval(values, pair.clusters, seed=SEED)
+def _tested(about: _About, found: Verdict) -> Tested:
+    metric, part, first, second = parse_metric(about.metric), about.part, about.first, about.second
     sign = 1 if part.direction == "higher" else -1
     word: Word = "null"
     if found.significant:
         word = "supported" if sign * found.difference > 0 else "not supported"
     difference, mean = found.difference * metric.scale, float(np.mean(first.values)) * metric.scale
     return Tested(
-        part.task,
-        part.metric,
-        metric.unit,
-        label(left),
-        label(right),
-        len(values),
-        len(first.means),
-        mean,
-        float(np.mean(second.values)) * metric.scale,
-        (_scaled(first.spread, metric.scale), _scaled(second.spread, metric.scale)),
-        difference,
-        low,
-        high,
-        found.p,
-        found.p_holm,
-        _scaled(found.smallest, metric.scale),
-        word,
-        _aims(part, sign * difference, mean, sign),
+        task=part.task,
+        metric=about.metric,
+        unit=metric.unit,
+        system=found.system,
+        baseline=found.baseline,
+        n=len(first.values),
+        seeds=len(first.means),
+        mean=mean,
+        baseline_mean=float(np.mean(second.values)) * metric.scale,
+        spreads=(_scaled(first.spread, metric.scale), _scaled(second.spread, metric.scale)),
+        difference=difference,
+        low=found.low * metric.scale,
+        high=found.high * metric.scale,
+        clusters=effective_clusters(about.entities),
+        test=found.test,
+        freedom=found.freedom,
+        p=found.p,
+        p_holm=found.p_holm,
+        smallest=_scaled(found.smallest, metric.scale),
+        verdict=word,
+        aims=_aims(part, sign * difference, mean, sign),
+        note=about.note,
     )
 
 
@@ -181,11 +225,19 @@ def _points(claim: Claim, scores: Scores) -> tuple[Point, ...]:
             for k in curve.k:
                 arm = (curve.task, system, k)
                 average, _, entities = _averaged(curve.metric, (arm, arm), scores)
-                values = average.values * metric.scale
-                low, high = bootstrap_interval(values, entities, seed=SEED)
-                mean = float(values.mean())
-                points.append(Point(curve.task, curve.metric, metric.unit, label(arm), k, mean, low, high, len(values)))
+                low, high = _interval(average, entities)
+                bounds = (low * metric.scale, high * metric.scale, effective_clusters(entities))
+                mean, n = float(average.values.mean()) * metric.scale, len(average.values)
+                points.append(Point(curve.task, curve.metric, metric.unit, label(arm), k, mean, *bounds, n))
     return tuple(points)
+
+
+def _interval(average: SeedAverage, entities: Sequence[str]) -> tuple[float, float]:
+    """The interval of a mean: with several seeds it holds the variance of training."""
+    if len(average.by_seed) < 2:
+        return bootstrap_interval(average.values, entities, seed=SEED)
+    over = mean_over_seeds(average.by_seed, entities, seed=SEED)
+    return over.low, over.high
 
 
 def _scaled(value: float | None, scale: float) -> float | None:

@@ -61,6 +61,8 @@ class SweepConfig(Section):
         constraints: Conditions on the same values, such as "index_bytes <= 200e6" or "em >= 40"; only trials that meet
             all of them are selected.
         always: Points that are evaluated on dev and test in addition to the search; each maps fields to one value.
+        trivial: Whether the trivial baselines, which answer from the training examples without a model, are evaluated
+            on dev and test too.
         storage: URL of Optuna's storage, postgresql://… for a study that several machines share; empty for an SQLite
             file in the sweep's run folder. PGPASSWORD or PGPASSFILE can hold the password.
         alpha: Significance level of the test of each configuration against the best one.
@@ -82,6 +84,7 @@ class SweepConfig(Section):
     objectives: tuple[str, ...] = ("em",)
     constraints: tuple[str, ...] = ()
     always: tuple[Mapping[str, Any], ...] = field(default_factory=_default_always)
+    trivial: bool = True
     storage: str = ""
     alpha: Share = 0.05
     workers: PositiveInt = 1

@@ -35,6 +35,10 @@ DECODINGS = Registry(
         "fast": "rag_lightning.decoding.sequence_search:Fast",
         "first_entity": "rag_lightning.decoding.first_entity:FirstEntity",
         "classify": "rag_lightning.decoding.classify:Classify",
+        "most_common": "rag_lightning.decoding.trivial:MostCommon",
+        "most_common_by_type": "rag_lightning.decoding.trivial:MostCommonByType",
+        "nearest_question": "rag_lightning.decoding.trivial:NearestQuestion",
+        "knn_vote": "rag_lightning.decoding.trivial:KNNVote",
     },
 )
 
@@ -55,6 +59,7 @@ METRICS = Registry(
         "rouge_l_msmarco": "rag_lightning.metrics.rouge:ROUGE_L_MSMARCO",
         "q_bleu1": "rag_lightning.metrics.qbleu:Q_BLEU1",
         "q_bleu1_2018": "rag_lightning.metrics.qbleu:Q_BLEU1_2018",
+        "q_bleu1_uncased": "rag_lightning.metrics.qbleu:Q_BLEU1_UNCASED",
         "distinct_trigrams": "rag_lightning.metrics.diversity:DISTINCT_TRIGRAMS",
         "label_accuracy": "rag_lightning.metrics.labels:LABEL_ACCURACY",
         "answer_recall": "rag_lightning.metrics.retrieval:ANSWER_RECALL",

@@ -101,6 +101,7 @@ class Strategy(Section):
         formulations: The models it decodes.
         labels: It ranks the labels of a task, and so needs a generator.head; the others cannot use one.
         generates: It asks the generator; False is a baseline without one.
+        from_train: It answers from the training examples, without a model (decoding/trivial.py).
         beams: Beams of each pair, by which its work is counted.
         marginal: The marginal of RAG-Sequence that it computes (rag_sequence.MARGINALS), for every k from one pass over
             the largest; empty for a strategy of its own.
@@ -113,6 +114,7 @@ class Strategy(Section):
     formulations: ClassVar[tuple[str, ...]]
     labels: ClassVar[bool] = False
     generates: ClassVar[bool] = True
+    from_train: ClassVar[bool] = False
     marginal: ClassVar[str] = ""
 
     @property
@@ -158,6 +160,11 @@ class Search(Strategy):
 def strategies_of(formulation: str) -> list[str]:
     """Names of the strategies that decode a formulation."""
     return [name for name in DECODINGS if formulation in DECODINGS.get(name).formulations]
+
+
+def trivial_strategies() -> list[str]:
+    """Names of the strategies that answer from the training examples, without a model."""
+    return [name for name in DECODINGS if DECODINGS.get(name).from_train]
 
 
 def check_strategy(formulation: str, strategy: str) -> None:

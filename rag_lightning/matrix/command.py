@@ -17,14 +17,23 @@ from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_j
 from rag_lightning.matrix.matrix import Cell, Matrix, load_matrix, select
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.metrics.outcomes import objectives
+from rag_lightning.metrics.over_seeds import mean_over_seeds
+from rag_lightning.metrics.statistics import effective_clusters
+from rag_lightning.metrics.summary import align
 from rag_lightning.report.page import Page, write_page
 from rag_lightning.report.tables import NOTHING, Column, Row, Table, estimated, number
 from rag_lightning.report.tables import Cell as TableCell
 from rag_lightning.runs import folders
+from rag_lightning.runs.evaluate import scores_of
 from rag_lightning.runs.identity import by_reuse
 from rag_lightning.runs.record import read_summary
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.tracking.track import Mirrors
+
+NOTES = (
+    "One seed: mean with its 95 % bootstrap interval, entities as clusters. All seeds: mean with its 95 % t interval, "
+    "which holds the variance of training (between seeds) and that of entities.",
+)
 
 
 def run(config: MatrixConfig) -> None:
@@ -141,8 +150,30 @@ def table(
         cells = (TableCell(job.cell.name), TableCell(job.cell.row), number(job.config.seed, 0), TableCell(metric))
         count = number(estimate.n if estimate else None, 0)
         rows.append(Row((*cells, estimated(estimate), count, TableCell(state))))
+    rows += [_over_seeds(listed, done) for listed in _by_cell(jobs, done) if len(listed) > 1]
     for cell in skipped:
         blank = TableCell(NOTHING)
         texts = (TableCell(cell.name), TableCell(cell.row), blank, blank, blank, blank)
         rows.append(Row((*texts, TableCell(f"cannot run here: {cell.skip}"))))
-    return Table(title, tuple(columns), tuple(rows), ("Mean with its 95 % bootstrap interval, entities as clusters.",))
+    return Table(title, tuple(columns), tuple(rows), NOTES)
+
+
+def _by_cell(jobs: Sequence[Job], done: Mapping[str, Path]) -> list[list[Job]]:
+    """The finished jobs of each cell."""
+    found: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.label in done:
+            found.setdefault(job.cell.name, []).append(job)
+    return list(found.values())
+
+
+def _over_seeds(jobs: Sequence[Job], done: Mapping[str, Path]) -> Row:
+    """The row of a cell over its seeds, with the interval that holds the variance of training."""
+    cell, metric = jobs[0].cell, objectives(get_task(jobs[0].cell.task))[0]
+    scores = {job.label: scores_of(done[job.label], job.config.folder) for job in jobs}
+    arrays, entities = align(scores, metric.name)
+    over = mean_over_seeds(list(arrays.values()), entities, seed=0)
+    mean, low, high = (metric.scale * value for value in (over.mean, over.low, over.high))
+    estimate = Estimate(mean, low, high, len(entities), metric.unit, effective_clusters(entities))
+    texts = (TableCell(cell.name), TableCell(cell.row), TableCell(f"all {len(jobs)}"), TableCell(metric.name))
+    return Row((*texts, estimated(estimate), number(len(entities), 0), TableCell("finished")), strong=True)

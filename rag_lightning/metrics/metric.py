@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rag_lightning.config.registries import METRICS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example
+from rag_lightning.metrics.statistics import FEW_CLUSTERS
 
 CUTOFFS = (1, 2, 5, 10, 20, 50, 100)
 EVERY_TASK = "*"
@@ -65,6 +66,7 @@ class Definition:
         beside: Metrics of a task beside which it is scored too; EVERY_TASK for all tasks.
         made_with: The tool and version the values depend on (tokeniser), "" for none.
         notes: Notes to show beside the values of these examples.
+        alike: The metric by which systems are compared where its own values are degraded for one of them; "" for none.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Definition:
     beside: tuple[str, ...] = field(default=(), kw_only=True)
     made_with: Callable[[], str] = field(default=str, kw_only=True)
     notes: Callable[[Sequence[Outcome]], tuple[Note, ...]] = field(default=no_notes, kw_only=True)
+    alike: str = field(default="", kw_only=True)
 
     @property
     def scale(self) -> float:
@@ -133,6 +136,7 @@ class Family(Definition):
             needs=self.needs,
             made_with=self.made_with,
             notes=self.notes,
+            alike=self.alike,
         )
 
     def up_to(self, k: int) -> list[str]:
@@ -147,7 +151,8 @@ AnyMetric = Metric | CorpusMetric
 class Estimate:
     """A mean over n examples, or a value of all n together, in the metric's unit.
 
-    `low` and `high` are its 95 % interval, None where it has none.
+    `low` and `high` are its 95 % interval, None where it has none; `clusters` is the effective number of clusters that
+    it rests on, None where that is not known.
     """
 
     mean: float
@@ -155,12 +160,28 @@ class Estimate:
     high: float | None
     n: int
     unit: str
+    clusters: float | None = None
+
+    @property
+    def approximate(self) -> bool:
+        """Whether its interval rests on too few clusters to be more than approximate."""
+        return self.clusters is not None and self.clusters < FEW_CLUSTERS
 
     def __str__(self) -> str:
         digits = 1 if self.unit == "%" else 3
         if self.low is None or self.high is None:
             return f"{self.mean:.{digits}f}"
         return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+
+def comparable(metric: str, degraded: Iterable[Collection[str]]) -> str:
+    """The metric by which systems are compared: `alike` of the metric if its values are degraded for one of them.
+
+    Args:
+        metric: Name of the metric.
+        degraded: Per system the names of the metrics whose values are degraded.
+    """
+    return parse_metric(metric).alike or metric if any(metric in names for names in degraded) else metric
 
 
 def parse_metric(name: str) -> AnyMetric:

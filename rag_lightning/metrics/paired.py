@@ -1,5 +1,8 @@
 """Two systems on the same questions, beside the permutation test of statistics.py, and families of such comparisons.
 
+One training each: sign flips of whole clusters. Several trainings (seeds): the t test of over_seeds.py, whose variance
+holds that of training.
+
 Sources: McNemar 1947, exact form (binomial over the discordant pairs); the smallest detectable difference from the
 usual normal approximation of a paired test (e.g. Card et al. 2020, "With Little Power Comes Great Responsibility");
 Holm 1979. A permutation p cannot fall below 1 / (permutations + 1), so a large family needs more of them.
@@ -9,17 +12,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 
-from rag_lightning.metrics.statistics import Floats, check_pair, cluster_sums, paired_permutation
+from rag_lightning.metrics.over_seeds import mean_over_seeds
+from rag_lightning.metrics.statistics import Floats, bootstrap_interval, check_pair, cluster_sums, paired_permutation
 
 _NORMAL = NormalDist()
 PERMUTATIONS = 9_999
 LARGE = 60
 """Comparisons up to which PERMUTATIONS are enough."""
+Test = Literal["paired_permutation", "t_over_seeds"]
+"""Sign flips of clusters, trainings as they are; or the t test whose variance holds that of training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +40,13 @@ class McNemar:
 
 @dataclass(frozen=True, slots=True)
 class SeedAverage:
-    """Values averaged over seeds, per question; `spread` is the standard deviation of the seeds' means."""
+    """Values averaged over seeds, per question; `spread` is the standard deviation of the seeds' means.
+
+    `by_seed` are the values [S, n] before.
+    """
 
     values: Floats
+    by_seed: Floats
     means: Mapping[int, float]
     spread: float | None
 
@@ -47,15 +58,15 @@ class Pair:
     Args:
         system: Label of the system.
         baseline: Label of the system it is compared with.
-        left: [n] values of the system, higher is better.
-        right: [n] values of the baseline on the same examples, in the same order.
+        left: [S, n] values of the system by seed, higher is better.
+        right: [S, n] values of the baseline on the same examples, in the same order, with the same seeds.
         clusters: [n] entity of each example, "" for none.
     """
 
     system: str
     baseline: str
-    left: Sequence[float] | Floats
-    right: Sequence[float] | Floats
+    left: Sequence[Sequence[float] | Floats] | Floats
+    right: Sequence[Sequence[float] | Floats] | Floats
     clusters: Sequence[str] | None = None
 
 
@@ -67,7 +78,11 @@ class Verdict:
         system: Label of the system.
         baseline: Label of the system it is compared with.
         difference: Mean of system - baseline.
-        p: Two-sided p of the sign-flip test.
+        low: Lower end of its 95 % interval: BCa bootstrap with one seed, t with several.
+        high: Upper end of its 95 % interval.
+        test: The test that gave p.
+        freedom: Degrees of freedom of the t test, None for sign flips.
+        p: Two-sided p of the test.
         p_holm: p adjusted for the whole family (Holm).
         significant: p_holm is at most the family's alpha.
         smallest: Smallest detectable difference (power 0.8, level alpha), None where it is undefined.
@@ -76,6 +91,10 @@ class Verdict:
     system: str
     baseline: str
     difference: float
+    low: float
+    high: float
+    test: Test
+    freedom: float | None
     p: float
     p_holm: float
     significant: bool
@@ -144,7 +163,7 @@ def average_seeds(by_seed: Mapping[int, Sequence[float] | Floats]) -> SeedAverag
     rows = np.array([check_pair(values, first)[0] for values in by_seed.values()])
     means = {seed: float(row.mean()) for seed, row in zip(by_seed, rows, strict=True)}
     spread = float(np.std(list(means.values()), ddof=1)) if len(means) > 1 else None
-    return SeedAverage(rows.mean(axis=0), means, spread)
+    return SeedAverage(rows.mean(axis=0), rows, means, spread)
 
 
 def _is_binary(values: Floats) -> bool:
@@ -166,32 +185,41 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def compare_pairs(pairs: Sequence[Pair], *, alpha: float, seed: int = 0) -> list[Verdict]:
+def compare_pairs(pairs: Sequence[Pair], *, alpha: float, seed: int = 0, flip_signs: bool = False) -> list[Verdict]:
     """Test the comparisons of one family, each on examples of its own.
 
     Args:
         pairs: The family, in the declared order.
         alpha: Family-wise significance level.
-        seed: Seed of the sign flips.
+        seed: Seed of the sign flips and the resampling.
+        flip_signs: Test by sign flips of scores averaged over seeds, which takes the trainings as they are, with
+            several seeds too; the interval still holds the variance of training.
 
     Raises:
         ValueError: values that cannot be compared.
     """
     flips = sign_flips(len(pairs), alpha)
-    tested = [paired_permutation(p.left, p.right, p.clusters, seed=seed, permutations=flips) for p in pairs]
-    adjusted = holm([p for _, p in tested])
-    return [
-        Verdict(
-            pair.system,
-            pair.baseline,
-            difference,
-            p,
-            p_holm,
-            p_holm <= alpha,
-            smallest_difference(pair.left, pair.right, pair.clusters, alpha=alpha),
+    tested = [_tested(pair, alpha, seed, flips, flip_signs) for pair in pairs]
+    adjusted = holm([one.p for one in tested])
+    return [replace(one, p_holm=p, significant=p <= alpha) for one, p in zip(tested, adjusted, strict=True)]
+
+
+def _tested(pair: Pair, alpha: float, seed: int, flips: int, flip_signs: bool) -> Verdict:
+    """One comparison, not adjusted yet."""
+    if len(pair.left) != len(pair.right):
+        raise ValueError(f"{len(pair.left)} seeds of {pair.system} against {len(pair.right)} of {pair.baseline}")
+    sides = [check_pair(left, right) for left, right in zip(pair.left, pair.right, strict=True)]
+    left, right = (np.stack(side).mean(axis=0) for side in zip(*sides, strict=True))
+    over = mean_over_seeds([a - b for a, b in sides], pair.clusters, seed=seed) if len(sides) > 1 else None
+    low, high = (over.low, over.high) if over else bootstrap_interval(left - right, pair.clusters, seed=seed)
+    if over and over.freedom is not None and not flip_signs:
+        smallest, test = over.smallest(alpha), "t_over_seeds"
+        return Verdict(
+            pair.system, pair.baseline, over.mean, low, high, test, over.freedom, over.p, over.p, False, smallest
         )
-        for pair, (difference, p), p_holm in zip(pairs, tested, adjusted, strict=True)
-    ]
+    difference, p = paired_permutation(left, right, pair.clusters, seed=seed, permutations=flips)
+    smallest = smallest_difference(left, right, pair.clusters, alpha=alpha)
+    return Verdict(pair.system, pair.baseline, difference, low, high, "paired_permutation", None, p, p, False, smallest)
 
 
 def sign_flips(comparisons: int, alpha: float) -> int:

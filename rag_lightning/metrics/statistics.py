@@ -6,8 +6,7 @@ Sources: BCa bootstrap (Efron 1987); the paired permutation test with (1 + hits)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -18,16 +17,10 @@ from rag_lightning.core.seeds import generator
 Floats = NDArray[np.float64]
 _NORMAL = NormalDist()
 _CHUNK = 4_000_000
-_TIE = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One system against the best: mean difference (0 or less), two-sided p, and whether it is kept (p >= alpha)."""
-
-    difference: float
-    p: float
-    within: bool
+TIE = 1e-9
+"""Differences up to this count as none."""
+FEW_CLUSTERS = 30
+"""Effective clusters below which an interval is only approximate."""
 
 
 def cluster_codes(entities: Sequence[str]) -> NDArray[np.int64]:
@@ -39,6 +32,16 @@ def cluster_codes(entities: Sequence[str]) -> NDArray[np.int64]:
     seen: dict[object, int] = {}
     keys = [entity or (position,) for position, entity in enumerate(entities)]
     return np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.int64)
+
+
+def effective_clusters(clusters: Sequence[str]) -> float:
+    """The number of clusters of equal size that say as much: (sum of n)^2 / sum of n^2 over clusters of n examples.
+
+    >>> effective_clusters(["a", "a", "b", ""])
+    2.6666666666666665
+    """
+    counts = np.bincount(cluster_codes(clusters))
+    return float(counts.sum() ** 2 / (counts**2).sum())
 
 
 def bootstrap_interval(
@@ -63,12 +66,12 @@ def bootstrap_interval(
     Raises:
         ValueError: no values, values that are not finite, or clusters of another length.
     """
-    array = _checked(values)
+    array = check_values(values)
     sums, counts = cluster_sums(array, clusters)
     mean = float(sums.sum() / counts.sum())
     if len(sums) == 1 or np.ptp(array) == 0:
         return mean, mean
-    means = _bootstrap_means(sums, counts, resamples, seed)
+    means = bootstrap_means(sums, counts, resamples, seed)
     left_out = (sums.sum() - sums) / (counts.sum() - counts)
     return _bca_interval(means, mean, left_out, confidence)
 
@@ -102,7 +105,9 @@ def bootstrap_sums_interval(
     value = float(of_sums(total))
     if len(sums) == 1 or np.ptp(sums, axis=0).max() == 0:
         return value, value
-    drawn = np.concatenate([sums[picks].sum(axis=1) for picks in _picks(len(sums), sums.shape[1], resamples, seed)])
+    drawn = np.concatenate(
+        [sums[picks].sum(axis=1) for picks in draw_clusters(len(sums), sums.shape[1], resamples, seed)]
+    )
     return _bca_interval(of_sums(drawn), value, of_sums(total - sums), confidence)
 
 
@@ -131,83 +136,11 @@ def paired_permutation(
     first, second = check_pair(left, right)
     sums, _ = cluster_sums(first - second, clusters)
     difference = float(sums.sum() / len(first))
-    sums = sums[np.abs(sums) > _TIE]
+    sums = sums[np.abs(sums) > TIE]
     if not len(sums):
         return 0.0, 1.0
     extreme = _count_extreme(sums, permutations, seed)
     return difference, (1 + extreme) / (1 + permutations)
-
-
-def not_worse_than_best(
-    scores: Mapping[str, Sequence[float] | Floats],
-    clusters: Sequence[str] | None = None,
-    *,
-    alpha: float = 0.05,
-    seed: int = 0,
-    permutations: int = 9999,
-) -> dict[str, Comparison]:
-    """The systems that are not significantly worse than the one with the highest mean.
-
-    The p values are not corrected for the number of systems: a correction would keep more of them.
-
-    Args:
-        scores: Name -> [n] values on the same examples in the same order; higher is better.
-        clusters: [n] entity of each example, "" for none.
-        alpha: Significance level; a system with a smaller p counts as worse.
-        seed: Seed of the permutation test.
-        permutations: Sign flips drawn.
-
-    Raises:
-        ValueError: no systems, or values that cannot be compared.
-    """
-    if not scores:
-        raise ValueError("no systems to compare")
-    arrays = {name: _checked(values) for name, values in scores.items()}
-    best = max(arrays, key=lambda name: float(arrays[name].mean()))
-    compared = {}
-    for name, array in arrays.items():
-        difference, p = paired_permutation(array, arrays[best], clusters, seed=seed, permutations=permutations)
-        compared[name] = Comparison(difference, p, p >= alpha)
-    return compared
-
-
-def optimism_of_best(
-    scores: Sequence[Sequence[float] | Floats],
-    clusters: Sequence[str] | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
-) -> float:
-    """By how much the mean of the best of several systems is expected to exceed its true mean.
-
-    In each bootstrap sample the best system is chosen; its mean there is compared with its mean on the examples that
-    were not drawn, and the average difference is multiplied by 0.632 (Efron 1983): the examples not drawn, like those
-    drawn, stand for fewer examples than there are.
-
-    Args:
-        scores: [n] values of each system on the same examples in the same order; higher is better.
-        clusters: [n] entity of each example, "" for none.
-        seed: Seed of the resampling.
-        resamples: Bootstrap samples.
-
-    Raises:
-        ValueError: no systems, or values that cannot be compared.
-    """
-    if not scores:
-        raise ValueError("no systems to choose from")
-    parts = [cluster_sums(check_pair(values, scores[0])[0], clusters) for values in scores]
-    sums, counts = np.stack([one for one, _ in parts]), parts[0][1]
-    size, found = len(counts), []
-    for picks in _picks(size, len(scores), resamples, seed):
-        places = picks + size * np.arange(len(picks))[:, None]
-        drawn = np.bincount(places.ravel(), minlength=size * len(picks)).reshape(len(picks), size).astype(np.float64)
-        drawn = drawn[(drawn == 0).any(axis=1)]
-        rest = (drawn == 0).astype(np.float64)
-        inside, outside = (sums @ weights.T / (weights @ counts) for weights in (drawn, rest))
-        best, rows = inside.argmax(axis=0), np.arange(len(drawn))
-        found.append(inside[best, rows] - outside[best, rows])
-    differences = np.concatenate(found)
-    return 0.632 * float(differences.mean()) if len(differences) else 0.0
 
 
 def check_pair(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> tuple[Floats, Floats]:
@@ -216,7 +149,7 @@ def check_pair(left: Sequence[float] | Floats, right: Sequence[float] | Floats) 
     Raises:
         ValueError: no values, values that are not finite, or different lengths.
     """
-    first, second = _checked(left), _checked(right)
+    first, second = check_values(left), check_values(right)
     if len(first) != len(second):
         raise ValueError(f"{len(first)} values against {len(second)}: not the same examples")
     return first, second
@@ -236,7 +169,12 @@ def cluster_sums(values: Floats, clusters: Sequence[str] | None) -> tuple[Floats
     return np.bincount(codes, weights=values).astype(np.float64), np.bincount(codes).astype(np.float64)
 
 
-def _checked(values: Sequence[float] | Floats) -> Floats:
+def check_values(values: Sequence[float] | Floats) -> Floats:
+    """Values as an array.
+
+    Raises:
+        ValueError: no values, or values that are not finite.
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not len(array):
         raise ValueError(f"values must be a list of at least one number, got shape {array.shape}")
@@ -245,16 +183,24 @@ def _checked(values: Sequence[float] | Floats) -> Floats:
     return array
 
 
-def _bootstrap_means(sums: Floats, counts: Floats, resamples: int, seed: int) -> Floats:
+def bootstrap_means(sums: Floats, counts: Floats, resamples: int, seed: int) -> Floats:
+    """[resamples] means of the values of clusters drawn with replacement.
+
+    Args:
+        sums: [C] sum of the values of each cluster.
+        counts: [C] number of its values.
+        resamples: Bootstrap samples.
+        seed: Seed of the resampling.
+    """
     size, equal = len(sums), bool(np.ptp(counts) == 0)
     parts = []
-    for picks in _picks(size, 1, resamples, seed):
+    for picks in draw_clusters(size, 1, resamples, seed):
         weight = counts[0] * size if equal else counts[picks].sum(axis=1)
         parts.append(sums[picks].sum(axis=1) / weight)
     return np.concatenate(parts)
 
 
-def _picks(size: int, width: int, resamples: int, seed: int) -> Iterator[NDArray[np.int32]]:
+def draw_clusters(size: int, width: int, resamples: int, seed: int) -> Iterator[NDArray[np.int32]]:
     """[rows, size] clusters drawn, in blocks whose [rows, size, width] values fit into memory; never other draws."""
     draws = generator(seed, "bootstrap")
     step = max(1, _CHUNK // (size * width))
@@ -271,7 +217,7 @@ def _bca_interval(drawn: Floats, value: float, left_out: Floats, confidence: flo
 
 def _bca_levels(tails: Floats, means: Floats, mean: float, left_out: Floats) -> Floats:
     """Bias-corrected and accelerated quantile levels; ties with the mean count half, as 0/1 scores tie often."""
-    below = float((means < mean - _TIE).mean() + 0.5 * (np.abs(means - mean) <= _TIE).mean())
+    below = float((means < mean - TIE).mean() + 0.5 * (np.abs(means - mean) <= TIE).mean())
     if not 0 < below < 1:
         return tails
     deviation = left_out.mean() - left_out
@@ -285,7 +231,7 @@ def _bca_levels(tails: Floats, means: Floats, mean: float, left_out: Floats) -> 
 def _count_extreme(sums: Floats, permutations: int, seed: int) -> int:
     """How many sign flips give a sum at least as far from 0 as the observed one."""
     draws = generator(seed, "permutation")
-    observed = abs(float(sums.sum())) - _TIE
+    observed = abs(float(sums.sum())) - TIE
     total, size, extreme = float(sums.sum()), len(sums), 0
     step = max(1, _CHUNK // size)
     for start in range(0, permutations, step):

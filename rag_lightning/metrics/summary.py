@@ -12,7 +12,7 @@ import numpy as np
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Score
 from rag_lightning.metrics.metric import AnyMetric, CorpusMetric, Estimate, Note, Outcome, parse_metric
-from rag_lightning.metrics.statistics import Floats, bootstrap_interval, bootstrap_sums_interval
+from rag_lightning.metrics.statistics import Floats, bootstrap_interval, bootstrap_sums_interval, effective_clusters
 
 
 def estimate(scores: Sequence[Score], metric: AnyMetric, *, seed: int) -> Estimate:
@@ -25,8 +25,9 @@ def estimate(scores: Sequence[Score], metric: AnyMetric, *, seed: int) -> Estima
         return _corpus_estimate(scores, metric, seed)
     having = [score for score in scores if metric.name in score.values]
     values = np.array([score.values[metric.name] for score in having], dtype=np.float64) * metric.scale
-    low, high = bootstrap_interval(values, [score.entity for score in having], seed=seed)
-    return Estimate(float(values.mean()), low, high, len(having), metric.unit)
+    entities = [score.entity for score in having]
+    low, high = bootstrap_interval(values, entities, seed=seed)
+    return Estimate(float(values.mean()), low, high, len(having), metric.unit, effective_clusters(entities))
 
 
 def _corpus_estimate(scores: Sequence[Score], metric: CorpusMetric, seed: int) -> Estimate:
@@ -35,11 +36,12 @@ def _corpus_estimate(scores: Sequence[Score], metric: CorpusMetric, seed: int) -
         raise ValueError(f"no score has statistics of {metric}")
     statistics = [score.statistics[metric.name] for score in having]
     value, low, high = metric.combine(statistics) * metric.scale, None, None
+    entities = [score.entity for score in having]
     if metric.of_sums:
-        parts, entities = np.array(statistics, dtype=np.float64), [score.entity for score in having]
+        parts = np.array(statistics, dtype=np.float64)
         bounds = bootstrap_sums_interval(parts, metric.of_sums, entities, seed=seed)
         low, high = (bound * metric.scale for bound in bounds)
-    return Estimate(value, low, high, len(having), metric.unit)
+    return Estimate(value, low, high, len(having), metric.unit, effective_clusters(entities))
 
 
 def summarise(scores: Sequence[Score], *, seed: int) -> dict[str, Any]:

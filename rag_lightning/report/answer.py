@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rag_lightning.core.records import Score
-from rag_lightning.metrics.metric import Estimate, parse_metric
-from rag_lightning.metrics.statistics import bootstrap_interval, paired_permutation
+from rag_lightning.metrics.metric import Estimate, comparable, parse_metric
+from rag_lightning.metrics.statistics import bootstrap_interval, effective_clusters, paired_permutation
 from rag_lightning.metrics.summary import align
 from rag_lightning.report.collect import Run, Sweep
 from rag_lightning.report.paper import Compared
@@ -68,7 +68,8 @@ def differences(sweep: Sweep, runs: Sequence[Run], scores: Scores) -> str:
     parts = []
     for other in runs[1 : MOST + 1]:
         if {runs[0].run_id, other.run_id} <= set(scores):
-            found, p = difference(scores[runs[0].run_id], scores[other.run_id], sweep.objective, _seed(runs[0]))
+            name = comparable(sweep.objective, (runs[0].degraded, other.degraded))
+            found, p = difference(scores[runs[0].run_id], scores[other.run_id], name, _seed(runs[0]))
             size = f"{found.mean:+.{_digits(found)}f}"
             parts.append(f"{size} to {other.label} ({_p(p)})")
     if not parts:
@@ -88,7 +89,7 @@ def difference(left: Sequence[Score], right: Sequence[Score], objective: str, se
     mean, p = paired_permutation(arrays["left"], arrays["right"], entities, seed=seed)
     values = (arrays["left"] - arrays["right"]) * metric.scale
     low, high = bootstrap_interval(values, entities, seed=seed)
-    return Estimate(mean * metric.scale, low, high, len(values), metric.unit), p
+    return Estimate(mean * metric.scale, low, high, len(values), metric.unit, effective_clusters(entities)), p
 
 
 def on_the_search(sweep: Sweep, search: Search) -> str:

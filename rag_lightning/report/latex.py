@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from rag_lightning.report.tables import Cell, Table, clean
+from rag_lightning.report.tables import APPROXIMATE, Cell, Table, clean
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -28,6 +28,7 @@ _LATEX = {
     "±": r"$\pm$",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
     "✓": r"$\surd$",
+    APPROXIMATE: r"\dag{}",
 } | {sign: f"\\{sign}" for sign in "{}$&#%_"}
 HEAD = r"""% Needs \usepackage{booktabs}, \usepackage{graphicx}, \usepackage[T1]{fontenc}, \usepackage{textcomp};
 % names in other scripts need XeLaTeX or LuaLaTeX.

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from rag_lightning.config.registries import RETRIEVERS
+from rag_lightning.config.registries import DECODINGS, RETRIEVERS
 from rag_lightning.config.yaml_files import build, read_yaml
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.registry import check_name
@@ -195,7 +195,9 @@ def paper_system(config: Mapping[str, Any]) -> str:
     document have no row there, and get names of their own.
     """
     if config["formulation"] == "closed_book":
-        return "BART"
+        strategy = str(config["decoding"]["strategy"])
+        trivial = strategy in DECODINGS and DECODINGS.get(strategy).from_train
+        return f"trivial, {DECODINGS.get(strategy).title}" if trivial else "BART"
     if config["decoding"]["strategy"] == "first_entity":
         return "no reader"
     name = NAMES.get(str(config["formulation"]), str(config["formulation"]))

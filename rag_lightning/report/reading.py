@@ -35,7 +35,8 @@ def estimate_of(path: Path, raw: Any, where: str) -> Estimate:
         low = high = None  # a metric of all examples whose parts do not add up
     else:
         low, high = (float(need(path, raw, name, (int, float), where)) for name in ("low", "high"))
-    return Estimate(mean, low, high, int(need(path, raw, "n", int, where)), str(raw.get("unit", "")))
+    clusters = float(need(path, raw, "clusters", (int, float), where)) if raw.get("clusters") is not None else None
+    return Estimate(mean, low, high, int(need(path, raw, "n", int, where)), str(raw.get("unit", "")), clusters)
 
 
 def read(path: Path, hint: str = "remove it and run again") -> dict[str, Any]:

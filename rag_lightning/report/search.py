@@ -164,10 +164,11 @@ def _tie(path: Path, raw: Mapping[str, Any], objective: str) -> str:
     within, feasible = (int(need(path, raw, key, int, "formulations")) for key in ("within", "feasible"))
     optimism = float(need(path, raw, "optimism", (int, float), "formulations"))
     digits = 1 if parse_metric(objective).unit == "%" else 3
+    by = str(raw.get("metric", objective))
+    too_high = f"{max(optimism, 0.0):.{digits}f} too high, because it is the best of {feasible} (bootstrap)"
     return (
-        f"{name}: {within} of {feasible} trials are not significantly worse than the best (the tie set); its dev "
-        f"{objective} is expected to be {max(optimism, 0.0):.{digits}f} too high, because it is the best of {feasible} "
-        "(bootstrap)."
+        f"{name}: {within} of {feasible} trials are not significantly worse than the best, corrected for the search "
+        f"(the tie set); its dev {by} is expected to be {too_high}."
     )
 
 

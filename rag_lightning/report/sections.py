@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rag_lightning.core.records import Score
+from rag_lightning.metrics.best import CORRECTION
 from rag_lightning.metrics.em import EXACT_MATCHES
-from rag_lightning.metrics.metric import Estimate
+from rag_lightning.metrics.metric import Estimate, comparable
 from rag_lightning.report.answer import difference, hint
 from rag_lightning.report.collect import Run, Sweep, found_family
 from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_dataset, paper_system
@@ -111,7 +112,8 @@ def trials_table(sweep: Sweep) -> Table:
         cells += [_mark(bool(candidate and candidate.within)), _mark(bool(candidate and candidate.chosen))]
         rows.append(Row(tuple(cells), bool(candidate and candidate.chosen), hint(run)))
     notes = [
-        "not worse: no significant difference from the best, paired permutation test (p >= 0.05, not corrected).",
+        "not worse: no significant difference from the best of its formulation; p is corrected for the search "
+        f"({CORRECTION}).",
         "The best of many trials on dev is biased upwards; only chosen systems and baselines are evaluated on test.",
         "chosen: of those not worse, the fewest pairs x beams (question-passage pairs generated per question times the "
         "beams of each), then the smallest index; s/query is measured, but not used.",
@@ -179,10 +181,12 @@ def pairs_table(sweep: Sweep, scores: Mapping[str, Sequence[Score]]) -> Table:
         for right in baselines
         if {left.run_id, right.run_id} <= set(scores)
     ]
-    columns = [Column("system", numeric=False), Column("baseline", numeric=False)]
-    columns += [Column(f"{sweep.objective} difference"), Column("p"), Column("n")]
+    columns = [Column(head, numeric=False) for head in ("system", "baseline", "metric")]
+    columns += [Column("difference"), Column("p"), Column("n")]
     lost = [run.label for run in runs if run.run_id not in scores]
     notes = ["Paired permutation test with 9,999 sign flips by entity: p is at least 0.0001; not corrected."]
+    if any(row.cells[2].text != sweep.objective for row in rows):
+        notes.append(f"Where {sweep.objective} of one is degraded, both are compared by the metric named.")
     notes += [f"Per-example scores are no longer stored for: {', '.join(lost)}."] if lost else []
     return Table(f"Differences on {sweep.dataset} {SPLIT}", tuple(columns), tuple(rows), tuple(notes))
 
@@ -213,9 +217,10 @@ def unfinished_table(sweep: Sweep) -> Table:
 
 
 def _pair(sweep: Sweep, left: Run, right: Run, scores: Mapping[str, Sequence[Score]]) -> Row:
-    seed = int(left.record.get("seed", 0))
-    estimate, p = difference(scores[left.run_id], scores[right.run_id], sweep.objective, seed)
-    return Row((Cell(left.label), Cell(right.label), estimated(estimate), number(p, 4), _count(estimate)))
+    name, seed = comparable(sweep.objective, (left.degraded, right.degraded)), int(left.record.get("seed", 0))
+    estimate, p = difference(scores[left.run_id], scores[right.run_id], name, seed)
+    texts = (Cell(left.label), Cell(right.label), Cell(name))
+    return Row((*texts, estimated(estimate), number(p, 4), _count(estimate)))
 
 
 def ranked(sweep: Sweep, runs: Iterable[Run]) -> list[Run]:

@@ -12,8 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rag_lightning.metrics.metric import Estimate
+from rag_lightning.metrics.statistics import FEW_CLUSTERS
 
 NOTHING = "\N{EN DASH}"
+APPROXIMATE = "\N{DAGGER}"
+"""Mark of an interval that is only approximate."""
+APPROXIMATE_NOTE = f"{APPROXIMATE} approximate: the interval rests on fewer than {FEW_CLUSTERS} effective clusters."
 LONGEST = 600
 """Characters of a text that a page shows; a CSV file has all."""
 SUPERSCRIPTS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖᵠʳˢᵗᵘᵛʷˣʸᶻ")
@@ -34,6 +38,7 @@ class Cell:
         low: Lower bound of its 95 % interval.
         high: Upper bound of its 95 % interval.
         digits: Digits of the interval.
+        approximate: Whether the interval is only approximate.
         marks: Letters above the line.
         hint: Text shown when the pointer or the keyboard is on it.
         tone: Tone of its colour; the text says the same.
@@ -45,6 +50,7 @@ class Cell:
     low: float | None = None
     high: float | None = None
     digits: int = 1
+    approximate: bool = False
     marks: str = ""
     hint: str = ""
     tone: Tone = ""
@@ -52,10 +58,11 @@ class Cell:
 
     @property
     def interval(self) -> str:
-        """`[47.0, 55.3]`, or "" without an interval."""
+        """`[47.0, 55.3]`, marked if it is approximate, or "" without an interval."""
         if self.low is None or self.high is None:
             return ""
-        return f"[{self.low:.{self.digits}f}, {self.high:.{self.digits}f}]"
+        mark = APPROXIMATE if self.approximate else ""
+        return f"[{self.low:.{self.digits}f}, {self.high:.{self.digits}f}]{mark}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +120,14 @@ class Table:
         return Table(title, columns, rows, tuple(notes), lead=lead)
 
     def visible(self) -> Table:
-        """The table without its CSV-only columns, all long texts cut."""
+        """The table without its CSV-only columns, all long texts cut, with a note if an interval is approximate."""
         places = [place for place, column in enumerate(self.columns) if column.shown]
         rows = tuple(replace(row, cells=tuple(_cut(row.cells[place]) for place in places)) for row in self.rows)
         columns = tuple(replace(self.columns[place], head=shorten(self.columns[place].head)) for place in places)
         texts = {"title": shorten(self.title), "lead": shorten(self.lead), "name": self.name[:LONGEST]}
-        return replace(self, columns=columns, rows=rows, notes=tuple(map(shorten, self.notes)), **texts)
+        marked = any(cell.approximate and cell.interval for row in rows for cell in row.cells)
+        notes = (*map(shorten, self.notes), *((APPROXIMATE_NOTE,) if marked else ()))
+        return replace(self, columns=columns, rows=rows, notes=notes, **texts)
 
 
 def number(value: float | None, digits: int = 1) -> Cell:
@@ -132,7 +141,7 @@ def estimated(estimate: Estimate | None, degraded: bool = False) -> Cell:
         return Cell(NOTHING)
     digits = 1 if estimate.unit == "%" else 3
     text = f"{estimate.mean:.{digits}f}" + (" (degraded)" if degraded else "")
-    return Cell(text, estimate.mean, estimate.low, estimate.high, digits)
+    return Cell(text, estimate.mean, estimate.low, estimate.high, digits, estimate.approximate)
 
 
 def clean(text: str) -> str:

@@ -68,7 +68,9 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
     scored = score.build(workspace, split)
     made = predict.build(workspace, split)
     result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
-    result.notes += score.note_lines(result.summary) + train.alarms(train.read_info(train.build(workspace)))
+    result.notes += score.note_lines(result.summary)
+    if not workspace.config.decoding.made().from_train:
+        result.notes += train.alarms(train.read_info(train.build(workspace)))
     result.digests = score.stage(workspace.on(split)).lineage()
     measured = cost.build(workspace).info
     result.timings = {
@@ -126,6 +128,16 @@ def scores_of(folder: Path, root: str | Path) -> list[Score]:
     return list(read_jsonl(folders.artifacts(root) / "scores" / digest / score.SCORES, Score))
 
 
+def degraded_of(folder: Path) -> frozenset[str]:
+    """Names of the metrics whose values are degraded in a finished run.
+
+    Raises:
+        DataError: the summary cannot be read.
+    """
+    notes = runs.read_summary(folder).get("notes", ())
+    return frozenset(name for note in notes if note["degraded"] for name in note["metrics"])
+
+
 def _info(system: System, group: str, split: str, role: str) -> runs.RunInfo:
     config = system.config
     return runs.RunInfo(
@@ -150,4 +162,6 @@ def swap_notes(config: ExperimentConfig) -> list[str]:
     if config.formulation == CLOSED_BOOK or kind == trained:
         return []
     name = retriever_kind(kind).title
-    return [f"{name[0].upper()}{name[1:]} was swapped in at test: the model was trained with {retriever_kind(trained).title}"]
+    return [
+        f"{name[0].upper()}{name[1:]} was swapped in at test: the model was trained with {retriever_kind(trained).title}"
+    ]

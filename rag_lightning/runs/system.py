@@ -3,7 +3,7 @@
 A point maps fields (`decoding.k`, `index.kind`, `train.lr`, …) or short names to values. Short names:
 
 k          decoding.k
-decoding   formulation/strategy; closed_book has no retriever and no k
+decoding   formulation/strategy; closed_book has no retriever and no k, as has trivial: a baseline without a model
 retriever  an index kind (dense retrieval with that index) or a retriever kind, used at test only: the retriever of
            training is that of the base. The field `retriever.kind` changes both.
 """
@@ -25,13 +25,15 @@ from rag_lightning.config.registries import INDEX_KINDS, RETRIEVERS
 from rag_lightning.config.retrieval import training_kind
 from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.registry import check_name
-from rag_lightning.decoding.strategy import strategies_of
+from rag_lightning.decoding.strategy import strategies_of, trivial_strategies
 from rag_lightning.runs.identity import differing, run_digest
 
 Point = Mapping[str, Any]
 TITLES = {"rag_token": "RAG-Token", "rag_sequence": "RAG-Sequence", "closed_book": "Closed book"}
 NO_READER = "No reader"
 """Title of a system whose strategy uses no generator."""
+TRIVIAL, TRIVIAL_TITLE = "trivial", "Trivial"
+"""Name and title of closed book with a strategy that answers from the training examples, without a model."""
 CLOSED_BOOK = "closed_book"
 SHORT = ("k", "retriever", "decoding")
 FIXED = ("system", "train_preset", "split", "folder", "tracking_uri", "name")
@@ -101,7 +103,7 @@ def label_of(config: ExperimentConfig, base: ExperimentConfig | None = None) -> 
     'RAG-Token · flat · k=5 · greedy'
     """
     strategy, retriever = config.decoding.strategy, config.retriever
-    parts = [TITLES[config.formulation], strategy]
+    parts = [TRIVIAL_TITLE if config.decoding.made().from_train else TITLES[config.formulation], strategy]
     if config.formulation != CLOSED_BOOK:
         title = TITLES[config.formulation] if config.decoding.made().generates else NO_READER
         trained = training_kind(retriever)
@@ -171,7 +173,14 @@ def retrievers() -> list[str]:
 
 def decodings() -> list[str]:
     """The values of `decoding` in a point: formulation/strategy."""
-    return [f"{formulation}/{strategy}" for formulation in TITLES for strategy in strategies_of(formulation)]
+    found = [f"{formulation}/{strategy}" for formulation in TITLES for strategy in strategies_of(formulation)]
+    trivial = trivial_strategies()
+    return [*(name for name in found if name.partition("/")[2] not in trivial), *trivial_decodings()]
+
+
+def trivial_decodings() -> list[str]:
+    """The values of `decoding` in a point that are baselines without a model: trivial/strategy."""
+    return [f"{TRIVIAL}/{strategy}" for strategy in trivial_strategies()]
 
 
 def _decoding(point: Point) -> dict[str, Any]:
@@ -179,6 +188,7 @@ def _decoding(point: Point) -> dict[str, Any]:
         return {}
     check_name("decoding", str(point["decoding"]), decodings())
     formulation, _, strategy = str(point["decoding"]).partition("/")
+    formulation = CLOSED_BOOK if formulation == TRIVIAL else formulation
     found = {"formulation": formulation, "decoding.strategy": strategy}
     if formulation != CLOSED_BOOK:
         return found

@@ -104,8 +104,14 @@ class OpenSystem:
 
 
 def open_system(workspace: Workspace) -> OpenSystem:
-    """The configured system, built if it does not exist."""
+    """The configured system, built if it does not exist.
+
+    Raises:
+        ConfigError: a baseline without a model.
+    """
     config = workspace.config
+    if config.decoding.made().from_train:
+        raise ConfigError(f"decoding.strategy={config.decoding.strategy!r} has no model to ask; choose another")
     if config.formulation == "closed_book":
         return OpenSystem(config, predict.model_encodings(workspace, train.build(workspace)))
     retriever, scale = retrieve.open_retriever(workspace)

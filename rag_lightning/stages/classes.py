@@ -11,9 +11,13 @@ from rag_lightning.tasks.spec import get_task
 def check(config: ExperimentConfig) -> None:
     """Check that task, generator.head and decoding.strategy agree.
 
+    A baseline without a model uses no head, so that it goes with any.
+
     Raises:
         ConfigError: a head for a task without labels, strategy classify without a head, or a head without classify.
     """
+    if config.decoding.made().from_train:
+        return
     task, head = get_task(config.task.name), config.generator.head
     if head != "none" and not task.labels:
         raise ConfigError(f"generator.head={head!r}: task {task.name} has no labels; use none")

@@ -15,7 +15,7 @@ from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.question import Question, questions
-from rag_lightning.stages import examples, predict, retrieve, train
+from rag_lightning.stages import examples, predict, retrieve, train, trivial
 from rag_lightning.stages.ranking import rank
 from rag_lightning.stages.workspace import Workspace
 
@@ -27,6 +27,11 @@ PEAK = Path("/proc/self/clear_refs")
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
     asked = examples.read(workspace, "dev")[:QUESTIONS]
+    if config.decoding.made().from_train:
+        _forget_peak()
+        started = time.perf_counter()
+        trivial.predict(workspace, asked)
+        return _measured(len(asked), 0.0, time.perf_counter() - started)
     generator = predict.model_encodings(workspace, train.build(workspace)).generator
     encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))
     _forget_peak()
@@ -39,11 +44,14 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     for batch in predictor.batches(found):
         predictor.predict(batch)
-    generate = time.perf_counter() - started
+    return _measured(len(asked), seconds, time.perf_counter() - started)
+
+
+def _measured(count: int, retrieve_seconds: float, seconds: float) -> dict[str, Any]:
     return {
-        "questions": len(asked),
-        "retrieve": seconds / len(asked),
-        "generate": generate / len(asked),
+        "questions": count,
+        "retrieve": retrieve_seconds / count,
+        "generate": seconds / count,
         "peak_memory": peak_memory(),
         "hardware": describe(),
     }
@@ -58,8 +66,9 @@ def _forget_peak() -> None:
 
 
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
-    """The model, and the digest of the predictions on dev, which identifies the system but need not exist."""
-    return {"predictions": predict.STAGE.digest(workspace.on("dev")), "model": train.STAGE.at(workspace)}
+    """The model if there is one, and the digest of the predictions on dev, which need not exist and name the system."""
+    found: dict[str, str | Bound[Workspace]] = {"predictions": predict.STAGE.digest(workspace.on("dev"))}
+    return found if workspace.config.decoding.made().from_train else found | {"model": train.STAGE.at(workspace)}
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:

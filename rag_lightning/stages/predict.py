@@ -24,7 +24,7 @@ from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.decoding.question import Question, questions
 from rag_lightning.decoding.strategy import check_strategy
-from rag_lightning.stages import classes, corpus, examples, retrieve, train
+from rag_lightning.stages import classes, corpus, examples, retrieve, train, trivial
 from rag_lightning.stages.workspace import Workspace, config_stage
 from rag_lightning.training.fitting import interruptible, quiet_trainer
 
@@ -57,6 +57,8 @@ def _check(workspace: Workspace) -> None:
 
 
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    if workspace.config.decoding.made().from_train:
+        return {"examples": examples.STAGE.at(workspace)}
     found = {"model": train.STAGE.at(workspace), "examples": examples.STAGE.at(workspace)}
     if workspace.config.formulation != "closed_book":
         found["rankings"] = retrieve.stage().at(workspace)
@@ -64,7 +66,12 @@ def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
-    model, split = train.build(workspace), workspace.config.split
+    split = workspace.config.split
+    if workspace.config.decoding.made().from_train:
+        started = time.perf_counter()
+        count = write_jsonl(folder / PREDICTIONS, trivial.predict(workspace, examples.read(workspace, split)))
+        return {"questions": count, "seconds": round(time.perf_counter() - started, 3)}
+    model = train.build(workspace)
     encodings = model_encodings(workspace, model)
     asked = asked_questions(workspace, split)
     with open_pairs(workspace, model) as pairs:

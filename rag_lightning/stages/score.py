@@ -16,7 +16,7 @@ from rag_lightning.core.files import write_json
 from rag_lightning.core.records import write_jsonl
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.metrics.labels import confusion
-from rag_lightning.metrics.metric import EVERY_TASK, AnyMetric, Family, Need, parse_metric
+from rag_lightning.metrics.metric import EVERY_TASK, AnyMetric, Estimate, Family, Need, parse_metric
 from rag_lightning.metrics.outcomes import Outcomes, from_artifacts, has_patterns, score_all
 from rag_lightning.metrics.summary import notes_of, summarise
 from rag_lightning.stages import corpus, examples
@@ -190,4 +190,7 @@ def note_lines(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _interval(estimate: Mapping[str, Any]) -> str:
-    return "" if estimate["low"] is None else f"[{estimate['low']:.2f}, {estimate['high']:.2f}]  "
+    if estimate["low"] is None:
+        return ""
+    mark = "approximate " if Estimate(**estimate).approximate else ""
+    return f"{mark}[{estimate['low']:.2f}, {estimate['high']:.2f}]  "

@@ -73,6 +73,8 @@ def _models(space: Space, chosen: Sequence[System]) -> dict[str, System]:
     """Formulation -> a system with its trained model: chosen systems, then systems with shared models."""
     found: dict[str, System] = {}
     for system in [*chosen, *space.shared_models]:
+        if system.config.decoding.made().from_train:
+            continue
         found.setdefault(system.config.formulation, system)
     order = dict.fromkeys(system.config.formulation for system in space.systems)
     return {formulation: found[formulation] for formulation in order if formulation in found}

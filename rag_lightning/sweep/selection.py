@@ -1,9 +1,10 @@
 """Selection of the systems for test: per formulation, the cheapest that is not significantly worse than the best.
 
-The best dev score of many trials flatters itself, so the best is not simply taken. Cheap is counted, not measured:
-pairs generated per question times beams, then bytes of the index, then the label. The clock decides nothing. Only
-trials that meet all constraints take part. With several objectives the first metric selects; the Pareto front over all
-of them is written beside it.
+The best dev score of many trials flatters itself, so the best is not simply taken; and among many trials some look
+worse by chance, so p is corrected for their number (`metrics/best.py`). Cheap is counted, not measured: pairs
+generated per question times beams, then bytes of the index, then the label. The clock decides nothing. Only trials that
+meet all constraints take part. With several objectives the first metric selects; the Pareto front over all of them is
+written beside it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.files import write_json
-from rag_lightning.metrics.metric import parse_metric
-from rag_lightning.metrics.statistics import not_worse_than_best, optimism_of_best
+from rag_lightning.metrics.best import CORRECTION, not_worse_than_best, optimism_of_best
+from rag_lightning.metrics.metric import comparable, parse_metric
+from rag_lightning.metrics.statistics import effective_clusters
 from rag_lightning.metrics.summary import align
 from rag_lightning.runs import folders
-from rag_lightning.runs.evaluate import folder_of, scores_of
+from rag_lightning.runs.evaluate import degraded_of, folder_of, scores_of
 from rag_lightning.runs.record import is_finished, read_run, run_folders
 from rag_lightning.runs.system import TITLES, System
 from rag_lightning.sweep import objectives
@@ -39,6 +41,7 @@ def select(config: SweepConfig, tried: Sequence[System]) -> list[System]:
         "objectives": dict(zip(config.objectives, objectives.directions(config), strict=True)),
         "constraints": list(config.constraints),
         "alpha": config.alpha,
+        "correction": CORRECTION,
         "formulations": groups,
         "candidates": rows,
     }
@@ -81,15 +84,18 @@ def _group(config: SweepConfig, formulation: str, rows: Sequence[Row]) -> Row:
         return found
     root, group = Path(config.experiment.folder), folders.run_group(config.experiment.folder, config.name)
     scores = {row["run_id"]: scores_of(group / row["run_id"], root) for row in feasible}
-    metric, seed = objectives.quality(config), config.experiment.seed
+    seed = config.experiment.seed
+    metric = comparable(objectives.quality(config), [degraded_of(group / row["run_id"]) for row in feasible])
+    scale = parse_metric(metric).scale
     arrays, entities = align(scores, metric)
     for name, compared in not_worse_than_best(arrays, entities, alpha=config.alpha, seed=seed).items():
         row = next(row for row in feasible if row["run_id"] == name)
-        row |= {"difference": compared.difference * 100.0, "p": compared.p, "within": compared.within}
+        row |= {"difference": compared.difference * scale, "p": compared.p, "within": compared.within}
     best = min((row for row in feasible if row["within"]), key=cost)
     best["chosen"] = True
-    optimism = optimism_of_best(list(arrays.values()), entities, seed=seed) * parse_metric(metric).scale
-    return found | {"within": sum(row["within"] for row in feasible), "optimism": optimism}
+    optimism = optimism_of_best(list(arrays.values()), entities, seed=seed) * scale
+    within, clusters = sum(row["within"] for row in feasible), effective_clusters(entities)
+    return found | {"metric": metric, "within": within, "optimism": optimism, "clusters": clusters}
 
 
 def _row(config: SweepConfig, system: System) -> Row:

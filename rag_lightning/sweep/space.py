@@ -21,7 +21,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest
 from rag_lightning.decoding.strategy import check_strategy
 from rag_lightning.runs.identity import by_reuse, model_key, run_digest
-from rag_lightning.runs.system import CLOSED_BOOK, System, make_system
+from rag_lightning.runs.system import CLOSED_BOOK, System, make_system, trivial_decodings
 from rag_lightning.stages import classes
 from rag_lightning.sweep import objectives
 from rag_lightning.sweep.axes import MOST_POINTS, Axis, Point, point_with, points_of, random_point, read_axes, stored
@@ -134,6 +134,7 @@ class Space:
         """One system per formulation if the space does not change training, else none."""
         models: dict[tuple[str, ...], System] = {}
         systems = [*self.systems, *self.always]
+        systems = [system for system in systems if not system.config.decoding.made().from_train]
         for system in systems:
             models.setdefault(model_key(system.config), system)
         return list(models.values()) if len(models) == len({s.config.formulation for s in systems}) else []
@@ -156,7 +157,7 @@ def open_space(config: SweepConfig) -> Space:
     """
     objectives.check(config)
     axes = read_axes(config.space)
-    space = Space(config, axes, tuple(_checked(config, point) for point in config.always))
+    space = Space(config, axes, _baselines(config))
     if config.sampler == "grid" and space.points is None:
         problem = f"needs a space of at most {MOST_POINTS:,} points; give ranges a step, or choose another sampler"
         raise ConfigError(f"sampler=grid: {problem}")
@@ -165,6 +166,14 @@ def open_space(config: SweepConfig) -> Space:
     for point in space.checked:
         _checked(config, point)
     return space
+
+
+def _baselines(config: SweepConfig) -> tuple[System, ...]:
+    """The systems of `always`, and those of the trivial baselines that are not among them."""
+    always = [_checked(config, point) for point in config.always]
+    trivial = [_checked(config, {"decoding": name}) for name in trivial_decodings()] if config.trivial else []
+    labels = {system.label for system in always}
+    return (*always, *(system for system in trivial if system.label not in labels))
 
 
 def _checked(config: SweepConfig, point: Mapping[str, Any]) -> System:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from statsmodels.stats.multitest import multipletests
 
 from rag_lightning.claims import table
-from rag_lightning.claims.claims import Claim, Comparison, Curve, load_claims
+from rag_lightning.claims.claims import Comparison, load_claims
 from rag_lightning.claims.command import plan
 from rag_lightning.claims.record import Entry, entry
-from rag_lightning.claims.verdicts import Arm, judge, overall
+from rag_lightning.claims.verdicts import judge
 from rag_lightning.config.commands import ClaimsConfig
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
-from rag_lightning.core.records import Score
 from rag_lightning.matrix.cells import make_job
 from rag_lightning.matrix.matrix import Matrix, load_matrix
 from rag_lightning.report.page import Page, write_page
+from tests.claim_scores import LEFT, RIGHT, claim, scores
 
 FOLDER = Path(__file__).parents[3] / "experiments"
 
@@ -30,20 +27,6 @@ FOLDER = Path(__file__).parents[3] / "experiments"
 @pytest.fixture(scope="module")
 def matrix() -> Matrix:
     return load_matrix(FOLDER / "matrix.yaml")
-
-
-def scores(values: Sequence[float], metric: str = "em") -> list[Score]:
-    """One question each, two an entity."""
-    return [Score(f"q{i}", f"e{i // 2}", {metric: float(value)}) for i, value in enumerate(values)]
-
-
-def claim(**changes: Any) -> Claim:
-    part = Comparison("nq", "em", ("rag_token",), ("closed_book",))
-    return replace(Claim("above", "A is above B.", "Table 1", (0, 1), (part,)), **changes)
-
-
-LEFT: Arm = ("nq", "rag_token", 0)
-RIGHT: Arm = ("nq", "closed_book", 0)
 
 
 # --- the file of the project ----------------------------------------------------------------
@@ -100,6 +83,7 @@ def test_a_bad_comparison_is_named(changes: dict[str, Any], said: str, matrix: M
         ({"seeds": []}, "tests nothing"),
         ({"split": "train"}, "unknown .*split"),
         ({"seeds": [0, 0]}, "repeats a seed"),
+        ({"test": "t_over_seeds"}, "needs several seeds"),
         ({"name": "../c"}, "must be 1 to 100 letters"),
         ({"name": ""}, "must be 1 to 100 letters"),
     ],
@@ -115,77 +99,6 @@ def test_a_bad_claim_is_named(changes: dict[str, Any], said: str, matrix: Matrix
     path.write_text(yaml.safe_dump({"claims": [good] * 2}))
     with pytest.raises(DataError, match="is a repeated name"):
         load_claims(path, matrix)
-
-
-# --- verdicts ---------------------------------------------------------------------------------
-
-
-def test_scores_are_averaged_over_seeds_before_the_test() -> None:
-    rng = np.random.default_rng(0)
-    left, right = rng.integers(0, 2, (2, 40)), rng.integers(0, 2, (2, 40))
-    found = judge(
-        claim(), {LEFT: {s: scores(left[s]) for s in (0, 1)}, RIGHT: {s: scores(right[s]) for s in (0, 1)}}
-    ).tested[0]
-    assert (found.n, found.seeds, found.unit) == (40, 2, "%")
-    assert found.mean == pytest.approx(100 * left.mean()) and found.baseline_mean == pytest.approx(100 * right.mean())
-    assert found.difference == pytest.approx(100 * (left.mean(0) - right.mean(0)).mean())
-    assert found.spreads[0] == pytest.approx(100 * np.std(left.mean(1), ddof=1))
-    assert found.low < found.difference < found.high
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "direction", "verdict"),
-    [
-        ([1] * 40, [0] * 40, "higher", "supported"),
-        ([0] * 40, [1] * 40, "higher", "not supported"),
-        ([0] * 40, [1] * 40, "lower", "supported"),
-        ([0, 1] * 20, [1, 0] * 20, "higher", "null"),
-    ],
-)
-def test_the_verdict_follows_the_declared_direction(left: Any, right: Any, direction: Any, verdict: str) -> None:
-    part = replace(claim().comparisons[0], direction=direction, aim=10, reach=50)
-    outcome = judge(claim(comparisons=(part,), seeds=(0,)), {LEFT: {0: scores(left)}, RIGHT: {0: scores(right)}})
-    assert outcome.verdict == outcome.tested[0].verdict == verdict
-    said = "met" if verdict == "supported" else "not met"
-    assert outcome.tested[0].aims[0] == f"difference 10 {said}"
-    if verdict != "null":
-        assert outcome.tested[0].aims[1] == f"value 50 {said}"
-
-
-def test_holm_is_over_all_comparisons_of_a_claim() -> None:
-    rng = np.random.default_rng(1)
-    tasks, by_arm = ("nq", "fever3", "jeopardy"), {}
-    for task, gain in zip(tasks, (0.0, 0.1, 0.9), strict=True):
-        base = rng.random(60) * 0.5
-        by_arm[task, "closed_book", 0] = {0: scores(base)}
-        by_arm[task, "rag_token", 0] = {0: scores(0.5 * rng.random(60) + gain * rng.random(60))}
-    parts = tuple(Comparison(task, "em", ("rag_token",), ("closed_book",)) for task in tasks)
-    tested = judge(claim(comparisons=parts, seeds=(0,)), by_arm).tested
-    expected = multipletests([one.p for one in tested], method="holm")[1]
-    assert [one.p_holm for one in tested] == pytest.approx(list(expected))
-    assert len({one.p for one in tested}) > 1
-
-
-def test_other_questions_in_one_seed_are_refused() -> None:
-    with pytest.raises(DataError, match="ids differ"):
-        judge(claim(), {LEFT: {0: scores([1, 0]), 1: scores([1])}, RIGHT: {0: scores([1, 0]), 1: scores([1, 0])}})
-
-
-def test_the_same_system_is_compared_at_two_numbers_of_passages() -> None:
-    part = Comparison("nq", "em", ("rag_token",), k=10, baseline_k=1)
-    one = claim(comparisons=(part,), curves=(Curve("nq", "em", ("rag_token",), (1, 10)),), seeds=(0,))
-    assert list(one.arms()) == [("nq", "rag_token", 10), ("nq", "rag_token", 1)]
-    outcome = judge(
-        one, {("nq", "rag_token", 10): {0: scores([1] * 20)}, ("nq", "rag_token", 1): {0: scores([0] * 20)}}
-    )
-    assert outcome.verdict == "supported" and outcome.tested[0].baseline == "nq_rag_token, k=1"
-    assert [(point.k, point.mean) for point in outcome.points] == [(1, 0.0), (10, 100.0)]
-
-
-def test_a_claim_is_as_good_as_its_comparisons() -> None:
-    assert overall(["supported", "supported"])[0] == "supported"
-    assert overall(["null", "null"])[0] == "null"
-    assert overall(["null", "supported"])[0] == overall(["null", "not supported"])[0] == "not supported"
 
 
 # --- test is met once ---------------------------------------------------------------------------
@@ -280,7 +193,8 @@ def test_the_user_is_told_numbers_and_verdict() -> None:
     outcome = judge(claim(seeds=(0,)), {LEFT: {0: scores([1] * 30)}, RIGHT: {0: scores([0] * 30)}})
     lines = table.lines(outcome)
     assert lines[0].startswith(
-        "em: nq_rag_token 100.00 - nq_closed_book 0.00 = +100.00% [100.00, 100.00], n=30, seeds=1, "
+        "em: nq_rag_token 100.00 - nq_closed_book 0.00 = +100.00% [100.00, 100.00] "
+        "(approximate: 15.0 effective clusters), n=30, seeds=1, sign flips, "
     )
     assert lines[0].endswith("adjusted p=0.0002: supported") or "adjusted p=0.0001: supported" in lines[0]
     assert lines[-1] == "verdict: supported (1 of 1 comparisons supported, 0 null, 0 against)"

@@ -78,6 +78,7 @@ def test_data_that_cannot_tell_say_so() -> None:
 def test_seeds_are_averaged_per_question() -> None:
     found = average_seeds({0: [1.0, 0.0, 1.0], 1: [0.0, 0.0, 1.0], 2: [1.0, 0.0, 1.0]})
     assert found.values == pytest.approx([2 / 3, 0, 1])
+    assert found.by_seed.shape == (3, 3)
     assert found.means == pytest.approx({0: 2 / 3, 1: 1 / 3, 2: 2 / 3})
     assert found.spread == pytest.approx(np.std([2 / 3, 1 / 3, 2 / 3], ddof=1))
     assert average_seeds({7: [1.0]}).spread is None
@@ -99,11 +100,27 @@ def system(rate: float, seed: int) -> np.ndarray:
 
 def test_comparisons_of_a_family_are_adjusted_together() -> None:
     rag, closed, bm25 = system(0.6, 1), system(0.2, 2), system(0.58, 3)
-    clear, unclear = compare_pairs([Pair("rag", "closed", rag, closed), Pair("rag", "bm25", rag, bm25)], alpha=0.05)
+    clear, unclear = compare_pairs(
+        [Pair("rag", "closed", [rag], [closed]), Pair("rag", "bm25", [rag], [bm25])], alpha=0.05
+    )
     assert (clear.system, clear.baseline, unclear.baseline) == ("rag", "closed", "bm25")
     assert clear.significant and clear.difference == pytest.approx(0.4, abs=0.06)
     assert clear.p_holm == pytest.approx(2 * clear.p) and not unclear.significant
     assert clear.smallest == pytest.approx(0.1, abs=0.03)
+    assert clear.test == "paired_permutation" and clear.low < clear.difference < clear.high
+
+
+def test_several_seeds_are_tested_with_the_variance_of_training() -> None:
+    """Three trainings whose differences are 0.1, 0.5 and 0.6: clear to sign flips, but not over trainings."""
+    left = np.stack([system(rate, seed) for seed, rate in enumerate((0.3, 0.7, 0.8))])
+    right = np.stack([system(0.2, seed + 9) for seed in range(3)])
+    (over,) = compare_pairs([Pair("rag", "closed", left, right)], alpha=0.05)
+    (flips,) = compare_pairs([Pair("rag", "closed", left, right)], alpha=0.05, flip_signs=True)
+    assert over.test == "t_over_seeds" and over.freedom == pytest.approx(2, abs=0.2) and not over.significant
+    assert flips.test == "paired_permutation" and flips.significant
+    assert (over.low, over.high) == (flips.low, flips.high) and over.low < 0 < over.high
+    with pytest.raises(ValueError, match="3 seeds of rag against 2 of closed"):
+        compare_pairs([Pair("rag", "closed", left, right[:2])], alpha=0.05)
 
 
 @pytest.mark.parametrize(("count", "permutations"), [(1, 9_999), (60, 9_999), (61, 122_000), (500, 1_000_000)])

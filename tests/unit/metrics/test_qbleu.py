@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_lightning.core.records import Example
-from rag_lightning.metrics.metric import Outcome
+from rag_lightning.metrics.metric import Outcome, comparable
 from rag_lightning.metrics.qbleu import (
     MADE_WITH,
     Q_BLEU1,
     Q_BLEU1_2018,
+    Q_BLEU1_UNCASED,
     QUESTION_WORDS,
     SQUAD,
     STOP_WORDS,
@@ -95,6 +96,15 @@ def test_identical_strings_are_the_maximum(text: str) -> None:
 
 def outcome(said: str | None, wanted: str) -> Outcome:
     return Outcome(Example("1", "q", (wanted,)), said)
+
+
+def test_a_perfect_clue_in_lower_case_is_perfect_where_both_sides_are_lower_case() -> None:
+    clue = "This Alexandre Dumas hero was imprisoned in the Chateau d'If"
+    lower = outcome(clue.lower(), clue)
+    assert Q_BLEU1.score(lower) < 0.75  # type: ignore[operator]
+    assert Q_BLEU1_UNCASED.score(lower) == Q_BLEU1_UNCASED.score(outcome(clue, clue)) == pytest.approx(1, abs=1e-6)
+    assert comparable("q_bleu1", [(), ("q_bleu1", "q_bleu1_2018")]) == "q_bleu1_uncased"
+    assert comparable("q_bleu1", [(), ("bleu1",)]) == "q_bleu1" and comparable("em", [("em",)]) == "em"
 
 
 def test_uncased_predictions_are_marked() -> None:

@@ -11,7 +11,7 @@ from scipy.stats import bootstrap
 from rag_lightning.metrics.statistics import (
     bootstrap_interval,
     cluster_codes,
-    not_worse_than_best,
+    effective_clusters,
     paired_permutation,
 )
 
@@ -109,24 +109,10 @@ def test_false_alarms_come_about_5_times_in_100() -> None:
     assert 1 <= alarms <= 22
 
 
-def test_systems_near_the_best_are_kept() -> None:
-    best = draws(500, 0.6)
-    near = best.copy()
-    near[:3] = 1 - near[:3]
-    near[np.flatnonzero(best)[:2]] = 0
-    compared = not_worse_than_best({"poor": draws(500, 0.3, 5), "best": best, "near": near}, alpha=0.05, seed=0)
-    assert list(compared) == ["poor", "best", "near"]
-    assert (compared["best"].difference, compared["best"].p, compared["best"].within) == (0.0, 1.0, True)
-    assert compared["near"].within and compared["near"].difference <= 0
-    assert not compared["poor"].within and compared["poor"].p < 0.01
-
-
-def test_alpha_decides_what_is_kept() -> None:
-    systems = {"best": np.ones(20), "less": np.array([0.0] * 4 + [1.0] * 16)}
-    p = not_worse_than_best(systems)["less"].p
-    assert p == pytest.approx(0.125, abs=0.02)
-    kept = [not_worse_than_best(systems, alpha=alpha)["less"].within for alpha in (p - 0.01, p, p + 0.01)]
-    assert kept == [True, True, False]
+def test_effective_clusters_are_clusters_of_equal_size() -> None:
+    assert effective_clusters(["a"] * 5 + ["b"] * 5) == 2
+    assert effective_clusters(["", "", ""]) == 3
+    assert effective_clusters(["a"] * 8 + ["b", ""]) == pytest.approx(100 / 66)
 
 
 @pytest.mark.parametrize("values", [[], [float("nan")], [[1.0]], [float("inf"), 1.0]])
@@ -140,5 +126,3 @@ def test_lengths_are_checked() -> None:
         paired_permutation([1.0, 0.0], [1.0], seed=0)
     with pytest.raises(ValueError, match="1 clusters for 2"):
         bootstrap_interval([1.0, 0.0], ["a"], seed=0)
-    with pytest.raises(ValueError, match="no systems"):
-        not_worse_than_best({})

@@ -116,6 +116,13 @@ def test_numbers_and_dashes() -> None:
     assert estimated(Estimate(0.5, 0.25, 0.75, 9, "")).interval == "[0.250, 0.750]"
     alone = estimated(Estimate(85.7, None, None, 6, "%"))
     assert (alone.text, alone.interval) == ("85.7", "")
+    few = estimated(Estimate(50.0, 40.0, 60.0, 40, "%", 12.5))
+    assert few.interval == "[40.0, 60.0]†"
+    assert not estimated(Estimate(50.0, 40.0, 60.0, 40, "%", 30.0)).approximate
+    told = Table("T", (Column("x"),), (Row((few,)),))
+    for text in (to_markdown([told]), to_html(told), to_latex([told])):
+        assert "fewer than 30 effective clusters" in text
+    assert "effective" not in to_csv(told)
     marked = estimated(Estimate(22.2, 20.0, 24.0, 9, "%"), degraded=True)
     assert (marked.text, marked.value, marked.interval) == ("22.2 (degraded)", 22.2, "[20.0, 24.0]")
     missing = Table("t", (Column("a"), Column("b")), (Row((number(None), number(-2.0))),))
