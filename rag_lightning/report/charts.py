@@ -19,7 +19,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rag_lightning.report.tables import clean, shorten
+from rag_lightning.report.tables import clean
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c3e", "#6b7280")
 """Colours of lines, in order; a figure has at most as many lines."""
@@ -27,9 +27,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, SOFT, LINE = "#1b2330", "#5d6778", "#e3e7ee"
 """Colours of text, secondary text and grid."""
 VARIABLES = {INK: "--ink", SOFT: "--soft", LINE: "--line"} | {c: f"--c{i}" for i, c in enumerate(COLOURS)}
-WIDTH, HEIGHT = 3.7, 2.75
+WIDTH, HEIGHT = 3.75, 2.75
 """Size of a panel in inches: a phone shows one, a screen three beside each other."""
-MARGINS = (0.62, 1.12, 0.5, 0.36)
+MARGINS = (0.66, 1.28, 0.5, 0.36)
 """Margins of a panel in inches: the right one is for the labels of lines."""
 FORMATS: dict[str, dict[str, Any]] = {
     "svg": {"metadata": {"Date": None, "Creator": None}},
@@ -60,6 +60,10 @@ STYLE: Any = {
     "ytick.color": SOFT,
     "legend.frameon": False,
 }
+LEADER: dict[str, Any] = {
+    "arrowstyle": "-", "linewidth": 0.5, "linestyle": ":", "alpha": 0.7, "shrinkA": 1, "shrinkB": 3
+}  # fmt: skip
+"""Style of the line between a label and what it names."""
 LABEL_GAP = 0.075
 """Smallest distance of two labels of lines, as a share of the panel's height."""
 
@@ -139,7 +143,7 @@ class Chart:
         box = (x + left) / wide, (y + bottom) / high
         size = (self.width - left - right) / wide, (self.height - bottom - top) / high
         axes = figure.add_axes((*box, *size))
-        axes.set_title(shorten(panel.title, 60), x=-left / (self.width - left - right) * 0.8)
+        axes.set_title(plain(panel.title, 60), x=-left / (self.width - left - right) * 0.8)
         panel.draw(axes)
         return axes
 
@@ -164,14 +168,14 @@ def end_labels(axes: Axes, labels: Sequence[tuple[str, float, float, str]]) -> N
     for (text, x, y, colour), at in zip(labels, placed, strict=True):
         height = low + at * (high - low)
         axes.annotate(
-            shorten(text, 24),
+            plain(text, 24),
             (x, y),
             xytext=(1.03, height),
             textcoords=axes.get_yaxis_transform(),
             color=colour,
             fontsize=8,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.6, "shrinkA": 1, "shrinkB": 3},
+            arrowprops=LEADER | {"color": colour},
         )
 
 
@@ -201,5 +205,6 @@ def _edge(group: tuple[float, list[int]], gap: float, side: int) -> float:
 
 
 def plain(text: str, longest: int = 46) -> str:
-    """A label of a chart: clean and short."""
-    return shorten(clean(text), longest)
+    """A label of a chart: clean, and cut if it is long."""
+    found = clean(text)
+    return found if len(found) <= longest else f"{found[: longest - 1]}…"

@@ -6,11 +6,12 @@ Small multiples with at most eight lines each, labelled where they end.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
 from rag_lightning.metrics.metric import Estimate
@@ -21,7 +22,7 @@ from rag_lightning.report.tables import clean
 
 MOST = 8
 """Systems or lines of one panel."""
-WIDE = 20
+WIDE = 10
 """Ratio of the largest to the smallest value of an objective above which its axis is logarithmic."""
 SHORT = {"rag_token": "Token", "rag_sequence": "Sequence"}
 ENCODERS = ("pretrained", "warmed_up")
@@ -58,7 +59,7 @@ def systems_chart(sweep: Sweep, runs: Sequence[Run], paper_values: Mapping[str, 
         title,
         (panel,),
         notes=notes,
-        width=5.2,
+        width=4.1,
         height=0.62 * len(shown) + 0.75,
         margins=(0.1, 0.1, 0.35, 0.35),
     )
@@ -94,7 +95,8 @@ def recall_lines(sweep: Sweep) -> list[Line]:
         key = row.retriever.partition(" · ")[0], row.model or row.retriever
         if points and (key not in found or _last(points) > _last(found[key])):
             found[key] = points
-    return [Line(panel, label.replace("_", " "), points) for (panel, label), points in found.items()]
+    names = {label: label.replace("_", " ").replace("(RAG-", "(", 1) for _, label in found}
+    return [Line(panel, names[label], points) for (panel, label), points in found.items()]
 
 
 def k_chart(sweep: Sweep) -> Chart | None:
@@ -168,7 +170,7 @@ def _draw_systems(objective: str, runs: Sequence[Run], paper_values: Mapping[str
         axes.plot(one.mean, place, "o", color=colour, markersize=6)
         if run.run_id in paper_values:
             axes.plot(paper_values[run.run_id], place, "v", color=COLOURS[1], markersize=7)
-        axes.text(low, place - 0.3, plain(run.label, 60), fontsize=8.5, color=INK, va="bottom")
+        axes.text(low, place - 0.3, plain(run.label, 56), fontsize=9, color=INK, va="bottom")
         end = _or(one.high, one.mean)
         axes.annotate(f"{one.mean:.1f}", (end, place), (6, 0), textcoords="offset points", va="center", color=colour)
     axes.set_ylim(len(runs) - 0.6, -0.85)
@@ -235,19 +237,12 @@ def _draw_cost(search: Search, name: str, axes: Axes) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(clean(head))
     axes.set_ylabel(plain(search.objective))
-    for formulation in formulations:
-        best = max((o for o in search.tried if o.formulation == formulation), key=lambda o: o.values[search.objective])
-        at = (best.values[name] * factor, best.values[search.objective])
-        side: Callable[[float], bool] = lambda x: x > sum(axes.get_xlim()) / 2  # noqa: E731
-        axes.annotate(
-            SHORT.get(formulation, plain(formulation, 16)),
-            at,
-            (-8 if side(at[0]) else 8, 4),
-            textcoords="offset points",
-            ha="right" if side(at[0]) else "left",
-            color=colours.get(formulation, SOFT),
-            fontweight="bold",
-        )
+    handles = [
+        Line2D([], [], color=colours.get(name, SOFT), marker=MARKERS[at % len(MARKERS)], linewidth=0,
+               markersize=5, label=plain(SHORT.get(name, name), 20))
+        for at, name in enumerate(formulations)
+    ]  # fmt: skip
+    axes.legend(handles=handles, loc="lower right", fontsize=8.5, labelcolor="linecolor")
 
 
 def _styles(labels: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -9,6 +9,10 @@ from rag_lightning.report.tables import Cell, Column, Row, Table, clean, shorten
 
 FILTERED = 8
 """Rows from which a page offers to filter a table."""
+TALL = 16
+"""Rows from which a table scrolls in a box of its own."""
+LONG = 100
+"""Characters from which a text gets a wide column."""
 HINT = 4000
 """Longest hint of a row or cell, in characters."""
 
@@ -20,10 +24,12 @@ def to_html(table: Table, anchor: str = "") -> str:
     marks = [max((len(row.cells[i].marks) for row in table.rows), default=0) for i in range(len(table.columns))]
     body = "\n".join(_row(row, table.columns, marks) for row in table.rows)
     notes = "".join(f"<li>{_html(note)}</li>" for note in table.notes)
-    long = ' data-filter="yes"' if len(table.rows) >= FILTERED else ""
+    long = ' data-filter="yes"' if len(table.rows) >= FILTERED and not table.ordered else ""
+    long += ' data-ordered="yes"' if table.ordered else ""
+    tall = " tall" if len(table.rows) >= TALL else ""
     inner = (
         (f'<p class="lead">{_html(table.lead)}</p>\n' if table.lead else "")
-        + f'<div class="scroll" role="region" tabindex="0" aria-label="{_html(table.title)}"><table{long}>\n'
+        + f'<div class="scroll{tall}" role="region" tabindex="0" aria-label="{_html(table.title)}"><table{long}>\n'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n"
         + (f'<ul class="notes">{notes}</ul>\n' if notes else "")
     )
@@ -58,7 +64,13 @@ def _hint(text: str) -> str:
 def _cell(cell: Cell, column: Column, marks: int, *, first: bool) -> str:
     """One cell; letters stand in a box as wide as the most letters of the column, so that digits stay aligned."""
     style = f"--share:{min(max(cell.value, 0.0), 100.0):.1f}%" if column.bar and cell.value is not None else ""
-    names = ("num" if column.numeric else "", "bar" if style else "", cell.tone, "best" if cell.best else "")
+    names = (
+        "num" if column.numeric else "",
+        "bar" if style else "",
+        cell.tone,
+        "best" if cell.best else "",
+        "long" if len(cell.text) > LONG else "",
+    )
     attributes = "".join(
         f' {name}="{value}"'
         for name, value in (
@@ -70,7 +82,8 @@ def _cell(cell: Cell, column: Column, marks: int, *, first: bool) -> str:
     )
     box = f'<sup style="min-width:{0.6 * marks:.1f}em">{_html(cell.marks)}</sup>' if marks and column.numeric else ""
     interval = f" <small>{_html(cell.interval)}</small>" if cell.interval else ""
-    inner = f"{_html(cell.text)}{box}{interval}"
+    below = f"<br><small>{_html(cell.below)}</small>" if cell.below else ""
+    inner = f"{_html(cell.text)}{box}{interval}{below}"
     if first and not column.numeric:
         return f'<th scope="row"{attributes}{_hint(cell.hint)}>{inner}</th>'
     return f"<td{attributes}{_hint(cell.hint)}>{inner}</td>"

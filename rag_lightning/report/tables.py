@@ -43,6 +43,7 @@ class Cell:
         hint: Text shown when the pointer or the keyboard is on it.
         tone: Tone of its colour; the text says the same.
         best: Whether it is the best of its column, and so bold.
+        below: A second, smaller line, which LaTeX and CSV leave out.
     """
 
     text: str
@@ -55,6 +56,7 @@ class Cell:
     hint: str = ""
     tone: Tone = ""
     best: bool = False
+    below: str = ""
 
     @property
     def interval(self) -> str:
@@ -96,6 +98,7 @@ class Table:
         name: Name of its CSV file and LaTeX label; none without a name.
         lead: The sentence between title and table that says what it shows.
         folded: Whether a page shows it only on demand.
+        ordered: Whether its rows belong in their order, so that a page does not sort or filter them.
     """
 
     title: str
@@ -105,6 +108,7 @@ class Table:
     name: str = ""
     lead: str = ""
     folded: bool = False
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows, 1):
@@ -194,7 +198,8 @@ def _markdown(table: Table) -> str:
 
 def _markdown_cell(cell: Cell, strong: bool) -> str:
     text = f"{escape_markdown(cell.text)}{cell.marks.translate(SUPERSCRIPTS)} {cell.interval}".strip()
-    return f"**{text}**" if (strong or cell.best) and text else text
+    text = f"**{text}**" if (strong or cell.best) and text else text
+    return f"{text} ({escape_markdown(cell.below)})" if cell.below else text
 
 
 def _piped(texts: Iterable[str]) -> str:
