@@ -264,9 +264,7 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
             parser.add_argument(given.name, type=str, default=given.default, help=given.help)
         else:
             parser.add_argument(given.name, type=str, help=given.help)
-    parser.add_argument(
-        "--config", action="config", help="YAML file with values of these keys; keys after it override it."
-    )
+    parser.add_argument("--config", action="config", help="YAML file with values; keys after it override it.")
     add_fields(parser, command.config)
     return parser
 

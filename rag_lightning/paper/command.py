@@ -37,8 +37,8 @@ NEVER = {
     "with the paper's, which stand here only to show what is being reproduced.",
     "mini-long": "Runs of scale mini-long ask other questions over another, small corpus: none of their numbers can be "
     "compared with the paper's.",
-    "nq-subset": "The corpus of nq-subset holds the gold passages of NQ and few others: numbers over it are higher than "
-    "over Wikipedia, and cannot be compared with the paper's.",
+    "nq-subset": "The corpus of nq-subset holds the gold passages of NQ and few others: its numbers are higher than "
+    "those over Wikipedia, and cannot be compared with the paper's.",
     "paper": "A cell is reproduced if it is within the tolerance of reports/paper.yaml on all examples of the data.",
 }
 

@@ -67,12 +67,6 @@ def compute(results: Results, prediction: str) -> Shown:
         ConfigError: no such run or question, or a system without passages.
         ArtifactError: the run's model was made by another version of the code, or is gone.
     """
-    # the system needs torch, which nothing else of the paper's page does
-    from rag_lightning.config.loading import experiment_of
-    from rag_lightning.stages.ask import open_system
-    from rag_lightning.stages.train import STAGE
-    from rag_lightning.stages.workspace import Workspace
-
     run_id, _, example_id = prediction.partition("/")
     run = next((one for one in results.runs if one.run_id == run_id and one.finished), None)
     if run is None or not run.k:
@@ -80,6 +74,12 @@ def compute(results: Results, prediction: str) -> Shown:
             f"prediction={prediction!r}: no finished run {run_id!r} with passages at this scale; give RUN/EXAMPLE"
         )
     example = _example(results, run, example_id)
+    # the system needs torch, which nothing else of the paper's page does
+    from rag_lightning.config.loading import experiment_of
+    from rag_lightning.stages.ask import open_system
+    from rag_lightning.stages.train import STAGE
+    from rag_lightning.stages.workspace import Workspace
+
     config = experiment_of({**run.config, "folder": results.config.folder}, run_id)
     workspace = Workspace(config).on(run.split)
     made = run.record["digests"].get("model")

@@ -15,7 +15,7 @@ from rag_lightning.report.reading import estimates_of, need, read
 
 R = TypeVar("R")
 STATUSES = ("finished", "failed", "running")
-ROLES = ("trial", "baseline", "final")
+ROLES = ("trial", "baseline", "final", "cell")
 PARTS = ("digests", "git", "packages", "hardware", "timings", "work")
 CONFIG_FIELDS = (
     ("decoding", "strategy", str),
