@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -209,7 +210,10 @@ def test_one_table_needs_neither_torch_nor_a_checkout(tmp_path: Path) -> None:
         "heavy = {'torch', 'mlflow', 'matplotlib'} & set(sys.modules); print(heavy, file=sys.stderr); "
         "sys.exit(code or bool(heavy))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(r"\begin{tabular}") == 1 and "44.1" in done.stdout and "not run" in done.stdout
 
