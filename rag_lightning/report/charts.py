@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +149,7 @@ class Chart:
 
 
 @contextmanager
-def _style(more: Mapping[str, Any]) -> Iterator[None]:
+def _style(more: Any) -> Iterator[None]:
     """The style of all charts; a sign that the font lacks is a box in pictures and itself in pages, not a warning."""
     with matplotlib.rc_context({**STYLE, **more}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)

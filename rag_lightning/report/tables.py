@@ -128,10 +128,10 @@ class Table:
         places = [place for place, column in enumerate(self.columns) if column.shown]
         rows = tuple(replace(row, cells=tuple(_cut(row.cells[place]) for place in places)) for row in self.rows)
         columns = tuple(replace(self.columns[place], head=shorten(self.columns[place].head)) for place in places)
-        texts = {"title": shorten(self.title), "lead": shorten(self.lead), "name": self.name[:LONGEST]}
         marked = any(cell.approximate and cell.interval for row in rows for cell in row.cells)
         notes = (*map(shorten, self.notes), *((APPROXIMATE_NOTE,) if marked else ()))
-        return replace(self, columns=columns, rows=rows, notes=notes, **texts)
+        lead, name = shorten(self.lead), self.name[:LONGEST]
+        return replace(self, title=shorten(self.title), columns=columns, rows=rows, notes=notes, name=name, lead=lead)
 
 
 def number(value: float | None, digits: int = 1) -> Cell:
