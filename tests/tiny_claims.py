@@ -86,4 +86,5 @@ def sweep(root: Path, data: Path, bert: Path, head: Any) -> SweepConfig:
             {"decoding": "closed_book/classify"},
             {"decoding": "rag_sequence/classify", "retriever": "bm25", "k": 2},
         ),
+        trivial=False,
     )

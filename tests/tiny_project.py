@@ -101,6 +101,7 @@ def sweep(root: Path, data: Path, bert: Path) -> SweepConfig:
         },
         trials=4,
         always=({"decoding": "closed_book/greedy"}, {"decoding": "rag_token/greedy", "retriever": "bm25", "k": 2}),
+        trivial=False,
     )
 
 

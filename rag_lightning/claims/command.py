@@ -136,7 +136,9 @@ def _test(made: Plan, config: ClaimsConfig, mirrors: Mirrors) -> None:
         arm: {job.config.seed: scores_of(found[job.label], config.folder) for job in jobs}
         for arm, jobs in made.arms.items()
     }
-    degraded = {arm: set().union(*(degraded_of(found[job.label]) for job in jobs)) for arm, jobs in made.arms.items()}
+    degraded = {
+        arm: frozenset[str]().union(*(degraded_of(found[job.label]) for job in jobs)) for arm, jobs in made.arms.items()
+    }
     outcome = judge(claim, scores, degraded)
     _entry(made, config).write(outcome.as_dict())
     for line in table.lines(outcome):

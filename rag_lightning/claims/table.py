@@ -14,10 +14,10 @@ from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estim
 Stored = Mapping[str, Any]
 """An Outcome as plain values."""
 NOTES = (
-    "difference: mean over questions of system - baseline, each averaged over seeds, with its 95 % interval: bootstrap "
-    "of entities with one seed, with several t with the variance of training and of entities.",
-    "p: with several seeds the t test of that interval, else signs of whole entities' differences flipped (a claim may "
-    "ask for sign flips with several seeds: p then takes the trainings as they are); Holm over a claim's comparisons.",
+    "difference: mean over questions of system - baseline, each averaged over seeds, with its 95 % interval: of the t "
+    "test with the variance of training and of entities, or beside sign flips a bootstrap of entities.",
+    "p: with several seeds t, else signs of whole entities' differences flipped (a claim may ask for sign flips with "
+    "several seeds: p and interval then take the trainings as they are); Holm over the comparisons of a claim.",
     "null: no significant difference, which is a result; smallest: the difference the test would find (power 0.8).",
 )
 

@@ -19,8 +19,7 @@ import regex
 from rag_lightning.config.bounds import PositiveInt
 from rag_lightning.core.records import Example, Hypothesis, Prediction
 from rag_lightning.decoding.strategy import Strategy
-from rag_lightning.metrics.qbleu import QUESTION_WORDS
-from rag_lightning.metrics.tokens import normalize_answer
+from rag_lightning.metrics.tokens import QUESTION_WORDS, normalize_answer
 
 RELATION = "relation"
 """The tag by which most_common_by_type tells types apart, where all examples have it."""

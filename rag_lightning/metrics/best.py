@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rag_lightning.metrics.statistics import TIE, Floats, check_pair, cluster_sums, draw_clusters
+from rag_lightning.metrics.statistics import TIE, Floats, check_pair, cluster_sums, draw_clusters, paired_permutation
 
 CORRECTION = "bootstrap of the largest difference of any two trials, stepped down"
 """The correction for the search, as selection.json and reports name it."""
@@ -40,14 +41,14 @@ def not_worse_than_best(
     """The systems that are not significantly worse than the one with the highest mean.
 
     The p values are corrected for the number of systems: if all are equal, the probability that any is dropped is
-    alpha. p is never below 1 / (resamples + 1); with one cluster every p is 1.
+    alpha. p is never below that of sign flips of the two systems' clusters, which holds for few clusters too.
 
     Args:
         scores: Name -> [n] values on the same examples in the same order; higher is better.
         clusters: [n] entity of each example, "" for none.
         alpha: Family-wise significance level; a system with a smaller p counts as worse.
         seed: Seed of the resampling.
-        resamples: Bootstrap samples.
+        resamples: Bootstrap samples, and sign flips.
 
     Raises:
         ValueError: no systems, or values that cannot be compared.
@@ -63,7 +64,8 @@ def not_worse_than_best(
     lost = means[best] - means
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = np.where(lost <= TIE, 0.0, lost / spread[best])
-    adjusted = np.ones(len(means)) if len(counts) == 1 else _stepped_down(distance, moved, spread, alpha)
+    flips = [paired_permutation(one, sums[best], seed=seed, permutations=resamples)[1] for one in sums]
+    adjusted = _stepped_down(distance, np.array(flips), moved, spread, alpha)
     return {
         name: Comparison(-float(lost[i]), float(adjusted[i]), bool(adjusted[i] >= alpha))
         for i, name in enumerate(scores)
@@ -113,7 +115,7 @@ def _by_cluster(scores: Sequence[Sequence[float] | Floats], clusters: Sequence[s
     return np.stack([one for one, _ in parts]), parts[0][1]
 
 
-def _times_drawn(picks: np.ndarray[tuple[int, int], np.dtype[np.int32]], size: int) -> Floats:
+def _times_drawn(picks: NDArray[np.int32], size: int) -> Floats:
     """[rows, C] how often each cluster is drawn, from [rows, C] clusters."""
     places = picks + size * np.arange(len(picks))[:, None]
     return np.bincount(places.ravel(), minlength=size * len(picks)).reshape(len(picks), size).astype(np.float64)
@@ -127,14 +129,14 @@ def _spreads(moved: Floats) -> Floats:
     return np.sqrt(np.where(variance > TIE**2, variance, 0.0))
 
 
-def _stepped_down(distance: Floats, moved: Floats, spread: Floats, alpha: float) -> Floats:
-    """[m] adjusted p; the systems that are rejected leave the family, until none is."""
+def _stepped_down(distance: Floats, least: Floats, moved: Floats, spread: Floats, alpha: float) -> Floats:
+    """[m] adjusted p, none below `least`; the systems that are rejected leave the family, until none is."""
     adjusted, floor = np.ones(len(distance)), 0.0
     left = np.arange(len(distance))
     while True:
         largest = _largest(moved[:, left], spread[np.ix_(left, left)])
         hits = (largest[:, None] >= distance[left] - TIE).sum(axis=0)
-        adjusted[left] = np.maximum((1 + hits) / (1 + len(largest)), floor)
+        adjusted[left] = np.maximum(np.maximum((1 + hits) / (1 + len(largest)), least[left]), floor)
         worse = adjusted[left] < alpha
         if not worse.any():
             return adjusted

@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
+from rag_lightning.core.registry import LazyModule
 from rag_lightning.metrics.statistics import (
     Floats,
     bootstrap_means,
@@ -23,6 +24,8 @@ from rag_lightning.metrics.statistics import (
     cluster_sums,
     paired_permutation,
 )
+
+special: Any = LazyModule("scipy.special")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class OverSeeds:
         """The true mean that a test of this many seeds and questions finds with the given power; None without error."""
         if self.freedom is None:
             return None
-        return self.error * float(stdtrit(self.freedom, 1 - alpha / 2) + stdtrit(self.freedom, power))
+        return self.error * float(special.stdtrit(self.freedom, 1 - alpha / 2) + special.stdtrit(self.freedom, power))
 
 
 def mean_over_seeds(
@@ -87,8 +90,9 @@ def mean_over_seeds(
         return OverSeeds(mean, mean, mean, p, None, 0.0)
     parts = of_training**2 / (len(values) - 1) + (of_questions**2 / (weight - 1) if of_questions else 0.0)
     freedom, error = variance**2 / parts, math.sqrt(variance)
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * error
-    return OverSeeds(mean, mean - half, mean + half, 2 * float(stdtr(freedom, -abs(mean) / error)), freedom, error)
+    half = float(special.stdtrit(freedom, (1 + confidence) / 2)) * error
+    p = 2 * float(special.stdtr(freedom, -abs(mean) / error))
+    return OverSeeds(mean, mean - half, mean + half, p, freedom, error)
 
 
 def _variance_over_clusters(

@@ -78,7 +78,7 @@ class Verdict:
         system: Label of the system.
         baseline: Label of the system it is compared with.
         difference: Mean of system - baseline.
-        low: Lower end of its 95 % interval: BCa bootstrap with one seed, t with several.
+        low: Lower end of its 95 % interval: BCa bootstrap beside sign flips, else that of the t test.
         high: Upper end of its 95 % interval.
         test: The test that gave p.
         freedom: Degrees of freedom of the t test, None for sign flips.
@@ -192,8 +192,8 @@ def compare_pairs(pairs: Sequence[Pair], *, alpha: float, seed: int = 0, flip_si
         pairs: The family, in the declared order.
         alpha: Family-wise significance level.
         seed: Seed of the sign flips and the resampling.
-        flip_signs: Test by sign flips of scores averaged over seeds, which takes the trainings as they are, with
-            several seeds too; the interval still holds the variance of training.
+        flip_signs: Test by sign flips of scores averaged over seeds with several seeds too: p and interval take the
+            trainings as they are.
 
     Raises:
         ValueError: values that cannot be compared.
@@ -209,17 +209,17 @@ def _tested(pair: Pair, alpha: float, seed: int, flips: int, flip_signs: bool) -
     if len(pair.left) != len(pair.right):
         raise ValueError(f"{len(pair.left)} seeds of {pair.system} against {len(pair.right)} of {pair.baseline}")
     sides = [check_pair(left, right) for left, right in zip(pair.left, pair.right, strict=True)]
+    names = (pair.system, pair.baseline)
+    if len(sides) > 1 and not flip_signs:
+        over = mean_over_seeds([a - b for a, b in sides], pair.clusters, seed=seed)
+        if over.freedom is not None:
+            tested: tuple[Test, float, float] = ("t_over_seeds", over.freedom, over.p)
+            return Verdict(*names, over.mean, over.low, over.high, *tested, over.p, False, over.smallest(alpha))
     left, right = (np.stack(side).mean(axis=0) for side in zip(*sides, strict=True))
-    over = mean_over_seeds([a - b for a, b in sides], pair.clusters, seed=seed) if len(sides) > 1 else None
-    low, high = (over.low, over.high) if over else bootstrap_interval(left - right, pair.clusters, seed=seed)
-    if over and over.freedom is not None and not flip_signs:
-        smallest, test = over.smallest(alpha), "t_over_seeds"
-        return Verdict(
-            pair.system, pair.baseline, over.mean, low, high, test, over.freedom, over.p, over.p, False, smallest
-        )
+    low, high = bootstrap_interval(left - right, pair.clusters, seed=seed)
     difference, p = paired_permutation(left, right, pair.clusters, seed=seed, permutations=flips)
     smallest = smallest_difference(left, right, pair.clusters, alpha=alpha)
-    return Verdict(pair.system, pair.baseline, difference, low, high, "paired_permutation", None, p, p, False, smallest)
+    return Verdict(*names, difference, low, high, "paired_permutation", None, p, p, False, smallest)
 
 
 def sign_flips(comparisons: int, alpha: float) -> int:

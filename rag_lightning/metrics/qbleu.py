@@ -21,9 +21,8 @@ from functools import lru_cache
 from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.bleu import coco_sentence_bleu1
 from rag_lightning.metrics.metric import Metric, Note, Outcome
-from rag_lightning.metrics.tokens import KEPT, treebank
+from rag_lightning.metrics.tokens import KEPT, QUESTION_WORDS, treebank
 
-QUESTION_WORDS = frozenset({"what", "which", "why", "who", "whom", "whose", "where", "when", "how"})
 _STOP_WORDS = """
 a about above after again against all am an and any are as at be because been before being below between both but by
 can did do does doing don down during each few for from further had has have having he her here hers herself him

@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 FALLBACK = "tokenised by fallback rules (spaCy is not installed; it comes with the extra `generation`)"
 KEPT = 65_536
 """Texts whose tokens are kept: references come back with every metric and every system."""
+QUESTION_WORDS = frozenset({"what", "which", "why", "who", "whom", "whose", "where", "when", "how"})
 _CONTRACTED = r"(?:s|re|ve|ll|d|m)\b"
 _TITLES = r"(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|Rev|Prof|vs|Inc|Co|Corp|Ltd)\.(?!\w)"
 _SHARED = (

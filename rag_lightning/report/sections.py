@@ -112,8 +112,7 @@ def trials_table(sweep: Sweep) -> Table:
         cells += [_mark(bool(candidate and candidate.within)), _mark(bool(candidate and candidate.chosen))]
         rows.append(Row(tuple(cells), bool(candidate and candidate.chosen), hint(run)))
     notes = [
-        "not worse: no significant difference from the best of its formulation; p is corrected for the search "
-        f"({CORRECTION}).",
+        f"not worse: no significant difference from the best of its formulation, corrected: {CORRECTION}.",
         "The best of many trials on dev is biased upwards; only chosen systems and baselines are evaluated on test.",
         "chosen: of those not worse, the fewest pairs x beams (question-passage pairs generated per question times the "
         "beams of each), then the smallest index; s/query is measured, but not used.",
@@ -175,14 +174,10 @@ def pairs_table(sweep: Sweep, scores: Mapping[str, Sequence[Score]]) -> Table:
     """
     runs = ranked(sweep, sweep.on(SPLIT, "final", "baseline"))
     finals, baselines = ([run for run in runs if run.role == role] for role in ("final", "baseline"))
-    rows = [
-        _pair(sweep, left, right, scores)
-        for left in finals
-        for right in baselines
-        if {left.run_id, right.run_id} <= set(scores)
-    ]
+    both = [(left, right) for left in finals for right in baselines if {left.run_id, right.run_id} <= set(scores)]
+    rows = [_pair(sweep, left, right, scores) for left, right in both]
     columns = [Column(head, numeric=False) for head in ("system", "baseline", "metric")]
-    columns += [Column("difference"), Column("p"), Column("n")]
+    columns += map(Column, ("difference", "p", "n"))
     lost = [run.label for run in runs if run.run_id not in scores]
     notes = ["Paired permutation test with 9,999 sign flips by entity: p is at least 0.0001; not corrected."]
     if any(row.cells[2].text != sweep.objective for row in rows):

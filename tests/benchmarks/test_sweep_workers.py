@@ -33,7 +33,7 @@ def test_a_trial_costs_little_beside_its_work(
     tiny_copy: SweepConfig, capsys: pytest.CaptureFixture[str], benchmark: Any
 ) -> None:
     """Every artifact exists, so that what remains is claiming, recording, telling, showing and mirroring."""
-    config = replace(tiny_copy, trials=TRIALS, sampler="random", always=())
+    config = replace(tiny_copy, trials=TRIALS, sampler="random", always=(), trivial=False)
     sweep.run(config)
     again = replace(config, name="again")
     space = open_space(again)
@@ -65,7 +65,7 @@ def rate(config: SweepConfig) -> float:
 
 
 def test_two_workers_against_one(tiny_copy: SweepConfig, capsys: pytest.CaptureFixture[str], benchmark: Any) -> None:
-    config = replace(tiny_copy, trials=TRIALS, sampler="random", always=())
+    config = replace(tiny_copy, trials=TRIALS, sampler="random", always=(), trivial=False)
     root, rates = Path(config.experiment.folder), defaultdict[int, list[float]](list)
 
     def pair(number: int) -> None:

@@ -161,7 +161,7 @@ def config(registered: None, tmp_path_factory: pytest.TempPathFactory, bert_fold
         train=replace(base.train, steps=1, eval_every=0),
     )
     space = {"decoding": ("rag_sequence/toy_decoding",), "retriever": ("toy_index", "toy_retriever"), "k": (2,)}
-    return SweepConfig("toys", experiment, space=space, trials=2, always=())
+    return SweepConfig("toys", experiment, space=space, trials=2, always=(), trivial=False)
 
 
 @pytest.fixture(scope="module")

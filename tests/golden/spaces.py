@@ -27,6 +27,7 @@ def sweep(root: Path, data: Path, bert: Path) -> dict[str, Any]:
         "trials": len(points),
         "sampler": "grid",
         "always": [{"decoding": "closed_book/greedy"}, *points],
+        "trivial": False,
     }
 
 
@@ -39,6 +40,7 @@ def claims(folder: Path, root: Path, data: Path, bert: Path) -> tuple[Path, Path
     systems = {"rag_sequence": {"row": "RAG-Sequence"}, "closed_book": {"row": "BART", "values": closed}}
     part = {"task": "nq", "metric": "em", "systems": ["rag_sequence"], "baselines": ["closed_book"]}
     claim = {"name": "above", "says": "x", "source": "y", "seeds": [0, 1], "comparisons": [part]}
+    claim["test"] = "paired_permutation"
     matrix = {
         "seeds": [0],
         "questions_seed": 0,

@@ -89,7 +89,7 @@ def test_the_console_of_a_sweep_and_of_one_that_is_done(
 
 
 def test_details_of_a_sweep(tiny_copy: SweepConfig, capsys: pytest.CaptureFixture[str]) -> None:
-    once = replace(tiny_copy, trials=1, always=())
+    once = replace(tiny_copy, trials=1, always=(), trivial=False)
     lines = [line.strip() for line in shown(once, capsys, "--verbose").splitlines()]
     for kind in ("predictions", "rankings", "scores"):
         assert any(re.fullmatch(rf"{kind} +started  [0-9a-f]+", line) for line in lines), kind

@@ -34,6 +34,7 @@ def test_three_retrievers_and_six_k_generate_every_pair_once(
         experiment=base,
         space={"decoding": ("rag_sequence/thorough",), "retriever": RETRIEVERS, "k": KS},
         always=(),
+        trivial=False,
         sampler="grid",
         trials=len(RETRIEVERS) * len(KS),
         objectives=("em", "index_bytes", "build_seconds", "peak_memory"),

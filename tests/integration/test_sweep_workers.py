@@ -63,7 +63,9 @@ def test_status_of_a_sweep_that_never_began(tiny_copy: SweepConfig, capsys: pyte
 
 
 def test_no_password_reaches_a_file_or_the_console(tiny_copy: SweepConfig, capfd: pytest.CaptureFixture[str]) -> None:
-    config = replace(tiny_copy, experiment=replace(tiny_copy.experiment, tracking_uri=DOWN), trials=1, always=())
+    config = replace(
+        tiny_copy, experiment=replace(tiny_copy.experiment, tracking_uri=DOWN), trials=1, always=(), trivial=False
+    )
     sweep.run(config)
     folder = Path(config.experiment.folder)
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -184,7 +186,7 @@ def postgres() -> Iterator[str]:
 @pytest.mark.slow
 def test_four_workers_on_postgresql_one_killed(postgres: str, tiny_copy: SweepConfig) -> None:
     pytest.importorskip("psycopg", reason="the extra postgres is not installed")
-    config = replace(tiny_copy, trials=12, sampler="random", storage=postgres, always=())
+    config = replace(tiny_copy, trials=12, sampler="random", storage=postgres, always=(), trivial=False)
     with started(config, "--workers", "4") as process:
         trial = at_work(config, process)
         os.kill(process_of(trial), signal.SIGKILL)
@@ -200,7 +202,7 @@ def test_four_workers_on_postgresql_one_killed(postgres: str, tiny_copy: SweepCo
 def test_two_machines_share_a_study_on_postgresql(postgres: str, tiny_copy: SweepConfig) -> None:
     """Each has a folder of its own; the first one ends the sweep, and evaluates what only the other has."""
     pytest.importorskip("psycopg", reason="the extra postgres is not installed")
-    first = replace(tiny_copy, trials=8, sampler="random", storage=postgres, always=())
+    first = replace(tiny_copy, trials=8, sampler="random", storage=postgres, always=(), trivial=False)
     root = Path(first.experiment.folder)
     second = replace(first, experiment=replace(first.experiment, folder=str(root.parent / "second")))
     shutil.copytree(root, second.experiment.folder)
@@ -214,7 +216,9 @@ def test_two_machines_share_a_study_on_postgresql(postgres: str, tiny_copy: Swee
 @pytest.mark.slow
 def test_four_ray_workers_one_killed(tiny_copy: SweepConfig) -> None:
     pytest.importorskip("ray", reason="the extra ray is not installed")
-    config = replace(tiny_copy, trials=8, sampler="random", always=(), engine="ray", workers=4, worker_cpus=0.1)
+    config = replace(
+        tiny_copy, trials=8, sampler="random", always=(), trivial=False, engine="ray", workers=4, worker_cpus=0.1
+    )
     with started(config, RAY_ADDRESS="") as process:
         trial = at_work(config, process)
         os.kill(process_of(trial), signal.SIGKILL)

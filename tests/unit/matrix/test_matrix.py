@@ -15,13 +15,14 @@ from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.config.retrieval import check_retriever
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, UnknownNameError
+from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.matrix.cells import Job, make_job
 from rag_lightning.matrix.matrix import BASE, Cell, Matrix, load_matrix, select
 from rag_lightning.report.paper import paper_system
 from rag_lightning.runs.evaluate import folder_of
 from rag_lightning.runs.folders import EXPERIMENTS
 from rag_lightning.runs.identity import by_reuse, reuse_key
-from rag_lightning.runs.system import decodings, label_of
+from rag_lightning.runs.system import label_of
 from rag_lightning.stages import classes
 
 FOLDER = Path(__file__).parents[3] / "experiments"
@@ -93,7 +94,7 @@ def test_every_cell_that_can_run_is_an_experiment_of_its_task(cells: dict[str, C
         assert config.scale == ("mini" if own else cell.scale)
         assert ("mini-" in config.task.dataset) == (cell.scale != "paper" and not own)
         classes.check(config)
-        assert f"{config.formulation}/{config.decoding.strategy}" in decodings()
+        assert config.decoding.strategy in strategies_of(config.formulation)
         assert (config.formulation == "closed_book") == (config.retriever.kind == "none")
         assert config.decoding.k <= config.retriever.k_max
         check_retriever(config.retriever, config.formulation)

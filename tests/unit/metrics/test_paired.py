@@ -118,7 +118,7 @@ def test_several_seeds_are_tested_with_the_variance_of_training() -> None:
     (flips,) = compare_pairs([Pair("rag", "closed", left, right)], alpha=0.05, flip_signs=True)
     assert over.test == "t_over_seeds" and over.freedom == pytest.approx(2, abs=0.2) and not over.significant
     assert flips.test == "paired_permutation" and flips.significant
-    assert (over.low, over.high) == (flips.low, flips.high) and over.low < 0 < over.high
+    assert over.low < 0 < over.high and 0 < flips.low < flips.high, "the latter take the trainings as they are"
     with pytest.raises(ValueError, match="3 seeds of rag against 2 of closed"):
         compare_pairs([Pair("rag", "closed", left, right[:2])], alpha=0.05)
 

@@ -11,7 +11,6 @@ from rag_lightning.metrics.qbleu import (
     Q_BLEU1,
     Q_BLEU1_2018,
     Q_BLEU1_UNCASED,
-    QUESTION_WORDS,
     SQUAD,
     STOP_WORDS,
     Weights,
@@ -19,6 +18,7 @@ from rag_lightning.metrics.qbleu import (
     q_bleu1,
     split_parts,
 )
+from rag_lightning.metrics.tokens import QUESTION_WORDS
 
 SAID, WANTED = "Is this a great question?", "Is this a good question?"
 README = Weights(names=0.6, content=0.1, question=0.2, delta=0.7)

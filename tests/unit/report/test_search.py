@@ -53,8 +53,8 @@ def test_ties_and_optimism_are_one_sentence(maker: Any) -> None:
     write(maker)
     (line,) = read_search(maker.folder, "s1").ties
     assert line == (
-        "rag_token: 2 of 3 trials are not significantly worse than the best (the tie set); its dev em is expected to "
-        "be 1.3 too high, because it is the best of 3 (bootstrap)."
+        "rag_token: 2 of 3 trials are not significantly worse than the best, corrected for the search (the tie set); "
+        "its dev em is expected to be 1.3 too high, because it is the best of 3 (bootstrap)."
     )
 
 

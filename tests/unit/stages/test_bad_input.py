@@ -187,9 +187,7 @@ def test_k_above_the_corpus_is_refused_before_anything_is_trained(project: Exper
         sweep.run(SweepConfig(name="large", experiment=large))
     wide = replace(project, train=replace(project.train, k=65))
     with pytest.raises(ConfigError, match=r"train\.k=65, but the corpus has 64 passages"):
-        sweep.run(
-            SweepConfig(name="wide", experiment=wide, space={"k": (1,), "decoding": ("rag_token/greedy",)}, always=())
-        )
+        sweep.run(SweepConfig("wide", wide, {"k": (1,), "decoding": ("rag_token/greedy",)}, always=(), trivial=False))
     assert {path.name for path in (Path(project.folder) / "artifacts").iterdir()} == {"corpus", "examples"}
 
 
@@ -272,7 +270,7 @@ def test_a_run_that_failed_is_recorded_and_done_again(
 
     monkeypatch.setattr(track, "Mirror", Quiet)
     space = {"decoding": ("rag_token/greedy",), "retriever": ("flat",), "k": (1,)}
-    config = replace(tiny_copy, trials=1, space=space, always=())
+    config = replace(tiny_copy, trials=1, space=space, always=(), trivial=False)
     with monkeypatch.context() as patch:
         patch.setattr(predict, "write_jsonl", full)
         with pytest.raises(ArtifactError, match="No space left"):

@@ -137,7 +137,9 @@ def test_a_space_is_read_strictly(space: dict[str, Any], error: type[Exception],
 
 
 def config(folder: Path, space: dict[str, Any], **changes: Any) -> SweepConfig:
-    return SweepConfig("s", ExperimentConfig(folder=str(folder), formulation="rag_token"), space, always=(), **changes)
+    return SweepConfig(
+        "s", ExperimentConfig(folder=str(folder), formulation="rag_token"), space, always=(), trivial=False, **changes
+    )
 
 
 def test_closed_book_may_stand_in_a_space(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from rag_lightning.sweep.storage import is_held, joined
 
 def config(folder: Path) -> SweepConfig:
     experiment = ExperimentConfig(folder=str(folder), formulation="rag_token")
-    return SweepConfig(name="s", experiment=experiment, space={"k": (1, 2)}, always=())
+    return SweepConfig(name="s", experiment=experiment, space={"k": (1, 2)}, always=(), trivial=False)
 
 
 def test_a_second_process_is_refused_while_the_first_runs(tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ def trial(decoding: str, k: int, values: list[float], penalty: float | None = No
 
 
 def written(folder: Path, trials: list[FrozenTrial]) -> Any:
-    config = SweepConfig("s", ExperimentConfig(folder=str(folder)), SPACE, objectives=("em", "index_bytes"), always=())
+    config = SweepConfig(
+        "s", ExperimentConfig(folder=str(folder)), SPACE, objectives=("em", "index_bytes"), always=(), trivial=False
+    )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     importances.write(open_space(config), trials, folder)
     return json.loads((folder / "importances.json").read_text())

@@ -17,7 +17,7 @@ from tests.run_folders import BLANK
 
 
 def config(**changes: Any) -> SweepConfig:
-    given: dict[str, Any] = {"space": {"decoding": ("rag_token/greedy",), "k": (1, 5)}, "always": ()}
+    given: dict[str, Any] = {"space": {"decoding": ("rag_token/greedy",), "k": (1, 5)}, "always": (), "trivial": False}
     return SweepConfig("s", ExperimentConfig(), **(given | changes))
 
 

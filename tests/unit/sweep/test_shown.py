@@ -20,7 +20,9 @@ BEGAN = datetime(2026, 1, 1)
 @pytest.fixture
 def space(tmp_path: Path) -> Space:
     experiment = ExperimentConfig(folder=str(tmp_path), formulation="rag_token")
-    return open_space(SweepConfig(name="s", experiment=experiment, space={"k": (1, 2, 5, 10)}, always=()))
+    return open_space(
+        SweepConfig(name="s", experiment=experiment, space={"k": (1, 2, 5, 10)}, always=(), trivial=False)
+    )
 
 
 def trial(number: int, value: float | None, seconds: float, point: str = "") -> FrozenTrial:

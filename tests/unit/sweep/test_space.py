@@ -77,7 +77,19 @@ def test_a_search_space_is_checked_before_anything_runs(
 
 def test_the_default_space() -> None:
     space = open_space(SweepConfig())
-    assert len(space.points or ()) == 5 * 6 * 4 and len(space.always) == 2
+    assert len(space.points or ()) == 5 * 6 * 4
+    assert [system.label for system in space.always[2:]] == [
+        "Trivial · most_common",
+        "Trivial · most_common_by_type",
+        "Trivial · nearest_question",
+        "Trivial · knn_vote",
+    ]
+    models = [system.config.decoding.strategy for system in space.shared_models]
+    assert len(models) == 3 and not any(name.startswith(("most", "near", "knn")) for name in models)
+    given = open_space(SweepConfig(always=({"decoding": "trivial/knn_vote"},), space={"k": (1, 2)}))
+    assert len(given.always) == 4, "named and automatic, once"
+    with pytest.raises(ConfigError, match="trivial/knn_vote uses no passages; remove k"):
+        open_space(SweepConfig(always=({"decoding": "trivial/knn_vote", "k": 5},)))
 
 
 def test_points_that_differ_in_nothing_are_one(tmp_path: Path) -> None:
@@ -98,7 +110,7 @@ def test_what_makes_it_another_sweep(tmp_path: Path) -> None:
     base = config(tmp_path)
     experiment = base.experiment
     same = [
-        replace(base, trials=99, seed=3, sampler="random", alpha=0.1, always=()),
+        replace(base, trials=99, seed=3, sampler="random", alpha=0.1, always=(), trivial=False),
         replace(base, experiment=replace(experiment, folder="elsewhere", tracking_uri="sqlite:///x.db")),
         replace(base, experiment=replace(experiment, decoding=replace(experiment.decoding, pair_store_mb=9))),
         replace(base, experiment=replace(experiment, decoding=replace(experiment.decoding, k=3))),

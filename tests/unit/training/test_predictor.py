@@ -36,7 +36,7 @@ ALL = [
     (formulation, strategy)
     for strategy in DECODINGS
     for formulation in DECODINGS.get(strategy).formulations
-    if strategy != "classify"
+    if strategy != "classify" and not DECODINGS.get(strategy).from_train
 ]
 LENGTH = 5
 
