@@ -43,8 +43,9 @@ def retrieval_views(sweep: Sweep) -> list[Table]:
     cutoffs = sorted({int(k) for row in sweep.retrieval for name in row.estimates if (k := _cutoff(name, family))})
     if not cutoffs:
         return []
-    k = CUTOFF if CUTOFF in cutoffs else cutoffs[-1]
-    return [_by_encoder(sweep, f"{family}@{k}"), _costs(sweep, [f"{family}@{k}" for k in (cutoffs[0], cutoffs[-1])])]
+    shown = CUTOFF if CUTOFF in cutoffs else cutoffs[-1]
+    ends = [f"{family}@{cutoff}" for cutoff in (cutoffs[0], cutoffs[-1])]
+    return [_by_encoder(sweep, f"{family}@{shown}"), _costs(sweep, ends)]
 
 
 def _by_encoder(sweep: Sweep, metric: str) -> Table:
