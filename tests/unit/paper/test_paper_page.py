@@ -207,7 +207,7 @@ def test_a_prediction_of_no_run_and_a_damaged_file(tmp_path: Path) -> None:
 def test_one_table_needs_neither_torch_nor_a_checkout(tmp_path: Path) -> None:
     code = (
         "import sys; from rag_lightning.cli import main; code = main(['report', '--table', '1', '--fragment']); "
-        "heavy = {'torch', 'mlflow', 'matplotlib'} & set(sys.modules); print(heavy, file=sys.stderr); "
+        "heavy = {'torch', 'mlflow'} & set(sys.modules); print(heavy, file=sys.stderr); "
         "sys.exit(code or bool(heavy))"
     )
     env = os.environ | {"PYTHONPATH": str(ROOT)}
