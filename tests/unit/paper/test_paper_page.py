@@ -164,7 +164,14 @@ def test_mini_is_never_drawn_beside_the_paper(tmp_path: Path) -> None:
 def test_the_whole_page_of_hostile_runs(tmp_path: Path) -> None:
     for system in ("closed_book", "rag_token", "rag_sequence"):
         cell(tmp_path, system, 0, 0.5, text=BAD, label=BAD, command=BAD)
-    shown = {"run_id": "r", "label": BAD, "example_id": BAD, "query": BAD, "text": BAD, "tokens": [BAD, "b"]}
+    shown: dict[str, Any] = {
+        "run_id": "r",
+        "label": BAD,
+        "example_id": BAD,
+        "query": BAD,
+        "text": BAD,
+        "tokens": [BAD, "b"],
+    }
     shown |= {"passages": [BAD], "values": [[1.0], [0.2]]}
     (tmp_path / "runs" / "experiments" / "test-rag_token-1-0" / FILE).write_text(json.dumps(shown))
     command.run(PaperConfig(folder=str(tmp_path)))
