@@ -142,7 +142,7 @@ def _draw_curves(unit: str, paper: Sequence[Line], ours: Sequence[Line], axes: A
         for place, line in enumerate(lines):
             ks, found = sorted(line.points), [line.points[k] for k in sorted(line.points)]
             colour = COLOURS[place % len(COLOURS)] if drawn else SOFT
-            style = {
+            style: dict[str, Any] = {
                 "linestyle": "-" if drawn else ("-", "--", ":", "-.")[place % 4],
                 "linewidth": 1.6 if drawn else 1.2,
             }

@@ -117,7 +117,7 @@ def _file(results: Results, run: Run) -> Path:
 def _read(path: Path) -> Shown:
     try:
         raw: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        values = {
+        values: dict[str, Any] = {
             name: tuple(raw[name]) if isinstance(raw[name], list) else str(raw[name])
             for name in Shown.__dataclass_fields__
         }

@@ -172,7 +172,7 @@ def test_the_whole_page_of_hostile_runs(tmp_path: Path) -> None:
         "text": BAD,
         "tokens": [BAD, "b"],
     }
-    shown |= {"passages": [BAD], "values": [[1.0], [0.2]]}
+    shown |= {"tokens": [BAD, "b"], "passages": [BAD], "values": [[1.0], [0.2]]}
     (tmp_path / "runs" / "experiments" / "test-rag_token-1-0" / FILE).write_text(json.dumps(shown))
     command.run(PaperConfig(folder=str(tmp_path)))
     out = tmp_path / "reports" / "out" / "paper-mini"
