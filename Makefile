@@ -73,7 +73,7 @@ TASKS := $(sort $(filter-out smoke $(addprefix %-,$(filter-out nq-subset,$(SCALE
 JOBS ?= auto
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep status smoke report experiment matrix claims plan mlflow-ui optuna-ui ask test test-all bench docs check clean clean-runs
+.PHONY: help install fetch sweep status smoke report experiment matrix claims paper plan mlflow-ui optuna-ui ask test test-all bench docs check clean clean-runs
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## "; count = split("$(TASKS)", names, " ") } \
@@ -166,6 +166,10 @@ claims: $(INSTALLED) ## Test the claims of experiments/claims.yaml and print the
 ##@ VERBOSE=yes        as for sweep
 ##@ SPLIT=dev          dev to explore, test to decide (each claim only once)
 	$(RAG) claims --scale '$(SCALE)' $(OWN_CELLS) --split '$(SPLIT)' $(DETAILS)
+
+paper: $(INSTALLED) ## Write the paper's tables and figures from stored runs, each cell with its verdict
+##@ SCALE=mini         scale of the runs: mini, mini-long, nq-subset or paper
+	$(RAG) paper --scale '$(SCALE)'
 
 plan: $(INSTALLED) ## Estimate memory, disk and time of an experiment before it runs
 ##@ EXPERIMENT=F       file of the experiment; default:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from rag_lightning import __version__
 from rag_lightning.config import yaml_files
-from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
+from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, PaperConfig, SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.help import command_help, section_help
+from rag_lightning.config.help import OVERVIEW_END, command_help, section_help
 from rag_lightning.config.loading import PRINT, UNREADABLE, add_fields, explain, keys_of, parse_expanded
 from rag_lightning.core import console
 from rag_lightning.core.artifacts import DISK_ERRORS
@@ -32,15 +32,10 @@ if TYPE_CHECKING:
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 VERBOSE, VERBOSE_HELP = "--verbose", "Show details: stages of each trial, dropped examples, messages of libraries."
-"""An option of every command, outside of the configuration."""
-OVERVIEW_END = """
-`rag-lightning COMMAND --help` lists the options of a command, `rag-lightning help SECTION` the fields
-of a section; --print_config prints the whole configuration as YAML, --verbose shows details."""
 STATUS = "--status", "Show what the sweep has done and is doing, instead of running it.", False
-CONFIG_HELP = "YAML file with values of these keys; keys after it override it."
 OCCUPIED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 """Errors of a file in the place of one of our folders, or the reverse, and of a path that cannot be one."""
-Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig
+Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig | PaperConfig
 
 
 @dataclass(frozen=True)
@@ -79,7 +74,7 @@ class Command:
 
     target: str
     line: str
-    config: type[ExperimentConfig] | type[SweepConfig] | type[MatrixConfig] | type[ClaimsConfig] = ExperimentConfig
+    config: type[Config] = ExperimentConfig
     extras: tuple[Extra, ...] = ()
     artifact: str = ""
 
@@ -88,13 +83,20 @@ def _stage(module: str, artifact: str, line: str) -> Command:
     return Command(f"rag_lightning.stages.{module}:run", line, artifact=artifact)
 
 
+TABLE = (
+    Extra("--table", "Print this table of the paper instead: 1, 2, 4, 5, 6 or 7, with runs of the scale."),
+    Extra("--fragment", "Print the table as LaTeX.", False),
+)
 COMMANDS = {
     "sweep": Command(
         "rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig, (Extra(*STATUS),)
     ),
-    "report": Command("rag_lightning.tracking.track:report", "write the report of a sweep from its runs", SweepConfig),
+    "report": Command(
+        "rag_lightning.paper.command:report", "write the report of a sweep, or print a table", SweepConfig, TABLE
+    ),
     "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
     "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
+    "paper": Command("rag_lightning.paper.command:run", "write the paper's tables and figures from runs", PaperConfig),
     "ask": Command(
         "rag_lightning.stages.ask:run",
         "answer one question; show passages, scores and hypotheses",
@@ -196,8 +198,7 @@ def _dispatch(words: list[str]) -> int:
         print(describe(name))
         return 0
     if (parsed := parse(name, words[1:])) is not None:
-        config, extra = parsed
-        load(COMMANDS[name].target)(config, *extra)
+        load(COMMANDS[name].target)(parsed[0], *parsed[1])
     return 0
 
 
@@ -263,7 +264,7 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
             parser.add_argument(given.name, type=str, default=given.default, help=given.help)
         else:
             parser.add_argument(given.name, type=str, help=given.help)
-    parser.add_argument("--config", action="config", help=CONFIG_HELP)
+    parser.add_argument("--config", action="config", help="YAML file with values; keys after it override it.")
     add_fields(parser, command.config)
     return parser
 

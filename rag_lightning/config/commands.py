@@ -1,4 +1,4 @@
-"""The dataclasses that are the command lines of `sweep`, `matrix` and `claims`."""
+"""The dataclasses that are the command lines of `sweep`, `matrix`, `claims` and `paper`."""
 
 from __future__ import annotations
 
@@ -160,3 +160,23 @@ class ClaimsConfig(Section):
     split: Literal["dev", "test"] = "dev"
     folder: str = "."
     tracking_uri: str = ""
+
+
+@dataclass(frozen=True)
+class PaperConfig(Section):
+    """The paper's tables and figures to render from stored runs.
+
+    Args:
+        file: YAML file of the matrix, whose cells the tables name.
+        scale: Scale of the runs to show.
+        prediction: Prediction whose passages Figure 2 shows by token: RUN/EXAMPLE, the names of a run's folder and of a
+            question; empty for the one shown last. The system of the run is opened once for it.
+        examples: Questions of each task in Table 3.
+        folder: Folder that holds artifacts, assets, runs and reports.
+    """
+
+    file: str = "experiments/matrix.yaml"
+    scale: Scale = "mini"
+    prediction: str = ""
+    examples: PositiveInt = 2
+    folder: str = "."

@@ -12,6 +12,9 @@ from rag_lightning.config.fields import KindSection, Leaf, leaves, options_of, s
 from rag_lightning.core.registry import check_name
 
 WIDEST = 100
+OVERVIEW_END = """
+`rag-lightning COMMAND --help` lists the options of a command, `rag-lightning help SECTION` the fields
+of a section; --print_config prints the whole configuration as YAML, --verbose shows details."""
 Row = tuple[str, str]
 
 

@@ -15,7 +15,7 @@ from rag_lightning.report.reading import estimates_of, need, read
 
 R = TypeVar("R")
 STATUSES = ("finished", "failed", "running")
-ROLES = ("trial", "baseline", "final")
+ROLES = ("trial", "baseline", "final", "cell")
 PARTS = ("digests", "git", "packages", "hardware", "timings", "work")
 CONFIG_FIELDS = (
     ("decoding", "strategy", str),
@@ -153,7 +153,7 @@ def collect(sweep_dir: Path) -> Sweep:
         spec=need(path, {"spec": {}} | raw, "spec", dict),
         warnings=tuple(map(str, need(path, {"warnings": []} | raw, "warnings", list))),
         retrieval=tuple(_retrieved(path, item) for item in need(path, {"retrieval": []} | raw, "retrieval", list)),
-        runs=tuple(_run(file) for file in sorted(sweep_dir.glob("*/run.json"))),
+        runs=tuple(read_stored(file) for file in sorted(sweep_dir.glob("*/run.json"))),
         candidates=_candidates(sweep_dir / "selection.json"),
     )
 
@@ -191,7 +191,12 @@ def _read_artifact(run: Run, artifacts: Path, kind: str, cls: type[R]) -> list[R
     return list(read_jsonl(folder / f"{kind}.jsonl", cls))
 
 
-def _run(path: Path) -> Run:
+def read_stored(path: Path) -> Run:
+    """The run of a run.json and the summary.json beside it.
+
+    Raises:
+        DataError: one of them is damaged.
+    """
     raw = {name: value for name, value in read(path).items() if value is not None}
     names = ("run_id", "role", "split", "status", "label", "dataset", "scale")
     fields = {name: str(need(path, raw, name, str)) for name in names}

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from rag_lightning.core.records import Score
 from rag_lightning.metrics.best import CORRECTION
 from rag_lightning.metrics.em import EXACT_MATCHES
-from rag_lightning.metrics.metric import Estimate, comparable, parse_metric
-from rag_lightning.metrics.statistics import bootstrap_interval, effective_clusters, paired_permutation
-from rag_lightning.metrics.summary import align
+from rag_lightning.metrics.metric import Estimate, comparable
+from rag_lightning.report.answer import difference, hint
 from rag_lightning.report.collect import Run, Sweep, found_family
 from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_dataset, paper_system
 from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
@@ -22,7 +21,7 @@ SHOWN_CUTOFFS = (1, 5)
 
 def main_table(sweep: Sweep, paper: Paper) -> Table:
     """Final systems and baselines on test, each beside the paper's number of its counterpart."""
-    runs = _ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
+    runs = ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
     metrics = _others(sweep, runs)
     family = found_family(run.estimates for run in runs)
     data = paper_dataset(sweep.dataset)
@@ -37,7 +36,7 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
         cells = [Cell(run.label), Cell(run.role), *_estimates(run, (sweep.objective,))]
         cells += [number(compared.paper_value), number(compared.difference), Cell(str(compared))]
         cells += [*_estimates(run, (*metrics, f"{family}@{run.k}")), _count(ours)]
-        rows.append(Row((*cells, number(run.seconds_per_query, 3)), strong=run.role == "final"))
+        rows.append(Row((*cells, number(run.seconds_per_query, 3)), run.role == "final", hint(run)))
     notes = ["Mean with its 95 % bootstrap interval; entities are resampled as clusters."]
     notes += _run_notes([run for run in runs if run.finished])
     notes += [] if rows else ["No run has reached test yet."]
@@ -47,9 +46,10 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
 
 def definitions_table(sweep: Sweep) -> Table:
     """Exact match on test by each of its definitions."""
-    runs = _ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
+    runs = ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
     names = [name for name in EXACT_MATCHES if any(name in run.estimates for run in runs)]
-    rows = tuple(Row((Cell(run.label), *_estimates(run, names))) for run in runs) if len(names) > 1 else ()
+    rows = tuple(Row((Cell(run.label), *_estimates(run, names)), hint=hint(run)) for run in runs)
+    rows = rows if len(names) > 1 else ()
     notes = (
         "em: SQuAD's normalisation, as the paper; em_kilt: KILT's; em_lm_eval: lm-eval's nq_open; "
         "em_contains: the prediction contains an answer.",
@@ -70,7 +70,7 @@ def paper_table(sweep: Sweep, paper: Paper) -> Table:
     """The paper's table for the data set on test, with our verdict for each row."""
     printed = paper.tables[paper.table_of(paper_dataset(sweep.dataset))]
     verdicts: dict[str, str] = {}
-    for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")):
+    for run in ranked(sweep, sweep.on(SPLIT, "final", "baseline")):
         name = paper_system(run.config)
         verdicts.setdefault(name, f"{compare_run(sweep, paper, run)}: {run.label}")
     columns = [Column("paper's system", numeric=False), *map(Column, printed.heads)]
@@ -86,7 +86,7 @@ def paper_table(sweep: Sweep, paper: Paper) -> Table:
 
 def trials_table(sweep: Sweep) -> Table:
     """All configurations evaluated on dev, best first, with the result of their test against the best."""
-    runs = _ranked(sweep, sweep.on("dev", "trial"))
+    runs = ranked(sweep, sweep.on("dev", "trial"))
     metrics = _others(sweep, runs)
     family = found_family(run.estimates for run in runs)
     columns = [Column("rank"), Column("system", numeric=False), Column(sweep.objective, bar=True)]
@@ -110,7 +110,7 @@ def trials_table(sweep: Sweep) -> Table:
         cells += [number(run.seconds_per_query, 3), number(_minus(ours, best))]
         cells += [number(candidate.p if candidate else None, 4)]
         cells += [_mark(bool(candidate and candidate.within)), _mark(bool(candidate and candidate.chosen))]
-        rows.append(Row(tuple(cells), strong=bool(candidate and candidate.chosen)))
+        rows.append(Row(tuple(cells), bool(candidate and candidate.chosen), hint(run)))
     notes = [
         f"not worse: no significant difference from the best of its formulation, corrected: {CORRECTION}.",
         "The best of many trials on dev is biased upwards; only chosen systems and baselines are evaluated on test.",
@@ -151,7 +151,7 @@ def retrieval_table(sweep: Sweep) -> Table:
 
 def slices_table(sweep: Sweep) -> Table:
     """The objective of each system on test, by slice."""
-    runs = _ranked(sweep, sweep.on(SPLIT, "final", "baseline"))
+    runs = ranked(sweep, sweep.on(SPLIT, "final", "baseline"))
     names = sorted({name for run in runs for name in run.slices})
     columns = (Column("slice", numeric=False), Column("n"), *(Column(run.label, bar=True) for run in runs))
     rows = []
@@ -172,7 +172,7 @@ def pairs_table(sweep: Sweep, scores: Mapping[str, Sequence[Score]]) -> Table:
     Raises:
         DataError: two runs were scored on different examples.
     """
-    runs = _ranked(sweep, sweep.on(SPLIT, "final", "baseline"))
+    runs = ranked(sweep, sweep.on(SPLIT, "final", "baseline"))
     finals, baselines = ([run for run in runs if run.role == role] for role in ("final", "baseline"))
     both = [(left, right) for left in finals for right in baselines if {left.run_id, right.run_id} <= set(scores)]
     rows = [_pair(sweep, left, right, scores) for left, right in both]
@@ -188,7 +188,7 @@ def pairs_table(sweep: Sweep, scores: Mapping[str, Sequence[Score]]) -> Table:
 
 def confusion_table(sweep: Sweep) -> Table:
     """Confusion of labels of each system on test; no rows if the task has no labels."""
-    runs = [run for run in _ranked(sweep, sweep.on(SPLIT, "final", "baseline")) if run.confusion]
+    runs = [run for run in ranked(sweep, sweep.on(SPLIT, "final", "baseline")) if run.confusion]
     heads = list(dict.fromkeys(head for run in runs for counts in run.confusion.values() for head in counts))
     columns = (Column("system", numeric=False), Column("label", numeric=False), *(Column(f"as {h}") for h in heads))
     rows = []
@@ -212,18 +212,13 @@ def unfinished_table(sweep: Sweep) -> Table:
 
 
 def _pair(sweep: Sweep, left: Run, right: Run, scores: Mapping[str, Sequence[Score]]) -> Row:
-    name = comparable(sweep.objective, (left.degraded, right.degraded))
-    arrays, entities = align({"left": scores[left.run_id], "right": scores[right.run_id]}, name)
-    metric, seed = parse_metric(name), int(left.record.get("seed", 0))
-    difference, p = paired_permutation(arrays["left"], arrays["right"], entities, seed=seed)
-    values = (arrays["left"] - arrays["right"]) * metric.scale
-    low, high = bootstrap_interval(values, entities, seed=seed)
-    estimate = Estimate(difference * metric.scale, low, high, len(values), metric.unit, effective_clusters(entities))
+    name, seed = comparable(sweep.objective, (left.degraded, right.degraded)), int(left.record.get("seed", 0))
+    estimate, p = difference(scores[left.run_id], scores[right.run_id], name, seed)
     texts = (Cell(left.label), Cell(right.label), Cell(name))
     return Row((*texts, estimated(estimate), number(p, 4), _count(estimate)))
 
 
-def _ranked(sweep: Sweep, runs: Iterable[Run]) -> list[Run]:
+def ranked(sweep: Sweep, runs: Iterable[Run]) -> list[Run]:
     """Best first; runs without the objective last."""
 
     def key(run: Run) -> tuple[bool, float, str]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.core.records import Score
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report import sections
+from rag_lightning.report.answer import differences, headline, on_the_search
+from rag_lightning.report.charts import Chart
 from rag_lightning.report.collect import Run, Sweep, collect, read_predictions, read_scores
-from rag_lightning.report.figures import draw
+from rag_lightning.report.figures import cost_chart, k_chart, recall_chart, systems_chart
 from rag_lightning.report.page import Page, write_page
-from rag_lightning.report.paper import Paper, read_paper
+from rag_lightning.report.paper import Compared, Paper, read_paper
 from rag_lightning.report.search import Search, front_table, importances_table, ledger_fact, read_search
+from rag_lightning.report.sections import ranked
 from rag_lightning.report.tables import Cell, Column, Row, Table, number
+from rag_lightning.report.views import main_views, retrieval_views, trial_views
 
 SAMPLES = 20
-LEAD = (
-    "Each number of ours stands beside the paper's (Lewis et al. 2020) with a verdict that says whether the two can be "
-    "compared."
-)
 UNFINISHED = "The sweep has not ended: these are the results so far."
 
 
@@ -39,35 +40,66 @@ def render(sweep_dir: Path, artifacts: Path, out: Path, paper: Path) -> Path:
     """
     sweep, published = collect(sweep_dir), read_paper(paper)
     search = read_search(sweep_dir, sweep.name)
+    on_test = ranked(sweep, sweep.on(sections.SPLIT, "final", "baseline"))
+    with_value = [run for run in on_test if sweep.objective in run.estimates]
+    scores = {run.run_id: found for run in on_test if (found := read_scores(run, artifacts)) is not None}
+    verdicts = {run.run_id: sections.compare_run(sweep, published, run) for run in with_value}
+    answer, lead = headline(sweep, with_value, verdicts[with_value[0].run_id] if with_value else None)
+    lead += [differences(sweep, with_value, scores)] if with_value else []
+    lead += [on_the_search(sweep, search)]
     page = Page(
         title=f"{sweep.name}: {sweep.dataset}",
-        tables=_tables(sweep, search, artifacts, published),
+        answer=answer,
+        lead=[line for line in lead if line],
+        chart=systems_chart(sweep, with_value, _comparable(verdicts)),
+        parts=_parts(sweep, search, scores, published),
         closing=_closing(sweep, artifacts),
-        lead=LEAD,
         facts=_facts(sweep) | ledger_fact(search),
         warnings=[*([] if sweep.finished else [UNFINISHED]), *sweep.warnings],
         details=_provenance(sweep),
-        draw=lambda folder: draw(sweep, folder, search),
+        files=_files(sweep, published),
     )
     return write_page(out / sweep_dir.resolve().name, page)
 
 
-def _tables(sweep: Sweep, search: Search, artifacts: Path, paper: Paper) -> list[Table]:
-    on_test = sweep.on(sections.SPLIT, "final", "baseline")
-    scores = {run.run_id: found for run in on_test if (found := read_scores(run, artifacts)) is not None}
+def _comparable(verdicts: Mapping[str, Compared]) -> dict[str, float]:
+    """Run id -> the paper's number, only where the two can be compared."""
+    return {
+        run_id: found.paper_value
+        for run_id, found in verdicts.items()
+        if found.paper_value is not None and found.verdict in ("reproduced", "different")
+    }
+
+
+def _files(sweep: Sweep, paper: Paper) -> dict[str, Table]:
+    """The CSV files of whole tables."""
+    found = {"trials.csv": sections.trials_table(sweep), "retrieval.csv": sections.retrieval_table(sweep)}
+    return {"table.csv": sections.main_table(sweep, paper)} | {
+        name: table for name, table in found.items() if table.rows
+    }
+
+
+def _parts(sweep: Sweep, search: Search, scores: Mapping[str, Sequence[Score]], paper: Paper) -> list[Table | Chart]:
+    """Tables and charts in the order of the questions: what is best, what it reads, what it costs, where it fails."""
     trials = sections.trials_table(sweep)
-    others = [
-        sections.paper_table(sweep, paper),
+    trials = replace(trials, notes=(*search.ties, *trials.notes))
+    first, *measures = main_views(sections.main_table(sweep, paper), sweep)
+    found: list[Table | Chart | None] = [
         sections.pairs_table(sweep, scores),
+        *measures,
+        k_chart(sweep),
+        *trial_views(trials, sweep),
+        cost_chart(search, sweep.dataset),
         front_table(search, sweep.dataset),
-        replace(trials, notes=(*search.ties, *trials.notes)),
         importances_table(search, sweep.dataset),
-        sections.retrieval_table(sweep),
+        recall_chart(sweep),
+        *retrieval_views(sweep),
         sections.slices_table(sweep),
         sections.definitions_table(sweep),
         sections.confusion_table(sweep),
+        replace(sections.paper_table(sweep, paper), folded=True),
     ]
-    return [sections.main_table(sweep, paper), *(table for table in others if table.rows)]
+    return [first, *(part for part in found if part and (isinstance(part, Chart) or part.rows))]
 
 
 def _closing(sweep: Sweep, artifacts: Path) -> list[Table]:
@@ -86,7 +118,8 @@ def _samples(sweep: Sweep, run: Run, artifacts: Path) -> Table:
         cells = map(Cell, (found.example_id, found.text, found.raw_text))
         value = scores.get(found.example_id, {}).get(sweep.objective)
         rows.append(Row((*cells, number(found.log_prob, 2), number(value, 2))))
-    return Table(f"First {len(rows)} predictions on {sweep.dataset} test: {run.label}", columns, tuple(rows))
+    title = f"First {len(rows)} predictions on {sweep.dataset} test: {run.label}"
+    return Table(title, columns, tuple(rows), folded=True)
 
 
 def _facts(sweep: Sweep) -> dict[str, str]:

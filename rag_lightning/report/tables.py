@@ -1,4 +1,4 @@
-"""Tables, rendered to Markdown, LaTeX, CSV and HTML with the escaping of each format."""
+"""Tables, and their Markdown and CSV with the escaping of each format; LaTeX and HTML are in files of their own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.metrics.statistics import FEW_CLUSTERS
@@ -17,40 +18,33 @@ NOTHING = "\N{EN DASH}"
 APPROXIMATE = "\N{DAGGER}"
 """Mark of an interval that is only approximate."""
 APPROXIMATE_NOTE = f"{APPROXIMATE} approximate: the interval rests on fewer than {FEW_CLUSTERS} effective clusters."
+LONGEST = 600
+"""Characters of a text that a page shows; a CSV file has all."""
+SUPERSCRIPTS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖᵠʳˢᵗᵘᵛʷˣʸᶻ")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]|#~$!])")
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _FORMULA = ("=", "+", "-", "@")
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "[": "{[}",
-    "]": "{]}",
-    "*": "{*}",
-    "`": r"\textasciigrave{}",
-    '"': r"\textquotedbl{}",
-    "'": r"\textquotesingle{}",
-    "·": r"$\cdot$",
-    "\N{EN DASH}": "--",
-    "—": "---",
-    "…": r"\ldots{}",
-    "\N{MINUS SIGN}": "$-$",
-    "±": r"$\pm$",
-    "\N{MULTIPLICATION SIGN}": r"$\times$",
-    "✓": r"$\surd$",
-    APPROXIMATE: r"\dag{}",
-} | {sign: f"\\{sign}" for sign in "{}$&#%_"}
-_LATEX_HEAD = r"""% Needs \usepackage{booktabs}, \usepackage{graphicx}, \usepackage[T1]{fontenc}, \usepackage{textcomp};
-% names in other scripts need XeLaTeX or LuaLaTeX.
-"""
+Tone = Literal["", "good", "bad", "quiet", "missing"]
+"""Tone of a cell: reproduced, different, not comparable, not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: `text` is shown, `value` goes to CSV, low and high are its 95 % interval, which may be approximate."""
+    """One cell.
+
+    Args:
+        text: As it is shown.
+        value: As CSV has it and tables sort by it.
+        low: Lower bound of its 95 % interval.
+        high: Upper bound of its 95 % interval.
+        digits: Digits of the interval.
+        approximate: Whether the interval is only approximate.
+        marks: Letters above the line.
+        hint: Text shown when the pointer or the keyboard is on it.
+        tone: Tone of its colour; the text says the same.
+        best: Whether it is the best of its column, and so bold.
+        below: A second, smaller line, which LaTeX and CSV leave out.
+    """
 
     text: str
     value: float | None = None
@@ -58,6 +52,11 @@ class Cell:
     high: float | None = None
     digits: int = 1
     approximate: bool = False
+    marks: str = ""
+    hint: str = ""
+    tone: Tone = ""
+    best: bool = False
+    below: str = ""
 
     @property
     def interval(self) -> str:
@@ -80,26 +79,59 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of cells in the order of the columns; `strong` rows are emphasised."""
+    """One row of cells in the order of the columns; `strong` rows are emphasised, `hint` is that of all its cells."""
 
     cells: tuple[Cell, ...]
     strong: bool = False
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with a title and notes below it; a table with a name gets a CSV file of that name."""
+    """A table.
+
+    Args:
+        title: Title.
+        columns: Columns.
+        rows: Rows with a cell per column.
+        notes: Sentences below it.
+        name: Name of its CSV file and LaTeX label; none without a name.
+        lead: The sentence between title and table that says what it shows.
+        folded: Whether a page shows it only on demand.
+        ordered: Whether its rows belong in their order, so that a page does not sort or filter them.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = field(default=())
     name: str = ""
+    lead: str = ""
+    folded: bool = False
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows, 1):
             if len(row.cells) != len(self.columns):
                 raise ValueError(f"{self.title}: row {number} has {len(row.cells)} cells for {len(self.columns)} heads")
+
+    def view(self, title: str, heads: Sequence[str], notes: Sequence[str] = (), lead: str = "") -> Table:
+        """A table of some of the columns, in the order of the heads; a head that is not there is left out."""
+        places = [place for head in heads for place, column in enumerate(self.columns) if column.head == head]
+        places = [place for place in places if any(row.cells[place].text not in ("", NOTHING) for row in self.rows)]
+        rows = tuple(replace(row, cells=tuple(row.cells[place] for place in places)) for row in self.rows)
+        columns = tuple(replace(self.columns[place], shown=True) for place in places)
+        return Table(title, columns, rows, tuple(notes), lead=lead)
+
+    def visible(self) -> Table:
+        """The table without its CSV-only columns, all long texts cut, with a note if an interval is approximate."""
+        places = [place for place, column in enumerate(self.columns) if column.shown]
+        rows = tuple(replace(row, cells=tuple(_cut(row.cells[place]) for place in places)) for row in self.rows)
+        columns = tuple(replace(self.columns[place], head=shorten(self.columns[place].head)) for place in places)
+        marked = any(cell.approximate and cell.interval for row in rows for cell in row.cells)
+        notes = (*map(shorten, self.notes), *((APPROXIMATE_NOTE,) if marked else ()))
+        lead, name = shorten(self.lead), self.name[:LONGEST]
+        return replace(self, title=shorten(self.title), columns=columns, rows=rows, notes=notes, name=name, lead=lead)
 
 
 def number(value: float | None, digits: int = 1) -> Cell:
@@ -122,14 +154,15 @@ def clean(text: str) -> str:
     return " ".join("".join(sign for sign in kept if sign not in _BIDI).split())
 
 
+def shorten(text: str, longest: int = LONGEST) -> str:
+    """Clean text, cut with its true length at the end if it is longer than that."""
+    found = clean(text)
+    return found if len(found) <= longest else f"{found[:longest]}… ({len(found):,} characters)"
+
+
 def to_markdown(tables: Iterable[Table]) -> str:
     """Titled pipe tables with their notes."""
-    return "\n".join(_markdown(_shown(table)) for table in tables)
-
-
-def to_latex(tables: Iterable[Table]) -> str:
-    """`table` environments with booktabs rules."""
-    return _LATEX_HEAD + "\n".join(_latex(_shown(table)) for table in tables)
+    return "\n".join(_markdown(table.visible()) for table in tables)
 
 
 def to_csv(table: Table) -> str:
@@ -144,69 +177,33 @@ def to_csv(table: Table) -> str:
     return out.getvalue()
 
 
-def to_html(table: Table) -> str:
-    """A `<section>` with the title, the table and its notes; safe to put into a page as it is."""
-    table = _shown(table)
-    heads = "".join(f'<th scope="col"{_class(column)}>{_html(column.head)}</th>' for column in table.columns)
-    body = "\n".join(_html_row(row, table.columns) for row in table.rows)
-    notes = "".join(f"<li>{_html(note)}</li>" for note in table.notes)
-    return (
-        f"<section>\n<h2>{_html(table.title)}</h2>\n"
-        f'<div class="scroll"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n'
-        + (f'<ul class="notes">{notes}</ul>\n' if notes else "")
-        + "</section>"
-    )
-
-
 def escape_markdown(text: str) -> str:
     """Text that Markdown shows as it is, also inside a pipe table."""
     return html.escape(_MARKDOWN.sub(r"\\\1", clean(text)), quote=False)
 
 
-def escape_latex(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(_LATEX.get(sign, sign) for sign in clean(text))
-
-
-def _shown(table: Table) -> Table:
-    """The table without its CSV-only columns, with a note if an interval is approximate."""
-    places = [place for place, column in enumerate(table.columns) if column.shown]
-    rows = tuple(replace(row, cells=tuple(row.cells[place] for place in places)) for row in table.rows)
-    marked = any(cell.approximate and cell.interval for row in rows for cell in row.cells)
-    notes = (*table.notes, APPROXIMATE_NOTE) if marked else table.notes
-    return replace(table, columns=tuple(table.columns[place] for place in places), rows=rows, notes=notes)
+def _cut(cell: Cell) -> Cell:
+    return cell if len(cell.text) <= LONGEST else replace(cell, text=shorten(cell.text))
 
 
 def _markdown(table: Table) -> str:
     lines = [f"## {escape_markdown(table.title)}", ""]
+    lines += [escape_markdown(table.lead), ""] if table.lead else []
     lines.append(_piped(escape_markdown(column.head) for column in table.columns))
     lines.append(_piped("---:" if column.numeric else ":---" for column in table.columns))
-    for row in table.rows:
-        texts = [" ".join(filter(None, (escape_markdown(cell.text), cell.interval))) for cell in row.cells]
-        lines.append(_piped(f"**{text}**" if row.strong and text else text for text in texts))
+    lines += [_piped(_markdown_cell(cell, row.strong) for cell in row.cells) for row in table.rows]
     notes = [f"- {escape_markdown(note)}" for note in table.notes]
     return "\n".join([*lines, *([""] if notes else []), *notes, ""])
 
 
+def _markdown_cell(cell: Cell, strong: bool) -> str:
+    text = f"{escape_markdown(cell.text)}{cell.marks.translate(SUPERSCRIPTS)} {cell.interval}".strip()
+    text = f"**{text}**" if (strong or cell.best) and text else text
+    return f"{text} ({escape_markdown(cell.below)})" if cell.below else text
+
+
 def _piped(texts: Iterable[str]) -> str:
     return f"| {' | '.join(texts)} |"
-
-
-def _latex(table: Table) -> str:
-    layout = "".join("r" if column.numeric else "l" for column in table.columns)
-    heads = " & ".join(escape_latex(column.head) for column in table.columns)
-    rows = [" & ".join(_latex_cell(cell, row.strong) for cell in row.cells) + r" \\" for row in table.rows]
-    notes = [rf"\par\footnotesize {escape_latex(note)}" for note in table.notes]
-    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{escape_latex(table.title)}}}"]
-    lines += [r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{{layout}}}", r"\toprule", heads + r" \\"]
-    lines += [r"\midrule", *rows, r"\bottomrule", r"\end{tabular}}", *notes, r"\end{table}", ""]
-    return "\n".join(lines)
-
-
-def _latex_cell(cell: Cell, strong: bool) -> str:
-    text = escape_latex(cell.text)
-    text = rf"\textbf{{{text}}}" if strong and text else text
-    return rf"{text} {{\scriptsize {escape_latex(cell.interval)}}}" if cell.interval else text
 
 
 def _names(head: str, three: bool) -> Sequence[str]:
@@ -223,25 +220,3 @@ def _safe(text: str) -> str:
     text = clean(text)
     # Spreadsheets read the full-width forms of the signs too.
     return f"'{text}" if unicodedata.normalize("NFKC", text[:1]).startswith(_FORMULA) else text
-
-
-def _html(text: str) -> str:
-    return html.escape(clean(text))
-
-
-def _class(column: Column) -> str:
-    return ' class="num"' if column.numeric else ""
-
-
-def _html_row(row: Row, columns: Sequence[Column]) -> str:
-    cells = "".join(_html_cell(cell, column) for cell, column in zip(row.cells, columns, strict=True))
-    return f'<tr class="strong">{cells}</tr>' if row.strong else f"<tr>{cells}</tr>"
-
-
-def _html_cell(cell: Cell, column: Column) -> str:
-    bar = ""
-    if column.bar and cell.value is not None:
-        bar = f' style="--share:{min(max(cell.value, 0.0), 100.0):.1f}%"'
-    name = " ".join(filter(None, ("num" if column.numeric else "", "bar" if bar else "")))
-    interval = f" <small>{_html(cell.interval)}</small>" if cell.interval else ""
-    return f"<td{f' class={chr(34)}{name}{chr(34)}' if name else ''}{bar}>{_html(cell.text)}{interval}</td>"

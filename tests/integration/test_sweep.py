@@ -227,7 +227,7 @@ def test_mlflow_holds_one_parent_and_a_child_a_run(tiny_sweep: SweepConfig) -> N
 def test_the_report_is_there(tiny_sweep: SweepConfig) -> None:
     out = Path(tiny_sweep.experiment.folder) / "reports" / "out" / "tiny"
     files = {path.name for path in out.iterdir()}
-    assert {"index.html", "table.md", "table.tex", "table.csv", "figure.svg", "figure.png"} <= files
+    assert {"index.html", "table.md", "table.tex", "table.csv", "systems.svg", "systems.png"} <= files
     table = (out / "table.md").read_text(encoding="utf-8").replace("\\_", "_")
     for record in records(tiny_sweep).values():
         assert record["split"] == "dev" or record["label"] in table

@@ -64,7 +64,7 @@ def test_it_reports_a_stored_sweep_in_an_empty_folder(installed: Path, tiny_swee
     for kind in ("predictions", "scores"):
         shutil.copytree(stored / "artifacts" / kind, tmp_path / "artifacts" / kind)
     rag(installed, tmp_path, "report", "--name", "tiny")
-    for name in ("index.html", "table.csv", "figure.svg"):
+    for name in ("index.html", "table.csv", "systems.svg"):
         made = Path("reports", "out", "tiny", name)
         assert (tmp_path / made).read_bytes() == (stored / made).read_bytes()
 

@@ -10,6 +10,7 @@ import pytest
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.records import Prediction, Score, write_jsonl
 from rag_lightning.metrics.summary import summarise
+from rag_lightning.report import charts
 from rag_lightning.report.paper import Paper, read_paper
 
 ROOT = Path(__file__).parents[3]
@@ -111,6 +112,12 @@ class Maker:
             return {"count": write_jsonl(folder / f"{kind}.jsonl", records)}
 
         return ArtifactStore(self.artifacts).build(recipe, make).digest
+
+
+@pytest.fixture(autouse=True)
+def one_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are written as SVG only, which is three times as fast; test_charts.py writes the others."""
+    monkeypatch.setattr(charts, "FORMATS", {"svg": charts.FORMATS["svg"]})
 
 
 @pytest.fixture

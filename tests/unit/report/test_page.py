@@ -4,6 +4,8 @@ import csv
 import json
 import re
 import sys
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from subprocess import run
@@ -14,7 +16,7 @@ import pytest
 from rag_lightning.core.errors import DataError
 from rag_lightning.report import page
 from rag_lightning.report.collect import collect
-from rag_lightning.report.figures import draw, objective_lines, recall_lines
+from rag_lightning.report.figures import objective_lines, recall_lines
 from rag_lightning.report.paper import Paper
 from rag_lightning.report.sections import (
     confusion_table,
@@ -26,7 +28,8 @@ from rag_lightning.report.sections import (
 )
 from rag_lightning.report.sweep_page import render
 
-FILES = {"index.html", "table.md", "table.tex", "table.csv", "retrieval.csv", "trials.csv", "figure.svg", "figure.png"}
+FILES = {"index.html", "table.md", "table.tex", "table.csv", "retrieval.csv", "trials.csv"}
+CHARTS = {"systems.svg", "k.svg", "recall.svg"}
 
 
 def made(maker: Any, paper_path: Path) -> Path:
@@ -41,7 +44,7 @@ def column(table: Any, head: str) -> list[str]:
 def test_all_files_are_written(full: Any, paper_path: Path) -> None:
     index = made(full, paper_path)
     assert index == full.root / "out" / "s1" / "index.html"
-    assert {path.name for path in index.parent.iterdir()} == FILES
+    assert {path.name for path in index.parent.iterdir()} == FILES | CHARTS
     assert [path.name for path in index.parent.parent.iterdir()] == ["s1"]
     rows = list(csv.DictReader((index.parent / "table.csv").read_text().splitlines()))
     assert [row["role"] for row in rows] == ["final", "baseline"]
@@ -51,7 +54,14 @@ def test_all_files_are_written(full: Any, paper_path: Path) -> None:
 
 def test_the_page_needs_nothing_else(full: Any, paper_path: Path) -> None:
     text = made(full, paper_path).read_text()
-    assert "<svg" in text and "<script" not in text and "<link" not in text
+    assert "<svg" in text and text.count("<script>") == 1 and "<link" not in text
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    policy = re.search(r"script-src &#39;sha256-(.*?)&#39;", text)
+    assert policy and policy[1] == b64encode(sha256(script.encode()).digest()).decode()
+    ids = re.findall(r'\bid="(.*?)"', text)
+    assert len(set(ids)) == len(ids) or {one for one in ids if ids.count(one) > 1} <= set(
+        re.findall(r'id="(m\w+)"', text)
+    )
     assert not re.search(r'(src|href)="(?!#)', text.replace("xlink:href", "href"))
     for part in ("score_scale is 21.3", "Systems on mini-nq test", "Retrieval on mini-nq", "abc123", "Provenance"):
         assert part in text, part
@@ -61,7 +71,7 @@ def test_the_page_needs_nothing_else(full: Any, paper_path: Path) -> None:
 def test_every_table_of_ours_names_the_data_set(full: Any, paper_path: Path) -> None:
     lines = (made(full, paper_path).parent / "table.md").read_text().splitlines()
     titles = [line for line in lines if line.startswith("## ")]
-    assert len(titles) == 8
+    assert len(titles) == 11
     for title in titles:
         assert "mini-nq" in title or title.startswith("## The paper's Table 1"), title
 
@@ -136,7 +146,7 @@ def test_differences_need_the_stored_scores(full: Any, paper_path: Path) -> None
 def test_a_sweep_that_has_just_begun(maker: Any, paper_path: Path) -> None:
     maker.sweep(retrieval=[], finished=False)
     text = made(maker, paper_path).read_text()
-    assert "No run has reached test yet" in text and "has not ended" in text and "0 of 0 finished" in text
+    assert "No result yet" in text and "has not ended" in text and "0 of 0 finished" in text
 
 
 def test_a_failed_final_is_shown_as_not_run(full: Any, paper: Paper) -> None:
@@ -170,7 +180,7 @@ def test_hostile_text_stays_text(maker: Any, paper_path: Path) -> None:
 
     index = made(maker, paper_path)
     Parser().feed(index.read_text())
-    assert "script" not in found and "td" in found
+    assert found.count("script") == 1 and "td" in found and "text" in found
     assert "\\frac" not in (index.parent / "table.tex").read_text()
 
 
@@ -211,19 +221,29 @@ def test_a_template_in_the_working_folder_wins(
     assert made(full, paper_path).read_text().startswith("mine: s1")
 
 
-def test_lines_of_the_figure(full: Any) -> None:
+def test_lines_of_the_figures(full: Any) -> None:
     sweep = collect(full.folder)
-    lines = {line.label: sorted(line.points) for line in objective_lines(sweep)}
-    assert lines == {"flat, rag_token greedy": [1, 5, 20], "bm25, rag_token greedy": [5]}
+    lines = {(line.panel, line.label): sorted(line.points) for line in objective_lines(sweep)}
+    assert lines == {("flat", "Token, greedy"): [1, 5, 20], ("bm25", "Token, greedy"): [5]}
     (recall,) = recall_lines(sweep)
-    assert recall.label == "flat, pretrained (dev)" and sorted(recall.points) == [1, 5, 20]
+    assert (recall.panel, recall.label, sorted(recall.points)) == ("flat", "pretrained", [1, 5, 20])
 
 
-def test_labels_are_not_read_as_formulas(full: Any, tmp_path: Path) -> None:
-    raw = json.loads((full.folder / "sweep.json").read_text())
-    (full.folder / "sweep.json").write_text(json.dumps(raw | {"dataset": "$\\bad{$"}))
-    draw(collect(full.folder), tmp_path)
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+def test_the_first_screen_is_the_answer(full: Any, paper_path: Path) -> None:
+    text = made(full, paper_path).read_text()
+    head = text[text.index("<header") : text.index("</header>")]
+    assert re.search(r"<h1>rag_token · flat · 5 · greedy is best on mini-nq test: EM [\d.]+</h1>", head)
+    assert "Not comparable with the paper (its counterpart has 44.1): mini corpus." in head
+    assert re.search(r"Paired differences on the same questions: \+[\d.]+ to closed_book · none · 0 · greedy \(p", head)
+    assert "4 configurations were tried on dev; 2 of them" in head and "<svg" in head
+
+
+def test_a_row_says_how_it_was_run(full: Any, paper_path: Path) -> None:
+    path = full.folder / "final-token" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"command": "rag-lightning sweep --name <s1>"}))
+    text = made(full, paper_path).read_text()
+    (row,) = {found for found in re.findall(r'<tr[^>]*data-hint="(.*?)"', text) if "final-token" in found}
+    assert "decoding.k=5" in row and "command: rag-lightning sweep --name &lt;s1&gt;" in row
 
 
 def test_reports_need_no_torch(paper_path: Path) -> None:
