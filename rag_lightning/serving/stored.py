@@ -62,10 +62,12 @@ def read_sample(root: Path, record: Mapping[str, Any], sample: int) -> list[Stor
         ArtifactError: an artifact of the run is missing or altered.
         DataError: one of its files cannot be read.
     """
+    predicted = read_jsonl(_open(root, record, "predictions").path / "predictions.jsonl", Prediction)
+    predictions = {prediction.example_id: prediction for prediction in predicted}
     examples = read_jsonl(_open(root, record, "examples").path / f"{record['split']}.jsonl", Example)
-    chosen = sorted(examples, key=lambda example: content_digest(example.example_id))[:sample]
+    asked_for = [example for example in examples if example.example_id in predictions]  # a run may be limited
+    chosen = sorted(asked_for, key=lambda example: content_digest(example.example_id))[:sample]
     ids = {example.example_id for example in chosen}
-    predictions = _by_id(ids, read_jsonl(_open(root, record, "predictions").path / "predictions.jsonl", Prediction))
     scores = _by_id(ids, read_jsonl(_open(root, record, "scores").path / "scores.jsonl", Score))
     if record["config"]["formulation"] == "closed_book":
         return [Stored(one, predictions[one.example_id], scores[one.example_id]) for one in chosen]
