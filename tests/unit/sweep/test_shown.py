@@ -10,9 +10,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.sweep.shown import Trials
+from rag_lightning.core.artifacts import ArtifactStore, Recipe
+from rag_lightning.core.files import write_json
+from rag_lightning.sweep.shown import Trials, _pairs
 from rag_lightning.sweep.space import Space, open_space
 from rag_lightning.sweep.study import Progress
+from tests.run_folders import BLANK
 
 BEGAN = datetime(2026, 1, 1)
 
@@ -79,3 +82,13 @@ def test_a_failed_trial_has_a_row_with_its_reason_and_no_value(
     _, failed, again = (line for line in capsys.readouterr().err.splitlines() if line)
     assert failed.split() == ["failed", "RAG-Token:", "RuntimeError:", "no", "room", "3.0"]
     assert again.split() == ["1/4", "RAG-Token", "20.0", "2.0", "*", "20.0", "6.0", "s"]
+
+
+def test_a_baseline_without_a_model_counts_no_pairs(tmp_path: Path) -> None:
+    store, group = ArtifactStore(tmp_path / "artifacts"), tmp_path / "runs" / "s"
+    counted: list[dict[str, int]] = [{"pairs_generated": 3, "pairs_reused": 1}, {}]
+    for number, info in enumerate(counted):
+        made = store.build(Recipe("predictions", {"number": number}, {}, 1), lambda folder, info=info: info)
+        (group / str(number)).mkdir(parents=True)
+        write_json(group / str(number) / "run.json", BLANK | {"digests": {"predictions": made.digest}})
+    assert _pairs(group, store.root) == (3, 1)
