@@ -15,7 +15,7 @@ Stanford's tokenizer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from rag_lightning.metrics.answers import answer_score, check_answers
@@ -152,15 +152,7 @@ Q_BLEU1 = Metric(
     notes=_notes,
     alike="q_bleu1_uncased",
 )
-Q_BLEU1_2018 = Metric(
-    "q_bleu1_2018",
-    "%",
-    "higher",
-    answer_score(_q_bleu1_2018),
-    made_with=lambda: MADE_WITH,
-    notes=_notes,
-    alike="q_bleu1_uncased",
-)
+Q_BLEU1_2018 = replace(Q_BLEU1, name="q_bleu1_2018", score=answer_score(_q_bleu1_2018))
 Q_BLEU1_UNCASED = Metric(
     "q_bleu1_uncased",
     "%",

@@ -72,7 +72,8 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     if workspace.config.decoding.made().from_train:
         started = time.perf_counter()
         count = write_jsonl(folder / PREDICTIONS, trivial.predict(workspace, examples.read(workspace, split)))
-        return {"questions": count, "seconds": round(time.perf_counter() - started, 3)}
+        seconds = round(time.perf_counter() - started, 3)
+        return {"questions": count, "seconds": seconds, "pairs_generated": 0, "pairs_reused": 0}
     model = train.build(workspace)
     encodings = model_encodings(workspace, model)
     asked = asked_questions(workspace, split)

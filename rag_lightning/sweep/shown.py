@@ -129,5 +129,4 @@ def _pairs(folder: Path, artifacts: Path) -> tuple[int, int]:
     digests = {read_run(run)["digests"].get("predictions") for run in runs}
     found = [artifacts / "predictions" / digest for digest in digests if digest]
     infos = [read_manifest(path)["info"] for path in found if path.exists()]  # a user may have removed some
-    # trivial baselines generate nothing, and say nothing of pairs
-    return sum(info.get("pairs_generated", 0) for info in infos), sum(info.get("pairs_reused", 0) for info in infos)
+    return sum(info["pairs_generated"] for info in infos), sum(info["pairs_reused"] for info in infos)

@@ -16,7 +16,7 @@ from rag_lightning.report.paper import paper_system
 from rag_lightning.runs import evaluate, ledger
 from rag_lightning.runs.record import read_run, read_summary
 from rag_lightning.runs.system import make_system
-from rag_lightning.stages import ask, cost
+from rag_lightning.stages import ask, cost, predict
 from rag_lightning.stages.workspace import Workspace
 from tests.tiny_project import experiment
 
@@ -106,6 +106,7 @@ def test_a_trivial_system_is_evaluated_without_a_model(tiny_data: Path, bert_fol
     nearest = make_system(base, {"decoding": "trivial/knn_vote", "decoding.neighbours": 3})
     assert "decoding.neighbours=3" in nearest.label
     assert cost.build(Workspace(nearest.config)).info["questions"] == 8
+    assert predict.build(Workspace(nearest.config), "dev").info["pairs_generated"] == 0
     with pytest.raises(ConfigError, match="'knn_vote' has no model to ask"):
         ask.answer(Workspace(nearest.config), "what is it")
 

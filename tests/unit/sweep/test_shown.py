@@ -86,7 +86,7 @@ def test_a_failed_trial_has_a_row_with_its_reason_and_no_value(
 
 def test_a_baseline_without_a_model_counts_no_pairs(tmp_path: Path) -> None:
     store, group = ArtifactStore(tmp_path / "artifacts"), tmp_path / "runs" / "s"
-    counted: list[dict[str, int]] = [{"pairs_generated": 3, "pairs_reused": 1}, {}]
+    counted = ({"pairs_generated": 3, "pairs_reused": 1}, {"pairs_generated": 0, "pairs_reused": 0})
     for number, info in enumerate(counted):
         made = store.build(Recipe("predictions", {"number": number}, {}, 1), lambda folder, info=info: info)
         (group / str(number)).mkdir(parents=True)
