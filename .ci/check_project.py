@@ -11,7 +11,8 @@ from pathlib import Path
 import yaml
 
 from rag_lightning.claims.claims import load_claims
-from rag_lightning.cli import COMMANDS, parse
+from rag_lightning.cli import parse
+from rag_lightning.commands import COMMANDS
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import leaves, sections_of
 from rag_lightning.core.errors import ConfigError, RagLightningError

@@ -8,14 +8,13 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_lightning import __version__
+from rag_lightning.commands import COMMANDS, Command, Config
 from rag_lightning.config import yaml_files
-from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, PaperConfig, SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.help import OVERVIEW_END, command_help, section_help
 from rag_lightning.config.loading import PRINT, UNREADABLE, add_fields, explain, keys_of, parse_expanded
@@ -32,134 +31,8 @@ if TYPE_CHECKING:
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 VERBOSE, VERBOSE_HELP = "--verbose", "Show details: stages of each trial, dropped examples, messages of libraries."
-STATUS = "--status", "Show what the sweep has done and is doing, instead of running it.", False
 OCCUPIED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 """Errors of a file in the place of one of our folders, or the reverse, and of a path that cannot be one."""
-Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig | PaperConfig
-
-
-@dataclass(frozen=True)
-class Extra:
-    """An argument outside of the configuration.
-
-    Args:
-        name: Name; an option if it begins with dashes, else positional.
-        help: Help sentence.
-        default: Default; False makes the option a flag.
-        usage: A positional argument in the usage line.
-    """
-
-    name: str
-    help: str
-    default: str | bool = ""
-    usage: str = ""
-
-    @property
-    def is_option(self) -> bool:
-        """Whether the name begins with dashes."""
-        return self.name.startswith("--")
-
-
-@dataclass(frozen=True)
-class Command:
-    """One subcommand.
-
-    Args:
-        target: "module:function"; called with the configuration and the extra arguments.
-        line: Description for `--help`.
-        config: Dataclass of its configuration, which defines its options and its YAML.
-        extras: Extra arguments, in the order of the function's parameters.
-        artifact: Folder of artifacts/ that the command of a stage fills; empty for the others.
-    """
-
-    target: str
-    line: str
-    config: type[Config] = ExperimentConfig
-    extras: tuple[Extra, ...] = ()
-    artifact: str = ""
-
-
-def _stage(module: str, artifact: str, line: str) -> Command:
-    return Command(f"rag_lightning.stages.{module}:run", line, artifact=artifact)
-
-
-TABLE = (
-    Extra("--table", "Print this table of the paper instead: 1, 2, 4, 5, 6 or 7, with runs of the scale."),
-    Extra("--fragment", "Print the table as LaTeX.", False),
-)
-COMMANDS = {
-    "sweep": Command(
-        "rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig, (Extra(*STATUS),)
-    ),
-    "report": Command(
-        "rag_lightning.paper.command:report", "write the report of a sweep, or print a table", SweepConfig, TABLE
-    ),
-    "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
-    "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
-    "paper": Command("rag_lightning.paper.command:run", "write the paper's tables and figures from runs", PaperConfig),
-    "ask": Command(
-        "rag_lightning.stages.ask:run",
-        "answer one question; show passages, scores and hypotheses",
-        extras=(Extra("question", "The question, in quotes.", usage='"question"'),),
-    ),
-    "plan": Command("rag_lightning.plan.command:run", "estimate memory, disk and time of an experiment"),
-    "doctor": Command(
-        "rag_lightning.doctor.command:run",
-        "check the installation and the artifacts, or a file of examples",
-        extras=(
-            Extra("--deep", "Also verify the checksums of files above 1 GB.", False),
-            Extra("--data", "Check this file of examples instead: its format, counts and errors."),
-            Extra("--as_task", "Task to read that file for; empty for every task that can read it."),
-        ),
-    ),
-    "artifacts": Command(
-        "rag_lightning.artifacts.command:run",
-        "list artifacts and the runs that use them, sum their sizes, or remove unused ones",
-        extras=(
-            Extra("action", "ls lists, du sums sizes, gc shows what no run uses (--folder: where).", usage="ls|du|gc"),
-            Extra("--sweep", "For ls: only artifacts of this sweep (a folder of runs/)."),
-            Extra("--confirm", "For gc: yes removes what no run uses."),
-        ),
-    ),
-    "fetch": Command("rag_lightning.stages.fetch:run", "download the data and models of a scale; show their licences"),
-    "track": Command(
-        "rag_lightning.tracking.track:run",
-        "send stored runs to MLflow, except those that are already there",
-        extras=(Extra("--all", "Send every run again, also those that are there unchanged.", False),),
-    ),
-    "export": Command(
-        "rag_lightning.stages.export:run",
-        "write a trained model as a RAG model of transformers",
-        extras=(Extra("--to", "Folder to write; new or empty."),),
-    ),
-    "corpus": _stage("corpus", "corpus", "split the articles into passages"),
-    "examples": _stage("examples", "examples", "read or build the train, dev and test questions"),
-    "bm25": _stage("bm25", "bm25", "build the BM25 index of the passages"),
-    "biencoder": _stage("biencoder", "biencoder", "train query and passage encoder as DPR"),
-    "embed": _stage("embed", "vectors", "encode the passages as vectors"),
-    "index": _stage("index", "index", "build the FAISS index of the vectors"),
-    "targets": _stage("targets", "targets", "find training targets in retrieved passages"),
-    "bm25_scale": _stage("bm25_scale", "bm25_scale", "fit the score_scale of BM25 on dev"),
-    "retriever_warmup": _stage("retriever_warmup", "retriever_warmup", "train the query encoder on known passages"),
-    "reader": _stage("reader", "reader", "train the reader on single passages"),
-    "train": _stage("train", "model", "train the formulation, starting from the reader"),
-    "retrieve": _stage("retrieve", "rankings", "rank the passages of each question"),
-    "predict": _stage("predict", "predictions", "decode a prediction per question"),
-    "score": Command(
-        "rag_lightning.runs.score:run",
-        "compute metrics with confidence intervals",
-        extras=(
-            Extra("--predictions", "Score this instead: a folder of artifacts/predictions, or a result file."),
-            Extra("--format", "Format of the result file: ours, trec, dpr, kilt or flashrag.", "ours"),
-            Extra("--questions", "File of the task's questions that the result file answers; empty for the split."),
-            Extra("--export", "FORMAT:FILE; also write the results to FILE in that format."),
-        ),
-        artifact="scores",
-    ),
-}
-"""Name -> command: the everyday ones first, then one per stage, in the order of their work."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
     given = sys.argv[1:] if arguments is None else arguments

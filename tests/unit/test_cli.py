@@ -9,7 +9,8 @@ import pytest
 
 import rag_lightning
 from rag_lightning import cli
-from rag_lightning.cli import COMMANDS, main, parse
+from rag_lightning.cli import main, parse
+from rag_lightning.commands import COMMANDS
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.training import TrainConfig

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rag_lightning.cli import COMMANDS, main
+from rag_lightning.cli import main
+from rag_lightning.commands import COMMANDS
 from rag_lightning.config import presets
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import BOUNDS, KindSection, Leaf, leaves, sections_of

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.cli import COMMANDS, parse
+from rag_lightning.cli import parse
+from rag_lightning.commands import COMMANDS
 
 FOLDER = Path(__file__).parents[3] / "experiments" / "slurm"
 SCRIPTS = ("login.sh", "experiment.sbatch")
