@@ -54,7 +54,7 @@ def make_artifacts(root: Path) -> dict[str, str]:
         return {"count": write_jsonl(folder / "dev.jsonl", EXAMPLES) + write_jsonl(folder / "test.jsonl", EXAMPLES)}
 
     def model(folder: Path) -> dict[str, Any]:
-        rows = [{"step": 10, "loss": 2.5, "lr": 1e-4}, {"step": 20, "dev_score": 33.3, "answer_recall@5": 0.5}]
+        rows = [{"step": 10, "loss": 2.5, "lr": 1e-4}, {"step": 20, "dev_score": 0.333, "answer_recall@5": 0.5}]
         (folder / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         return {}
 

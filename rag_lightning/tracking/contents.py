@@ -51,7 +51,8 @@ SHORT = {
 }
 """Field -> name of the param that shows it."""
 NOT_PARAMS = ("name", "system", "train_preset", "folder", "tracking_uri", "split", "task.name", "task.dataset")
-HISTORY = "history.jsonl"
+SHARES = ("dev_score", "answer_recall", "frozen_answer_recall")
+"""Values of a training between 0 and 1, without their cut-off, which are in % among the metrics of a run."""
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -181,12 +182,13 @@ def found_family(summary: Mapping[str, Any]) -> str:
 
 
 def training_curves(folder: Path) -> list[tuple[str, float, int]]:
-    """(metric, value, step) of the training of an artifact, at most MOST_POINTS a metric; DataError for damage."""
-    file, curves = folder / HISTORY, dict[str, list[tuple[str, float, int]]]()
+    """(metric, value, step) of an artifact's training, scores in %, at most MOST_POINTS a metric; DataError for damage."""
+    file, curves = folder / "history.jsonl", dict[str, list[tuple[str, float, int]]]()
     for _, row in read_jsonl_objects(file) if file.exists() and file.stat().st_size else ():
         for name, value in row.items():
             if name != "step" and _finite(value) and _finite(row.get("step")):
-                curves.setdefault(name, []).append((metric_name(name), float(value), int(row["step"])))
+                shown = round(100 * value, 2) if name.partition("@")[0] in SHARES else float(value)
+                curves.setdefault(name, []).append((metric_name(name), shown, int(row["step"])))
     return [point for points in list(curves.values())[:MOST_METRICS] for point in thinned(points)]
 
 

@@ -42,7 +42,7 @@ OF_DEAREST = 1.3
 """Target: RAG-Sequence, Thorough, all k of one retriever against the largest k alone."""
 LEAST_GAIN = 1.7
 """Target: trials per second of two workers of one thread against one worker of one thread."""
-TRIALS, PAIRS, DEFAULT_TRIALS, KS = 36, 3, 24, (1, 2, 5, 10)
+TRIALS, PAIRS, DEFAULT_TRIALS, QUESTIONS, KS = 36, 3, 24, 589, (1, 2, 5, 10)
 pytestmark = [pytest.mark.benchmark, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
@@ -117,9 +117,9 @@ def test_a_finished_sweep_is_mirrored_in_seconds(
 
 
 def larger(config: SweepConfig) -> SweepConfig:
-    """The project with 150 questions and four beams, so that decoding is most of a trial; its models are trained."""
+    """The project with as many questions as mini-nq has in dev, and four beams; its models are trained."""
     experiment, root = config.experiment, Path(config.experiment.folder)
-    asked = ({"id": f"q{i}", "question": f"what is the capital of {place(i)}", "answers": ["rome"]} for i in range(150))
+    asked = ({"id": f"q{i}", "question": f"what is the capital of {place(i)}", "answers": ["rome"]} for i in range(QUESTIONS))
     dev = write_lines(root / "dev.jsonl", asked)
     experiment = replace(
         experiment,

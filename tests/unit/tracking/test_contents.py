@@ -96,7 +96,7 @@ def test_the_curves_of_a_training_are_those_of_its_artifact(tmp_path: Path, run_
         ("loss", 2.5, 10),
         ("lr", 1e-4, 10),
         ("dev_score", 33.3, 20),
-        ("answer_recall_at_5", 0.5, 20),
+        ("answer_recall_at_5", 50.0, 20),
     ]
     assert contents.training_title(folder) == f"RAG-Token model {folder.name[:8]}"
 
