@@ -14,15 +14,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from later_page import LATER_DATA, PART, line_of, render_later
+
 from rag_lightning.config.yaml_files import build, read_yaml
 from rag_lightning.core.errors import DataError, RagLightningError
 from rag_lightning.core.registry import check_name
-from rag_lightning.report.later import Block, Later, LaterRow, read_later
+from rag_lightning.report.later import read_later
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "docs/results.md", "docs/claims.md", "docs/performance.md")
-LATER, LATER_DATA = "docs/later.md", "reports/later.yaml"
-PART = re.compile(r"(<!-- later: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+LATER = "docs/later.md"
 BLOCK = re.compile(r"(<!-- results: (\w+)( brief)? -->\n).*?(<!-- end -->)", re.DOTALL)
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 TARGET = re.compile(r"\]\([^)]*\)|https?://\S+")
@@ -137,11 +138,11 @@ def markdown(table: Table, brief: bool = False) -> str:
     names = ("n", "seeds", "dtype") if brief else ("n", "seeds", "dtype", "commit")
     own = [name for name in names if any(getattr(row, name) for row in table.rows)]
     extra = {name: [getattr(row, name) or getattr(table, name) for row in table.rows] for name in own}
-    lines = [f"**{table.title}**{_measured_on(table)}", "", _line([table.head, *table.columns, *extra])]
+    lines = [f"**{table.title}**{_measured_on(table)}", "", line_of([table.head, *table.columns, *extra])]
     lines.append("|" + "---|" * (1 + len(table.columns) + len(extra)))
     for i, row in enumerate(table.rows):
         cells = [str(row.cells.get(column, "")) for column in table.columns]
-        lines.append(_line([row.label, *cells, *(_plain(values[i]) for values in extra.values())]))
+        lines.append(line_of([row.label, *cells, *(_plain(values[i]) for values in extra.values())]))
     if not brief:
         lines += [part for note in table.notes for part in ("", note)]
         lines += ["", f"<sub>{_provenance(table, 'commit' not in own)}</sub>"]
@@ -163,10 +164,6 @@ def _provenance(table: Table, with_commit: bool) -> str:
 
 def _plain(value: int | str) -> str:
     return f"{value:,}" if value and isinstance(value, int) else str(value or "")
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def render(page: str, tables: Mapping[str, Table]) -> str:
@@ -198,73 +195,6 @@ def problems(root: Path) -> Iterator[str]:
         yield from (f"docs/results.yaml: no page shows table {name}" for name in tables if name not in shown)
     except (RagLightningError, OSError) as error:
         yield str(error)
-
-
-def render_later(page: str, later: Later) -> str:
-    """The page of later numbers with every marked part as the data has it.
-
-    Raises:
-        UnknownNameError: a marker names no part.
-    """
-    parts = {
-        "retrieval": lambda: "\n".join(_block(later, block) for block in later.blocks if block.task == "retrieval"),
-        "answers": lambda: "\n".join(_block(later, block) for block in later.blocks if block.task == "answers"),
-        "metrics": lambda: _definitions(("metric", "means"), later.metrics),
-        "corpora": lambda: _definitions(("corpus", "is"), later.corpora),
-        "sources": lambda: _sources(later),
-        "unread": lambda: "".join(f"- {gap.what}: {gap.why}.\n" for gap in later.unread),
-    }
-
-    def replaced(match: re.Match[str]) -> str:
-        check_name(f"part of {LATER_DATA}", match[2], list(parts))
-        return f"{match[1]}{parts[match[2]]()}{match[3]}"
-
-    return PART.sub(replaced, page)
-
-
-def _block(later: Later, block: Block) -> str:
-    """The table of a block under its title, with what its rows share; of a row's fields only those that one row has."""
-    fields = ("encoder", "settings", "k", "size", "training")
-    own = [name for name in fields if any(getattr(row, name) for row in block.rows)]
-    shared = [f"`{block.dataset}`, {block.split}", block.topics, f"n = {block.n:,}" if block.n else ""]
-    shared.append(f"corpus `{block.corpus}`" if block.corpus else "")
-    lines = [f"#### {block.title}", "", f"{'; '.join(filter(None, shared))}. {block.caution}".strip(), ""]
-    lines.append(_line(["system", *own, *block.metrics, "source"]))
-    lines.append("|" + "---|" * (2 + len(own) + len(block.metrics)))
-    for row in block.rows:
-        numbers = [_number(row, name) for name in block.metrics]
-        source = f"[{row.source}](#sources), {row.place}"
-        lines.append(_line([_cell(part) for part in (row.system, *_fields(row, own), *numbers, source)]))
-    notes = [f"- {row.system}{f', {row.encoder}' if row.encoder else ''}: {row.note}" for row in block.rows if row.note]
-    return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
-
-
-def _fields(row: LaterRow, names: list[str]) -> list[str]:
-    return [str(getattr(row, name) or "") for name in names]
-
-
-def _number(row: LaterRow, metric: str) -> str:
-    """A number with two digits at most; bold in a row that a correct index reaches."""
-    if metric not in row.values:
-        return ""
-    shown = f"{row.values[metric]:.2f}".removesuffix("0")
-    return f"**{shown}**" if row.must_reach else shown
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", r"\|")
-
-
-def _definitions(heads: tuple[str, str], known: Mapping[str, str]) -> str:
-    rows = [_line([f"`{name}`", _cell(text)]) for name, text in known.items()]
-    return "\n".join([_line(list(heads)), "|---|---|", *rows]) + "\n"
-
-
-def _sources(later: Later) -> str:
-    lines = [_line(["id", "page", "kind", "as of"]), "|---|---|---|---|"]
-    for name, source in later.sources.items():
-        lines.append(_line([f"`{name}`", f"[{_cell(source.title)}]({source.url})", source.kind, source.revision]))
-    return "\n".join(lines) + "\n"
 
 
 def later_problems(root: Path) -> Iterator[str]:

@@ -182,7 +182,7 @@ def found_family(summary: Mapping[str, Any]) -> str:
 
 
 def training_curves(folder: Path) -> list[tuple[str, float, int]]:
-    """(metric, value, step) of an artifact's training, scores in %, at most MOST_POINTS a metric; DataError for damage."""
+    """(metric, value, step) of a training, scores in %, at most MOST_POINTS a metric; DataError for damage."""
     file, curves = folder / "history.jsonl", dict[str, list[tuple[str, float, int]]]()
     for _, row in read_jsonl_objects(file) if file.exists() and file.stat().st_size else ():
         for name, value in row.items():

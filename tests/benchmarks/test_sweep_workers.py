@@ -119,7 +119,9 @@ def test_a_finished_sweep_is_mirrored_in_seconds(
 def larger(config: SweepConfig) -> SweepConfig:
     """The project with as many questions as mini-nq has in dev, and four beams; its models are trained."""
     experiment, root = config.experiment, Path(config.experiment.folder)
-    asked = ({"id": f"q{i}", "question": f"what is the capital of {place(i)}", "answers": ["rome"]} for i in range(QUESTIONS))
+    asked = (
+        {"id": f"q{i}", "question": f"what is the capital of {place(i)}", "answers": ["rome"]} for i in range(QUESTIONS)
+    )
     dev = write_lines(root / "dev.jsonl", asked)
     experiment = replace(
         experiment,
