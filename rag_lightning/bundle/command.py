@@ -10,12 +10,12 @@ import webbrowser
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from rag_lightning.bundle.every_eval import every_eval
 from rag_lightning.bundle.material import Material, Project
 from rag_lightning.bundle.numbers import amount
-from rag_lightning.bundle.opening import CHECKSUMS, Opened, opened
+from rag_lightning.bundle.opening import CHECKSUMS, CONTENTS, Opened, opened
 from rag_lightning.bundle.verifying import Checked, check, read_contents
 from rag_lightning.bundle.writing import Selected, select, write_bundle
 from rag_lightning.config.commands import PaperConfig, Scale, SweepConfig
@@ -32,7 +32,7 @@ from rag_lightning.runs import folders
 from rag_lightning.runs.record import RUN
 from rag_lightning.tasks.results.record import FORMATS, get_format
 
-SHIPPED = "reports/demo/demo.zip"
+SHIPPED = "reports/demo/curatedtrec.zip"
 """The bundle that the project ships."""
 BUNDLE, EVERY_EVAL = "bundle", "every_eval"
 ENDINGS = {BUNDLE: "zip", EVERY_EVAL: "json"}
@@ -69,7 +69,7 @@ def export(config: ExperimentConfig, run: str, to: str = "", format: str = BUNDL
         contents = write_bundle(Project(root), selected, target)
         say(f"{'bundle':<17} {target}: {amount(len(contents['runs']), 'run')}, {target.stat().st_size / 1e6:.2f} MB")
         for why, names in Counter(contents["left_out"].values()).items():
-            say(f"{'left out':<17} {names} ({why}); bundle.json names them")
+            say(f"{'left out':<17} {names:,} of the sweep ({why}); bundle.json names them")
         return
     _export_one(Project(root), selected, target, format)
 
@@ -159,7 +159,10 @@ def _page(contents: Mapping[str, Any], folder: Path) -> Path:
     if contents["kind"] == "sweep":
         report.run(SweepConfig(name=contents["group"], experiment=ExperimentConfig(folder=str(folder))))
         return folders.report(folder, contents["group"], INDEX)
-    first = read_stored(folders.run_group(folder, contents["group"]) / str(contents["runs"][0]) / RUN)
-    config = PaperConfig(scale=cast(Scale, first.scale), folder=str(folder))
-    load(PAPER)(config)
-    return folders.report(folder, f"paper-{config.scale}", INDEX)
+    found = sorted(folders.run_group(folder, contents["group"]).glob(f"*/{RUN}"))
+    if not found:
+        raise DataError(folder / CONTENTS, "names no run that is there", field="runs")
+    scale = read_stored(found[0]).scale
+    check_name("scale", scale, get_args(Scale))
+    load(PAPER)(PaperConfig(scale=cast(Scale, scale), folder=str(folder)))
+    return folders.report(folder, f"paper-{scale}", INDEX)

@@ -22,6 +22,7 @@ from rag_lightning.core.files import file_sha256
 
 CHECKSUMS, CONTENTS = "checksums.txt", "bundle.json"
 ENDINGS = (".json", ".jsonl", ".md", ".txt")
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 MOST_FILES = 100_000
 MOST_BYTES = 4 << 30
 """Unpacked size of a bundle."""
@@ -97,6 +98,10 @@ def _unpack(bundle: Path, folder: Path) -> None:
         raise DataError(bundle, f"is not a readable zip file ({error})", hint=hint) from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise DataError(bundle, "holds a file where another has its folder", hint=NOT_OURS) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DataError(bundle, f"is damaged ({error})", hint="get it again") from error  # bz2's own error
 
 
 def _check_entries(bundle: Path, entries: list[zipfile.ZipInfo]) -> None:
@@ -112,8 +117,8 @@ def _check_entries(bundle: Path, entries: list[zipfile.ZipInfo]) -> None:
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             raise DataError(bundle, "is a link or no plain file", field=info.filename, hint=NOT_OURS)
-        if info.flag_bits & 1:
-            raise DataError(bundle, "is encrypted", field=info.filename, hint=NOT_OURS)
+        if info.flag_bits & 1 or info.compress_type not in METHODS:
+            raise DataError(bundle, "is encrypted, or packed in another way", field=info.filename, hint=NOT_OURS)
         if info.file_size > max(SMALL, MOST_RATIO * info.compress_size):
             raise DataError(bundle, "unpacks to far more than text does", field=info.filename, hint=NOT_OURS)
         _check_size(bundle, info.filename, info.file_size)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZIP_BZIP2, ZipFile, ZipInfo
 
 from rag_lightning import __version__
 from rag_lightning.bundle.material import Material, Project
@@ -33,7 +33,7 @@ from rag_lightning.runs.record import RUN, SUMMARY
 SCHEMA = 1
 SWEEP, SELECTION, IMPORTANCES = "sweep.json", "selection.json", "importances.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Time of every file in a zip file, so that the same content has the same bytes."""
+"""Time of every file in a zip file: the same content has the same bytes. So it is bzip2, as builds of zlib differ."""
 README = """# A bundle of rag-lightning
 
     rag-lightning verify {name}.zip          # computes every number again from the predictions, and compares
@@ -88,8 +88,8 @@ def select(root: Path, given: str, systems: Literal["all", "chosen"] = "all") ->
     left_out = {run.run_id: f"the run is marked {run.status}" for run in found if not run.finished}
     kept = [run for run in found if run.finished]
     if systems == "chosen" and not alone:
-        left_out |= {run.run_id: "it is not on test" for run in kept if run.split != "test"}
-        kept = [run for run in kept if run.split == "test"]
+        left_out |= {run.run_id: "not on test" for run in kept if run.split == "dev"}
+        kept = [run for run in kept if run.split != "dev"]
     if not kept:
         raise DataError(path, "has no finished run" + (" on test" if systems == "chosen" else ""), hint="run it first")
     group = path.parent if alone else path
@@ -115,7 +115,7 @@ def write_bundle(project: Project, selected: Selected, target: Path) -> dict[str
         with open_atomic(target) as handle, ZipFile(handle, "w") as archive:
             for name in sorted([*files, CHECKSUMS]):
                 info = ZipInfo(name, EPOCH)
-                info.compress_type, info.external_attr, info.create_system = ZIP_DEFLATED, 0o644 << 16, 3
+                info.compress_type, info.external_attr, info.create_system = ZIP_BZIP2, 0o644 << 16, 3
                 with (folder / name).open("rb") as source, archive.open(info, "w", force_zip64=True) as sink:
                     shutil.copyfileobj(source, sink)
     return contents

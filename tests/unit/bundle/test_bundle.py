@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,12 +17,14 @@ import pytest
 
 from rag_lightning.bundle import command
 from rag_lightning.bundle.material import Project
-from rag_lightning.bundle.opening import CHECKSUMS, sums_text
+from rag_lightning.bundle.opening import CHECKSUMS, opened, sums_text
 from rag_lightning.bundle.public import publishable
+from rag_lightning.bundle.verifying import check, read_contents
 from rag_lightning.bundle.writing import select, write_bundle
 from rag_lightning.cli import main
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.shipped import find_shipped
 
 Change = Callable[[Any], Any]
 
@@ -67,6 +70,22 @@ def alter(folder: Path, pattern: str, change: Change, sums: bool = True) -> Path
 def seal(folder: Path) -> None:
     files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file() and p.name != CHECKSUMS}
     (folder / CHECKSUMS).write_text(sums_text(files))
+
+
+def test_the_bundle_of_the_project_is_whole_and_small() -> None:
+    shipped = find_shipped(command.SHIPPED)
+    assert shipped.stat().st_size < 5_000_000
+    with opened(shipped) as bundle:
+        assert not bundle.altered
+        contents = read_contents(bundle.folder)
+        assert (contents["group"], len(contents["runs"]), contents["left_out"]) == ("curatedtrec", 39, {})
+        assert "CC BY-SA 4.0" in (bundle.folder / "ATTRIBUTION.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_numbers_of_the_bundle_of_the_project_are_those_of_this_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(find_shipped(command.SHIPPED))]) == 0
+    assert "39 runs, n = 450 to 900: no difference" in capsys.readouterr().err
 
 
 def test_it_has_the_same_bytes_each_time_and_every_number_is_computed_again(
@@ -210,9 +229,6 @@ def test_altered_comparisons_selections_and_retrieval_are_found(
 
 def test_what_another_tool_computed_is_not_checked_but_named(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rag_lightning.bundle.numbers.tools", lambda names: {"f1": "counter 2"})
-    from rag_lightning.bundle.opening import opened
-    from rag_lightning.bundle.verifying import check
-
     with opened(small) as bundle:
         checked = check(bundle)
     assert not checked.differences
@@ -242,15 +258,31 @@ def test_unfinished_runs_are_left_out_and_named(
 def test_the_demo_unpacks_and_shows_the_report(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[str] = []
-    monkeypatch.setattr("webbrowser.open", opened.append)
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
     assert main(["demo", "--bundle", str(whole), "--to", str(tmp_path / "demo")]) == 0
     page = tmp_path / "demo" / "reports" / "out" / "tiny" / "index.html"
-    assert capsys.readouterr().out == f"{page.as_uri()}\n" and not opened
+    assert capsys.readouterr().out == f"{page.as_uri()}\n" and not shown
     assert "All configurations on tiny dev" in page.read_text()
     (tmp_path / "own").mkdir()
     assert main(["demo", "--bundle", str(whole), "--to", str(tmp_path / "own")]) == 2
     assert "holds something else" in capsys.readouterr().err
+
+
+def test_the_demo_of_a_matrix_shows_the_tables_of_the_paper(
+    tiny_sweep: SweepConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "artifacts").symlink_to(Path(tiny_sweep.experiment.folder) / "artifacts")
+    for stored in sorted(Path(tiny_sweep.experiment.folder).glob("runs/tiny/test-*")):
+        shutil.copytree(stored, root / "runs" / "experiments" / stored.name)
+    assert main(["export", "experiments", "--to", str(tmp_path / "m.zip"), "--folder", str(root)]) == 0
+    assert main(["verify", str(tmp_path / "m.zip")]) == 0
+    assert "of 4 runs, n = 11 to 12: no difference" in capsys.readouterr().err
+    assert main(["demo", "--bundle", str(tmp_path / "m.zip"), "--to", str(tmp_path / "demo")]) == 0
+    page = tmp_path / "demo" / "reports" / "out" / "paper-mini" / "index.html"
+    assert capsys.readouterr().out == f"{page.as_uri()}\n" and page.is_file()
 
 
 def test_an_altered_bundle_is_not_shown(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -260,11 +292,11 @@ def test_an_altered_bundle_is_not_shown(small: Path, tmp_path: Path, capsys: pyt
 
 
 def test_a_browser_is_opened_from_a_terminal(monkeypatch: pytest.MonkeyPatch, whole: Path, tmp_path: Path) -> None:
-    opened: list[str] = []
-    monkeypatch.setattr("webbrowser.open", opened.append)
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     monkeypatch.setattr(command, "_page", lambda contents, folder: folder / "index.html")
     monkeypatch.setenv("DISPLAY", ":0")
     assert main(["demo", "--bundle", str(whole), "--to", str(tmp_path / "demo")]) == 0
     assert main(["demo", "--bundle", str(whole), "--to", str(tmp_path / "demo")]) == 0, "it is there already"
-    assert opened == 2 * [(tmp_path / "demo" / "index.html").as_uri()]
+    assert shown == 2 * [(tmp_path / "demo" / "index.html").as_uri()]

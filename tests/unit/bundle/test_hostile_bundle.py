@@ -109,6 +109,16 @@ def test_a_cut_or_damaged_file_is_named(tmp_path: Path) -> None:
         (tmp_path / f"{place}.zip").write_bytes(content)
         with pytest.raises(DataError, match=rf"{place}.zip: is not a readable zip file"):
             open_it(tmp_path / f"{place}.zip")
+    packed = zipfile.ZipInfo("a.json")
+    packed.compress_type = zipfile.ZIP_BZIP2
+    damaged = bytearray(pack(tmp_path / "c.zip", {packed: b"0123456789" * 50}).read_bytes())
+    damaged[40:60] = bytes(20)
+    (tmp_path / "c.zip").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"c.zip: is damaged \(Invalid data stream\)"):
+        open_it(tmp_path / "c.zip")
+    packed.compress_type = zipfile.ZIP_LZMA
+    with pytest.raises(DataError, match="packed in another way"):
+        open_it(pack(tmp_path / "d.zip", {packed: b"1"}))
     with pytest.raises(DataError, match=r"none.zip: does not exist"):
         open_it(tmp_path / "none.zip")
 
