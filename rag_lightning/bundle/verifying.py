@@ -24,7 +24,7 @@ from rag_lightning.report.collect import Run, read_stored
 from rag_lightning.report.reading import need, read
 from rag_lightning.runs.record import RUN, SUMMARY
 
-MEASURED = "seconds, memory, bytes and loads of the runs: measured, so nothing in a bundle can prove them"
+MEASURED = "seconds, memory, bytes, labels, configurations and commands of the runs: nothing in a bundle can prove them"
 
 
 @dataclass
@@ -83,7 +83,6 @@ def check(bundle: Opened) -> Checked:
 
 def _run(path: Path) -> Run:
     run = read_stored(path)
-    need(path, run.record, "seed", int)
     if not run.finished or run.run_id != path.parent.name:
         raise DataError(path, "is of another run, or of one that has not finished", field="run_id", value=run.run_id)
     return run
@@ -124,7 +123,10 @@ def _check_digests(found: Checked, bundle: Opened) -> None:
         manifest, shown = read(path), path.relative_to(bundle.folder).as_posix()
         digest, kind = (path.stem, path.parent.name) if path.name != MANIFEST else (path.parent.name, path.parts[-3])
         recipe = [kind, *(manifest.get(name) for name in ("config", "inputs", "version"))]
-        differences += compare(f"{shown}: digest", digest, digest_of(recipe))
+        try:
+            differences += compare(f"{shown}: digest", digest, digest_of(recipe))
+        except ValueError as error:  # half of a surrogate pair
+            raise DataError(path, f"cannot be hashed ({error})") from error
         if path.name == MANIFEST:
             files = need(path, manifest, "files", dict)
             stated = {name: one.get("sha256") if isinstance(one, dict) else None for name, one in files.items()}

@@ -196,6 +196,12 @@ def test_an_altered_value_is_found_and_named(
     assert "values differ" in lines[-1] and not any(line.startswith("verified") for line in lines)
 
 
+def test_a_text_that_cannot_be_hashed_is_named(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alter(small, "manifests/model/*.json", lambda manifest: manifest | {"version": "\ud800"})
+    assert main(["verify", str(small)]) == 1
+    assert "cannot be hashed" in capsys.readouterr().err
+
+
 def test_an_altered_file_is_named_even_if_no_number_changes(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     alter(small, "runs/*/*/run.json", lambda record: record | {"label": "another"}, sums=False)
     assert main(["verify", str(small)]) == 1
