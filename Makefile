@@ -73,7 +73,7 @@ TASKS := $(sort $(filter-out smoke $(addprefix %-,$(filter-out nq-subset,$(SCALE
 JOBS ?= auto
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep status smoke report experiment matrix claims paper plan mlflow-ui optuna-ui ask test test-all bench docs check clean clean-runs
+.PHONY: help install fetch sweep status smoke report demo experiment matrix claims paper plan mlflow-ui optuna-ui ask test test-all bench docs check clean clean-runs
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## "; count = split("$(TASKS)", names, " ") } \
@@ -144,6 +144,9 @@ smoke: $(INSTALLED) ## Run a tiny sweep on a few hundred examples, in about thre
 report: $(INSTALLED) ## Write reports/out/NAME again from stored runs
 ##@ TASK= SCALE= SEED= NAME=   as for sweep (with your own files: NAME=TASK-own)
 	$(RAG) report $(SWEEP_ARGS)
+
+demo: $(INSTALLED) ## Show the report of a finished sweep that comes with the project; nothing is trained
+	$(RAG) demo
 
 experiment: $(INSTALLED) ## Run one experiment on dev: a file of experiments/ or a cell of experiments/matrix.yaml
 ##@ NAME=…             its name, such as nq_rag_sequence or fever3_rag_token_frozen
@@ -228,7 +231,7 @@ clean: ## Remove caches and .venv; keep runs and artifacts
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks build dist
 	find . -path ./artifacts -prune -o -path ./runs -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-clean-runs: ## Remove runs, artifacts, reports and the MLflow store; keep assets
+clean-runs: ## Remove runs, artifacts, reports, the demo and the MLflow store; keep assets
 ##@ CONFIRM=yes        required to remove anything
-	@test '$(CONFIRM)' = yes || { echo 'this removes runs/ artifacts/ reports/out/ mlflow.db mlartifacts/; to confirm: make clean-runs CONFIRM=yes' >&2; exit 2; }
-	rm -rf runs artifacts reports/out mlflow.db mlflow.db-journal mlflow.db.lock mlartifacts
+	@test '$(CONFIRM)' = yes || { echo 'this removes runs/ artifacts/ reports/out/ demo/ mlflow.db mlartifacts/; to confirm: make clean-runs CONFIRM=yes' >&2; exit 2; }
+	rm -rf runs artifacts reports/out demo mlflow.db mlflow.db-journal mlflow.db.lock mlartifacts

@@ -85,7 +85,7 @@ def _complain(message: str, code: int) -> int:
 def overview() -> str:
     """The text of `rag-lightning --help`."""
     lines = ["usage: rag-lightning COMMAND [--config F.yaml] [--key value ...]", "", "commands:"]
-    lines += [f"  {name:11} {one.line}" for name, one in COMMANDS.items() if not one.artifact]
+    lines += [f"  {name:13} {one.line}" for name, one in COMMANDS.items() if not one.artifact]
     lines += ["", "stages in order, each with its folder of artifacts/ (a command runs what it needs, once):"]
     lines += [f"  {name:17} {one.artifact:17} {one.line}" for name, one in COMMANDS.items() if one.artifact]
     return "\n".join([*lines, OVERVIEW_END])

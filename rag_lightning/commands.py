@@ -101,7 +101,30 @@ COMMANDS = {
         extras=(Extra("--all", "Send every run again, also those that are there unchanged.", False),),
     ),
     "export": Command(
-        "rag_lightning.stages.export:run",
+        "rag_lightning.bundle.command:export",
+        "write a run, or all of a sweep, as one file that others can verify, or in the format of another toolkit",
+        extras=(
+            Extra("run", "Folder of runs/: a sweep, experiments, or one run of them.", usage="RUN"),
+            Extra("--to", "File to write; empty for reports/out/NAME with the ending of the format."),
+            Extra("--format", "bundle, every_eval, or a format of result files: trec, trec_rag, kilt …", "bundle"),
+            Extra("--systems", "all, or chosen: only what was evaluated on test.", "all"),
+        ),
+    ),
+    "verify": Command(
+        "rag_lightning.bundle.command:verify",
+        "compute all numbers of a bundle again from its predictions, and compare",
+        extras=(Extra("bundle", "The bundle: a file, or the folder it was unpacked to.", usage="BUNDLE"),),
+    ),
+    "demo": Command(
+        "rag_lightning.bundle.command:demo",
+        "unpack a bundle into a folder of its own and write its report",
+        extras=(
+            Extra("--bundle", "The bundle; empty for the one that the project ships."),
+            Extra("--to", "Folder to unpack to.", "demo"),
+        ),
+    ),
+    "export_model": Command(
+        "rag_lightning.stages.export_model:run",
         "write a trained model as a RAG model of transformers",
         extras=(Extra("--to", "Folder to write; new or empty."),),
     ),
@@ -123,7 +146,7 @@ COMMANDS = {
         "compute metrics with confidence intervals",
         extras=(
             Extra("--predictions", "Score this instead: a folder of artifacts/predictions, or a result file."),
-            Extra("--format", "Format of the result file: ours, trec, dpr, kilt or flashrag.", "ours"),
+            Extra("--format", "Format of the result file: ours, trec, trec_rag, dpr, kilt or flashrag.", "ours"),
             Extra("--questions", "File of the task's questions that the result file answers; empty for the split."),
             Extra("--export", "FORMAT:FILE; also write the results to FILE in that format."),
         ),

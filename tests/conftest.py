@@ -42,6 +42,8 @@ ONE_PROCESS = {
     "integration/test_sweep": "tiny_sweep",
     "integration/test_sweep_faults": "tiny_sweep",
     "integration/test_sweep_workers": "tiny_sweep",
+    "unit/bundle/test_bundle": "tiny_sweep",
+    "unit/bundle/test_exchange": "tiny_sweep",
     "unit/mini/test_task_builders": "mini",
     "unit/stages/test_items": "tiny_sweep",
     "unit/stages/test_retriever_warmup": "tiny_sweep",

@@ -9,8 +9,10 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import decode_line, read_value, write_lines
@@ -139,3 +141,54 @@ def _from_dict(cls: type[R], raw: Mapping[str, Any]) -> R:
     if "hypotheses" in values:
         values["hypotheses"] = tuple(_from_dict(Hypothesis, item) for item in values["hypotheses"])
     return cls(**values)
+
+
+def read_checked(path: Path, cls: type[R]) -> list[R]:
+    """The records of a file that anybody may have written, each field checked for its type.
+
+    Raises:
+        DataError: missing or empty, or a line that is no such record.
+    """
+    if not path.is_file():
+        raise DataError(path, "does not exist")
+    found = list(read_jsonl(path, cls))
+    for row, record in enumerate(found, 1):
+        if not fits(record, cls):
+            raise DataError(path, f"is not a {cls.__name__}: a field has the wrong type", row=row)
+    if not found:
+        raise DataError(path, "is empty")
+    return found
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value has the type of a field of a record; numbers must be finite.
+
+    >>> fits(("a",), tuple[str, ...]), fits(True, int), fits(float("nan"), float), fits({"a": 1}, Mapping[str, float])
+    (True, False, False, True)
+    """
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is None:
+        return _fits_plain(value, hint)
+    if origin in (Union, UnionType):
+        return any(fits(value, arg) for arg in args)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(fits(one, args[0]) for one in value)
+    if issubclass(origin, Mapping):
+        return isinstance(value, dict) and all(fits(one, args[1]) for one in value.values())
+    return isinstance(value, (list, tuple)) and all(fits(one, args[0]) for one in value)
+
+
+def _fits_plain(value: Any, hint: Any) -> bool:
+    if hint in (int, float):
+        kinds = (int,) if hint is int else (int, float)
+        return isinstance(value, kinds) and not isinstance(value, bool) and -1e300 < value < 1e300
+    if dataclasses.is_dataclass(hint):
+        return isinstance(value, hint) and all(fits(getattr(value, name), one) for name, one in _hints(hint).items())  # type: ignore[arg-type]
+    if hint is NoneType or hint is Any:
+        return hint is Any or value is None
+    return isinstance(value, hint)
+
+
+@lru_cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)

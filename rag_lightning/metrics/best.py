@@ -10,12 +10,23 @@ set of Hansen, Lunde & Nason 2011 is the same idea). Optimism: Efron 1983.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.metrics.statistics import TIE, Floats, check_pair, cluster_sums, draw_clusters, paired_permutation
+from rag_lightning.core.records import Score
+from rag_lightning.metrics.metric import parse_metric
+from rag_lightning.metrics.statistics import (
+    TIE,
+    Floats,
+    check_pair,
+    cluster_sums,
+    draw_clusters,
+    effective_clusters,
+    paired_permutation,
+)
+from rag_lightning.metrics.summary import align
 
 CORRECTION = "bootstrap of the largest difference of any two trials, stepped down"
 """The correction for the search, as selection.json and reports name it."""
@@ -28,6 +39,46 @@ class Comparison:
     difference: float
     p: float
     within: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TieSet:
+    """The trials of a search against the best of them.
+
+    Attributes:
+        compared: Name -> comparison with the best, differences in the metric's unit.
+        optimism: By how much the best is expected to be too high, in the metric's unit.
+        clusters: Effective number of clusters that both rest on.
+    """
+
+    compared: Mapping[str, Comparison]
+    optimism: float
+    clusters: float
+
+    @property
+    def within(self) -> int:
+        """How many are not significantly worse than the best."""
+        return sum(one.within for one in self.compared.values())
+
+
+def tie_set(scores: Mapping[str, Sequence[Score]], metric: str, *, alpha: float, seed: int) -> TieSet:
+    """The tie set of several systems by their scores.
+
+    Args:
+        scores: Name -> scores of the same examples.
+        metric: Name of the metric by which they are compared.
+        alpha: As for `not_worse_than_best`.
+        seed: Seed of the resampling.
+
+    Raises:
+        DataError: two systems were not scored on the same examples, or an example lacks the metric.
+    """
+    arrays, entities = align(scores, metric)
+    scale = parse_metric(metric).scale
+    compared = not_worse_than_best(arrays, entities, alpha=alpha, seed=seed)
+    optimism = optimism_of_best(list(arrays.values()), entities, seed=seed) * scale
+    in_unit = {name: replace(one, difference=one.difference * scale) for name, one in compared.items()}
+    return TieSet(in_unit, optimism, effective_clusters(entities))
 
 
 def not_worse_than_best(

@@ -11,8 +11,38 @@ import numpy as np
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Score
+from rag_lightning.metrics.labels import confusion
 from rag_lightning.metrics.metric import AnyMetric, CorpusMetric, Estimate, Note, Outcome, parse_metric
+from rag_lightning.metrics.outcomes import Outcomes, score_all
 from rag_lightning.metrics.statistics import Floats, bootstrap_interval, bootstrap_sums_interval, effective_clusters
+
+
+def scored(
+    outcomes: Outcomes, names: Sequence[str], labels: Sequence[str], *, seed: int
+) -> tuple[list[Score], dict[str, Any]]:
+    """Scores per example, and the content of summary.json.
+
+    Args:
+        outcomes: What the metrics see.
+        names: Names of the metrics.
+        labels: Labels of a classification task, for the confusion; empty for other tasks.
+        seed: Seed of the resampling.
+
+    Raises:
+        ValueError, UnknownNameError: as `summarise`.
+    """
+    metrics = [parse_metric(name) for name in names]
+    scores = score_all(outcomes, metrics)
+    summary = summarise(scores, seed=seed)
+    summary["notes"] = notes_of(outcomes.listed, [metric for metric in metrics if metric.name in summary["metrics"]])
+    if labels and "label_accuracy" in summary["metrics"]:
+        summary["confusion"] = confusion(outcomes.listed, labels).to_dict()
+    return scores, summary
+
+
+def tools(names: Iterable[str]) -> dict[str, str]:
+    """Metric -> the tool and version that its values depend on, of the metrics that depend on one."""
+    return {name: made_with for name in names if (made_with := parse_metric(name).made_with())}
 
 
 def estimate(scores: Sequence[Score], metric: AnyMetric, *, seed: int) -> Estimate:

@@ -108,7 +108,9 @@ def on_the_search(sweep: Sweep, search: Search) -> str:
 def hint(run: Run) -> str:
     """Lines on a run: its folder's name, the fields of its configuration that matter most, its command."""
     config, record = run.config, run.record
-    parts = [f"{'.'.join(path)}={json.dumps(value)}" for path in FIELDS if (value := _at(config, path)) is not None]
+    parts = [
+        f"{'.'.join(path)}={json.dumps(value)}" for path in FIELDS if (value := value_at(config, path)) is not None
+    ]
     lines = [run.label, f"run {run.run_id}, seed {record.get('seed', '?')}, {run.status}", "  ".join(parts)]
     lines += [f"command: {record['command']}"] if record.get("command") else []
     lines += [f"scores {digest}"] if (digest := record.get("digests", {}).get("scores")) else []
@@ -156,7 +158,8 @@ def _seed(run: Run) -> int:
     return int(run.record.get("seed", 0))
 
 
-def _at(config: Mapping[str, Any], path: Sequence[str]) -> Any:
+def value_at(config: Mapping[str, Any], path: Sequence[str]) -> Any:
+    """The value of a field of a stored configuration, None where it has none."""
     value: Any = config
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None

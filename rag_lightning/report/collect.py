@@ -206,6 +206,7 @@ def read_stored(path: Path) -> Run:
     for name in PARTS:
         need(path, {name: {}} | raw, name, dict)
     need(path, {"notes": []} | raw, "notes", list)
+    need(path, {"seed": 0} | raw, "seed", int)
     config = need(path, raw, "config", dict)
     check_config(path, config)
     if fields["status"] != "finished":

@@ -15,10 +15,9 @@ from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import write_json
 from rag_lightning.core.records import write_jsonl
 from rag_lightning.core.stage import Bound, Stage
-from rag_lightning.metrics.labels import confusion
+from rag_lightning.metrics import summary
 from rag_lightning.metrics.metric import EVERY_TASK, AnyMetric, Estimate, Family, Need, parse_metric
-from rag_lightning.metrics.outcomes import Outcomes, from_artifacts, has_patterns, score_all
-from rag_lightning.metrics.summary import notes_of, summarise
+from rag_lightning.metrics.outcomes import Outcomes, from_artifacts, has_patterns
 from rag_lightning.stages import corpus, examples
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TaskSpec, get_task
@@ -126,7 +125,7 @@ def announced(workspace: Workspace, scores: Artifact) -> Artifact:
 
 def tools(names: Iterable[str]) -> dict[str, Any]:
     """Versions that the metrics depend on, as a part of a recipe; empty if there are none."""
-    found = {name: made_with for name in names if (made_with := parse_metric(name).made_with())}
+    found = summary.tools(names)
     return {"made_with": found} if found else {}
 
 
@@ -134,14 +133,9 @@ def write(
     workspace: Workspace, folder: Path, outcomes: Outcomes, names: list[str], labels: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Write scores and summary into a folder; returns the info of the manifest, with the counts of faults."""
-    metrics = [parse_metric(name) for name in names]
-    scores = score_all(outcomes, metrics)
+    scores, found = summary.scored(outcomes, names, labels, seed=workspace.config.seed)
     write_jsonl(folder / SCORES, scores)
-    summary = summarise(scores, seed=workspace.config.seed)
-    summary["notes"] = notes_of(outcomes.listed, [metric for metric in metrics if metric.name in summary["metrics"]])
-    if labels and "label_accuracy" in summary["metrics"]:
-        summary["confusion"] = confusion(outcomes.listed, labels).to_dict()
-    write_json(folder / SUMMARY, summary)
+    write_json(folder / SUMMARY, found)
     return {"examples": len(scores), "metrics": names, **_faults(outcomes)}
 
 
@@ -177,16 +171,16 @@ def _possible(name: str, there: set[Need], k: int) -> bool:
 
 def lines(artifact: Artifact) -> list[str]:
     """One line per metric (value, interval if it has one, n), then the notes."""
-    summary = json.loads((artifact.path / SUMMARY).read_text(encoding="utf-8"))
+    made = json.loads((artifact.path / SUMMARY).read_text(encoding="utf-8"))
     found = [
-        f"{name:20} {e['mean']:8.2f}{e['unit']:1}  {_interval(e)}n={e['n']}" for name, e in summary["metrics"].items()
+        f"{name:20} {e['mean']:8.2f}{e['unit']:1}  {_interval(e)}n={e['n']}" for name, e in made["metrics"].items()
     ]
-    return found + note_lines(summary)
+    return found + note_lines(made)
 
 
-def note_lines(summary: Mapping[str, Any]) -> list[str]:
+def note_lines(made: Mapping[str, Any]) -> list[str]:
     """The notes of a summary, one line each."""
-    return [f"{', '.join(note['metrics'])}: {note['text']}" for note in summary["notes"]]
+    return [f"{', '.join(note['metrics'])}: {note['text']}" for note in made["notes"]]
 
 
 def _interval(estimate: Mapping[str, Any]) -> str:

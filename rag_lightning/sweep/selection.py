@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.files import write_json
-from rag_lightning.metrics.best import CORRECTION, not_worse_than_best, optimism_of_best
-from rag_lightning.metrics.metric import comparable, parse_metric
-from rag_lightning.metrics.statistics import effective_clusters
-from rag_lightning.metrics.summary import align
+from rag_lightning.metrics.best import CORRECTION, tie_set
+from rag_lightning.metrics.metric import comparable
 from rag_lightning.runs import folders
 from rag_lightning.runs.evaluate import degraded_of, folder_of, scores_of
 from rag_lightning.runs.record import is_finished, read_run, run_folders
@@ -86,16 +85,12 @@ def _group(config: SweepConfig, formulation: str, rows: Sequence[Row]) -> Row:
     scores = {row["run_id"]: scores_of(group / row["run_id"], root) for row in feasible}
     seed = config.experiment.seed
     metric = comparable(objectives.quality(config), [degraded_of(group / row["run_id"]) for row in feasible])
-    scale = parse_metric(metric).scale
-    arrays, entities = align(scores, metric)
-    for name, compared in not_worse_than_best(arrays, entities, alpha=config.alpha, seed=seed).items():
-        row = next(row for row in feasible if row["run_id"] == name)
-        row |= {"difference": compared.difference * scale, "p": compared.p, "within": compared.within}
+    ties = tie_set(scores, metric, alpha=config.alpha, seed=seed)
+    for row in feasible:
+        row |= asdict(ties.compared[row["run_id"]])
     best = min((row for row in feasible if row["within"]), key=cost)
     best["chosen"] = True
-    optimism = optimism_of_best(list(arrays.values()), entities, seed=seed) * scale
-    within, clusters = sum(row["within"] for row in feasible), effective_clusters(entities)
-    return found | {"metric": metric, "within": within, "optimism": optimism, "clusters": clusters}
+    return found | {"metric": metric, "within": ties.within, "optimism": ties.optimism, "clusters": ties.clusters}
 
 
 def _row(config: SweepConfig, system: System) -> Row:

@@ -53,8 +53,8 @@ def test_it_holds_every_module_and_every_file_of_the_project_that_is_read(instal
         assert ours == {
             path.name: path.read_bytes() for path in (package / "shipped" / folder).iterdir() if path.is_file()
         }
-    templates = "reports/templates/report.html.j2"
-    assert (package / "shipped" / templates).read_bytes() == (ROOT / templates).read_bytes()
+    for file in ("reports/templates/report.html.j2", "reports/demo/curatedtrec.zip"):
+        assert (package / "shipped" / file).read_bytes() == (ROOT / file).read_bytes()
     assert {path.name.split("-")[0] for path in installed.iterdir()} == {"rag_lightning"}
 
 

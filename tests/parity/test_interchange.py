@@ -21,7 +21,7 @@ from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator import likelihoods
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages.export import write_rag
+from rag_lightning.stages.export_model import write_rag
 from rag_lightning.training.rag import MARGINALS
 from tests.rag_checkpoints import CLASSES, make_rag, save_rag
 

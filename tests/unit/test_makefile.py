@@ -168,6 +168,10 @@ def test_matrix_claims_and_plan_call_their_stages() -> None:
     assert dry("plan") == [["plan", "--config", "experiments/nq_rag_sequence.yaml"]]
 
 
+def test_demo_shows_the_bundle_of_the_project() -> None:
+    assert dry("demo") == [["demo"]]
+
+
 def test_smoke_calls_its_own_file() -> None:
     assert dry("smoke") == [[stage, "--config", "sweeps/smoke.yaml"] for stage in ("sweep", "report")]
 

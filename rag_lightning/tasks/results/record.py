@@ -74,6 +74,7 @@ FORMATS = Registry(
     {
         "ours": "rag_lightning.tasks.results.ours:OURS",
         "trec": "rag_lightning.tasks.results.trec:TREC",
+        "trec_rag": "rag_lightning.tasks.results.trec_rag:TREC_RAG",
         "dpr": "rag_lightning.tasks.results.dpr:DPR",
         "kilt": "rag_lightning.tasks.results.kilt:KILT",
         "flashrag": "rag_lightning.tasks.results.flashrag:FLASHRAG",

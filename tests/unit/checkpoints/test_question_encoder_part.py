@@ -17,7 +17,7 @@ from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages.export import write_rag
+from rag_lightning.stages.export_model import write_rag
 from tests.rag_checkpoints import make_rag, save_rag
 
 DPR = EncoderConfig(pooling="pooler", normalize=False, score_scale=1.0)

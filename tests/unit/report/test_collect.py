@@ -90,6 +90,7 @@ def test_damaged_files_are_named(full: Any, name: str, text: str | None, message
         ({"role": "extra"}, "field 'role'"),
         ({"label": None}, "field 'label': is missing"),
         ({"timings": 3}, "field 'timings': has the wrong type"),
+        ({"seed": "x"}, "field 'seed': has the wrong type"),
         ({"config": "rag"}, "field 'config': has the wrong type"),
         ({"config": {"formulation": "rag_token"}}, "field 'config.decoding': is missing"),
     ],

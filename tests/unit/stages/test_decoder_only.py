@@ -12,7 +12,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.causal import CausalGenerator
-from rag_lightning.stages import export, predict, reader, score, train
+from rag_lightning.stages import export_model, predict, reader, score, train
 from rag_lightning.stages.workspace import Workspace
 from tests.tiny_project import experiment, write_data
 
@@ -70,5 +70,5 @@ def test_it_has_no_head_and_no_other_template(project: ExperimentConfig) -> None
 
 def test_it_is_not_exported_as_a_rag_of_transformers(project: ExperimentConfig, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="decoder-only one cannot be exported"):
-        export.run(project, str(tmp_path / "there"))
+        export_model.run(project, str(tmp_path / "there"))
     assert not (tmp_path / "there").exists()

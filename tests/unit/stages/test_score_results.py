@@ -146,7 +146,7 @@ def test_missing_and_extra_ids_are_listed(workspace: Workspace, tmp_path: Path) 
         score_request(workspace, Request(str(tmp_path / "f"), "kilt"))
 
 
-@pytest.mark.parametrize("name", ["ours", "trec", "dpr", "kilt", "flashrag"])
+@pytest.mark.parametrize("name", ["ours", "trec", "trec_rag", "dpr", "kilt", "flashrag"])
 def test_ours_are_exported_and_score_alike(name: str, workspace: Workspace, tmp_path: Path) -> None:
     folder, file = stored(workspace, results()), tmp_path / "exported"
     own = summary(score_request(workspace, Request(str(folder), export=f"{name}:{file}")))

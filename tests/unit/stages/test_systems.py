@@ -16,7 +16,7 @@ from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.stages import ask, corpus, cost, examples, export, predict, reader, retrieve, score, train
+from rag_lightning.stages import ask, corpus, cost, examples, export_model, predict, reader, retrieve, score, train
 from rag_lightning.stages.workspace import Workspace
 from tests.tiny_project import experiment, questions, write_data, write_lines
 
@@ -109,7 +109,7 @@ def test_dense_swapped_in_for_a_model_without_a_query_encoder_is_as_before_train
     swapped = of(project, kind="dense", trained_with="random")
     assert retrieve.build(swapped, "dev").digest == retrieve.build(of(project), "dev", "warmed_up").digest
     with pytest.raises(ConfigError, match="trained with random has no query encoder"):
-        export.check(swapped)
+        export_model.check(swapped)
 
 
 def test_frozen_is_both_rates_at_zero(project: ExperimentConfig) -> None:
@@ -179,7 +179,7 @@ def test_a_null_document_is_trained_and_read(project: ExperimentConfig, formulat
     shown = ask.answer(workspace, "what is the capital of b0a")
     assert shown.passages[-1] is ask.EMPTY and len(shown.priors) == 3 and sum(shown.priors) == pytest.approx(1)
     with pytest.raises(ConfigError, match="null_document: transformers' RAG has no null document"):
-        export.check(workspace)
+        export_model.check(workspace)
     with pytest.raises(ConfigError, match="null_document=bias: its logit is learnt beside the scores of dense"):
         train.build(of(project, kind="bm25", trained_with="dense", null_document="bias"))
     with pytest.raises(ConfigError, match="null_document=bias: its logit is learnt beside the scores of dense"):

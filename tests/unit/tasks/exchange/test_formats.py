@@ -30,6 +30,9 @@ def as_read(name: str, result: Result) -> Result:
             return Result(result.example_id, prediction=result.prediction)
         case "trec":
             return Result(result.example_id, passages=tuple(RetrievedPassage(p.passage_id, p.score) for p in passages))
+        case "trec_rag":
+            ranked = tuple(RetrievedPassage(p.passage_id, float(len(passages) - i)) for i, p in enumerate(passages))
+            return Result(result.example_id, result.question, prediction=result.prediction, passages=ranked)
         case "dpr":
             return Result(result.example_id, result.question, passages=passages)
         case "kilt":
@@ -67,6 +70,24 @@ def test_kilt_s_own_shape_is_read(tmp_path: Path) -> None:
     line = json.dumps({"id": 7, "input": "claim", "output": [output], "meta": {}})
     (found,) = get_format("kilt").read(write(tmp_path / "f.jsonl", line + "\n"))
     assert found == Result("7", "claim", prediction="SUPPORTS", passages=(RetrievedPassage("12"),))
+
+
+def test_the_shape_of_the_trec_rag_track_is_read(tmp_path: Path) -> None:
+    answer = [{"text": "Three times a day.", "citations": [0, 1]}, {"text": "Or more.", "citations": []}]
+    raw = {"run_id": "r", "topic_id": 2027497, "topic": "how often", "references": ["a#1_2", "b#3_4"]}
+    line = json.dumps(raw | {"response_length": 6, "answer": answer})
+    (found,) = get_format("trec_rag").read(write(tmp_path / "f.jsonl", line + "\n"))
+    passages = (RetrievedPassage("a#1_2", 2.0), RetrievedPassage("b#3_4", 1.0))
+    assert found == Result("2027497", "how often", prediction="Three times a day. Or more.", passages=passages)
+    for broken in (
+        {"answer": None},
+        {"answer": [{"text": 3}]},
+        {"references": "a"},
+        {"references": [None]},
+        {"topic": 1},
+    ):
+        with pytest.raises(DataError, match="row 1"):
+            get_format("trec_rag").read(write(tmp_path / "f.jsonl", json.dumps(raw | {"answer": answer} | broken)))
 
 
 def test_flashrag_s_own_shape_is_read(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from rag_lightning.cli import main
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.stages import export, predict, reader, train, workspace
+from rag_lightning.stages import export_model, predict, reader, train, workspace
 from rag_lightning.stages.workspace import Workspace
 from tests.rag_checkpoints import make_rag, save_rag
 from tests.tiny_project import experiment, write_data
@@ -62,7 +62,7 @@ def test_a_checkpoint_goes_through_all_stages_and_comes_out_the_same(
     work = Workspace(project, said.append)
     assert predict.build(work, "dev").info["questions"] == 12
     assert any("reads up to 300 tokens, generator.max_source_length is 60" in line for line in said)
-    export.run(project, str(tmp_path / "out" / "rag"))
+    export_model.run(project, str(tmp_path / "out" / "rag"))
     found, wanted = weights(tmp_path / "out" / "rag"), weights(checkpoint)
     assert found.keys() == wanted.keys()
     assert all(torch.equal(value, wanted[name]) for name, value in found.items())
@@ -71,7 +71,7 @@ def test_a_checkpoint_goes_through_all_stages_and_comes_out_the_same(
 
 def test_a_model_that_was_trained_is_exported_as_trained(project: ExperimentConfig, tmp_path: Path) -> None:
     trained = replace(project, train=replace(project.train, steps=2, retriever_lr=1e-3))
-    export.run(trained, str(tmp_path / "rag"))
+    export_model.run(trained, str(tmp_path / "rag"))
     theirs = RagTokenForGeneration.from_pretrained(tmp_path / "rag")
     ours = train.load_generator(Workspace(trained)).model
     assert all(torch.equal(v, ours.state_dict()[n]) for n, v in theirs.rag.generator.state_dict().items())
@@ -130,32 +130,32 @@ def test_what_transformers_does_not_have_is_refused_before_training(
 ) -> None:
     head = {"generator": replace(project.generator, head=changes["head"])} if "head" in changes else changes
     with pytest.raises(ConfigError, match=said):
-        export.run(replace(project, **head), str(tmp_path / "rag"))
+        export_model.run(replace(project, **head), str(tmp_path / "rag"))
     assert not (Path(project.folder) / "artifacts" / "model").exists()
 
 
 def test_a_folder_that_holds_something_is_left_alone(project: ExperimentConfig, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="exists already"):
-        export.run(project, str(tmp_path))
+        export_model.run(project, str(tmp_path))
     with pytest.raises(ConfigError, match="needs --to FOLDER"):
-        export.run(project, "")
+        export_model.run(project, "")
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "--to", str(tmp_path / "rag"), "--formulation", "closed_book"]) == 2
+    assert main(["export_model", "--to", str(tmp_path / "rag"), "--formulation", "closed_book"]) == 2
     assert "closed_book is no RAG model" in capsys.readouterr().err
-    assert main(["export"]) == 2
-    assert "export needs --to FOLDER" in capsys.readouterr().err
+    assert main(["export_model"]) == 2
+    assert "export_model needs --to FOLDER" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["file/x", "n" * 300])
 def test_a_place_that_cannot_be_is_named(project: ExperimentConfig, tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"--to .*cannot be written"):
-        export.run(project, str(tmp_path / name))
+        export_model.run(project, str(tmp_path / name))
 
 
 def test_a_link_is_not_written_through(project: ExperimentConfig, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="exists already"):
-        export.run(project, str(tmp_path / "link"))
+        export_model.run(project, str(tmp_path / "link"))

@@ -1,4 +1,4 @@
-"""Command `export`: a trained model -> a folder that transformers' RAG classes load.
+"""Command `export_model`: a trained model -> a folder that transformers' RAG classes load.
 
 The exported model has the same likelihoods for the same passages and doc_scores.
 
@@ -42,7 +42,7 @@ def run(config: ExperimentConfig, to: str) -> None:
     """
     workspace, folder = Workspace(config), Path(to)
     if not to:
-        raise ConfigError("export needs --to FOLDER")
+        raise ConfigError("export_model needs --to FOLDER")
     with _named(to):
         if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
             raise ConfigError(f"--to {to}: exists already; name a new or empty folder")
