@@ -17,7 +17,7 @@ from rag_lightning.core.artifacts import PAIRS, PARTIAL, REMOVED, read_manifest
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.report.reading import need, read
 from rag_lightning.runs import folders
-from rag_lightning.runs.record import RUN, read_run, run_folders
+from rag_lightning.runs.record import RUN, SUMMARY, read_run, read_summary, run_folders
 
 State = Literal["whole", "unfinished", "pairs", "remains", "elsewhere", "link", "damaged", "unknown"]
 SWEEP = "sweep.json"
@@ -165,6 +165,7 @@ def _recorded(root: Path) -> Iterator[tuple[User, set[str]]]:
     for folder in run_folders(runs):
         record = {"planned": {}} | read_run(folder)
         named = [need(folder / RUN, record, field, dict) for field in ("digests", "planned")]
+        named.append(need(folder / SUMMARY, {"exact": {}} | read_summary(folder), "exact", dict))
         yield (folder.parent.name, folder.name), {str(digest) for found in named for digest in found.values()}
     for path in sorted(runs.glob(f"*/{SWEEP}")):
         rows = need(path, {"retrieval": []} | read(path), "retrieval", list)

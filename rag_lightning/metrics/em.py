@@ -61,6 +61,30 @@ def _lm_eval(text: str) -> str:
 
 
 NEEDS: tuple[Need, ...] = ("prediction", "strings")
-EM_KILT = Metric("em_kilt", "%", "higher", answer_score(em_kilt), needs=NEEDS, beside=("em",))
-EM_LM_EVAL = Metric("em_lm_eval", "%", "higher", answer_score(em_lm_eval), needs=NEEDS, beside=("em",))
-EM_CONTAINS = Metric("em_contains", "%", "higher", answer_score(em_contains), needs=NEEDS, beside=("em",))
+EM_KILT = Metric(
+    "em_kilt",
+    "%",
+    "higher",
+    answer_score(em_kilt),
+    needs=NEEDS,
+    beside=("em",),
+    about='as em by KILT\'s script: equal without case, articles and punctuation, but "" is never right',
+)
+EM_LM_EVAL = Metric(
+    "em_lm_eval",
+    "%",
+    "higher",
+    answer_score(em_lm_eval),
+    needs=NEEDS,
+    beside=("em",),
+    about="as lm-evaluation-harness' nq_open: an article goes only with a space behind it, white space inside stays",
+)
+EM_CONTAINS = Metric(
+    "em_contains",
+    "%",
+    "higher",
+    answer_score(em_contains),
+    needs=NEEDS,
+    beside=("em",),
+    about="the prediction contains an answer, also inside of a word, and may say more (FlashRAG's acc)",
+)
