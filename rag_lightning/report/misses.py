@@ -36,21 +36,28 @@ def misses_table(
     """Per system the share of each class in its wrong answers, and below in all questions."""
     there = [name for name in CLASSES if name != EITHER or any(EITHER in one.counts for one in found)]
     measure, title = name_of(objective), f"Why answers on {dataset} test are wrong, in numbers"
-    columns = [Column("system", numeric=False), Column("wrong answers"), *(Column(f"{n}, % of them") for n in there)]
-    columns += [Column("without retrieval's misses, at most"), Column("with the oracle, measured")]
+    columns = [Column("system", numeric=False), Column("wrong"), *map(Column, there)]
+    columns += [Column("gain, at most"), Column("oracle's gain")]
     rows = []
     for one in found:
         cells = [Cell(one.run.label), Cell(f"{one.wrong:,}", one.wrong, below=f"of {one.n:,}")]
         cells += [_share(one, name) for name in there]
         cells += [_signed(one.share(INDEX, RETRIEVER, EITHER)), _signed(one.oracle)]
         rows.append(Row(tuple(cells), one.run.role == "final", hint(one.run)))
-    notes = [f"{name}: {MEANING[name]}." for name in there]
+    notes = ["Each class in % of the wrong answers, which it adds up to; below in % of all questions."]
+    notes += [f"{name}: {MEANING[name]}." for name in there]
     notes += [
-        f"At most: the gain in {measure} if every question with a miss of index or retriever were answered right.",
-        f"Measured: the paired difference in {measure} to the same system with a gold passage first; the reader then "
-        "sees other passages too, so that it can gain more or less than that.",
+        f"Gain, at most: what {measure} gains if every question with a miss of index or retriever is answered right.",
+        f"The oracle's gain: the measured paired difference in {measure} of the same formulation, decoding and k with "
+        "a gold passage first; its reader also sees better passages elsewhere, so that it can gain more or less.",
     ]
-    return Table(title, tuple(columns), tuple(rows), (*notes, *_remarks(found, left_out)), lead=_lead(found, measure))
+    return Table(
+        title,
+        tuple(columns),
+        tuple(rows),
+        (*notes, *_remarks(found, left_out)),
+        folded=True,
+    )
 
 
 def misses_file(found: Sequence[Attribution]) -> Table:
@@ -67,7 +74,7 @@ def misses_file(found: Sequence[Attribution]) -> Table:
     return Table("errors", tuple(columns), tuple(rows))
 
 
-def misses_chart(dataset: str, found: Sequence[Attribution]) -> Chart | None:
+def misses_chart(objective: str, dataset: str, found: Sequence[Attribution]) -> Chart | None:
     """A bar per system, as long as its share of wrong answers, cut into the classes."""
     if not found:
         return None
@@ -79,7 +86,8 @@ def misses_chart(dataset: str, found: Sequence[Attribution]) -> Chart | None:
     )
     panel = Panel("", f"{title}, % of all questions: {words}", partial(_draw, shown))
     high, margins = 0.5 * len(shown) + 1.35, (0.15, 0.15, 0.36, 0.86)
-    return Chart("errors", title, (panel,), width=4.6, height=high, margins=margins, folded=True)
+    lead = _lead(found, name_of(objective))
+    return Chart("errors", title, (panel,), lead=lead, width=4.6, height=high, margins=margins, folded=True)
 
 
 def _share(one: Attribution, name: str) -> Cell:
@@ -100,6 +108,8 @@ def _remarks(found: Sequence[Attribution], left_out: Mapping[str, Sequence[str]]
     """Notes on what the classes rest on, and on the systems without a row."""
     lenient = {name: sum(one.lenient.get(name, 0) for one in found) for one in found for name in one.lenient}
     notes = []
+    if found and not lenient:
+        notes.append("No more lenient exact match accepts any of them, or none is scored beside this metric.")
     if lenient:
         counts = ", ".join(f"{name} {count:,}" for name, count in sorted(lenient.items()))
         notes.append(f"Answer-variant misses by what accepts them, all systems together: {counts}.")

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rag_lightning.core.records import Example, Score
 from rag_lightning.metrics.metric import CUTOFFS, Estimate, parse_metric
-from rag_lightning.metrics.questions import NearDuplicates, question_type
+from rag_lightning.metrics.questions import THRESHOLD, NearDuplicates, question_type
 from rag_lightning.metrics.summary import estimate
 from rag_lightning.metrics.tokens import normalize_answer
 from rag_lightning.report.answer import Scores
@@ -24,12 +24,12 @@ from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estim
 Slices = Mapping[str, Mapping[str, Mapping[str, Estimate]]]
 """Run id -> what is sliced by -> slice -> the objective there."""
 ASKED, SEEN, RANK = "question word", "seen in train", "rank of the first answer passage"
-QUESTION, ANSWER, NEITHER = "a question nearly the same", "the answer only", "neither"
+QUESTION, ANSWER, NEITHER = "a like question", "the answer only", "neither"
 MOST, PANEL_ROWS = 3, 9
 """Systems of the chart, and slices of a panel."""
 NOTES = (
-    f"{SEEN}: train has a question with at least 80 % of the same words; or only an answer of the question, compared "
-    "as exact match does; or neither.",
+    f"{SEEN}: a like question shares at least {100 * THRESHOLD:.0f} % of the words of both; answers are compared as "
+    "exact match compares them.",
     f"{RANK}: among the k that the system reads; of passages with evidence, where answers stand in no passage.",
 )
 
@@ -74,11 +74,13 @@ def in_order(runs: Sequence[Run], slices: Slices) -> list[tuple[str, str]]:
 
 
 def slices_table(sweep: Sweep, runs: Sequence[Run], slices: Slices) -> Table:
-    """The objective of each system on test, by slice: the tags of the data, then what the report slices by itself."""
-    tags = sorted({name for run in runs for name in run.slices})
-    found = {name: [run.slices.get(name, {}).get(sweep.objective) for run in runs] for name in tags}
-    for by, value in in_order(runs, slices):
-        found[f"{by}: {value}"] = [slices.get(run.run_id, {}).get(by, {}).get(value) for run in runs]
+    """The objective of each system on test, by slice: what the report slices by, then the tags of the data."""
+    found = {
+        f"{by}: {value}": [slices.get(run.run_id, {}).get(by, {}).get(value) for run in runs]
+        for by, value in in_order(runs, slices)
+    }
+    for name in sorted({name for run in runs for name in run.slices}):
+        found[name] = [run.slices.get(name, {}).get(sweep.objective) for run in runs]
     columns = (Column("slice", numeric=False), Column("n"), *(Column(run.label, bar=True) for run in runs))
     rows = []
     for name, listed in found.items():
@@ -106,8 +108,10 @@ def slices_file(sweep: Sweep, runs: Sequence[Run], slices: Slices) -> Table:
 
 
 def slices_chart(sweep: Sweep, runs: Sequence[Run], slices: Slices) -> Chart | None:
-    """A panel per kind of slice and system, the best three; None without any slice."""
-    shown = [run for run in runs if slices.get(run.run_id)][:MOST]
+    """A panel per kind of slice and system, at most three, the best of each formulation first."""
+    there = [run for run in runs if slices.get(run.run_id)]
+    first = {run.formulation: run for run in reversed(there)}
+    shown = sorted(there, key=lambda run: run is not first[run.formulation])[:MOST]
     names = list(dict.fromkeys(name for run in shown for name in slices[run.run_id]))
     grid = [(name, run) for name in names for run in shown if name in slices[run.run_id]]
     if not grid:
@@ -206,4 +210,4 @@ def _draw(groups: Mapping[str, Estimate], mean: float, xlabel: str, right: float
     axes.set_xlim(0, right * 1.04 or 1.0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(plain(xlabel, 60))
+    axes.set_xlabel(plain(xlabel, 60), loc="right")

@@ -146,7 +146,7 @@ def _parts(sweep: Sweep, stored: _Stored, paper: Paper, later: Later | None) -> 
     found: list[Table | Chart | None] = [
         sections.pairs_table(sweep, stored.scores),
         *measures,
-        misses_chart(sweep.dataset, stored.misses),
+        misses_chart(sweep.objective, sweep.dataset, stored.misses),
         misses_table(sweep.objective, sweep.dataset, stored.misses, stored.left_out),
         slices_chart(sweep, stored.alike, stored.slices),
         slices_table(sweep, stored.alike, stored.slices),

@@ -51,7 +51,7 @@ class Stored:
 
         def example(number: int) -> Example:
             asked = " ".join(f"w{word}" for word in words[number if number % 9 else number // 2])
-            return Example(f"q{number}", f"{ASKED[number % 6]} {asked}", (f"answer {number % 50_000}",))
+            return Example(f"q{number}", f"{ASKED[number % 6]} {asked}", (f"answer {number % 81_000}",))
 
         def make(folder: Path) -> dict[str, Any]:
             for part, numbers in (("train", range(TRAIN)), ("test", range(TRAIN, TRAIN + QUESTIONS))):
