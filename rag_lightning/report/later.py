@@ -195,8 +195,10 @@ def later_tables(later: Later, sweep: Sweep, runs: Sequence[Run]) -> list[Table]
         blocks = [b for b in later.blocks if (b.task, b.dataset, b.split) == (task, dataset, split)]
         ours = {name for run in runs for name in run.estimates} | {paper_metric(sweep.objective)}
         metrics = list(dict.fromkeys(name for block in blocks for name in block.metrics if name in ours))
-        rows = [_later_row(later, block, row, metrics) for block in blocks for row in block.rows]
-        rows = sorted((row for row in rows if row), key=_largest, reverse=True)
+        listed = [(block, row) for block in blocks for row in block.rows if set(metrics) & set(row.values)]
+        most = max((block.n for block in blocks), default=0)
+        listed.sort(key=lambda one: (one[0].n in (0, most), _first(one[1], metrics)), reverse=True)
+        rows = [_later_row(later, *one, metrics) for one in listed]
         if rows:
             title = f"Published after the paper on {dataset} {split}: {shows}"
             columns = [Column("system", numeric=False), *map(Column, metrics), Column("k"), Column("n")]
@@ -218,21 +220,19 @@ def _later_notes(sweep: Sweep) -> tuple[str, ...]:
     }
     why = [reason for reason, holds in reasons.items() if holds]
     notes = (f"Not comparable with the sweep's own system: {' and '.join(why)}.",) if why else ()
+    notes += ("Rows on a part of the test questions, told by n, stand last.",)
     return (*notes, "All conditions of each number are in reports/later.yaml; the pointer on a row shows its notes.")
 
 
 def _own_row(sweep: Sweep, run: Run, metrics: Sequence[str]) -> Row:
-    ours = {paper_metric(name): value for name, value in run.estimates.items()} | run.estimates
+    ours = {paper_metric(name): value for name, value in run.estimates.items()} | dict(run.estimates)
     n = run.estimates[sweep.objective].n
     cells = [Cell(f"here: {run.label}"), *(estimated(ours.get(name)) for name in metrics)]
     cells += [number(run.k, 0), number(n, 0), Cell(sweep.dataset), Cell(NOTHING)]
     return Row(tuple(cells), strong=True, hint=hint(run))
 
 
-def _later_row(later: Later, block: Block, row: LaterRow, metrics: Sequence[str]) -> Row | None:
-    """The row of one system, None without a number of these metrics."""
-    if not set(metrics) & set(row.values):
-        return None
+def _later_row(later: Later, block: Block, row: LaterRow, metrics: Sequence[str]) -> Row:
     cells = [Cell(row.system), *(number(row.values.get(name), 1) for name in metrics)]
     cells += [number(row.k or None, 0), number(block.n or None, 0), Cell(block.corpus or "see source")]
     cells.append(Cell(f"{later.sources[row.source].title}: {row.place}"))
@@ -240,8 +240,9 @@ def _later_row(later: Later, block: Block, row: LaterRow, metrics: Sequence[str]
     return Row(tuple(cells), hint="\n".join(filter(None, about)))
 
 
-def _largest(row: Row) -> float:
-    return next((cell.value for cell in row.cells if cell.value is not None), 0.0)
+def _first(row: LaterRow, metrics: Sequence[str]) -> float:
+    """Its number of the first metric that it has, by which rows are sorted."""
+    return next(row.values[name] for name in metrics if name in row.values)
 
 
 def _check_block(path: Path, later: Later, block: Block) -> None:

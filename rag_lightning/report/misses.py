@@ -125,9 +125,7 @@ def _lead(found: Sequence[Attribution], measure: str) -> str:
         return ""
     name, count = max(one.counts.items(), key=lambda item: item[1])
     gain = one.share(INDEX, RETRIEVER, EITHER).mean
-    text = (
-        f"{one.run.label}: of {one.wrong:,} wrong answers most are of class {name}, {100 * count / one.wrong:.0f} %. "
-    )
+    text = f"{one.run.label}: {100 * count / one.wrong:.0f} % of its {one.wrong:,} wrong answers are {name}es. "
     text += f"Perfect retrieval could add at most {gain:.1f} {measure}"
     return text + ("." if one.oracle is None else f"; the oracle, measured, differs by {one.oracle.mean:+.1f}.")
 

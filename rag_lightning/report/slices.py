@@ -27,11 +27,11 @@ ASKED, SEEN, RANK = "question word", "seen in train", "rank of the first answer 
 QUESTION, ANSWER, NEITHER = "a like question", "the answer only", "neither"
 MOST, PANEL_ROWS = 3, 9
 """Systems of the chart, and slices of a panel."""
-NOTES = (
-    f"{SEEN}: a like question shares at least {100 * THRESHOLD:.0f} % of the words of both; answers are compared as "
-    "exact match compares them.",
-    f"{RANK}: among the k that the system reads; of passages with evidence, where answers stand in no passage.",
-)
+NOTES = {
+    SEEN: f"a like question shares at least {100 * THRESHOLD:.0f} % of the words of both; answers are compared as "
+    "exact match does",
+    RANK: "among the k that the system reads; of passages with evidence, where answers stand in no passage",
+}
 
 
 def slice_scores(sweep: Sweep, runs: Sequence[Run], scores: Scores, artifacts: Path) -> Slices:
@@ -59,6 +59,11 @@ def slice_scores(sweep: Sweep, runs: Sequence[Run], scores: Scores, artifacts: P
             if len(groups) > 1
         }
     return found
+
+
+def _notes(slices: Slices) -> tuple[str, ...]:
+    there = {name for groups in slices.values() for name in groups}
+    return tuple(f"{name}: {text}." for name, text in NOTES.items() if name in there)
 
 
 def in_order(runs: Sequence[Run], slices: Slices) -> list[tuple[str, str]]:
@@ -91,7 +96,7 @@ def slices_table(sweep: Sweep, runs: Sequence[Run], slices: Slices) -> Table:
         ]
         rows.append(Row((Cell(name), number(counts.pop(), 0) if len(counts) == 1 else Cell(NOTHING), *cells)))
     title = f"{sweep.objective} by slice on {sweep.dataset} test"
-    return Table(title, columns, tuple(rows), NOTES if slices else (), folded=True)
+    return Table(title, columns, tuple(rows), _notes(slices), folded=True)
 
 
 def slices_file(sweep: Sweep, runs: Sequence[Run], slices: Slices) -> Table:
@@ -124,7 +129,7 @@ def slices_chart(sweep: Sweep, runs: Sequence[Run], slices: Slices) -> Chart | N
         "slices",
         f"Where answers on {sweep.dataset} test are right",
         panels,
-        notes=[*NOTES, "Dot: mean; bar: 95 % interval; the dotted line is the mean of all questions."],
+        notes=[*_notes(slices), "Dot: mean; bar: 95 % interval; the dotted line is the mean of all questions."],
         height=0.24 * rows + 0.95,
         margins=(1.5, 0.15, 0.5, 0.4),
         folded=True,
