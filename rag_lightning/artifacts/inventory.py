@@ -1,7 +1,8 @@
 """The content of artifacts/, and the runs that use each part of it.
 
-A run uses the artifacts in its run.json, the scores of exact search in its summary.json, their inputs, and what is measured or stored beside them. Links, damaged
-artifacts and everything that no stage has made are listed, but never followed, opened or removed.
+A run uses the artifacts in its run.json, the scores of exact search in its summary.json, their inputs, and what is
+measured or stored beside them. Links, damaged artifacts and everything that no stage has made are listed, but never
+followed, opened or removed.
 """
 
 from __future__ import annotations
