@@ -219,9 +219,12 @@ def _later_notes(sweep: Sweep) -> tuple[str, ...]:
         f"its scale is {sweep.scale}, not paper": sweep.scale != "paper",
     }
     why = [reason for reason, holds in reasons.items() if holds]
-    notes = (f"Not comparable with the sweep's own system: {' and '.join(why)}.",) if why else ()
-    notes += ("Rows on a part of the test questions, told by n, stand last.",)
-    return (*notes, "All conditions of each number are in reports/later.yaml; the pointer on a row shows its notes.")
+    notes = [f"Not comparable with the sweep's own system: {' and '.join(why)}."] if why else []
+    return (
+        *notes,
+        "Rows on a part of the test questions, told by n, stand last.",
+        "All conditions of each number are in reports/later.yaml; the pointer on a row shows its notes.",
+    )
 
 
 def _own_row(sweep: Sweep, run: Run, metrics: Sequence[str]) -> Row:
