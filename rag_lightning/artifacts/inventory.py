@@ -1,7 +1,8 @@
 """The content of artifacts/, and the runs that use each part of it.
 
-A run uses the artifacts in its run.json, their inputs, and what is measured or stored beside them. Links, damaged
-artifacts and everything that no stage has made are listed, but never followed, opened or removed.
+A run uses the artifacts in its run.json, the scores of exact search in its summary.json, their inputs, and what is
+measured or stored beside them. Links, damaged artifacts and everything that no stage has made are listed, but never
+followed, opened or removed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rag_lightning.core.artifacts import PAIRS, PARTIAL, REMOVED, read_manifest
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.report.reading import need, read
 from rag_lightning.runs import folders
-from rag_lightning.runs.record import RUN, read_run, run_folders
+from rag_lightning.runs.record import RUN, SUMMARY, read_run, read_summary, run_folders
 
 State = Literal["whole", "unfinished", "pairs", "remains", "elsewhere", "link", "damaged", "unknown"]
 SWEEP = "sweep.json"
@@ -165,6 +166,7 @@ def _recorded(root: Path) -> Iterator[tuple[User, set[str]]]:
     for folder in run_folders(runs):
         record = {"planned": {}} | read_run(folder)
         named = [need(folder / RUN, record, field, dict) for field in ("digests", "planned")]
+        named.append(need(folder / SUMMARY, {"exact": {}} | read_summary(folder), "exact", dict))
         yield (folder.parent.name, folder.name), {str(digest) for found in named for digest in found.values()}
     for path in sorted(runs.glob(f"*/{SWEEP}")):
         rows = need(path, {"retrieval": []} | read(path), "retrieval", list)

@@ -19,11 +19,11 @@ import regex
 from rag_lightning.config.bounds import PositiveInt
 from rag_lightning.core.records import Example, Hypothesis, Prediction
 from rag_lightning.decoding.strategy import Strategy
-from rag_lightning.metrics.tokens import QUESTION_WORDS, normalize_answer
+from rag_lightning.metrics.questions import question_type
+from rag_lightning.metrics.tokens import normalize_answer
 
 RELATION = "relation"
 """The tag by which most_common_by_type tells types apart, where all examples have it."""
-WITH_NOUN = frozenset({"what", "which", "how"})
 Answered = tuple[str, float]
 """An answer, and its share of the votes."""
 
@@ -160,19 +160,6 @@ def vote(answers: Sequence[str]) -> Answered:
     name, count = Counter(names).most_common(1)[0]
     spelling = Counter(answer for answer, other in zip(answers, names, strict=True) if other == name)
     return spelling.most_common(1)[0][0], count / len(answers)
-
-
-def question_type(query: str) -> str:
-    """The question word of a question, after what, which and how with the next word; "" without one.
-
-    >>> [question_type(text) for text in ("in what year was it", "the author of emma is who", "paris")]
-    ['what year', 'who', '']
-    """
-    words = regex.findall(r"\w+", query.casefold())
-    for place, word in enumerate(words):
-        if word in QUESTION_WORDS:
-            return " ".join(words[place : place + 2]) if word in WITH_NOUN else word
-    return ""
 
 
 def with_entity(answer: str, entity: str, asked: Example) -> str:

@@ -161,5 +161,11 @@ def answer_score(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Ou
     return score
 
 
-EM = Metric("em", "%", "higher", answer_score(em))
+EM = Metric(
+    "em",
+    "%",
+    "higher",
+    answer_score(em),
+    about="SQuAD's, as in the paper: equal to an answer without case, articles, punctuation and extra white space",
+)
 F1 = Metric("f1", "%", "higher", answer_score(f1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.metric import Metric, Need
@@ -60,7 +60,23 @@ def _lm_eval(text: str) -> str:
     return _LM_EVAL_IGNORED.sub("", text).lower().translate(_PUNCTUATION)
 
 
-NEEDS: tuple[Need, ...] = ("prediction", "strings")
-EM_KILT = Metric("em_kilt", "%", "higher", answer_score(em_kilt), needs=NEEDS, beside=("em",))
-EM_LM_EVAL = Metric("em_lm_eval", "%", "higher", answer_score(em_lm_eval), needs=NEEDS, beside=("em",))
-EM_CONTAINS = Metric("em_contains", "%", "higher", answer_score(em_contains), needs=NEEDS, beside=("em",))
+def _definition(name: str, measure: Callable[[str, Sequence[str]], float], about: str) -> Metric:
+    needs: tuple[Need, ...] = ("prediction", "strings")
+    return Metric(name, "%", "higher", answer_score(measure), needs=needs, beside=("em",), about=about)
+
+
+EM_KILT = _definition(
+    "em_kilt",
+    em_kilt,
+    "as em by KILT's script: equal without case, articles and punctuation, but an empty prediction is wrong",
+)
+EM_LM_EVAL = _definition(
+    "em_lm_eval",
+    em_lm_eval,
+    "as lm-evaluation-harness' nq_open: an article goes only with a space behind it, white space inside stays",
+)
+EM_CONTAINS = _definition(
+    "em_contains",
+    em_contains,
+    "the prediction contains an answer, also inside of a word, and may say more (FlashRAG's acc)",
+)

@@ -67,6 +67,7 @@ class Definition:
         made_with: The tool and version the values depend on (tokeniser), "" for none.
         notes: Notes to show beside the values of these examples.
         alike: The metric by which systems are compared where its own values are degraded for one of them; "" for none.
+        about: What sets it apart from metrics of nearly the same name, in one line where it is shown; "" for none.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Definition:
     made_with: Callable[[], str] = field(default=str, kw_only=True)
     notes: Callable[[Sequence[Outcome]], tuple[Note, ...]] = field(default=no_notes, kw_only=True)
     alike: str = field(default="", kw_only=True)
+    about: str = field(default="", kw_only=True)
 
     @property
     def scale(self) -> float:
@@ -137,6 +139,7 @@ class Family(Definition):
             made_with=self.made_with,
             notes=self.notes,
             alike=self.alike,
+            about=self.about,
         )
 
     def up_to(self, k: int) -> list[str]:

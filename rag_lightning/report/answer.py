@@ -60,15 +60,13 @@ def headline(sweep: Sweep, runs: Sequence[Run], compared: Compared | None) -> tu
 
 
 def differences(sweep: Sweep, runs: Sequence[Run], scores: Scores) -> str:
-    """A sentence on the best system against each other one on test; empty without stored scores.
-
-    Raises:
-        DataError: two runs were scored on different examples.
-    """
+    """A sentence on the best system against those on test that it can be compared with; empty without scores."""
     parts = []
     for other in runs[1 : MOST + 1]:
         if {runs[0].run_id, other.run_id} <= set(scores):
             name = comparable(sweep.objective, (runs[0].degraded, other.degraded))
+            if obstacle(scores[runs[0].run_id], scores[other.run_id], name):
+                continue
             found, p = difference(scores[runs[0].run_id], scores[other.run_id], name, _seed(runs[0]))
             size = f"{found.mean:+.{_digits(found)}f}"
             parts.append(f"{size} to {other.label} ({_p(p)})")
@@ -90,6 +88,29 @@ def difference(left: Sequence[Score], right: Sequence[Score], objective: str, se
     values = (arrays["left"] - arrays["right"]) * metric.scale
     low, high = bootstrap_interval(values, entities, seed=seed)
     return Estimate(mean * metric.scale, low, high, len(values), metric.unit, effective_clusters(entities)), p
+
+
+def obstacle(left: Sequence[Score], right: Sequence[Score], metric: str) -> str:
+    """Why two systems cannot be compared question by question; empty if they can."""
+    asked = [{score.example_id for score in side} for side in (left, right)]
+    if asked[0] != asked[1]:
+        return f"different questions: {len(asked[0] ^ asked[1]):,} are of one only"
+    lacking = sum(metric not in score.values for score in (*left, *right))
+    return f"{metric} was not scored for {lacking:,} answers" if lacking else ""
+
+
+def same_questions(sweep: Sweep, runs: Sequence[Run], scores: Scores) -> list[Run]:
+    """The runs whose means can stand beside each other: those on the questions that most of them were scored on.
+
+    Of two sets of as many runs the one with more questions counts. A run without stored scores is told by its n.
+    """
+    asked = {run.run_id: frozenset(score.example_id for score in scores.get(run.run_id, ())) for run in runs}
+    by_size = {len(ids): ids for ids in asked.values()}
+    groups: dict[frozenset[str] | int, list[Run]] = {}
+    for run in runs:
+        n = _n(sweep, run)
+        groups.setdefault(asked[run.run_id] or by_size.get(n, n), []).append(run)
+    return max(groups.values(), key=lambda group: (len(group), _n(sweep, group[0])), default=[])
 
 
 def on_the_search(sweep: Sweep, search: Search) -> str:
@@ -120,6 +141,10 @@ def hint(run: Run) -> str:
 def name_of(metric: str) -> str:
     """A metric in words of a sentence: EM for em, seconds per query for seconds_per_query."""
     return {"em": "EM", "f1": "F1", "em_regex": "EM (regular expressions)"}.get(metric, metric.replace("_", " "))
+
+
+def _n(sweep: Sweep, run: Run) -> int:
+    return run.estimates[sweep.objective].n
 
 
 def _against_the_paper(compared: Compared | None) -> list[str]:

@@ -90,6 +90,7 @@ class Chart:
         width: Width of a panel in inches.
         height: Height of a panel in inches.
         margins: Left, right, lower and upper margin of a panel in inches.
+        folded: Whether a page shows it only on demand.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Chart:
     width: float = WIDTH
     height: float = HEIGHT
     margins: tuple[float, float, float, float] = MARGINS
+    folded: bool = False
 
     def save(self, folder: Path) -> None:
         """Write `<name>.svg`, `.pdf` and `.png`, with all panels in rows of three."""

@@ -34,7 +34,7 @@ class Run:
     """One run folder: run.json as `record`, summary.json as estimates (empty unless finished).
 
     `degraded` are the metrics whose values are worth less than they look; `confusion` is true label -> predicted label
-    -> how often, of classification tasks.
+    -> how often, of classification tasks; `exact` is the digest of the scores of exact search, where they were stored.
     """
 
     run_id: str
@@ -50,6 +50,7 @@ class Run:
     slices: Mapping[str, Estimates]
     degraded: frozenset[str]
     confusion: Mapping[str, Mapping[str, int]]
+    exact: str = ""
 
     @property
     def finished(self) -> bool:
@@ -170,7 +171,7 @@ def read_scores(run: Run, artifacts: Path) -> list[Score] | None:
     Raises:
         ArtifactError, DataError: the artifact is damaged.
     """
-    return _read_artifact(run, artifacts, "scores", Score)
+    return read_records(artifacts, "scores", run.record.get("digests", {}).get("scores"), Score)
 
 
 def read_predictions(run: Run, artifacts: Path) -> list[Prediction] | None:
@@ -179,16 +180,20 @@ def read_predictions(run: Run, artifacts: Path) -> list[Prediction] | None:
     Raises:
         ArtifactError, DataError: the artifact is damaged.
     """
-    return _read_artifact(run, artifacts, "predictions", Prediction)
+    return read_records(artifacts, "predictions", run.record.get("digests", {}).get("predictions"), Prediction)
 
 
-def _read_artifact(run: Run, artifacts: Path, kind: str, cls: type[R]) -> list[R] | None:
-    digest = run.record.get("digests", {}).get(kind)
+def read_records(artifacts: Path, kind: str, digest: Any, cls: type[R], file: str = "") -> list[R] | None:
+    """The records of a file of an artifact, by default `<kind>.jsonl`; None if the artifact no longer exists.
+
+    Raises:
+        ArtifactError, DataError: the artifact is damaged.
+    """
     folder = artifacts / kind / str(digest)
     if not digest or not folder.exists():
         return None
     open_artifact(folder, kind)
-    return list(read_jsonl(folder / f"{kind}.jsonl", cls))
+    return list(read_jsonl(folder / (file or f"{kind}.jsonl"), cls))
 
 
 def read_stored(path: Path) -> Run:
@@ -218,9 +223,15 @@ def read_stored(path: Path) -> Run:
         for name, values in need(summary, found, "slices", dict).items()
     }
     estimates = estimates_of(summary, need(summary, found, "metrics", dict), "metrics")
-    degraded, counts = _degraded(summary, found), _confusion(summary, found)
     return Run(
-        **fields, config=config, record=raw, estimates=estimates, slices=slices, degraded=degraded, confusion=counts
+        **fields,
+        config=config,
+        record=raw,
+        estimates=estimates,
+        slices=slices,
+        degraded=_degraded(summary, found),
+        confusion=_confusion(summary, found),
+        exact=str(need(summary, {"exact": {}} | found, "exact", dict).get("scores", "")),
     )
 
 

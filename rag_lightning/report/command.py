@@ -11,8 +11,8 @@ from rag_lightning.core.shipped import find_shipped
 from rag_lightning.report.sweep_page import render
 from rag_lightning.runs import folders
 
-PAPER = "reports/paper.yaml"
-"""The published numbers."""
+PAPER, LATER = "reports/paper.yaml", "reports/later.yaml"
+"""The paper's numbers, and those that others published after it."""
 
 
 def run(config: SweepConfig) -> None:
@@ -28,5 +28,5 @@ def run(config: SweepConfig) -> None:
         known = sorted(folder.name for folder in folders.runs(root).glob("*") if folder.is_dir())
         hint = f"run the sweep first; there are runs of {', '.join(known) or 'no sweep'}"
         raise DataError(sweep, "does not exist", hint=hint)
-    page = render(sweep, folders.artifacts(root), folders.report(root), find_shipped(PAPER))
+    page = render(sweep, folders.artifacts(root), folders.report(root), find_shipped(PAPER), find_shipped(LATER))
     say(f"report            {page}")

@@ -1,8 +1,8 @@
-"""Numbers published after the paper (reports/later.yaml), read and checked."""
+"""Numbers published after the paper (reports/later.yaml), read and checked, and beside a sweep's own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,10 @@ from typing import Literal
 from rag_lightning.config.yaml_files import build, read_yaml
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.registry import check_name
+from rag_lightning.report.answer import hint
+from rag_lightning.report.collect import Run, Sweep
+from rag_lightning.report.paper import paper_metric, paper_split
+from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,80 @@ def read_later(path: Path) -> Later:
         seen.add(block.id)
         _check_block(path, later, block)
     return later
+
+
+TASKS = {"answers": "answers", "retrieval": "how often an answer is found"}
+"""Task of a block -> what a table of it shows."""
+
+
+def later_tables(later: Later, sweep: Sweep, runs: Sequence[Run]) -> list[Table]:
+    """What others published on the test questions of a sweep by its metrics, below its best system.
+
+    A mini data set shares no question with any of them and has none.
+
+    Args:
+        later: The numbers.
+        sweep: The sweep.
+        runs: Its runs on test with the objective, best first.
+    """
+    dataset = sweep.dataset.removesuffix("-subset")
+    split = paper_split(dataset, "test")
+    found = []
+    for task, shows in TASKS.items():
+        blocks = [b for b in later.blocks if (b.task, b.dataset, b.split) == (task, dataset, split)]
+        ours = {name for run in runs for name in run.estimates} | {paper_metric(sweep.objective)}
+        metrics = list(dict.fromkeys(name for block in blocks for name in block.metrics if name in ours))
+        listed = [(block, row) for block in blocks for row in block.rows if set(metrics) & set(row.values)]
+        most = max((block.n for block in blocks), default=0)
+        listed.sort(key=lambda one: (one[0].n in (0, most), _first(one[1], metrics)), reverse=True)
+        rows = [_later_row(later, *one, metrics) for one in listed]
+        if rows:
+            title = f"Published after the paper on {dataset} {split}: {shows}"
+            columns = [Column("system", numeric=False), *map(Column, metrics), Column("k"), Column("n")]
+            columns += [Column(head, numeric=False) for head in ("corpus", "read in")]
+            own = [_own_row(sweep, run, metrics) for run in runs[:1]]
+            found.append(Table(title, tuple(columns), (*own, *rows), _later_notes(sweep), lead=WARNING, folded=True))
+    return found
+
+
+WARNING = (
+    "Numbers of other questions, corpora or models: they show what has been reached, and no verdict follows from them."
+)
+
+
+def _later_notes(sweep: Sweep) -> tuple[str, ...]:
+    reasons = {
+        "its corpus holds the gold passages of its questions": sweep.dataset.endswith("-subset"),
+        f"its scale is {sweep.scale}, not paper": sweep.scale != "paper",
+    }
+    why = [reason for reason, holds in reasons.items() if holds]
+    notes = [f"Not comparable with the sweep's own system: {' and '.join(why)}."] if why else []
+    return (
+        *notes,
+        "Rows on a part of the test questions, told by n, stand last.",
+        "All conditions of each number are in reports/later.yaml; the pointer on a row shows its notes.",
+    )
+
+
+def _own_row(sweep: Sweep, run: Run, metrics: Sequence[str]) -> Row:
+    ours = {paper_metric(name): value for name, value in run.estimates.items()} | dict(run.estimates)
+    n = run.estimates[sweep.objective].n
+    cells = [Cell(f"here: {run.label}"), *(estimated(ours.get(name)) for name in metrics)]
+    cells += [number(run.k, 0), number(n, 0), Cell(sweep.dataset), Cell(NOTHING)]
+    return Row(tuple(cells), strong=True, hint=hint(run))
+
+
+def _later_row(later: Later, block: Block, row: LaterRow, metrics: Sequence[str]) -> Row:
+    cells = [Cell(row.system), *(number(row.values.get(name), 1) for name in metrics)]
+    cells += [number(row.k or None, 0), number(block.n or None, 0), Cell(block.corpus or "see source")]
+    cells.append(Cell(f"{later.sources[row.source].title}: {row.place}"))
+    about = (block.title, row.encoder, row.settings, row.size, row.training, row.note, block.caution)
+    return Row(tuple(cells), hint="\n".join(filter(None, about)))
+
+
+def _first(row: LaterRow, metrics: Sequence[str]) -> float:
+    """Its number of the first metric that it has, by which rows are sorted."""
+    return next(row.values[name] for name in metrics if name in row.values)
 
 
 def _check_block(path: Path, later: Later, block: Block) -> None:

@@ -138,6 +138,7 @@ def _chart(chart: Chart, anchor: str) -> dict[str, object]:
         "notes": [clean(note) for note in chart.notes],
         "panels": [(clean(panel.words), text) for panel, text in zip(chart.panels, drawn, strict=True)],
         "width": round(chart.width * 96),
+        "folded": chart.folded,
     }
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from rag_lightning.core.records import Score
 from rag_lightning.metrics.best import CORRECTION
 from rag_lightning.metrics.em import EXACT_MATCHES
-from rag_lightning.metrics.metric import Estimate, comparable
-from rag_lightning.report.answer import difference, hint
+from rag_lightning.metrics.metric import Estimate, comparable, parse_metric
+from rag_lightning.report.answer import difference, hint, obstacle
 from rag_lightning.report.collect import Run, Sweep, found_family
 from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_dataset, paper_system
 from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
@@ -19,8 +19,8 @@ SHOWN_CUTOFFS = (1, 5)
 """Cut-offs of retrieval metrics to show, in addition to the largest."""
 
 
-def main_table(sweep: Sweep, paper: Paper) -> Table:
-    """Final systems and baselines on test, each beside the paper's number of its counterpart."""
+def main_table(sweep: Sweep, paper: Paper, apart: Sequence[Run] = ()) -> Table:
+    """Final systems and baselines on test, each beside the paper's number; those on other questions are marked."""
     runs = ranked(sweep, [run for run in sweep.runs if run.split == SPLIT and run.role != "trial"])
     metrics = _others(sweep, runs)
     family = found_family(run.estimates for run in runs)
@@ -33,7 +33,8 @@ def main_table(sweep: Sweep, paper: Paper) -> Table:
     for run in runs:
         compared = compare_run(sweep, paper, run)
         ours = run.estimates.get(sweep.objective)
-        cells = [Cell(run.label), Cell(run.role), *_estimates(run, (sweep.objective,))]
+        mark = "scored on other questions" if run in apart else ""
+        cells = [Cell(run.label, below=mark), Cell(run.role), *_estimates(run, (sweep.objective,))]
         cells += [number(compared.paper_value), number(compared.difference), Cell(str(compared))]
         cells += [*_estimates(run, (*metrics, f"{family}@{run.k}")), _count(ours)]
         rows.append(Row((*cells, number(run.seconds_per_query, 3)), run.role == "final", hint(run)))
@@ -50,10 +51,7 @@ def definitions_table(sweep: Sweep) -> Table:
     names = [name for name in EXACT_MATCHES if any(name in run.estimates for run in runs)]
     rows = tuple(Row((Cell(run.label), *_estimates(run, names)), hint=hint(run)) for run in runs)
     rows = rows if len(names) > 1 else ()
-    notes = (
-        "em: SQuAD's normalisation, as the paper; em_kilt: KILT's; em_lm_eval: lm-eval's nq_open; "
-        "em_contains: the prediction contains an answer.",
-    )
+    notes = tuple(f"{name}: {about}." for name in names if (about := parse_metric(name).about))
     columns = (Column("system", numeric=False), *map(Column, names))
     return Table(f"Exact match on {sweep.dataset} {SPLIT}, by definition", columns, rows, notes)
 
@@ -149,28 +147,12 @@ def retrieval_table(sweep: Sweep) -> Table:
     return Table(title, tuple(columns), tuple(rows), tuple(notes), name="retrieval")
 
 
-def slices_table(sweep: Sweep) -> Table:
-    """The objective of each system on test, by slice."""
-    runs = ranked(sweep, sweep.on(SPLIT, "final", "baseline"))
-    names = sorted({name for run in runs for name in run.slices})
-    columns = (Column("slice", numeric=False), Column("n"), *(Column(run.label, bar=True) for run in runs))
-    rows = []
-    for name in names:
-        found = [run.slices.get(name, {}).get(sweep.objective) for run in runs]
-        count = _count(next((estimate for estimate in found if estimate), None))
-        rows.append(Row((Cell(name), count, *map(estimated, found))))
-    return Table(f"{sweep.objective} by slice on {sweep.dataset} {SPLIT}", columns, tuple(rows))
-
-
 def pairs_table(sweep: Sweep, scores: Mapping[str, Sequence[Score]]) -> Table:
     """Each final system against each baseline on the same test questions.
 
     Args:
         sweep: Its runs.
         scores: Run id -> per-example scores; runs without are left out and named.
-
-    Raises:
-        DataError: two runs were scored on different examples.
     """
     runs = ranked(sweep, sweep.on(SPLIT, "final", "baseline"))
     finals, baselines = ([run for run in runs if run.role == role] for role in ("final", "baseline"))
@@ -213,8 +195,10 @@ def unfinished_table(sweep: Sweep) -> Table:
 
 def _pair(sweep: Sweep, left: Run, right: Run, scores: Mapping[str, Sequence[Score]]) -> Row:
     name, seed = comparable(sweep.objective, (left.degraded, right.degraded)), int(left.record.get("seed", 0))
-    estimate, p = difference(scores[left.run_id], scores[right.run_id], name, seed)
     texts = (Cell(left.label), Cell(right.label), Cell(name))
+    if why := obstacle(scores[left.run_id], scores[right.run_id], name):
+        return Row((*texts, Cell(f"not comparable ({why})", tone="missing"), Cell(NOTHING), Cell(NOTHING)))
+    estimate, p = difference(scores[left.run_id], scores[right.run_id], name, seed)
     return Row((*texts, estimated(estimate), number(p, 4), _count(estimate)))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.config.retrieval import retriever_kind, training_kind
+from rag_lightning.config.retrieval import IndexConfig, retriever_kind, training_kind
 from rag_lightning.core.console import within
 from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.core.redact import redacted
@@ -17,11 +17,13 @@ from rag_lightning.runs import folders, ledger
 from rag_lightning.runs import record as runs
 from rag_lightning.runs.ledger import Evaluation
 from rag_lightning.runs.system import CLOSED_BOOK, System
-from rag_lightning.stages import bm25, corpus, cost, examples, index, predict, score, train, training_start
+from rag_lightning.stages import bm25, corpus, cost, examples, index, predict, retrieve, score, train, training_start
 from rag_lightning.stages.workspace import Workspace
 
 SEARCHED = {"index": index.STAGE, "bm25": bm25.STAGE}
 """Value of a retriever's `searches` -> the stage that builds it."""
+LARGEST_EXACT = 8 << 30
+"""Bytes of a flat index up to which it is read only to tell errors of another index from those of the retriever."""
 
 
 def folder_of(system: System, group: str, split: str) -> Path:
@@ -68,6 +70,8 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
     scored = score.build(workspace, split)
     made = predict.build(workspace, split)
     result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
+    if exact := exact_scores(workspace, split):
+        result.summary["exact"] = {"scores": exact}
     result.notes += score.note_lines(result.summary)
     if not workspace.config.decoding.made().from_train:
         result.notes += train.alarms(train.read_info(train.build(workspace)))
@@ -82,6 +86,25 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
         "peak_memory": measured["peak_memory"],  # bytes
     }
     result.work = work(workspace)
+
+
+def exact_scores(workspace: Workspace, split: str) -> str:
+    """Digest of the scores of exact search, at the same k with the same query encoder, for an approximate index on test.
+
+    They tell errors of the index from those of the retriever. Empty on other splits, where the search is exact anyway,
+    and where exact search would first have to build an index, or to read a large one.
+    """
+    config = workspace.config
+    if split != "test" or config.formulation == CLOSED_BOOK or config.retriever.made().searches != "index":
+        return ""
+    exact = workspace.with_config(index=IndexConfig("flat"))
+    if index.STAGE.digest(exact) == index.STAGE.digest(workspace):
+        return ""
+    if retrieve.stage().open(exact) is None:
+        built = index.STAGE.open(exact)
+        if built is None or built.info["bytes"] > LARGEST_EXACT:
+            return ""
+    return score.of(exact, split, None, retrieve.build(exact, split), config.decoding.k).digest
 
 
 def work(workspace: Workspace) -> dict[str, int]:

@@ -1,20 +1,18 @@
 """Train, dev and test from files without a split: by the title of the gold passages, duplicates removed first.
 
 Gold passages of questions about a paragraph (SQuAD): the passages of that paragraph that hold an answer.
-
-Questions that are nearly the same: their sets of words overlap by at least a threshold (Jaccard).
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.core.seeds import generator
 from rag_lightning.metrics.answers import has_answer, tokenize
+from rag_lightning.metrics.questions import NearDuplicates
 
 FRACTIONS: Mapping[str, float] = {"train": 0.4, "dev": 0.2, "test": 0.4}
 
@@ -151,47 +149,3 @@ def _keys(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 def _joined(words: Sequence[str]) -> str:
     return f" {' '.join(words)} "
-
-
-THRESHOLD = 0.8
-
-
-class NearDuplicates:
-    """A set of questions that finds near-duplicates of a new one.
-
-    Two sets of words with Jaccard >= t share at least one of their `size - ceil(t * size) + 1` rarest words
-    (prefix filter, Bayardo et al. 2007, https://doi.org/10.1145/1242572.1242591): only those are looked up.
-
-    Args:
-        texts: All questions that will be added or asked for; they decide which words are rare.
-        threshold: Jaccard from which two questions count as the same, above 0.
-    """
-
-    def __init__(self, texts: Iterable[str], threshold: float = THRESHOLD) -> None:
-        self.threshold = threshold
-        self._frequency = Counter(word for text in texts for word in _words(text))
-        self._by_word: dict[str, list[frozenset[str]]] = defaultdict(list)
-
-    def add(self, text: str) -> None:
-        """Put a question into the set."""
-        words = _words(text)
-        for word in self._rarest(words):
-            self._by_word[word].append(words)
-
-    def __contains__(self, text: str) -> bool:
-        words = _words(text)
-        return any(self._alike(words, other) for word in self._rarest(words) for other in self._by_word.get(word, ()))
-
-    def _alike(self, left: frozenset[str], right: frozenset[str]) -> bool:
-        return len(left & right) >= self.threshold * len(left | right)
-
-    def _rarest(self, words: frozenset[str]) -> list[str]:
-        # The small constant keeps 0.8 * 5 from being rounded above 4.
-        kept = len(words) - math.ceil(self.threshold * len(words) - 1e-9) + 1
-        return sorted(words, key=lambda word: (self._frequency[word], word))[:kept]
-
-
-def _words(text: str) -> frozenset[str]:
-    """Lower-cased words without punctuation; a text of punctuation only keeps it."""
-    tokens = tokenize(text)
-    return frozenset(token for token in tokens if token.isalnum()) or frozenset(tokens)

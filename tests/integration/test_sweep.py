@@ -23,7 +23,8 @@ from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.report import command as report
 from rag_lightning.runs import ledger
-from rag_lightning.stages import ask, predict
+from rag_lightning.runs.evaluate import exact_scores
+from rag_lightning.stages import ask, predict, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.selection import cost, superseded
@@ -167,6 +168,22 @@ def test_an_answer_says_which_passages_are_behind_it(tiny_sweep: SweepConfig, te
     assert sum(joint) == pytest.approx(exp(best.log_prob), rel=1e-4)
     assert found.posteriors == pytest.approx([value / sum(joint) for value in joint], rel=1e-3)
     assert found.tokens == ()
+
+
+def test_an_approximate_index_has_the_scores_of_exact_search_beside_its_own(tiny_sweep: SweepConfig) -> None:
+    def place(text: str) -> Workspace:
+        return Workspace(system(tiny_sweep.experiment, text).config).on("test")
+
+    def found(digest: str) -> dict[str, float]:
+        root = Path(tiny_sweep.experiment.folder) / "artifacts" / "scores" / digest
+        return {s.example_id: s.values["answer_recall@2"] for s in read_jsonl(root / "scores.jsonl", Score)}
+
+    exact, flat = place("rag_token/greedy/hnsw/2"), place("rag_token/greedy/flat/2")
+    scored = exact_scores(exact, "test")
+    assert found(scored) == found(score.build(flat, "test").digest) and len(found(scored)) == len(SPLITS["test"])
+    assert exact_scores(flat, "test") == exact_scores(exact, "dev") == ""
+    assert exact_scores(place("rag_token/greedy/bm25/2"), "test") == ""
+    assert exact_scores(place("closed_book/greedy"), "test") == ""
 
 
 def test_the_sweep_is_described(tiny_sweep: SweepConfig) -> None:

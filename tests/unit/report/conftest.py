@@ -82,6 +82,7 @@ class Maker:
         ]
         predictions = [Prediction(f"q{i}", changes.get("answer", "Paris"), "paris", -0.5) for i in range(n)]
         changes.pop("answer", None)
+        scores = changes.pop("scores", scores)
         raw: dict[str, Any] = {
             "schema": 1,
             "run_id": run_id,

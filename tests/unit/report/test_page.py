@@ -23,13 +23,13 @@ from rag_lightning.report.sections import (
     main_table,
     pairs_table,
     paper_table,
-    slices_table,
     trials_table,
 )
+from rag_lightning.report.slices import slices_table
 from rag_lightning.report.sweep_page import render
 
-FILES = {"index.html", "table.md", "table.tex", "table.csv", "retrieval.csv", "trials.csv"}
-CHARTS = {"systems.svg", "k.svg", "recall.svg"}
+FILES = {"index.html", "table.md", "table.tex", "table.csv", "retrieval.csv", "trials.csv", "errors.csv"}
+CHARTS = {"systems.svg", "k.svg", "recall.svg", "errors.svg"}
 
 
 def made(maker: Any, paper_path: Path) -> Path:
@@ -71,7 +71,7 @@ def test_the_page_needs_nothing_else(full: Any, paper_path: Path) -> None:
 def test_every_table_of_ours_names_the_data_set(full: Any, paper_path: Path) -> None:
     lines = (made(full, paper_path).parent / "table.md").read_text().splitlines()
     titles = [line for line in lines if line.startswith("## ")]
-    assert len(titles) == 11
+    assert len(titles) == 12
     for title in titles:
         assert "mini-nq" in title or title.startswith("## The paper's Table 1"), title
 
@@ -130,7 +130,8 @@ def test_trials_are_sorted_and_marked(full: Any) -> None:
 
 
 def test_slices_have_a_column_per_system(full: Any) -> None:
-    table = slices_table(collect(full.folder))
+    sweep = collect(full.folder)
+    table = slices_table(sweep, sweep.on("test", "final", "baseline"), {})
     assert column(table, "slice") == ["family=x"] and len(table.columns) == 4
 
 

@@ -14,7 +14,8 @@ from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.corpus.store import PassageStore, write_passages
-from rag_lightning.tasks.holdout import NearDuplicates, assign_gold, drop_like, drop_near_duplicates, split_by_title
+from rag_lightning.metrics.questions import NearDuplicates
+from rag_lightning.tasks.holdout import assign_gold, drop_like, drop_near_duplicates, split_by_title
 from rag_lightning.tasks.load import load_examples
 from rag_lightning.tasks.spec import get_task
 
