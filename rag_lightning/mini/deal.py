@@ -80,13 +80,15 @@ def deal_facts(
 
 
 def ask(facts: Sequence[Fact], split: str, plan: Plan, seed: int, dropped: Counter[str]) -> list[Example]:
-    """The examples of one split in random order; equal queries, whose answers would differ, are left out."""
+    """The examples of one split in random order; equal queries, whose answers would differ, and faults are left out."""
     rng = generator(seed, f"mini-{plan.task}/{split}")
-    found = [example for fact in facts for example in _examples(fact, split, plan, rng)]
-    times = Counter(example.query for example in found)
-    kept = [example for example in found if times[example.query] == 1]
+    found = [(example, fact.fault) for fact in facts for example in _examples(fact, split, plan, rng)]
+    times = Counter(example.query for example, _ in found)
+    kept = [(example, fault) for example, fault in found if times[example.query] == 1]
     dropped[f"{split}: the same question twice"] += len(found) - len(kept)
-    return [kept[index] for index in rng.permutation(len(kept))]
+    dropped.update(f"{split}: {fault}" for _, fault in kept if fault)
+    shuffled = (kept[index] for index in rng.permutation(len(kept)))
+    return [example for example, fault in shuffled if not fault]
 
 
 def _examples(fact: Fact, split: str, plan: Plan, rng: np.random.Generator) -> list[Example]:

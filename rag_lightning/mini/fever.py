@@ -96,7 +96,12 @@ def _claims(
         dropped[f"{split}: values of a relation that are too alike to be refuted"] += len(found) - len(kept)
         for (fact, open_country), refuted in zip(kept, mixed, strict=True):
             evidence = ((fact.entity, fact.gold), (refuted.entity, refuted.gold), (open_country, ()))
-            yield from _group(fact, dict(zip(labels, evidence, strict=False)), split, material.names, rng)
+            made = list(_group(fact, dict(zip(labels, evidence, strict=False)), split, material.names, rng))
+            fault = fact.fault or refuted.fault
+            if fault:
+                dropped[f"{split}: {fault}"] += len(made)
+            else:
+                yield from made
 
 
 def refutable(found: Sequence[tuple[Fact, str]], rng: np.random.Generator) -> tuple[list[tuple[Fact, str]], list[Fact]]:

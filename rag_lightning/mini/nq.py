@@ -118,4 +118,5 @@ def _joined(bridge: Fact, target: Fact) -> Fact:
         target.gold,
         tags={"phrasing": "unseen"} if relation.bridge_test_only else {},
         key=bridge.relation,
+        fault=bridge.fault or target.fault,
     )
