@@ -198,7 +198,8 @@ def _definition(world: World, lead: Lead, dropped: Counter[str]) -> Fact | None:
 
 def _fault_of(description: str, rest: str) -> str:
     cut = _CUT.search(strip_parentheses(rest))
-    broken = _DANGLING.search(description) or not well_formed(description)
+    # "a measure of its opposition": of something that only the sentence's subject names.
+    broken = _DANGLING.search(description) or not well_formed(description) or "its" in description.split()[:5]
     if broken or (cut and _SHARED_OBJECT.match(strip_parentheses(rest)[cut.start() :])):
         return CUT_OFF
     return OPEN if is_open(description) else ""

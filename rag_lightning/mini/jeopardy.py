@@ -12,7 +12,7 @@ from rag_lightning.mini.leads import clues, name_stems
 from rag_lightning.mini.sources import Lead
 from rag_lightning.mini.text import sentence_case, stems, straight
 
-PLAN = Plan("jeopardy", {"train": 6000, "dev": 450, "test": 900}, spelt=lambda query: query)
+PLAN = Plan("jeopardy", {"train": 6000, "dev": 450, "test": 900, "test2": 900}, spelt=lambda query: query)
 
 
 def build(world: World, seed: int) -> MiniData:

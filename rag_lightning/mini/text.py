@@ -24,9 +24,7 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 """Alternatives of a regular expression."""
 _TYPED = str.maketrans("\u2018\u2019\u02bb\u02bc“”\u2013\u2014\xa0", "''''\"\"-- ")
-_BROKEN_OFF = re.compile(
-    r"^(?:(?:of|by|and|or|which|that|as) |(?:NEGL|St|Mt|Dr)\.?$)|(?:[,(]|\b(?:and|or|of|the|by))$"
-)
+_BROKEN_OFF = re.compile(r"^(?:(?:of|by|and|or|which|that|as) |(?:NEGL|St|Mt|Dr)\.?$)|(?:[,(]|\b(?:and|or|of|the|by))$")
 COUNTRY_FORMS: Mapping[str, tuple[str, ...]] = {
     "USA": ("United States", "US", "America"),
     "US": ("United States", "USA", "America"),

@@ -15,7 +15,7 @@ from rag_lightning.mini.relations import relations
 from rag_lightning.mini.sources import Lead, Profile
 from rag_lightning.mini.text import COUNTRY_FORMS, stems, strip_parentheses, variants
 
-PLAN = Plan("triviaqa", {"train": 7000, "dev": 450, "test": 900})
+PLAN = Plan("triviaqa", {"train": 7000, "dev": 450, "test": 900, "test2": 900})
 
 
 def build(world: World, seed: int) -> MiniData:

@@ -12,7 +12,7 @@ from rag_lightning.mini.facts import MALFORMED, Fact, filled
 from rag_lightning.mini.relations import relations
 from rag_lightning.mini.text import variants, well_formed
 
-PLAN = Plan("webquestions", {"train": 6000, "dev": 450, "test": 900}, per_fact={"list": 2, "single": 2})
+PLAN = Plan("webquestions", {"train": 6000, "dev": 450, "test": 900, "test2": 900}, per_fact={"list": 2, "single": 2})
 
 
 def build(world: World, seed: int) -> MiniData:
