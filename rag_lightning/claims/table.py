@@ -70,7 +70,8 @@ def _claims(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Ta
     for claim, _ in found:
         later.setdefault(claim.split, []).append(claim.name)
     others = "; ".join(f"{name} decides: {', '.join(claims)}" for name, claims in later.items() if name != split)
-    notes = (f"{split} is for exploration; {others}.",) if others else ()
+    aim = "dev is for exploration; " if split == "dev" else ""
+    notes = (f"{aim}{others}.",) if others else ()
     return Table(title, tuple(Column(head, numeric=False) for head in heads), tuple(rows), notes)
 
 
