@@ -34,12 +34,13 @@ OPEN = "the description fits other things as well"
 CUT_OFF = "the description is cut off"
 _OF_MANY = re.compile(
     r"^(?:an?|one of(?: the| several| many)?) (?:[\w'-]+ ){0,4}?(?:genus|family|order|class|phylum|clade|species|breed"
-    r"|group of protists|unit|city|town|municipality|district|river|lake|language|dialect|bird|fish|shrub|tree)\b"
-    r"(?! with| for)"
+    r"|group of (?:protists|[\w-]+ cultivars)|unit|city|town|municipality|district|river|lake|language|dialect|bird"
+    r"|fish|shrub|tree|poem|novel|play|fresco|painting|opera|symphony|camelid|food item)\b(?! with| for)"
 )
 _OF_ONE = re.compile(
-    r"\d|\b(?:only|first|last|second|best|most|that|which|who|whose|where|known|named|called|famous|capital|used|comprising"
-    r"|comprises|containing|consisting|including|includes?|make|makes|between|formed|founded|created|originated|\w+est)\b"
+    r"\d|\b(?:only|first|last|second|best|most|that|which|who|whose|where|known|named|called|famous|capital|used"
+    r"|comprising(?! mostly)|comprises|containing|consisting|including|includes?|make|makes|between|formed|founded"
+    r"|created|originated|\w+est)\b"
 )
 _VAGUE_DEED = re.compile(
     r"\b(?:who made|known for (?:his|her|their)) (?:[\w,-]+ ){0,3}contributions? (?:to|in) (?:the )?(?:\w+ ?){1,2}$"

@@ -89,7 +89,10 @@ def read_maker(lead: Lead, pattern: str) -> tuple[str, ...] | None:
     if not match:
         return None
     several = re.search(r" and [A-Z]", predicate[match.end("a") : match.end("a") + 12])
-    return () if several else variants(match["a"].strip(" ."))
+    name = match["a"].strip(" .")
+    # "writer Salman Rushdie": a given name that ends as the names of peoples do
+    given = re.search(rf"\b({_WORD}) $", predicate[: match.start("a")]) if " " not in name else None
+    return () if several else variants(name, *([f"{given[1]} {name}"] if given else []))
 
 
 def read_other_name(lead: Lead, pattern: str) -> tuple[str, ...] | None:

@@ -65,6 +65,7 @@ def _names(value: str, sep: str, drop: str) -> tuple[list[str], list[str]]:
 def _with_pieces(found: list[str], others: list[str]) -> list[str]:
     """The names, then the others and the pieces that "and" and "/" join: "foodstuffs and beverages" lists both."""
     more = [_FRONT.sub("", name) for name in others] if found else []
+    more += [re.sub(r" \d[\d.]*%$", "", name) for name in found]
     for name in [*found, *more]:
         joint = "|".join([*([" and "] if name[:1].islower() else []), *([] if " " in name else ["/"])]) or "$"
         more += [_FRONT.sub("", piece.strip()) for piece in re.split(joint, name)]
@@ -97,8 +98,12 @@ def read_official(value: str, profile: Profile) -> list[str]:
         r"(?:^|[,;] |and )([A-ZÀ-Þ][\w'-]*(?: [A-ZÀ-Þ][\w'-]*){0,2}) \([^()]*\bofficial\b[^()]*\)", value
     )
     bad = re.search(r"not official|unofficial|co-official|only|no official", value)
+    if bad or not found:
+        return []
+    # "Samoan (Polynesian) (official)"
+    found += re.findall(r"(?:^|[,;] )([A-ZÀ-Þ][\w'-]+) \([^()]*\) \(official\)", value)
     included = re.findall(r"\(official[^()]*\binclud(?:es|ing) ([^()]*)\)", value)
-    return [] if bad else found + [name.strip() for text in included for name in re.split(r",(?: and)?|;", text)]
+    return found + [name.strip() for text in included for name in re.split(r",(?: and)?|;", text)]
 
 
 def read_rivers(value: str, profile: Profile) -> list[str]:

@@ -163,7 +163,8 @@ def read_demonym(value: str, profile: Profile) -> Answer | None:
     if not match or re.search(r",|;| and ", match["rest"]):
         return None
     name = match["name"].strip()
-    return (*variants(name), f"{name}s"), {}
+    halves = name.split("/")[1:]
+    return (*variants(name, *halves), f"{name}s", *(f"{half}s" for half in halves)), {}
 
 
 def read_symbol(value: str, profile: Profile) -> Answer | None:

@@ -107,6 +107,10 @@ def test_facts_stand_in_the_words_of_a_lead() -> None:
     assert tin["element_symbol"] == ("Sn",) and tin["atomic_number"] == ("50",)
     emma = facts_of("Emma", "Emma is a novel by English author Jane Austen. It is set in Surrey.")
     assert emma["author"][0] == "Jane Austen"
+    novel = "Shame is a novel by British writer Salman Rushdie, published in 1983."
+    assert "Salman Rushdie" in facts_of("Shame", novel)["author"]
+    known = facts_of("Iron", "Iron, also known as an alpha, a beta or a gamma, is a metal.")["also_known_as"]
+    assert {"alpha", "beta", "gamma"} <= set(known)
     boston = facts_of("Boston", "Boston is the capital and most populous city of the U.S. state of Massachusetts.")
     assert boston["capital_of"][0] == "Massachusetts"
     watt = facts_of("Watt", "The watt is a unit. The watt is named after James Watt, an inventor.")

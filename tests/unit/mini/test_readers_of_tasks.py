@@ -93,6 +93,8 @@ def test_a_list_is_read_where_it_is_plain(value: str, names: list[str]) -> None:
         ("neighbours", "Chad 9 km; Democratic Republic of the Congo 1,775 km", ["Chad", "DRC"]),
         ("sites", "Lamu Old Town (c); Ruins of A, Ruins of B (c)", ["Lamu Old Town", "Ruins of A", "Ruins of B"]),
         ("rivers", "Donau (Danube) (shared with B [s]) - 9 km", ["Donau", "Danube", "Danube River"]),
+        ("official", "English (official), Samoan (Polynesian) (official)", ["English", "Samoan"]),
+        ("names", "phosphates 62% (2012 est.)", ["phosphates 62%", "phosphates"]),
         ("official", "English (official), 3 others (official; includes Luo, Nama)", ["English", "Luo", "Nama"]),
     ],
 )
@@ -112,6 +114,7 @@ def test_every_listed_name_is_right(reader: str, value: str, names: list[str]) -
         ("point", "Cerro de Punta 1,338 m", "Cerro de Punta", "de Punta"),
         ("local", "Heung Kong (Eitel/Dyer-Ball)", "Heung Kong", "Dyer-Ball)"),
         ("largest_city", "7.6 million RIYADH (capital), 872,000 million Hufuf-Mubarraz", "RIYADH", "Hufuf-Mubarraz"),
+        ("demonym", "Chinese/Hong Konger(s)", "Hong Konger", ""),
         ("currency", "Communaute Financiere Africaine francs (XOF) per US dollar -", "CFA franc", ""),
     ],
 )
