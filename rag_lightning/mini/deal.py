@@ -152,7 +152,7 @@ def finish(splits: Mapping[str, Sequence[Example]], plan: Plan, dropped: Counter
     kept = {"test": list(splits["test"])}
     for split in ("dev", "test2", "train"):
         others = [example for examples in kept.values() for example in examples]
-        kept[split] = _unlike(splits[split], others, split, dropped)
+        kept[split] = unlike(splits[split], others, split, dropped)
     train = kept["train"]
     dropped["train: more than needed"] += max(0, len(train) - plan.sizes["train"])
     train = train[: plan.sizes["train"]]
@@ -172,7 +172,8 @@ def pack(splits: Mapping[str, Sequence[Example]], dropped: Counter[str]) -> Mini
     return MiniData(made, dict(sorted((+dropped).items())), dict(sorted(counts.items())))
 
 
-def _unlike(found: Sequence[Example], others: Iterable[Example], split: str, dropped: Counter[str]) -> list[Example]:
+def unlike(found: Sequence[Example], others: Iterable[Example], split: str, dropped: Counter[str]) -> list[Example]:
+    """The examples of a split that ask nearly nothing that the others ask; what is dropped is counted."""
     held = near_duplicates(example.query for example in others)
     kept = [example for example in found if content(example.query) not in held]
     dropped[f"{split}: nearly a question of another split"] += len(found) - len(kept)

@@ -10,7 +10,7 @@ import numpy as np
 
 from rag_lightning.core.seeds import generator
 from rag_lightning.mini.corpus import World
-from rag_lightning.mini.deal import MiniData, Plan, ask, capped, pack
+from rag_lightning.mini.deal import MiniData, Plan, ask, capped, pack, unlike
 from rag_lightning.mini.facts import Fact, gather_facts
 from rag_lightning.mini.relations import relations
 from rag_lightning.mini.splits import SPLITS, TESTS, leave_out_lopsided, split_facts
@@ -37,6 +37,8 @@ def build(world: World, seed: int) -> MiniData:
         dropped[f"{split}: beyond the caps of relation and answer"] += len(parts[split]) - len(kept)
         parts[split] = kept
     splits = {split: ask([_tagged(fact) for fact in parts[split]], split, PLAN, seed, dropped) for split in SPLITS}
+    held = [example for split in SPLITS[1:] for example in splits[split]]
+    splits["train"] = unlike(splits["train"], held, "train", dropped)
     return pack(splits, dropped)
 
 

@@ -13,7 +13,7 @@ from rag_lightning.core.records import Example, Passage
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.mini.cloze import build_cloze, train_passages
 from rag_lightning.mini.corpus import build_passages
-from rag_lightning.mini.deal import MiniData, ask, capped
+from rag_lightning.mini.deal import MiniData, ask, capped, content, near_duplicates
 from rag_lightning.mini.facts import Fact, filled
 from rag_lightning.mini.nq import PLAN
 from rag_lightning.mini.registry import builder_of
@@ -170,6 +170,8 @@ def test_the_real_assets() -> None:
         hops = [example for example in data.splits[split] if example.tags["family"] == "two_hop"]
         assert fewest <= len(hops) <= most
         assert (split in TESTS) == any(example.example_id.endswith("/former_name") for example in hops)
+    others = near_duplicates(e.query for split in ("dev", *TESTS) for e in data.splits[split])
+    assert not any(content(example.query) in others for example in data.splits["train"])
     shown = train_passages(passages, data.splits)
     cloze = build_cloze(shown, 0, 20_000)
     assert len(cloze) == 20_000
