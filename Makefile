@@ -167,7 +167,7 @@ claims: $(INSTALLED) ## Test the claims of experiments/claims.yaml and print the
 ##@ SCALE=mini         scale of the experiments
 ##@ CORPUS=F TRAIN="F …"   as for matrix
 ##@ VERBOSE=yes        as for sweep
-##@ SPLIT=dev          dev to explore, test to decide (each claim only once)
+##@ SPLIT=dev          dev to explore, test or test2 to decide (each claim only once)
 	$(RAG) claims --scale '$(SCALE)' $(OWN_CELLS) --split '$(SPLIT)' $(DETAILS)
 
 paper: $(INSTALLED) ## Write the paper's tables and figures from stored runs, each cell with its verdict

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rag_lightning.config.data import Split
 from rag_lightning.config.yaml_files import build, check_file_name, read_yaml
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.registry import check_name
@@ -82,7 +83,7 @@ class Claim:
     seeds: tuple[int, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     curves: tuple[Curve, ...] = ()
-    split: Literal["test", "dev"] = "test"
+    split: Split = "test"
     test: Literal["", "paired_permutation", "t_over_seeds"] = ""
     alpha: float = 0.05
     scale: str = ""

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.claims.claims import Claim
+from rag_lightning.config.data import Split
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import digest, write_json
-from rag_lightning.matrix.cells import Job, Split
+from rag_lightning.matrix.cells import Job
 from rag_lightning.runs import folders
 from rag_lightning.runs.identity import differing, run_digest
 from rag_lightning.runs.record import now
@@ -115,7 +116,7 @@ def entry(root: Path, claim: Claim, scale: str, split: Split, jobs: Sequence[Job
         root: Project folder.
         claim: The claim; its texts are not part of the settings.
         scale: Scale of its experiments.
-        split: dev or test.
+        split: dev, test or test2.
         jobs: All its experiments; their folders are not part of the settings.
     """
     tested = {name: value for name, value in claim.as_dict().items() if name not in WORDS}

@@ -66,8 +66,12 @@ def _claims(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Ta
     for claim, stored in found:
         texts = (claim.name, claim.says, claim.source, str(stored["verdict"]), str(stored["why"]) or NOTHING)
         rows.append(Row(tuple(map(Cell, texts)), strong=stored["verdict"] == "supported"))
-    later = [claim.name for claim, _ in found if claim.split != split]
-    notes = (f"{split} is for exploration; test decides: {', '.join(later)}.",) if later else ()
+    later: dict[str, list[str]] = {}
+    for claim, _ in found:
+        later.setdefault(claim.split, []).append(claim.name)
+    others = "; ".join(f"{name} decides: {', '.join(claims)}" for name, claims in later.items() if name != split)
+    aim = "dev is for exploration; " if split == "dev" else ""
+    notes = (f"{aim}{others}.",) if others else ()
     return Table(title, tuple(Column(head, numeric=False) for head in heads), tuple(rows), notes)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rag_lightning.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, Share, check
+from rag_lightning.config.data import Split
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import Section
 
@@ -128,7 +129,7 @@ class MatrixConfig(Section):
     scale: Scale = "mini"
     corpus: str = ""
     train: tuple[str, ...] = ()
-    split: Literal["dev", "test"] = "dev"
+    split: Split = "dev"
     seeds: tuple[int, ...] = ()
     list_only: bool = False
     folder: str = "."
@@ -146,7 +147,7 @@ class ClaimsConfig(Section):
         scale: Scale of the cells.
         corpus: File of your passages, for a scale that needs one: DPR TSV or JSONL, as corpus.source.
         train: Files of your training questions, for a scale that needs them, as task.train.
-        split: dev to explore, test to decide; a claim is decided on test only once.
+        split: dev to explore, test or test2 to decide, as each claim says; a claim is decided there only once.
         folder: Folder that holds artifacts, assets, runs and reports.
         tracking_uri: MLflow tracking URI; empty for an SQLite file in `folder`.
     """
@@ -157,7 +158,7 @@ class ClaimsConfig(Section):
     scale: Scale = "mini"
     corpus: str = ""
     train: tuple[str, ...] = ()
-    split: Literal["dev", "test"] = "dev"
+    split: Split = "dev"
     folder: str = "."
     tracking_uri: str = ""
 

@@ -10,6 +10,9 @@ from rag_lightning.config.fields import Section, setting
 from rag_lightning.config.registries import TASKS
 
 Quoting = Literal["csv", "none"]
+Split = Literal["dev", "test", "test2"]
+TESTS = ("test", "test2")
+"""Splits that decide: what is evaluated on them stands in the ledger."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class TaskConfig(Section):
         train: Files of training examples; empty for the data of `source` or of the scale.
         dev: File of development examples; empty as for train.
         test: File of test examples; empty as for train.
-        limit: Number of dev and of test examples to keep; 0 for all. For smoke runs.
+        test2: File of examples of a second test, for `--split test2`; empty for that of the mini data, else for none.
+            It goes with files for train, dev and test.
+        limit: Number of examples to keep of each split but train; 0 for all. For smoke runs.
         train_limit: Number of training examples to keep, a random sample by the seed; 0 for all. For learning curves: a
             smaller sample is a subset of a larger one. It does not apply to the questions of reader.task.
         fallback: Keep examples without the preferred kind of answer and use their other answers; their number is
@@ -42,6 +47,7 @@ class TaskConfig(Section):
     train: tuple[str, ...] = setting((), digest="by content")
     dev: str = setting("", digest="by content")
     test: str = setting("", digest="by content")
+    test2: str = setting("", digest="by content")
     limit: NonNegativeInt = setting(0, stages=("bm25_scale", "model", "rankings", "predictions", "scores"))
     train_limit: NonNegativeInt = 0
     fallback: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from rag_lightning.config.data import CorpusConfig, TargetsConfig, TaskConfig
+from rag_lightning.config.data import CorpusConfig, Split, TargetsConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.fields import Section, setting
 from rag_lightning.config.generator import GeneratorConfig
@@ -64,7 +64,7 @@ class ExperimentConfig(Section):
     scale: Literal["mini", "mini-long", "paper"] = setting("mini", digest="never")
     formulation: Formulation = setting("rag_token", stages=("model",))
     init_from: str = setting("", stages=("model",), digest="by content")
-    split: Literal["dev", "test"] = setting("dev", stages=SPLIT)
+    split: Split = setting("dev", stages=SPLIT)
     seed: int = setting(0, stages=SEEDED)
     folder: str = setting(".", digest="never")
     tracking_uri: str = setting("", digest="never")

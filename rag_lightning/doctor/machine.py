@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rag_lightning.config.data import TESTS
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
 from rag_lightning.config.registries import REGISTRIES
 from rag_lightning.core.artifacts import PARTIAL, open_artifact, published
@@ -134,7 +136,8 @@ def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
     for what, registry in REGISTRIES.items():
         yield Finding(what, "ok", ", ".join(registry))
     yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
-    yield Finding("ledger of test", "ok", f"{len(ledger.read(root))} evaluations on test")
+    found = Counter(line["split"] for line in ledger.read(root))
+    yield Finding("ledger of test", "ok", ", ".join(f"{found[split]} evaluations on {split}" for split in TESTS))
     local = unquote(default_uri(root, tracking_uri).removeprefix("sqlite:///"))
     known = "another store" if tracking_uri else local if Path(local).exists() else f"{local}, created by the first run"
     yield Finding("mlflow", "ok", known)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig
+from rag_lightning.config.data import Split
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import merged
 from rag_lightning.core.errors import ConfigError, RagLightningError
@@ -22,7 +22,6 @@ from rag_lightning.tracking.track import Mirrors
 
 FAILURES = (RagLightningError, ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, ValueError)
 """Errors of one experiment that do not stop the others; torch's own errors are RuntimeErrors."""
-Split = Literal["dev", "test"]
 
 
 @dataclass(frozen=True)

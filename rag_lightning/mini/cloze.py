@@ -1,6 +1,6 @@
 """Cloze questions for the reader's warm-up: a sentence asks for a span that was taken out of it.
 
-Only passages that the caller gives are used; `train_passages` leaves out everything dev and test are about.
+Only passages that the caller gives are used; `train_passages` leaves out everything the held-out splits are about.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Span(NamedTuple):
 
 
 def train_passages(passages: Sequence[Passage], examples: Mapping[str, Iterable[Example]]) -> list[Passage]:
-    """Passages that neither are about an entity of dev or test nor are gold for one of their questions.
+    """Passages that neither are about an entity of a split other than train nor are gold for one of its questions.
 
     Args:
         examples: `MiniData.splits`.
     """
-    held = [example for split in ("dev", "test") for example in examples[split]]
+    held = [example for split, listed in examples.items() if split != "train" for example in listed]
     entities = {entity_key(example.entity) for example in held}
     gold = {passage_id for example in held for passage_id in example.gold_passage_ids}
     return [p for p in passages if entity_key(p.title) not in entities and p.passage_id not in gold]

@@ -1,4 +1,4 @@
-"""From facts to the examples of three splits: phrasings, caps on relations and answers, no near-duplicates."""
+"""From facts to the examples of the splits: phrasings, caps on relations and answers, no near-duplicates."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from rag_lightning.core.seeds import generator
 from rag_lightning.metrics.questions import NearDuplicates
 from rag_lightning.mini.corpus import World
 from rag_lightning.mini.facts import Fact, gather_facts
-from rag_lightning.mini.splits import SPLITS, Assignment
+from rag_lightning.mini.splits import SPLITS, TESTS, Assignment
 from rag_lightning.mini.text import as_typed, content_words
 
 T = TypeVar("T")
 
 UNSEEN_SHARE = 0.3
-"""Part of the test questions asked in the phrasing that train and dev never use."""
+"""Part of the questions of test and test2 asked in the phrasing that train and dev never use."""
 MAX_RELATION_SHARE, MAX_ANSWER_SHARE = 0.08, 0.01
-"""The most of dev and of test that one relation and one first answer may have."""
+"""The most of dev, test and test2 that one relation and one first answer may have."""
 
 
 @dataclass(frozen=True)
 class MiniData:
-    """The three splits, why candidates were dropped (reason -> count), and counts of what is left."""
+    """The splits, why candidates were dropped (reason -> count), and counts of what is left."""
 
     splits: Mapping[str, tuple[Example, ...]]
     dropped: Mapping[str, int]
@@ -41,8 +41,8 @@ class Plan:
     Args:
         task: As in the registry of tasks.
         sizes: The most examples of a split.
-        per_fact: Phrasings of a fact in train on average, by family, one where it is not named; dev and test ask once.
-        first: Families taken before the others in dev and test, and kept in train, because they are rare.
+        per_fact: Phrasings of a fact in train on average, by family, one if not named; dev and the tests ask once.
+        first: Families taken before the others in dev and the tests, and kept in train, because they are rare.
         spelt: Written form of a query; lower case as people type it unless the task says otherwise.
     """
 
@@ -58,7 +58,7 @@ MakeFacts = Callable[[World, Sequence[Fact], Counter[str]], Iterable[Fact]]
 
 
 def deal(plan: Plan, make: MakeFacts, world: World, seed: int) -> MiniData:
-    """Train, dev and test of a task; what is left out is counted."""
+    """The splits of a task; what is left out is counted."""
     dropped: Counter[str] = Counter()
     facts = gather_facts(world, Counter())
     return deal_facts(plan, make(world, facts, dropped), Assignment(facts, seed).split, seed, dropped)
@@ -80,19 +80,21 @@ def deal_facts(
 
 
 def ask(facts: Sequence[Fact], split: str, plan: Plan, seed: int, dropped: Counter[str]) -> list[Example]:
-    """The examples of one split in random order; equal queries, whose answers would differ, are left out."""
+    """The examples of one split in random order; equal queries, whose answers would differ, and faults are left out."""
     rng = generator(seed, f"mini-{plan.task}/{split}")
-    found = [example for fact in facts for example in _examples(fact, split, plan, rng)]
-    times = Counter(example.query for example in found)
-    kept = [example for example in found if times[example.query] == 1]
+    found = [(example, fact.fault) for fact in facts for example in _examples(fact, split, plan, rng)]
+    times = Counter(example.query for example, _ in found)
+    kept = [(example, fault) for example, fault in found if times[example.query] == 1]
     dropped[f"{split}: the same question twice"] += len(found) - len(kept)
-    return [kept[index] for index in rng.permutation(len(kept))]
+    dropped.update(f"{split}: {fault}" for _, fault in kept if fault)
+    shuffled = (kept[index] for index in rng.permutation(len(kept)))
+    return [example for example, fault in shuffled if not fault]
 
 
 def _examples(fact: Fact, split: str, plan: Plan, rng: np.random.Generator) -> list[Example]:
-    """The fact in the phrasings its split may use: one in dev and test, some in train."""
+    """The fact in the phrasings its split may use: one in dev and the tests, some in train."""
     *seen, last = fact.questions if len(fact.questions) > 1 else fact.questions * 2
-    if split == "test" and len(fact.questions) > 1 and rng.random() < UNSEEN_SHARE:
+    if split in TESTS and len(fact.questions) > 1 and rng.random() < UNSEEN_SHARE:
         return [_example(fact, split, last, len(seen), "unseen", plan)]
     count = plan.per_fact.get(fact.family, 1) if split == "train" else 1
     whole = int(count + (rng.random() if count % 1 else 0))
@@ -146,13 +148,17 @@ def _within_caps(found: Sequence[T], count: int, names: Callable[[T], tuple[str,
 
 
 def finish(splits: Mapping[str, Sequence[Example]], plan: Plan, dropped: Counter[str]) -> MiniData:
-    """Leave out of train what is nearly a question of dev or test, and out of dev what is nearly one of test."""
-    dev = _unlike(splits["dev"], splits["test"], "dev", dropped)
-    train = _unlike(splits["train"], [*splits["test"], *dev], "train", dropped)
+    """Leave out of each split what is nearly a question of one before it, in the order test, dev, test2, train."""
+    kept = {"test": list(splits["test"])}
+    for split in ("dev", "test2", "train"):
+        others = [example for examples in kept.values() for example in examples]
+        kept[split] = unlike(splits[split], others, split, dropped)
+    train = kept["train"]
     dropped["train: more than needed"] += max(0, len(train) - plan.sizes["train"])
     train = train[: plan.sizes["train"]]
     order = generator(0, f"mini-{plan.task}/order").permutation(len(train))
-    return pack({"train": [train[index] for index in order], "dev": dev, "test": splits["test"]}, dropped)
+    kept["train"] = [train[index] for index in order]
+    return pack({split: kept[split] for split in SPLITS}, dropped)
 
 
 def pack(splits: Mapping[str, Sequence[Example]], dropped: Counter[str]) -> MiniData:
@@ -166,7 +172,8 @@ def pack(splits: Mapping[str, Sequence[Example]], dropped: Counter[str]) -> Mini
     return MiniData(made, dict(sorted((+dropped).items())), dict(sorted(counts.items())))
 
 
-def _unlike(found: Sequence[Example], others: Iterable[Example], split: str, dropped: Counter[str]) -> list[Example]:
+def unlike(found: Sequence[Example], others: Iterable[Example], split: str, dropped: Counter[str]) -> list[Example]:
+    """The examples of a split that ask nearly nothing that the others ask; what is dropped is counted."""
     held = near_duplicates(example.query for example in others)
     kept = [example for example in found if content(example.query) not in held]
     dropped[f"{split}: nearly a question of another split"] += len(found) - len(kept)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rag_lightning.mini.corpus import World
 from rag_lightning.mini.leads import LEAD_READERS, aliases
 from rag_lightning.mini.readers import Answer
 from rag_lightning.mini.relations import Relation, relations
 from rag_lightning.mini.sources import Lead, Profile
-from rag_lightning.mini.text import as_typed, content_words, stems, strip_parentheses, variants
+from rag_lightning.mini.text import as_typed, content_words, stems, strip_parentheses, variants, well_formed
 
 DEFINITION_QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "the": ("what {was} {d}", "what do you call {d}", "what is the name of {d}", "{d} is called what"),
@@ -28,6 +28,26 @@ _CUT = re.compile(
 )
 _TELLING = re.compile(r"\b(?:who|whose|whom|known|famous|noted|remembered)\b|\d{3,4}|^the ")
 MIN_WORDS, MAX_WORDS = 4, 26
+MALFORMED = "the answer is a piece of a name"
+NOT_ASKED_FOR = "the profile says that the answer is another thing"
+OPEN = "the description fits other things as well"
+CUT_OFF = "the description is cut off"
+_OF_MANY = re.compile(
+    r"^(?:an?|one of(?: the| several| many)?) (?:[\w'-]+ ){0,4}?(?:genus|family|order|class|phylum|clade|species|breed"
+    r"|group of (?:protists|[\w-]+ cultivars)|unit|city|town|municipality|district|river|lake|language|dialect|bird"
+    r"|fish|shrub|tree|poem|novel|play|fresco|painting|opera|symphony|camelid|food item)\b(?! with| for)"
+)
+_OF_ONE = re.compile(
+    r"\d|\b(?:only|first|last|second|best|most|that|which|who|whose|where|known|named|called|famous|capital|used"
+    r"|comprising(?! mostly)|comprises|containing|consisting|including|includes?|make|makes|between|formed|founded"
+    r"|created|originated|\w+est)\b"
+)
+_VAGUE_DEED = re.compile(
+    r"\b(?:who made|known for (?:his|her|their)) (?:[\w,-]+ ){0,3}contributions? (?:to|in) (?:the )?(?:\w+ ?){1,2}$"
+    r"|^an? (?:\w+ ){1,3}used in a (?:wide|large|great) (?:variety|range|number) of \w+$"
+)
+_DANGLING = re.compile(r"\b(?:an?|the) \d+$|\b(?:of|in|by|with|to|from|and|or|the|an?)$")
+_SHARED_OBJECT = re.compile(r"^, and (?:is|was|are|were) \w+ \w+, ")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +65,8 @@ class Fact:
         targets: What to train towards where that differs from the answers.
         tags: Further tags of the examples; they take precedence.
         key: Tells facts of one entity and relation apart.
+        fault: Why a question would not be sound, "" if nothing is known against it. Such a fact is dealt out with the
+            others, so that no other entity changes its split and no other question its words, and then left out.
     """
 
     family: str
@@ -57,6 +79,7 @@ class Fact:
     targets: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
+    fault: str = ""
 
 
 def filled(templates: Iterable[str], slots: Mapping[str, str]) -> tuple[str, ...]:
@@ -66,7 +89,12 @@ def filled(templates: Iterable[str], slots: Mapping[str, str]) -> tuple[str, ...
 
 def gather_facts(world: World, dropped: Counter[str]) -> list[Fact]:
     """Every definition, profile and lead fact; why others are left out is counted in `dropped`."""
-    return [*definitions(world, dropped), *_of_profiles(world, dropped), *_of_leads(world, dropped)]
+    found = [*definitions(world, dropped), *_of_profiles(world, dropped), *_of_leads(world, dropped)]
+    return [_judged(fact) for fact in found]
+
+
+def _judged(fact: Fact) -> Fact:
+    return fact if fact.fault or well_formed(fact.answers[0]) else replace(fact, fault=MALFORMED)
 
 
 def profile_facts(profile: Profile) -> Iterator[tuple[Relation, Answer]]:
@@ -101,7 +129,8 @@ def _of_profiles(world: World, dropped: Counter[str]) -> Iterator[Fact]:
                 continue
             gold = world.finder.ids(named & world.finder.holding(answers), source)
             asked = filled(relation.questions, {**slots, **more})
-            yield Fact("profile", relation.name, profile.name, asked, answers, gold, {**slots, **more})
+            fault = NOT_ASKED_FOR if relation.wrong(profile) else ""
+            yield Fact("profile", relation.name, profile.name, asked, answers, gold, {**slots, **more}, fault=fault)
 
 
 def _of_leads(world: World, dropped: Counter[str]) -> Iterator[Fact]:
@@ -164,7 +193,26 @@ def _definition(world: World, lead: Lead, dropped: Counter[str]) -> Fact | None:
     kind = _kind(lead, match["verb"], description)
     slots = {"x": as_typed(names[0]), "d": description, "was": match["verb"], "kind": kind}
     asked, gold = filled(DEFINITION_QUESTIONS[kind], slots), world.finder.ids(rows, own)
-    return Fact("definition", f"definition/{lead.topic_tag}", lead.title, asked, answers, gold, slots)
+    relation, fault = f"definition/{lead.topic_tag}", _fault_of(description, match["rest"])
+    return Fact("definition", relation, lead.title, asked, answers, gold, slots, fault=fault)
+
+
+def _fault_of(description: str, rest: str) -> str:
+    cut = _CUT.search(strip_parentheses(rest))
+    # "a measure of its opposition": of something that only the sentence's subject names.
+    broken = _DANGLING.search(description) or not well_formed(description) or "its" in description.split()[:5]
+    if broken or (cut and _SHARED_OBJECT.match(strip_parentheses(rest)[cut.start() :])):
+        return CUT_OFF
+    return OPEN if is_open(description) else ""
+
+
+def is_open(description: str) -> bool:
+    """Whether a description says of what its subject is one of many, and nothing that tells it from the others.
+
+    >>> is_open("a class of parasitic worms in the flatworm phylum"), is_open("a country that has no coast")
+    (True, False)
+    """
+    return bool(_VAGUE_DEED.search(description) or (_OF_MANY.search(description) and not _OF_ONE.search(description)))
 
 
 def _problem(world: World, lead: Lead, names: list[str], description: str) -> str | None:

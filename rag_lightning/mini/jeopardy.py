@@ -12,7 +12,7 @@ from rag_lightning.mini.leads import clues, name_stems
 from rag_lightning.mini.sources import Lead
 from rag_lightning.mini.text import sentence_case, stems, straight
 
-PLAN = Plan("jeopardy", {"train": 6000, "dev": 450, "test": 900}, spelt=lambda query: query)
+PLAN = Plan("jeopardy", {"train": 6000, "dev": 450, "test": 900, "test2": 900}, spelt=lambda query: query)
 
 
 def build(world: World, seed: int) -> MiniData:
@@ -28,24 +28,24 @@ def _facts(world: World, facts: Sequence[Fact], dropped: Counter[str]) -> Iterat
         if not found:
             dropped["no statement or description that stands alone"] += 1
             continue
-        family, clue, gold = found
+        family, clue, gold, fault = found
         if name_stems(lead) & stems(clue):
             dropped["the clue names the entity"] += 1
             continue
-        yield Fact(family, f"{family}/{lead.topic_tag}", lead.title, (lead.name,), (clue,), gold)
+        yield Fact(family, f"{family}/{lead.topic_tag}", lead.title, (lead.name,), (clue,), gold, fault=fault)
 
 
-def _stated(world: World, lead: Lead) -> tuple[str, str, tuple[str, ...]] | None:
+def _stated(world: World, lead: Lead) -> tuple[str, str, tuple[str, ...], str] | None:
     for clue in clues(lead):
         rows = world.lead_rows(lead) & world.finder.holding([clue.sentence])
         if rows:
-            return "statement", straight(clue.about(f"This {clue.kind}")), world.finder.ids(rows)
+            return "statement", straight(clue.about(f"This {clue.kind}")), world.finder.ids(rows), ""
     return None
 
 
-def _described(definition: Fact | None) -> tuple[str, str, tuple[str, ...]] | None:
+def _described(definition: Fact | None) -> tuple[str, str, tuple[str, ...], str] | None:
     text = definition.slots["d"] if definition else ""
     # "a measure of its opposition": of something that only the sentence's subject names
     if not definition or "its" in text.split()[:5]:
         return None
-    return "description", straight(sentence_case(text)), definition.gold
+    return "description", straight(sentence_case(text)), definition.gold, definition.fault

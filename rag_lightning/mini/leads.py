@@ -39,7 +39,9 @@ _AFTER_KIND = re.compile(
     r"containing|native|invented|tilted|belonging|formed|held|led|caused|characterized|designed|built|originating|covering|lying|under|"
     r"over|along|near|during|when|as|best|most|related|associated|named|called|established|commonly|widely|primarily|"
     r"mainly|fought|signed|spoken|performed|played|since|after|before|adapted|starring|set|active|born|through|without|"
-    r"ranging|occurring|bordering|describing|involving|using|having|considered|credited|regarded|noted|famous|or)\b|,(?!\d)|[;:]"
+    r"ranging|occurring|bordering|describing|involving|using|having|considered|credited|regarded|noted|famous|or|"
+    r"(?:prevalent|responsible|capable|able|available|indigenous|endemic|common|similar|popular|unique|typical)"
+    r"(?= (?:to|in|of|for|among|with)\b))\b|,(?!\d)|[;:]"
     r"| \u2013 | \u2014 |--"
 )
 _VAGUE_WORDS = (
@@ -87,7 +89,10 @@ def read_maker(lead: Lead, pattern: str) -> tuple[str, ...] | None:
     if not match:
         return None
     several = re.search(r" and [A-Z]", predicate[match.end("a") : match.end("a") + 12])
-    return () if several else variants(match["a"].strip(" ."))
+    name = match["a"].strip(" .")
+    # "writer Salman Rushdie": a given name that ends as the names of peoples do
+    given = re.search(rf"\b({_WORD}) $", predicate[: match.start("a")]) if " " not in name else None
+    return () if several else variants(name, *([f"{given[1]} {name}"] if given else []))
 
 
 def read_other_name(lead: Lead, pattern: str) -> tuple[str, ...] | None:
@@ -97,9 +102,11 @@ def read_other_name(lead: Lead, pattern: str) -> tuple[str, ...] | None:
     if not match or len(subject) == len(lead.opening):
         return None
     front = r"^(?:(?:officially|formerly|historically|simply|commonly) (?:known )?(?:as )?)?(?:(?:the|an|a) )?"
-    names = [re.sub(front, "", name.strip(' "“”')) for name in re.split(r",| or | and ", match["a"])]
-    others = [name for name in aliases(subject, lead.title)[1:] if name not in names]
-    usable = len(names[0]) > 1 and len(names[0].split()) <= 5 and as_typed(names[0]) != as_typed(lead.title)
+    listed = re.split(r",| or\b| and\b", match["a"])
+    names = [re.sub(front, "", name.strip(' "“”')) for name in listed if re.search(r"[^\W\d]", name)]
+    more = re.findall(r"(?:,| or| and) (?:an?|the) ([^,;.()]+?)(?=,| or | and |$)", subject[match.end() :])
+    others = [name for name in (*more, *aliases(subject, lead.title)[1:]) if name not in names]
+    usable = names and len(names[0]) > 1 and len(names[0].split()) <= 5 and as_typed(names[0]) != as_typed(lead.title)
     return variants(*names, *others) if usable else None
 
 

@@ -14,7 +14,7 @@ from rag_lightning.mini.relations import relations
 from rag_lightning.mini.sources import Lead
 from rag_lightning.mini.text import names_in_case, sentence_case, stems, straight, strip_parentheses
 
-PLAN = Plan("msmarco", {"train": 7000, "dev": 450, "test": 900})
+PLAN = Plan("msmarco", {"train": 7000, "dev": 450, "test": 900, "test2": 900})
 MIN_WORDS, MAX_WORDS = 6, 40
 DESCRIPTION_QUESTIONS = {
     "person": ("who {was} {x}", "{x} biography", "what do we know of {x}"),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from rag_lightning.mini.sources import Profile
-from rag_lightning.mini.text import MONTHS, as_typed, fold, is_nothing, strip_parentheses, variants
+from rag_lightning.mini.text import COUNTRY_FORMS, MONTHS, as_typed, fold, is_nothing, strip_parentheses, variants
 
 Answer = tuple[tuple[str, ...], dict[str, str]]
 """Accepted answers, the one that stands in the field first, and more slots of the question."""
@@ -22,19 +22,15 @@ _OFFICES = re.compile(
     r"Chancellor|Chief Minister|Federal Chancellor|Taoiseach|Governor)"
     r" (?P<name>(?:[^\s,;()]+ ?){2,7})(?: \(.*)?$"
 )
-_HONORIFIC = re.compile(r"^(?:(?:Gen|Col|Capt|Lt|Dr|Brig|Maj|Sir|Dame|Sheikh|Ratu|Prof)\.? |(?:Gen|Col|Capt|Dr)\.)+")
+_HONORIFIC = re.compile(
+    r"^(?:(?:Crown Prince|Sr\.? Gen|Gen|Col|Capt|Lt|Dr|Brig|Maj|Sir|Dame|Sheikh|Ratu|Prof)\.? |(?:Gen|Col|Capt|Dr)\.)+"
+)
 _PLURALS = (
     "kroner krone, kronor krona, kronur krona, koruny koruna, leva lev, lei leu, leke lek, maloti loti, "
     "emalangeni lilangeni, meticais metical, colones colon, quetzales quetzal, zlotych zloty, leones leone"
 )
 _SINGULAR = dict(pair.split() for pair in _PLURALS.split(", "))
-_COUNTRY_FORMS = {
-    "USA": ("United States", "US", "America"),
-    "UK": ("United Kingdom", "Britain"),
-    "UAE": ("United Arab Emirates",),
-    "NZ": ("New Zealand",),
-    "Turkey": ("Türkiye",),
-}
+_CFA = "Communaute Financiere Africaine "
 _METRES = re.compile(r"^(?P<name>.+?),? (?:about )?-?[\d,.]+(?: ?m\b.*)?$")
 _DATE = re.compile(rf"\b(?P<day>\d{{1,2}}) (?P<month>{MONTHS})(?: \(?(?P<year>\d{{3,4}})\)?)?")
 
@@ -65,6 +61,7 @@ def read_currency(value: str, profile: Profile) -> Answer | None:
         return None
     name = match["name"]
     forms = [name, *name.split("/")] if "/" in name else [name]
+    forms += [name.replace(_CFA, "CFA ")] if name.startswith(_CFA) else []
     forms += [_singular(form) for form in list(forms)]
     forms += [form.split()[-1] for form in list(forms) if " " in form and not form.endswith(("dollars", "dollar"))]
     return (*variants(name, *forms), *((match["code"],) if match["code"] else ())), {}
@@ -99,9 +96,22 @@ def _office_holder(value: str) -> re.Match[str] | None:
 def _named(match: re.Match[str]) -> Answer:
     name, office = match["name"].strip(), match["office"]
     plain = _HONORIFIC.sub("", name)
-    capitals = re.findall(r"[A-ZÀ-Þ][A-ZÀ-Þ'\u2019-]{1,}", plain)
-    short = f"{plain.split()[0]} {capitals[-1]}" if capitals else plain
-    return variants(plain, name, f"{office} {plain}", short), {"office": as_typed(office)}
+    return variants(plain, name, f"{office} {plain}", *_short_names(plain.split())), {"office": as_typed(office)}
+
+
+def _short_names(words: list[str]) -> list[str]:
+    """The first two given names, each with the family name in capitals; its first two words where that leads."""
+    capitals = [bool(re.match(r"(?:[A-ZÀ-Þ]'?){2}", word)) for word in words]
+    if len(words) < 3 or not any(capitals) or all(capitals):
+        return []
+    end = len(words) - capitals[::-1].index(True)
+    start = end - 1
+    while start and (capitals[start - 1] or words[start - 1].islower()):
+        start -= 1
+    given = [word for word in words[:start] if len(word) > 2 and word[0].isupper()]
+    if start == 0:
+        return [" ".join(words[:2])] if words[1][0].isupper() else []
+    return [" ".join([one, *words[start:end]]) for one in given[:2]]
 
 
 def read_point(value: str, profile: Profile) -> Answer | None:
@@ -116,7 +126,7 @@ def read_point(value: str, profile: Profile) -> Answer | None:
     more += name.split("/") if "/" in name else []
     inside = [text for text in re.findall(r"\(([^()]*)\)", value) if re.match(r"^[A-Z]", text)]
     stem = re.sub(r"^(?:Mount|Mont|Mt|Monte|Pico|Cerro|Volcan|Pic|Gunung) | (?:Mountain|Peak|Hill|River)$", "", name)
-    return variants(name, *more, *inside, stem), {}
+    return variants(name, *more, *inside, *([stem] if stem[:1].isupper() else [])), {}
 
 
 def read_anthem(value: str, profile: Profile) -> Answer | None:
@@ -153,7 +163,8 @@ def read_demonym(value: str, profile: Profile) -> Answer | None:
     if not match or re.search(r",|;| and ", match["rest"]):
         return None
     name = match["name"].strip()
-    return (*variants(name), f"{name}s"), {}
+    halves = name.split("/")[1:]
+    return (*variants(name, *halves), f"{name}s", *(f"{half}s" for half in halves)), {}
 
 
 def read_symbol(value: str, profile: Profile) -> Answer | None:
@@ -215,7 +226,7 @@ def read_independence(value: str, profile: Profile) -> Answer | None:
 
 def read_local(value: str, profile: Profile) -> Answer | None:
     """Local short form where it differs from the English name."""
-    parts = [strip_parentheses(part).strip() for part in value.split("/")]
+    parts = [part.strip() for part in strip_parentheses(value).split("/")]
     name = parts[0]
     local, english = as_typed(fold(name)), as_typed(fold(profile.name))
     if not name or re.search(r"[;,]| or |\bnote\b", value) or local in english or english in local:
@@ -233,13 +244,16 @@ def read_code(value: str, profile: Profile) -> Answer | None:
 def read_largest_city(value: str, profile: Profile) -> Answer | None:
     """The city with the most people in the list."""
     found = re.findall(r"(\d[\d.,]*)( million)? ([A-ZÀ-Þ][^,;(\d]*)", value)
-    sizes = sorted(
-        ((float(n.strip(",.").replace(",", "")) * (1e6 if m else 1), name.strip()) for n, m, name in found),
-        reverse=True,
-    )
+    sizes = sorted(((_people(number, million), name.strip()) for number, million, name in found), reverse=True)
     if not sizes or (len(sizes) > 1 and sizes[0][0] == sizes[1][0]):
         return None
     return variants(sizes[0][1]), {}
+
+
+def _people(number: str, million: str) -> float:
+    """The people of a city; of "872,000 million" the million is the source's slip."""
+    count = float(number.strip(",.").replace(",", ""))
+    return count * 1e6 if million and count < 1000 else count
 
 
 def read_number(value: str, profile: Profile) -> Answer | None:
@@ -266,11 +280,11 @@ def read_agency(value: str, profile: Profile) -> Answer | None:
 
 def read_largest_share(value: str, profile: Profile) -> Answer | None:
     """The country with the largest share, unless two tie."""
-    shares = re.findall(r"([A-Za-zÀ-ÿ .'-]+?) <?(\d+)%", value)
+    shares = re.findall(r"([A-Za-zÀ-ÿ& .'-]+?) <?(\d+)%", value)
     if len(shares) < 2 or shares[0][1] == shares[1][1]:
         return None
     name = shares[0][0].strip()
-    return variants(name, *_COUNTRY_FORMS.get(name, ())), {}
+    return variants(name, *COUNTRY_FORMS.get(name, ())), {}
 
 
 def read_commodity(value: str, profile: Profile) -> Answer | None:

@@ -57,6 +57,7 @@ class Relation:
         web_questions: webquestions' questions for the one answer.
         list_reader: The reader of the field's several names (`lists.LISTS`).
         list_questions: webquestions' questions for any of these names.
+        wrong_if: (field, pattern): where that field of a profile holds the pattern, the answer is not what is asked.
         phrases: Noun phrases of a quantity, for curatedtrec and claims.
         bridge: How the answer names a country in two-hop questions.
         bridge_test_only: Only test has two-hop questions with this bridge.
@@ -81,6 +82,7 @@ class Relation:
     web_questions: tuple[str, ...] = ()
     list_reader: str = ""
     list_questions: tuple[str, ...] = ()
+    wrong_if: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
     bridge: str = ""
     bridge_test_only: bool = False
@@ -102,6 +104,13 @@ class Relation:
     def read(self, profile: Profile) -> Answer | None:
         """The one answer of a profile, None where it is missing or ambiguous."""
         return READERS[self.reader](profile.get(*self.path), profile)
+
+    def wrong(self, profile: Profile) -> bool:
+        """Whether the profile says that the answer is not what is asked for, as a royal anthem is no national one."""
+        if not self.wrong_if:
+            return False
+        field, pattern = self.wrong_if
+        return bool(re.search(pattern, profile.get(*field.split(" > "))))
 
     def names(self, profile: Profile) -> list[str]:
         """The names that a profile lists, [] where it lists none or not plainly."""
@@ -178,6 +187,8 @@ def _source_problems(relation: Relation) -> Iterator[tuple[str, str]]:
         re.compile(relation.pattern)
     except re.error as error:
         yield "pattern", f"is no regular expression ({error})"
+    if relation.wrong_if and len(relation.wrong_if) != 2:
+        yield "wrong_if", "must be a field and a pattern"
     if bool(relation.questions) != bool(relation.reader or relation.lead_reader):
         yield "questions", "go with a reader of one answer: give both or neither"
     if bool(relation.list_questions) != bool(relation.list_reader):

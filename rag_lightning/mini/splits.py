@@ -13,17 +13,20 @@ from rag_lightning.mini.facts import Fact
 from rag_lightning.mini.relations import relations
 from rag_lightning.mini.text import as_typed
 
-SPLITS = ("train", "dev", "test")
+SPLITS = ("train", "dev", "test", "test2")
+TESTS = ("test", "test2")
+"""Splits that ask what train and dev never do: a phrasing of each relation, and whole relations."""
 MAX_MAJORITY = 0.15
 """A relation with an answer that is right more often is left out."""
 TARGETS: Mapping[str, Mapping[str, int]] = {
     "test": {"definition": 470, "profile": 430, "lead_fact": 160},
     "dev": {"definition": 245, "profile": 220, "lead_fact": 82},
+    "test2": {"definition": 400, "profile": 400, "lead_fact": 150},
 }
-"""Facts of each family that mini-nq takes for test and dev."""
+"""Facts of each family that mini-nq takes for test, dev and test2."""
 FACTS_PER_COUNTRY = 12
-TEST_SHARE, DEV_SHARE = 0.14, 0.09
-"""Shares of the other tasks' test and dev among the entities that mini-nq has in neither."""
+SHARES = {"test": 0.14, "dev": 0.09, "test2": 0.2}
+"""Shares of the entities that mini-nq has neither in test nor in dev; test and dev are those of the other tasks."""
 _RAREST_FIRST = ("profile", "lead_fact", "definition")
 ALIASES = {
     "Burma": "Myanmar",
@@ -45,9 +48,10 @@ def entity_key(entity: str) -> str:
 
 
 class Assignment:
-    """Entities of nq's dev and test stay there; of the others a hash sends 14 % to test and 9 % to dev.
+    """Entities of nq's dev and test stay there; of the others a hash sends shares to test, dev and test2.
 
-    So no task trains on an entity that `mini-nq` is measured on, and any two of the other tasks agree on every entity.
+    So no task trains on an entity that `mini-nq` is measured on, nor on one of test2, and any two of the other tasks
+    agree on every entity.
 
     Args:
         facts: All facts `mini-nq` is made from.
@@ -61,7 +65,7 @@ class Assignment:
         self._held = {entity_key(fact.entity): split for split in ("dev", "test") for fact in parts[split]}
 
     def split(self, entity: str) -> str:
-        """train, dev or test."""
+        """One of SPLITS."""
         key = entity_key(entity)
         return self._held.get(key) or hashed_split(key, self._seed)
 
@@ -69,10 +73,12 @@ class Assignment:
 def hashed_split(key: str, seed: int) -> str:
     """The same split for the same key and seed, on any machine."""
     digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
-    share = int.from_bytes(digest[:8], "big") / 2**64
-    if share < TEST_SHARE:
-        return "test"
-    return "dev" if share < TEST_SHARE + DEV_SHARE else "train"
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    for split, share in SHARES.items():
+        place -= share
+        if place < 0:
+            return split
+    return "train"
 
 
 def leave_out_lopsided(facts: Sequence[Fact], dropped: Counter[str]) -> list[Fact]:
@@ -89,8 +95,8 @@ def leave_out_lopsided(facts: Sequence[Fact], dropped: Counter[str]) -> list[Fac
 
 
 def split_facts(facts: Sequence[Fact], seed: int, dropped: Counter[str]) -> dict[str, list[Fact]]:
-    """Deal entities out for mini-nq: to test and dev until each family has its number, the rest to train."""
-    rng = generator(seed, "mini-nq/split")
+    """Deal entities out for mini-nq: to test and dev until each family has its number, the rest to test2 and train."""
+    rng, rng_test2 = generator(seed, "mini-nq/split"), generator(seed, "mini-nq/split/test2")
     groups: defaultdict[str, list[Fact]] = defaultdict(list)
     for fact in facts:
         groups[entity_key(fact.entity)].append(fact)
@@ -98,10 +104,13 @@ def split_facts(facts: Sequence[Fact], seed: int, dropped: Counter[str]) -> dict
     names = [ordered[index] for index in rng.permutation(len(groups))]
     # Rare families first, or definitions would fill test before a country's turn comes.
     names.sort(key=lambda name: min(_RAREST_FIRST.index(fact.family) for fact in groups[name]))
-    parts: dict[str, list[Fact]] = {"train": [], "dev": [], "test": []}
+    parts: dict[str, list[Fact]] = {split: [] for split in SPLITS}
     for name in names:
         part = _part_for(groups[name], parts)
-        parts[part] += groups[name] if part == "train" else _thin(groups[name], rng, dropped)
+        if part == "train" and hashed_split(name, seed) == "test2":
+            parts["test2"] += _thin(groups[name], rng_test2, dropped)
+        else:
+            parts[part] += groups[name] if part == "train" else _thin(groups[name], rng, dropped)
     held_out = {relation.name for relation in relations().values() if relation.test_only}
     for split in ("train", "dev"):
         kept = [fact for fact in parts[split] if fact.relation not in held_out]
@@ -112,19 +121,19 @@ def split_facts(facts: Sequence[Fact], seed: int, dropped: Counter[str]) -> dict
 
 def _part_for(group: Sequence[Fact], parts: Mapping[str, Sequence[Fact]]) -> str:
     family = min((fact.family for fact in group), key=_RAREST_FIRST.index)
-    for split, targets in TARGETS.items():
-        if sum(fact.family == family for fact in parts[split]) < targets[family]:
+    for split in ("test", "dev"):
+        if sum(fact.family == family for fact in parts[split]) < TARGETS[split][family]:
             return split
     return "train"
 
 
 def _thin(group: list[Fact], rng: np.random.Generator, dropped: Counter[str]) -> list[Fact]:
-    """At most FACTS_PER_COUNTRY profile facts, so that dev and test hold more countries."""
+    """At most FACTS_PER_COUNTRY profile facts, so that dev and the tests hold more countries."""
     profile = [fact for fact in group if fact.family == "profile"]
     if len(profile) <= FACTS_PER_COUNTRY:
         return group
     picked = {profile[index] for index in rng.permutation(len(profile))[:FACTS_PER_COUNTRY]}
-    dropped["dev and test: a country's facts beyond the first twelve"] += len(profile) - FACTS_PER_COUNTRY
+    dropped["dev and tests: a country's facts beyond the first twelve"] += len(profile) - FACTS_PER_COUNTRY
     return [fact for fact in group if fact.family != "profile" or fact in picked]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections.abc import Mapping
 
 from rag_lightning.metrics.answers import tokenize
 
@@ -23,6 +24,26 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 """Alternatives of a regular expression."""
 _TYPED = str.maketrans("\u2018\u2019\u02bb\u02bc“”\u2013\u2014\xa0", "''''\"\"-- ")
+_BROKEN_OFF = re.compile(r"^(?:(?:of|by|and|or|which|that|as) |(?:NEGL|St|Mt|Dr)\.?$)|(?:[,(]|\b(?:and|or|of|the|by))$")
+COUNTRY_FORMS: Mapping[str, tuple[str, ...]] = {
+    "USA": ("United States", "US", "America"),
+    "US": ("United States", "USA", "America"),
+    "UK": ("United Kingdom", "Britain"),
+    "UAE": ("United Arab Emirates",),
+    "NZ": ("New Zealand",),
+    "Turkey": ("Türkiye",),
+    "Burma": ("Myanmar",),
+    "Czechia": ("Czech Republic",),
+    "Cabo Verde": ("Cape Verde",),
+    "Timor-Leste": ("East Timor",),
+    "Cote d'Ivoire": ("Ivory Coast",),
+    "Netherlands": ("Holland",),
+    "Democratic Republic of the Congo": ("DR Congo", "DRC"),
+    "DRC": ("Democratic Republic of the Congo",),
+    "S. Korea": ("South Korea",),
+    "Holy See": ("Vatican City",),
+}
+"""Other accepted names of countries that the profiles give under one name."""
 _NOTHING = re.compile(r"^(?:none|n/?a|no|unknown|nothing|-+|null|not available|not applicable)?\W*$", re.IGNORECASE)
 
 
@@ -69,7 +90,10 @@ def as_typed(text: str) -> str:
 
 
 def variants(text: str, *more: str) -> tuple[str, ...]:
-    """Accepted spellings, the given one first: with and without parentheses, accents and a leading article."""
+    """Accepted spellings, the given one first: with and without parentheses, accents and a leading article.
+
+    Others that are malformed, pieces of a name, are left out.
+    """
     found: dict[str, None] = {}
     for form in (text, *more):
         for bare in (form, strip_parentheses(form)):
@@ -77,7 +101,20 @@ def variants(text: str, *more: str) -> tuple[str, ...]:
                 cleaned = spelt.strip(" \"'“”,;:")
                 found.setdefault(cleaned)
                 found.setdefault(re.sub(r"^(?:the|a|an) ", "", cleaned, flags=re.IGNORECASE))
-    return tuple(form for form in found if form)
+    first, *others = [form for form in found if form] or [""]
+    return tuple(filter(None, [first, *filter(well_formed, others)]))
+
+
+def well_formed(name: str) -> bool:
+    """Whether a name neither begins nor ends with what joins names, and its brackets and quotes are closed.
+
+    "NEGL" is how a profile says that there is next to nothing.
+
+    >>> well_formed("of Council of Ministers Faure GNASSINGBE"), well_formed("Frankenstein; or")
+    (False, False)
+    """
+    closed = name.count("(") == name.count(")") and name.count('"') % 2 == 0
+    return closed and name.count("“") == name.count("”") and not _BROKEN_OFF.search(name)
 
 
 def first_sentence(text: str) -> str:

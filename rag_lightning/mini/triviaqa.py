@@ -13,9 +13,9 @@ from rag_lightning.mini.facts import Fact
 from rag_lightning.mini.leads import Clue, aliases, clues
 from rag_lightning.mini.relations import relations
 from rag_lightning.mini.sources import Lead, Profile
-from rag_lightning.mini.text import stems, strip_parentheses, variants
+from rag_lightning.mini.text import COUNTRY_FORMS, stems, strip_parentheses, variants
 
-PLAN = Plan("triviaqa", {"train": 7000, "dev": 450, "test": 900})
+PLAN = Plan("triviaqa", {"train": 7000, "dev": 450, "test": 900, "test2": 900})
 
 
 def build(world: World, seed: int) -> MiniData:
@@ -79,10 +79,11 @@ def country_facts(world: World, facts: Sequence[Fact]) -> Iterator[Fact]:
     shared = Counter(_answer(fact) for found in known.values() for fact in found)
     for profile in world.profiles:
         names = country_names(profile)
+        accepted = (*names, *COUNTRY_FORMS.get(profile.name, ()))
         usable = [fact for fact in known[profile.name] if not stems(" ".join(fact.answers)) & stems(" ".join(names))]
         for one, two in combinations(usable, 2):
             if min(shared[_answer(one)], shared[_answer(two)]) == 1:
-                yield _country_fact(one, two, names)
+                yield _country_fact(one, two, accepted)
 
 
 def _answer(fact: Fact) -> tuple[str, str]:
@@ -106,4 +107,5 @@ def _country_fact(one: Fact, two: Fact, names: tuple[str, ...]) -> Fact:
         f"{first} and {second}: which {land} is it",
     )
     gold = tuple(dict.fromkeys([one.gold[0], two.gold[0]]))
-    return Fact("country", f"country/{one.relation}", one.entity, asked, names, gold, key=two.relation)
+    relation, fault = f"country/{one.relation}", one.fault or two.fault
+    return Fact("country", relation, one.entity, asked, names, gold, key=two.relation, fault=fault)

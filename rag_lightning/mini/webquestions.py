@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from rag_lightning.mini.corpus import World
 from rag_lightning.mini.deal import MiniData, Plan, deal
-from rag_lightning.mini.facts import Fact, filled
+from rag_lightning.mini.facts import MALFORMED, Fact, filled
 from rag_lightning.mini.relations import relations
-from rag_lightning.mini.text import variants
+from rag_lightning.mini.text import variants, well_formed
 
-PLAN = Plan("webquestions", {"train": 6000, "dev": 450, "test": 900}, per_fact={"list": 2, "single": 2})
+PLAN = Plan("webquestions", {"train": 6000, "dev": 450, "test": 900, "test2": 900}, per_fact={"list": 2, "single": 2})
 
 
 def build(world: World, seed: int) -> MiniData:
@@ -41,4 +41,6 @@ def list_facts(world: World, dropped: Counter[str]) -> Iterator[Fact]:
                 continue
             gold = world.finder.ids(field & world.finder.holding(names), source)
             asked = filled(relation.list_questions, {"x": profile.typed})
-            yield Fact("list", relation.name, profile.name, asked, variants(names[0], *names[1:]), gold)
+            answers = variants(names[0], *names[1:])
+            fault = "" if well_formed(names[0]) else MALFORMED
+            yield Fact("list", relation.name, profile.name, asked, answers, gold, fault=fault)

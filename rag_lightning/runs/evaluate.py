@@ -32,14 +32,14 @@ def folder_of(system: System, group: str, split: str) -> Path:
 
 
 def run(system: System, group: str, split: str, role: str) -> Path:
-    """Evaluate a system, or reuse its finished run; returns the run folder. An evaluation of test goes into the ledger.
+    """Evaluate a system, or reuse its finished run; returns the run folder. An evaluation of a test goes into the ledger.
 
     A finished run with another role (a trial that is also a baseline) keeps its role.
 
     Args:
         system: System to evaluate.
         group: Folder of runs: the name of the sweep, or `folders.EXPERIMENTS`.
-        split: dev or test.
+        split: dev, test or test2.
         role: trial, baseline or final in a sweep, cell in the matrix.
     """
     folder = folder_of(system, group, split)

@@ -1,4 +1,4 @@
-"""The ledger of test: runs/ledger.jsonl has one line for each evaluation of a system on test.
+"""The ledger of test: runs/ledger.jsonl has one line for each evaluation of a system on test or test2.
 
 A line is appended in one write under a lock, before the result is shown or recorded: a kill leaves whole lines, and a run
 that is done again after a kill adds none. A finished run that is reused adds none either.
@@ -13,27 +13,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.data import TESTS
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_jsonl_objects
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import now
 
 FILE = "ledger.jsonl"
-TEST = "test"
 COMMAND = "command"
 """Role of an evaluation outside of sweep, matrix and claims: by the command `score` or from Python."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation on test.
+    """One evaluation on test or test2.
 
     Args:
         sweep: Folder in runs/ of its run; empty for role command.
         run_id: Name of its run folder; empty for role command.
         label: Label of the system, or what was scored.
         role: Role of the run, or command.
-        split: Split, test.
+        split: Split, test or test2.
         dataset: Name of the data.
         digest: Digest of the scores.
     """
@@ -52,7 +52,7 @@ KEYS = ("time", *Evaluation.__dataclass_fields__)
 
 
 def append(root: str | Path, done: Evaluation) -> None:
-    """Append an evaluation of test with the current time, unless a line differs from it in nothing but the time.
+    """Append an evaluation of test or test2 with the current time, unless a line differs from it in nothing but the time.
 
     Evaluations of other splits are ignored.
 
@@ -60,7 +60,7 @@ def append(root: str | Path, done: Evaluation) -> None:
         DataError: the ledger is damaged.
         OSError: it cannot be written; it is as it was before.
     """
-    if done.split != TEST:
+    if done.split not in TESTS:
         return
     path = folders.runs(root) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def append(root: str | Path, done: Evaluation) -> None:
 
 
 def read(root: str | Path) -> list[dict[str, Any]]:
-    """All evaluations of a project on test, in order of time; empty if there are none.
+    """All evaluations of a project on test and test2, in order of time; empty if there are none.
 
     Raises:
         DataError: a line is cut short, not JSON, or lacks a key.

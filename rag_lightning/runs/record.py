@@ -61,7 +61,7 @@ class RunInfo:
         run_id: Name of its folder.
         sweep: Name of the parent folder: the sweep, or experiments.
         role: trial, baseline or final in a sweep; cell in the matrix.
-        split: dev or test.
+        split: dev, test or test2.
         label: Label of the system in tables.
         task: Name of the task.
         dataset: Name of the data.

@@ -1,6 +1,6 @@
 """Command `score`: score the configured system, stored predictions or a result file, and print the estimates.
 
-What is scored on test goes into the ledger. Scoring stored predictions and result files does not import torch.
+What is scored on test or test2 goes into the ledger. Scoring stored predictions and result files does not import torch.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def run(
 
 
 def enter(config: ExperimentConfig, scores: Artifact, label: str) -> None:
-    """Enter scores that belong to no run into the ledger, if they are of test.
+    """Enter scores that belong to no run into the ledger, if they are of test or test2.
 
     Args:
         config: The experiment.

@@ -1,4 +1,4 @@
-"""Stage `examples`: task data -> artifacts/examples, with train, dev and test as JSONL."""
+"""Stage `examples`: task data -> artifacts/examples, with train, dev, test and, where there is one, test2 as JSONL."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.data import TaskConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core import seeds
 from rag_lightning.core.errors import ConfigError
@@ -22,15 +23,31 @@ from rag_lightning.tasks.load import load_examples
 from rag_lightning.tasks.spec import get_task
 
 SPLITS = ("train", "dev", "test")
+SECOND = "test2"
+"""The split that only the mini data have, and data that name a file for it."""
 
 
 def _check(workspace: Workspace) -> None:
-    """Raise UnknownNameError for an unknown task, ConfigError if task.source is set and the hub has no data set."""
+    """Check the task before anything is built.
+
+    Raises:
+        UnknownNameError: an unknown task.
+        ConfigError: task.source where the hub has no data set, or split test2 of data that have none.
+    """
     task = workspace.config.task
+    files = task.source or task.train or task.dev or task.test
+    if (workspace.config.split == SECOND or task.test2) and files and (task.source or not task.test2):
+        raise _no_second(task)
     if task.source and get_task(task.name).hub is None:
         raise ConfigError(
             f"task.source: the hub has no official data set of {task.name}; give task.train, dev and test"
         )
+
+
+def _no_second(task: TaskConfig) -> ConfigError:
+    if task.source:
+        return ConfigError(f"task.source {task.source} has no test2: clear task.test2 and set split to test")
+    return ConfigError(f"{task.dataset} has no split test2: set task.test2 to a file of examples, or split to test")
 
 
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
@@ -38,7 +55,8 @@ def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     task = workspace.config.task
     if task.source:
         return {"source": hub_digest(*_hub_source(workspace))}
-    files = {f"train {i}": path for i, path in enumerate(task.train)} | {"dev": task.dev, "test": task.test}
+    files = {f"train {i}": path for i, path in enumerate(task.train)}
+    files |= {"dev": task.dev, "test": task.test, SECOND: task.test2}
     found: dict[str, str | Bound[Workspace]] = {n: file_digest(Path(path)) for n, path in files.items() if path}
     return found | {"corpus": corpus.STAGE.at(workspace)}
 
@@ -66,10 +84,22 @@ def data_seed(workspace: Workspace) -> int:
 
 
 def read(workspace: Workspace, split: str, limited: bool = True) -> list[Example]:
-    """The examples of one split; dev and test are limited to `task.limit`."""
-    examples = list(read_jsonl(build(workspace).path / f"{split}.jsonl", Example))
+    """The examples of one split; all but train are limited to `task.limit`.
+
+    Raises:
+        ConfigError: test2 of data that have none.
+    """
+    artifact = build(workspace)
+    if split == SECOND and split not in artifact.info["counts"]:
+        raise _no_second(workspace.config.task)
+    examples = list(read_jsonl(artifact.path / f"{split}.jsonl", Example))
     limit = workspace.config.task.limit
     return examples[:limit] if limit and limited and split != "train" else examples
+
+
+def read_all(workspace: Workspace) -> dict[str, list[Example]]:
+    """Every split of the data, whole."""
+    return {split: read(workspace, split, limited=False) for split in build(workspace).info["counts"]}
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
@@ -82,12 +112,13 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 def _write(
     workspace: Workspace, folder: Path, splits: Mapping[str, Sequence[Example]], notes: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Write the three splits, train limited to `task.train_limit`; the notes go into the manifest."""
+    """Write the splits, train limited to `task.train_limit`; the notes go into the manifest."""
     kept = _drawn(splits["train"], workspace)
     if len(kept) < len(splits["train"]):
         notes = {**notes, "training examples excluded by task.train_limit": len(splits["train"]) - len(kept)}
     splits = {**splits, "train": kept}
-    counts = {name: write_jsonl(folder / f"{name}.jsonl", splits[name]) for name in SPLITS}
+    names = (*SPLITS, SECOND) if splits.get(SECOND) else SPLITS
+    counts = {name: write_jsonl(folder / f"{name}.jsonl", splits[name]) for name in names}
     for reason, count in notes.items():
         workspace.detail(f"  {count:7} {reason}")
     empty = [name for name, count in counts.items() if count == 0]
@@ -108,7 +139,7 @@ def _drawn(examples: Sequence[Example], workspace: Workspace) -> Sequence[Exampl
 
 def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Sequence[Example]], Mapping[str, int]]:
     task = workspace.config.task
-    if task.train or task.dev or task.test:
+    if task.train or task.dev or task.test or task.test2:
         loaded = load_examples(task, store, data_seed(workspace))
         return loaded.parts, loaded.notes
     if workspace.config.corpus.source != "mini":
@@ -141,7 +172,7 @@ def _within(
     return kept, {"questions whose gold passages are outside the limited corpus": dropped}
 
 
-STAGE = config_stage("examples", 3, _inputs, _make, check=_check)
+STAGE = config_stage("examples", 4, _inputs, _make, check=_check)
 build = STAGE.build
 
 

@@ -50,7 +50,6 @@ def training_items(workspace: Workspace) -> list[Item]:
     rng = seeds.generator(config.seed, "reader items")
     wanted = config.reader.steps * config.reader.batch_size * accumulation("reader", config.reader)
     questions = [item for _ in range(config.reader.rounds) for item in question_items(workspace, store, rng)]
-    splits = {name: examples.read(workspace, name, limited=False) for name in examples.SPLITS}
     wanted_cloze = int(wanted * CLOZE_SHARE)
     if config.reader.cloze == "windows":  # half of what the windows show, though all questions are at hand
         wanted, wanted_cloze = round(wanted * config.reader.window_share), len(questions)
@@ -61,7 +60,7 @@ def training_items(workspace: Workspace) -> list[Item]:
             f"{config.reader.distractor_retriever} that is no gold passage and holds no answer; set "
             "reader.distractor_loss=target"
         )
-    cloze = build_cloze(train_passages(tuple(store), splits), config.seed, count)
+    cloze = build_cloze(train_passages(tuple(store), examples.read_all(workspace)), config.seed, count)
     items = questions + [
         Item(example.query, example.answers[0], store[store.row(example.gold_passage_ids[0])]) for example in cloze
     ]

@@ -40,17 +40,20 @@ def load_examples(config: TaskConfig, passages: Passages, seed: int) -> Split:
 
     Raises:
         UnknownNameError: no such task.
-        ConfigError: no train files, only one of dev and test, or nothing to hold out from.
+        ConfigError: no train files, only one of dev and test, test2 without them, or nothing to hold out from.
         DataError: a bad file, or a gold passage id the corpus does not hold.
     """
     task = get_task(config.name)
     if not config.train or bool(config.dev) != bool(config.test):
         raise ConfigError("give task.train and both task.dev and task.test, or task.train alone to hold out from it")
+    if config.test2 and not config.test:
+        raise ConfigError(f"task.test2 {config.test2} goes with files of its own for dev and test: give both")
     if not config.dev:
         return hold_out(task, [Path(name) for name in config.train], passages, seed, config.fallback)
     parts: dict[str, list[Example]] = {}
     notes: dict[str, int] = {}
-    for part, names in {"train": config.train, "dev": (config.dev,), "test": (config.test,)}.items():
+    files = {"train": config.train, "dev": (config.dev,), "test": (config.test,), "test2": (config.test2,)}
+    for part, names in files.items() if config.test2 else list(files.items())[:3]:
         readings = _readings(task, [Path(name) for name in names], config.fallback)
         parts[part] = _join(readings, passages)
         notes |= {f"{part} read": len(parts[part]), **_notes(readings, f"{part} ")}

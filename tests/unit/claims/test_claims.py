@@ -153,6 +153,14 @@ def test_a_metric_that_an_arm_has_not_is_refused_before_it_runs(
         plan(claim(comparisons=(part,), seeds=(0,)), cells, ClaimsConfig())
 
 
+def test_a_claim_meets_no_test_but_its_own(matrix: Matrix) -> None:
+    part = Comparison("nq", "em", ("rag_token",), ("closed_book",))
+    cells = {(cell.task, cell.system): cell for cell in matrix.cells("mini")}
+    fresh = claim(comparisons=(part,), seeds=(0,), split="test2")
+    assert plan(fresh, cells, ClaimsConfig(split="test")).obstacle == "decided on test2"
+    assert not any(plan(fresh, cells, ClaimsConfig(split=split)).obstacle for split in ("dev", "test2"))
+
+
 def test_settings_are_what_is_tested_not_how_it_is_said(matrix: Matrix, tmp_path: Path) -> None:
     cell = next(cell for cell in matrix.cells("mini") if cell.name == "nq_rag_token")
     made = entry(tmp_path, claim(), "mini", "test", [make_job(cell, 0, "here", "")])

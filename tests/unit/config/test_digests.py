@@ -240,6 +240,7 @@ def material(tiny_data: Path, bert_folder: Path, toy_folder: Path, tmp_path: Pat
         "task.train": tiny_data / "train.jsonl",
         "task.dev": tiny_data / "dev.jsonl",
         "task.test": tiny_data / "test.jsonl",
+        "task.test2": tiny_data / "test.jsonl",
         "corpus.source": tiny_data / "corpus.jsonl",
         "encoder.model": bert_folder,
         "encoder.passage_model": bert_folder,

@@ -1,6 +1,7 @@
 """Facts to examples, near-duplicates, and the balance of claims."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 from rag_lightning.mini.deal import Plan, choose, content, deal_facts, near_duplicates
 from rag_lightning.mini.facts import Fact
 from rag_lightning.mini.fever import balanced, deranged, differ, refutable, spread
-from rag_lightning.mini.splits import SPLITS, hashed_split
+from rag_lightning.mini.splits import SHARES, SPLITS, hashed_split
 
-PLAN = Plan("triviaqa", {"train": 100, "dev": 50, "test": 50}, per_fact={"a": 2})
+PLAN = Plan("triviaqa", {"train": 100, "dev": 50, "test": 50, "test2": 50}, per_fact={"a": 2})
 
 
 def fact(n: int, relation: str = "", answer: str = "", family: str = "a") -> Fact:
@@ -40,6 +41,36 @@ def test_what_is_nearly_asked_in_test_is_dropped_from_train_and_counted() -> Non
     assert data.dropped == {"train: nearly a question of another split": 1}
 
 
+def test_test2_gives_way_to_test_and_dev_and_train_to_test2() -> None:
+    dropped: Counter[str] = Counter()
+    names = {0: "train", 1: "dev", 2: "test", 3: "test2"}
+    asked = [
+        (0, "climbed the cold peak"),
+        (3, "climbed the cold peak"),
+        (3, "swam the wide strait"),
+        (1, "swam the wide strait"),
+    ]
+    same = [Fact("a", f"r{i}", f"E{n}", (f"who first {deed} alone",), (f"x{i}",)) for i, (n, deed) in enumerate(asked)]
+    data = deal_facts(PLAN, same, lambda entity: names[int(entity[1:])], 0, dropped)
+    assert {split: len(examples) for split, examples in data.splits.items()} == {
+        "train": 0,
+        "dev": 1,
+        "test": 0,
+        "test2": 1,
+    }
+    assert data.dropped == {f"{split}: nearly a question of another split": 1 for split in ("test2", "train")}
+
+
+def test_a_fact_with_a_fault_is_left_out_and_moves_no_other_question() -> None:
+    facts = [fact(3 * n + 2) for n in range(50)]
+    whole = deal_facts(PLAN, facts, split_of, 0, Counter()).splits["test"]
+    faulty = [replace(one, fault="cut off") if n == 7 else one for n, one in enumerate(facts)]
+    dropped: Counter[str] = Counter()
+    left = deal_facts(PLAN, faulty, split_of, 0, dropped).splits["test"]
+    assert left == tuple(example for example in whole if example.entity != "E23") and len(left) == 49
+    assert dropped["test: cut off"] == 1
+
+
 def test_the_same_question_twice_is_left_out_both_times() -> None:
     same = [Fact("a", f"r{n}", f"E{n}", ("who is it",), (f"x{n}",)) for n in (2, 5)]
     data = deal_facts(PLAN, same, split_of, 0, Counter())
@@ -47,7 +78,7 @@ def test_the_same_question_twice_is_left_out_both_times() -> None:
 
 
 def test_rare_families_are_taken_first() -> None:
-    plan = Plan("triviaqa", {"train": 10, "dev": 10, "test": 20}, first=("rare",))
+    plan = Plan("triviaqa", {"train": 10, "dev": 10, "test": 20, "test2": 20}, first=("rare",))
     facts = [fact(3 * n + 2) for n in range(100)] + [fact(3 * n + 2, family="rare") for n in range(100, 105)]
     data = deal_facts(plan, facts, split_of, 0, Counter())
     assert data.counts["test/rare"] == 5
@@ -56,7 +87,7 @@ def test_rare_families_are_taken_first() -> None:
 def test_caps_hold_for_what_is_kept() -> None:
     facts = [fact(3 * n + 2, f"r{n % 15 if n % 2 else 0}", "Paris" if n % 4 == 0 else "") for n in range(600)]
     dropped: Counter[str] = Counter()
-    plan = Plan("t", {"train": 0, "dev": 0, "test": 300})
+    plan = Plan("t", {"train": 0, "dev": 0, "test": 300, "test2": 0})
     kept = deal_facts(plan, facts, split_of, 0, dropped).splits["test"]
     assert len(kept) > 150
     assert max(Counter(e.tags["relation"] for e in kept).values()) <= 0.08 * len(kept)
@@ -89,9 +120,9 @@ def test_words_that_carry_no_meaning_do_not_make_a_difference() -> None:
 
 def test_an_entity_is_hashed_to_the_same_split_always() -> None:
     found = Counter(hashed_split(f"e{n}", 0) for n in range(4000))
-    assert found["test"] / 4000 == pytest.approx(0.14, abs=0.03) and found["dev"] / 4000 == pytest.approx(
-        0.09, abs=0.02
-    )
+    for split, share in SHARES.items():
+        assert found[split] / 4000 == pytest.approx(share, abs=0.03)
+    assert found["train"] > 2000
     assert hashed_split("chad", 0) == hashed_split("chad", 0)
     assert any(hashed_split(f"e{n}", 0) != hashed_split(f"e{n}", 1) for n in range(50))
 

@@ -1,14 +1,17 @@
 """What becomes a question, and what is left out."""
 
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rag_lightning.core.records import Passage
 from rag_lightning.mini.corpus import GoldFinder, World
-from rag_lightning.mini.facts import Fact, definitions, describe, lead_facts, profile_facts
+from rag_lightning.mini.facts import CUT_OFF, OPEN, Fact, definitions, describe, lead_facts, profile_facts
 from rag_lightning.mini.leads import aliases
 from rag_lightning.mini.nq import two_hop_facts
+from rag_lightning.mini.relations import relations
 from rag_lightning.mini.sources import Lead, Profile
 
 MANTLE = Lead(
@@ -53,6 +56,42 @@ def test_a_description_that_fits_two_articles_is_left_out() -> None:
     assert len(defined(first)[0]) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("is a class of parasitic worms in the flatworm phylum", OPEN),
+        ("is a genus of flowering plants that make up the family alone", ""),
+        ("is a special municipality located in southern Taiwan", OPEN),
+        ("is a special municipality located in southern Taiwan, founded in 1924", ""),
+        ("was a French mathematician who made numerous contributions to mathematics", OPEN),
+        ("is a measure of its opposition to the flow of electric current", CUT_OFF),
+        ("is an ionic compound with a formula of common salt, representing a 1:1 ratio", CUT_OFF),
+        ("is the theory of learning, and how this process influences, and is influenced by, the learner", CUT_OFF),
+        ('was an architect, and has been called a "father of skyscrapers" and "father of modernism."', CUT_OFF),
+    ],
+)
+def test_a_description_with_a_fault_is_marked(text: str, fault: str) -> None:
+    (fact,), _ = defined(Lead("Zed", f"Zed {text}.", "x"))
+    assert fact.fault == fault
+
+
+def test_a_royal_anthem_is_no_national_one() -> None:
+    def anthem(history: str) -> bool:
+        field = ("Government", "National anthem(s)")
+        place = Profile("zz", "Zed", {(*field, "title"): '"God Save"', (*field, "history"): history})
+        return relations()["anthem"].wrong(place)
+
+    assert anthem("royal anthem, as a Commonwealth country") and anthem("adopted 1919; royal anthem, for use")
+    assert not anthem("official anthem, as a UK territory") and not anthem("royal anthem and one of two")
+
+
+def test_two_hop_questions_keep_a_fault_of_either_fact() -> None:
+    bridge = Fact("profile", "capital", "Bhutan", ("q",), ("Thimphu",), ("p",), {"x": "bhutan", "land": "country"})
+    target = replace(bridge, relation="currency", answers=("of x",), fault="cut")
+    (hop,) = two_hop_facts([bridge, target], [bridge, target], 16, np.random.default_rng(0), unseen=False)
+    assert hop.fault == "cut"
+
+
 def test_descriptions_are_cut_and_names_beside_the_subject_are_kept() -> None:
     assert describe("the (old) sea of grass, which is wide") == "the sea of grass"
     assert aliases("Typhoid fever, also known as typhoid", "Typhoid fever") == ["Typhoid fever", "typhoid"]
@@ -68,6 +107,10 @@ def test_facts_stand_in_the_words_of_a_lead() -> None:
     assert tin["element_symbol"] == ("Sn",) and tin["atomic_number"] == ("50",)
     emma = facts_of("Emma", "Emma is a novel by English author Jane Austen. It is set in Surrey.")
     assert emma["author"][0] == "Jane Austen"
+    novel = "Shame is a novel by British writer Salman Rushdie, published in 1983."
+    assert "Salman Rushdie" in facts_of("Shame", novel)["author"]
+    known = facts_of("Iron", "Iron, also known as an alpha, a beta or a gamma, is a metal.")["also_known_as"]
+    assert {"alpha", "beta", "gamma"} <= set(known)
     boston = facts_of("Boston", "Boston is the capital and most populous city of the U.S. state of Massachusetts.")
     assert boston["capital_of"][0] == "Massachusetts"
     watt = facts_of("Watt", "The watt is a unit. The watt is named after James Watt, an inventor.")

@@ -10,9 +10,10 @@ from rag_lightning.mini.facts import Fact
 from rag_lightning.mini.leads import clues, kind_of
 from rag_lightning.mini.lists import LISTS, verb_of
 from rag_lightning.mini.msmarco import described, stated
+from rag_lightning.mini.readers import READERS
 from rag_lightning.mini.relations import relations
 from rag_lightning.mini.sources import Lead, Profile
-from rag_lightning.mini.text import names_in_case
+from rag_lightning.mini.text import names_in_case, variants, well_formed
 
 VOLTA = Lead(
     "Alessandro Volta",
@@ -80,9 +81,52 @@ def test_a_list_is_read_where_it_is_plain(value: str, names: list[str]) -> None:
     assert LISTS["names"](value, ZED) == names
 
 
-def test_shares_below_five_percent_and_others_are_no_answer() -> None:
-    value = "Christian 85.5% (Protestant 33.4%), Muslim 10.9%, Bahai 1.8%, other 8% (2019 est.)"
-    assert LISTS["shares"](value, ZED) == ["Christian", "Muslim"]
+@pytest.mark.parametrize(
+    ("reader", "value", "names"),
+    [
+        ("shares", "Muslim 10.9% (Sunni 9%), Bahai 1.8%, other 8%, none 3% (2019 est.)", ["Muslim", "Bahai"]),
+        ("shares", "Catholic 90%; less than 1%: Islam, Hindu (2022 est.)", ["Catholic", "Islam", "Hindu"]),
+        ("shares", "USA 5%, St. Lucia 1%", ["USA", "St. Lucia", "Saint Lucia", "United States", "US", "America"]),
+        ("shares", "Bahamas, The 9%, Congo, Republic of the 5%", ["The Bahamas", "Republic of the Congo"]),
+        ("names", "gold, and small amounts of nickel", ["gold", "nickel"]),
+        ("names", "soap, food and drink, mangoes/guavas", ["soap", "mangoes/guavas", "food and drink"]),
+        ("neighbours", "Chad 9 km; Democratic Republic of the Congo 1,775 km", ["Chad", "DRC"]),
+        ("sites", "Lamu Old Town (c); Ruins of A, Ruins of B (c)", ["Lamu Old Town", "Ruins of A", "Ruins of B"]),
+        ("rivers", "Donau (Danube) (shared with B [s]) - 9 km", ["Donau", "Danube", "Danube River"]),
+        ("official", "English (official), Samoan (Polynesian) (official)", ["English", "Samoan"]),
+        ("names", "phosphates 62% (2012 est.)", ["phosphates 62%", "phosphates"]),
+        ("official", "English (official), 3 others (official; includes Luo, Nama)", ["English", "Luo", "Nama"]),
+    ],
+)
+def test_every_listed_name_is_right(reader: str, value: str, names: list[str]) -> None:
+    found = LISTS[reader](value, ZED)
+    assert set(names) <= set(found) and found[0] == names[0]
+    assert not {"other", "none", "less", ""} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("reader", "value", "right", "wrong"),
+    [
+        ("head_of_state", "President KIM Min-seok (since 2025)", "KIM Min-seok", "KIM KIM"),
+        ("head_of_state", "President Denis SASSOU-Nguesso (since 1997)", "Denis SASSOU-Nguesso", "Denis SASSOU-N"),
+        ("head_of_state", "President Ana Bea de TOVE (since 2025)", "Bea de TOVE", "Ana TOVE"),
+        ("head_of_state", "President Donald J. TRUMP (since 2025)", "Donald TRUMP", "J. TRUMP"),
+        ("point", "Cerro de Punta 1,338 m", "Cerro de Punta", "de Punta"),
+        ("local", "Heung Kong (Eitel/Dyer-Ball)", "Heung Kong", "Dyer-Ball)"),
+        ("largest_city", "7.6 million RIYADH (capital), 872,000 million Hufuf-Mubarraz", "RIYADH", "Hufuf-Mubarraz"),
+        ("demonym", "Chinese/Hong Konger(s)", "Hong Konger", ""),
+        ("currency", "Communaute Financiere Africaine francs (XOF) per US dollar -", "CFA franc", ""),
+    ],
+)
+def test_names_are_whole(reader: str, value: str, right: str, wrong: str) -> None:
+    answers, _ = READERS[reader](value, ZED) or ((), {})
+    assert right in answers and wrong not in answers
+
+
+@pytest.mark.parametrize("name", ["of Togo", "Frankenstein; or", "Heung Kong (Eitel", 'the "killer bee', "NEGL", "St."])
+def test_pieces_of_names_are_no_answers(name: str) -> None:
+    assert not well_formed(name) and well_formed("Bo, the Great") and well_formed("Orange (fruit)")
+    assert variants("Whole Name", name) == ("Whole Name",)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +134,13 @@ def test_shares_below_five_percent_and_others_are_no_answer() -> None:
     [
         ("official_language", "English (official), Kiswahili (official), Luo", ["English", "Kiswahili"]),
         ("official_language", "English (official only in courts)", []),
-        ("river", "Nile (shared) - 6,650 km; Jur - 9 km note: x", ["Nile", "Jur"]),
+        ("river", "Nile (shared) - 6,650 km; Jur - 9 km note: x", ["Nile", "Jur", "Nile River", "Jur River"]),
         ("city", "5.3 million NAIROBI (capital), 1,400 Voi (2023)", ["NAIROBI", "Voi"]),
-        ("heritage_site", "Lamu Old Town (c); Fort Jesus, Mombasa (c)", ["Lamu Old Town"]),
+        (
+            "heritage_site",
+            "Lamu Old Town (c); Fort Jesus, Mombasa (c)",
+            ["Lamu Old Town", "Fort Jesus, Mombasa", "Fort Jesus"],
+        ),
         ("border", "Egypt 1,276 km; Libya 382 km", ["Egypt", "Libya"]),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ from rag_lightning.core.records import Example, Passage
 from rag_lightning.metrics.answers import has_answer
 from rag_lightning.mini.cloze import build_cloze, train_passages
 from rag_lightning.mini.corpus import build_passages
-from rag_lightning.mini.deal import MiniData, ask, capped
+from rag_lightning.mini.deal import MiniData, ask, capped, content, near_duplicates
 from rag_lightning.mini.facts import Fact, filled
 from rag_lightning.mini.nq import PLAN
 from rag_lightning.mini.registry import builder_of
 from rag_lightning.mini.relations import relations
-from rag_lightning.mini.splits import entity_key, leave_out_lopsided, split_facts
+from rag_lightning.mini.splits import SPLITS, TESTS, entity_key, leave_out_lopsided, split_facts
 
 HELD_OUT_RELATIONS = tuple(relation.name for relation in relations().values() if relation.test_only)
 
@@ -41,8 +42,9 @@ def test_no_entity_is_in_two_splits_and_two_relations_are_for_test_only() -> Non
     facts = [fact(f"C{n}", r) for n in range(200) for r in ("capital", "area", *HELD_OUT_RELATIONS)]
     parts = split_facts(facts, 0, Counter())
     names = {split: {entity_key(f.entity) for f in part} for split, part in parts.items()}
-    assert not (names["train"] & names["dev"] or names["train"] & names["test"] or names["dev"] & names["test"])
-    assert {f.relation for f in parts["test"]} >= set(HELD_OUT_RELATIONS)
+    assert all(names.values()) and not any(names[one] & names[other] for one, other in combinations(SPLITS, 2))
+    for split in TESTS:
+        assert {f.relation for f in parts[split]} >= set(HELD_OUT_RELATIONS)
     for split in ("train", "dev"):
         assert parts[split] and not {f.relation for f in parts[split]} & set(HELD_OUT_RELATIONS)
 
@@ -142,10 +144,11 @@ def test_cloze_visits_every_passage_before_any_twice() -> None:
     assert len({e.gold_passage_ids for e in build_cloze(PASSAGES, seed=5, count=3)}) == 3
 
 
-def test_train_passages_hold_nothing_of_dev_and_test() -> None:
+def test_train_passages_hold_nothing_of_the_other_splits() -> None:
     held = Example("d", "q", ("a",), ("w#1",), "Chad")
-    left = train_passages(PASSAGES, {"train": (), "dev": (held,), "test": ()})
-    assert [p.passage_id for p in left] == ["w#0"]
+    for split in ("dev", "test", "test2"):
+        left = train_passages(PASSAGES, {"train": (), split: (held,)})
+        assert [p.passage_id for p in left] == ["w#0"]
 
 
 @pytest.mark.slow
@@ -163,9 +166,15 @@ def test_the_real_assets() -> None:
     assert len(data.splits["train"]) >= 4000 and len(data.splits["dev"]) >= 500 and len(test) >= 1000
     assert max(Counter(e.tags["relation"] for e in test).values()) <= 0.08 * len(test)
     assert max(Counter(e.answers[0].lower() for e in test).values()) <= 0.01 * len(test)
-    for split, fewest, most in (("test", 150, 250), ("train", 500, 1000), ("dev", 30, 60)):
+    for split, fewest, most in (("test", 150, 250), ("train", 500, 1000), ("dev", 30, 60), ("test2", 100, 150)):
         hops = [example for example in data.splits[split] if example.tags["family"] == "two_hop"]
         assert fewest <= len(hops) <= most
-        assert (split == "test") == any(example.example_id.endswith("/former_name") for example in hops)
-    cloze = build_cloze(train_passages(passages, data.splits), 0, 20_000)
+        assert (split in TESTS) == any(example.example_id.endswith("/former_name") for example in hops)
+    others = near_duplicates(e.query for split in ("dev", *TESTS) for e in data.splits[split])
+    assert not any(content(example.query) in others for example in data.splits["train"])
+    shown = train_passages(passages, data.splits)
+    cloze = build_cloze(shown, 0, 20_000)
     assert len(cloze) == 20_000
+    held = {entity_key(e.entity) for split in ("dev", *TESTS) for e in data.splits[split]}
+    assert not held & {entity_key(passage.title) for passage in shown}
+    assert not held & {entity_key(example.entity) for example in cloze}

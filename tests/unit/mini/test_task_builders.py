@@ -20,8 +20,8 @@ from rag_lightning.mini.corpus import build_passages
 from rag_lightning.mini.curatedtrec import FLAGS
 from rag_lightning.mini.deal import MiniData, content, near_duplicates
 from rag_lightning.mini.registry import builder_of
+from rag_lightning.mini.splits import SPLITS, TESTS, entity_key
 from rag_lightning.mini.splits import TARGETS as SHARES
-from rag_lightning.mini.splits import entity_key
 from rag_lightning.mini.text import as_typed, stems
 from tests.unit.mini.made_up import sources
 
@@ -35,6 +35,7 @@ def few_of_nq() -> Iterator[None]:
     shares = {
         "test": {"definition": 20, "profile": 60, "lead_fact": 5},
         "dev": {"definition": 10, "profile": 40, "lead_fact": 5},
+        "test2": {"definition": 10, "profile": 40, "lead_fact": 5},
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rag_lightning.mini.splits.TARGETS", shares)
@@ -64,6 +65,7 @@ def test_a_build_holds_what_every_task_promises(
     data = built[task]
     check(task, data, world[0])
     assert data.counts["train"] == len(data.splits["train"]) > 0 < len(data.splits["test"])
+    assert data.splits["test2"]
     assert all(count > 0 for count in data.dropped.values())
 
 
@@ -89,11 +91,11 @@ def check(task: str, data: MiniData, passages: Sequence[Passage]) -> None:
     owners: dict[str, str] = {}
     for split, examples in data.splits.items():
         assert len({e.example_id for e in examples}) == len({e.query for e in examples}) == len(examples)
-        others = near_duplicates(e.query for name in ("dev", "test") if name != split for e in data.splits[name])
+        others = near_duplicates(e.query for name in ("dev", *TESTS) if name != split for e in data.splits[name])
         for example in examples:
             assert owners.setdefault(entity_key(example.entity), split) == split
             assert set(example.tags) == {"family", "relation", "phrasing"}
-            assert example.tags["phrasing"] == "seen" or split == "test"
+            assert example.tags["phrasing"] == "seen" or split in TESTS
             assert content(example.query) not in others
             check_answer(task, example, text)
 
@@ -144,7 +146,7 @@ def test_words_of_a_claim_do_not_tell_its_label(task: str, built: dict[str, Mini
 def check_words_alone(data: MiniData) -> None:
     """Naive Bayes on the claim's words, trained on train, is at most 5 points above the majority in dev and test."""
     train = data.splits["train"]
-    for split in ("dev", "test"):
+    for split in ("dev", *TESTS):
         examples = data.splits[split]
         majority = max(Counter(example.answers[0] for example in examples).values()) / len(examples)
         assert naive_bayes(train, examples) <= majority + 0.05
@@ -184,8 +186,8 @@ def test_the_real_assets(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     passages = list(build_passages(wiki, factbook))
     data = builder_of(task)(passages, wiki, factbook, 0)
     check(task, data, passages)
-    train, dev, test = (data.splits[split] for split in ("train", "dev", "test"))
-    assert len(train) >= 2000 and len(dev) >= 300 and len(test) >= 600
+    train, dev, test, test2 = (data.splits[split] for split in SPLITS)
+    assert len(train) >= 2000 and len(dev) >= 300 and len(test) >= 600 and len(test2) >= 500
     assert max(Counter(e.tags["relation"] for e in test).values()) <= 0.08 * len(test)
     if task.startswith("fever"):
         check_balance(data)

@@ -33,6 +33,11 @@ def test_the_same_evaluation_is_recorded_once_and_another_sweep_s_again(tmp_path
     assert [line["sweep"] for line in read(tmp_path)] == ["nq", "other", "nq"]
 
 
+def test_test2_is_a_test_too(tmp_path: Path) -> None:
+    append(tmp_path, replace(DONE, split="test2"))
+    assert [line["split"] for line in read(tmp_path)] == ["test2"]
+
+
 def test_dev_is_not_in_the_ledger(tmp_path: Path) -> None:
     append(tmp_path, replace(DONE, split="dev"))
     assert read(tmp_path) == [] and not list(tmp_path.iterdir())

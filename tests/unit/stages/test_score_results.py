@@ -187,6 +187,40 @@ def test_what_is_scored_on_test_is_in_the_ledger_once(workspace: Workspace, tmp_
     assert (tmp_path / "project" / "artifacts" / "scores" / line["digest"]).is_dir()
 
 
+def second(workspace: Workspace, tmp_path: Path) -> Workspace:
+    """The project with a file for test2, the questions of dev under other ids."""
+    rows = [question | {"id": f"s{number}"} for number, question in enumerate(questions("dev"))]
+    file = write_lines(tmp_path / "data" / "test2.jsonl", rows)
+    task = replace(workspace.config.task, test2=str(file))
+    return Workspace(replace(workspace.config, task=task, split="test2"), lambda line: None)
+
+
+def test_a_second_test_of_a_file_is_scored_and_in_the_ledger(workspace: Workspace, tmp_path: Path) -> None:
+    place = second(workspace, tmp_path)
+    asked = [(str(q["id"]), str(q["question"]), tuple(q["answers"])) for q in questions("dev")]  # type: ignore[arg-type]
+    get_format("flashrag").write(
+        tmp_path / "f", [Result(f"s{n}", one[1], one[2], one[2][0]) for n, one in enumerate(asked)]
+    )
+    run(place.config, predictions=str(tmp_path / "f"), format="flashrag")
+    (line,) = ledger.read(place.config.folder)
+    assert line["split"] == "test2"
+    assert [e.example_id for e in examples.read(place, "test2")] == [f"s{n}" for n in range(12)]
+    assert set(examples.read_all(place)) == {"train", "dev", "test", "test2"}
+
+
+def test_data_without_a_second_test_say_so_before_anything_is_built(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tiny has no split test2: set task\.test2 to a file of examples, or split"):
+        examples.build(workspace.on("test2"))
+    assert not (tmp_path / "project" / "artifacts").exists()
+    place = second(workspace, tmp_path)
+    alone = replace(place.config, task=replace(place.config.task, dev="", test=""))
+    with pytest.raises(ConfigError, match=r"task\.test2 .*test2\.jsonl goes with files of its own for dev and test"):
+        examples.build(Workspace(alone, lambda line: None))
+    hub = replace(place.config, task=replace(place.config.task, source="hub:"))
+    with pytest.raises(ConfigError, match=r"task\.source hub: has no test2: clear task\.test2"):
+        examples.build(Workspace(hub, lambda line: None))
+
+
 def test_answer_patterns_that_cannot_be_used_are_named(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
