@@ -29,3 +29,8 @@ def run_group(root: str | Path, group: str) -> Path:
 def report(root: str | Path, *names: str) -> Path:
     """The folder reports/out/<names>."""
     return Path(root).joinpath("reports", "out", *names)
+
+
+def assessments(root: str | Path) -> Path:
+    """The folder reports/assessments/ of a project, with a folder per human assessment."""
+    return Path(root) / "reports" / "assessments"
