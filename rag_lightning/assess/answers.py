@@ -19,8 +19,8 @@ ATTENTIVE = 0.75
 FEWEST_ANSWERS = 4
 """Answers to control items below which nothing can be said of an annotator."""
 RULE = (
-    f"An annotator is counted who answered control items at least {FEWEST_ANSWERS} times (two questions each) and "
-    f"preferred the reference in at least {ATTENTIVE:.0%} of these answers."
+    f"An annotator is counted who gave at least {FEWEST_ANSWERS} answers to control items and preferred the reference in "
+    f"at least {ATTENTIVE * 100:.0f} % of them."
 )
 FOREIGN = f"keep in the folder only {PAGE}, {KEY} and files that this page saved"
 
@@ -150,7 +150,7 @@ def _check_answers(path: Path, item: str, answers: Any, items: int) -> None:
     if not isinstance(answers, dict) or not set(answers) <= set(known):
         raise DataError(path, f"must answer {' and '.join(known)}", field=f"answers.{item}", value=answers)
     for question, option in answers.items():
-        if option not in known[question]:
+        if not isinstance(option, str) or option not in known[question]:
             problem = f"is none of {', '.join(known[question])}"
             raise DataError(path, problem, field=f"answers.{item}.{question}", value=option)
 

@@ -39,7 +39,8 @@ MEANS = {
 def assessment_tables(results: Results) -> list[Table]:
     """Table 4 with ours, every assessment of ours, its annotators, and the proxy."""
     ours = _of_the_scale(results)
-    tables = [_printed(results, _of_the_paper_s_pair(results, ours))]
+    printed = _printed(results, _of_the_paper_s_pair(results, ours))
+    tables = [replace(printed, notes=(MAJORITY, RULE, *printed.notes)) if ours else printed]
     if ours:
         tables += [_listed(ours), _annotators(ours)]
     return [*tables, _proxy(results)]
@@ -99,8 +100,7 @@ def _printed(results: Results, ours: Assessment | None) -> Table:
             cells += [number(value), mine]
         rows.append(Row(tuple(cells)))
     lead = _lead(ours, found) if ours else f"Ours: not run ({why}){f'; command: {command}' if command else ''}"
-    notes = (MAJORITY, RULE, *printed.notes) if ours else printed.notes
-    return Table(printed.title, tuple(columns), tuple(rows), notes, "table4", lead=lead, ordered=True)
+    return Table(printed.title, tuple(columns), tuple(rows), printed.notes, "table4", lead=lead, ordered=True)
 
 
 def _share(results: Results, ours: Assessment, judged: Judged, row: str, head: str) -> Cell:
@@ -172,13 +172,14 @@ def _listed(ours: Sequence[Assessment]) -> Table:
             found = judge(one, question.name)
             excluded = len(one.annotators) - len(one.counted)
             facts = [f"{found.n} of {len(one.pairs)} pairs judged, {found.alone} by one annotator only"]
-            facts += [f"{len(one.counted)} annotators counted, {excluded} excluded"]
+            people = f"{len(one.counted)} annotators, {excluded} excluded"
             facts += [f"{one.earlier} earlier files of the same annotators left out"] if one.earlier else []
             shares = [estimated(share) for share in found.shares.values()] or [Cell(NOTHING)] * (len(heads) - 1)
-            hint = "\n".join((f"A is {one.key.a.run}, B is {one.key.b.run}", *facts))
-            cells = (Cell(one.name, below=systems), Cell(question.name, below="; ".join(facts)), *shares)
+            hint = "\n".join((f"A is {one.key.a.run}, B is {one.key.b.run}", people, *facts))
+            below = f"{found.n} of {len(one.pairs)} pairs; {people}"
+            cells = (Cell(one.name, below=systems), Cell(question.name, below=below), *shares)
             rows.append(Row((*cells, number(found.alpha, 2)), hint=hint))
-    notes = (MAJORITY, RULE, "alpha: Krippendorff's, nominal, over the pairs without the control items.")
+    notes = ("alpha: Krippendorff's, nominal, over the pairs without the control items.",)
     return Table("Human assessments of ours", columns, tuple(rows), notes, "table4-ours", ordered=True)
 
 
@@ -193,7 +194,7 @@ def _annotators(ours: Sequence[Assessment]) -> Table:
             right = Cell(f"{annotator.right} of {annotator.controls}", annotator.right)
             why = Cell(f"no ({annotator.excluded})", tone="bad") if annotator.excluded else Cell("yes", tone="good")
             rows.append(Row((*cells, right, why)))
-    notes = (RULE, "Annotators are numbered by the names of their files, which are not shown.")
+    notes = ("Annotators are numbered by the names of their files, which are not shown.",)
     title = "Annotators of the human assessments"
     return Table(title, columns, tuple(rows), notes, "table4-annotators", folded=True, ordered=True)
 
