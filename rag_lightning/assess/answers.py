@@ -19,8 +19,8 @@ ATTENTIVE = 0.75
 FEWEST_ANSWERS = 4
 """Answers to control items below which nothing can be said of an annotator."""
 RULE = (
-    f"An annotator is counted who gave at least {FEWEST_ANSWERS} answers to control items and preferred the reference in "
-    f"at least {ATTENTIVE * 100:.0f} % of them."
+    f"An annotator is counted who gave at least {FEWEST_ANSWERS} answers to control items and preferred the reference "
+    f"in at least {ATTENTIVE * 100:.0f} % of them."
 )
 FOREIGN = f"keep in the folder only {PAGE}, {KEY} and files that this page saved"
 

@@ -19,7 +19,13 @@ from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estim
 
 SYSTEMS = ("BART", "RAG-Token")
 """The systems of the paper's pairs, as its rows name them first and second."""
-ROWS = {"BART better": 0, "RAG better": 1, "both good": "both", "both poor": "neither", "no majority": "no majority"}
+ROWS: dict[str, int | str] = {
+    "BART better": 0,
+    "RAG better": 1,
+    "both good": "both",
+    "both poor": "neither",
+    "no majority": "no majority",
+}
 """Row of the paper -> position of the system that is better, or the judgement."""
 MAJORITY = (
     "Majority: the option that more than half of the counted annotators of a pair chose; shares are of the pairs with "
@@ -215,7 +221,9 @@ def _proxy(results: Results) -> Table:
         cells = [_proxied(found, question, preference) for question in MEANS]
         rows.append(Row((Cell(name), *cells)))
     notes = [f"{name}: {text}." for name, text in MEANS.items()]
-    notes += [f"A is {pair[0].label}, B is {pair[1].label}: {pair[0].dataset} {pair[0].split}."] if pair else []
+    if pair:
+        labels = "; ".join(f"{name}: {run.label}" for name, run in zip(SYSTEMS, pair, strict=True))
+        notes.append(f"All shared questions of {pair[0].dataset} {pair[0].split}. {labels}.")
     notes += [f"{name}: not run ({why})." for name, why in found.missing.items()]
     return Table(title, columns, tuple(rows), tuple(notes), "table4-proxy", lead=PROXY, ordered=True)
 

@@ -115,7 +115,7 @@ def render(template: str, **values: Any) -> str:
         return environment.get_template(path.name).render(values)
     except TemplateNotFound as error:
         hint = "it comes with the package; install that again"
-        raise DataError(path.with_name(str(error)), "is missing", hint=hint) from error
+        raise DataError(path.with_name(str(error.name)), "is missing", hint=hint) from error
 
 
 def _html(page: Page) -> str:
