@@ -20,14 +20,14 @@ class Extra:
         help: Help sentence.
         default: Default; False makes the option a flag.
         usage: A positional argument in the usage line.
-        count: Values that an option takes; with several the function gets a list, which is empty by default.
+        nargs: How many words it takes, where that is not one; "?" for a positional argument that may be left out.
     """
 
     name: str
     help: str
-    default: str | bool = ""
+    default: str | bool | tuple[()] | None = ""
     usage: str = ""
-    count: int = 1
+    nargs: int | str | None = None
 
     @property
     def is_option(self) -> bool:
@@ -76,7 +76,7 @@ COMMANDS = {
         "rag_lightning.assess.command:run",
         "write the page on which people judge pairs of two runs' outputs",
         AssessConfig,
-        (Extra("--runs", "A B: the two runs, as RUN, FOLDER/RUN or the path of a folder of runs/.", count=2),),
+        (Extra("--runs", "A B: the two runs, as RUN, FOLDER/RUN or the path of a folder of runs/.", (), nargs=2),),
     ),
     "ask": Command(
         "rag_lightning.stages.ask:run",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rag_lightning.assess.pairs import KEY, PAGE, QUESTIONS, Key, describe, draw, page_digest, read_key
-from rag_lightning.assess.stored import Pair, find_run, read_shared
+from rag_lightning.assess.stored import Pair, open_run, read_shared
 from rag_lightning.config.commands import AssessConfig
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError
@@ -18,7 +19,7 @@ from rag_lightning.runs import folders
 TEMPLATE = "reports/templates/assess.html.j2"
 
 
-def run(config: AssessConfig, runs: list[str]) -> None:
+def run(config: AssessConfig, runs: Sequence[str]) -> None:
     """Write the page and its key and print what to do with them; the same arguments write the same bytes.
 
     Raises:
@@ -28,7 +29,7 @@ def run(config: AssessConfig, runs: list[str]) -> None:
     """
     if len(runs) != 2:
         raise ConfigError("assess needs two runs: rag-lightning assess --runs A B")
-    pair = find_run(config.folder, runs[0]), find_run(config.folder, runs[1])
+    pair = open_run(config.folder, runs[0]), open_run(config.folder, runs[1])
     shared = read_shared(config.folder, pair)
     drawn = draw(shared, config.pairs, config.seed)
     items, shown = [item for item, _ in drawn], [one for _, one in drawn]

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag_lightning.core.artifacts import Artifact, open_artifact
-from rag_lightning.core.errors import ArtifactError, ConfigError, UnknownNameError
+from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.records import Example, Prediction, read_jsonl
-from rag_lightning.core.registry import nearest
 from rag_lightning.report.collect import Run, read_stored
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import RUN
@@ -18,31 +17,15 @@ Pair = tuple[Run, Run]
 """The systems A and B of an assessment."""
 
 
-def find_run(root: str | Path, name: str) -> Run:
-    """The finished run of a name: RUN, FOLDER/RUN as in runs/, or the path of its folder.
+def open_run(root: str | Path, name: str) -> Run:
+    """The finished run of a name, as `folders.find_run` reads it.
 
     Raises:
-        UnknownNameError: there is none; the message offers the nearest.
-        ConfigError: several folders have a run of the name, or it is not finished.
+        UnknownNameError: no run, or several; the message has the nearest names.
+        ConfigError: it is not finished.
         DataError: its run.json is damaged.
     """
-    found = sorted(folders.runs(root).glob(f"*/*/{RUN}"))
-    names = {f"{path.parent.parent.name}/{path.parent.name}": path for path in found}
-    wanted = name.rstrip("/")
-    fitting = [
-        full
-        for full, path in names.items()
-        if wanted in (full, path.parent.name) or Path(name).absolute() == path.parent.absolute()
-    ]
-    if not fitting:
-        known = [*names, *(path.parent.name for path in found)]
-        hint = (
-            f"; the folder runs/ has {len(found)} runs" if found else "; there are no runs: run a sweep or the matrix"
-        )
-        raise UnknownNameError(f"unknown run {name!r}{nearest(name, known)}{hint}")
-    if len(fitting) > 1:
-        raise ConfigError(f"run {name!r} is ambiguous: give one of {', '.join(fitting)}")
-    run = read_stored(names[fitting[0]])
+    run = read_stored(folders.find_run(root, name) / RUN)
     if not run.finished:
         raise ConfigError(f"run {name!r} is marked {run.status}: only a finished run has outputs; run it again")
     return run
