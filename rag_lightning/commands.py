@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, PaperConfig, SweepConfig
+from rag_lightning.config.commands import AssessConfig, ClaimsConfig, MatrixConfig, PaperConfig, SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 
 STATUS = "--status", "Show what the sweep has done and is doing, instead of running it.", False
-Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig | PaperConfig
+Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig | PaperConfig | AssessConfig
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,14 @@ class Extra:
         help: Help sentence.
         default: Default; False makes the option a flag.
         usage: A positional argument in the usage line.
+        nargs: How many words it takes, where that is not one; "?" for a positional argument that may be left out.
     """
 
     name: str
     help: str
-    default: str | bool = ""
+    default: str | bool | tuple[()] | None = ""
     usage: str = ""
+    nargs: int | str | None = None
 
     @property
     def is_option(self) -> bool:
@@ -70,6 +72,12 @@ COMMANDS = {
     "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
     "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
     "paper": Command("rag_lightning.paper.command:run", "write the paper's tables and figures from runs", PaperConfig),
+    "assess": Command(
+        "rag_lightning.assess.command:run",
+        "write the page on which people judge pairs of two runs' outputs",
+        AssessConfig,
+        (Extra("--runs", "A B: the two runs, as RUN, FOLDER/RUN or the path of a folder of runs/.", (), nargs=2),),
+    ),
     "ask": Command(
         "rag_lightning.stages.ask:run",
         "answer one question; show passages, scores and hypotheses",

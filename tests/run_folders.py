@@ -75,6 +75,16 @@ def make_artifacts(root: Path) -> dict[str, str]:
     return {"predictions": made, "scores": scored, "examples": asked, "model": trained}
 
 
+def keep(root: Path, kind: str, name: str, files: dict[str, list[Any]], inputs: dict[str, str]) -> str:
+    """The digest of an artifact with these files of records."""
+
+    def make(folder: Path) -> dict[str, Any]:
+        counts = {file: write_jsonl(folder / f"{file}.jsonl", records) for file, records in files.items()}
+        return {"counts": counts, "count": sum(counts.values())}
+
+    return ArtifactStore(root / "artifacts").build(Recipe(kind, {"of": name}, inputs, 1), make).digest
+
+
 def make_run(root: Path, run_id: str = "r1", **changes: Any) -> Path:
     """A finished run below root/runs/s1."""
     folder = root / "runs" / "s1" / run_id

@@ -1,4 +1,4 @@
-"""The dataclasses that are the command lines of `sweep`, `matrix`, `claims` and `paper`."""
+"""The dataclasses that are the command lines of `sweep`, `matrix`, `claims`, `paper` and `assess`."""
 
 from __future__ import annotations
 
@@ -181,3 +181,26 @@ class PaperConfig(Section):
     prediction: str = ""
     examples: PositiveInt = 2
     folder: str = "."
+
+
+@dataclass(frozen=True)
+class AssessConfig(Section):
+    """The pairs of outputs that people are to judge, as in the paper's Table 4.
+
+    Args:
+        name: Name of the assessment, a folder of reports/assessments/; empty for the data set, split and the two runs.
+        pairs: Number of pairs on the page, drawn from the questions that both runs answered; the paper judged 452.
+        seed: Seed of the questions, of their order, and of the sides that the outputs stand on.
+        folder: Folder that holds artifacts, runs and reports.
+    """
+
+    name: str = ""
+    pairs: PositiveInt = 452
+    seed: int = 0
+    folder: str = "."
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a value out of bounds, or a name that no folder can have."""
+        super().__post_init__()
+        fits = re.fullmatch(r"(?:\w[\w.-]{0,99})?", self.name) is not None and len(self.name.encode()) <= MOST_BYTES
+        check(fits, "name", repr(self.name), "must be at most 100 letters, digits, . _ or -, in at most 200 bytes")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rag_lightning.assess.answers import Assessment
 from rag_lightning.config.commands import PaperConfig
 from rag_lightning.core.records import Score
 from rag_lightning.core.shipped import find_shipped
@@ -32,6 +33,7 @@ from rag_lightning.report.paper import (
     paper_system,
 )
 from rag_lightning.report.printed import Column
+from rag_lightning.report.tables import Tone
 from rag_lightning.runs import folders
 
 SYSTEMS = {
@@ -51,6 +53,7 @@ HIDDEN = {
 """(data set, split) that nobody can run on -> why."""
 ANY_SPLIT = "not stated"
 ALPHA = 0.05
+TONES: dict[str, Tone] = {"reproduced": "good", "different": "bad", "not comparable": "quiet", "not run": "missing"}
 PLACES = ("seed", "name", "split", "folder", "tracking_uri", "system", "train_preset")
 """Fields of a configuration that do not tell two systems apart."""
 
@@ -254,8 +257,8 @@ def _pair(results: Results, cell: Measured, other: Measured) -> Pair | None:
     return Pair(cell.system, other.system, found[0], base[0], found[1])
 
 
-def scale_of(run: Run) -> str:
-    """The scale of the matrix that a run belongs to."""
+def scale_of(run: Run | Assessment) -> str:
+    """The scale of the matrix that a run belongs to, or the runs of an assessment."""
     return "nq-subset" if run.dataset.endswith("-subset") else run.scale
 
 

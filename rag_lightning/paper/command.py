@@ -11,11 +11,11 @@ from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name, load
 from rag_lightning.core.shipped import find_shipped
+from rag_lightning.paper import assessment
 from rag_lightning.paper.cells import Measured, Results
 from rag_lightning.paper.tables import (
     BASELINES,
     as_json,
-    assessment_table,
     measure_table,
     sizes_table,
     slips_table,
@@ -70,15 +70,15 @@ def run(config: PaperConfig) -> None:
     command = f"rag-lightning paper --scale {config.scale} --prediction RUN/EXAMPLE"
     how = f"Figure 2, ours: not run; {command} shows the passages behind each token of a prediction of RAG-Token."
     figures = figure2(results, shown)
-    parts = [*tables["table1"], *tables["table2"], *example_tables(results), assessment_table(results)]
-    parts += [*tables["table5"], *tables["table6"], sizes_table(results)]
+    parts = [*tables["table1"], *tables["table2"], *example_tables(results)]
+    parts += [*assessment.assessment_tables(results), *tables["table5"], *tables["table6"], sizes_table(results)]
     page = Page(
         title=f"The paper's tables and figures, scale {config.scale}",
         answer=_answer(results, [cell for cells in measured.values() for cell in cells]),
         lead=[NEVER[config.scale], MISSING.format(scale=config.scale), *([] if shown else [how])],
         parts=[*parts, *figures, figure3(results), slips_table(results)],
         facts={"scale": config.scale, "runs": f"{sum(one.finished for one in results.runs)} finished"},
-        texts={"paper.json": _json(config.scale, measured)},
+        texts={"paper.json": _json(results, measured)},
     )
     say(f"paper             {write_page(folders.report(config.folder, f'paper-{config.scale}'), page)}")
 
@@ -105,7 +105,7 @@ def report(config: SweepConfig, table: str = "", fragment: bool = False) -> None
 def one_table(results: Results, name: str) -> list[Table]:
     """A table of the paper, in two parts if it is wide."""
     if name == "table4":
-        return [assessment_table(results)]
+        return [table for table in assessment.assessment_tables(results) if not table.folded]
     if name == "table7":
         return [sizes_table(results)]
     return [table for table in tables_of(results, name, measure_table(results, name)) if not table.folded]
@@ -121,6 +121,7 @@ def _answer(results: Results, cells: Sequence[Measured]) -> str:
     return f"{reproduced} of {len(ours)} cells reproduced, {different} different, {len(ours) - len(measured)} not run"
 
 
-def _json(scale: str, measured: dict[str, list[Measured]]) -> str:
+def _json(results: Results, measured: dict[str, list[Measured]]) -> str:
     tables = {name: [as_json(cell) for cell in cells] for name, cells in measured.items()}
-    return json.dumps({"schema": 1, "scale": scale, "tables": tables}, indent=1, ensure_ascii=False) + "\n"
+    values = {"schema": 1, "scale": results.config.scale, "tables": tables, "assessments": assessment.as_json(results)}
+    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from rag_lightning.core.artifacts import open_artifact
-from rag_lightning.paper.cells import SYSTEMS, Measured, Results, compare_with_baselines, declared, scale_of
+from rag_lightning.paper.cells import SYSTEMS, TONES, Measured, Results, compare_with_baselines, declared, scale_of
 from rag_lightning.report.answer import hint
 from rag_lightning.report.paper import SPLITS, paper_dataset
 from rag_lightning.report.printed import Column as PaperColumn
 from rag_lightning.report.printed import PaperTable
-from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, Tone, estimated, number
+from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
 from rag_lightning.runs import folders
 
 BASELINES = {
@@ -29,8 +29,6 @@ CLOSED_BOOK = "closed book"
 QUESTIONS = ("nq", "triviaqa", "webquestions", "curatedtrec")
 WIDEST = 6
 """Columns of one table; a wider one is split into question answering and the other tasks."""
-TONES: dict[str, Tone] = {"reproduced": "good", "different": "bad", "not comparable": "quiet", "not run": "missing"}
-HUMAN = "needs human annotators: nobody has assessed pairs of ours"
 
 
 def measure_table(results: Results, name: str) -> list[Measured]:
@@ -156,15 +154,6 @@ def _notes(printed: PaperTable, letters: dict[str, str]) -> tuple[str, ...]:
             "comparisons of the table at 0.05. Bold: the highest of ours."
         )
     return tuple(notes)
-
-
-def assessment_table(results: Results) -> Table:
-    """Table 4: the paper's human assessment, beside what is missing for one of ours."""
-    printed = results.paper.tables["table4"]
-    columns = (Column("judgement", numeric=False), *map(Column, printed.heads), Column("ours", numeric=False))
-    why = Cell("not run", hint=HUMAN, tone="missing")
-    rows = [Row((Cell(name), *map(number, values), why)) for name, values in printed.rows.items()]
-    return Table(printed.title, columns, tuple(rows), (f"Ours: {HUMAN}.", *printed.notes), "table4", ordered=True)
 
 
 def sizes_table(results: Results) -> Table:

@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
 from markupsafe import Markup
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import write_text
-from rag_lightning.core.shipped import find_shipped
+from rag_lightning.core.shipped import HOME, find_shipped
 from rag_lightning.report.charts import Chart
 from rag_lightning.report.html import to_html
 from rag_lightning.report.latex import to_latex
@@ -100,16 +101,27 @@ def write_page(target: Path, page: Page) -> Path:
     return target / INDEX
 
 
-def _html(page: Page) -> str:
-    path = find_shipped(TEMPLATE)
-    environment = Environment(loader=FileSystemLoader(path.parent), autoescape=True, undefined=StrictUndefined)
+def render(template: str, **values: Any) -> str:
+    """The HTML of a template, every value escaped.
+
+    Raises:
+        DataError: the template, or one that it includes, is missing.
+    """
+    path = find_shipped(template)
+    folders = (path.parent, HOME / Path(TEMPLATE).parent)
+    environment = Environment(loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined)
     environment.filters["policy"] = _policy
     try:
-        template = environment.get_template(path.name)
+        return environment.get_template(path.name).render(values)
     except TemplateNotFound as error:
-        raise DataError(path, "is missing", hint="it comes with the package; install that again") from error
+        hint = "it comes with the package; install that again"
+        raise DataError(path.with_name(str(error.name)), "is missing", hint=hint) from error
+
+
+def _html(page: Page) -> str:
     parts = [*page.parts, *page.closing]
-    return template.render(
+    return render(
+        TEMPLATE,
         title=clean(page.title),
         answer=clean(page.answer),
         lead=[clean(line) for line in page.lead],

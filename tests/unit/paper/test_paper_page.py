@@ -17,9 +17,8 @@ from rag_lightning.config.commands import PaperConfig, SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import merged
-from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
-from rag_lightning.core.records import Example, Prediction, Score, write_jsonl
+from rag_lightning.core.records import Example, Prediction, Score
 from rag_lightning.metrics.summary import summarise
 from rag_lightning.paper import command
 from rag_lightning.paper.cells import SYSTEMS, Measured, Results
@@ -28,6 +27,7 @@ from rag_lightning.paper.posterior import FILE, compute, stored
 from rag_lightning.paper.tables import measure_table
 from rag_lightning.report import charts
 from rag_lightning.report.paper import read_paper
+from tests.run_folders import keep
 
 ROOT = Path(__file__).parents[3]
 PUBLISHED = read_paper(ROOT / "reports" / "paper.yaml")
@@ -37,14 +37,6 @@ BAD = "<script>alert(1)</script> \\input{x} | ` \u202e\x00 & % # " + "x" * 50_00
 @pytest.fixture(autouse=True)
 def one_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(charts, "FORMATS", {"svg": charts.FORMATS["svg"]})
-
-
-def keep(root: Path, kind: str, name: str, files: dict[str, list[Any]], inputs: dict[str, str]) -> str:
-    def make(folder: Path) -> dict[str, Any]:
-        counts = {file: write_jsonl(folder / f"{file}.jsonl", records) for file, records in files.items()}
-        return {"counts": counts, "count": sum(counts.values())}
-
-    return ArtifactStore(root / "artifacts").build(Recipe(kind, {"of": name}, inputs, 1), make).digest
 
 
 def cell(root: Path, system: str, seed: int, rate: float, n: int = 60, **changes: Any) -> Path:
