@@ -170,22 +170,13 @@ def _possible(name: str, there: set[Need], k: int) -> bool:
 
 
 def lines(artifact: Artifact) -> list[str]:
-<<<<<<< HEAD
-    """One line per metric (value, interval if it has one, n), then the notes."""
-    made = json.loads((artifact.path / SUMMARY).read_text(encoding="utf-8"))
-=======
     """One line per metric (value, interval if it has one, n), what sets like metrics apart, then the notes."""
-    summary = json.loads((artifact.path / SUMMARY).read_text(encoding="utf-8"))
->>>>>>> errors
+    made = json.loads((artifact.path / SUMMARY).read_text(encoding="utf-8"))
     found = [
         f"{name:20} {e['mean']:8.2f}{e['unit']:1}  {_interval(e)}n={e['n']}" for name, e in made["metrics"].items()
     ]
-<<<<<<< HEAD
-    return found + note_lines(made)
-=======
-    told = [f"{name}: {about}" for name in summary["metrics"] if (about := parse_metric(name).about)]
-    return found + (told if len(told) > 1 else []) + note_lines(summary)
->>>>>>> errors
+    told = [f"{name}: {about}" for name in made["metrics"] if (about := parse_metric(name).about)]
+    return found + (told if len(told) > 1 else []) + note_lines(made)
 
 
 def note_lines(made: Mapping[str, Any]) -> list[str]:
