@@ -158,8 +158,9 @@ def _without(score: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _summary(path: Path, one: Computed) -> dict[str, Any]:
-    """A summary as the bundle states it, without the metrics that cannot be computed here."""
+    """A summary as the bundle states it, without the metrics that cannot be computed here, and its exact search."""
     stated = read(path)
+    stated.pop("exact", None)
     for part in [need(path, stated, "metrics", dict), *need(path, stated, "slices", dict).values()]:
         for name in one.left_out:
             if isinstance(part, dict):
@@ -254,6 +255,7 @@ def _check_selection(found: Checked, group: Path, runs: Sequence[Run], made: Map
     found.add(
         "selection", f"{numbers:,} numbers of {amount(len(candidates), 'trial')} against the best", differences, numbers
     )
+    found.unchecked.append("the scores of exact search, from which index misses are told: they need the index")
     found.unchecked.append("importances of fields: they need the study, which no bundle holds")
 
 
