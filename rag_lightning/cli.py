@@ -33,6 +33,8 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 VERBOSE, VERBOSE_HELP = "--verbose", "Show details: stages of each trial, dropped examples, messages of libraries."
 OCCUPIED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 """Errors of a file in the place of one of our folders, or the reverse, and of a path that cannot be one."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -134,9 +136,9 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
         if given.default is False:
             parser.add_argument(given.name, action="store_true", help=given.help)
         elif given.is_option:
-            parser.add_argument(given.name, type=str, default=given.default, help=given.help)
+            parser.add_argument(given.name, type=str, default=given.default, nargs=given.nargs, help=given.help)
         else:
-            parser.add_argument(given.name, type=str, help=given.help)
+            parser.add_argument(given.name, type=str, nargs=given.nargs, help=given.help)
     parser.add_argument("--config", action="config", help="YAML file with values; keys after it override it.")
     add_fields(parser, command.config)
     return parser
@@ -144,12 +146,18 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
 
 def _without_extra(command: Command, words: list[str]) -> list[str]:
     """The words without extra arguments, so that every command can read the printed configuration."""
-    flags = {extra.name for extra in command.extras if extra.default is False}
-    valued = {extra.name for extra in command.extras if extra.is_option} - flags
+    options = (extra for extra in command.extras if extra.is_option)
+    values = {option.name: 0 if option.default is False else int(option.nargs or 1) for option in options}
     positional = any(not extra.is_option for extra in command.extras)
     kept: list[str] = []
-    for before, word in pairwise(["", *words]):
-        if before not in valued and word not in valued | flags and word.partition("=")[0] not in valued:
+    left = 0
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if left:
+            left -= 1
+        elif name in values:
+            left = 0 if equals else values[name]
+        else:
             kept.append(word)
     return kept[1:] if positional and not kept[0].startswith("-") else kept
 

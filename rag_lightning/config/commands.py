@@ -1,4 +1,4 @@
-"""The dataclasses that are the command lines of `sweep`, `matrix`, `claims` and `paper`."""
+"""The dataclasses that are the command lines of `sweep`, `matrix`, `claims`, `paper` and `inspect`."""
 
 from __future__ import annotations
 
@@ -179,4 +179,20 @@ class PaperConfig(Section):
     scale: Scale = "mini"
     prediction: str = ""
     examples: PositiveInt = 2
+    folder: str = "."
+
+
+@dataclass(frozen=True)
+class InspectConfig(Section):
+    """The answer to look into.
+
+    Args:
+        question: Text of a question, which the system answers now, or id of a question of the run, whose stored
+            prediction is shown.
+        html: File to write the same to as one page; empty for none.
+        folder: Folder that holds artifacts, assets, runs and reports.
+    """
+
+    question: str = ""
+    html: str = ""
     folder: str = "."

@@ -217,7 +217,7 @@ def read_stored(path: Path) -> Run:
         for name, values in need(summary, found, "slices", dict).items()
     }
     estimates = estimates_of(summary, need(summary, found, "metrics", dict), "metrics")
-    degraded, counts = _degraded(summary, found), _confusion(summary, found)
+    degraded, counts = degraded_metrics(summary, found), _confusion(summary, found)
     return Run(
         **fields, config=config, record=raw, estimates=estimates, slices=slices, degraded=degraded, confusion=counts
     )
@@ -231,7 +231,12 @@ def check_config(path: Path, config: Any) -> None:
         need(path, need(path, config, section, dict, "config"), name, kind, where)
 
 
-def _degraded(path: Path, summary: Any) -> frozenset[str]:
+def degraded_metrics(path: Path, summary: Any) -> frozenset[str]:
+    """The metrics whose values are worth less than they look, of the content of a summary.json.
+
+    Raises:
+        DataError: its notes are damaged.
+    """
     notes = need(path, {"notes": []} | summary, "notes", list)
     found = [note for note in notes if isinstance(note, dict) and note.get("degraded")]
     return frozenset(str(name) for note in found for name in need(path, note, "metrics", list, "notes"))

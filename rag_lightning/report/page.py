@@ -90,7 +90,7 @@ def write_page(target: Path, page: Page) -> Path:
             "table.md": f"# {escape_markdown(page.title)}\n\n{intro}{to_markdown(everything)}",
             "table.tex": to_latex(page.tables),
             "table.csv": to_csv(page.tables[0]),
-            INDEX: _html(page),
+            INDEX: to_text(page),
         }
         texts |= {f"{table.name}.csv": to_csv(table) for table in everything if table.name}
         texts |= {name: to_csv(table) for name, table in page.files.items()} | dict(page.texts)
@@ -100,7 +100,12 @@ def write_page(target: Path, page: Page) -> Path:
     return target / INDEX
 
 
-def _html(page: Page) -> str:
+def to_text(page: Page) -> str:
+    """The page as the text of one HTML file, with its tables and charts.
+
+    Raises:
+        DataError: the template is missing.
+    """
     path = find_shipped(TEMPLATE)
     environment = Environment(loader=FileSystemLoader(path.parent), autoescape=True, undefined=StrictUndefined)
     environment.filters["policy"] = _policy
