@@ -10,12 +10,23 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import decode_line, read_value, write_lines
 
 R = TypeVar("R")
+
+
+class OnExample(Protocol):
+    """A record on one example."""
+
+    @property
+    def example_id(self) -> str:
+        """The example's id."""
+
+
+E = TypeVar("E", bound=OnExample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +150,8 @@ def _from_dict(cls: type[R], raw: Mapping[str, Any]) -> R:
     if "hypotheses" in values:
         values["hypotheses"] = tuple(_from_dict(Hypothesis, item) for item in values["hypotheses"])
     return cls(**values)
+
+
+def by_id(records: Iterable[E]) -> dict[str, E]:
+    """Id of the example -> the record; of two with one id the last."""
+    return {record.example_id: record for record in records}
