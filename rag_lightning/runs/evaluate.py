@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.config.data import TESTS
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import IndexConfig, retriever_kind, training_kind
@@ -89,13 +90,13 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
 
 
 def exact_scores(workspace: Workspace, split: str) -> str:
-    """Digest of the scores of exact search, at the same k with the same query encoder, for an approximate index on test.
+    """Digest of the scores of exact search, at the same k with the same query encoder, for an approximate index on a test.
 
     They tell errors of the index from those of the retriever. Empty on other splits, where the search is exact anyway,
     and where exact search would first have to build an index, or to read a large one.
     """
     config = workspace.config
-    if split != "test" or config.formulation == CLOSED_BOOK or config.retriever.made().searches != "index":
+    if split not in TESTS or config.formulation == CLOSED_BOOK or config.retriever.made().searches != "index":
         return ""
     exact = workspace.with_config(index=IndexConfig("flat"))
     if index.STAGE.digest(exact) == index.STAGE.digest(workspace):
