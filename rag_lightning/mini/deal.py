@@ -9,12 +9,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from rag_lightning.config.data import TESTS
 from rag_lightning.core.records import Example
 from rag_lightning.core.seeds import generator
 from rag_lightning.metrics.questions import NearDuplicates
 from rag_lightning.mini.corpus import World
 from rag_lightning.mini.facts import Fact, gather_facts
-from rag_lightning.mini.splits import SPLITS, TESTS, Assignment
+from rag_lightning.mini.splits import SPLITS, Assignment
 from rag_lightning.mini.text import as_typed, content_words
 
 T = TypeVar("T")

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from rag_lightning.config.data import TESTS
 from rag_lightning.core.records import Example
 from rag_lightning.core.seeds import generator
 from rag_lightning.mini.corpus import World
@@ -22,7 +23,7 @@ from rag_lightning.mini.deal import MAX_RELATION_SHARE, UNSEEN_SHARE, MiniData, 
 from rag_lightning.mini.facts import Fact, gather_facts, quantities
 from rag_lightning.mini.relations import relations
 from rag_lightning.mini.sources import Profile
-from rag_lightning.mini.splits import SPLITS, TESTS, Assignment
+from rag_lightning.mini.splits import SPLITS, Assignment
 from rag_lightning.mini.text import as_typed, names_in_case, sentence_case, straight
 
 T = TypeVar("T")

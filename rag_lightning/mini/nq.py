@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from rag_lightning.config.data import TESTS
 from rag_lightning.core.seeds import generator
 from rag_lightning.mini.corpus import World
 from rag_lightning.mini.deal import MiniData, Plan, ask, capped, pack, unlike
 from rag_lightning.mini.facts import Fact, gather_facts
 from rag_lightning.mini.relations import relations
-from rag_lightning.mini.splits import SPLITS, TESTS, leave_out_lopsided, split_facts
+from rag_lightning.mini.splits import SPLITS, leave_out_lopsided, split_facts
 from rag_lightning.mini.text import as_typed, stems
 
 # On average 1.2 to 1.6 phrasings of a fact bring the families to about 45 / 40 / 15 % in train too.

@@ -14,8 +14,6 @@ from rag_lightning.mini.relations import relations
 from rag_lightning.mini.text import as_typed
 
 SPLITS = ("train", "dev", "test", "test2")
-TESTS = ("test", "test2")
-"""Splits that ask what train and dev never do: a phrasing of each relation, and whole relations."""
 MAX_MAJORITY = 0.15
 """A relation with an answer that is right more often is left out."""
 TARGETS: Mapping[str, Mapping[str, int]] = {

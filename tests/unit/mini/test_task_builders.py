@@ -12,6 +12,7 @@ import pytest
 import regex
 
 from rag_lightning.config import registries
+from rag_lightning.config.data import TESTS
 from rag_lightning.core.assets import asset_path
 from rag_lightning.core.errors import UnknownNameError
 from rag_lightning.core.records import Example, Passage
@@ -20,7 +21,7 @@ from rag_lightning.mini.corpus import build_passages
 from rag_lightning.mini.curatedtrec import FLAGS
 from rag_lightning.mini.deal import MiniData, content, near_duplicates
 from rag_lightning.mini.registry import builder_of
-from rag_lightning.mini.splits import SPLITS, TESTS, entity_key
+from rag_lightning.mini.splits import SPLITS, entity_key
 from rag_lightning.mini.splits import TARGETS as SHARES
 from rag_lightning.mini.text import as_typed, stems
 from tests.unit.mini.made_up import sources
