@@ -7,16 +7,17 @@ are complete or absent. The same content has the same digest in any process.
 from __future__ import annotations
 
 import codecs
+import csv
 import gzip
 import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 from urllib.parse import quote
 
 from rag_lightning.core.errors import DataError
@@ -36,7 +37,7 @@ def check_file(path: Path) -> None:
         raise DataError(path, "is empty")
 
 
-def read_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path) -> Generator[str, None, None]:
     """Yield the lines of a plain or gzip UTF-8 file with their line ends, without a byte order mark; bounded memory.
 
     Raises:
@@ -91,6 +92,30 @@ def read_jsonl_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for row, line in enumerate(read_lines(path), 1):
         if line.strip():
             yield row, _object(path, row, line)
+
+
+def read_tsv(
+    path: Path, hint: str, *, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL, strict: bool
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (row, cells) of a tab-separated file quoted as csv is; blank lines are skipped.
+
+    The row is the first line of a record that spans several; `quoting` and `strict` are csv's own.
+
+    Raises:
+        DataError: as `read_lines`, or a record that csv cannot read (with `hint`).
+    """
+    with closing(read_lines(path)) as lines:
+        reader = csv.reader(lines, delimiter="\t", strict=strict, quoting=quoting)
+        while True:
+            row = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise DataError(path, f"is not tab-separated csv: {error}", row=row, hint=hint) from error
+            if cells:
+                yield row, cells
 
 
 def read_json(path: Path) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from rag_lightning.config.data import Quoting
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import check_file, read_jsonl_objects, read_lines
+from rag_lightning.core.files import check_file, read_jsonl_objects, read_lines, read_tsv
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import first_duplicate, hash_id
 
@@ -85,33 +85,18 @@ def _first_character(path: Path) -> str:
 
 
 def _read_tsv(path: Path, quoting: Quoting) -> Iterator[tuple[int, Passage]]:
-    rows = _csv_rows(path, read_lines(path), quoting)
-    header = next(rows)[1]
-    if sorted(header) != sorted(DPR_HEADER):
-        raise DataError(
-            path, "wrong header", row=1, value="\t".join(header), hint="expected id, text, title, tab-separated"
-        )
-    for row, values in rows:
-        if len(values) > len(header):
-            raise DataError(
-                path, f"has {len(values)} fields instead of {len(header)}", row=row, hint="quote tabs in a field"
-            )
-        yield row, _passage(path, row, dict(zip(header, values, strict=False)))
-
-
-def _csv_rows(path: Path, lines: Iterable[str], quoting: Quoting) -> Iterator[tuple[int, list[str]]]:
-    """(row, fields), the row being the first line of a record that spans several."""
-    reader = csv.reader(lines, delimiter="\t", strict=True, quoting=MODES[quoting])
-    while True:
-        row = reader.line_num + 1
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DataError(path, f"is not csv-quoted as DPR's files are: {error}", row=row, hint=HINT) from error
-        if values:
-            yield row, values
+    header: list[str] = []
+    for row, values in read_tsv(path, HINT, quoting=MODES[quoting], strict=True):
+        if not header:
+            header = values
+            if sorted(header) != sorted(DPR_HEADER):
+                problem, hint = "wrong header", "expected id, text, title, tab-separated"
+                raise DataError(path, problem, row=1, value="\t".join(header), hint=hint)
+        elif len(values) > len(header):
+            problem = f"has {len(values)} fields instead of {len(header)}"
+            raise DataError(path, problem, row=row, hint="quote tabs in a field")
+        else:
+            yield row, _passage(path, row, dict(zip(header, values, strict=False)))
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[int, Passage]]:

@@ -13,14 +13,13 @@
 from __future__ import annotations
 
 import ast
-import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import read_json, read_lines
+from rag_lightning.core.files import read_json, read_tsv
 from rag_lightning.metrics.tokens import normalize_answer
 from rag_lightning.tasks.examples import Dropped, RawExample, Row, answer_list, gold_ids, objects, own_id, question_text
 from rag_lightning.tasks.hub import HubSource, by_row
@@ -51,26 +50,18 @@ def web_row(path: Path, row: int, values: Mapping[str, Any]) -> RawExample:
     return RawExample(row, question, answers, own_id=own_id(path, row, values, "qId"), id_field="qId")
 
 
+DPR_HINT = "expected question, tab, ['answer', …]; JSON files start with { or ["
+
+
 def read_dpr(path: Path) -> Iterator[RawExample]:
     """Every question with its answers; cells may be quoted as csv quotes them, answers as Python does.
 
     Raises:
         DataError: a row that has not two cells, no question, or no list of answers.
     """
-    reader = csv.reader(read_lines(path), delimiter="\t")
-    while True:
-        row = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise DataError(path, f"is not tab-separated csv: {error}", row=row) from error
-        if not fields:
-            continue
+    for row, fields in read_tsv(path, DPR_HINT, strict=False):
         if len(fields) != 2:
-            hint = "expected question, tab, ['answer', …]; JSON files start with { or ["
-            raise DataError(path, f"has {len(fields)} fields instead of 2", row=row, value=fields[0], hint=hint)
+            raise DataError(path, f"has {len(fields)} fields instead of 2", row=row, value=fields[0], hint=DPR_HINT)
         question = question_text(path, row, "question", fields[0])
         yield RawExample(row, question, answer_list(path, row, "answers", _literal(path, row, fields[1])))
 

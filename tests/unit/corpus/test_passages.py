@@ -33,7 +33,7 @@ def test_a_file_that_quotes_nothing_is_read_as_it_stands(tmp_path: Path) -> None
         ('"A Milli", a song', '"A"'),
         ('said ""hi""', "B"),
     ]
-    with pytest.raises(DataError, match=r"row 2.*csv-quoted.*corpus\.quoting=none"):
+    with pytest.raises(DataError, match=r"row 2.*not tab-separated csv.*corpus\.quoting=none"):
         list(read_passages(path))
 
 
@@ -68,8 +68,8 @@ def test_rows_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
         ("id\ttext\ttitle\n1\ta\tb\tc\n", 2, None, "4 fields"),
         ("id\ttext\ttitle\n\ta\tb\n", 2, "id", "must be"),
         ("id\ttext\ttitle\n1\t \t\n", 2, "text", "is empty"),
-        ('id\ttext\ttitle\n1\t"open\tb\n', 2, None, "csv-quoted"),
-        ('id\ttext\ttitle\n1\t"a" b\tc\n', 2, None, "csv-quoted"),
+        ('id\ttext\ttitle\n1\t"open\tb\n', 2, None, "not tab-separated csv"),
+        ('id\ttext\ttitle\n1\t"a" b\tc\n', 2, None, "not tab-separated csv"),
         ('id\ttext\ttitle\n1\t"two\nlines"\tb\n2\tx\n', 4, "title", "is missing"),
         (b"id\ttext\ttitle\n1\ta\tb\n2\tcaf\xe9\tb\n", 3, None, "not UTF-8"),
         (gzip.compress(TSV.encode() * 50, mtime=0)[:-30], None, None, "cut or damaged gzip"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rag_lightning.config.data import TESTS
 from rag_lightning.core.assets import asset_path
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.metrics.answers import has_answer
@@ -18,7 +19,7 @@ from rag_lightning.mini.facts import Fact, filled
 from rag_lightning.mini.nq import PLAN
 from rag_lightning.mini.registry import builder_of
 from rag_lightning.mini.relations import relations
-from rag_lightning.mini.splits import SPLITS, TESTS, entity_key, leave_out_lopsided, split_facts
+from rag_lightning.mini.splits import SPLITS, entity_key, leave_out_lopsided, split_facts
 
 HELD_OUT_RELATIONS = tuple(relation.name for relation in relations().values() if relation.test_only)
 
