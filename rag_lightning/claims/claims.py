@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,6 +75,7 @@ class Claim:
             several seeds. Empty for t_over_seeds with several seeds, else paired_permutation.
         alpha: Family-wise significance level.
         scale: Scale of the matrix that the claim is restricted to; empty for any.
+        values: Fields of an experiment that all systems of the claim have, over those of their cells.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Claim:
     test: Literal["", "paired_permutation", "t_over_seeds"] = ""
     alpha: float = 0.05
     scale: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def arms(self) -> Iterator[tuple[str, str, int]]:
         """(task, system, k) of all systems to run, each once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag_lightning.claims import record, table
@@ -11,6 +11,7 @@ from rag_lightning.claims.claims import Claim, load_claims
 from rag_lightning.claims.verdicts import Arm, Outcome, judge
 from rag_lightning.config.commands import ClaimsConfig
 from rag_lightning.config.data import TESTS
+from rag_lightning.config.loading import merged
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.registry import check_name
@@ -98,7 +99,8 @@ def plan(claim: Claim, cells: dict[tuple[str, str], Cell], config: ClaimsConfig)
         if cell is None or cell.skip:
             reason = cell.skip if cell else f"the matrix has no such cell at scale {config.scale}"
             return Plan(claim, {}, f"{task}_{system}: {reason}")
-        arms[task, system, k] = [make_job(cell, s, config.folder, config.tracking_uri, k) for s in claim.seeds]
+        own = replace(cell, values=merged(cell.values, claim.values))
+        arms[task, system, k] = [make_job(own, s, config.folder, config.tracking_uri, k) for s in claim.seeds]
     check_metrics(claim, arms)
     return Plan(claim, arms)
 

@@ -29,9 +29,10 @@ class ExperimentConfig(Section):
         name: Name of the experiment, for messages and files.
         system: Preset of formulation, retriever and decoding (config/presets.py lists the values); custom sets nothing.
             A field that is given takes precedence; a value that contradicts the preset is an error.
-        train_preset: Preset of the training fields that are not given: ours (the defaults), recipe (ours, with losses
-            on distractors and no warm-up of the retriever), paper (the values the paper states), or authors (those of
-            the authors' script); config/presets.py lists the values.
+        train_preset: Preset of the training fields that are not given: recipe (ours: losses on distractors, and no
+            warm-up of the retriever), plain (ours: the paper's likelihood alone, after a warm-up of the retriever),
+            paper (the values the paper states), authors (those of the authors' script), or ours (recipe at scale mini,
+            plain at others); config/presets.py lists the values.
         scale: Size of data and models: mini or mini-long, embedded, for two CPU cores; or paper, those of the hub.
         formulation: Model to train: rag_token, rag_sequence, closed_book (no retrieval), or fid (fusion in decoder: all
             passages are read together; its retriever is not trained).

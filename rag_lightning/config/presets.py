@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError
 
 SystemName = Literal["custom", "rag", "frozen", "bm25", "closed_book", "oracle"]
-TrainPreset = Literal["ours", "recipe", "paper", "authors"]
+TrainPreset = Literal["ours", "recipe", "plain", "paper", "authors"]
 UNSET: Mapping[str, str] = {"system": "custom", "train_preset": "ours"}
 """The values that set nothing: fields that are not given have their defaults."""
 
@@ -85,6 +86,9 @@ RECIPE: Mapping[str, Setting] = {
     "reader.distractor_retriever": Setting("dense", False, f"{ON_DEV}: as hard as those of RAG training"),
     "reader.distractor_loss": Setting("spread_first", False, f"{ON_DEV}: AUC 0.71 for passages with the answer"),
     "retriever_warmup.steps": Setting(0, False, "the paper's retriever learns from answers alone (section 2.4)"),
+}
+"""A reader that tells passages with the answer from others, and no gold passages for the retriever."""
+RECIPE_COPIED: Mapping[str, Setting] = {
     "train.targets": Setting("first", False, ON_DEV),
     "train.answerable_only": Setting(True, False, ON_DEV),
     "train.distractor_loss": Setting("spread_first", False, ON_DEV),
@@ -97,11 +101,12 @@ RECIPE: Mapping[str, Setting] = {
     "train.scale_lr": Setting(6e-2, False, ON_DEV),
     "train.eval_every": Setting(80, False, f"{ON_DEV}: the last step's checkpoint, with an evaluation"),
 }
-"""A reader that tells passages with the answer from others, and RAG training from the pretrained query encoder, for
-tasks whose answers are copied, at scale mini. Its likelihood is the paper's beside an auxiliary loss, which is ours."""
+"""RAG training of the recipe, for tasks whose answers are copied from passages: the paper's likelihood beside an
+auxiliary loss of ours."""
 TRAIN_PRESETS: Mapping[str, Mapping[str, Setting]] = {
     "ours": {},
     "recipe": RECIPE,
+    "plain": {},
     "paper": {
         "train.k": Setting(5, True, "the paper: 5 or 10, no significant difference"),
         "train.weight_decay": Setting(0.0, True, "the paper: Adam, which AdamW is without decay"),
@@ -127,8 +132,10 @@ TRAIN_PRESETS: Mapping[str, Mapping[str, Setting]] = {
 paper states no learning rate, batch size, number of
 updates, warm-up, label smoothing, dropout, clipping, lengths or stopping criterion. Settings of the script without a
 field of ours: fp16, attention dropout 0.1 (ours is 0), and 100 epochs, whose number of steps depends on the data."""
-OURS_AT: Mapping[str, Mapping[str, Setting]] = {}
-"""Scale -> the fields that preset `ours` sets there, over the defaults of the sections."""
+OURS_AT: Mapping[str, TrainPreset] = {"mini": "recipe"}
+"""Scale -> the preset that `ours` is there; elsewhere it is plain: the defaults of the sections."""
+COPIED: Mapping[str, Mapping[str, Setting]] = {"recipe": RECIPE_COPIED}
+"""Preset -> its further fields for tasks whose answers are copied from passages."""
 NEEDED: Mapping[str, str] = {"authors": "train.steps"}
 
 
@@ -142,8 +149,7 @@ def expand(given: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: a given field contradicts the system, or a field is missing that has no useful default.
     """
     system, preset = given.get("system", UNSET["system"]), given.get("train_preset", UNSET["train_preset"])
-    scale = OURS_AT.get(given.get("scale", "mini"), {}) if preset == UNSET["train_preset"] else {}
-    found = {name: setting.value for name, setting in {**scale, **TRAIN_PRESETS[preset]}.items()}
+    found = {name: setting.value for name, setting in settings_of(preset, given).items()}
     if preset in NEEDED and NEEDED[preset] not in given:
         raise ConfigError(
             f"train_preset={preset} needs {NEEDED[preset]}: the authors trained for 100 epochs, "
@@ -152,6 +158,20 @@ def expand(given: Mapping[str, Any]) -> dict[str, Any]:
     if system in SYSTEMS:
         found |= _of_system(system, given)
     return {name: value for name, value in found.items() if name not in given}
+
+
+def settings_of(preset: str, given: Mapping[str, Any]) -> Mapping[str, Setting]:
+    """The fields that a training preset sets, given the scale and the task of an experiment.
+
+    Args:
+        preset: Value of train_preset.
+        given: Dotted field of ExperimentConfig -> value.
+    """
+    if preset == UNSET["train_preset"]:
+        preset = OURS_AT.get(given.get("scale", "mini"), preset)
+    task = given.get("task.name", "nq")
+    copied = task in TASKS and TASKS.get(task).extractive
+    return {**TRAIN_PRESETS[preset], **(COPIED.get(preset, {}) if copied else {})}
 
 
 def _of_system(system: str, given: Mapping[str, Any]) -> dict[str, Any]:

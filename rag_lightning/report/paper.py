@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from rag_lightning.config.presets import settings_of
 from rag_lightning.config.registries import DECODINGS, RETRIEVERS
 from rag_lightning.config.yaml_files import build, read_yaml
 from rag_lightning.core.errors import DataError
@@ -191,8 +192,9 @@ class Compared:
 def paper_system(config: Mapping[str, Any]) -> str:
     """The paper's name for one of our experiments: RAG-Token, RAG-Sequence-BM25, RAG-Token-Frozen, BART.
 
-    The paper's BM25 row is trained with BM25; a retriever that was swapped in at test, an oracle, chance, a null
-    document and a distractor loss have no row there, and get names of their own.
+    The paper's BM25 row is trained with BM25; a retriever that was swapped in at test, an oracle, chance and a null
+    document have no row there, and get names of their own, as has what differs from the training of the scale in its
+    distractor loss or in a warm-up of the retriever.
     """
     if config["formulation"] == "closed_book":
         strategy = str(config["decoding"]["strategy"])
@@ -201,9 +203,8 @@ def paper_system(config: Mapping[str, Any]) -> str:
     if config["decoding"]["strategy"] == "first_entity":
         return "no reader"
     name = NAMES.get(str(config["formulation"]), str(config["formulation"]))
-    reader, train = config.get("reader", {}), config.get("train", {})
-    if reader.get("distractor_loss", "target") != "target" or train.get("distractor_loss", "none") != "none":
-        name += " with a distractor loss"
+    train = config.get("train", {})
+    name += _trained_otherwise(config)
     retriever = config["retriever"]
     kind, trained_with = retriever["kind"], retriever.get("trained_with", "same")
     trained = kind if trained_with == "same" else trained_with
@@ -218,6 +219,17 @@ def paper_system(config: Mapping[str, Any]) -> str:
         return name  # which trains no retriever
     frozen = retriever.get("train") is False or train.get("retriever_lr") == 0
     return f"{name}-Frozen" if frozen else name
+
+
+def _trained_otherwise(config: Mapping[str, Any]) -> str:
+    """How the training differs from that of the scale, as the end of a name; empty if it does not."""
+    known = {"scale": config.get("scale", "mini"), "task.name": config.get("task", {}).get("name", "nq")}
+    usual = {name: setting.value for name, setting in settings_of("ours", known).items()}
+    loss, usual_loss = config.get("train", {}).get("distractor_loss", "none"), usual.get("train.distractor_loss", "none")
+    ending = "" if loss == usual_loss else f" {'without' if loss == 'none' else 'with'} a distractor loss"
+    if usual.get("retriever_warmup.steps") == 0 and config.get("retriever_warmup", {}).get("steps"):
+        ending += ", retriever warmed up"
+    return ending
 
 
 def paper_dataset(dataset: str) -> str:

@@ -131,7 +131,7 @@ def test_by_a_cell_of_the_matrix(leaf: Leaf) -> None:
 def test_by_a_preset(leaf: Leaf, monkeypatch: pytest.MonkeyPatch, refused: Callable[[list[str], str], None]) -> None:
     value = values_outside(leaf)[0]
     setting = presets.Setting(value, True, "nowhere")
-    monkeypatch.setattr(presets, "TRAIN_PRESETS", {"ours": {}, "paper": {leaf.path: setting}})
+    monkeypatch.setattr(presets, "TRAIN_PRESETS", {"recipe": {}, "paper": {leaf.path: setting}})
     refused(["corpus", "--train_preset", "paper"], says_of(leaf, value))
     with pytest.raises(ConfigError, match=r"^here: ") as error:
         experiment_of({"train_preset": "paper"}, "here")

@@ -13,6 +13,7 @@ from rag_lightning.config import presets
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.config.presets import NEEDED, SYSTEMS, TRAIN_PRESETS, expand
+from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError
 
 README = Path(__file__).parents[3] / "docs" / "reproducing-the-paper.md"
@@ -101,8 +102,25 @@ def test_a_train_preset_names_fields_that_there_are(preset: str) -> None:
     assert found.train_preset == "ours"
 
 
-def test_ours_are_the_defaults() -> None:
-    assert expand({}) == {} and parsed() == ExperimentConfig()
+def test_ours_is_the_recipe_at_mini_and_plain_at_other_scales() -> None:
+    assert parsed() == parsed("--train_preset", "recipe") != parsed("--train_preset", "plain") == ExperimentConfig()
+    for scale in ("mini-long", "paper"):
+        assert expand({"scale": scale}) == {} != expand({"scale": scale, "train_preset": "recipe"})
+    assert expand({"train_preset": "authors", "train.steps": 9}).keys() == TRAIN_PRESETS["authors"].keys()
+
+
+@pytest.mark.parametrize("task", [*TASKS])
+def test_only_copied_answers_are_looked_for_in_passages(task: str) -> None:
+    found = parsed("--task.name", task)
+    copied = {**presets.RECIPE_COPIED} if TASKS.get(task).extractive else {}
+    assert expand({"task.name": task}).keys() == {*presets.RECIPE, *copied}
+    assert found.train.answerable_only == TASKS.get(task).extractive
+    assert found.reader.distractor_loss == "spread_first" and found.retriever_warmup.steps == 0
+
+
+def test_what_is_given_wins_over_the_recipe_of_the_scale() -> None:
+    found = parsed("--train.distractor_loss", "none", "--retriever_warmup.steps", "100")
+    assert (found.train.distractor_loss, found.retriever_warmup.steps, found.train.k) == ("none", 100, 5)
 
 
 def test_the_readme_has_every_value_and_system() -> None:
