@@ -9,9 +9,8 @@ from rag_lightning.assess import command
 from rag_lightning.assess.answers import KIND, checksum
 from rag_lightning.assess.pairs import KEY, QUESTIONS, Item, read_key
 from rag_lightning.config.commands import AssessConfig
-from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.config.loading import merged
+from rag_lightning.config.loading import experiment_of, merged
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.records import Example, Passage, Prediction
 from rag_lightning.corpus.store import write_passages
@@ -44,7 +43,7 @@ def make_runs(
         raw: dict[str, Any] = {"run_id": name, "sweep": "experiments", "role": "cell", "split": "test", "label": name}
         raw |= {"status": "finished", "dataset": "mini-jeopardy", "scale": "mini", "seed": 0, "command": "matrix"}
         raw["digests"] = {"examples": examples, "predictions": made, "corpus": corpus}
-        raw["config"] = merged(to_dict(ExperimentConfig()), values)
+        raw["config"] = merged(to_dict(experiment_of({}, "here")), values)
         folder = root / "runs" / "experiments" / name
         folder.mkdir(parents=True)
         (folder / "run.json").write_text(json.dumps(raw | changes))

@@ -56,8 +56,9 @@ def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any])
     given = parser.parse_args(plain, defaults=False)
     flat = {name: value for name, value in given.items() if value is not None}
     prefix = "experiment." if "experiment" in sections_of(cls) else ""
-    named = {name.removeprefix(prefix): value for name, value in flat.items() if name.startswith(prefix)}
-    parser.set_defaults({f"{prefix}{name}": value for name, value in expand(named).items()})
+    if prefix or issubclass(cls, ExperimentConfig):
+        named = {name.removeprefix(prefix): value for name, value in flat.items() if name.startswith(prefix)}
+        parser.set_defaults({f"{prefix}{name}": value for name, value in expand(named).items()})
     parsed = dict(parser.parse_args(plain).items())
     for name, unset in UNSET.items():
         if f"{prefix}{name}" in parsed:

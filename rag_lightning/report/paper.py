@@ -225,8 +225,9 @@ def _trained_otherwise(config: Mapping[str, Any]) -> str:
     """How the training differs from that of the scale, as the end of a name; empty if it does not."""
     known = {"scale": config.get("scale", "mini"), "task.name": config.get("task", {}).get("name", "nq")}
     usual = {name: setting.value for name, setting in settings_of("ours", known).items()}
-    loss, usual_loss = config.get("train", {}).get("distractor_loss", "none"), usual.get("train.distractor_loss", "none")
-    ending = "" if loss == usual_loss else f" {'without' if loss == 'none' else 'with'} a distractor loss"
+    loss = config.get("train", {}).get("distractor_loss", "none")
+    as_usual = loss == usual.get("train.distractor_loss", "none")
+    ending = "" if as_usual else f" {'without' if loss == 'none' else 'with'} a distractor loss"
     if usual.get("retriever_warmup.steps") == 0 and config.get("retriever_warmup", {}).get("steps"):
         ending += ", retriever warmed up"
     return ending

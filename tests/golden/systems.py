@@ -90,6 +90,7 @@ def settings(name: str, root: Path, bert: Path) -> Settings:
 def base(root: Path, data: Path, bert: Path) -> Settings:
     """What systems share: the tiny project, everything in float32."""
     return {
+        "train_preset": "plain",
         "folder": str(root),
         "task.name": "nq",
         "task.dataset": "tiny",

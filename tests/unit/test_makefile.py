@@ -13,6 +13,7 @@ import pytest
 
 from rag_lightning.cli import parse
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
+from rag_lightning.config.loading import experiment_of
 from rag_lightning.core.files import sqlite_url
 from rag_lightning.sweep.space import open_space
 
@@ -45,7 +46,7 @@ def sweep(*words: str) -> SweepConfig:
 
 
 def test_sweep_runs_the_file_of_the_task() -> None:
-    assert sweep("TASK=nq") == SweepConfig()
+    assert sweep("TASK=nq") == SweepConfig(experiment=experiment_of({}, "here"))
 
 
 TASKS = ("triviaqa", "webquestions", "curatedtrec", "msmarco", "jeopardy", "fever3", "fever2")

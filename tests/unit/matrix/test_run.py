@@ -94,7 +94,7 @@ def project(tmp_path: Path) -> Path:
     for name, values in {
         "matrix": matrix | {"decoding": DECODING},
         "claims": {"claims": [one, other, unable]},
-        "nq_rag_sequence": {"name": "nq_rag_sequence", **thorough},
+        "nq_rag_sequence": {"name": "nq_rag_sequence", "train_preset": "plain", **thorough},
     }.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     return tmp_path

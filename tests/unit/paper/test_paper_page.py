@@ -16,7 +16,7 @@ import pytest
 from rag_lightning.config.commands import PaperConfig, SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.config.loading import merged
+from rag_lightning.config.loading import experiment_of, merged
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.core.records import Example, Prediction, Score
 from rag_lightning.metrics.summary import summarise
@@ -68,7 +68,7 @@ def cell(root: Path, system: str, seed: int, rate: float, n: int = 60, **changes
         "label": system,
     }
     raw |= {"dataset": dataset, "scale": scale, "seed": seed, "digests": digests, "command": "rag-lightning matrix"}
-    raw["config"] = merged(to_dict(ExperimentConfig()), values, {"seed": seed})
+    raw["config"] = merged(to_dict(experiment_of({}, "here")), values, {"seed": seed})
     folder = root / "runs" / "experiments" / name
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(raw | changes))

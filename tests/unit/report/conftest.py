@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rag_lightning.config.fields import to_dict
+from rag_lightning.config.loading import experiment_of, merged
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.records import Prediction, Score, write_jsonl
 from rag_lightning.metrics.summary import summarise
@@ -17,18 +19,19 @@ ROOT = Path(__file__).parents[3]
 PAPER = ROOT / "reports" / "paper.yaml"
 
 
-def experiment(given: dict[str, Any]) -> dict[str, Any]:
+def experiment(given: dict[str, Any], scale: str) -> dict[str, Any]:
     """The configuration of a run."""
     name = given["retriever"]
     kind = name if name in ("bm25", "none") else "dense"
     retriever = {"kind": kind, "trained_with": "dense"}
     decoding = {"strategy": given["decoding"], "k": given["k"]}
-    return {
+    own = {
         "formulation": given["formulation"],
         "decoding": decoding,
         "retriever": retriever,
         "index": {"kind": name if kind == "dense" else "flat"},
     }
+    return merged(to_dict(experiment_of({"scale": scale}, "here")), own)
 
 
 class Maker:
@@ -93,7 +96,7 @@ class Maker:
         }
         raw |= {"label": label, "task": "nq", "dataset": self.dataset, "scale": self.scale}
         raw |= {
-            "config": experiment(given),
+            "config": experiment(given, self.scale),
             "git": {"sha": "abc123", "dirty": True},
             "packages": {"numpy": "2"},
             "seed": 0,

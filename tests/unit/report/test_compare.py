@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from rag_lightning.config.fields import to_dict
+from rag_lightning.config.loading import experiment_of, merged
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.paper import (
     Compared,
@@ -65,7 +67,8 @@ def test_a_missing_run_says_why(paper: Paper) -> None:
 def config(formulation: str, strategy: str = "greedy", **sections: Any) -> dict[str, Any]:
     """What a run's name in the paper depends on."""
     retriever = {"kind": "dense", "trained_with": "same"} | sections.pop("retriever", {})
-    return {"formulation": formulation, "decoding": {"strategy": strategy}, "retriever": retriever, **sections}
+    found = {"formulation": formulation, "decoding": {"strategy": strategy}, "retriever": retriever, **sections}
+    return merged(to_dict(experiment_of({}, "here")), found)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +89,13 @@ def config(formulation: str, strategy: str = "greedy", **sections: Any) -> dict[
         (config("rag_token", train={"retriever_lr": 1e-5}), "RAG-Token"),
         (config("rag_sequence", "first_entity"), "no reader"),
         (config("closed_book", retriever={"kind": "none"}), "BART"),
+        (config("rag_token", train={"distractor_loss": "none"}), "RAG-Token without a distractor loss"),
+        (
+            config("rag_token", scale="paper", train={"distractor_loss": "none"}, retriever_warmup={"steps": 9}),
+            "RAG-Token",
+        ),
+        (config("rag_token", scale="paper", retriever_warmup={"steps": 9}), "RAG-Token with a distractor loss"),
+        (config("rag_sequence", retriever_warmup={"steps": 9}), "RAG-Sequence, retriever warmed up"),
     ],
 )
 def test_systems_have_the_paper_s_names(found: dict[str, Any], name: str) -> None:
