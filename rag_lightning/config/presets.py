@@ -100,6 +100,7 @@ RECIPE_COPIED: Mapping[str, Setting] = {
     "train.retriever_lr": Setting(1e-4, False, ON_DEV),
     "train.scale_lr": Setting(6e-2, False, ON_DEV),
     "train.eval_every": Setting(80, False, f"{ON_DEV}: the last step's checkpoint, with an evaluation"),
+    "train.checkpoint_encoder": Setting(True, False, "ours: the same result in less memory"),
 }
 """RAG training of the recipe, for tasks whose answers are copied from passages: the paper's likelihood beside an
 auxiliary loss of ours."""

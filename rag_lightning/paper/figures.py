@@ -172,7 +172,7 @@ def _ours(results: Results, name: str) -> Curves:
         return _recall(results)
     dataset, metrics = ("nq", ("em",)) if name == "figure3-left" else ("msmarco", tuple(METRICS))
     lines, comparable, called = [], results.config.scale == "paper", ""
-    for system in ("RAG-Token", "RAG-Sequence"):
+    for system in ("RAG-Token", "RAG-Sequence", "RAG-Token-Frozen", "RAG-Sequence-Frozen"):
         for metric in metrics:
             runs = _at_several_k(results, system, dataset, metric)
             label = f"{system} {METRICS[metric]}" if metric in METRICS else system

@@ -35,6 +35,8 @@ SYSTEMS: dict[str, Settings] = {
     "sequence_first_entity": {"formulation": "rag_sequence", "decoding.strategy": "first_entity"},
     "closed_greedy": CLOSED | {"decoding.strategy": "greedy"},
     "closed_beam": CLOSED | {"decoding.strategy": "beam", "decoding.num_beams": 3},
+    "fid_greedy": {"formulation": "fid", "decoding.strategy": "greedy"},
+    "fid_beam": {"formulation": "fid", "decoding.strategy": "beam", "decoding.num_beams": 3},
     "index_hnsw": TOKEN | {"index.kind": "hnsw"},
     "index_ivf_flat": THOROUGH | {"index.kind": "ivf_flat"},
     "index_ivf_pq": TOKEN | {"index.kind": "ivf_pq", "index.pq": "PQ4x4"},
