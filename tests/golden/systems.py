@@ -37,6 +37,8 @@ SYSTEMS: dict[str, Settings] = {
     "closed_beam": CLOSED | {"decoding.strategy": "beam", "decoding.num_beams": 3},
     "fid_greedy": {"formulation": "fid", "decoding.strategy": "greedy"},
     "fid_beam": {"formulation": "fid", "decoding.strategy": "beam", "decoding.num_beams": 3},
+    "recipe_token": TOKEN | {"train_preset": "recipe"},
+    "recipe_sequence": THOROUGH | {"train_preset": "recipe"},
     "index_hnsw": TOKEN | {"index.kind": "hnsw"},
     "index_ivf_flat": THOROUGH | {"index.kind": "ivf_flat"},
     "index_ivf_pq": TOKEN | {"index.kind": "ivf_pq", "index.pq": "PQ4x4"},
