@@ -15,6 +15,7 @@ from rag_lightning.claims.command import plan
 from rag_lightning.claims.record import Entry, entry
 from rag_lightning.claims.verdicts import judge
 from rag_lightning.config.commands import ClaimsConfig
+from rag_lightning.config.data import TESTS
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
 from rag_lightning.matrix.cells import make_job
 from rag_lightning.matrix.matrix import Matrix, load_matrix
@@ -36,7 +37,7 @@ def test_the_claims_rest_on_cells_that_can_run(matrix: Matrix) -> None:
     claims = load_claims(FOLDER / "claims.yaml", matrix)
     for one in claims:
         cells = {(cell.task, cell.system): cell for cell in matrix.cells(one.scale or "mini")}
-        assert one.split == "test" and one.comparisons
+        assert one.split in TESTS and one.comparisons
         assert one.seeds and set(one.seeds) <= set(matrix.seeds)
         for task, system, k in one.arms():
             assert not cells[task, system].skip
