@@ -44,8 +44,8 @@ NEVER = {
 
 
 MISSING = (
-    "The pointer on a cell shows its configuration, verdict and command. `make matrix SCALE={scale}` runs the cells of "
-    "dev, `rag-lightning matrix --scale {scale} --split test` those of test."
+    "Pointing at a cell, or tapping it, shows its configuration, verdict and command. The cells of dev are run by: make "
+    "matrix SCALE={scale}; those of test by: rag-lightning matrix --scale {scale} --split test"
 )
 
 

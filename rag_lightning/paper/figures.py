@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ from rag_lightning.report.figures import Line
 from rag_lightning.report.paper import paper_dataset, paper_system
 from rag_lightning.report.printed import Series
 from rag_lightning.report.reading import estimate_of, read
+from rag_lightning.report.tables import clean
 from rag_lightning.runs import folders
 
 PANELS = {
@@ -103,7 +105,7 @@ def _draw_heat_map(
     by_passage = [list(row) for row in zip(*values, strict=True)]
     axes.pcolormesh(by_passage, cmap="Blues", vmin=0.0, vmax=1.0, edgecolors="#ffffff", linewidth=0.6)
     axes.set_xticks([place + 0.5 for place in range(len(tokens))], [plain(one, 14) for one in tokens], rotation=60)
-    axes.set_yticks([place + 0.5 for place in range(len(passages))], [plain(one, 26) for one in passages])
+    axes.set_yticks([place + 0.5 for place in range(len(passages))], [_two_lines(one) for one in passages])
     axes.tick_params(length=0, labelcolor=INK, labelsize=8)
     axes.invert_yaxis()
     axes.grid(visible=False)
@@ -119,6 +121,11 @@ def _draw_heat_map(
                     color="#fffffe",
                     fontsize=7,
                 )
+
+
+def _two_lines(text: str) -> str:
+    """The title of a passage, as wide as the margin left of a heat map."""
+    return "\n".join(wrap(clean(text), 28, max_lines=2, placeholder="…"))
 
 
 def _paper_line(name: str, line: Series) -> Line:

@@ -107,7 +107,7 @@ def _title(system: str, printed: PaperTable) -> str:
 
 
 def _listed(printed: PaperTable, cells: Sequence[Measured], name: str) -> Table:
-    """A row per cell with all that there is to say of it."""
+    """A row per cell of ours with all that there is to say of it; a column that is empty is shown in CSV only."""
     heads = (
         "system",
         "column",
@@ -120,11 +120,11 @@ def _listed(printed: PaperTable, cells: Sequence[Measured], name: str) -> Table:
         "difference",
         "verdict",
         "runs",
+        "command",
     )
     texts = ("system", "column", "seeds", "better than", "verdict", "runs", "command")
-    columns = tuple(Column(head, numeric=head not in texts) for head in (*heads, "command"))
     rows = []
-    for cell in cells:
+    for cell in (one for one in cells if one.system in SYSTEMS):
         digits = 1 if cell.column.unit == "%" else 3
         found = [Cell(_title(cell.system, printed)), Cell(cell.column.head), estimated(cell.estimate)]
         found += [number(cell.estimate.n if cell.estimate else None, 0)]
@@ -133,7 +133,9 @@ def _listed(printed: PaperTable, cells: Sequence[Measured], name: str) -> Table:
         found += [number(cell.compared.difference, digits), Cell(str(cell.compared), tone=TONES[cell.compared.verdict])]
         found += [Cell(", ".join(run.run_id for run in cell.runs) or NOTHING), Cell(cell.command or NOTHING)]
         rows.append(Row(tuple(found)))
-    title = f"{printed.title.partition(':')[0]}: every cell, its verdict and command"
+    filled = [any(row.cells[place].text != NOTHING for row in rows) for place in range(len(heads))]
+    columns = tuple(Column(h, numeric=h not in texts, shown=one) for h, one in zip(heads, filled, strict=True))
+    title = f"{printed.title.partition(':')[0]}: every cell of ours, its verdict and command"
     return Table(title, columns, tuple(rows), name=f"{name}-cells", folded=True)
 
 
@@ -160,7 +162,9 @@ def sizes_table(results: Results) -> Table:
     """Table 7: instances as printed, as they truly are, and of the data of the stored runs."""
     columns = [Column("data set", numeric=False)]
     columns += [Column(f"{split}, {what}") for split in SPLITS for what in ("printed", "true", "ours")]
-    rows, notes = [], []
+    rows: list[Row] = []
+    slips: dict[str, list[str]] = {}
+    sources: dict[str, list[str]] = {}
     for count in results.paper.counts:
         ours, dataset = _sizes(results, count.dataset)
         cells: list[Cell] = []
@@ -169,10 +173,12 @@ def sizes_table(results: Results) -> Table:
             mine = number(ours[split], 0) if split in ours else missing
             cells += [number(count.printed[place], 0), number(count.actual[place], 0), mine]
         rows.append(Row((Cell(f"{count.head} ({dataset})" if dataset else count.head), *cells)))
-        notes += [f"{count.head}: {count.slip}"] if count.slip else []
-        notes += [f"{count.head}, true sizes: {count.source}"] if count.source else []
+        slips.setdefault(count.slip, []).append(count.head)
+        sources.setdefault(count.source, []).append(count.head)
     title = f"Table 7: sizes of the data sets: printed, true, and at scale {results.config.scale}"
-    return Table(title, tuple(columns), tuple(rows), tuple(dict.fromkeys(notes)), "table7")
+    notes = [f"{', '.join(heads)}: {slip}" for slip, heads in slips.items() if slip]
+    notes += [f"True sizes of {', '.join(heads)}: {source}" for source, heads in sources.items() if source]
+    return Table(title, tuple(columns), tuple(rows), tuple(notes), "table7", ordered=True)
 
 
 def slips_table(results: Results) -> Table:

@@ -31,8 +31,18 @@ FIELDS = (
     ("corpus", "source"),
 )
 """Fields of a configuration that a hint shows."""
-MOST = 4
+NAMES = {
+    "em": "EM",
+    "em_regex": "EM (regular expressions)",
+    "f1": "F1",
+    "q_bleu1": "Q-BLEU-1",
+    "rouge_l_msmarco": "Rouge-L (MS MARCO)",
+}
+"""Metric -> its name in a sentence, where that is more than its words."""
+MOST = 2
 """Systems that the sentence on differences names."""
+LEVEL = 0.05
+"""p from which the sentence calls a difference not significant."""
 
 
 def headline(sweep: Sweep, runs: Sequence[Run], compared: Compared | None) -> tuple[str, list[str]]:
@@ -69,10 +79,10 @@ def differences(sweep: Sweep, runs: Sequence[Run], scores: Scores) -> str:
                 continue
             found, p = difference(scores[runs[0].run_id], scores[other.run_id], name, _seed(runs[0]))
             size = f"{found.mean:+.{_digits(found)}f}"
-            parts.append(f"{size} to {other.label} ({_p(p)})")
+            parts.append(f"{size} to {other.label} ({_p(p)}{', not significant' if p >= LEVEL else ''})")
     if not parts:
         return ""
-    tail = "" if len(runs) <= MOST + 1 else f", and {len(runs) - MOST - 1} more below"
+    tail = "" if len(runs) <= MOST + 1 else "; more below"
     return f"Paired differences on the same questions: {'; '.join(parts)}{tail}."
 
 
@@ -140,7 +150,7 @@ def hint(run: Run) -> str:
 
 def name_of(metric: str) -> str:
     """A metric in words of a sentence: EM for em, seconds per query for seconds_per_query."""
-    return {"em": "EM", "f1": "F1", "em_regex": "EM (regular expressions)"}.get(metric, metric.replace("_", " "))
+    return NAMES.get(metric, metric.replace("_", " "))
 
 
 def _n(sweep: Sweep, run: Run) -> int:

@@ -61,7 +61,7 @@ STYLE: Any = {
     "legend.frameon": False,
 }
 LEADER: dict[str, Any] = {
-    "arrowstyle": "-", "linewidth": 0.5, "linestyle": ":", "alpha": 0.7, "shrinkA": 1, "shrinkB": 3
+    "arrowstyle": "-", "linewidth": 0.5, "linestyle": ":", "alpha": 0.7, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)
 }  # fmt: skip
 """Style of the line between a label and what it names."""
 LABEL_GAP = 0.075

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
 from rag_lightning.metrics.metric import Estimate
+from rag_lightning.report.answer import name_of
 from rag_lightning.report.charts import COLOURS, INK, MARKERS, SOFT, Chart, Panel, end_labels, plain
 from rag_lightning.report.collect import Run, Sweep, found_family
 from rag_lightning.report.search import SHOWN, Search, Tried
@@ -50,7 +51,7 @@ def systems_chart(sweep: Sweep, runs: Sequence[Run], paper_values: Mapping[str, 
         return None
     shown = runs[:MOST]
     words = "; ".join(f"{run.label} {run.estimates[sweep.objective].mean:.1f}" for run in shown)
-    title = f"{sweep.objective} on {sweep.dataset} test"
+    title = f"{name_of(sweep.objective)} on {sweep.dataset} test"
     panel = Panel(title, f"{title}: {words}", partial(_draw_systems, sweep.objective, shown, paper_values))
     notes = ["Dot: mean; bar: 95 % interval. Blue: chosen on dev; grey: baseline."]
     notes += ["Triangle: the paper's number."] if paper_values else []

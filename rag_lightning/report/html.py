@@ -11,8 +11,8 @@ FILTERED = 8
 """Rows from which a page offers to filter a table."""
 TALL = 16
 """Rows from which a table scrolls in a box of its own."""
-LONG = 100
-"""Characters from which a text gets a wide column."""
+SHORT, LONG = 24, 100
+"""Characters up to which a text stays on one line, and from which it gets a wide column."""
 HINT = 4000
 """Longest hint of a row or cell, in characters."""
 
@@ -61,15 +61,18 @@ def _hint(text: str) -> str:
     return f' tabindex="0" data-hint="{lines}"'
 
 
+def _width(length: int) -> str:
+    return "short" if length <= SHORT else "words" if length <= LONG else "long"
+
+
 def _cell(cell: Cell, column: Column, marks: int, *, first: bool) -> str:
     """One cell; letters stand in a box as wide as the most letters of the column, so that digits stay aligned."""
     style = f"--share:{min(max(cell.value, 0.0), 100.0):.1f}%" if column.bar and cell.value is not None else ""
     names = (
-        "num" if column.numeric else "",
+        "num" if column.numeric else _width(max(len(cell.text), len(cell.below) * 2 // 3)),
         "bar" if style else "",
         cell.tone,
         "best" if cell.best else "",
-        "long" if len(cell.text) > LONG else "",
     )
     attributes = "".join(
         f' {name}="{value}"'

@@ -181,7 +181,7 @@ def confusion_table(sweep: Sweep) -> Table:
 
 
 def unfinished_table(sweep: Sweep) -> Table:
-    """Runs that failed or have not ended: counted and listed."""
+    """Runs that failed or have not ended: counted and listed; nothing where all have finished."""
     runs = sweep.unfinished()
     columns = tuple(Column(head, numeric=False) for head in ("run", "system", "split", "role", "status", "notes"))
     rows = []
@@ -190,7 +190,7 @@ def unfinished_table(sweep: Sweep) -> Table:
         rows.append(Row(tuple(map(Cell, texts))))
     counts = {status: sum(run.status == status for run in sweep.runs) for status in ("finished", "failed", "running")}
     note = f"{counts['finished']} finished, {counts['failed']} failed, {counts['running']} running or cut off."
-    return Table(f"Unfinished runs on {sweep.dataset}", columns, tuple(rows), (note,))
+    return Table(f"Unfinished runs on {sweep.dataset}", columns, tuple(rows), (note,) if rows else ())
 
 
 def _pair(sweep: Sweep, left: Run, right: Run, scores: Mapping[str, Sequence[Score]]) -> Row:

@@ -49,7 +49,7 @@ def render(sweep_dir: Path, artifacts: Path, out: Path, paper: Path, later: Path
     tested = stored.alike
     verdicts = {run.run_id: sections.compare_run(sweep, published, run) for run in tested}
     answer, lead = headline(sweep, tested, verdicts[tested[0].run_id] if tested else None)
-    lead += [differences(sweep, tested, stored.scores)] if tested else []
+    lead[1:1] = [differences(sweep, tested, stored.scores)] if tested else []
     lead += [on_the_search(sweep, stored.search)]
     page = Page(
         title=f"{sweep.name}: {sweep.dataset}",
