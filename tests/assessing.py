@@ -24,14 +24,22 @@ Answering = Callable[[Item, str], str]
 def make_runs(
     root: Path, count: int = 40, texts: Mapping[str, Callable[[int], str]] | None = None, **changes: Any
 ) -> None:
-    """Runs of BART and RAG-Token on mini-jeopardy; RAG's clues hold a word of the gold passage, BART's do not."""
-    written = {"bart": lambda i: f"It is a common thing {i}", "rag": lambda i: f"This author {i} wrote novel{i}"}
+    """Runs of BART and RAG-Token on mini-jeopardy; RAG's clues hold a word of the gold passage, BART's do not.
+
+    Args:
+        root: The project's folder.
+        count: Questions.
+        texts: Run, or "subject" for the questions -> its text of question i, where it is another than usual.
+        changes: Changes of the run's records.
+    """
+    written: dict[str, Callable[[int], str]] = {"subject": lambda i: f"subject {i}"}
+    written |= {"bart": lambda i: f"It is a common thing {i}", "rag": lambda i: f"This author {i} wrote novel{i}"}
     written |= dict(texts or {})
     asked = [
-        Example(f"q{i}", f"subject {i}", (f"The writer of novel{i} from town{i}",), (f"p{i}",), f"e{i}")
+        Example(f"q{i}", written["subject"](i), (f"The writer of novel{i} from town{i}",), (f"p{i}",), f"e{i}")
         for i in range(count)
     ]
-    passages = [Passage(f"p{i}", f"subject {i}", f"an author who wrote novel{i} in town{i}") for i in range(count)]
+    passages = [Passage(f"p{i}", written["subject"](i), f"an author who wrote novel{i} in town{i}") for i in range(count)]
     store = ArtifactStore(root / "artifacts")
     corpus = store.build(Recipe("corpus", {}, {}, 1), lambda folder: write_passages(folder, passages)).digest
     examples = keep(root, "examples", "jeopardy", {"dev": asked, "test": asked}, {})

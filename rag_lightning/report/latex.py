@@ -33,6 +33,8 @@ _LATEX = {
 HEAD = r"""% Needs \usepackage{booktabs}, \usepackage{graphicx}, \usepackage[T1]{fontenc}, \usepackage{textcomp};
 % names in other scripts need XeLaTeX or LuaLaTeX.
 """
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Makes what follows as wide as the text if it is wider, never larger than it is."""
 WORDY = 40
 """Characters of a text above which its column is a paragraph."""
 
@@ -55,10 +57,11 @@ def _latex(table: Table) -> str:
         " & ".join(_cell(cell, row.strong, width) for cell, width in zip(row.cells, marks, strict=True)) + r" \\"
         for row in table.rows
     ]
-    notes = [rf"\par\footnotesize {escape_latex(note)}" for note in table.notes]
+    notes = [rf"\par {escape_latex(note)}" for note in table.notes]
+    notes = [r"\par\smallskip\raggedright\footnotesize", *notes] if notes else []
     lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{escape_latex(table.title)}}}"]
     lines += [rf"\label{{tab:{re.sub(r'[^a-z0-9-]', '-', table.name.lower())}}}"] if table.name else []
-    lines += [r"\resizebox{\linewidth}{!}{%", rf"\begin{{tabular}}{{{layout}}}", r"\toprule", heads + r" \\"]
+    lines += [FITTED, rf"\begin{{tabular}}{{{layout}}}", r"\toprule", heads + r" \\"]
     lines += [r"\midrule", *rows, r"\bottomrule", r"\end{tabular}}", *notes, r"\end{table}", ""]
     return "\n".join(lines)
 

@@ -1,8 +1,6 @@
 """The assessment page in headless Chromium: answered by keys, saved, loaded again, and read by the report."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,9 @@ from rag_lightning.assess.answers import read_assessment
 from rag_lightning.assess.majority import judge
 from rag_lightning.assess.pairs import KEY, PAGE, QUESTIONS, Item, read_key
 from tests.assessing import assess, attentive, make_runs
+from tests.browsing import HOSTILE, MARKS, opened
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-AXE = Path(os.environ.get("NODE_PATH", "node_modules")) / "axe-core" / "axe.min.js"
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="needs the Debian package chromium"),
-    pytest.mark.timeout(300),
-]
-HOSTILE = ("<script>alert(1)</script>", "<img src=x onerror=alert(1)> \u202e\x00", "</script><b>x", "y" * 50_000)
+pytestmark = MARKS
 KEYS = {(q.name, option): str(q.first_key + place) for q in QUESTIONS for place, option in enumerate(q.options)}
 """Question and option -> the key that answers it."""
 
@@ -34,28 +25,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return assess(root, pairs=20)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def page(browser: Any, folder: Path) -> Iterator[Any]:
-    """The page in a browser without memory; anything it complains of, or asks for elsewhere, fails the test."""
-    context, problems = browser.new_context(viewport={"width": 1280, "height": 800}), []
-    opened = context.new_page()
-    opened.on("console", lambda message: problems.append(message.text))
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    opened.on(
-        "request", lambda request: None if request.url.startswith(("file:", "blob:")) else problems.append(request.url)
-    )
-    opened.goto((folder / PAGE).as_uri())
-    yield opened
-    context.close()
-    assert problems == []
+    with opened(browser, folder / PAGE) as found:
+        yield found
 
 
 def begin(page: Any, name: str) -> None:
@@ -141,22 +114,3 @@ def test_keys_can_be_turned_off_and_the_mouse_answers(page: Any) -> None:
     assert page.locator("fieldset input:checked").count() == 0
     page.get_by_role("button", name="Previous").click()
     assert page.locator("fieldset input:checked").count() == 2
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark"), (390, "light"), (1280, "dark")])
-def test_axe_finds_nothing_serious_at_both_widths(page: Any, width: int, scheme: str) -> None:
-    page.set_viewport_size({"width": width, "height": 844})
-    page.emulate_media(color_scheme=scheme)
-    for opened in (False, True):
-        if opened:
-            begin(page, "Dee")
-            for _ in range(4):
-                page.keyboard.press("1")
-                page.keyboard.press("n")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        if AXE.exists():
-            page.evaluate(AXE.read_text())
-            found = page.evaluate("async () => (await axe.run()).violations")
-            assert [(one["id"], one["impact"]) for one in found if one["impact"] in ("serious", "critical")] == []
-    if not AXE.exists():
-        pytest.skip("needs axe-core in the folder NODE_PATH, or in node_modules; widths were checked")
