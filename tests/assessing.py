@@ -39,7 +39,9 @@ def make_runs(
         Example(f"q{i}", written["subject"](i), (f"The writer of novel{i} from town{i}",), (f"p{i}",), f"e{i}")
         for i in range(count)
     ]
-    passages = [Passage(f"p{i}", written["subject"](i), f"an author who wrote novel{i} in town{i}") for i in range(count)]
+    passages = [
+        Passage(f"p{i}", written["subject"](i), f"an author who wrote novel{i} in town{i}") for i in range(count)
+    ]
     store = ArtifactStore(root / "artifacts")
     corpus = store.build(Recipe("corpus", {}, {}, 1), lambda folder: write_passages(folder, passages)).digest
     examples = keep(root, "examples", "jeopardy", {"dev": asked, "test": asked}, {})

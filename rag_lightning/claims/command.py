@@ -18,7 +18,7 @@ from rag_lightning.core.registry import check_name
 from rag_lightning.core.shipped import find_shipped
 from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_job
 from rag_lightning.matrix.matrix import Cell, load_matrix
-from rag_lightning.report.page import Page, write_page
+from rag_lightning.report.page import write_page
 from rag_lightning.runs import folders
 from rag_lightning.runs.evaluate import degraded_of, scores_of
 from rag_lightning.runs.identity import by_reuse
@@ -187,4 +187,4 @@ def _report(plans: Sequence[Plan], config: ClaimsConfig, failed: dict[str, str])
             found.append((made.claim, stored or table.without("not tested yet", "")))
     title = f"Claims at scale {config.scale} on {config.split}"
     place = folders.report(config.folder, "claims", f"{config.scale}-{config.split}")
-    say(f"page: {write_page(place, Page(title, table.tables(title, config.split, found)))}")
+    say(f"page: {write_page(place, table.page(title, config.split, found))}")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rag_lightning.claims.claims import Claim
 from rag_lightning.claims.verdicts import Outcome
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.metrics.statistics import FEW_CLUSTERS
+from rag_lightning.report.page import Page
 from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
 
 Stored = Mapping[str, Any]
 """An Outcome as plain values."""
+SHOWN = ("claim", "metric", "system", "baseline", "difference", "adjusted p", "verdict")
+"""Columns that the page shows at once; the others are folded, and table.csv has all."""
+DETAILS = (*SHOWN[:4], "system's", "baseline's", "n", "seeds", "test", "p", "smallest", "aims")
 NOTES = (
     "difference: mean over questions of system - baseline, each averaged over seeds, with its 95 % interval: of the t "
     "test with the variance of training and of entities, or beside sign flips a bootstrap of entities.",
@@ -53,11 +59,20 @@ def _few(clusters: float) -> str:
     return f" (approximate: {clusters:.1f} effective clusters)" if clusters < FEW_CLUSTERS else ""
 
 
-def tables(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> list[Table]:
-    """The tables of comparisons, claims, and curves if there are any."""
-    result = [_comparisons(f"{title}: comparisons", found), _claims(title, split, found)]
+def page(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Page:
+    """The page of claims: how many hold, the verdicts, the comparisons in two tables, and curves if there are any."""
+    counts = Counter(str(stored["verdict"]) for _, stored in found)
+    supported = counts.pop("supported", 0)
+    others = "".join(f"; {count} {verdict}" for verdict, count in counts.items())
+    whole = _comparisons(f"{title}: comparisons", found)
+    parts = [_claims(title, split, found), whole.view(whole.title, SHOWN, NOTES)]
+    if any(stored["tested"] for _, stored in found):
+        parts.append(replace(whole.view(f"{title}: comparisons in full", DETAILS), folded=True))
     points = [point for _, stored in found for point in stored["points"]]
-    return result + ([_curves(f"{title}: curves, not tested", points)] if points else [])
+    parts += [_curves(f"{title}: curves, not tested", points)] if points else []
+    return Page(
+        title, parts, answer=f"{supported} of {len(found)} claims supported{others}", files={"table.csv": whole}
+    )
 
 
 def _claims(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Table:

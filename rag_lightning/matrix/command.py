@@ -63,7 +63,11 @@ def run(config: MatrixConfig) -> None:
     done, failed = _run_all(jobs, config)
     place = folders.report(config.folder, f"matrix-{config.scale}-{config.split}")
     title = f"Experiments of scale {config.scale} on {config.split}"
-    say(f"page: {write_page(place, Page(title, [table(title, jobs, skipped, done, failed)]))}")
+    answer = f"{len(done)} of {len(jobs)} experiments finished"
+    answer += f"; {len(failed)} failed" if failed else ""
+    answer += f"; cells that cannot run here: {len(skipped)}" if skipped else ""
+    page = Page(title, [table(title, jobs, skipped, done, failed)], answer=answer)
+    say(f"page: {write_page(place, page)}")
     if failed:
         first = next(iter(failed.items()))
         raise RagLightningError(f"{len(failed)} of {len(jobs)} experiments failed; {first[0]}: {first[1]}")

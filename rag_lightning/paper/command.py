@@ -44,8 +44,8 @@ NEVER = {
 
 
 MISSING = (
-    "Pointing at a cell, or tapping it, shows its configuration, verdict and command. The cells of dev are run by: make "
-    "matrix SCALE={scale}; those of test by: rag-lightning matrix --scale {scale} --split test"
+    "Pointing at a cell, or tapping it, shows its configuration, verdict and command. The cells of dev are run by: "
+    "make matrix SCALE={scale}; those of test by: rag-lightning matrix --scale {scale} --split test"
 )
 
 

@@ -71,6 +71,7 @@ def test_it_reports_a_stored_sweep_in_an_empty_folder(installed: Path, tiny_swee
 
 def test_it_knows_the_sweeps_and_the_matrix_of_the_project(installed: Path, tmp_path: Path) -> None:
     assert "name: smoke\n" in rag(installed, tmp_path, "sweep", "--config", "sweeps/smoke.yaml", "--print_config")
+    assert "\\label{tab:table1}" in rag(installed, tmp_path, "report", "--table", "1", "--fragment")
     code = """
 from rag_lightning.core.shipped import find_shipped
 from rag_lightning.matrix.matrix import load_matrix

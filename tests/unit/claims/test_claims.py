@@ -19,7 +19,7 @@ from rag_lightning.config.data import TESTS
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
 from rag_lightning.matrix.cells import make_job
 from rag_lightning.matrix.matrix import Matrix, load_matrix
-from rag_lightning.report.page import Page, write_page
+from rag_lightning.report.page import write_page
 from tests.claim_scores import LEFT, RIGHT, claim, scores
 
 FOLDER = Path(__file__).parents[3] / "experiments"
@@ -186,13 +186,13 @@ def test_tables_hold_every_claim_and_are_escaped(tmp_path: Path) -> None:
         (claim(name="later"), table.without("cannot run here", "no files")),
         (claim(name="open"), table.without("not tested yet", "")),
     ]
-    tables = table.tables("Claims <i>", "dev", found)
-    page = write_page(tmp_path / "out", Page("Claims <i>", tables))
+    page = write_page(tmp_path / "out", table.page("Claims <i>", "dev", found))
     assert {path.name for path in page.parent.iterdir()} == {"table.md", "table.tex", "table.csv", "index.html"}
     html = page.read_text()
     assert html.count("<script>") == 1, "the one of the page itself"
     assert "<b>" not in html and "<i>" not in html and "&lt;script&gt;" in html
     assert "Content-Security-Policy" in html
+    assert "<h1>1 of 3 claims supported; 1 cannot run here; 1 not tested yet</h1>" in html
     text = (page.parent / "table.md").read_text()
     assert "supported" in text and "cannot run here: no files" in text and "not tested yet" in text
     assert "dev is for exploration; test decides" in text
