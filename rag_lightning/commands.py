@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag_lightning.config.commands import AssessConfig, ClaimsConfig, MatrixConfig, PaperConfig, SweepConfig
+from rag_lightning.config.commands import (
+    AssessConfig,
+    ClaimsConfig,
+    InspectConfig,
+    MatrixConfig,
+    PaperConfig,
+    SweepConfig,
+)
 from rag_lightning.config.experiment import ExperimentConfig
 
+ASKED = "The question, in quotes; without one a prompt that keeps the model loaded, or one question a line of stdin."
 STATUS = "--status", "Show what the sweep has done and is doing, instead of running it.", False
-Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig | PaperConfig | AssessConfig
+Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig | PaperConfig | AssessConfig | InspectConfig
 
 
 @dataclass(frozen=True)
@@ -61,13 +69,18 @@ def _stage(module: str, artifact: str, line: str) -> Command:
 TABLE = (
     Extra("--table", "Print this table of the paper instead: 1, 2, 4, 5, 6 or 7, with runs of the scale."),
     Extra("--fragment", "Print the table as LaTeX.", False),
+    Extra("--compare", "A B; compare two runs instead: names or folders of scored runs, or scores.", (), nargs=2),
+    Extra("--metric", "Metric to compare by; empty for the first of the task."),
 )
 COMMANDS = {
     "sweep": Command(
         "rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig, (Extra(*STATUS),)
     ),
     "report": Command(
-        "rag_lightning.paper.command:report", "write the report of a sweep, or print a table", SweepConfig, TABLE
+        "rag_lightning.paper.command:report",
+        "write the report of a sweep, print a table, or compare two runs",
+        SweepConfig,
+        TABLE,
     ),
     "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
     "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
@@ -80,8 +93,14 @@ COMMANDS = {
     ),
     "ask": Command(
         "rag_lightning.stages.ask:run",
-        "answer one question; show passages, scores and hypotheses",
-        extras=(Extra("question", "The question, in quotes.", usage='"question"'),),
+        "answer questions; show passages, scores and hypotheses",
+        extras=(Extra("question", ASKED, None, usage='["question"]', nargs="?"),),
+    ),
+    "inspect": Command(
+        "rag_lightning.inspect.command:run",
+        "show the passages, posteriors and hypotheses behind an answer",
+        InspectConfig,
+        (Extra("run", "A run (folder, name, or a part that no other has), or a file of an experiment.", usage="RUN"),),
     ),
     "plan": Command("rag_lightning.plan.command:run", "estimate memory, disk and time of an experiment"),
     "doctor": Command(
