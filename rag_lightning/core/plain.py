@@ -11,6 +11,8 @@ _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 
 def clean(text: str) -> str:
     """Text on one line without control characters, direction marks and surrogates."""
+    if text.isprintable():  # holds none of them; most texts, much faster
+        return " ".join(text.split())
     kept = (sign if sign.isspace() or unicodedata.category(sign) not in ("Cc", "Cs") else "" for sign in text)
     return " ".join("".join(sign for sign in kept if sign not in _BIDI).split())
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 MOST = 8
 """Passages with a column of their own."""
-TITLE = 40
-"""Characters of a passage's title in the head of a column."""
+TITLE, LENGTH = 40, 1000
+"""Characters of a passage's title in the head of a column, and of a passage, which has at most 100 words."""
 
 
 def page_of(found: Inspected) -> Page:
@@ -44,8 +44,8 @@ def _passages(answer: Answer) -> Table:
     columns += [Column("score")]
     rows = []
     for z, passage in enumerate(answer.passages):
-        shares = [_share(answer.posteriors[z])] * whole
-        name = Cell(f"z={z + 1} {passage.title}", below=shorten(passage.text))
+        shares = [_share(answer.posteriors[z])] if whole else []
+        name = Cell(f"z={z + 1} {passage.title}", below=shorten(passage.text, LENGTH))
         rows.append(Row((name, *shares, _share(answer.priors[z]), number(answer.doc_scores[z], 3))))
     notes = ("p(z|x): before reading, from the retriever's score, which is shown scaled: the logit of p(z|x).",)
     title = passages_title(answer)

@@ -98,7 +98,7 @@ def report(
     if metric and not compare:
         raise ConfigError("--metric needs --compare A B, the two runs that it compares")
     if compare:
-        _compare(config.experiment.folder, *compare, metric)
+        _compare(config.experiment.folder, compare, metric)
         return
     if not table:
         if fragment:
@@ -111,14 +111,15 @@ def report(
     sys.stdout.write(to_latex(found) if fragment else to_markdown(found))
 
 
-def _compare(root: str, left: str, right: str, metric: str) -> None:
+def _compare(root: str, names: Sequence[str], metric: str) -> None:
     """Compare two runs: lines on the console, and a page."""
     # the page needs matplotlib, which a table of the paper does not
     from rag_lightning.report.compare import compare
     from rag_lightning.report.compare_page import lines, write_comparison
     from rag_lightning.report.side import find_side
 
-    found = compare(find_side(root, left), find_side(root, right), metric)
+    left, right = (find_side(root, name) for name in names)
+    found = compare(left, right, metric)
     page = write_comparison(found, folders.report(root))
     for line in lines(found):
         say(line)

@@ -82,19 +82,19 @@ def compare(left: Side, right: Side, metric: str = "") -> Comparison:
             f"{left.name} and {right.name} were scored on different questions: none of {len(left.scores)} and "
             f"{len(right.scores)} is the same with {chosen.name}; compare runs of one data set and split"
         )
-    sides = [[side.scores[one] for one in shared] for side in (left, right)]
+    first, second = ([side.scores[one] for one in shared] for side in (left, right))
     seed = int(left.run.record.get("seed", 0)) if left.run else 0
-    found, p = difference(*sides, chosen.name, seed)
-    arrays = [[score.values[chosen.name] * chosen.scale for score in listed] for listed in sides]
+    found, p = difference(first, second, chosen.name, seed)
+    ours, theirs = ([score.values[chosen.name] * chosen.scale for score in listed] for listed in (first, second))
     return Comparison(
         left,
         right,
         chosen,
-        (estimate(sides[0], chosen, seed=seed), estimate(sides[1], chosen, seed=seed)),
+        (estimate(first, chosen, seed=seed), estimate(second, chosen, seed=seed)),
         found,
         p,
-        smallest_difference(*arrays, [score.entity for score in sides[0]]),
-        dict(zip(shared, zip(*arrays, strict=True), strict=True)),
+        smallest_difference(ours, theirs, [score.entity for score in first]),
+        dict(zip(shared, zip(ours, theirs, strict=True), strict=True)),
         tuple(_marks(left, right, chosen, shared, len(having))),
     )
 

@@ -27,7 +27,7 @@ SPOKEN = 5
 NAMED = 70
 """Characters of a system's label in a sentence."""
 LEVEL = 0.05
-NOT_STORED = "not stored"
+NOT_STORED, NO_TEXT = "not stored", "(empty)"
 
 
 def write_comparison(found: Comparison, out: Path) -> Path:
@@ -126,18 +126,16 @@ def _systems(found: Comparison) -> Table:
 def _overview(found: Comparison, ids: Sequence[str]) -> Table:
     total = sum(found.outcomes[::2])
     lead = f"{len(ids)} of {total:,} questions on which the two differ; equal ones by the digest of the id. "
-    lead += "Below, each with the passages that both read."
+    lead += f"A and B: {found.metric.name}. Below, each with the passages that both read."
     return _questions(found, ids, f"The {len(ids)} largest disagreements", lead)
 
 
 def _questions(found: Comparison, ids: Sequence[str], title: str = "Questions", lead: str = "") -> Table:
     """A row a question: accepted answers, both predictions, both values."""
     texts = ("question", "accepted answers", "prediction of A", "prediction of B")
-    name = found.metric.name
     columns = (
         *(Column(head, numeric=False) for head in texts),
-        Column(f"{name} A"),
-        Column(f"{name} B"),
+        *map(Column, "AB"),
         Column("A − B"),
     )
     columns = (*columns, Column("id", numeric=False, shown=False))
@@ -165,7 +163,7 @@ def _beside(found: Comparison, one: str, left: Sequence[Passage], right: Sequenc
             same = places.get(right[z].passage_id)
             second = Cell(f"the same as passage {same} of A" if same else passage_text(right[z], ": "))
         rows.append(Row((Cell(f"passage {z + 1}"), first, second)))
-    lead = f"{found.gain(one):+.{_digits(found)}f} for A. Accepted: {_accepted(found, one)}."
+    lead = f"{found.gain(one):+.{_digits(found)}f} for A. Accepted: {_accepted(found, one)}"
     more = max(len(left), len(right)) - PASSAGES
     notes = (f"{more} more passages were read.",) if more > 0 else ()
     return Table(shorten(_query(found, one), 200), columns, tuple(rows), notes, lead=lead, folded=True, ordered=True)
@@ -184,7 +182,7 @@ def _accepted(found: Comparison, one: str, longest: int | None = None) -> str:
 
 
 def _predicted(side: Side, one: str, longest: int | None = None) -> str:
-    text = side.predictions[one].text if one in side.predictions else NOT_STORED
+    text = side.predictions[one].text or NO_TEXT if one in side.predictions else NOT_STORED
     return shorten(text, longest) if longest else text
 
 

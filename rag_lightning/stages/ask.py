@@ -137,7 +137,8 @@ def answer_all(config: ExperimentConfig) -> None:
     started = time.perf_counter()
     with within("ask"):
         system = open_system(Workspace(config))
-    say(f"open after {duration(time.perf_counter() - started)}" + ("; Ctrl-D or an empty line ends" if typed else ""))
+    ends = "; Ctrl-D or an empty line ends" if typed else ""
+    say(f"the system is open, loading took {duration(time.perf_counter() - started)}{ends}")
     if isinstance(sys.stdin, TextIOWrapper):
         with suppress(UnsupportedOperation):  # it was read before
             sys.stdin.reconfigure(errors="replace")  # bytes that are no text become signs that say so
