@@ -135,12 +135,10 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
     for given in command.extras if extra else ():
         if given.default is False:
             parser.add_argument(given.name, action="store_true", help=given.help)
-        elif given.count > 1:
-            parser.add_argument(given.name, type=str, nargs=given.count, default=[], help=given.help)
         elif given.is_option:
-            parser.add_argument(given.name, type=str, default=given.default, help=given.help)
+            parser.add_argument(given.name, type=str, default=given.default, nargs=given.nargs, help=given.help)
         else:
-            parser.add_argument(given.name, type=str, nargs="?" if given.default is None else None, help=given.help)
+            parser.add_argument(given.name, type=str, nargs=given.nargs, help=given.help)
     parser.add_argument("--config", action="config", help="YAML file with values; keys after it override it.")
     add_fields(parser, command.config)
     return parser
@@ -148,16 +146,18 @@ def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
 
 def _without_extra(command: Command, words: list[str]) -> list[str]:
     """The words without extra arguments, so that every command can read the printed configuration."""
-    taken = {extra.name: 0 if extra.default is False else extra.count for extra in command.extras if extra.is_option}
+    options = (extra for extra in command.extras if extra.is_option)
+    values = {option.name: 0 if option.default is False else int(option.nargs or 1) for option in options}
     positional = any(not extra.is_option for extra in command.extras)
     kept: list[str] = []
-    values = 0
+    left = 0
     for word in words:
-        if values:
-            values -= 1
-        elif word in taken:
-            values = taken[word]
-        elif word.partition("=")[0] not in taken:
+        name, equals, _ = word.partition("=")
+        if left:
+            left -= 1
+        elif name in values:
+            left = 0 if equals else values[name]
+        else:
             kept.append(word)
     return kept[1:] if positional and not kept[0].startswith("-") else kept
 

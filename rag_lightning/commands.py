@@ -26,16 +26,16 @@ class Extra:
     Args:
         name: Name; an option if it begins with dashes, else positional.
         help: Help sentence.
-        default: Default; False makes the option a flag, None a positional argument that may be left out.
+        default: Default; False makes the option a flag.
         usage: A positional argument in the usage line.
-        count: Values that an option takes; with several the function gets a list, which is empty by default.
+        nargs: How many words it takes, where that is not one; "?" for a positional argument that may be left out.
     """
 
     name: str
     help: str
-    default: str | bool | None = ""
+    default: str | bool | tuple[()] | None = ""
     usage: str = ""
-    count: int = 1
+    nargs: int | str | None = None
 
     @property
     def is_option(self) -> bool:
@@ -69,7 +69,7 @@ def _stage(module: str, artifact: str, line: str) -> Command:
 TABLE = (
     Extra("--table", "Print this table of the paper instead: 1, 2, 4, 5, 6 or 7, with runs of the scale."),
     Extra("--fragment", "Print the table as LaTeX.", False),
-    Extra("--compare", "A B; compare two runs instead: names or folders of scored runs, or scores.", count=2),
+    Extra("--compare", "A B; compare two runs instead: names or folders of scored runs, or scores.", (), nargs=2),
     Extra("--metric", "Metric to compare by; empty for the first of the task."),
 )
 COMMANDS = {
@@ -94,7 +94,7 @@ COMMANDS = {
     "ask": Command(
         "rag_lightning.stages.ask:run",
         "answer questions; show passages, scores and hypotheses",
-        extras=(Extra("question", ASKED, None, '["question"]'),),
+        extras=(Extra("question", ASKED, usage='["question"]', nargs="?"),),
     ),
     "inspect": Command(
         "rag_lightning.inspect.command:run",

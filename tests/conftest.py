@@ -39,6 +39,7 @@ ONE_PROCESS = {
     "golden/test_systems": "golden_systems",
     "integration/test_claims_sweep": "claims_sweep",
     "integration/test_console": "tiny_sweep",
+    "integration/test_inspect": "tiny_sweep",
     "integration/test_sweep": "tiny_sweep",
     "integration/test_sweep_faults": "tiny_sweep",
     "integration/test_sweep_workers": "tiny_sweep",

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from rag_lightning.core.artifacts import MANIFEST, Artifact, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError
-from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, read_jsonl
+from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, by_id, read_jsonl
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.report.collect import Run, degraded_metrics, read_stored
 from rag_lightning.report.reading import read
 from rag_lightning.runs import folders
-
-
-class _HasExample(Protocol):
-    @property
-    def example_id(self) -> str: ...
-
-
-R = TypeVar("R", bound=_HasExample)
 
 
 @dataclass(frozen=True)
@@ -55,19 +47,19 @@ class Side:
     @cached_property
     def scores(self) -> dict[str, Score]:
         """Id of a question -> its scores."""
-        return _by_id(read_jsonl(self.artifact.path / "scores.jsonl", Score))
+        return by_id(read_jsonl(self.artifact.path / "scores.jsonl", Score))
 
     @cached_property
     def predictions(self) -> dict[str, Prediction]:
         """Id of a question -> its prediction; empty where they are no longer stored."""
         made = self._input("predictions")
-        return _by_id(read_jsonl(made.path / "predictions.jsonl", Prediction)) if made else {}
+        return by_id(read_jsonl(made.path / "predictions.jsonl", Prediction)) if made else {}
 
     @cached_property
     def examples(self) -> dict[str, Example]:
         """Id of a question -> the question; empty where they are no longer stored."""
         asked = self._input("examples")
-        return _by_id(read_jsonl(asked.path / f"{self._settings['split']}.jsonl", Example)) if asked else {}
+        return by_id(read_jsonl(asked.path / f"{self._settings['split']}.jsonl", Example)) if asked else {}
 
     @cached_property
     def degraded(self) -> frozenset[str]:
@@ -89,7 +81,7 @@ class Side:
         if not ranked or not corpus or not k:
             return {}
         store = PassageStore(corpus.path)
-        rankings = _by_id(read_jsonl(ranked.path / "rankings.jsonl", Ranking))
+        rankings = by_id(read_jsonl(ranked.path / "rankings.jsonl", Ranking))
         return {one: [store[row] for row in rankings[one].rows[:k]] for one in ids if one in rankings}
 
     @property
@@ -133,7 +125,3 @@ def find_side(root: str | Path, name: str) -> Side:
 
 def _stored(folder: Path) -> Artifact | None:
     return open_artifact(folder) if (folder / MANIFEST).is_file() else None
-
-
-def _by_id(records: Iterable[R]) -> dict[str, R]:
-    return {record.example_id: record for record in records}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from rag_lightning.config.loading import experiment_of
 from rag_lightning.core.artifacts import Artifact, open_artifact
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.files import content_digest
-from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, read_jsonl
+from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, by_id, read_jsonl
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.question import Question, questions
 from rag_lightning.stages import score
@@ -21,14 +21,6 @@ from rag_lightning.stages.workspace import Workspace
 
 OPENED = ("corpus", "index", "bm25", "bm25_scale", "biencoder", "retriever_warmup", "model")
 """Kinds of artifacts that a system is opened from."""
-
-
-class _HasExample(Protocol):
-    @property
-    def example_id(self) -> str: ...
-
-
-R = TypeVar("R", bound=_HasExample)
 
 
 @dataclass(frozen=True)
@@ -104,7 +96,7 @@ def open_run(root: Path, record: Mapping[str, Any]) -> OpenSystem:
 def _predicted(root: Path, record: Mapping[str, Any]) -> tuple[dict[str, Prediction], list[Example]]:
     """Id -> prediction, and the questions that have one: a run may be limited."""
     listed = read_jsonl(_open(root, record, "predictions").path / "predictions.jsonl", Prediction)
-    predictions = {prediction.example_id: prediction for prediction in listed}
+    predictions = by_id(listed)
     examples = read_jsonl(_open(root, record, "examples").path / f"{record['split']}.jsonl", Example)
     return predictions, [example for example in examples if example.example_id in predictions]
 
@@ -113,7 +105,8 @@ def _read(
     root: Path, record: Mapping[str, Any], predictions: Mapping[str, Prediction], chosen: list[Example]
 ) -> list[Stored]:
     ids = {example.example_id for example in chosen}
-    scores = _by_id(ids, read_jsonl(_open(root, record, "scores").path / "scores.jsonl", Score))
+    scored = read_jsonl(_open(root, record, "scores").path / "scores.jsonl", Score)
+    scores = by_id(one for one in scored if one.example_id in ids)
     if record["config"]["formulation"] == "closed_book":
         asked, store = questions(chosen, None, 1.0, 0), None
     else:
@@ -131,17 +124,13 @@ def _read(
 
 def _asked(root: Path, record: Mapping[str, Any], chosen: list[Example], ids: set[str]) -> list[Question]:
     artifact, config = _open(root, record, "rankings"), record["config"]
-    rankings = _by_id(ids, read_jsonl(artifact.path / "rankings.jsonl", Ranking))
+    ranked = read_jsonl(artifact.path / "rankings.jsonl", Ranking)
     null = None
     if config["retriever"]["null_document"] != "none":
         null = float(_open(root, record, "model").info["null_bias"])
     scale = float(artifact.info["score_scale"])
-    return questions(chosen, list(rankings.values()), scale, config["decoding"]["k"], null)
+    return questions(chosen, [one for one in ranked if one.example_id in ids], scale, config["decoding"]["k"], null)
 
 
 def _open(root: Path, record: Mapping[str, Any], kind: str) -> Artifact:
     return open_artifact(root / "artifacts" / kind / record["digests"][kind], kind)
-
-
-def _by_id(ids: set[str], records: Iterable[R]) -> dict[str, R]:
-    return {record.example_id: record for record in records if record.example_id in ids}

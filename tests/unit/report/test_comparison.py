@@ -180,7 +180,7 @@ def test_scores_that_are_gone_or_altered(project: Project) -> None:
     digest = project.run("token-2", RIGHT)
     folder = project.root / "artifacts" / "scores" / digest
     (folder / "scores.jsonl").write_text("{}\n")
-    with pytest.raises(ArtifactError, match="scores.jsonl"):
+    with pytest.raises(ArtifactError, match=r"scores\.jsonl"):
         find_side(project.root, "token-2")
     folder.rename(folder.with_name("elsewhere"))
     with pytest.raises(ArtifactError, match="the scores of run token-2 are no longer stored"):
