@@ -44,6 +44,7 @@ ONE_PROCESS = {
     "integration/test_sweep_faults": "tiny_sweep",
     "integration/test_sweep_workers": "tiny_sweep",
     "unit/bundle/test_bundle": "tiny_sweep",
+    "unit/bundle/test_demo": "tiny_sweep",
     "unit/bundle/test_exchange": "tiny_sweep",
     "unit/mini/test_task_builders": "mini",
     "unit/stages/test_items": "tiny_sweep",

@@ -17,9 +17,9 @@ from rag_lightning.core.files import write_text
 from rag_lightning.core.plain import clean, shorten
 from rag_lightning.core.shipped import find_shipped
 from rag_lightning.inspect.page import page_of
+from rag_lightning.report.collect import Run
 from rag_lightning.report.page import to_text
-from rag_lightning.runs import folders
-from rag_lightning.runs.record import read_run
+from rag_lightning.report.side import finished_run
 from rag_lightning.runs.system import label_of
 from rag_lightning.serving.stored import Stored, open_run, read_one
 from rag_lightning.stages import examples
@@ -72,7 +72,7 @@ def run(config: InspectConfig, run: str) -> None:
     if config.html and page.is_dir():
         raise ConfigError(f"html={config.html!r}: is a folder; name a file")
     of_file = run.endswith(YAML)
-    found = _of_experiment(config, run) if of_file else _of_run(config, folders.find_run(config.folder, run))
+    found = _of_experiment(config, run) if of_file else _of_run(config, finished_run(config.folder, run))
     _print(found)
     if config.html:
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -80,22 +80,19 @@ def run(config: InspectConfig, run: str) -> None:
         say(f"page              {page}")
 
 
-def _of_run(config: InspectConfig, folder: Path) -> Inspected:
-    record, root = read_run(folder), Path(config.folder)
-    name = f"run {record['run_id']}"
-    if record["status"] != "finished":
-        raise ConfigError(f"{name} is marked {record['status']} and has no predictions; run it again")
+def _of_run(config: InspectConfig, run: Run) -> Inspected:
+    record, root, name = run.record, Path(config.folder), f"run {run.run_id}"
     stored = read_one(root, record, config.question)
     if stored is None:
         with within("inspect"):
             answer = open_run(root, record).answer(clean(config.question))
-        return Inspected(record["label"], f"{name}, answered now", config.question, answer, notes=_taken(config))
+        return Inspected(run.label, f"{name}, answered now", config.question, answer, notes=_taken(config))
     answer, notes = stored.answer, tuple[str, ...]()
-    if record["config"]["formulation"] == "rag_token" and answer.passages and not answer.by_hypothesis:
+    if run.config["formulation"] == "rag_token" and answer.passages and not answer.by_hypothesis:
         answer, notes = _with_tokens(root, record, stored)
     example, values = stored.example, stored.score.values
     source = f"{name}, stored prediction of question {example.example_id}"
-    return Inspected(record["label"], source, example.query, answer, example.answers, values, notes)
+    return Inspected(run.label, source, example.query, answer, example.answers, values, notes)
 
 
 def _with_tokens(root: Path, record: Mapping[str, Any], stored: Stored) -> tuple[Answer, tuple[str, ...]]:

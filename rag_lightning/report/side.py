@@ -1,7 +1,8 @@
-"""One side of a comparison: a scored run, or an artifact of scores, with what is still stored of its questions."""
+"""Finished runs by name; one side of a comparison: a scored run, or scores, and what is stored of its questions."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from rag_lightning.corpus.store import PassageStore
 from rag_lightning.report.collect import Run, degraded_metrics, read_stored
 from rag_lightning.report.reading import read
 from rag_lightning.runs import folders
+from rag_lightning.runs.record import RUN
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,22 @@ class Side:
         return _stored(self._root / kind / str(self.artifact.manifest.get("inputs", {}).get(kind)))
 
 
+def finished_run(root: str | Path, name: str) -> Run:
+    """The finished run of a name, as `folders.find_run` reads it.
+
+    Raises:
+        UnknownNameError: no such run, or several; the message has the nearest names.
+        ConfigError: it has not finished.
+        DataError: its run.json or summary.json is damaged.
+    """
+    run = read_stored(folders.find_run(root, name) / RUN)
+    if not run.finished:
+        raise ConfigError(
+            f"run {run.run_id} is marked {run.status}: only a finished run has outputs and scores; run it again"
+        )
+    return run
+
+
 def find_side(root: str | Path, name: str) -> Side:
     """The system of a name: a run (folder, name or unique part of it), or scores (folder or digest).
 
@@ -108,15 +126,12 @@ def find_side(root: str | Path, name: str) -> Side:
         DataError: a damaged run.
     """
     for folder in (Path(name), folders.artifacts(root) / "scores" / name):
-        if name and (folder / MANIFEST).is_file():
+        if name and os.path.isfile(folder / MANIFEST):  # False also for what is no path
             artifact = open_artifact(folder)
             if artifact.kind != "scores":
                 raise ConfigError(f"{folder}: holds {artifact.kind}, not scores; give a folder of artifacts/scores")
             return Side(artifact)
-    folder = folders.find_run(root, name)
-    run = read_stored(folder / "run.json")
-    if not run.finished:
-        raise ConfigError(f"run {run.run_id} is marked {run.status} and has no scores; run it again")
+    run = finished_run(root, name)
     scores = folders.artifacts(root) / "scores" / str(run.record.get("digests", {}).get("scores"))
     if not scores.exists():
         raise ArtifactError(f"{scores}: the scores of run {run.run_id} are no longer stored; run it again")

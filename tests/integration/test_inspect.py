@@ -6,6 +6,7 @@ import io
 import shutil
 import signal
 import sys
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from rag_lightning.decoding import posterior
 from rag_lightning.runs.record import read_run, run_folders
 from rag_lightning.runs.system import configure
 from rag_lightning.serving.stored import open_run, read_one
+from rag_lightning.stages import ask
 from rag_lightning.stages.ask import OpenSystem
+from rag_lightning.stages.workspace import Workspace
+from tests.points import system
 
 QUESTION = "what is the capital of b0a"
 
@@ -49,6 +53,26 @@ def first_id(root: Path, folder: Path) -> str:
 
 def inspect(root: Path, run: str, question: str, *more: str) -> int:
     return main(["inspect", run, "--question", question, "--folder", str(root), *more])
+
+
+@pytest.mark.parametrize(
+    "text", ["rag_token/greedy/bm25/2", "rag_sequence/thorough/bm25/2", "rag_sequence/fast/flat/3"]
+)
+def test_an_answer_says_which_passages_are_behind_it(tiny_sweep: SweepConfig, text: str) -> None:
+    config = system(tiny_sweep.experiment, text).config
+    found = ask.answer(Workspace(config), "what is the capital of b0a")
+    best = found.prediction.hypotheses[0]
+    assert len(found.passages) == config.decoding.k == len(found.priors)
+    if config.formulation == "rag_token":
+        assert found.posteriors == () == best.passage_log_probs
+        assert len(found.tokens) == len(best.token_ids)
+        assert all(sum(shares) == pytest.approx(1) and len(shares) == config.decoding.k for _, shares in found.tokens)
+        return
+    scored = [0.0 if value is None else exp(value) for value in best.passage_log_probs]
+    joint = [prior * value for prior, value in zip(found.priors, scored, strict=True)]
+    assert sum(joint) == pytest.approx(exp(best.log_prob), rel=1e-4)
+    assert found.posteriors == pytest.approx([value / sum(joint) for value in joint], rel=1e-3)
+    assert found.tokens == ()
 
 
 def test_a_stored_prediction_of_rag_token_gets_its_posterior_by_token(

@@ -170,7 +170,7 @@ def test_a_wrong_name_is_told_the_nearest(project: Project) -> None:
         with pytest.raises(UnknownNameError, match=problem):
             find_side(project.root, name)
     project.run("cut", LEFT, status="failed")
-    with pytest.raises(ConfigError, match="run cut is marked failed and has no scores"):
+    with pytest.raises(ConfigError, match="run cut is marked failed: only a finished run"):
         find_side(project.root, "cut")
     with pytest.raises(ConfigError, match="holds predictions, not scores"):
         find_side(project.root, str(next((project.root / "artifacts" / "predictions").iterdir())))
