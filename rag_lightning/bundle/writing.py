@@ -125,7 +125,7 @@ def write_bundle(project: Project, selected: Selected, target: Path) -> dict[str
 
 def _lay_out(project: Project, selected: Selected, folder: Path) -> dict[str, Any]:
     group, place = selected.group, folder / "runs" / selected.group.name
-    materials = {run.run_id: Material.of(project, str(run.record["digests"]["scores"])) for run in selected.runs}
+    materials = {run.run_id: Material.of_run(project, run) for run in selected.runs}
     left_out = dict(selected.left_out)
     for run in selected.runs:
         (place / run.run_id).mkdir(parents=True)

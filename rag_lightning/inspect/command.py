@@ -12,7 +12,7 @@ from rich.text import Text
 from rag_lightning.config.commands import InspectConfig
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.core.console import CONSOLE, say, within
-from rag_lightning.core.errors import ConfigError, RagLightningError
+from rag_lightning.core.errors import ArtifactError, ConfigError, RagLightningError
 from rag_lightning.core.files import write_text
 from rag_lightning.core.plain import clean, shorten
 from rag_lightning.core.shipped import find_shipped
@@ -84,10 +84,14 @@ def _of_run(config: InspectConfig, run: Run) -> Inspected:
     record, root, name = run.record, Path(config.folder), f"run {run.run_id}"
     stored = read_one(root, record, config.question)
     if stored is None:
-        with within("inspect"):
-            answer = open_run(root, record).answer(clean(config.question))
-        return Inspected(run.label, f"{name}, answered now", config.question, answer, notes=_taken(config))
-    answer, notes = stored.answer, tuple[str, ...]()
+        notes = _taken(config)
+        try:
+            with within("inspect"):
+                answer = open_run(root, record).answer(clean(config.question))
+        except ArtifactError as error:
+            raise ArtifactError(". ".join((str(error), *notes))) from error
+        return Inspected(run.label, f"{name}, answered now", config.question, answer, notes=notes)
+    answer, notes = stored.answer, ()
     if run.config["formulation"] == "rag_token" and answer.passages and not answer.by_hypothesis:
         answer, notes = _with_tokens(root, record, stored)
     example, values = stored.example, stored.score.values
@@ -132,7 +136,8 @@ def _print(found: Inspected) -> None:
     if found.accepted:
         CONSOLE.print(Text(f"accepted: {shorten('; '.join(found.accepted))}"))
     if found.values:
-        CONSOLE.print(Text("  ".join(f"{name} {value:.2f}" for name, value in found.values.items() if "@" not in name)))
+        values = (f"{name} {value:.2f}" for name, value in found.values.items() if "@" not in name)
+        CONSOLE.print(Text("  ".join(map(shorten, values))))
     for note in found.notes:
-        CONSOLE.print(Text(f"! {clean(note)}"))
+        CONSOLE.print(Text(f"! {shorten(note)}"))
     show(found.answer)

@@ -28,12 +28,12 @@ def page_of(found: Inspected) -> Page:
     lead = [f"Question: {shorten(found.query)}"]
     lead += [f"Accepted: {shorten('; '.join(found.accepted))}."] if found.accepted else []
     return Page(
-        title=f"{found.system} — {found.source}",
+        title=shorten(f"{found.system} — {found.source}"),
         answer=shorten(answer.prediction.text) or "(an empty answer)",
         lead=lead,
         facts=facts,
         parts=parts,
-        warnings=found.notes,
+        warnings=[shorten(note) for note in found.notes],
     )
 
 

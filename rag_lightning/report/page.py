@@ -130,7 +130,7 @@ def to_text(page: Page) -> str:
         title=clean(page.title),
         answer=clean(page.answer),
         lead=[clean(line) for line in page.lead],
-        facts={name: clean(value) for name, value in page.facts.items()},
+        facts={clean(name): clean(value) for name, value in page.facts.items()},
         warnings=[clean(warning) for warning in dict.fromkeys(page.warnings)],
         chart=_chart(page.chart, "first") if page.chart else None,
         links=[(f"part-{place}", clean(part.title)) for place, part in enumerate(parts)],

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import MANIFEST, Artifact, open_artifact
+from rag_lightning.core.artifacts import MANIFEST, Artifact, folder_of, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, by_id, read_jsonl
 from rag_lightning.corpus.store import PassageStore
@@ -132,7 +132,7 @@ def find_side(root: str | Path, name: str) -> Side:
                 raise ConfigError(f"{folder}: holds {artifact.kind}, not scores; give a folder of artifacts/scores")
             return Side(artifact)
     run = finished_run(root, name)
-    scores = folders.artifacts(root) / "scores" / str(run.record.get("digests", {}).get("scores"))
+    scores = folder_of(folders.artifacts(root), "scores", run.record.get("digests", {}).get("scores"))
     if not scores.exists():
         raise ArtifactError(f"{scores}: the scores of run {run.run_id} are no longer stored; run it again")
     return Side(open_artifact(scores, "scores"), run)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.loading import experiment_of
-from rag_lightning.core.artifacts import Artifact, open_artifact
+from rag_lightning.core.artifacts import Artifact, folder_of, open_artifact
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.files import content_digest
 from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, by_id, read_jsonl
@@ -84,7 +84,7 @@ def open_run(root: Path, record: Mapping[str, Any]) -> OpenSystem:
     """
     config = experiment_of({**record["config"], "folder": str(root)}, str(record["run_id"]))
     workspace = Workspace(config).on(str(record["split"]))
-    now, there = score.stage(workspace).lineage(), record["digests"]
+    now, there = score.stage(workspace).lineage(), record.get("digests", {})
     for kind in OPENED:
         if kind in now and (now[kind] != there.get(kind) or not (root / "artifacts" / kind / now[kind]).is_dir()):
             raise ArtifactError(
@@ -133,4 +133,4 @@ def _asked(root: Path, record: Mapping[str, Any], chosen: list[Example], ids: se
 
 
 def _open(root: Path, record: Mapping[str, Any], kind: str) -> Artifact:
-    return open_artifact(root / "artifacts" / kind / record["digests"][kind], kind)
+    return open_artifact(folder_of(root / "artifacts", kind, record.get("digests", {}).get(kind)), kind)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import shutil
 import signal
 import sys
@@ -113,6 +115,8 @@ def test_a_stored_prediction_of_rag_sequence_needs_no_model(
         assert f"{max(shares):.3f}" in said and f"{one.log_prob:.3f}" in said
     assert inspect(tmp_path, folder.name, QUESTION) == 1
     assert "is gone, or made by another version of the code" in capsys.readouterr().err
+    assert inspect(tmp_path, folder.name, "q99") == 1
+    assert re.search("is gone, or made by another .*There is no question with the id q99", capsys.readouterr().err)
     assert not (tmp_path / "artifacts" / "model").exists(), "nothing is trained to look at a run"
 
 
@@ -154,6 +158,33 @@ def test_a_question_that_cannot_be_shown_is_one_line(
     ):
         assert inspect(root, name, question, *more) in (1, 2)
         assert problem in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_that_names_no_artifacts_is_one_line(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = folder_of(root, "rag_token")
+    shutil.copytree(folder, tmp_path / "runs" / "s" / "odd")
+    file = tmp_path / "runs" / "s" / "odd" / "run.json"
+    whole = json.loads(file.read_text())
+    for changes, problem in (
+        ({"digests": {}}, "is no digest (got 'None')"),
+        ({"digests": {kind: "../../secret" for kind in whole["digests"]}}, "is no digest (got '../../secret')"),
+        ({"status": "running", "run_id": "\x1b[31modd\u202e"}, "run [31modd is marked running: only a finished run"),
+    ):
+        file.write_text(json.dumps(whole | changes))
+        for words in (
+            ["inspect", "odd", "--question", "q0", "--folder", str(tmp_path)],
+            ["report", "--compare", "odd", "s/odd", "--experiment.folder", str(tmp_path)],
+        ):
+            assert main(words) in (1, 2)
+            said = capsys.readouterr().err
+            assert problem in said and said.count("\n") == 1 and "\x1b" not in said
+        assert main(["export", "s/odd", "--folder", str(tmp_path)]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+    file.write_text(file.read_text()[:200])
+    assert inspect(tmp_path, "odd", "q0") == 1
+    assert "is cut short or damaged" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -162,10 +163,14 @@ def test_a_run_is_found_by_name_part_path_and_scores(project: Project) -> None:
 
 
 def test_a_wrong_name_is_told_the_nearest(project: Project) -> None:
+    shutil.copytree(project.root / "runs" / "s1", project.root / "elsewhere")  # a run of another project
     for name, problem in (
         ("tokken", "no run 'tokken' among the 2 of .*; did you mean 'token'"),
         ("e", "run 'e' is one of 2: s1/sequence, s1/token; give more of the name"),
         ("", "no run ''"),
+        ("a" * 50_000, r"no run 'a{119}… \(50,002 characters\) among the 2 of"),
+        ("a\0b", r"no run 'a\\x00b'"),
+        (str(project.root / "elsewhere" / "token"), "no run .*elsewhere/token' among the 2 of .*mean 'token'"),
     ):
         with pytest.raises(UnknownNameError, match=problem):
             find_side(project.root, name)
