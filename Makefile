@@ -198,11 +198,10 @@ optuna-ui: $(INSTALLED_DASHBOARD) ## Open the study of a sweep in optuna-dashboa
 		$(BIN)/optuna-dashboard "$${url/#postgresql:/postgresql+psycopg:}" --host 127.0.0.1 --port '$(PORT)'
 
 ask: export QUESTION := $(Q)
-ask: $(INSTALLED) ## Answer one question; show passages, scores and hypotheses
-##@ Q="…"              the question
+ask: $(INSTALLED) ## Answer questions; show passages, scores and hypotheses
+##@ Q="…"              the question; without one a prompt that keeps the model loaded
 ##@ EXPERIMENT=F       file of the experiment whose system answers; default: as for plan
-	@test -n "$$QUESTION" || { echo 'make ask needs a question: make ask Q="what is the capital of peru"' >&2; exit 2; }
-	$(RAG) ask "$$QUESTION" --config '$(EXPERIMENT)'
+	$(RAG) ask $(if $(Q),"$$QUESTION") --config '$(EXPERIMENT)'
 
 test: $(INSTALLED_DEV) ## Run the tests, except the slow ones
 ##@ JOBS=auto          number of processes; auto: one per core

@@ -22,6 +22,7 @@ from rag_lightning.core import console
 from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated, disk_problem
 from rag_lightning.core.hardware import limit_compiled_products
+from rag_lightning.core.plain import clean
 from rag_lightning.core.redact import redact
 from rag_lightning.core.registry import check_name, load
 from rag_lightning.core.shipped import find_configs
@@ -78,7 +79,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"rag-lightning: {redact(' '.join(message.split()))}", file=sys.stderr)
+    print(f"rag-lightning: {redact(clean(message))}", file=sys.stderr)
     return code
 
 

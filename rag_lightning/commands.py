@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag_lightning.config.commands import AssessConfig, ClaimsConfig, MatrixConfig, PaperConfig, SweepConfig
+from rag_lightning.config.commands import (
+    AssessConfig,
+    ClaimsConfig,
+    InspectConfig,
+    MatrixConfig,
+    PaperConfig,
+    SweepConfig,
+)
 from rag_lightning.config.experiment import ExperimentConfig
 
+ASKED = "The question, in quotes; without one a prompt that keeps the model loaded, or one question a line of stdin."
+NAMED = "name, SWEEP/NAME, path, or a part of the name that no other run has"
 STATUS = "--status", "Show what the sweep has done and is doing, instead of running it.", False
-Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig | PaperConfig | AssessConfig
+Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig | PaperConfig | AssessConfig | InspectConfig
 
 
 @dataclass(frozen=True)
@@ -61,13 +70,20 @@ def _stage(module: str, artifact: str, line: str) -> Command:
 TABLE = (
     Extra("--table", "Print this table of the paper instead: 1, 2, 4, 5, 6 or 7, with runs of the scale."),
     Extra("--fragment", "Print the table as LaTeX.", False),
+    Extra(
+        "--compare", f"A B: compare two runs instead, each by its {NAMED}; or scores, by folder or digest.", (), nargs=2
+    ),
+    Extra("--metric", "Metric to compare by; empty for the first of the task."),
 )
 COMMANDS = {
     "sweep": Command(
         "rag_lightning.sweep.command:run", "search systems on dev, then test the best", SweepConfig, (Extra(*STATUS),)
     ),
     "report": Command(
-        "rag_lightning.paper.command:report", "write the report of a sweep, or print a table", SweepConfig, TABLE
+        "rag_lightning.paper.command:report",
+        "write the report of a sweep, print a table, or compare two runs",
+        SweepConfig,
+        TABLE,
     ),
     "matrix": Command("rag_lightning.matrix.command:run", "run the experiments of the matrix", MatrixConfig),
     "claims": Command("rag_lightning.claims.command:run", "test the claims on the matrix", ClaimsConfig),
@@ -76,12 +92,18 @@ COMMANDS = {
         "rag_lightning.assess.command:run",
         "write the page on which people judge pairs of two runs' outputs",
         AssessConfig,
-        (Extra("--runs", "A B: the two runs, as RUN, FOLDER/RUN or the path of a folder of runs/.", (), nargs=2),),
+        (Extra("--runs", f"A B: the two runs, each by its {NAMED}.", (), nargs=2),),
     ),
     "ask": Command(
         "rag_lightning.stages.ask:run",
-        "answer one question; show passages, scores and hypotheses",
-        extras=(Extra("question", "The question, in quotes.", usage='"question"'),),
+        "answer questions; show passages, scores and hypotheses",
+        extras=(Extra("question", ASKED, usage='["question"]', nargs="?"),),
+    ),
+    "inspect": Command(
+        "rag_lightning.inspect.command:run",
+        "show the passages, posteriors and hypotheses behind an answer",
+        InspectConfig,
+        (Extra("run", f"A run, by its {NAMED}; or a YAML file of an experiment.", usage="RUN"),),
     ),
     "plan": Command("rag_lightning.plan.command:run", "estimate memory, disk and time of an experiment"),
     "doctor": Command(
@@ -112,7 +134,7 @@ COMMANDS = {
         "rag_lightning.bundle.command:export",
         "write a run, or all of a sweep, as one file that others can verify, or in the format of another toolkit",
         extras=(
-            Extra("run", "Folder of runs/: a sweep, experiments, or one run of them.", usage="RUN"),
+            Extra("run", f"A sweep or experiments, by name or path; or one run, by its {NAMED}.", usage="RUN"),
             Extra("--to", "File to write; empty for reports/out/NAME with the ending of the format."),
             Extra("--format", "bundle, every_eval, or a format of result files: trec, trec_rag, kilt …", "bundle"),
             Extra("--systems", "all, or chosen: only what was evaluated on test.", "all"),

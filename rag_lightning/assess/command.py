@@ -8,12 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rag_lightning.assess.pairs import KEY, PAGE, QUESTIONS, Key, describe, draw, page_digest, read_key
-from rag_lightning.assess.stored import Pair, open_run, read_shared
+from rag_lightning.assess.stored import Pair, read_shared
 from rag_lightning.config.commands import AssessConfig
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import write_json, write_text
 from rag_lightning.report.page import render
+from rag_lightning.report.side import finished_run
 from rag_lightning.runs import folders
 
 TEMPLATE = "reports/templates/assess.html.j2"
@@ -29,7 +30,7 @@ def run(config: AssessConfig, runs: Sequence[str]) -> None:
     """
     if len(runs) != 2:
         raise ConfigError("assess needs two runs: rag-lightning assess --runs A B")
-    pair = open_run(config.folder, runs[0]), open_run(config.folder, runs[1])
+    pair = finished_run(config.folder, runs[0]), finished_run(config.folder, runs[1])
     shared = read_shared(config.folder, pair)
     drawn = draw(shared, config.pairs, config.seed)
     items, shown = [item for item, _ in drawn], [one for _, one in drawn]

@@ -1,4 +1,4 @@
-"""The stored runs whose outputs are compared: by name, with their questions and predictions."""
+"""The stored runs whose outputs are compared, with their questions and predictions."""
 
 from __future__ import annotations
 
@@ -9,26 +9,11 @@ from pathlib import Path
 from rag_lightning.core.artifacts import Artifact, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.records import Example, Prediction, read_jsonl
-from rag_lightning.report.collect import Run, read_stored
+from rag_lightning.report.collect import Run
 from rag_lightning.runs import folders
-from rag_lightning.runs.record import RUN
 
 Pair = tuple[Run, Run]
 """The systems A and B of an assessment."""
-
-
-def open_run(root: str | Path, name: str) -> Run:
-    """The finished run of a name, as `folders.find_run` reads it.
-
-    Raises:
-        UnknownNameError: no run, or several; the message has the nearest names.
-        ConfigError: it is not finished.
-        DataError: its run.json is damaged.
-    """
-    run = read_stored(folders.find_run(root, name) / RUN)
-    if not run.finished:
-        raise ConfigError(f"run {name!r} is marked {run.status}: only a finished run has outputs; run it again")
-    return run
 
 
 @dataclass(frozen=True)

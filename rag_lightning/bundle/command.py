@@ -84,7 +84,7 @@ def _export_one(project: Project, selected: Selected, target: Path, format: str)
         write_json(target, every_eval(run))
         say(f"{format:<17} {target}: {len(run.estimates)} metrics of {run.label}")
         return
-    material = Material.of(project, str(run.record["digests"]["scores"]))
+    material = Material.of_run(project, run)
     say(f"{format:<17} {target}: {get_format(format).write(target, material.results())} rows of {run.label}")
 
 

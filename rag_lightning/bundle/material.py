@@ -12,18 +12,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.artifacts import MANIFEST, Artifact, open_artifact
+from rag_lightning.core.artifacts import MANIFEST, Artifact, folder_of, open_artifact
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_jsonl_objects
 from rag_lightning.core.records import Example, Passage, Prediction, Ranking, fits, read_checked
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.metrics.outcomes import Outcomes, PassageTable, from_artifacts, join_by_id, read_rankings
+from rag_lightning.report.collect import Run
 from rag_lightning.report.reading import need, read
 from rag_lightning.tasks.results.record import Result, RetrievedPassage
 from rag_lightning.tasks.spec import TaskSpec, get_task
-
-DIGEST = 16
-"""Hex digits of an artifact's digest."""
 
 
 class Quoted:
@@ -104,9 +102,7 @@ class Source(ABC):
         Raises:
             DataError: a digest that no artifact has.
         """
-        if len(digest) != DIGEST or not set(digest) <= set("0123456789abcdef"):
-            raise DataError(self.root / "artifacts" / kind, "is no digest", field=kind, value=digest)
-        return self.root / "artifacts" / kind / digest
+        return folder_of(self.root / "artifacts", kind, digest)
 
 
 class Project(Source):
@@ -167,6 +163,15 @@ class Material:
             ArtifactError, DataError: missing or damaged.
         """
         return cls(source, source.artifact("scores", digest))
+
+    @classmethod
+    def of_run(cls, source: Source, run: Run) -> Material:
+        """The material of a run's scores.
+
+        Raises:
+            ArtifactError, DataError: missing or damaged.
+        """
+        return cls.of(source, str(run.record.get("digests", {}).get("scores")))
 
     def setting(self, name: str, kind: type) -> Any:
         """A value of how it was scored.

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.bundle.material import DIGEST, Material, Unpacked
+from rag_lightning.bundle.material import Material, Unpacked
 from rag_lightning.bundle.numbers import Computed, Difference, amount, compare, comparisons, computed, count, plain
 from rag_lightning.bundle.opening import CONTENTS, Opened
 from rag_lightning.bundle.writing import SCHEMA, SELECTION, SWEEP
@@ -188,7 +188,7 @@ def _check_summaries(found: Checked, group: Path, runs: Sequence[Run], made: Map
 def _of(run: Run, made: Mapping[str, Computed]) -> Computed:
     digest = str(run.record.get("digests", {}).get("scores"))
     if digest not in made:
-        raise DataError(Path("artifacts", "scores"), f"lacks the scores of run {run.run_id}", value=digest[:DIGEST])
+        raise DataError(Path("artifacts", "scores"), f"lacks the scores of run {run.run_id}", value=digest)
     return made[digest]
 
 

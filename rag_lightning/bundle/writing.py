@@ -7,6 +7,7 @@ and named.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections import defaultdict
@@ -22,7 +23,7 @@ from rag_lightning.bundle.numbers import comparisons
 from rag_lightning.bundle.opening import CHECKSUMS, CONTENTS, sums_text
 from rag_lightning.bundle.public import attribution, publishable
 from rag_lightning.core.artifacts import MANIFEST, Artifact
-from rag_lightning.core.errors import DataError
+from rag_lightning.core.errors import DataError, UnknownNameError
 from rag_lightning.core.files import open_atomic, write_json, write_lines, write_text
 from rag_lightning.core.records import Score, read_checked, write_jsonl
 from rag_lightning.report.collect import Run, read_stored
@@ -65,39 +66,40 @@ class Selected:
 
 
 def select(root: Path, given: str, systems: Literal["all", "chosen"] = "all") -> Selected:
-    """The runs of a folder of runs/.
+    """The runs of a folder of runs/, or one of them.
 
     Args:
         root: The project.
-        given: A sweep, experiments, or one run of them; by name, or by path.
+        given: A sweep or experiments, by name or path; or one run, as `folders.find_run` reads it.
         systems: chosen takes those on test only.
 
     Raises:
-        DataError: no such folder, nothing finished in it, or a damaged run.
+        UnknownNameError: no such folder or run, or several runs.
+        DataError: nothing finished, or a damaged run.
     """
-    runs = folders.runs(root).resolve()
-    path = next(
-        (p for p in (runs / given, Path(given).resolve()) if p.is_dir() and p.parent in (runs, *_groups(runs))), None
-    )
-    if path is None:
-        known = ", ".join(group.name for group in _groups(runs)) or "none"
-        raise DataError(runs / given, "is no sweep or run", hint=f"there are {known}; give one, or SWEEP/RUN")
-    alone = (path / RUN).is_file()
-    files = [path / RUN] if alone else sorted(path.glob(f"*/{RUN}"))
+    groups = [path for path in sorted(folders.runs(root).glob("*")) if path.is_dir()]
+    here = Path(given) if given and os.path.isdir(given) else None
+    group = next((path for path in groups if given == path.name or (here and path.samefile(here))), None)
+    path = group or _find_run(root, given, groups)
+    files = sorted(group.glob(f"*/{RUN}")) if group else [path / RUN]
     found = [read_stored(file) for file in files]
     left_out = {run.run_id: f"the run is marked {run.status}" for run in found if not run.finished}
     kept = [run for run in found if run.finished]
-    if systems == "chosen" and not alone:
+    if systems == "chosen" and group:
         left_out |= {run.run_id: "not on test" for run in kept if run.split == "dev"}
         kept = [run for run in kept if run.split != "dev"]
     if not kept:
         raise DataError(path, "has no finished run" + (" on test" if systems == "chosen" else ""), hint="run it first")
-    group = path.parent if alone else path
-    return Selected(group, path.name, kept, left_out, not alone and systems == "all" and (group / SWEEP).exists())
+    whole = group is not None and systems == "all" and (group / SWEEP).exists()
+    return Selected(group or path.parent, path.name, kept, left_out, whole)
 
 
-def _groups(runs: Path) -> list[Path]:
-    return sorted(path for path in runs.glob("*") if path.is_dir())
+def _find_run(root: Path, given: str, groups: Sequence[Path]) -> Path:
+    try:
+        return folders.find_run(root, given)
+    except UnknownNameError as error:
+        known = ", ".join(group.name for group in groups) or "none"
+        raise UnknownNameError(f"{error}; whole folders of runs: {known}") from error
 
 
 def write_bundle(project: Project, selected: Selected, target: Path) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def write_bundle(project: Project, selected: Selected, target: Path) -> dict[str
 
 def _lay_out(project: Project, selected: Selected, folder: Path) -> dict[str, Any]:
     group, place = selected.group, folder / "runs" / selected.group.name
-    materials = {run.run_id: Material.of(project, str(run.record["digests"]["scores"])) for run in selected.runs}
+    materials = {run.run_id: Material.of_run(project, run) for run in selected.runs}
     left_out = dict(selected.left_out)
     for run in selected.runs:
         (place / run.run_id).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The dataclasses that are the command lines of `sweep`, `matrix`, `claims`, `paper` and `assess`."""
+"""The dataclasses that are the command lines of `sweep`, `matrix`, `claims`, `paper`, `assess` and `inspect`."""
 
 from __future__ import annotations
 
@@ -204,3 +204,19 @@ class AssessConfig(Section):
         super().__post_init__()
         fits = re.fullmatch(r"(?:\w[\w.-]{0,99})?", self.name) is not None and len(self.name.encode()) <= MOST_BYTES
         check(fits, "name", repr(self.name), "must be at most 100 letters, digits, . _ or -, in at most 200 bytes")
+
+
+@dataclass(frozen=True)
+class InspectConfig(Section):
+    """The answer to look into.
+
+    Args:
+        question: Text of a question, which the system answers now, or id of a question of the run, whose stored
+            prediction is shown.
+        html: File to write the same to as one page; empty for none.
+        folder: Folder that holds artifacts, assets, runs and reports.
+    """
+
+    question: str = ""
+    html: str = ""
+    folder: str = "."

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import time
 import weakref
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.console import StageLines
-from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.errors import ArtifactError, DataError
 from rag_lightning.core.files import UNREADABLE, file_sha256, sync, write_json
 from rag_lightning.core.files import digest as digest_of
 
@@ -191,6 +192,13 @@ def open_artifact(path: Path, kind: str | None = None, *, deep: bool = False) ->
         if problem:
             raise ArtifactError(f"{path / name}: {problem}; remove the folder {path} and run again to rebuild it")
     return Artifact(kind or manifest["kind"], manifest["digest"], path, manifest)
+
+
+def folder_of(artifacts: Path, kind: str, digest: object) -> Path:
+    """The folder of an artifact that a file names; raises DataError unless the name is a digest."""
+    if re.fullmatch("[0-9a-f]{16}", str(digest)):
+        return artifacts / kind / str(digest)
+    raise DataError(artifacts / kind, "is no digest", field=kind, value=str(digest))
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -12,12 +12,23 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import decode_line, read_value, write_lines
 
 R = TypeVar("R")
+
+
+class OnExample(Protocol):
+    """A record on one example."""
+
+    @property
+    def example_id(self) -> str:
+        """The example's id."""
+
+
+E = TypeVar("E", bound=OnExample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +152,11 @@ def _from_dict(cls: type[R], raw: Mapping[str, Any]) -> R:
     if "hypotheses" in values:
         values["hypotheses"] = tuple(_from_dict(Hypothesis, item) for item in values["hypotheses"])
     return cls(**values)
+
+
+def by_id(records: Iterable[E]) -> dict[str, E]:
+    """Id of the example -> the record; of two with one id the last."""
+    return {record.example_id: record for record in records}
 
 
 def read_checked(path: Path, cls: type[R]) -> list[R]:

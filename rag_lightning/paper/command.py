@@ -1,4 +1,4 @@
-"""Commands `paper`, the paper's tables and figures from stored runs, and `report`, which prints one of them too."""
+"""Commands `paper`, the paper's tables and figures from stored runs, and `report`: a sweep, a table, or two runs."""
 
 from __future__ import annotations
 
@@ -83,14 +83,23 @@ def run(config: PaperConfig) -> None:
     say(f"paper             {write_page(folders.report(config.folder, f'paper-{config.scale}'), page)}")
 
 
-def report(config: SweepConfig, table: str = "", fragment: bool = False) -> None:
-    """Write the report of a sweep, or print one table of the paper, as LaTeX if it is to be a fragment of a paper.
+def report(
+    config: SweepConfig, table: str = "", fragment: bool = False, compare: Sequence[str] = (), metric: str = ""
+) -> None:
+    """Write the report of a sweep, print one table of the paper, as LaTeX if it is a fragment, or compare two runs.
 
     Raises:
-        ConfigError: a fragment of no table.
-        UnknownNameError: a table that the paper has not.
+        ConfigError: a fragment of no table, a metric without a comparison, or two systems that cannot be compared.
+        UnknownNameError: a table that the paper has not, or no such run.
         DataError, ArtifactError: as `run`, and as the report of a sweep.
     """
+    if compare and (table or fragment):
+        raise ConfigError("--compare writes a page of its own; leave --table and --fragment out")
+    if metric and not compare:
+        raise ConfigError("--metric needs --compare A B, the two runs that it compares")
+    if compare:
+        _compare(config.experiment.folder, compare, metric)
+        return
     if not table:
         if fragment:
             raise ConfigError("--fragment needs --table N, the number of a table of the paper")
@@ -100,6 +109,21 @@ def report(config: SweepConfig, table: str = "", fragment: bool = False) -> None
     settings = PaperConfig(scale=config.experiment.scale, folder=config.experiment.folder)
     found = one_table(Results(settings, read_paper(find_shipped(PAPER))), f"table{table}")
     sys.stdout.write(to_latex(found) if fragment else to_markdown(found))
+
+
+def _compare(root: str, names: Sequence[str], metric: str) -> None:
+    """Compare two runs: lines on the console, and a page."""
+    # the page needs matplotlib, which a table of the paper does not
+    from rag_lightning.report.compare import compare
+    from rag_lightning.report.compare_page import lines, write_comparison
+    from rag_lightning.report.side import find_side
+
+    left, right = (find_side(root, name) for name in names)
+    found = compare(left, right, metric)
+    page = write_comparison(found, folders.report(root))
+    for line in lines(found):
+        say(line)
+    say(f"\ncompare           {page}")
 
 
 def one_table(results: Results, name: str) -> list[Table]:

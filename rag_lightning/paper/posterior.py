@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.artifacts import open_artifact
-from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
+from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import UNREADABLE, write_json
 from rag_lightning.core.records import Example, read_jsonl
 from rag_lightning.paper.cells import Results
@@ -75,17 +75,9 @@ def compute(results: Results, prediction: str) -> Shown:
         )
     example = _example(results, run, example_id)
     # the system needs torch, which nothing else of the paper's page does
-    from rag_lightning.config.loading import experiment_of
-    from rag_lightning.stages.ask import open_system
-    from rag_lightning.stages.train import STAGE
-    from rag_lightning.stages.workspace import Workspace
+    from rag_lightning.serving.stored import open_run
 
-    config = experiment_of({**run.config, "folder": results.config.folder}, run_id)
-    workspace = Workspace(config).on(run.split)
-    made = run.record["digests"].get("model")
-    if STAGE.digest(workspace) != made or not (folders.artifacts(results.config.folder) / "model" / str(made)).exists():
-        raise ArtifactError(f"the model of {run_id} is gone, or made by another version of the code; run it again")
-    answer = open_system(workspace).answer(example.query)
+    answer = open_run(Path(results.config.folder), run.record).answer(example.query)
     rows = answer.tokens or ((WHOLE, answer.posteriors),)
     shown = Shown(
         run_id,

@@ -79,7 +79,7 @@ def differences(sweep: Sweep, runs: Sequence[Run], scores: Scores) -> str:
                 continue
             found, p = difference(scores[runs[0].run_id], scores[other.run_id], name, _seed(runs[0]))
             size = f"{found.mean:+.{_digits(found)}f}"
-            parts.append(f"{size} to {other.label} ({_p(p)}{', not significant' if p >= LEVEL else ''})")
+            parts.append(f"{size} to {other.label} ({p_text(p)}{', not significant' if p >= LEVEL else ''})")
     if not parts:
         return ""
     tail = "" if len(runs) <= MOST + 1 else "; more below"
@@ -185,7 +185,8 @@ def _digits(found: Estimate) -> int:
     return 1 if found.unit == "%" else 3
 
 
-def _p(p: float) -> str:
+def p_text(p: float) -> str:
+    """A p value in words of a sentence."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 

@@ -229,7 +229,7 @@ def read_stored(path: Path) -> Run:
         record=raw,
         estimates=estimates,
         slices=slices,
-        degraded=_degraded(summary, found),
+        degraded=degraded_metrics(summary, found),
         confusion=_confusion(summary, found),
         exact=str(need(summary, {"exact": {}} | found, "exact", dict).get("scores", "")),
     )
@@ -243,7 +243,12 @@ def check_config(path: Path, config: Any) -> None:
         need(path, need(path, config, section, dict, "config"), name, kind, where)
 
 
-def _degraded(path: Path, summary: Any) -> frozenset[str]:
+def degraded_metrics(path: Path, summary: Any) -> frozenset[str]:
+    """The metrics whose values are worth less than they look, of the content of a summary.json.
+
+    Raises:
+        DataError: its notes are damaged.
+    """
     notes = need(path, {"notes": []} | summary, "notes", list)
     found = [note for note in notes if isinstance(note, dict) and note.get("degraded")]
     return frozenset(str(name) for note in found for name in need(path, note, "metrics", list, "notes"))

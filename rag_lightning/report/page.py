@@ -91,7 +91,7 @@ def write_page(target: Path, page: Page) -> Path:
             "table.md": f"# {escape_markdown(page.title)}\n\n{intro}{to_markdown(everything)}",
             "table.tex": to_latex(page.tables),
             "table.csv": to_csv(page.tables[0]),
-            INDEX: _html(page),
+            INDEX: to_text(page),
         }
         texts |= {f"{table.name}.csv": to_csv(table) for table in everything if table.name}
         texts |= {name: to_csv(table) for name, table in page.files.items()} | dict(page.texts)
@@ -118,14 +118,19 @@ def render(template: str, **values: Any) -> str:
         raise DataError(path.with_name(str(error.name)), "is missing", hint=hint) from error
 
 
-def _html(page: Page) -> str:
+def to_text(page: Page) -> str:
+    """The page as the text of one HTML file, with its tables and charts.
+
+    Raises:
+        DataError: the template is missing.
+    """
     parts = [*page.parts, *page.closing]
     return render(
         TEMPLATE,
         title=clean(page.title),
         answer=clean(page.answer),
         lead=[clean(line) for line in page.lead],
-        facts={name: clean(value) for name, value in page.facts.items()},
+        facts={clean(name): clean(value) for name, value in page.facts.items()},
         warnings=[clean(warning) for warning in dict.fromkeys(page.warnings)],
         chart=_chart(page.chart, "first") if page.chart else None,
         links=[(f"part-{place}", clean(part.title)) for place, part in enumerate(parts)],

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from rag_lightning.core.plain import LONGEST
+from rag_lightning.core.plain import clean as clean
+from rag_lightning.core.plain import shorten as shorten
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.metrics.statistics import FEW_CLUSTERS
 
@@ -18,11 +21,8 @@ NOTHING = "\N{EN DASH}"
 APPROXIMATE = "\N{DAGGER}"
 """Mark of an interval that is only approximate."""
 APPROXIMATE_NOTE = f"{APPROXIMATE} approximate: the interval rests on fewer than {FEW_CLUSTERS} effective clusters."
-LONGEST = 600
-"""Characters of a text that a page shows; a CSV file has all."""
 SUPERSCRIPTS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖᵠʳˢᵗᵘᵛʷˣʸᶻ")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]|#~$!])")
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _FORMULA = ("=", "+", "-", "@")
 Tone = Literal["", "good", "bad", "quiet", "missing"]
 """Tone of a cell: reproduced, different, not comparable, not run."""
@@ -146,18 +146,6 @@ def estimated(estimate: Estimate | None, degraded: bool = False) -> Cell:
     digits = 1 if estimate.unit == "%" else 3
     text = f"{estimate.mean:.{digits}f}" + (" (degraded)" if degraded else "")
     return Cell(text, estimate.mean, estimate.low, estimate.high, digits, estimate.approximate)
-
-
-def clean(text: str) -> str:
-    """Text on one line without control characters, direction marks and surrogates."""
-    kept = (sign if sign.isspace() or unicodedata.category(sign) not in ("Cc", "Cs") else "" for sign in text)
-    return " ".join("".join(sign for sign in kept if sign not in _BIDI).split())
-
-
-def shorten(text: str, longest: int = LONGEST) -> str:
-    """Clean text, cut with its true length at the end if it is longer than that."""
-    found = clean(text)
-    return found if len(found) <= longest else f"{found[:longest]}… ({len(found):,} characters)"
 
 
 def to_markdown(tables: Iterable[Table]) -> str:

@@ -20,6 +20,7 @@ from rag_lightning.core.records import Prediction, read_jsonl
 from rag_lightning.runs.score import enter
 from rag_lightning.runs.system import label_of
 from rag_lightning.stages import ask, predict, score, train
+from rag_lightning.stages.answer import Answer
 from rag_lightning.stages.workspace import Workspace
 
 
@@ -50,6 +51,6 @@ class Experiment:
         summary: dict[str, Any] = json.loads(text)
         return summary
 
-    def ask(self, question: str) -> ask.Answer:
+    def ask(self, question: str) -> Answer:
         """Answer one question."""
         return ask.answer(self.workspace, question)

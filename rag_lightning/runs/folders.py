@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from rag_lightning.config.commands import RESERVED
 from rag_lightning.core.errors import UnknownNameError
+from rag_lightning.core.plain import shorten
 
 EXPERIMENTS: Final = RESERVED
 """Folder of the runs outside of sweeps: cells of the matrix, which claims use too."""
+LONGEST: Final = 120
+"""Characters of a name in a message."""
 
 
 def artifacts(root: str | Path) -> Path:
@@ -39,21 +43,21 @@ def report(root: str | Path, *names: str) -> Path:
 
 
 def find_run(root: str | Path, name: str) -> Path:
-    """The folder of a run: a path, its name, SWEEP/NAME, or a part of the name that no other run has.
+    """The folder of a run: its path, its name, SWEEP/NAME, or a part of the name that no other run has.
 
     Raises:
-        UnknownNameError: no run, or several; the message has the nearest names.
+        UnknownNameError: no run of this project, or several; the message has the nearest names.
     """
-    if name and (Path(name) / "run.json").is_file():
-        return Path(name)
+    named = shorten(repr(name), LONGEST)
     found = {file.parent.relative_to(runs(root)).as_posix(): file.parent for file in runs(root).glob("*/*/run.json")}
-    exact = [full for full in found if name in (full, full.rpartition("/")[2])]
+    here = Path(name) if name and os.path.isfile(Path(name, "run.json")) else None  # False also for what is no path
+    exact = [full for full, at in found.items() if name in (full, at.name) or (here and at.samefile(here))]
     fitting = sorted(exact or [full for full in found if name and name in full])
     if len(fitting) == 1:
         return found[fitting[0]]
     if fitting:
         listed = f"{', '.join(fitting[:3])}{', …' if len(fitting) > 3 else ''}"
-        raise UnknownNameError(f"run {name!r} is one of {len(fitting)}: {listed}; give more of the name")
-    near = get_close_matches(name, [full.rpartition("/")[2] for full in found], n=3, cutoff=0.2)
+        raise UnknownNameError(f"run {named} is one of {len(fitting)}: {listed}; give more of the name")
+    near = get_close_matches(Path(name).name, [at.name for at in found.values()], n=3, cutoff=0.2)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise UnknownNameError(f"no run {name!r} among the {len(found)} of {runs(root)}{hint}")
+    raise UnknownNameError(f"no run {named} among the {len(found)} of {runs(root)}{hint}")

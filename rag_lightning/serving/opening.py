@@ -21,7 +21,8 @@ from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever
 from rag_lightning.serving.parts import GENERATOR, QUERY_ENCODER, SYSTEM, check, read_system
 from rag_lightning.stages import train
-from rag_lightning.stages.ask import Answer, OpenSystem
+from rag_lightning.stages.answer import Answer
+from rag_lightning.stages.ask import OpenSystem
 
 
 def open_parts(given: Mapping[str, str], artifacts: str = "") -> OpenSystem:

@@ -1,30 +1,26 @@
-"""The stored answers of a finished run: what its artifacts hold of a sample of questions; no model is loaded."""
+"""A finished run: its stored answers, read without a model, and its system, opened for other questions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-import torch
-
-from rag_lightning.core.artifacts import Artifact, open_artifact
+from rag_lightning.config.loading import experiment_of
+from rag_lightning.core.artifacts import Artifact, folder_of, open_artifact
+from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.files import content_digest
-from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, read_jsonl
+from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, by_id, read_jsonl
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.decoding import posterior
 from rag_lightning.decoding.question import Question, questions
-from rag_lightning.generator.likelihoods import doc_log_probs
-from rag_lightning.stages.ask import EMPTY
+from rag_lightning.stages import score
+from rag_lightning.stages.answer import EMPTY, Answer, answer_of
+from rag_lightning.stages.ask import OpenSystem, open_system
+from rag_lightning.stages.workspace import Workspace
 
-
-class _HasExample(Protocol):
-    @property
-    def example_id(self) -> str: ...
-
-
-R = TypeVar("R", bound=_HasExample)
+OPENED = ("corpus", "index", "bm25", "bm25_scale", "biencoder", "retriever_warmup", "model")
+"""Kinds of artifacts that a system is opened from."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +28,24 @@ class Stored:
     """The artifacts' content on one question.
 
     Args:
-        example: The question.
-        prediction: The prediction with its hypotheses.
+        asked: The question with the scores of the passages that were read.
+        answer: The prediction and those passages; without p(z|x,y_i) of tokens, which is not stored.
         score: The scores of the prediction.
-        passages: The passages that were read, best first.
-        doc_scores: Their scores, scaled: the logits of p(z|x).
-        priors: log p(z|x) of each.
-        posteriors: p(z|x,y) of each; empty for RAG-Token, where it differs by token and is not stored.
     """
 
-    example: Example
-    prediction: Prediction
+    asked: Question
+    answer: Answer
     score: Score
-    passages: tuple[Passage, ...] = ()
-    doc_scores: tuple[float, ...] = ()
-    priors: tuple[float, ...] = ()
-    posteriors: tuple[float, ...] = ()
+
+    @property
+    def example(self) -> Example:
+        """The question."""
+        return self.asked.example
+
+    @property
+    def prediction(self) -> Prediction:
+        """The prediction with its hypotheses."""
+        return self.answer.prediction
 
 
 def read_sample(root: Path, record: Mapping[str, Any], sample: int) -> list[Stored]:
@@ -62,44 +60,77 @@ def read_sample(root: Path, record: Mapping[str, Any], sample: int) -> list[Stor
         ArtifactError: an artifact of the run is missing or altered.
         DataError: one of its files cannot be read.
     """
-    predicted = read_jsonl(_open(root, record, "predictions").path / "predictions.jsonl", Prediction)
-    predictions = {prediction.example_id: prediction for prediction in predicted}
+    predictions, asked_for = _predicted(root, record)
+    return _read(root, record, predictions, sorted(asked_for, key=lambda one: content_digest(one.example_id))[:sample])
+
+
+def read_one(root: Path, record: Mapping[str, Any], example_id: str) -> Stored | None:
+    """One question of a run; None if the run has predicted none of this id.
+
+    Raises:
+        ArtifactError, DataError: as `read_sample`.
+    """
+    predictions, asked_for = _predicted(root, record)
+    found = [one for one in asked_for if one.example_id == example_id]
+    return _read(root, record, predictions, found)[0] if found else None
+
+
+def open_run(root: Path, record: Mapping[str, Any]) -> OpenSystem:
+    """The system of a run, opened to answer other questions; nothing is trained or built anew.
+
+    Raises:
+        ArtifactError: a part of it is gone, or would be made otherwise by this version of the code.
+        ConfigError: a baseline without a model.
+    """
+    config = experiment_of({**record["config"], "folder": str(root)}, str(record["run_id"]))
+    workspace = Workspace(config).on(str(record["split"]))
+    now, there = score.stage(workspace).lineage(), record.get("digests", {})
+    for kind in OPENED:
+        if kind in now and (now[kind] != there.get(kind) or not (root / "artifacts" / kind / now[kind]).is_dir()):
+            raise ArtifactError(
+                f"the {kind} of {record['run_id']} is gone, or made by another version of the code; run it again"
+            )
+    return open_system(workspace)
+
+
+def _predicted(root: Path, record: Mapping[str, Any]) -> tuple[dict[str, Prediction], list[Example]]:
+    """Id -> prediction, and the questions that have one: a run may be limited."""
+    listed = read_jsonl(_open(root, record, "predictions").path / "predictions.jsonl", Prediction)
+    predictions = by_id(listed)
     examples = read_jsonl(_open(root, record, "examples").path / f"{record['split']}.jsonl", Example)
-    asked_for = [example for example in examples if example.example_id in predictions]  # a run may be limited
-    chosen = sorted(asked_for, key=lambda example: content_digest(example.example_id))[:sample]
+    return predictions, [example for example in examples if example.example_id in predictions]
+
+
+def _read(
+    root: Path, record: Mapping[str, Any], predictions: Mapping[str, Prediction], chosen: list[Example]
+) -> list[Stored]:
     ids = {example.example_id for example in chosen}
-    scores = _by_id(ids, read_jsonl(_open(root, record, "scores").path / "scores.jsonl", Score))
+    scored = read_jsonl(_open(root, record, "scores").path / "scores.jsonl", Score)
+    scores = by_id(one for one in scored if one.example_id in ids)
     if record["config"]["formulation"] == "closed_book":
-        return [Stored(one, predictions[one.example_id], scores[one.example_id]) for one in chosen]
-    store = PassageStore(_open(root, record, "corpus").path)
-    asked = _asked(root, record, chosen, ids)
-    return [_stored(one, predictions[one.example.example_id], scores[one.example.example_id], store) for one in asked]
+        asked, store = questions(chosen, None, 1.0, 0), None
+    else:
+        asked, store = _asked(root, record, chosen, ids), PassageStore(_open(root, record, "corpus").path)
+    found = []
+    for one in asked:
+        example_id = one.example.example_id
+        passages: tuple[Passage, ...] = ()
+        if store and (one.rows or one.null_score is not None):
+            passages = tuple(EMPTY if row is None else store[row] for row in one.read_rows)
+        answer = answer_of(record["config"]["formulation"], one, passages, predictions[example_id])
+        found.append(Stored(one, answer, scores[example_id]))
+    return found
 
 
 def _asked(root: Path, record: Mapping[str, Any], chosen: list[Example], ids: set[str]) -> list[Question]:
     artifact, config = _open(root, record, "rankings"), record["config"]
-    rankings = _by_id(ids, read_jsonl(artifact.path / "rankings.jsonl", Ranking))
+    ranked = read_jsonl(artifact.path / "rankings.jsonl", Ranking)
     null = None
     if config["retriever"]["null_document"] != "none":
         null = float(_open(root, record, "model").info["null_bias"])
     scale = float(artifact.info["score_scale"])
-    return questions(chosen, list(rankings.values()), scale, config["decoding"]["k"], null)
-
-
-def _stored(asked: Question, prediction: Prediction, score: Score, store: PassageStore) -> Stored:
-    if not asked.rows and asked.null_score is None:
-        return Stored(asked.example, prediction, score)
-    passages = tuple(EMPTY if row is None else store[row] for row in asked.read_rows)
-    priors = doc_log_probs(torch.tensor([asked.logits]))[0]
-    scored, shares = prediction.hypotheses[0].passage_log_probs, ()
-    if scored:
-        shares = tuple(posterior.of_sequence(scored, priors).tolist())
-    return Stored(asked.example, prediction, score, passages, asked.logits, tuple(priors.tolist()), shares)
+    return questions(chosen, [one for one in ranked if one.example_id in ids], scale, config["decoding"]["k"], null)
 
 
 def _open(root: Path, record: Mapping[str, Any], kind: str) -> Artifact:
-    return open_artifact(root / "artifacts" / kind / record["digests"][kind], kind)
-
-
-def _by_id(ids: set[str], records: Iterable[R]) -> dict[str, R]:
-    return {record.example_id: record for record in records if record.example_id in ids}
+    return open_artifact(folder_of(root / "artifacts", kind, record.get("digests", {}).get(kind)), kind)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +32,7 @@ from mlflow.tracking import MlflowClient
 from rag_lightning.core.files import content_digest
 from rag_lightning.metrics.outcomes import objectives
 from rag_lightning.serving.stored import Stored, read_sample
+from rag_lightning.stages.answer import log_priors
 from rag_lightning.tasks.spec import get_task
 
 SAMPLE = 20
@@ -112,27 +112,28 @@ class _Trace:
         stored, retrieved = self.stored, self._start + self._seconds("retrieve")
         ended = self._start + self._seconds("seconds_per_query")
         question = {"question": stored.example.query}
+        shares = stored.answer.posteriors
         answered = {"prediction": stored.prediction.text, "log_prob": stored.prediction.log_prob}
         seen = {
             "example_id": stored.example.example_id,
-            "passage_ids": [passage.passage_id for passage in stored.passages],
-            "prior": [math.exp(prior) for prior in stored.priors],
-            "posterior": NO_POSTERIOR if self.record["config"]["formulation"] == "fid" else list(stored.posteriors),
+            "passage_ids": [passage.passage_id for passage in stored.answer.passages],
+            "prior": list(stored.answer.priors),
+            "posterior": NO_POSTERIOR if self.record["config"]["formulation"] == "fid" else list(shares),
             "time": "mean of the run's questions",
         }
         found = [self._span("question", SpanType.CHAIN, (self._start, ended), question, answered, seen)]
-        if stored.passages:
+        if stored.answer.passages:
             documents = [document.to_dict() for document in self._passages()]
             found.append(self._span("retrieve", SpanType.RETRIEVER, (self._start, retrieved), question, documents))
         hypotheses = [{"text": one.text, "log_prob": one.log_prob} for one in stored.prediction.hypotheses]
-        given = question | {"passages": [passage.passage_id for passage in stored.passages]}
+        given = question | {"passages": seen["passage_ids"]}
         return [*found, self._span("generate", SpanType.LLM, (retrieved, ended), given, {"hypotheses": hypotheses})]
 
     def _passages(self) -> list[Document]:
         """The passages in the layout that MLflow shows as documents."""
-        stored = self.stored
-        shares = stored.posteriors or (None,) * len(stored.passages)
-        columns = zip(stored.passages, stored.doc_scores, stored.priors, shares, strict=True)
+        found, priors = self.stored.answer, log_priors(self.stored.asked).tolist()
+        shares = found.posteriors or (None,) * len(found.passages)
+        columns = zip(found.passages, found.doc_scores, priors, shares, strict=True)
         return [
             Document(
                 passage.text,

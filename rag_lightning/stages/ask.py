@@ -1,49 +1,35 @@
-"""Command `ask`: the answer to one question, its passages with priors and posteriors, and the hypotheses."""
+"""Command `ask`: the answer to one question, or a prompt that keeps the system open and answers one after another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib import import_module
+from io import TextIOWrapper, UnsupportedOperation
 
-import torch
-from rich.table import Table
+from rich.text import Text
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.console import CONSOLE, within
-from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.records import Example, Passage, Prediction
+from rag_lightning.core.console import CONSOLE, duration, say, within
+from rag_lightning.core.errors import ConfigError, RagLightningError
+from rag_lightning.core.plain import clean, shorten
+from rag_lightning.core.records import Example, Passage
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.decoding import posterior
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.decoding.question import Question, questions
-from rag_lightning.generator.inputs import Pair
-from rag_lightning.generator.likelihoods import doc_log_probs
 from rag_lightning.retrieval.retriever import QuestionRetriever
 from rag_lightning.stages import corpus, predict, retrieve, train
+from rag_lightning.stages.answer import EMPTY, Answer, answer_of, by_token, show
 from rag_lightning.stages.workspace import Workspace
 
-SHOWN = 3
-"""Number of passages shown for each token."""
-EMPTY = Passage("", "(null document)", "")
-"""The empty passage of retriever.null_document."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The passages, best first, with p(z|x), and the prediction.
-
-    Attributes:
-        posteriors: p(z|x,y) of the prediction; empty for RAG-Token, for FiD, which has none, and without passages.
-        tokens: For RAG-Token, the tokens of the prediction, each with its p(z|x,y_i); else empty.
-    """
-
-    passages: tuple[Passage, ...]
-    priors: tuple[float, ...]
-    prediction: Prediction
-    posteriors: tuple[float, ...] = ()
-    tokens: tuple[tuple[str, tuple[float, ...]], ...] = ()
+QUIT = ("", "quit", "exit")
+"""Lines that end the prompt."""
+PROMPT = "question> "
 
 
 @dataclass(frozen=True)
@@ -70,37 +56,23 @@ class OpenSystem:
         """The answer to one question.
 
         Raises:
-            ConfigError: an empty question.
+            ConfigError: an empty question, or one that is too long for the generator.
         """
-        example = _example(question)
-        asked, passages, priors = self._retrieve(example)
+        asked, passages = self._retrieve(_example(question))
         predictor = Predictor(self.config.formulation, self.encodings, self.config.decoding, self.store, PairStore())
-        prediction = predictor.predict([asked])[0]
-        best = prediction.hypotheses[0]
-        if not passages or self.config.formulation == "fid":
-            return Answer(passages, priors, prediction)
-        docs = doc_log_probs(torch.tensor([asked.logits]))[0]
-        if best.passage_log_probs:
-            shares = posterior.of_sequence(best.passage_log_probs, docs)
-            return Answer(passages, priors, prediction, posteriors=tuple(shares.tolist()))
-        pairs = [Pair(example.query, None if passage is EMPTY else passage) for passage in passages]
-        table = posterior.of_tokens(self.encodings, pairs, best.token_ids, docs).tolist()
-        names = self.encodings.generator.tokenizer.convert_ids_to_tokens(list(best.token_ids))
-        shown = tuple((name, tuple(row)) for name, row in zip(names, table, strict=True))
-        return Answer(passages, priors, prediction, tokens=shown)
+        found = answer_of(self.config.formulation, asked, passages, predictor.predict([asked])[0])
+        return replace(found, tokens=by_token(self.encodings, asked, found, self.config.formulation))
 
-    def _retrieve(self, example: Example) -> tuple[Question, tuple[Passage, ...], tuple[float, ...]]:
-        """The question with the rows of its passages, the passages, and p(z|x) of each."""
+    def _retrieve(self, example: Example) -> tuple[Question, tuple[Passage, ...]]:
+        """The question with the rows of its passages, and the passages."""
         if self.retriever is None or self.store is None:
-            return Question(example, (), ()), (), ()
+            return Question(example, (), ()), ()
         k = self.config.decoding.k
         ranking = self.retriever.retrieve([example], k)[0].ranking(example.example_id)
         asked = questions([example], [ranking], self.score_scale, k, self.null_score)[0]
         if not asked.rows and asked.null_score is None:
-            return asked, (), ()
-        priors = doc_log_probs(torch.tensor([asked.logits])).exp()[0].tolist()
-        store = self.store
-        return asked, tuple(EMPTY if row is None else store[row] for row in asked.read_rows), tuple(priors)
+            return asked, ()
+        return asked, tuple(EMPTY if row is None else self.store[row] for row in asked.read_rows)
 
 
 def open_system(workspace: Workspace) -> OpenSystem:
@@ -138,44 +110,75 @@ def _example(question: str) -> Example:
     return Example("ask", question.strip(), ())
 
 
-def run(config: ExperimentConfig, question: str) -> None:
-    """Answer a question and print the result."""
+def run(config: ExperimentConfig, question: str | None = None) -> None:
+    """Answer a question and print the result; without one answer those of a prompt, or of the lines of stdin.
+
+    Raises:
+        ConfigError: an empty question, or a baseline without a model.
+    """
+    if question is None:
+        answer_all(config)
+        return
     with within("ask"):
-        found = answer(Workspace(config), question)
-    CONSOLE.print(f"[bold]{_plain(found.prediction.text)}[/bold]   log p(y|x) = {found.prediction.log_prob:.3f}")
-    if found.passages:
-        CONSOLE.print(_passages(found))
-    if found.tokens:
-        CONSOLE.print(_tokens(found.tokens))
-    hypotheses = Table("log p(y|x)", "hypothesis", title="hypotheses")
-    for hypothesis in found.prediction.hypotheses:
-        hypotheses.add_row(f"{hypothesis.log_prob:.3f}", _plain(hypothesis.text))
-    CONSOLE.print(hypotheses)
+        found = answer(Workspace(config), clean(question))
+    show(found)
 
 
-def _passages(found: Answer) -> Table:
-    together = not found.posteriors and not found.tokens
-    title = (
-        "passages, read together: p(z|x) of the retriever is not used, there is no p(z|x,y)" if together else "passages"
-    )
-    table = Table("z", "p(z|x)", "p(z|x,y)", "title", "passage", title=title)
-    shares = [f"{share:.3f}" for share in found.posteriors] or ["none" if together else "by token"] * len(
-        found.passages
-    )
-    for z, (passage, prior, share) in enumerate(zip(found.passages, found.priors, shares, strict=True), 1):
-        table.add_row(str(z), f"{prior:.3f}", share, _plain(passage.title), _plain(passage.text[:200]))
-    return table
+def answer_all(config: ExperimentConfig) -> None:
+    """Open the system once and answer question after question; a bad one or Ctrl-C in an answer costs only that answer.
+
+    A terminal gets a prompt, which an empty line, `quit` or Ctrl-D ends. Else every line of stdin is a question; if
+    stdout is no terminal either, it gets a line with the prediction for each of them, empty where there is none.
+
+    Raises:
+        ConfigError: a baseline without a model.
+    """
+    typed = bool(sys.stdin) and sys.stdin.isatty()
+    started = time.perf_counter()
+    with within("ask"):
+        system = open_system(Workspace(config))
+    ends = "; Ctrl-D or an empty line ends" if typed else ""
+    say(f"the system is open, loading took {duration(time.perf_counter() - started)}{ends}")
+    if isinstance(sys.stdin, TextIOWrapper):
+        with suppress(UnsupportedOperation):  # it was read before
+            sys.stdin.reconfigure(errors="replace")  # bytes that are no text become signs that say so
+    for asked in _typed() if typed else map(clean, sys.stdin or ()):
+        predicted = _answered(system, asked, repeat=not typed)
+        if not typed and not sys.stdout.isatty():
+            print(predicted, flush=True)
 
 
-def _tokens(tokens: Sequence[tuple[str, tuple[float, ...]]]) -> Table:
-    """Each token with its passages of largest posterior."""
-    table = Table("token", "p(z|x,y_i), the largest", title="passages behind each token")
-    for name, shares in tokens:
-        order = sorted(range(len(shares)), key=lambda z: (-shares[z], z))[:SHOWN]
-        table.add_row(_plain(name), "  ".join(f"z={z + 1} {shares[z]:.3f}" for z in order))
-    return table
+def _answered(system: OpenSystem, asked: str, *, repeat: bool) -> str:
+    """Print the answer to a question, after the question itself if it is to be repeated; returns the prediction."""
+    if repeat:
+        CONSOLE.print(Text(f"\n{shorten(asked)}", style="italic"))
+    started = time.perf_counter()
+    try:
+        with within("ask"):
+            found = system.answer(asked)
+        show(found)
+        say(f"answered in {duration(time.perf_counter() - started)}")
+        return clean(found.prediction.text)
+    except RagLightningError as error:
+        say(f"no answer: {shorten(str(error))}")
+    except KeyboardInterrupt:
+        say("no answer: interrupted")
+    return ""
 
 
-def _plain(text: str) -> str:
-    """A text with square brackets escaped, which the console would read as markup."""
-    return text.replace("[", "\\[")
+def _typed() -> Iterator[str]:
+    """The questions of a person, until one ends the prompt."""
+    with suppress(ImportError):
+        import_module("readline")  # input() then edits lines and remembers earlier ones
+    while True:
+        try:
+            asked = input(PROMPT)
+        except EOFError:
+            print(file=sys.stderr)
+            return
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+            continue
+        if asked.strip().lower() in QUIT:
+            return
+        yield clean(asked)

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.report import command as report
 from rag_lightning.runs import ledger
 from rag_lightning.runs.evaluate import exact_scores
-from rag_lightning.stages import ask, predict, score
+from rag_lightning.stages import predict, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.selection import cost, superseded
@@ -148,26 +147,6 @@ def test_after_a_sweep_every_artifact_is_used_and_without_a_run_its_own_go(
     assert {kind for kind, _ in gone} <= {"scores", "predictions", "rankings", "cost", "index", "pairs"}
     assert main(["artifacts", "gc", "--confirm", "yes", "--folder", str(root)]) == 0
     assert holdings(root).garbage == []
-
-
-@pytest.mark.parametrize(
-    "text", ["rag_token/greedy/bm25/2", "rag_sequence/thorough/bm25/2", "rag_sequence/fast/flat/3"]
-)
-def test_an_answer_says_which_passages_are_behind_it(tiny_sweep: SweepConfig, text: str) -> None:
-    config = system(tiny_sweep.experiment, text).config
-    found = ask.answer(Workspace(config), "what is the capital of b0a")
-    best = found.prediction.hypotheses[0]
-    assert len(found.passages) == config.decoding.k == len(found.priors)
-    if config.formulation == "rag_token":
-        assert found.posteriors == () == best.passage_log_probs
-        assert len(found.tokens) == len(best.token_ids)
-        assert all(sum(shares) == pytest.approx(1) and len(shares) == config.decoding.k for _, shares in found.tokens)
-        return
-    scored = [0.0 if value is None else exp(value) for value in best.passage_log_probs]
-    joint = [prior * value for prior, value in zip(found.priors, scored, strict=True)]
-    assert sum(joint) == pytest.approx(exp(best.log_prob), rel=1e-4)
-    assert found.posteriors == pytest.approx([value / sum(joint) for value in joint], rel=1e-3)
-    assert found.tokens == ()
 
 
 def test_an_approximate_index_has_the_scores_of_exact_search_beside_its_own(tiny_sweep: SweepConfig) -> None:

@@ -99,14 +99,15 @@ def test_lists_are_tuples(called: Called) -> None:
 def test_the_printed_configuration_can_be_read_back(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], called: Called
 ) -> None:
-    extra = ["who are you"] if name == "ask" else ["--deep"] if name == "doctor" else []
+    extra = {"ask": ["who are you"], "doctor": ["--deep"], "inspect": ["r1"]}.get(name, [])
     assert main([name, *extra, "--print_config"]) == 0
     assert called == []
     file = tmp_path / "printed.yaml"
     file.write_text(capsys.readouterr().out)
     alike = [n for n, one in COMMANDS.items() if one.config is COMMANDS[name].config]
     other = next((n for n in alike if not COMMANDS[n].extras), alike[-1])
-    assert parse(other, ["--config", str(file)])[0] == parse(other, [])[0]
+    needed = [given.name for given in COMMANDS[other].extras if not given.is_option]
+    assert parse(other, [*needed, "--config", str(file)])[0] == parse(other, needed)[0]
 
 
 @pytest.mark.parametrize("name", PARSED)
@@ -127,7 +128,14 @@ def test_every_command_shows_details_when_asked_for(
 def test_ask_takes_the_question_wherever_it_stands(called: Called) -> None:
     assert main(["ask", "who: is [this?", "--seed", "1"]) == 0
     assert main(["ask", "--seed", "1", "123"]) == 0
-    assert [call[2] for call in called] == ["who: is [this?", "123"]
+    assert main(["ask", "--seed", "1"]) == main(["ask", ""]) == 0
+    assert [call[2] for call in called] == ["who: is [this?", "123", None, ""]
+
+
+def test_report_takes_two_runs(called: Called) -> None:
+    assert main(["report", "--compare", "a", "s/b", "--metric", "f1"]) == main(["report"]) == 0
+    assert [call[2:] for call in called] == [("", False, ["a", "s/b"], "f1"), ("", False, (), "")]
+    assert main(["report", "--compare", "a", "b", "--name", "x", "--print_config"]) == 0
 
 
 def test_doctor_is_deep_only_when_asked(called: Called) -> None:

@@ -53,7 +53,8 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         (["corpus", "--reader.seed", "x"], "reader.seed: must be int or null, not 'x'"),
         (["corpus", "--config"], "argument --config: expected one argument"),
         (["corpus", "more"], "unknown key 'more'"),
-        (["ask"], "the following arguments are required: question"),
+        (["inspect"], "the following arguments are required: run"),
+        (["inspect", "r1", "--questoin", "x"], "unknown key '--questoin'; did you mean '--question'?"),
         (["sweep", "--sampler", "tpee"], "must be one of tpe, random, nsga2, grid, not 'tpee'; did you mean 'tpe'?"),
     ],
 )  # fmt: skip

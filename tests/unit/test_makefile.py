@@ -279,3 +279,8 @@ def test_ask_needs_a_question_and_passes_it_on_as_it_is() -> None:
     printed = 'RAG=printf "%s|"'
     done = make("-o", STAMP, "ask", printed, 'Q=what\'s "this" `ls` $$HOME?')
     assert done.stdout.splitlines()[-1].startswith('ask|what\'s "this" `ls` $HOME?|--config|')
+
+
+def test_ask_opens_a_prompt_without_a_question() -> None:
+    assert dry("ask", 'Q=who is "this" $$x')[0][:3] == ["ask", "$QUESTION", "--config"]
+    assert dry("ask")[0][:2] == dry("ask", "Q= ")[0][:2] == ["ask", "--config"]

@@ -12,8 +12,8 @@ from rag_lightning.assess.answers import read_assessment, read_assessments
 from rag_lightning.assess.majority import agreement, judge
 from rag_lightning.assess.pairs import KEY, Item
 from rag_lightning.assess.proxy import compute_proxy
-from rag_lightning.assess.stored import open_run
 from rag_lightning.core.errors import DataError
+from rag_lightning.report.side import finished_run
 from tests.assessing import assess, attentive, make_runs, save
 
 
@@ -129,7 +129,7 @@ def test_answers_without_their_key_name_the_missing_file(folder: Path) -> None:
 
 def test_the_proxy_counts_words(tmp_path: Path) -> None:
     make_runs(tmp_path)
-    found = compute_proxy(tmp_path, (open_run(tmp_path, "bart"), open_run(tmp_path, "rag")))
+    found = compute_proxy(tmp_path, (finished_run(tmp_path, "bart"), finished_run(tmp_path, "rag")))
     assert found.shares["factuality"]["B"].mean == 100 and found.shares["factuality"]["B"].n == 40
     assert {name: share.mean for name, share in found.shares["specificity"].items()} == {"A": 0, "B": 100, "equal": 0}
     assert not found.missing

@@ -9,10 +9,11 @@ import pytest
 
 from rag_lightning.assess import command
 from rag_lightning.assess.pairs import EVERY, KEY, PAGE, draw, read_key
-from rag_lightning.assess.stored import open_run, read_shared
+from rag_lightning.assess.stored import read_shared
 from rag_lightning.cli import main
 from rag_lightning.config.commands import AssessConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
+from rag_lightning.report.side import finished_run
 from tests.assessing import RUNS, assess, make_runs
 
 BAD = "<script>alert(1)</script></script><!-- [bold] \u202e\x00 &amp; '\" \u2028" + "x" * 50_000
@@ -26,7 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_sides_are_balanced_and_every_stretch_has_a_control_item(project: Path) -> None:
-    shared = read_shared(project, (open_run(project, "bart"), open_run(project, "experiments/rag")))
+    shared = read_shared(project, (finished_run(project, "bart"), finished_run(project, "experiments/rag")))
     drawn = draw(shared, 50, seed=0)
     items = [item for item, _ in drawn]
     assert len(items) == 55 and len({item.example_id for item in items}) == 55
@@ -118,7 +119,7 @@ def test_runs_that_cannot_be_compared(tmp_path: Path) -> None:
     raw = json.loads(file.read_text())
     for changes, error, text in (
         ({"split": "dev"}, ConfigError, "answer different questions: mini-jeopardy test and mini-jeopardy dev"),
-        ({"status": "failed"}, ConfigError, "'rag' is marked failed"),
+        ({"status": "failed"}, ConfigError, "run rag is marked failed: only a finished run"),
         ({"digests": {}}, ArtifactError, "the examples of run rag are no longer stored"),
     ):
         file.write_text(json.dumps(raw | changes))

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,36 +22,10 @@ from rag_lightning.bundle.verifying import check, read_contents
 from rag_lightning.bundle.writing import select, write_bundle
 from rag_lightning.cli import main
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.core.errors import DataError
+from rag_lightning.core.errors import UnknownNameError
 from rag_lightning.core.shipped import find_shipped
 
 Change = Callable[[Any], Any]
-
-
-@pytest.fixture(scope="module")
-def whole(tiny_sweep: SweepConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of the whole sweep."""
-    target = tmp_path_factory.mktemp("bundles") / "tiny.zip"
-    folder = tiny_sweep.experiment.folder
-    assert main(["export", "tiny", "--to", str(target), "--folder", folder]) == 0
-    return target
-
-
-@pytest.fixture
-def small(tiny_sweep: SweepConfig, whole: Path, tmp_path: Path) -> Path:
-    """The unpacked bundle of one run on test that read passages."""
-    with zipfile.ZipFile(whole) as archive:
-        names = [Path(name).parent.name for name in archive.namelist() if name.endswith("run.json")]
-    (name,) = (name for name in names if name.startswith("test-rag-token-bm25"))
-    root = Path(tiny_sweep.experiment.folder)
-    write_bundle(Project(root), select(root, f"tiny/{name}"), tmp_path / "one.zip")
-    return unpacked(tmp_path / "one.zip", tmp_path / "one")
-
-
-def unpacked(bundle: Path, folder: Path) -> Path:
-    with zipfile.ZipFile(bundle) as archive:
-        archive.extractall(folder)
-    return folder
 
 
 def alter(folder: Path, pattern: str, change: Change, sums: bool = True) -> Path:
@@ -115,7 +88,8 @@ def test_nothing_of_the_machine_is_in_it(tiny_sweep: SweepConfig, tiny_data: Pat
     hidden = [tiny_sweep.experiment.folder, str(tiny_data), tiny_sweep.experiment.encoder.model, str(Path.home())]
     stored = (Path(tiny_sweep.experiment.folder) / "runs" / "tiny" / "sweep.json").read_text()
     assert str(tiny_data) in stored, "what must be hidden is there"
-    for path in sorted(unpacked(whole, tmp_path / "whole").rglob("*.*")):
+    shutil.unpack_archive(whole, tmp_path / "whole")
+    for path in sorted((tmp_path / "whole").rglob("*.*")):
         text = path.read_text() if path.is_file() else ""
         assert not [word for word in hidden if word in text], path
         assert f'"user": "{getpass.getuser()}"' not in text and socket.gethostname() not in text, path
@@ -223,7 +197,8 @@ def set_retrieval(sweep: Any) -> None:
 def test_altered_comparisons_selections_and_retrieval_are_found(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = unpacked(whole, tmp_path / "whole")
+    folder = tmp_path / "whole"
+    shutil.unpack_archive(whole, folder)
     alter(folder, "bundle.json", set_p)
     alter(folder, "runs/tiny/selection.json", set_within)
     alter(folder, "runs/tiny/sweep.json", set_retrieval)
@@ -257,52 +232,15 @@ def test_unfinished_runs_are_left_out_and_named(
     assert main(["export", "tiny", "--folder", str(tmp_path / "p")]) == 1
     assert "no manifest" in capsys.readouterr().err, "its scores are gone"
     assert not (tmp_path / "p" / "reports").exists() or not list((tmp_path / "p" / "reports").rglob("*.zip"))
-    with pytest.raises(DataError, match="is no sweep or run; there are tiny"):
-        select(tmp_path / "p", "../p/runs/tiny/..")
-
-
-def test_the_demo_unpacks_and_shows_the_report(
-    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown: list[str] = []
-    monkeypatch.setattr("webbrowser.open", shown.append)
-    assert main(["demo", "--bundle", str(whole), "--to", str(tmp_path / "demo")]) == 0
-    page = tmp_path / "demo" / "reports" / "out" / "tiny" / "index.html"
-    assert capsys.readouterr().out == f"{page.as_uri()}\n" and not shown
-    assert "All configurations on tiny dev" in page.read_text()
-    (tmp_path / "own").mkdir()
-    assert main(["demo", "--bundle", str(whole), "--to", str(tmp_path / "own")]) == 2
-    assert "holds something else" in capsys.readouterr().err
-
-
-def test_the_demo_of_a_matrix_shows_the_tables_of_the_paper(
-    tiny_sweep: SweepConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = tmp_path / "project"
-    root.mkdir()
-    (root / "artifacts").symlink_to(Path(tiny_sweep.experiment.folder) / "artifacts")
-    for stored in sorted(Path(tiny_sweep.experiment.folder).glob("runs/tiny/test-*")):
-        shutil.copytree(stored, root / "runs" / "experiments" / stored.name)
-    assert main(["export", "experiments", "--to", str(tmp_path / "m.zip"), "--folder", str(root)]) == 0
-    assert main(["verify", str(tmp_path / "m.zip")]) == 0
-    assert "of 4 runs, n = 11 to 12: no difference" in capsys.readouterr().err
-    assert main(["demo", "--bundle", str(tmp_path / "m.zip"), "--to", str(tmp_path / "demo")]) == 0
-    page = tmp_path / "demo" / "reports" / "out" / "paper-mini" / "index.html"
-    assert capsys.readouterr().out == f"{page.as_uri()}\n" and page.is_file()
+    for name in ("../p/runs/tiny/..", str(tmp_path / "p"), "nine"):
+        with pytest.raises(UnknownNameError, match=r"no run .* among the 2 of .*; whole folders of runs: tiny"):
+            select(tmp_path / "p", name)
+    assert select(tmp_path / "p", f"{tmp_path}/p/runs/tiny/{run.name}/") == select(tmp_path / "p", run.name[-8:])
+    with pytest.raises(UnknownNameError, match="one of 2: tiny/"):
+        select(tmp_path / "p", "in")
 
 
 def test_an_altered_bundle_is_not_shown(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     alter(small, "runs/*/*/summary.json", set_mean, sums=False)
     assert main(["demo", "--bundle", str(small), "--to", str(tmp_path / "demo")]) == 1
     assert "was altered: a checksum differs" in capsys.readouterr().err and not (tmp_path / "demo").exists()
-
-
-def test_a_browser_is_opened_from_a_terminal(monkeypatch: pytest.MonkeyPatch, whole: Path, tmp_path: Path) -> None:
-    shown: list[str] = []
-    monkeypatch.setattr("webbrowser.open", shown.append)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    monkeypatch.setattr(command, "_page", lambda contents, folder: folder / "index.html")
-    monkeypatch.setenv("DISPLAY", ":0")
-    assert main(["demo", "--bundle", str(whole), "--to", str(tmp_path / "demo")]) == 0
-    assert main(["demo", "--bundle", str(whole), "--to", str(tmp_path / "demo")]) == 0, "it is there already"
-    assert shown == 2 * [(tmp_path / "demo" / "index.html").as_uri()]

@@ -1,0 +1,1 @@
+"""One answer of a system, looked into: in the terminal and as a page."""
