@@ -274,8 +274,7 @@ def test_the_dashboard_opens_the_study_of_a_sweep(tmp_path: Path) -> None:
     assert shown[::4] == ["postgresql+psycopg://host/db", "9"], "the driver that the extra postgres installs"
 
 
-def test_ask_needs_a_question_and_passes_it_on_as_it_is() -> None:
-    assert make("-o", STAMP, "ask").returncode != 0
+def test_ask_passes_a_question_on_as_it_is() -> None:
     printed = 'RAG=printf "%s|"'
     done = make("-o", STAMP, "ask", printed, 'Q=what\'s "this" `ls` $$HOME?')
     assert done.stdout.splitlines()[-1].startswith('ask|what\'s "this" `ls` $HOME?|--config|')
