@@ -19,8 +19,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.help import OVERVIEW_END, command_help, section_help
 from rag_lightning.config.loading import PRINT, UNREADABLE, add_fields, explain, keys_of, parse_expanded
 from rag_lightning.core import console
-from rag_lightning.core.artifacts import DISK_ERRORS
-from rag_lightning.core.errors import TERMINATED, ConfigError, RagLightningError, Terminated, disk_problem
+from rag_lightning.core.errors import DISK_ERRORS, TERMINATED, ConfigError, RagLightningError, Terminated, disk_problem
 from rag_lightning.core.hardware import limit_compiled_products
 from rag_lightning.core.plain import clean
 from rag_lightning.core.redact import redact

@@ -12,12 +12,12 @@ import numpy as np
 from rag_lightning.assess.stored import Pair, Shared
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import digest
+from rag_lightning.core.plain import shorten
 from rag_lightning.core.records import Example
 from rag_lightning.core.seeds import generator
 from rag_lightning.metrics.tokens import normalize_answer
 from rag_lightning.report.paper import paper_system
 from rag_lightning.report.reading import need, read
-from rag_lightning.report.tables import shorten
 
 PAGE, KEY = "assess.html", "assess-key.json"
 SCHEMA = 1

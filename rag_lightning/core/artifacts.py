@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.console import StageLines
-from rag_lightning.core.errors import ArtifactError, DataError
+from rag_lightning.core.errors import DISK_ERRORS, ArtifactError, DataError
 from rag_lightning.core.files import UNREADABLE, file_sha256, sync, write_json
 from rag_lightning.core.files import digest as digest_of
 
@@ -35,7 +35,6 @@ PARTIAL, REMOVED = ".partial", ".removed"
 """Endings of folders that are no artifact: of a build, and of an artifact that is being removed."""
 PAIRS = "pairs"
 """Folder of the stores of generated pairs, a cache: SQLite files <digest of the model>-….sqlite, no artifacts."""
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 MACHINE = "RAG_LIGHTNING_MACHINE"
 """Environment variable with the name of this machine, set where several machines may share a folder: their locks may
 not hold, so each builds in partial folders of its own, and the first complete one stays."""

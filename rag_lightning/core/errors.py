@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
 
 
 class RagLightningError(Exception):
@@ -80,3 +85,14 @@ class DataError(RagLightningError):
 
 def _shorten(text: str, limit: int = 120) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+@contextmanager
+def written_as(option: str) -> Iterator[None]:
+    """Turn errors of the file system into a ConfigError that names the option; a full disk is raised unchanged."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_ERRORS:
+            raise
+        raise ConfigError(f"{option}: cannot be written ({error.strerror})") from error

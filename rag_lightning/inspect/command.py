@@ -12,7 +12,7 @@ from rich.text import Text
 from rag_lightning.config.commands import InspectConfig
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.core.console import CONSOLE, say, within
-from rag_lightning.core.errors import ArtifactError, ConfigError, RagLightningError
+from rag_lightning.core.errors import ArtifactError, ConfigError, RagLightningError, written_as
 from rag_lightning.core.files import write_text
 from rag_lightning.core.plain import clean, shorten
 from rag_lightning.core.shipped import find_shipped
@@ -71,12 +71,16 @@ def run(config: InspectConfig, run: str) -> None:
     page = Path(config.html)
     if config.html and page.is_dir():
         raise ConfigError(f"html={config.html!r}: is a folder; name a file")
+    option = f"html={config.html!r}"
+    if config.html:
+        with written_as(option):
+            page.parent.mkdir(parents=True, exist_ok=True)
     of_file = run.endswith(YAML)
     found = _of_experiment(config, run) if of_file else _of_run(config, finished_run(config.folder, run))
     _print(found)
     if config.html:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        write_text(page, to_text(page_of(found)))
+        with written_as(option):
+            write_text(page, to_text(page_of(found)))
         say(f"page              {page}")
 
 

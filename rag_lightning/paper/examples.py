@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from rag_lightning.core.artifacts import open_artifact
 from rag_lightning.core.files import content_digest
+from rag_lightning.core.plain import clean, shorten
 from rag_lightning.core.records import Example, Prediction, Ranking, read_jsonl
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.paper.cells import Results
@@ -15,7 +16,7 @@ from rag_lightning.report.answer import hint
 from rag_lightning.report.collect import Run
 from rag_lightning.report.paper import paper_system
 from rag_lightning.report.printed import Column as PaperColumn
-from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, clean, shorten
+from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table
 from rag_lightning.runs import folders
 
 R = TypeVar("R")

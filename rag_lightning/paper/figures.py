@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.plain import clean
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.paper.cells import PLACES, Results, metric_of
 from rag_lightning.paper.posterior import Shown
@@ -24,7 +25,6 @@ from rag_lightning.report.figures import Line
 from rag_lightning.report.paper import paper_dataset, paper_system
 from rag_lightning.report.printed import Series
 from rag_lightning.report.reading import estimate_of, read
-from rag_lightning.report.tables import clean
 from rag_lightning.runs import folders
 
 PANELS = {

@@ -19,7 +19,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rag_lightning.report.tables import clean
+from rag_lightning.core.plain import clean
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c3e", "#6b7280")
 """Colours of lines, in order; a figure has at most as many lines."""

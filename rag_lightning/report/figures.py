@@ -14,12 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
+from rag_lightning.core.plain import clean
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.answer import name_of
 from rag_lightning.report.charts import COLOURS, INK, MARKERS, SOFT, Chart, Panel, end_labels, plain
 from rag_lightning.report.collect import Run, Sweep, found_family
 from rag_lightning.report.search import SHOWN, Search, Tried
-from rag_lightning.report.tables import clean
 
 MOST = 8
 """Systems or lines of one panel."""

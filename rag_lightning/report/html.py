@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from rag_lightning.report.tables import Cell, Column, Row, Table, clean, shorten
+from rag_lightning.core.plain import clean, shorten
+from rag_lightning.report.tables import Cell, Column, Row, Table
 
 FILTERED = 8
 """Rows from which a page offers to filter a table."""

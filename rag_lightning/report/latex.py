@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from rag_lightning.report.tables import APPROXIMATE, Cell, Table, clean
+from rag_lightning.core.plain import clean
+from rag_lightning.report.tables import APPROXIMATE, Cell, Table
 
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -17,11 +17,12 @@ from markupsafe import Markup
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import write_text
+from rag_lightning.core.plain import clean
 from rag_lightning.core.shipped import HOME, find_shipped
 from rag_lightning.report.charts import Chart
 from rag_lightning.report.html import to_html
 from rag_lightning.report.latex import to_latex
-from rag_lightning.report.tables import Table, clean, escape_markdown, to_csv, to_markdown
+from rag_lightning.report.tables import Table, escape_markdown, to_csv, to_markdown
 
 TEMPLATE = "reports/templates/report.html.j2"
 INDEX = "index.html"

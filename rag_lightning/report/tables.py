@@ -11,9 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from rag_lightning.core.plain import LONGEST
-from rag_lightning.core.plain import clean as clean
-from rag_lightning.core.plain import shorten as shorten
+from rag_lightning.core.plain import LONGEST, clean, shorten
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.metrics.statistics import FEW_CLUSTERS
 

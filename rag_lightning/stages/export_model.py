@@ -12,8 +12,6 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,7 @@ from transformers import DPRConfig, DPRQuestionEncoder, RagConfig, RagSequenceFo
 from rag_lightning.checkpoints.rag_layout import OURS, model_type
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import training_kind, trains_encoder
-from rag_lightning.core.artifacts import DISK_ERRORS
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, written_as
 from rag_lightning.generator.heads import ClassHead
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -43,11 +40,11 @@ def run(config: ExperimentConfig, to: str) -> None:
     workspace, folder = Workspace(config), Path(to)
     if not to:
         raise ConfigError("export_model needs --to FOLDER")
-    with _named(to):
+    with written_as(f"--to {to}"):
         if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
             raise ConfigError(f"--to {to}: exists already; name a new or empty folder")
     check(workspace)
-    with _named(to):
+    with written_as(f"--to {to}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         notes = export(workspace, folder)
     name = CLASSES[config.formulation].__name__
@@ -62,17 +59,6 @@ def run(config: ExperimentConfig, to: str) -> None:
             f"trained with template {notes['template']}: transformers' RagRetriever writes another input text; the "
             "likelihoods are the same for the same input ids"
         )
-
-
-@contextmanager
-def _named(to: str) -> Iterator[None]:
-    """Turn errors of the file system into a ConfigError that names the option; a full disk is raised unchanged."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in DISK_ERRORS:
-            raise
-        raise ConfigError(f"--to {to}: cannot be written ({error.strerror})") from error
 
 
 def check(workspace: Workspace) -> None:

@@ -28,7 +28,6 @@ from optuna.trial import FrozenTrial
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core import console, errors
-from rag_lightning.core.artifacts import DISK_ERRORS
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, TrainingError, disk_problem
 from rag_lightning.core.hardware import cpu_count
 from rag_lightning.sweep import study as studies
@@ -271,7 +270,7 @@ def work(config: SweepConfig, tag: str = "") -> int:
     try:
         return search(space, open_study(space), partial(evaluate_trial, config), tag=tag)
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        if error.errno not in errors.DISK_ERRORS:
             raise
         raise RagLightningError(disk_problem(error)) from error  # not a lost worker: it would fail every trial
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.core.plain import clean
 from rag_lightning.core.redact import redact
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_system
 from rag_lightning.report.reading import estimate_of
-from rag_lightning.report.tables import clean, escape_markdown
+from rag_lightning.report.tables import escape_markdown
 from rag_lightning.runs.record import SUMMARY
 from rag_lightning.tracking.contents import MOST_METRICS, cut, found_family
 from rag_lightning.tracking.store import TEXT_LIMIT

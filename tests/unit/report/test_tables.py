@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from rag_lightning.core.plain import LONGEST, clean
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.html import to_html
 from rag_lightning.report.latex import escape_latex, to_latex
-from rag_lightning.report.tables import LONGEST, Cell, Column, Row, Table, clean, estimated, number, to_csv, to_markdown
+from rag_lightning.report.tables import Cell, Column, Row, Table, estimated, number, to_csv, to_markdown
 
 HOSTILE = [
     "<script>alert(1)</script>",
