@@ -148,12 +148,12 @@ def test_a_new_question_opens_the_model(root: Path, capsys: pytest.CaptureFixtur
 def test_a_question_that_cannot_be_shown_is_one_line(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = folder_of(root, "rag_token").name
+    run, occupied = folder_of(root, "rag_token").name, tmp_path / "file"
+    occupied.touch()
     for name, question, more, problem in (
         (run, " \x1b", (), "question is empty"),
         (run, "q0", ("--html", str(tmp_path)), "is a folder; name a file"),
-        (run, "q0", ("--html", "/proc/none/a.html"), "html='/proc/none/a.html': cannot be written"),
-        (run, first_id(root, folder_of(root, "rag_token")), ("--html", "/proc/a.html"), "a.html': cannot be written"),
+        (run, "q0", ("--html", str(occupied / "a.html")), "a.html': cannot be written"),
         ("rag-tokken-xyz", "q0", (), "no run 'rag-tokken-xyz'"),
         ("gone.yaml", "q0", (), "gone.yaml: no such file"),
         (run, "is " * 400, (), "too many for generator.max_source_length"),
