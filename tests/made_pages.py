@@ -8,12 +8,18 @@ from rag_lightning.claims import table
 from rag_lightning.claims.claims import Claim
 from rag_lightning.claims.verdicts import judge
 from rag_lightning.config.commands import PaperConfig
+from rag_lightning.core.records import Hypothesis, Passage, Prediction
+from rag_lightning.inspect.command import Inspected
+from rag_lightning.inspect.page import page_of
 from rag_lightning.paper import command as paper
+from rag_lightning.report.compare_page import write_comparison
 from rag_lightning.report.page import write_page
 from rag_lightning.report.sweep_page import render
+from rag_lightning.stages.answer import Answer
 from tests.assessing import assess, make_runs, save
 from tests.browsing import HOSTILE
 from tests.claim_scores import LEFT, RIGHT, claim, scores
+from tests.compared import BAD, LONG, Project
 from tests.sweep_folders import Maker, fill
 
 ROOT = Path(__file__).parents[1]
@@ -80,3 +86,35 @@ def assess_page(root: Path) -> Path:
 
 def hostile_assess_page(root: Path) -> Path:
     return assessed(root, hostile) / PAGE
+
+
+def compare_page(root: Path) -> Path:
+    return _compared(root, "who was it")
+
+
+def hostile_compare_page(root: Path) -> Path:
+    return _compared(root, BAD)
+
+
+def _compared(root: Path, text: str) -> Path:
+    project = Project(root, text)
+    project.run("token", [1, 1, 0, 1] * 8)
+    project.run("sequence", [1, 0, 0, 1] * 8)
+    return write_comparison(project.compare("token", "sequence"), root / "out")
+
+
+def inspect_page(root: Path) -> Path:
+    return write_page(root / "out", page_of(inspected("a passage on Rome", "the capital of Italy")))
+
+
+def hostile_inspect_page(root: Path) -> Path:
+    return write_page(root / "out", page_of(inspected(LONG, BAD)))
+
+
+def inspected(long: str, bad: str) -> Inspected:
+    """An answer of two passages, all of whose texts are the two given."""
+    passages = (Passage(long, long, long), Passage("2", bad, bad))
+    said = Prediction("q", long, long, -0.5, (Hypothesis(long, -0.5, (5,)), Hypothesis(bad, -1.5, (6,))))
+    shares = ((0.75, 0.25), (0.5, 0.5))
+    made = Answer(passages, (0.75, 0.25), said, (1.5, 0.5), shares, ((long, shares[0]), (bad, shares[1])))
+    return Inspected(long, long, long, made, (long, bad), {bad: 1.0}, (long,))

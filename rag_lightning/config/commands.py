@@ -170,8 +170,8 @@ class PaperConfig(Section):
     Args:
         file: YAML file of the matrix, whose cells the tables name.
         scale: Scale of the runs to show.
-        prediction: Prediction whose passages Figure 2 shows by token: RUN/EXAMPLE, the names of a run's folder and of a
-            question; empty for the one shown last. The system of the run is opened once for it.
+        prediction: Prediction whose passages Figure 2 shows by token: RUN/EXAMPLE, the name of a run or a part of it
+            and the id of a question; empty for the one shown last. The system of the run is opened once for it.
         examples: Questions of each task in Table 3.
         folder: Folder that holds artifacts, assets, runs and reports.
     """

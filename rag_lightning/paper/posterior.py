@@ -61,18 +61,18 @@ def compute(results: Results, prediction: str) -> Shown:
 
     Args:
         results: The stored runs.
-        prediction: RUN/EXAMPLE.
+        prediction: RUN/EXAMPLE; the run is named as find_run allows.
 
     Raises:
-        ConfigError: no such run or question, or a system without passages.
+        UnknownNameError: no such run, or several.
+        ConfigError: no such question, or a system without passages.
         ArtifactError: the run's model was made by another version of the code, or is gone.
     """
-    run_id, _, example_id = prediction.partition("/")
+    named, _, example_id = prediction.rpartition("/")
+    run_id = folders.find_run(results.config.folder, named).name
     run = next((one for one in results.runs if one.run_id == run_id and one.finished), None)
     if run is None or not run.k:
-        raise ConfigError(
-            f"prediction={prediction!r}: no finished run {run_id!r} with passages at this scale; give RUN/EXAMPLE"
-        )
+        raise ConfigError(f"prediction={prediction!r}: {run_id} is no finished run with passages at this scale")
     example = _example(results, run, example_id)
     # the system needs torch, which nothing else of the paper's page does
     from rag_lightning.serving.stored import open_run

@@ -65,7 +65,7 @@ def headline(sweep: Sweep, runs: Sequence[Run], compared: Compared | None) -> tu
         ]
     best = runs[0]
     found = best.estimates[sweep.objective]
-    title = f"{best.label} is best on {where}: {metric} {found.mean:.{_digits(found)}f}"
+    title = f"{best.label} has the highest {metric} on {where}: {found.mean:.{_digits(found)}f}"
     return title, [_interval(found), *_against_the_paper(compared)]
 
 

@@ -9,17 +9,28 @@ from tests.browsing import AXE, MARKS, NO_AXE, SCREENS, crossed, injected, opene
 from tests.made_pages import (
     assess_page,
     claims_page,
+    compare_page,
     hostile_assess_page,
     hostile_claims_page,
+    hostile_compare_page,
+    hostile_inspect_page,
     hostile_paper_page,
     hostile_sweep_page,
+    inspect_page,
     paper_page,
     sweep_page,
 )
 
 pytestmark = MARKS
-TIDY = (sweep_page, paper_page, claims_page, assess_page)
-BAD = (hostile_sweep_page, hostile_paper_page, hostile_claims_page, hostile_assess_page)
+TIDY = (sweep_page, paper_page, claims_page, assess_page, compare_page, inspect_page)
+BAD = (
+    hostile_sweep_page,
+    hostile_paper_page,
+    hostile_claims_page,
+    hostile_assess_page,
+    hostile_compare_page,
+    hostile_inspect_page,
+)
 
 
 @pytest.fixture(scope="module", params=(*TIDY, *BAD), ids=lambda make: make.__name__)

@@ -16,6 +16,7 @@ from rag_lightning.inspect.page import page_of
 from rag_lightning.report.page import to_text
 from rag_lightning.stages import answer
 from rag_lightning.stages.answer import Answer
+from tests.made_pages import inspected
 
 SIGNS = {"\x1b", "\x00", "\u202e", "\u2067"}
 BAD = "<script>alert(1)</script><img src=x onerror=e()> | \\input{x} $%& [bold]x[/bold] \x1b[31m \u202e\u2067 \x00 "
@@ -35,16 +36,8 @@ class Tags(HTMLParser):
         self.handlers += [name for name, _ in attrs if name.startswith("on")]
 
 
-def hostile() -> Inspected:
-    passages = (Passage(LONG, LONG, LONG), Passage("2", BAD, BAD))
-    said = Prediction("q", LONG, LONG, -0.5, (Hypothesis(LONG, -0.5, (5,)), Hypothesis(BAD, -1.5, (6,))))
-    shares = ((0.75, 0.25), (0.5, 0.5))
-    made = Answer(passages, (0.75, 0.25), said, (1.5, 0.5), shares, ((LONG, shares[0]), (BAD, shares[1])))
-    return Inspected(LONG, LONG, LONG, made, (LONG, BAD), {BAD: 1.0}, (LONG,))
-
-
 def test_hostile_texts_do_nothing_to_a_page() -> None:
-    found = to_text(page_of(hostile()))
+    found = to_text(page_of(inspected(LONG, BAD)))
     tags = Tags()
     tags.feed(found)
     assert tags.found.count("script") == 1 and "img" not in tags.found and not tags.handlers
@@ -57,7 +50,7 @@ def test_hostile_texts_do_nothing_to_a_terminal(monkeypatch: pytest.MonkeyPatch)
     screen = io.StringIO()
     for module in (command, answer):
         monkeypatch.setattr(module, "CONSOLE", Console(file=screen, width=120))
-    command._print(hostile())
+    command._print(inspected(LONG, BAD))
     shown = screen.getvalue()
     assert "[bold]x[/bold]" in shown and not SIGNS & set(shown) and len(shown) < 20_000
 

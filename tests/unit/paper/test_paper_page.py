@@ -193,7 +193,7 @@ def test_the_whole_page_of_hostile_runs(tmp_path: Path) -> None:
 
 def test_a_prediction_of_no_run_and_a_damaged_file(tmp_path: Path) -> None:
     folder = cell(tmp_path, "rag_token", 0, 0.5)
-    with pytest.raises(ConfigError, match="no finished run 'gone'"):
+    with pytest.raises(UnknownNameError, match="no run 'gone'"):
         compute(results(tmp_path), "gone/q1")
     with pytest.raises(ConfigError, match="has no question 'q99'"):
         compute(results(tmp_path), f"{folder.name}/q99")

@@ -141,7 +141,7 @@ def test_systems_on_different_questions_are_marked_and_never_compared(maker: Any
     maker.run("easy", "baseline", "test", 0, scores=easy, system={"retriever": "bm25"})
     page = render(maker.folder, maker.artifacts, maker.root / "out", paper_path)
     text = page.read_text()
-    assert "rag_token · flat · 5 · greedy is best on mini-nq test: EM 50.0" in text
+    assert "rag_token · flat · 5 · greedy has the highest EM on mini-nq test: 50.0" in text
     assert "Scored on other questions than the rest, so not compared with it: rag_token · bm25" in text
     assert "scored on other questions" in text and "not comparable (different questions: 4 are of one only)" in text
     assert "+50.0 to rag_token · flat · 1 · greedy" in text
