@@ -1,7 +1,7 @@
 """Stage `retriever_warmup`: training of the query encoder on questions with known passages, before RAG training.
 
 The paper starts from DPR, which was trained this way (section 2.2). Positives are the gold passages; for a question
-without any, the first BM25 hits that contain an answer (or the evidence), as in DPR. Passage encoder and index stay
+without any, or for all (`positives: bm25`), the first BM25 hits that contain an answer (or the evidence), as in DPR. Passage encoder and index stay
 fixed. Files: `query_encoder/`, `history.jsonl`.
 """
 
@@ -82,7 +82,8 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
 
 def sought(workspace: Workspace, store: PassageStore, asked: Sequence[Example]) -> list[Sought]:
     """Questions with the rows of their positive passages, without the questions that have none."""
-    unlabelled = [example for example in asked if not example.gold_passage_ids]
+    labelled = workspace.config.retriever_warmup.positives == "gold"
+    unlabelled = [example for example in asked if not (labelled and example.gold_passage_ids)]
     mined: dict[str, tuple[int, ...]] = {}
     if unlabelled:
         lexical = bm25.open_bm25(workspace)
@@ -90,7 +91,7 @@ def sought(workspace: Workspace, store: PassageStore, asked: Sequence[Example]) 
         for ranking, right in zip(rankings, flags, strict=True):
             mined[ranking.example_id] = tuple(r for r, hit in zip(ranking.rows, right, strict=True) if hit)
     items = [
-        Sought(e.query, tuple(map(store.row, e.gold_passage_ids)) if e.gold_passage_ids else mined[e.example_id])
+        Sought(e.query, mined[e.example_id] if e.example_id in mined else tuple(map(store.row, e.gold_passage_ids)))
         for e in asked
     ]
     return [item for item in items if item.rows]

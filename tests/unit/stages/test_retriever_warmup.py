@@ -52,6 +52,17 @@ def test_without_gold_passages_those_that_bm25_finds_with_an_answer_are(project:
         assert item.rows and all(has_answer(answers[item.query], store[row].text) for row in item.rows)
 
 
+def test_labels_are_left_aside_when_bm25_is_asked(project: ExperimentConfig) -> None:
+    changed = replace(project, retriever_warmup=replace(project.retriever_warmup, positives="bm25"))
+    workspace = Workspace(changed)
+    store, asked = corpus.open_store(workspace), examples.read(workspace, "train")
+    by_bm25 = retriever_warmup.sought(workspace, store, asked)
+    wrong = [replace(example, gold_passage_ids=(store[0].passage_id,)) for example in asked]
+    assert any(example.gold_passage_ids for example in asked)
+    assert by_bm25 and retriever_warmup.sought(workspace, store, wrong) == by_bm25
+    assert retriever_warmup.STAGE.digest(workspace) != retriever_warmup.STAGE.digest(Workspace(project))
+
+
 def test_questions_without_a_known_passage_are_counted(project: ExperimentConfig) -> None:
     rows: list[dict[str, Any]] = [{name: row[name] for name in ("question", "answers")} for row in questions("train")]
     rows[3]["answers"] = ["stands nowhere"]
