@@ -190,8 +190,8 @@ class RetrieverWarmupConfig(Optimisation):
         lr: Peak learning rate of the query encoder.
         k: Hard negatives per question: the passages that the query encoder retrieves at that step.
         scale_lr: Peak learning rate of the logarithm of score_scale; 0 freezes it.
-        positives: gold: gold passages; for questions without one, the first BM25 hits that hold an answer, as DPR. bm25:
-            those hits for all questions, so that no passage label is used.
+        positives: gold: gold passages; for questions without one, the first BM25 hits that hold an answer, as DPR.
+            bm25: those hits for all questions, so that no passage label is used.
     """
 
     PATH: ClassVar[str] = "retriever_warmup"

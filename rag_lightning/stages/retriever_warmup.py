@@ -1,8 +1,8 @@
 """Stage `retriever_warmup`: training of the query encoder on questions with known passages, before RAG training.
 
 The paper starts from DPR, which was trained this way (section 2.2). Positives are the gold passages; for a question
-without any, or for all (`positives: bm25`), the first BM25 hits that contain an answer (or the evidence), as in DPR. Passage encoder and index stay
-fixed. Files: `query_encoder/`, `history.jsonl`.
+without any, or for all (`positives: bm25`), the first BM25 hits that contain an answer (or the evidence), as in DPR.
+Passage encoder and index stay fixed. Files: `query_encoder/`, `history.jsonl`.
 """
 
 from __future__ import annotations
