@@ -137,8 +137,8 @@ def test_a_claim_that_is_refused_burns_no_other(matrix: Matrix, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"metric": "label_accuracy"}, r"nq_rag_token has no label_accuracy with k=1; it has em,"),
-        ({"metric": "answer_recall@5"}, r"nq_rag_token has no answer_recall@5 with k=1"),
+        ({"metric": "label_accuracy"}, r"nq_rag_token has no label_accuracy with k=5; it has em,"),
+        ({"metric": "answer_recall@10"}, r"nq_rag_token has no answer_recall@10 with k=5"),
         ({"metric": "answer_recall@1"}, r"nq_closed_book has no answer_recall@1 with k=0"),
         ({"k": 1000}, r"k=1000 of nq_rag_token exceeds retriever.k_max=20"),
     ],
@@ -170,7 +170,7 @@ def test_settings_are_what_is_tested_not_how_it_is_said(matrix: Matrix, tmp_path
     for other in (
         entry(tmp_path, claim(alpha=0.01), "mini", "test", [make_job(cell, 0, "here", "")]),
         entry(tmp_path, claim(), "mini", "test", [make_job(cell, 1, "here", "")]),
-        entry(tmp_path, claim(), "mini", "test", [make_job(cell, 0, "here", "", 5)]),
+        entry(tmp_path, claim(), "mini", "test", [make_job(cell, 0, "here", "", 1)]),
     ):
         assert other.digest != made.digest
 

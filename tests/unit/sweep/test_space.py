@@ -77,7 +77,7 @@ def test_a_search_space_is_checked_before_anything_runs(
 
 def test_the_default_space() -> None:
     space = open_space(SweepConfig())
-    assert len(space.points or ()) == 5 * 6 * 4
+    assert len(space.points or ()) == 4 * 6 * 4
     assert [system.label for system in space.always[2:]] == [
         "Trivial · most_common",
         "Trivial · most_common_by_type",
