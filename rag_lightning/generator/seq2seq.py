@@ -37,7 +37,7 @@ class Seq2SeqGenerator(nn.Module):
         model: BartForConditionalGeneration.
         tokenizer: its tokenizer.
         config: template and lengths.
-        question_tokenizer: of a RAG checkpoint: the question encoder's, which the template `hf_rag` uses.
+        question_tokenizer: the question encoder's in a RAG checkpoint, which the template `hf_rag` uses; else None.
 
     Attributes:
         classes: Label tokens or class head of a classification task, None where it writes text (`set_classes`).

@@ -202,8 +202,9 @@ def check_sample(vectors: Floats, store: PassageStore, encoder: TextEncoder, sou
 
 
 def _errors(found: Floats, expected: Floats) -> NDArray[np.float64]:
-    apart = np.linalg.norm(found.astype(np.float64) - expected, axis=1)
-    return apart / np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
+    apart: NDArray[np.float64] = np.linalg.norm(found.astype(np.float64) - expected, axis=1)
+    lengths: NDArray[np.float64] = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
+    return apart / lengths
 
 
 def _reason(vectors: Floats, row: np.int64, expected: Floats) -> str:
@@ -239,8 +240,8 @@ def _check_quantised(workspace: Workspace, found: ForeignIndex, apart: list[str]
     vectors = embed.open_vectors(workspace)
     rows = np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(np.int64))
     held, wanted = found.rows(rows), vectors[rows]
-    apart = np.stack([np.linalg.norm(wanted - one, axis=1) for one in held])
-    _refuse(found, rows, apart.diagonal() > apart.min(axis=1))  # quantised, but nearest to its own
+    distances = np.stack([np.linalg.norm(wanted - one, axis=1) for one in held])
+    _refuse(found, rows, distances.diagonal() > distances.min(axis=1))  # quantised, but nearest to its own
 
 
 def _refuse(found: ForeignIndex, rows: NDArray[np.int64], wrong: NDArray[np.bool_]) -> None:

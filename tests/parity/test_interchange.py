@@ -214,7 +214,7 @@ def test_the_input_of_a_checkpoint_is_that_of_its_retriever(
         ]
         pair = Pair(question, Passage("0", "Paris", "the City"))
         assert created.source_ids([pair]) == saved.source_ids([pair]) == [row], question
-        assert generator_tokenizer.decode(row, skip_special_tokens=True).startswith("Rome Paris / the City / ")
+        assert str(generator_tokenizer.decode(row, skip_special_tokens=True)).startswith("Rome Paris / the City / ")
     assert created.source_ids([Pair("Rome", pair.passage)]) == created.source_ids([Pair("rome", pair.passage)])
 
 

@@ -21,6 +21,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import file_sha256
+from rag_lightning.retrieval.vector_files import read_ids
 from rag_lightning.stages import corpus, embed, imported, index
 from rag_lightning.stages.workspace import Workspace
 from tests.tiny_project import experiment, passages, write_data
@@ -136,7 +137,7 @@ def test_ids_of_every_layout(tmp_path: Path, project: ExperimentConfig) -> None:
     (tmp_path / "a.json").write_text(json.dumps(IDS[::-1]))
     np.save(tmp_path / "b.npy", np.array(IDS[::-1]))
     for name in ("a.json", "b.npy", in_order(IDS[::-1], tmp_path / "c").name):
-        order = imported.corpus_order(store, imported.read_ids(tmp_path / name), tmp_path / name)
+        order = imported.corpus_order(store, read_ids(tmp_path / name), tmp_path / name)
         assert order is not None and order.tolist() == list(range(63, -1, -1))
 
 
@@ -217,7 +218,7 @@ def dpr_index(vectors: Vectors) -> Any:
 
 def best(workspace: Workspace, vectors: Vectors) -> list[int]:
     """The nearest row of some queries."""
-    rows: list[int] = index.open_index(workspace).search(vectors[:8] + 0.1, 1)[1][:, 0].tolist()
+    rows: list[int] = index.open_index(workspace).search((vectors[:8] + 0.1).astype(np.float32), 1)[1][:, 0].tolist()
     return rows
 
 
