@@ -25,7 +25,7 @@ LOSSLESS = ("IndexFlat", "IndexFlatIP", "IndexFlatL2", "IndexHNSWFlat", "IndexIV
 EQUAL = 1e-3
 """Relative difference up to which squared lengths are equal."""
 BLOCK = 1 << 14
-FACTS = ("metric_type", "nlist", "pq.M", "pq.nbits", "sq.qtype", "hnsw.efConstruction")
+FACTS = ("nlist", "pq.M", "pq.nbits", "sq.qtype", "hnsw.efConstruction")
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,10 @@ def open_foreign(path: Path, count: int, dim: int) -> ForeignIndex:
 
 def _facts(index: Any) -> dict[str, Any]:
     """What decides how an index is built, as far as its file tells."""
+    names = {int(faiss.METRIC_INNER_PRODUCT): "inner product", int(faiss.METRIC_L2): "L2"}
+    metric = int(index.metric_type)
     found: dict[str, Any] = {"class": type(faiss.downcast_index(index)).__name__}
+    found["metric"] = names.get(metric, str(metric))
     for fact in FACTS:
         value = faiss.downcast_index(index)
         for name in fact.split("."):

@@ -246,7 +246,8 @@ def test_dprs_l2_trick_is_recognised_and_converted(
     work = Workspace(replace(project, index=IndexConfig(kind, {})), said.append)
     imported.import_index(work, tmp_path / "dpr.index", None)
     np.testing.assert_allclose(embed.open_vectors(work), ours, atol=1e-5)
-    assert any(line.startswith("dpr.index has ") and "built anew from its vectors" in line for line in said)
+    (line,) = [line for line in said if line.startswith("dpr.index has ")]
+    assert "metric L2, not inner product" in line and line.endswith("the index is built anew from its vectors")
     assert best(work, ours) == (ours @ (ours[:8] + 0.1).T).argmax(axis=0).tolist()
 
 
