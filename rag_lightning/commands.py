@@ -16,6 +16,9 @@ from rag_lightning.config.experiment import ExperimentConfig
 
 ASKED = "The question, in quotes; without one a prompt that keeps the model loaded, or one question a line of stdin."
 NAMED = "name, SWEEP/NAME, path, or a part of the name that no other run has"
+IDS = (
+    "File with the passage id of each imported vector: a line each, a JSON list or .npy; empty for the corpus's order."
+)
 STATUS = "--status", "Show what the sweep has done and is doing, instead of running it.", False
 Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig | PaperConfig | AssessConfig | InspectConfig
 
@@ -162,8 +165,21 @@ COMMANDS = {
     "examples": _stage("examples", "examples", "read or build the train, dev and test questions"),
     "bm25": _stage("bm25", "bm25", "build the BM25 index of the passages"),
     "biencoder": _stage("biencoder", "biencoder", "train query and passage encoder as DPR"),
-    "embed": _stage("embed", "vectors", "encode the passages as vectors"),
-    "index": _stage("index", "index", "build the FAISS index of the vectors"),
+    "embed": Command(
+        "rag_lightning.stages.imported:run_embed",
+        "encode the passages as vectors, or import vectors",
+        extras=(
+            Extra("--vectors", "File of vectors to import: .npy, .npz, parquet, or raw float32 or float16."),
+            Extra("--ids", IDS),
+        ),
+        artifact="vectors",
+    ),
+    "index": Command(
+        "rag_lightning.stages.imported:run_index",
+        "build the FAISS index of the vectors, or import one",
+        extras=(Extra("--import", "FAISS file to import, with its vectors."), Extra("--ids", IDS)),
+        artifact="index",
+    ),
     "targets": _stage("targets", "targets", "find training targets in retrieved passages"),
     "bm25_scale": _stage("bm25_scale", "bm25_scale", "fit the score_scale of BM25 on dev"),
     "retriever_warmup": _stage("retriever_warmup", "retriever_warmup", "train the query encoder on known passages"),

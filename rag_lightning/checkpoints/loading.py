@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, BartForConditionalGeneration, DPRQuestionEncoder, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoTokenizer,
+    BartForConditionalGeneration,
+    DPRConfig,
+    DPRQuestionEncoder,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
-from rag_lightning.checkpoints.rag_layout import open_rag
+from rag_lightning.checkpoints.rag_layout import Part, RagCheckpoint, open_rag
 from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 
@@ -27,14 +34,32 @@ def generator_of(folder: Path, dropout: float) -> tuple[Any, Any]:
         DataError: config.json cannot be read.
     """
     checkpoint = open_rag(folder)
-    place = checkpoint.tokenizer_folder("generator")
+    checkpoint.tokenizer_folder("generator")
     model = checkpoint.load("generator", BartForConditionalGeneration, dropout=dropout, attention_dropout=0.0)
+    return model, _tokenizer(checkpoint, "generator", model.config)
+
+
+def question_tokenizer_of(folder: Path) -> Any:
+    """The tokenizer of the question encoder; None where the checkpoint states why it has no such encoder.
+
+    Raises:
+        AssetError: missing or unreadable.
+        ConfigError: no RAG checkpoint, or its question encoder is no DPR.
+        DataError: config.json cannot be read.
+    """
+    checkpoint = open_rag(folder)
+    if checkpoint.has_no_questions:
+        return None
+    return _tokenizer(checkpoint, "question_encoder", DPRConfig(**checkpoint.settings_of("question_encoder")))
+
+
+def _tokenizer(checkpoint: RagCheckpoint, part: Part, settings: Any) -> Any:
+    """The tokenizer of a part; released folders do not name their class: the model's configuration does."""
+    place = checkpoint.tokenizer_folder(part)
     try:
-        # released tokenizer folders do not name their class: the model's configuration does
-        tokenizer = AutoTokenizer.from_pretrained(place, config=model.config, local_files_only=True)
+        return AutoTokenizer.from_pretrained(place, config=settings, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise AssetError(f"RAG checkpoint {folder}: {place.name} cannot be loaded ({error})") from error
-    return model, tokenizer
+        raise AssetError(f"RAG checkpoint {checkpoint.folder}: {place.name} cannot be loaded ({error})") from error
 
 
 WANTED = {"pooling": "pooler", "normalize": False, "score_scale": 1.0}
@@ -59,10 +84,7 @@ def question_encoder_of(folder: Path, config: EncoderConfig, role: str) -> tuple
             raise ConfigError(f"encoder.{name} is {found!r}; the question encoder of a RAG checkpoint needs {wanted!r}")
     place = checkpoint.tokenizer_folder("question_encoder")
     model = checkpoint.load("question_encoder", DPRQuestionEncoder)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(place, config=model.config, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise AssetError(f"RAG checkpoint {folder}: {place.name} cannot be loaded ({error})") from error
+    tokenizer = _tokenizer(checkpoint, "question_encoder", model.config)
     if len(tokenizer) > model.config.vocab_size:
         raise ConfigError(
             f"RAG checkpoint {folder}: {place.name} has {len(tokenizer)} tokens, the question encoder only "

@@ -77,6 +77,11 @@ class RagCheckpoint:
         """Maximum number of input tokens in its training."""
         return int(self.settings.get("max_combined_length") or 300)
 
+    @property
+    def has_no_questions(self) -> bool:
+        """Whether it states why it has no question encoder: an export of ours whose encoder is no DPR."""
+        return bool((self.settings.get(OURS) or {}).get("question_encoder"))
+
     def tokenizer_folder(self, part: Part) -> Path:
         """The folder of the tokenizer of a part.
 
@@ -103,7 +108,7 @@ class RagCheckpoint:
             AssetError: weights missing, unreadable, of another shape, or only as pickle.
             ConfigError: the part is of another kind of model.
         """
-        settings = self._settings(part)
+        settings = self.settings_of(part)
         tensors = self._tensors(part)
         if not tensors:
             raise AssetError(f"RAG checkpoint {self.folder}: its weights lack {part}{self._why(part)}")
@@ -124,7 +129,12 @@ class RagCheckpoint:
             raise AssetError(f"RAG checkpoint {self.folder}: its weights lack {lacking}")
         return model
 
-    def _settings(self, part: Part) -> dict[str, Any]:
+    def settings_of(self, part: Part) -> dict[str, Any]:
+        """The configuration of a part.
+
+        Raises:
+            ConfigError: missing, or of another kind of model.
+        """
         found = self.settings.get(part)
         kind = found.get("model_type") if isinstance(found, dict) else None
         if not isinstance(found, dict) or kind != KINDS[part]:

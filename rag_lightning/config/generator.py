@@ -21,7 +21,8 @@ class GeneratorConfig(Section):
         encoder: BERT-family encoder of warm_start: `mini`, a local folder or a hub name.
         decoder_layers: Number of decoder layers of warm_start.
         template: Template of the input: ours (truncates the passage, never the question), hf_rag (transformers' exact
-            string, which truncates the question), or prompt (for decoder-only models: passage, question, "Answer:").
+            string, with the question as the question encoder's tokenizer decodes it; it truncates the question), or
+            prompt (for decoder-only models: passage, question, "Answer:").
         max_source_length: Largest number of input tokens, question and passage together.
         max_target_length: Largest number of target tokens, with the end token.
         max_fused_length: Largest number of input tokens that fid reads at once, all passages of a question together;

@@ -1,8 +1,9 @@
 """Input text of the generator: named templates from (query, passage) to token ids.
 
 `ours`: the tokenizer's pair encoding of the query and "title. text"; only the passage is ever cut.
-`hf_rag`: transformers' exact string (RagRetriever.postprocess_docs, paper notes 1.2): passage first, question last,
-cut from the right, which may eat the question; needed for the released checkpoints.
+`hf_rag`: transformers' exact string (RagRetriever, paper notes 1.2): the generator's prefix, passage first, question
+last, cut from the right, which may eat the question; needed for the released checkpoints. RagRetriever knows a question
+by the ids of the question encoder alone, and decodes them: an uncased one lower-cases it and moves spaces.
 
 Prompts of a decoder-only generator: the template `prompt`.
 
@@ -36,16 +37,39 @@ class Pair:
     passage: Passage | None
 
 
-def hf_rag_text(pair: Pair) -> str:
-    """transformers' string, whose separators are its own (` / ` and ` // `); closed book is the query alone."""
+def hf_rag_text(pair: Pair, prefix: str = "", question_tokenizer: Any = None) -> str:
+    """transformers' string, whose separators are its own (` / ` and ` // `); closed book is the query alone.
+
+    Args:
+        pair: A query with one passage.
+        prefix: The generator's own prefix of every input.
+        question_tokenizer: The question encoder's, whose decoding of the query is used; None for the query as it is.
+    """
     if pair.passage is None:
         return pair.query
-    title = pair.passage.title.removeprefix('"').removesuffix('"')
-    return f"{title} / {pair.passage.text} // {pair.query}".replace("  ", " ")
+    query, title = pair.query, pair.passage.title.removeprefix('"').removesuffix('"')
+    if question_tokenizer is not None:
+        query = question_tokenizer.decode(question_tokenizer(query)["input_ids"], skip_special_tokens=True)
+    return f"{prefix}{title} / {pair.passage.text} // {query}".replace("  ", " ")
 
 
-def encode_pairs(tokenizer: Any, pairs: Sequence[Pair], template: str, max_length: int) -> list[list[int]]:
+def encode_pairs(
+    tokenizer: Any,
+    pairs: Sequence[Pair],
+    template: str,
+    max_length: int,
+    prefix: str = "",
+    question_tokenizer: Any = None,
+) -> list[list[int]]:
     """Token ids of each pair, special tokens included, at most `max_length` long.
+
+    Args:
+        tokenizer: The generator's.
+        pairs: Queries with their passages.
+        template: `ours` or `hf_rag`.
+        max_length: Largest number of tokens.
+        prefix: As in `hf_rag_text`, of that template only.
+        question_tokenizer: As in `hf_rag_text`, of that template only.
 
     Raises:
         ConfigError: under `ours`, a query so long that it leaves no room for a passage.
@@ -53,8 +77,8 @@ def encode_pairs(tokenizer: Any, pairs: Sequence[Pair], template: str, max_lengt
     if not pairs:
         return []
     if template == "hf_rag":
-        ids = tokenizer([hf_rag_text(p) for p in pairs], truncation=True, max_length=max_length)["input_ids"]
-        return [list(row) for row in ids]
+        texts = [hf_rag_text(pair, prefix, question_tokenizer) for pair in pairs]
+        return [list(row) for row in tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]]
     queries = tokenizer([p.query for p in pairs])["input_ids"]
     for pair, row in zip(pairs, queries, strict=True):
         if len(row) + 8 > max_length:

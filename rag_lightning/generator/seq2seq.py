@@ -1,7 +1,7 @@
 """The seq2seq generator: a BART with its tokenizer and its input template.
 
-Scored tokens: the pieces of the target and the end token; the start token (BART's `<s>`, a warm-started model's CLS)
-is fed first and never scored.
+Scored tokens: the pieces of the target and the end token; the start token, the model's `decoder_start_token_id` (BART's
+`</s>`, a warm-started model's CLS), is fed first and never scored, in training as in decoding.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BartForConditionalGeneration
 
-from rag_lightning.checkpoints.loading import generator_of
+from rag_lightning.checkpoints.loading import generator_of, question_tokenizer_of
 from rag_lightning.checkpoints.rag_layout import is_rag
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
@@ -26,6 +26,9 @@ from rag_lightning.generator.inputs import Pair, encode_pairs, encode_targets, p
 from rag_lightning.generator.likelihoods import smoothed_log_probs, spread_log_probs, target_log_probs
 from rag_lightning.generator.warm_start import bart_from_bert
 
+QUESTIONS = "question_encoder_tokenizer"
+"""Folder of the question encoder's tokenizer, as in a RAG checkpoint."""
+
 
 class Seq2SeqGenerator(nn.Module):
     """p(y | x, z) of a BART-family model.
@@ -34,6 +37,7 @@ class Seq2SeqGenerator(nn.Module):
         model: BartForConditionalGeneration.
         tokenizer: its tokenizer.
         config: template and lengths.
+        question_tokenizer: the question encoder's in a RAG checkpoint, which the template `hf_rag` uses; else None.
 
     Attributes:
         classes: Label tokens or class head of a classification task, None where it writes text (`set_classes`).
@@ -42,10 +46,10 @@ class Seq2SeqGenerator(nn.Module):
         ConfigError: the tokenizer knows ids the model does not, or a template of decoder-only generators.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, config: GeneratorConfig) -> None:
+    def __init__(self, model: Any, tokenizer: Any, config: GeneratorConfig, question_tokenizer: Any = None) -> None:
         super().__init__()
         self.model: Any = model
-        self.tokenizer = tokenizer
+        self.tokenizer, self.question_tokenizer = tokenizer, question_tokenizer
         self.config = config
         if config.template == "prompt":
             raise ConfigError("generator.template='prompt' is for decoder-only generators; use ours or hf_rag")
@@ -53,7 +57,7 @@ class Seq2SeqGenerator(nn.Module):
             raise ConfigError(
                 f"generator: its tokenizer has {len(tokenizer)} tokens, the model only {model.config.vocab_size}"
             )
-        self.start_id: int = model.config.bos_token_id
+        self.start_id: int = model.config.decoder_start_token_id
         self.eos_id: int = model.config.eos_token_id
         self.pad_id: int = model.config.pad_token_id
         self.classes: Classes | None = None
@@ -72,7 +76,8 @@ class Seq2SeqGenerator(nn.Module):
             ConfigError: another kind of model.
         """
         if config.init != "warm_start" and is_rag(source):
-            return cls(*generator_of(Path(source), config.dropout), config)
+            question_tokenizer = question_tokenizer_of(Path(source)) if config.template == "hf_rag" else None
+            return cls(*generator_of(Path(source), config.dropout), config, question_tokenizer)
         try:
             tokenizer = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError) as error:
@@ -85,12 +90,18 @@ class Seq2SeqGenerator(nn.Module):
     @classmethod
     def load(cls, folder: Path, config: GeneratorConfig) -> Seq2SeqGenerator:
         """A generator saved by `save`."""
-        return cls(load_bart(folder, dropout=config.dropout), AutoTokenizer.from_pretrained(folder), config)
+        asked = folder / QUESTIONS
+        question_tokenizer = AutoTokenizer.from_pretrained(asked) if asked.is_dir() else None
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        return cls(load_bart(folder, dropout=config.dropout), tokenizer, config, question_tokenizer)
 
     def save(self, folder: Path) -> None:
-        """Write a plain transformers folder (safetensors, no pickle), with the class head if it has one."""
+        """Write a plain transformers folder (safetensors, no pickle), with the class head and the question encoder's
+        tokenizer if it has one."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        if self.question_tokenizer is not None:
+            self.question_tokenizer.save_pretrained(folder / QUESTIONS)
         if isinstance(self.classes, ClassHead):
             self.classes.save(folder)
 
@@ -122,7 +133,9 @@ class Seq2SeqGenerator(nn.Module):
 
     def source_ids(self, pairs: Sequence[Pair]) -> list[list[int]]:
         """Encoded input of each pair under the config's template."""
-        return encode_pairs(self.tokenizer, pairs, self.config.template, self.config.max_source_length)
+        config, prefix = self.config, getattr(self.model.config, "prefix", None) or ""
+        length = config.max_source_length
+        return encode_pairs(self.tokenizer, pairs, config.template, length, prefix, self.question_tokenizer)
 
     def target_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Scored tokens of each target."""

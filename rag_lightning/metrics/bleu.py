@@ -23,7 +23,7 @@ from rag_lightning.metrics.metric import CorpusMetric, Floats, Metric, Note, Out
 from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer
 
 NO_ANSWER = "No Answer Present."
-"""A reference that takes its query out of the MS MARCO evaluation."""
+"""What MS MARCO says where its passages do not answer the query."""
 _SMALL, _TINY = 1e-9, 1e-15
 
 
@@ -74,9 +74,14 @@ def from_sums(of_sums: Callable[[Floats], Floats]) -> Callable[[Sequence[Sequenc
     return lambda statistics: float(of_sums(np.asarray(statistics, dtype=np.float64).sum(axis=0)))
 
 
-def answerable(outcome: Outcome) -> bool:
-    """Whether the MS MARCO evaluator scores it: there is a prediction, and no reference is `No Answer Present.`."""
-    return outcome.prediction is not None and NO_ANSWER not in outcome.example.answers
+def evaluated(outcome: Outcome) -> str | None:
+    """The prediction as the MS MARCO evaluator scores it: `No Answer Present.` is blanked.
+
+    None without a prediction, or where a reference is `No Answer Present.`, which takes the query out.
+    """
+    if NO_ANSWER in outcome.example.answers:
+        return None
+    return "" if outcome.prediction == NO_ANSWER else outcome.prediction
 
 
 def english_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
@@ -97,14 +102,21 @@ def _sacrebleu() -> Any:
     return BLEU(max_ngram_order=1, effective_order=True)
 
 
-def signature(references: str) -> str:
-    """sacrebleu's signature, for `references` per prediction ("1", "var")."""
-    return f"sacrebleu nrefs:{references}|case:mixed|eff:no|tok:13a|smooth:exp|version:{version('sacrebleu')}"
+def signature(references: str, by_sentence: bool = False) -> str:
+    """sacrebleu's signature, for `references` per prediction ("1", "var"), of a corpus or a mean of sentence scores."""
+    what, effective = ("mean of sentences, ", "yes") if by_sentence else ("", "no")
+    settings = f"nrefs:{references}|case:mixed|eff:{effective}|tok:13a|smooth:exp|version:{version('sacrebleu')}"
+    return f"sacrebleu {what}{settings}"
 
 
-def _signed(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
-    counts = {len(o.example.answers) for o in outcomes if o.prediction is not None}
-    return (Note(signature(str(counts.pop()) if len(counts) == 1 else "var")),)
+def _signed(by_sentence: bool) -> Callable[[Sequence[Outcome]], tuple[Note, ...]]:
+    """The note with the signature."""
+
+    def notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
+        counts = {len(o.example.answers) for o in outcomes if o.prediction is not None}
+        return (Note(signature(str(counts.pop()) if len(counts) == 1 else "var", by_sentence)),)
+
+    return notes
 
 
 @lru_cache(maxsize=KEPT)
@@ -129,16 +141,26 @@ def _sentence(outcome: Outcome) -> float | None:
 
 
 def _msmarco(outcome: Outcome) -> tuple[int, int, int] | None:
-    if outcome.prediction is None or not answerable(outcome):
+    prediction = evaluated(outcome)
+    if prediction is None:
         return None
     references = [english(answer).split() for answer in check_answers(outcome.example.answers)]
-    return coco_statistics(english(outcome.prediction).split(), references)
+    return coco_statistics(english(prediction).split(), references)
 
 
 BLEU1 = CorpusMetric(
-    "bleu1", "%", "higher", _sacrebleu_of, from_sums(bleu1), bleu1, made_with=lambda: signature("var"), notes=_signed
+    "bleu1",
+    "%",
+    "higher",
+    _sacrebleu_of,
+    from_sums(bleu1),
+    bleu1,
+    made_with=lambda: signature("var"),
+    notes=_signed(False),
 )
-BLEU1_SENTENCE = Metric("bleu1_sentence", "%", "higher", _sentence, made_with=lambda: signature("var"), notes=_signed)
+BLEU1_SENTENCE = Metric(
+    "bleu1_sentence", "%", "higher", _sentence, made_with=lambda: signature("var", True), notes=_signed(True)
+)
 BLEU1_MSMARCO = CorpusMetric(
     "bleu1_msmarco",
     "%",

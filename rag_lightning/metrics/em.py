@@ -1,6 +1,7 @@
 """The exact matches that are confused with SQuAD's `em` (answers.py), each under its own name.
 
-- em_kilt: KILT `eval_downstream.py` (Petroni et al. 2021). Empty answers are dropped, and "" is never right.
+- em_kilt: KILT `eval_downstream.py` (Petroni et al. 2021). Empty answers are dropped, and "" is never right. Its
+  F1, used for KILT-F1, is 0 where no token is shared, so that two strings of articles alone have 0 and not 1.
 - em_lm_eval: lm-evaluation-harness `nq_open` version 4. An article goes only with a space behind it, white space stays.
 - em_contains: FlashRAG `acc`, called "match" elsewhere. The prediction may say more than the answer.
 """
@@ -11,7 +12,7 @@ import re
 import string
 from collections.abc import Callable, Sequence
 
-from rag_lightning.metrics.answers import answer_score, check_answers
+from rag_lightning.metrics.answers import answer_score, check_answers, f1
 from rag_lightning.metrics.metric import Metric, Need
 from rag_lightning.metrics.tokens import normalize_answer
 
@@ -30,6 +31,16 @@ def em_kilt(prediction: str, answers: Sequence[str]) -> float:
     given = [answer for answer in check_answers(answers) if answer.strip()]
     wanted = normalize_answer(prediction)
     return float(bool(prediction.strip()) and any(normalize_answer(answer) == wanted for answer in given))
+
+
+def f1_kilt(prediction: str, answers: Sequence[str]) -> float:
+    """KILT's token F1: 0 without a shared token; a prediction of white space, which KILT refuses, counts 0.
+
+    Raises:
+        ValueError: no answers.
+    """
+    given = [answer for answer in check_answers(answers) if normalize_answer(answer)]
+    return f1(prediction, given) if given and normalize_answer(prediction) else 0.0
 
 
 def em_lm_eval(prediction: str, answers: Sequence[str]) -> float:
@@ -70,6 +81,8 @@ EM_KILT = _definition(
     em_kilt,
     "as em by KILT's script: equal without case, articles and punctuation, but an empty prediction is wrong",
 )
+F1_KILT = Metric("f1_kilt", "%", "higher", answer_score(f1_kilt))
+"""Scored as a part of KILT-F1 only."""
 EM_LM_EVAL = _definition(
     "em_lm_eval",
     em_lm_eval,

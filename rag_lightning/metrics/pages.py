@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from rag_lightning.core.records import Example
-from rag_lightning.metrics.answers import F1
-from rag_lightning.metrics.em import EM_KILT
+from rag_lightning.metrics.em import EM_KILT, F1_KILT
 from rag_lightning.metrics.labels import LABEL_ACCURACY
 from rag_lightning.metrics.metric import EVERY_TASK, Family, Metric, Need, Outcome
 
@@ -127,5 +126,5 @@ PAGE_R_PRECISION = Metric(
 SUCCESS = Family("success", "%", "higher", _paged(success_at), needs=OF_PAGES, beside=(EVERY_TASK,))
 """KILT's success rate at k."""
 KILT_EM = where_page_found(EM_KILT, "kilt_em", "em")
-KILT_F1 = where_page_found(F1, "kilt_f1", "em")
+KILT_F1 = where_page_found(F1_KILT, "kilt_f1", "em")
 KILT_ACCURACY = where_page_found(LABEL_ACCURACY, "kilt_accuracy", "label_accuracy")

@@ -2,7 +2,8 @@
 
 Sources: DrQA `reader/utils.py` for predictions (`match`: from the prediction's start), DPR `qa_validation.py` for
 passages (`search`, both sides in NFD). Both use the package `regex` with I, U and M, and let a pattern that does not
-compile count as no match; here it does so too, and is reported.
+compile count as no match; here it does so too, and is reported. A pattern may compile as written and not in NFD, where
+an escaped letter with an accent becomes an escape of its own (`Sn\\ě\\žka`): it scores predictions and no passage.
 """
 
 from __future__ import annotations
@@ -54,11 +55,17 @@ def search_patterns(text: str, patterns: Iterable[str], seconds: float = SECONDS
     return _joined([_run(pattern, normal, "search", seconds) for pattern in patterns])
 
 
+def nfd_fault(pattern: str) -> PatternFault | None:
+    """The fault of a pattern that cannot be looked for in passages though it compiles as written; else None."""
+    found = _in_nfd(pattern)
+    return found if isinstance(found, PatternFault) and not isinstance(_compile(pattern), PatternFault) else None
+
+
 def find_matches(text: str, pattern: str, seconds: float = SECONDS) -> tuple[str, ...] | PatternFault:
     """All matches of a pattern in a passage (NFC, outer white space removed), in the passage's order; none empty."""
-    compiled = _compile(unicodedata.normalize("NFD", pattern))
+    compiled = _in_nfd(pattern)
     if isinstance(compiled, PatternFault):
-        return PatternFault(pattern, compiled.reason)
+        return compiled
     try:
         found = [match[0] for match in compiled.finditer(unicodedata.normalize("NFD", text), timeout=seconds)]
     except TimeoutError:
@@ -124,10 +131,19 @@ def _compile(pattern: str) -> regex.Pattern[str] | PatternFault:
         return PatternFault(pattern, "does not compile: nested too deeply")
 
 
-def _run(pattern: str, text: str, how: str, seconds: float) -> bool | PatternFault:
-    compiled = _compile(pattern if how == "match" else unicodedata.normalize("NFD", pattern))
+def _in_nfd(pattern: str) -> regex.Pattern[str] | PatternFault:
+    """A pattern as passages are searched with it; the reason of a fault names NFD where only that is at fault."""
+    compiled, written = _compile(unicodedata.normalize("NFD", pattern)), _compile(pattern)
     if isinstance(compiled, PatternFault):
-        return PatternFault(pattern, compiled.reason)
+        where = "" if isinstance(written, PatternFault) else "in NFD, which passages are searched in, "
+        return PatternFault(pattern, where + compiled.reason)
+    return compiled
+
+
+def _run(pattern: str, text: str, how: str, seconds: float) -> bool | PatternFault:
+    compiled = _compile(pattern) if how == "match" else _in_nfd(pattern)
+    if isinstance(compiled, PatternFault):
+        return compiled
     try:
         found = compiled.match(text, timeout=seconds) if how == "match" else compiled.search(text, timeout=seconds)
     except TimeoutError:

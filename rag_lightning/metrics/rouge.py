@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
 from rag_lightning.metrics.answers import answer_score, check_answers
-from rag_lightning.metrics.bleu import answerable, english_notes
+from rag_lightning.metrics.bleu import english_notes, evaluated
 from rag_lightning.metrics.metric import Metric, Outcome
 from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer
 
@@ -72,9 +72,8 @@ def _f1(predicted: Sequence[str], wanted: Sequence[str]) -> float:
 
 
 def _msmarco(outcome: Outcome) -> float | None:
-    if outcome.prediction is None or not answerable(outcome):
-        return None
-    return rouge_l_msmarco(outcome.prediction, outcome.example.answers)
+    prediction = evaluated(outcome)
+    return None if prediction is None else rouge_l_msmarco(prediction, outcome.example.answers)
 
 
 ROUGE_L = Metric("rouge_l", "%", "higher", answer_score(rouge_l))

@@ -27,6 +27,7 @@ from rag_lightning.report.paper import (
     Paper,
     Where,
     compare,
+    is_held_out,
     paper_dataset,
     paper_metric,
     paper_split,
@@ -136,7 +137,8 @@ class Results:
             where = Where(system, dataset, scale, split, column.metric)
             return Measured(system, column, compare(self.paper, where, None, why), self.command(system, column))
         estimate, spread = self.over_seeds(runs, metric_of(runs[0], column.metric))
-        where = Where(system, dataset, runs[0].scale, runs[0].split, column.metric)
+        held_out = is_held_out(runs[0].config, runs[0].split)
+        where = Where(system, dataset, runs[0].scale, runs[0].split, column.metric, held_out)
         compared = compare(self.paper, where, estimate)
         if column.split == ANY_SPLIT and compared.verdict != "not run":
             why = compared.why if compared.why.startswith(("mini", "corpus")) else "the paper does not state the split"
@@ -173,7 +175,8 @@ class Results:
         cell = self.cells.get((column.dataset, SYSTEMS.get(system, "")))
         if cell is None or cell.skip or (column.dataset, column.split) in HIDDEN:
             return ""
-        split = "dev" if column.split == "dev" else "test"
+        dataset = column.dataset if cell.scale == "paper" else f"mini-{column.dataset}"
+        split = "dev" if column.split == "dev" and paper_split(dataset, "test") != "dev" else "test"
         files = " --corpus PASSAGES --train QUESTIONS" if self.matrix.scales[cell.scale].own_files else ""
         return f"rag-lightning matrix --scale {cell.scale} --only '[\"{cell.name}\"]' --split {split}{files}"
 
@@ -272,11 +275,12 @@ def metric_of(run: Run, metric: str) -> str:
     return next((name for name in run.estimates if paper_metric(name) == metric), metric)
 
 
-def _preference(runs: Sequence[Run], k: Any) -> tuple[bool, bool, int, str]:
+def _preference(runs: Sequence[Run], k: Any) -> tuple[bool, bool, bool, int, str]:
     """Larger is better."""
     of_cell = any(run.role == "cell" for run in runs)
     ended = max(str(run.record.get("ended") or "") for run in runs)
-    return of_cell, k in (None, runs[0].k), len(runs), ended
+    published = not is_held_out(runs[0].config, runs[0].split)
+    return of_cell, published, k in (None, runs[0].k), len(runs), ended
 
 
 def _alike(run: Run) -> str:

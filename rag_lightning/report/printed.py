@@ -115,3 +115,30 @@ class Statement:
     value: float
     unit: str
     conditions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One number of the paper.
+
+    Args:
+        source: Table or figure it stands in: `table1`, `figure3-left`.
+        system: The paper's name of the system: `RAG-Token`, `RAG-Sequence-BM25`.
+        dataset: Data set, as tasks call it.
+        split: Split it was measured on.
+        metric: Metric, without cut-off.
+        unit: `%` or "".
+        value: As printed.
+        k: Passages, for points of a figure.
+        count: Questions, where the number is a share of known counts.
+    """
+
+    source: str
+    system: str
+    dataset: str
+    split: str
+    metric: str
+    unit: str
+    value: float
+    k: int | None = None
+    count: int | None = None

@@ -10,7 +10,7 @@ from rag_lightning.metrics.em import EXACT_MATCHES
 from rag_lightning.metrics.metric import Estimate, comparable, parse_metric
 from rag_lightning.report.answer import difference, hint, obstacle
 from rag_lightning.report.collect import Run, Sweep, found_family
-from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_dataset, paper_system
+from rag_lightning.report.paper import Compared, Paper, Where, compare, is_held_out, paper_dataset, paper_system
 from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, estimated, number
 
 SPLIT = "test"
@@ -59,7 +59,8 @@ def definitions_table(sweep: Sweep) -> Table:
 def compare_run(sweep: Sweep, paper: Paper, run: Run) -> Compared:
     """The verdict of one run on the sweep's objective."""
     name = paper_system(run.config)
-    where = Where(name, run.dataset, run.scale, run.split, sweep.objective)
+    held_out = is_held_out(run.config, run.split)
+    where = Where(name, run.dataset, run.scale, run.split, sweep.objective, held_out)
     why_not = f"the run is marked {run.status}" if not run.finished else f"the run has no {sweep.objective}"
     return compare(paper, where, run.estimates.get(sweep.objective), why_not)
 

@@ -87,6 +87,13 @@ class TextEncoder(nn.Module):
         encoded = self.tokenizer(firsts, seconds, truncation="longest_first", max_length=self.max_length)
         return [{name: encoded[name][i] for name in encoded} for i in range(len(firsts))]
 
+    def count_cut(self, items: Sequence[str] | Sequence[Passage]) -> int:
+        """How many queries, or passages, have more than `max_length` tokens, so that `token_ids` cuts them."""
+        if not len(items):
+            return 0
+        rows = self.tokenizer(*self._texts(items), verbose=False)["input_ids"]
+        return sum(len(row) > self.max_length for row in rows)
+
     def collate(self, encoded: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
         """Pad `token_ids` to tensors [B, S] on the model's device."""
         padded = self.tokenizer.pad(list(encoded), padding=True, return_tensors="pt")

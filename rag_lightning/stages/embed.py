@@ -27,4 +27,5 @@ def run(config: ExperimentConfig) -> None:
     workspace = Workspace(config)
     artifact = build(workspace)
     info = artifact.info
-    workspace.announce(f"{info['passages']} vectors, {info['passages_per_second']}/s, {info['dtype']}: {artifact.path}")
+    rate = f"{info['passages_per_second']}/s, " if info["passages_per_second"] else ""
+    workspace.announce(f"{info['passages']} vectors, {rate}{info['dtype']}: {artifact.path}")

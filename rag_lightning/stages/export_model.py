@@ -182,7 +182,7 @@ def rag_config(generator: Seq2SeqGenerator, questions: Any, dim: int, n_docs: in
     size = generator.model.config
     settings: dict[str, Any] = {
         "vocab_size": size.vocab_size,
-        "bos_token_id": generator.start_id,
+        "bos_token_id": size.bos_token_id,
         "eos_token_id": generator.eos_id,
         "pad_token_id": generator.pad_id,
         "decoder_start_token_id": generator.start_id,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from rag_lightning.core.records import Example, Ranking
 from rag_lightning.metrics.outcomes import evidence_hits
-from rag_lightning.retrieval.retriever import ByText, QuestionRetriever, Retriever
+from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.retrieval.retriever import Asked, ByText, QuestionRetriever, Retriever
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
@@ -24,6 +25,17 @@ def rank(retriever: QuestionRetriever, asked: Sequence[Example], k: int) -> tupl
         hits = retriever.retrieve(batch, k)
         rankings += [found.ranking(example.example_id) for found, example in zip(hits, batch, strict=True)]
     return rankings, time.perf_counter() - started
+
+
+def count_cut(workspace: Workspace, encoder: TextEncoder, asked: Sequence[Asked], what: str = "questions") -> int:
+    """Announce how many questions are cut for retrieval, which finds passages for their beginnings; returns it."""
+    cut = encoder.count_cut([question.query for question in asked])
+    if cut:
+        workspace.announce(
+            f"{cut} of {len(asked)} {what} are truncated to {encoder.max_length} tokens for retrieval "
+            "(encoder.max_query_length)"
+        )
+    return cut
 
 
 def rank_and_judge(

@@ -75,11 +75,14 @@ def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
 def _settings(workspace: Workspace) -> dict[str, Any]:
     """The fields of the configuration, the labels of the head, and whether weights are warm-started.
 
-    Fields of the encoder only if it finds the distractors.
+    Fields of the encoder only if it finds the distractors. The start token of other seq2seq models is named, because it
+    is theirs and not always the first token of their targets.
     """
     config, found = workspace.config, settings(workspace.config, "reader")
     found = {name: value for name, value in found.items() if searches(config) or not name.startswith("encoder.")}
-    return found | {"labels": list(classes.labels(config)), "warm_start": config.generator.init == "warm_start"}
+    warm_start = config.generator.init == "warm_start"
+    found |= {"labels": list(classes.labels(config)), "warm_start": warm_start}
+    return found if warm_start or config.generator.template == "prompt" else found | {"start": "decoder_start_token_id"}
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from rag_lightning.index.index import check_k
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever, QuestionRetriever, RetrieverKind
 from rag_lightning.stages import biencoder, bm25, bm25_scale, corpus, examples, index, retriever_warmup, train
-from rag_lightning.stages.ranking import rank
+from rag_lightning.stages.ranking import count_cut, rank
 from rag_lightning.stages.training_retrieval import BuiltParts, count_gold, scale_input
 from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace, config_stage
@@ -72,11 +72,12 @@ def _inputs(workspace: Workspace, state: EncoderState) -> dict[str, str | Bound[
 def _make(workspace: Workspace, folder: Path, state: EncoderState) -> dict[str, Any]:
     config, split = workspace.config, workspace.config.split
     asked = examples.read(workspace, split)
-    retriever, scale = open_retriever(workspace, state)
+    retriever, scale, encoder = _open(workspace, state)
     check_k(config.retriever.k_max, len(corpus.open_store(workspace)))
     rankings, seconds = rank(retriever, asked, config.retriever.k_max)
     write_jsonl(folder / RANKINGS, rankings)
     info = {"questions": len(asked), "score_scale": scale, "seconds_per_query": seconds / max(len(asked), 1)}
+    info |= {"queries_cut": count_cut(workspace, encoder, asked)} if encoder else {}
     return info | ({"gold": count_gold(workspace, asked, split)} if config.retriever.made().gold_first else {})
 
 
@@ -95,7 +96,13 @@ def _is_learnt(workspace: Workspace, state: EncoderState) -> bool:
 
 
 class _Parts(BuiltParts):
-    """The parts that retrievers are opened from at prediction, with one state of the query encoder."""
+    """The parts that retrievers are opened from at prediction, with one state of the query encoder.
+
+    Attributes:
+        encoder: The query encoder, once it is opened.
+    """
+
+    encoder: TextEncoder | None = None
 
     def __init__(self, workspace: Workspace, state: EncoderState) -> None:
         super().__init__(workspace)
@@ -104,11 +111,11 @@ class _Parts(BuiltParts):
     def dense(self) -> DenseRetriever:
         """The dense retriever: query encoder and configured index."""
         if _is_learnt(self.workspace, self._state):
-            encoder = train.load_query_encoder(self.workspace)
+            self.encoder = train.load_query_encoder(self.workspace)
         else:
             start = _before_training(self.workspace, self._state)
-            encoder = TextEncoder(self.workspace.config.encoder, start.source, "query").eval()
-        return DenseRetriever(encoder, index.open_index(self.workspace))
+            self.encoder = TextEncoder(self.workspace.config.encoder, start.source, "query").eval()
+        return DenseRetriever(self.encoder, index.open_index(self.workspace))
 
 
 def open_retriever(workspace: Workspace, state: EncoderState = "trained") -> tuple[QuestionRetriever, float]:
@@ -117,9 +124,15 @@ def open_retriever(workspace: Workspace, state: EncoderState = "trained") -> tup
     If the model was trained with another kind of retriever, the query encoder is the warmed_up one, and BM25's scale is
     configured or fitted.
     """
+    return _open(workspace, state)[:2]
+
+
+def _open(workspace: Workspace, state: EncoderState) -> tuple[QuestionRetriever, float, TextEncoder | None]:
+    """The retriever, its score_scale, and the query encoder if it has one."""
     workspace = biencoder.with_pretrained(workspace) if state == "pretrained" else workspace
-    kind = workspace.config.retriever.made()
-    return kind.open(_Parts(workspace, state)), _scale(workspace, state, kind)
+    kind, parts = workspace.config.retriever.made(), _Parts(workspace, state)
+    retriever = kind.open(parts)
+    return retriever, _scale(workspace, state, kind), parts.encoder
 
 
 def _scale(workspace: Workspace, state: EncoderState, kind: RetrieverKind) -> float:

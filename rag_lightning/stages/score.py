@@ -22,7 +22,7 @@ from rag_lightning.stages import corpus, examples
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
-VERSION = 4
+VERSION = 5
 SCORES, SUMMARY = "scores.jsonl", "summary.json"
 
 

@@ -20,6 +20,7 @@ from rag_lightning.metrics.metric import Outcome
 from rag_lightning.metrics.outcomes import Matcher, Outcomes, find_faults, join_by_id, make_matcher, read_rankings
 from rag_lightning.stages import corpus, examples, score
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.tasks.results.kilt import with_titles
 from rag_lightning.tasks.results.record import Format, Result, RetrievedPassage, get_format, match
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
@@ -53,6 +54,8 @@ def score_request(workspace: Workspace, request: Request) -> Artifact:
     matched = match(kind.read(given), asked, given)
     workspace.announce(f"{len(asked)} results of {given.name} joined by {matched.by}")
     results = [_completed(result, example) for result, example in matched.pairs]
+    if kind.pages and request.questions:
+        results = with_titles(results, Path(request.questions))
     if export:
         export(workspace, results)
     return _score_file(workspace, request, kind, results, asked)

@@ -20,6 +20,7 @@ from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.questions import gold_rows
 from rag_lightning.retrieval.retriever import DenseRetriever, RetrieverKind
 from rag_lightning.stages import bm25, bm25_scale, corpus, embed, index, training_start
+from rag_lightning.stages.ranking import count_cut
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.training.batches import Item
 from rag_lightning.training.live_retrieval import LiveRetrieval, OracleRetrieval
@@ -118,8 +119,10 @@ def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[I
     info: dict[str, Any] = {"score_scale": retrieval.learnt_scale("train.scale_lr")}
     if kind != "dense":
         info["retriever"] = kind
+    asked = list({item.example_id: item for item in items}.values())
+    if isinstance(retrieval, LiveRetrieval):
+        info["queries_cut"] = count_cut(workspace, retrieval.encoder, asked, "training questions")
     if retriever_kind(kind).gold_first:
-        asked = list({item.example_id: item for item in items}.values())
         info["gold"] = count_gold(workspace, asked, "training")
     if retrieval.null_score is not None:
         info["null_bias"] = retrieval.null_score

@@ -13,7 +13,7 @@ from rag_lightning.core.console import Head, LiveTable, say, time_left
 from rag_lightning.core.shipped import find_shipped
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.command import PAPER
-from rag_lightning.report.paper import Where, compare, paper_system, read_paper
+from rag_lightning.report.paper import Where, compare, is_held_out, paper_system, read_paper
 from rag_lightning.runs import folders
 from rag_lightning.runs.evaluate import folder_of
 from rag_lightning.runs.record import read_run, read_summary, run_folders
@@ -108,7 +108,8 @@ def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) 
     paper, task = read_paper(find_shipped(PAPER)), config.experiment.task
     for system in chosen:
         found, values = score(folder_of(system, config.name, "test"), metric), to_dict(system.config)
-        where = Where(paper_system(values), task.dataset, config.experiment.scale, "test", metric)
+        held_out = is_held_out(values, "test")
+        where = Where(paper_system(values), task.dataset, config.experiment.scale, "test", metric, held_out)
         published = compare(paper, where, found).paper_value
         interval = "" if found.low is None or found.high is None else f"{found.low:.1f} to {found.high:.1f}"
         table.add(system.label, f"{found.mean:.1f}", interval, "" if published is None else f"{published:.1f}")

@@ -5,7 +5,8 @@
   https://github.com/brmson/dataset-factoid-curated; nothing in it is quoted
 
 A pattern that does not compile, or runs too long on a string made to provoke it, is an error of its row: scoring
-would count it as wrong for every prediction.
+would count it as wrong for every prediction. One that only does not compile in NFD is kept, counted and named: it
+scores predictions by DrQA's rule, and is found in no passage, as by DPR's.
 
 Training targets are strings a pattern was written for (Lewis et al. 2020, section 3.1). Where no passage holds a match,
 the paper enumerates what the pattern could match, with a space for what it leaves open. Alternatives and optional parts
@@ -18,6 +19,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -25,7 +27,7 @@ from typing import Any
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_lines
-from rag_lightning.metrics.patterns import PatternFault, match_patterns, search_patterns
+from rag_lightning.metrics.patterns import PatternFault, match_patterns, nfd_fault, search_patterns
 from rag_lightning.tasks.examples import RawExample, Row, answer_list, question_text
 from rag_lightning.tasks.layout import Layout, json_lines
 from rag_lightning.tasks.open_qa import DPR_CSV, question_row
@@ -66,7 +68,7 @@ def find_fault(pattern: str) -> PatternFault | None:
     for letter in ("", *list(letters)[:_LETTERS], "1", " "):
         probe = letter * _LENGTH + "!"
         found = match_patterns(probe, (pattern,), SECONDS).faults or search_patterns(probe, [pattern], SECONDS).faults
-        if found:
+        if found and found[0] != nfd_fault(pattern):
             return found[0]
     return None
 
@@ -80,9 +82,16 @@ def _usable(read: Callable[[Path], Iterable[Row]], field: str) -> Callable[[Path
                 if fault := find_fault(pattern):
                     hint = "correct the pattern or remove the row"
                     raise DataError(path, fault.reason, row=row.row, field=field, value=pattern, hint=hint)
-            yield row
+            yield _noted(row) if isinstance(row, RawExample) else row
 
     return rows
+
+
+def _noted(row: RawExample) -> RawExample:
+    """The row, with a note of a pattern that is found in no passage."""
+    faults = filter(None, map(nfd_fault, row.answers))
+    named = "; ".join(f"pattern {fault.pattern!r} of row {row.row} {fault.reason}" for fault in faults)
+    return replace(row, note=f"found in no passage: {named}") if named else row
 
 
 MOST = 32

@@ -22,7 +22,7 @@ class RawExample:
     """The fields a reader found in one row.
 
     `own_id` is the file's, from its field `id_field`; `paragraph` is the paragraph the question is about; `titles`
-    are alternative sets of evidence articles, as in `Example.gold_titles`.
+    are alternative sets of evidence articles, as in `Example.gold_titles`; `note` is counted in `Reading.notes`.
     """
 
     row: int
@@ -35,6 +35,7 @@ class RawExample:
     id_field: str = "id"
     titles: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Reading:
     Args:
         layout: The format it was read as.
         pairs: Examples and their paragraphs ("" for none), in the order of the file.
-        notes: How many rows were dropped or read by fallback, and why.
+        notes: How many rows were dropped, read by fallback or kept with a fault, and why.
     """
 
     layout: str
@@ -80,6 +81,7 @@ def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = Fa
     for row in rows:
         if isinstance(row, RawExample):
             raws.append(row)
+            notes.update([row.note] if row.note else [])
         elif fallback and row.instead is not None:
             notes[f"by fallback: {row.reason}"] += 1
             raws.append(row.instead)

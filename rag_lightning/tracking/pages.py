@@ -11,7 +11,7 @@ from typing import Any
 from rag_lightning.core.plain import clean
 from rag_lightning.core.redact import redact
 from rag_lightning.metrics.metric import Estimate
-from rag_lightning.report.paper import Compared, Paper, Where, compare, paper_system
+from rag_lightning.report.paper import Compared, Paper, Where, compare, is_held_out, paper_system
 from rag_lightning.report.reading import estimate_of
 from rag_lightning.report.tables import escape_markdown
 from rag_lightning.runs.record import SUMMARY
@@ -188,7 +188,8 @@ def _scores(run: Shown, paper: Paper) -> list[str]:
 def where(record: Mapping[str, Any], metric: str) -> Where:
     """The setting of a number of a run, for the comparison with the paper's."""
     config = record["config"]
-    return Where(paper_system(config), record["dataset"], record["scale"], record["split"], metric)
+    held_out = is_held_out(config, record["split"])
+    return Where(paper_system(config), record["dataset"], record["scale"], record["split"], metric, held_out)
 
 
 def _shown_metrics(summary: Mapping[str, Any]) -> list[str]:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, RagTokenizer
+from transformers import AutoTokenizer, BartConfig, BertTokenizerFast, RagConfig, RagTokenizer
+from transformers.models.rag.retrieval_rag import RagRetriever
 
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.retrieval import EncoderConfig
+from rag_lightning.core.records import Passage
 from rag_lightning.decoding import rag_sequence, rag_token
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator import likelihoods
+from rag_lightning.generator.inputs import Pair, pad_ids
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages.export_model import write_rag
@@ -123,24 +128,118 @@ def test_the_exported_tokenizer_is_the_generators(toy: Seq2SeqGenerator, bert_fo
     assert found("a b c")["input_ids"] == toy.tokenizer("a b c")["input_ids"]
 
 
+def from_the_end_token(toy: Seq2SeqGenerator) -> Seq2SeqGenerator:
+    """The toy as BART-large is: it decodes from its end token, which is not the first one of its targets."""
+    bart = copy.deepcopy(toy.model)
+    bart.config.decoder_start_token_id = bart.generation_config.decoder_start_token_id = toy.eos_id
+    return Seq2SeqGenerator(bart, toy.tokenizer, toy.config)
+
+
+def greedy(generator: Seq2SeqGenerator, formulation: str, questions: Any, doc_scores: Tensor) -> list[tuple[int, ...]]:
+    """Our greedy hypotheses of at most 5 tokens."""
+    encodings, docs = Encodings(generator), likelihoods.doc_log_probs(doc_scores)
+    if formulation == "rag_token":
+        pools = rag_token.decode(encodings, questions, docs, num_beams=1, max_length=5)
+    else:
+        matrices = rag_sequence.matrices(encodings, questions, PairStore(), num_beams=1, max_length=5)
+        pools = [rag_sequence.decode(m, p, "thorough") for m, p in zip(matrices, docs.numpy(), strict=True)]
+    return [pool[0].token_ids for pool in pools]
+
+
+def generated(model: Any, inputs: dict[str, Tensor], end: int) -> list[tuple[int, ...]]:
+    """Their greedy outputs without the start token, which is the end token too, and without padding."""
+    rows = model.generate(**inputs, num_beams=1, do_sample=False, max_length=6).tolist()
+    assert {row[0] for row in rows} == {end}
+    return [tuple(row[1 : row.index(end, 1) + 1] if end in row[1:] else row[1:]) for row in rows]
+
+
 @pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_an_exported_model_decodes_there_from_our_start_token(
     toy: Seq2SeqGenerator, even_case: Any, bert_folder: Path, tmp_path: Path, formulation: str
 ) -> None:
-    """A BART starts from its end token; ours from the one its targets were trained after."""
-    bart = copy.deepcopy(toy.model)
-    bart.config.decoder_start_token_id = bart.generation_config.decoder_start_token_id = toy.eos_id
-    generator = Seq2SeqGenerator(bart, toy.tokenizer, toy.config)
+    generator = from_the_end_token(toy)
     write_rag(tmp_path, formulation, generator, TextEncoder(EncoderConfig(), bert_folder, "query"), n_docs=3)
     model = CLASSES[formulation].from_pretrained(tmp_path).eval()
-    assert model.config.decoder_start_token_id == toy.start_id
-    rows = model.generate(**even_case.inputs, num_beams=1, do_sample=False, max_length=6)
-    encodings, docs = Encodings(toy), likelihoods.doc_log_probs(even_case.doc_scores)
-    if formulation == "rag_token":
-        pools = rag_token.decode(encodings, even_case.questions, docs, num_beams=1, max_length=5)
-    else:
-        matrices = rag_sequence.matrices(encodings, even_case.questions, PairStore(), num_beams=1, max_length=5)
-        pools = [rag_sequence.decode(m, p, "thorough") for m, p in zip(matrices, docs.numpy(), strict=True)]
-    for row, pool in zip(rows.tolist(), pools, strict=True):
-        wanted = [toy.start_id, *pool[0].token_ids]
-        assert row[: len(wanted)] == wanted and set(row[len(wanted) :]) <= {toy.pad_id}
+    assert generator.start_id == model.config.decoder_start_token_id == toy.eos_id
+    wanted = generated(model, even_case.inputs, toy.eos_id)
+    assert greedy(generator, formulation, even_case.questions, even_case.doc_scores) == wanted
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_greedy_outputs_of_a_checkpoint_are_those_of_generate(
+    toy: Seq2SeqGenerator, tmp_path: Path, formulation: str
+) -> None:
+    """40 questions, from the folder alone in both libraries."""
+    folder = save_rag(make_rag(from_the_end_token(toy), formulation), toy.tokenizer, tmp_path)
+    model, loaded = CLASSES[formulation].from_pretrained(folder).eval(), Seq2SeqGenerator.create(HF, folder).eval()
+    rng = np.random.default_rng(0)
+    texts = [[" ".join(rng.choice(list("abc"), 5)) for _ in range(3)] for _ in range(40)]
+    questions = [[Pair("a b", Passage(t, "c", t)) for t in group] for group in texts]
+    ids, mask = pad_ids(loaded.source_ids([pair for pairs in questions for pair in pairs]), toy.pad_id)
+    assert mask.all(), "RAG-Sequence's generate attends to padding"
+    scores = torch.tensor(rng.normal(size=(40, 3)), dtype=torch.float32)
+    inputs = {"context_input_ids": ids, "context_attention_mask": mask, "doc_scores": scores}
+    wanted = generated(model, inputs, toy.eos_id)
+    assert len(set(wanted)) > 3, "the questions must differ"
+    assert greedy(loaded, formulation, questions, scores) == wanted
+    loaded.start_id = toy.start_id
+    assert greedy(loaded, formulation, questions, scores) != wanted, "the start token must matter"
+
+
+def test_the_input_of_a_checkpoint_is_that_of_its_retriever(
+    toy: Seq2SeqGenerator, bert_folder: Path, tmp_path: Path
+) -> None:
+    """RagRetriever decodes the ids of an uncased question encoder, and the generator has a prefix of its own."""
+    model, asked = make_rag(toy, "rag_token"), AutoTokenizer.from_pretrained(bert_folder)
+    generator_tokenizer = AutoTokenizer.from_pretrained(cased_tokenizer(tmp_path / "cased"))
+    bart = BartConfig(**{**toy.model.config.to_dict(), "vocab_size": len(generator_tokenizer), "prefix": "Rome "})
+    config = RagConfig.from_question_encoder_generator_configs(model.config.question_encoder, bart, n_docs=1)
+    folder = tmp_path / "rag"
+    CLASSES["rag_token"](config).save_pretrained(folder)
+    RagTokenizer(asked, generator_tokenizer).save_pretrained(folder)  # type: ignore[no-untyped-call]
+    created = Seq2SeqGenerator.create(replace(HF, max_source_length=24), folder)
+    created.save(tmp_path / "saved")
+    config.max_combined_length = 24
+    retriever: Any = SimpleNamespace(config=config, n_docs=1, return_tokenized_docs=False, retrieve=one_passage)
+    retriever.question_encoder_tokenizer, retriever.generator_tokenizer = asked, generator_tokenizer
+    retriever.postprocess_docs = partial(RagRetriever.postprocess_docs, retriever)
+    saved = Seq2SeqGenerator.load(tmp_path / "saved", replace(HF, max_source_length=24))
+    for question in ("What is the capital of France?", "Rome , in  the City", "paris"):
+        wanted = RagRetriever.__call__(retriever, asked([question])["input_ids"], np.zeros((1, 8)))  # type: ignore[no-untyped-call]
+        row = [
+            i
+            for i, kept in zip(wanted["context_input_ids"][0], wanted["context_attention_mask"][0], strict=True)
+            if kept
+        ]
+        pair = Pair(question, Passage("0", "Paris", "the City"))
+        assert created.source_ids([pair]) == saved.source_ids([pair]) == [row], question
+        assert str(generator_tokenizer.decode(row, skip_special_tokens=True)).startswith("Rome Paris / the City / ")
+    assert created.source_ids([Pair("Rome", pair.passage)]) == created.source_ids([Pair("rome", pair.passage)])
+
+
+def one_passage(*given: Any) -> tuple[Any, Any, list[dict[str, list[str]]]]:
+    """What RagRetriever.retrieve returns, of one passage."""
+    return np.zeros((1, 1, 8)), np.zeros((1, 1)), [{"title": ["Paris"], "text": ["the City"]}]
+
+
+def cased_tokenizer(folder: Path) -> Path:
+    """A tokenizer that tells cases apart, saved."""
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "Rome",
+        "rome",
+        "Paris",
+        "paris",
+        "the",
+        "City",
+        "city",
+        "of",
+    ]
+    words += ["What", "what", "is", "capital", "France", "france", "in", "?", ",", "/"]
+    BertTokenizerFast(vocab={word: i for i, word in enumerate(words)}, do_lower_case=False).save_pretrained(folder)
+    return folder

@@ -1,4 +1,4 @@
-"""DPR's retrieval JSON: a list of `question, answers, ctxs` with `id, title, text, score` each
+"""DPR's retrieval JSON: a list (or lines) of `question, answers, ctxs` with `id, title, text, score` each
 (https://github.com/facebookresearch/DPR, dense_retriever.py; FiD and Atlas read the same).
 
 DPR gives questions no id: they are known by their text, unless an `id` is there. `has_answer` is not trusted.
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import read_json
 from rag_lightning.tasks.results.record import (
     Format,
     Result,
     RetrievedPassage,
     export_list,
     id_of,
+    items_of,
     list_of,
     passages_of,
     score_of,
@@ -26,13 +26,12 @@ from rag_lightning.tasks.results.record import (
 
 
 def read_dpr_results(path: Path) -> list[Result]:
-    """Results in file order; rows are positions in the list, from 1.
+    """Results in file order; rows are positions in the list, from 1, or lines.
 
     Raises:
         DataError: another layout, or a field that is missing or of another type.
     """
-    items = list_of(path, 1, "the whole file", read_json(path))
-    return [_result(path, row, item) for row, item in enumerate(items, 1)]
+    return [_result(path, row, item) for row, item in items_of(path)]
 
 
 def write_dpr_results(path: Path, results: Iterable[Result]) -> int:

@@ -6,17 +6,17 @@ A retrieved document has `contents`: the title in quotes, a line's end, the text
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.files import read_json, read_jsonl_objects, read_lines
 from rag_lightning.tasks.results.record import (
     Format,
     Result,
     RetrievedPassage,
     export_list,
     id_of,
+    items_of,
     list_of,
     passages_of,
     score_of,
@@ -30,7 +30,7 @@ def read_flashrag(path: Path) -> list[Result]:
     Raises:
         DataError: another layout, or a field that is missing or of another type.
     """
-    return [_result(path, row, item) for row, item in _items(path)]
+    return [_result(path, row, item) for row, item in items_of(path)]
 
 
 def write_flashrag(path: Path, results: Iterable[Result]) -> int:
@@ -40,13 +40,6 @@ def write_flashrag(path: Path, results: Iterable[Result]) -> int:
         DataError: a result without passages and prediction.
     """
     return export_list(path, (_item(result) for result in results))
-
-
-def _items(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    first = next((line.strip() for line in read_lines(path) if line.strip()), "")
-    if first.startswith("{"):
-        return read_jsonl_objects(path)
-    return iter(enumerate(list_of(path, 1, "the whole file", read_json(path)), 1))
 
 
 def _result(path: Path, row: int, item: dict[str, Any]) -> Result:

@@ -2,18 +2,20 @@
 (https://github.com/facebookresearch/KILT; Petroni et al. 2021).
 
 Provenance names pages, by `wikipedia_id` and often by `title` (or `wikipedia_title`). KILT's own scorer compares
-`wikipedia_id`; where a passage's page id is not known its title is written in its place.
+`wikipedia_id`; where a passage's page id is not known its title is written in its place. Pages are compared by title
+here: a prediction that only has ids gets the titles of KILT's own gold file, given as the questions.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import read_jsonl_objects
+from rag_lightning.core.files import read_jsonl_objects, read_lines
 from rag_lightning.tasks.results.record import (
     Format,
     Result,
@@ -48,7 +50,7 @@ def _result(path: Path, row: int, item: dict[str, Any]) -> Result:
         raise DataError(path, f"holds {len(outputs)} outputs instead of 1", row=row, field="output", hint=hint)
     answer = text_of(path, row, "output.answer", outputs[0]["answer"]) if "answer" in outputs[0] else None
     passages = None
-    if "provenance" in outputs[0]:
+    if outputs[0].get("provenance") is not None:
         pages = list_of(path, row, "output.provenance", outputs[0]["provenance"])
         passages = tuple(_page(path, row, page) for page in pages)
     return Result(identifier, str(item.get("input", "")), prediction=answer, passages=passages)
@@ -61,6 +63,47 @@ def _page(path: Path, row: int, page: dict[str, Any]) -> RetrievedPassage:
         score_of(path, row, page.get("score")),
         None if title is None else text_of(path, row, "provenance.title", title),
     )
+
+
+def with_titles(results: Iterable[Result], questions: Path) -> list[Result]:
+    """Results whose pages have titles: by their id those of the gold pages of KILT's file, else one made from the id.
+
+    Args:
+        results: Results with pages.
+        questions: KILT's gold file; of another kind it names no page, and nothing is changed.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    listed = list(results)
+    if all(page.title is not None for result in listed for page in result.passages or ()):
+        return listed
+    titles = _gold_titles(questions)
+    return [_titled(result, titles) for result in listed] if titles else listed
+
+
+def _gold_titles(path: Path) -> dict[str, str]:
+    """Page id -> title of every page that a gold file names."""
+    if not next((line.lstrip() for line in read_lines(path) if line.strip()), "").startswith("{"):
+        return {}
+    outputs = (one for _, item in read_jsonl_objects(path) for one in _objects(item.get("output")))
+    pages = (page for output in outputs for page in _objects(output.get("provenance")))
+    found = ((page.get("wikipedia_id"), page.get("title", page.get("wikipedia_title"))) for page in pages)
+    return {str(identifier): title for identifier, title in found if identifier is not None and isinstance(title, str)}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _titled(result: Result, titles: dict[str, str]) -> Result:
+    pages = tuple(
+        page
+        if page.title is not None
+        else replace(page, title=titles.get(page.passage_id, f"wikipedia_id {page.passage_id}"))
+        for page in result.passages or ()
+    )
+    return replace(result, passages=None if result.passages is None else pages)
 
 
 def _item(result: Result) -> dict[str, Any]:

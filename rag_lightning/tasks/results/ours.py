@@ -1,27 +1,35 @@
-"""Our own predictions.jsonl, from the folder of an artifact or alone."""
+"""Our own predictions.jsonl, from the folder of an artifact or alone, or plain JSON lines of an id and a text.
+
+Lines need `example_id` (or `id`) and `text` (or `prediction`, `prediction_text`); other fields are not read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import check_file
-from rag_lightning.core.records import Prediction, read_jsonl, to_json
+from rag_lightning.core.files import read_jsonl_objects
+from rag_lightning.core.records import Prediction, to_json
 from rag_lightning.tasks.results.record import Format, Result, export_lines, id_of, text_of
+
+IDS, TEXTS = ("example_id", "id"), ("text", "prediction", "prediction_text")
 
 
 def read_predictions(path: Path) -> list[Result]:
     """The predictions of a file; it names no passages.
 
     Raises:
-        DataError: missing or empty, or a line that is no prediction.
+        DataError: missing or empty, or a line without id or text.
     """
-    check_file(path)
-    return [
-        Result(id_of(path, row, "example_id", found.example_id), prediction=text_of(path, row, "text", found.text))
-        for row, found in enumerate(read_jsonl(path, Prediction), 1)
-    ]
+    return [_result(path, row, item) for row, item in read_jsonl_objects(path)]
+
+
+def _result(path: Path, row: int, item: Mapping[str, Any]) -> Result:
+    identifier, text = (next((name for name in names if name in item), names[0]) for names in (IDS, TEXTS))
+    found = id_of(path, row, identifier, item.get(identifier))
+    return Result(found, prediction=text_of(path, row, text, item.get(text)))
 
 
 def write_predictions(path: Path, results: Iterable[Result]) -> int:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import write_lines
+from rag_lightning.core.files import read_json, read_jsonl_objects, read_lines, write_lines
 from rag_lightning.core.records import Example
 from rag_lightning.core.registry import Registry
 from rag_lightning.metrics.outcomes import join_by_id
@@ -111,6 +111,8 @@ def id_of(path: Path, row: int, field: str, value: Any) -> str:
     Raises:
         DataError: missing, empty or of another type.
     """
+    if value is None:
+        raise DataError(path, "is missing", row=row, field=field)
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
         raise DataError(path, "must be a string or a whole number", row=row, field=field, value=value)
     return str(value).strip()
@@ -135,11 +137,25 @@ def list_of(path: Path, row: int, field: str, value: Any) -> list[dict[str, Any]
     """A field that must be a list of objects.
 
     Raises:
-        DataError: anything else.
+        DataError: missing, or anything else.
     """
+    if value is None or value == [None]:
+        raise DataError(path, "is missing", row=row, field=field)
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise DataError(path, "must be a list of objects", row=row, field=field, value=value)
     return value
+
+
+def items_of(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (row, object) of a JSON list of objects, or of JSON lines.
+
+    Raises:
+        DataError: neither.
+    """
+    first = next((line.strip() for line in read_lines(path) if line.strip()), "")
+    if first.startswith("{"):
+        return read_jsonl_objects(path)
+    return iter(enumerate(list_of(path, 1, "the whole file", read_json(path)), 1))
 
 
 def passages_of(result: Result) -> tuple[RetrievedPassage, ...]:

@@ -1,6 +1,7 @@
 """Answers of the TREC RAG track: JSON lines of `run_id, topic_id, topic, references, response_length, answer`, the
 last a list of sentences with the positions in `references` that they cite
-(https://trec-rag.github.io/annoucements/2024-track-guidelines, "Output Format"; at most 20 references).
+(https://trec-rag.github.io/annoucements/2024-track-guidelines, "Output Format"; at most 20 references). Runs of 2025
+name their topic in `metadata`: `narrative_id`, and `narrative` or nothing; both are read, and that of 2024 is written.
 
 A prediction is one sentence. It cites all of its references, because RAG weighs all passages of a question for it.
 """
@@ -43,12 +44,19 @@ def _result(path: Path, row: int, item: dict[str, Any]) -> Result:
     text = " ".join(text_of(path, row, "answer.text", sentence.get("text")) for sentence in sentences)
     references = item.get("references")
     if not isinstance(references, list):
-        raise DataError(path, "must be a list of ids", row=row, field="references", value=references)
+        problem = "is missing" if references is None else "must be a list of ids"
+        raise DataError(path, problem, row=row, field="references", value=references)
     ids = [id_of(path, row, "references", one) for one in references]
     # no scores are given: their order is the ranking
     passages = tuple(RetrievedPassage(one, float(len(ids) - place)) for place, one in enumerate(ids))
-    question = text_of(path, row, "topic", item.get("topic"))
-    return Result(id_of(path, row, "topic_id", item.get("topic_id")), question, prediction=text, passages=passages)
+    if "metadata" in item and "topic_id" not in item:
+        (about,) = list_of(path, row, "metadata", [item["metadata"]])
+        named = id_of(path, row, "metadata.narrative_id", about.get("narrative_id"))
+        question = text_of(path, row, "metadata.narrative", about.get("narrative", ""))
+    else:
+        named = id_of(path, row, "topic_id", item.get("topic_id"))
+        question = text_of(path, row, "topic", item.get("topic"))
+    return Result(named, question, prediction=text, passages=passages)
 
 
 def _item(result: Result) -> dict[str, Any]:

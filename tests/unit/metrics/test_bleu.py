@@ -88,6 +88,14 @@ def test_queries_without_an_answer_are_left_out() -> None:
     assert BLEU1.statistics(Outcome(asked)) is BLEU1_MSMARCO.statistics(Outcome(asked)) is None
 
 
+def test_a_prediction_of_no_answer_is_blanked_as_the_evaluator_does() -> None:
+    """Its words would match such a reference's otherwise."""
+    asked = Example("1", "q", ("No answer is present.",))
+    blank, words = (BLEU1_MSMARCO.statistics(Outcome(asked, said)) for said in ("", "no answer present ."))
+    assert BLEU1_MSMARCO.statistics(Outcome(asked, "No Answer Present.")) == blank == (0, 0, 5)
+    assert words == (4, 4, 5), "only the string itself"
+
+
 def test_the_signature_is_sacrebleu_s() -> None:
     one, two = Example("1", "q", ("a",)), Example("2", "q", ("a", "b"))
     scorer = BLEU(max_ngram_order=1)
@@ -97,6 +105,14 @@ def test_the_signature_is_sacrebleu_s() -> None:
     (note,) = BLEU1.notes([Outcome(one, "a"), Outcome(two, "a")])
     assert note.text.startswith("sacrebleu nrefs:var|")
     assert version("sacrebleu") in BLEU1.made_with()
+
+
+def test_the_signature_of_sentences_is_that_of_their_scorer() -> None:
+    scorer = BLEU(max_ngram_order=1, effective_order=True)
+    scorer.sentence_score("a", ["a"])
+    (note,) = BLEU1_SENTENCE.notes([Outcome(Example("1", "q", ("a",)), "a")])
+    assert note.text == f"sacrebleu mean of sentences, {scorer.get_signature()}"
+    assert BLEU1_SENTENCE.made_with() != BLEU1.made_with()
 
 
 def test_values_at_the_edges() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import string
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_lightning.metrics.answers import em, f1
-from rag_lightning.metrics.em import em_contains, em_kilt, em_lm_eval
+from rag_lightning.metrics.em import em_contains, em_kilt, em_lm_eval, f1_kilt
+from rag_lightning.metrics.tokens import normalize_answer
 
 TEXT = st.text(max_size=20) | st.lists(st.sampled_from(["the", "The", "a", "an", "Cat", "cat,", "U.S.", "é"])).map(
     " ".join
@@ -83,3 +85,23 @@ def test_answers_are_checked_and_long_strings_work(measure: object) -> None:
         measure("x", [])
     long = "word " * 10_000
     assert measure(long, [long]) == 1 and measure(long, ["other"]) == 0
+
+
+def kilt_f1(prediction: str, answers: list[str]) -> float:
+    """KILT's rule: no shared token is 0, empty answers are dropped."""
+    found = [0.0]
+    for answer in answers:
+        said, wanted = normalize_answer(prediction).split(), normalize_answer(answer).split()
+        shared = sum((Counter(said) & Counter(wanted)).values())
+        found.append(2 * shared / (len(said) + len(wanted)) if shared else 0.0)
+    return max(found)
+
+
+@given(TEXT, ANSWERS)
+def test_f1_kilt_is_kilts(prediction: str, answers: list[str]) -> None:
+    assert f1_kilt(prediction, answers) == pytest.approx(kilt_f1(prediction, answers))
+
+
+def test_nothing_against_nothing_is_no_f1_of_kilt() -> None:
+    assert [f1_kilt(said, ["the", "Rome"]) for said in ("", "the", "Rome", " ")] == [0, 0, 1, 0]
+    assert f1("", ["the"]) == 1, "SQuAD v2's rule"

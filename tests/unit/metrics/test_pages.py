@@ -108,6 +108,12 @@ def test_combined_scores_count_where_r_precision_is_one(titles: tuple[str, ...],
     assert values(outcome(titles, "gold"), "kilt_em", "kilt_f1") == expected
 
 
+def test_an_empty_prediction_has_no_kilt_f1() -> None:
+    asked = Example("e", "q", ("the",), gold_titles=("gold",))
+    found = [Outcome(asked, prediction, titles=("Gold",)) for prediction in ("", "the")]
+    assert [values(one, "kilt_f1", "f1") for one in found] == [[0, 1], [0, 1]], "0 without a shared token"
+
+
 def test_nothing_is_defined_without_titles_or_gold_titles() -> None:
     names = ["gold_title@1", "success@1", "page_r_precision", "kilt_em", "kilt_f1"]
     assert values(outcome(None, "A"), *names) == values(outcome(("A",)), *names) == []

@@ -89,6 +89,7 @@ def test_empty_strings() -> None:
 def test_queries_without_an_answer_are_left_out() -> None:
     assert ROUGE_L_MSMARCO.score(Outcome(Example("1", "q", ("No Answer Present.",)), "x")) is None
     assert ROUGE_L_MSMARCO.score(Outcome(Example("1", "q", ("x",)))) is None
+    assert ROUGE_L_MSMARCO.score(Outcome(Example("1", "q", ("No answer.",)), "No Answer Present.")) == 0, "blanked"
     for measure in (rouge_l, rouge_l_msmarco):
         with pytest.raises(ValueError, match="at least one"):
             measure("x", [])

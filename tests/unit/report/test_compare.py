@@ -14,6 +14,7 @@ from rag_lightning.report.paper import (
     Paper,
     Where,
     compare,
+    is_held_out,
     paper_dataset,
     paper_metric,
     paper_split,
@@ -47,11 +48,47 @@ def test_near_counts_as_reproduced(paper: Paper, mean: float, verdict: str) -> N
         ({}, 500, "500 of 3,610 examples"),
         ({"system": "BART"}, 3610, "the paper has no such number for BART"),
         ({"metric": "f1"}, 3610, "the paper has no such number for RAG-Token"),
+        ({"dataset": "fever3", "metric": "label_accuracy"}, 20, "20 of 9,999 examples"),
+        ({"dataset": "msmarco", "metric": "rouge_l_msmarco"}, 37, "37 of 12,467 examples"),
+        ({"split": "dev", "held_out": True}, 8757, "dev is held out of train, not the published one"),
     ],
 )
-def test_what_cannot_be_compared_says_why(paper: Paper, changes: dict[str, str], n: int, why: str) -> None:
+def test_what_cannot_be_compared_says_why(paper: Paper, changes: dict[str, Any], n: int, why: str) -> None:
     found = compare(paper, replace(NQ, **changes), em(44.1, n))
     assert str(found) == f"not comparable ({why})"
+
+
+def test_no_number_is_compared_where_the_size_is_not_known(paper: Paper) -> None:
+    """Whatever number of examples happens to lie near the paper's value."""
+    for number in paper.numbers:
+        if number.split in paper.sizes.get(number.dataset, {}) or number.source == "table7":
+            continue
+        where = Where(number.system, number.dataset, "paper", number.split, number.metric)
+        assert compare(paper, where, em(number.value, 20)).verdict == "not comparable", number
+    unknown = replace(paper, sizes={**paper.sizes, "nq": {}})
+    assert str(compare(unknown, NQ, em(44.1))) == "not comparable (size not published)"
+
+
+def test_the_published_dev_of_ms_marco_is_compared_with_the_papers_dev(paper: Paper) -> None:
+    """Its test is hidden; the dev in its place, and no other number of examples, meets Table 6 and not Table 2."""
+    where = Where("RAG-Token", "msmarco", "paper", "test", "rouge_l_msmarco")
+    found = compare(paper, where, em(56.0, 12_467))
+    assert (found.verdict, found.paper_value) == ("reproduced", 56.2)
+    assert compare(paper, where, em(40.1, 12_467)).verdict == "different"
+
+
+@pytest.mark.parametrize(
+    ("task", "dev", "test"),
+    [
+        ({"name": "msmarco", "source": "hub:"}, True, False),
+        ({"name": "fever3", "source": "hub:"}, False, False),
+        ({"name": "nq", "train": ["t"]}, True, True),
+        ({"name": "nq", "train": ["t"], "dev": "d", "test": "e"}, False, False),
+        ({"name": "nq"}, False, False),
+    ],
+)
+def test_a_split_that_is_held_out_of_train_is_known(task: dict[str, Any], dev: bool, test: bool) -> None:
+    assert [is_held_out({"task": task}, split) for split in ("train", "dev", "test")] == [False, dev, test]
 
 
 def test_mini_stands_beside_the_number_it_cannot_be_compared_with(paper: Paper) -> None:

@@ -63,7 +63,8 @@ def test_table_7_is_one_too_high_where_the_truth_is_known(paper: Paper) -> None:
         for split in ("train", "dev", "test"):
             assert counts["printed", dataset, split] - counts["actual", dataset, split] == 1
     assert counts["printed", "fever2", "train"] == pytest.approx(145_449 * 2 / 3)
-    assert ("actual", "fever3", "test") not in counts
+    assert ("actual", "fever3", "train") not in counts, "no primary source gives it"
+    assert {counts["printed", "fever3", split] - counts["actual", "fever3", split] for split in ("dev", "test")} == {1}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_footnotes_hold_remarks_conditions_and_slips(paper: Paper) -> None:
     assert "specificity: The column sums to 93.0." in notes
     assert any(note.startswith("both good, factuality: The text gives 17 %") for note in notes)
     assert all(table.conditions and table.remarks for table in paper.tables.values())
-    assert all(row.slip for row in paper.counts if row.head != "FEVER-3")
+    assert all(row.slip for row in paper.counts)
 
 
 def test_table_3_has_four_inputs_of_three_systems(paper: Paper) -> None:
@@ -143,3 +144,13 @@ def test_a_damaged_file_is_named(paper_path: Path, tmp_path: Path, change: tuple
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_paper(tmp_path / "paper.yaml")
+
+
+def test_every_column_has_its_size_unless_it_is_hidden_or_its_split_is_not_stated(paper: Paper) -> None:
+    columns = {(column.dataset, column.split) for table in paper.tables.values() for column in table.columns}
+    without = {one for one in columns if one[1] not in paper.sizes[one[0]]}
+    unstated = {(dataset, "not stated") for dataset in ("jeopardy", "msmarco")}
+    assert without == {("msmarco", "test"), ("triviaqa", "test-wiki"), *unstated}
+    actual = {(n.dataset, n.split): n.value for n in paper.numbers if (n.source, n.system) == ("table7", "actual")}
+    sizes = {(dataset, split): size for dataset, splits in paper.sizes.items() for split, size in splits.items()}
+    assert all(sizes[one] == count for one, count in actual.items() if one in sizes)

@@ -54,6 +54,14 @@ def test_prefixes_and_lengths(tiny_bert: Path) -> None:
     assert model.max_length == 64
 
 
+def test_what_is_longer_than_the_limit_is_counted(tiny_bert: Path) -> None:
+    model = encoder(tiny_bert, query_prefix="query : ", max_query_length=5)
+    assert [model.count_cut([text]) for text in ("city", "the city")] == [0, 1], "the prefix counts too"
+    assert model.count_cut(["a", "the red city", "the city in france"]) == 2 and model.count_cut([]) == 0
+    passages = [Passage("1", "Rome", "is red"), Passage("2", "Rome", "is red " * 40)]
+    assert encoder(tiny_bert, "passage").count_cut(passages) == 1
+
+
 def test_passage_encoder_wants_passages(tiny_bert: Path) -> None:
     with pytest.raises(TypeError, match="Passage records"):
         encoder(tiny_bert, "passage").token_ids(["rome"])

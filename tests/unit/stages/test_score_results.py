@@ -109,6 +109,32 @@ def test_pages_are_scored_by_title(workspace: Workspace, tmp_path: Path, monkeyp
     assert {name: round(found[name]["mean"], 2) for name in expected} == expected
 
 
+def test_kilt_s_own_dev_file_scores_predictions_that_name_pages_by_id(workspace: Workspace, tmp_path: Path) -> None:
+    """As KILT's script does: by wikipedia_id, whether or not the prediction has titles."""
+    names = {"10": "Rome", "11": "Paris", "12": "Porto"}
+    given = [("SUPPORTS", ["10", "12"]), ("SUPPORTS", ["12", "11"]), ("REFUTES", ["1984"])]
+    gold = [("SUPPORTS", "10"), ("REFUTES", "11"), ("REFUTES", "12")]
+    dev = [
+        {"id": f"{i}", "input": f"claim {i}", "output": [{"answer": label, "provenance": [_page(page, names)]}]}
+        for i, (label, page) in enumerate(gold)
+    ]
+    guess = [
+        {"id": f"{i}", "output": [{"answer": label, "provenance": [{"wikipedia_id": page} for page in pages]}]}
+        for i, (label, pages) in enumerate(given)
+    ]
+    write_lines(tmp_path / "dev.jsonl", dev)
+    write_lines(tmp_path / "guess.jsonl", guess)
+    config = replace(workspace.config, task=replace(workspace.config.task, name="fever3"))
+    request = Request(str(tmp_path / "guess.jsonl"), "kilt", str(tmp_path / "dev.jsonl"))
+    found = summary(score_request(Workspace(config, lambda line: None), request))
+    expected = {"label_accuracy": 66.67, "page_r_precision": 33.33, "success@2": 66.67, "kilt_accuracy": 33.33}
+    assert {name: round(found[name]["mean"], 2) for name in expected} == expected
+
+
+def _page(page: str, names: dict[str, str]) -> dict[str, str]:
+    return {"wikipedia_id": page, "title": names[page], "section": "Section::::Abstract."}
+
+
 def test_our_own_file_and_folder_give_the_same(workspace: Workspace, tmp_path: Path) -> None:
     folder = stored(workspace, results())
     by_folder = summary(score_request(workspace, Request(str(folder))))

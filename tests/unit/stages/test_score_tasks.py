@@ -85,7 +85,8 @@ def test_clues_are_scored_with_what_they_were_made_with_and_a_mark(
     assert marked == [["q_bleu1", "q_bleu1_2018"]]
     assert any("nrefs:1|case:mixed|eff:no|tok:13a" in note["text"] for note in summary["notes"])
     lines = score.lines(artifact)
-    assert any(line.startswith("bleu1, bleu1_sentence: sacrebleu nrefs:1|") for line in lines)
+    assert any(line.startswith("bleu1: sacrebleu nrefs:1|") for line in lines)
+    assert any(line.startswith("bleu1_sentence: sacrebleu mean of sentences, nrefs:1|") for line in lines)
     assert any(line.startswith("distinct_trigrams") and "[" not in line and "n=2" in line for line in lines)
     assert "confusion" not in summary
 

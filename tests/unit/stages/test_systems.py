@@ -112,6 +112,20 @@ def test_dense_swapped_in_for_a_model_without_a_query_encoder_is_as_before_train
         export_model.check(swapped)
 
 
+def test_questions_cut_for_retrieval_are_counted_and_announced(project: ExperimentConfig) -> None:
+    said: list[str] = []
+    short = of(project, said).with_config(encoder=replace(project.encoder, max_query_length=5))
+    ranked = retrieve.build(short, "dev", "pretrained")
+    assert ranked.info["queries_cut"] == ranked.info["questions"] == 12
+    line = "12 of 12 questions are truncated to 5 tokens for retrieval (encoder.max_query_length)"
+    assert said.count(line) == 1
+    said.clear()
+    assert retrieve.build(of(project, said), "dev", "pretrained").info["queries_cut"] == 0
+    assert not any("truncated" in line for line in said)
+    lexical = of(project, kind="bm25").with_config(bm25=replace(project.bm25, score_scale=1.0))
+    assert "queries_cut" not in retrieve.build(lexical, "dev", "pretrained").info
+
+
 def test_frozen_is_both_rates_at_zero(project: ExperimentConfig) -> None:
     frozen = of(project, train=False)
     rates = of(project).with_config(train=replace(project.train, retriever_lr=0.0, scale_lr=0.0))

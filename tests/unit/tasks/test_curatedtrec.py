@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.metrics.patterns import em_regex
+from rag_lightning.metrics.patterns import em_regex, search_patterns
 from rag_lightning.tasks.curatedtrec import MOST, expand, find_fault
 from rag_lightning.tasks.spec import get_task
 
@@ -63,6 +63,20 @@ def test_bad_rows_are_named(tmp_path: Path, text: str, row: int, field: str | No
     with pytest.raises(DataError, match=says) as caught:
         get_task("curatedtrec").read(write(tmp_path / "bad.tsv", text))
     assert (caught.value.row, caught.value.field) == (row, field)
+
+
+def test_a_pattern_that_does_not_compile_in_nfd_is_kept_counted_and_named(tmp_path: Path) -> None:
+    """DrQA's rule takes the pattern as written; DPR's finds it nowhere. The real file has such rows."""
+    text = "1\tq\tRome\n2\tHighest peak?\tSn\\ě\\žka\n3\tr\tSněžka\n"
+    reading = get_task("curatedtrec").reading(write(tmp_path / "t.tsv", text))
+    assert [e.answers for e in reading.examples] == [("Rome",), (r"Sn\ě\žka",), ("Sněžka",)]
+    assert [em_regex("Sněžka", e.answers) for e in reading.examples] == [0, 1, 1]
+    found = [search_patterns("The peak Sněžka.", e.answers) for e in reading.examples]
+    assert [one.matched for one in found] == [False, False, True]
+    assert [fault.pattern for one in found for fault in one.faults] == [r"Sn\ě\žka"]
+    assert "in NFD, which passages are searched in, does not compile: bad escape" in found[1].faults[0].reason
+    ((note, times),) = reading.notes.items()
+    assert times == 1 and r"found in no passage: pattern 'Sn\\ě\\žka' of row 2 in NFD" in note
 
 
 @pytest.mark.parametrize(

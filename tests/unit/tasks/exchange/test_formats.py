@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rag_lightning.core.errors import DataError, UnknownNameError
 from rag_lightning.core.records import Example, Prediction, write_jsonl
+from rag_lightning.tasks.results.kilt import with_titles
 from rag_lightning.tasks.results.record import FORMATS, Result, RetrievedPassage, get_format, match
 
 PASSAGES = (
@@ -90,6 +91,39 @@ def test_the_shape_of_the_trec_rag_track_is_read(tmp_path: Path) -> None:
             get_format("trec_rag").read(write(tmp_path / "f.jsonl", json.dumps(raw | {"answer": answer} | broken)))
 
 
+def test_a_trec_rag_run_of_2025_names_its_topic_in_the_metadata(tmp_path: Path) -> None:
+    metadata = {"team_id": "t", "run_id": "r", "type": "automatic", "narrative_id": 14, "narrative": "I want to know"}
+    raw = {"metadata": metadata, "references": ["a#1_2"], "answer": [{"text": "Yes.", "citations": [0]}]}
+    (found,) = get_format("trec_rag").read(write(tmp_path / "f.jsonl", json.dumps(raw) + "\n"))
+    assert found == Result("14", "I want to know", prediction="Yes.", passages=(RetrievedPassage("a#1_2", 1.0),))
+    raw["metadata"] = {"run_id": "r"}
+    with pytest.raises(DataError, match=r"row 1, field 'metadata\.narrative_id': is missing"):
+        get_format("trec_rag").read(write(tmp_path / "f.jsonl", json.dumps(raw) + "\n"))
+
+
+def test_pages_without_titles_get_those_of_kilt_s_gold_file(tmp_path: Path) -> None:
+    """KILT compares page ids; its dev file says whose they are."""
+    gold = {"wikipedia_id": "12", "title": "Rome", "section": "s", "start_paragraph_id": 1}
+    dev = {"id": "a", "input": "q", "output": [{"answer": "x"}, {"provenance": [gold]}, {"answer": "y"}], "meta": {}}
+    file = write(tmp_path / "dev.jsonl", json.dumps(dev) + "\n")
+    pages = (RetrievedPassage("12", 2.0), RetrievedPassage("1984", 1.0), RetrievedPassage("7", 0.0, "Paris"))
+    (found,) = with_titles([Result("a", passages=pages)], file)
+    assert [page.title for page in found.passages or ()] == ["Rome", "wikipedia_id 1984", "Paris"]
+    only_titles = [Result("a", passages=pages[2:]), Result("b", prediction="x")]
+    assert with_titles(only_titles, tmp_path / "not read") == only_titles
+    other = write(tmp_path / "q.csv", "q\t['x']\n")
+    assert with_titles([found, Result("b", passages=pages)], other)[1].passages == pages, "no page is known by it"
+
+
+def test_dpr_results_in_lines_and_plain_predictions_are_read(tmp_path: Path) -> None:
+    rows = [{"question": name, "ctxs": [{"id": "1", "text": "words", "score": 2}]} for name in ("who", "why")]
+    lines = write(tmp_path / "l.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    listed = write(tmp_path / "l.json", json.dumps(rows))
+    assert get_format("dpr").read(lines) == get_format("dpr").read(listed)
+    plain = write(tmp_path / "p.jsonl", '{"id": 7, "prediction_text": "x"}\n{"example_id": "8", "text": "y", "k": 2}\n')
+    assert get_format("ours").read(plain) == [Result("7", prediction="x"), Result("8", prediction="y")]
+
+
 def test_flashrag_s_own_shape_is_read(tmp_path: Path) -> None:
     documents = [{"id": "1", "contents": '"Title"\nthe text\nmore'}, {"id": 2, "contents": "no title"}]
     output = {"pred": "x", "retrieval_result": documents, "metric_score": {"em": 0.0}}
@@ -127,7 +161,9 @@ BAD = [
     ("trec", "q Q0 a 1 x t\n", "row 1, field 'score': must be a number"),
     ("trec", "q Q0 a 1 nan t\n", "must be a finite number"),
     ("trec", "q Q0 a 1 1 t\nq Q0 a 2 1 t\n", "row 2, field 'passage-id': is there twice"),
-    ("dpr", "{}", "must be a list of objects"),
+    ("dpr", "{}", "row 1, field 'ctxs': is missing"),
+    ("dpr", '"text"', "must be a list of objects"),
+    ("dpr", '[{"question": "q", "ctxs": [{"text": "x"}]}]', "field 'ctxs.id': is missing"),
     ("dpr", '[{"question": "q", "ctxs": 3}]', "row 1, field 'ctxs'"),
     ("dpr", '[{"ctxs": []}]', "field 'question': is missing"),
     ("dpr", '[{"question": "q", "ctxs": [{"id": "1"}]}]', "field 'ctxs.text': is missing"),
@@ -135,10 +171,11 @@ BAD = [
     ("kilt", '{"output": [{"answer": "x"}]}\n', "row 1, field 'id'"),
     ("kilt", '{"id": "1", "output": [{"answer": 3}]}\n', "field 'output.answer'"),
     ("kilt", '{"id": "1", "output": [{"provenance": [{"title": "x"}]}]}\n', "wikipedia_id"),
-    ("flashrag", '[{"id": "1", "question": "q"}]', "field 'output'"),
+    ("flashrag", '[{"id": "1", "question": "q"}]', "field 'output': is missing"),
     ("flashrag", '[{"id": "1", "question": "q", "output": {"pred": ["x"]}}]', "field 'output.pred'"),
     ("flashrag", "[1]", "must be a list of objects"),
-    ("ours", '{"id": "1"}\n', "is not a Prediction"),
+    ("ours", '{"id": "1"}\n', "row 1, field 'text': is missing"),
+    ("ours", '{"text": "x"}\n', "row 1, field 'example_id': is missing"),
 ]
 
 

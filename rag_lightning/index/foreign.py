@@ -1,0 +1,158 @@
+"""FAISS files of other projects: what they search by, their vectors, and whether they are what we would build.
+
+Inner product may be searched as L2 over vectors with one more number, sqrt(phi - |x|^2), which makes all of them
+equally long (DPR's HNSW; Neyshabur and Srebro 2015, https://arxiv.org/abs/1410.5518). Vectors of one length rank alike
+by both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import check_file
+from rag_lightning.index.index import Floats, faiss
+
+LOSSLESS = ("IndexFlat", "IndexFlatIP", "IndexFlatL2", "IndexHNSWFlat", "IndexIVFFlat")
+"""FAISS's classes that keep vectors as they were added."""
+EQUAL = 1e-3
+"""Relative difference up to which squared lengths are equal."""
+BLOCK = 1 << 14
+FACTS = ("nlist", "pq.M", "pq.nbits", "sq.qtype", "hnsw.efConstruction")
+
+
+@dataclass(frozen=True)
+class ForeignIndex:
+    """A FAISS file.
+
+    Args:
+        path: The file.
+        index: FAISS's index, without a map of ids around it.
+        ids: [N] ids of the map, None without one or where they count from 0.
+        augmented: Whether it is DPR's L2 index, with one more number a vector.
+        around: FAISS's index as it was read, which owns the memory of `index`.
+    """
+
+    path: Path
+    index: Any
+    ids: NDArray[np.int64] | None
+    augmented: bool
+    around: Any
+
+    @property
+    def name(self) -> str:
+        """FAISS's name of its class."""
+        return type(self.index).__name__
+
+    @property
+    def by_inner_product(self) -> bool:
+        """Whether it searches by inner product as it is."""
+        return int(self.index.metric_type) == int(faiss.METRIC_INNER_PRODUCT)
+
+    @property
+    def lossless(self) -> bool:
+        """Whether its vectors can be read back as they were added."""
+        return self.name in LOSSLESS
+
+    def blocks(self) -> Iterator[Floats]:
+        """Its vectors in their order, [any, D], without the number that DPR added.
+
+        Raises:
+            DataError: it ranks by L2 distance, and its vectors are not of one length.
+        """
+        first = None
+        for start, block in self._stored():
+            if not self.by_inner_product:
+                squares = np.square(block, dtype=np.float64).sum(axis=1)
+                first = squares[0] if first is None else first
+                other = np.flatnonzero(~(np.abs(squares - first) <= EQUAL * first))
+                if len(other):
+                    problem = (
+                        "ranks by L2 distance, and its vectors differ in length, so that inner products rank otherwise"
+                    )
+                    hint = "add the vectors to an index of inner products, or give them with embed --vectors"
+                    raise DataError(self.path, problem, row=start + int(other[0]) + 1, hint=hint)
+            yield block[:, :-1] if self.augmented else block
+
+    def rows(self, wanted: NDArray[np.int64]) -> Floats:
+        """[any, D] the vectors of some rows, as far as the index keeps them."""
+        with self._readable():
+            return np.stack([self.index.reconstruct(int(row)) for row in wanted])
+
+    def _stored(self) -> Iterator[tuple[int, Floats]]:
+        with self._readable():
+            for start in range(0, self.index.ntotal, BLOCK):
+                yield start, self.index.reconstruct_n(start, min(BLOCK, self.index.ntotal - start))
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """The index with what inverted lists need to be read by row, which is taken away again."""
+        inverted = hasattr(self.index, "make_direct_map")
+        try:
+            if inverted:
+                self.index.make_direct_map()
+            yield
+        except RuntimeError as error:
+            problem = "cannot be read row by row: its rows are not 0 to N - 1, or it keeps no vectors"
+            raise DataError(self.path, problem, hint="give the vectors themselves: embed --vectors") from error
+        finally:
+            if inverted:
+                self.index.set_direct_map_type(faiss.DirectMap.NoMap)
+
+    def differences(self, ours: Any) -> list[str]:
+        """What sets it apart from an empty index of ours, in words; empty where it is what we would have built."""
+        mine, theirs = _facts(ours), _facts(self.index)
+        return [
+            f"{name} {theirs.get(name)}, not {mine.get(name)}"
+            for name in dict.fromkeys((*mine, *theirs))
+            if mine.get(name) != theirs.get(name)
+        ]
+
+
+def open_foreign(path: Path, count: int, dim: int) -> ForeignIndex:
+    """Read a FAISS file over `count` passages, whose vectors are `dim` wide.
+
+    Raises:
+        DataError: missing, no FAISS index, or of another number or width of vectors.
+    """
+    check_file(path)
+    try:
+        index = around = faiss.read_index(str(path))
+    except RuntimeError as error:
+        hint = "give the file that faiss.write_index wrote; the names beside it (DPR's index_meta) go to --ids, as text"
+        raise DataError(path, "is no FAISS index, or a damaged one", hint=hint) from error
+    ids = None
+    while isinstance(index, faiss.IndexIDMap):
+        ids, index = faiss.vector_to_array(index.id_map), faiss.downcast_index(index.index)
+    by_inner_product = int(index.metric_type) == int(faiss.METRIC_INNER_PRODUCT)
+    augmented = not by_inner_product and index.d == dim + 1
+    if index.ntotal != count or index.d != dim + augmented:
+        held = f"holds {index.ntotal:,} vectors of width {index.d}"
+        problem = f"{held}; the corpus has {count:,} passages, and the encoder gives width {dim}"
+        raise DataError(path, problem, field="shape", hint="give the corpus and the encoder that it was made with")
+    if ids is not None and np.array_equal(ids, np.arange(count)):
+        ids = None
+    return ForeignIndex(path, index, ids, augmented, around)
+
+
+def _facts(index: Any) -> dict[str, Any]:
+    """What decides how an index is built, as far as its file tells."""
+    names = {int(faiss.METRIC_INNER_PRODUCT): "inner product", int(faiss.METRIC_L2): "L2"}
+    metric = int(index.metric_type)
+    found: dict[str, Any] = {"class": type(faiss.downcast_index(index)).__name__}
+    found["metric"] = names.get(metric, str(metric))
+    for fact in FACTS:
+        value = faiss.downcast_index(index)
+        for name in fact.split("."):
+            value = getattr(value, name, None)
+        found |= {} if value is None else {fact: int(value)}
+    if hasattr(index, "hnsw"):
+        found["m"] = int(index.hnsw.nb_neighbors(1))
+    return found

@@ -1,0 +1,246 @@
+"""Vectors that other projects computed: .npy, .npz, parquet, and raw memory maps, read block by block.
+
+A pickle (DPR's `wikipedia_passages_0`, torch's .pt) can run code when it is opened and is never read. Lists of ids,
+which say what passage each vector is of, are text with one id a line, a JSON list or .npy, or stand beside the vectors.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import check_file, read_json, read_lines
+
+NPY, ZIP, PARQUET = b"\x93NUMPY", b"PK\x03\x04", b"PAR1"
+PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
+BLOCK = 1 << 14
+"""Number of vectors read at a time."""
+ID_NAMES = ("ids", "id", "passage_ids", "passage_id", "docids", "docid")
+RAW = (np.dtype(np.float32), np.dtype(np.float16))
+CONVERT = (
+    "a pickle can run code when it is opened; where you trust it, convert DPR's list of (id, vector): "
+    "rows = pickle.load(open(FILE, 'rb')); numpy.savez('vectors.npz', ids=[str(r[0]) for r in rows], "
+    "vectors=numpy.stack([r[1] for r in rows]))"
+)
+
+
+@dataclass(frozen=True)
+class VectorFile:
+    """Vectors of a file.
+
+    Args:
+        path: The file.
+        layout: Its format, as it is named to the user.
+        shape: (N, D).
+        dtype: Type of its numbers.
+        blocks: Gives the vectors in their order, as [any, D] of any float type.
+        ids: Gives the id of each vector; None where the file has none.
+    """
+
+    path: Path
+    layout: str
+    shape: tuple[int, int]
+    dtype: str
+    blocks: Callable[[], Iterable[NDArray[Any]]]
+    ids: Callable[[], Iterable[str]] | None = None
+
+
+def open_vector_file(path: Path, count: int, dim: int) -> VectorFile:
+    """Open a file of `count` vectors of width `dim`; the format is recognised by the file's first bytes.
+
+    Raises:
+        DataError: missing, empty, a pickle, of no known format, damaged, or of another number or width of vectors.
+    """
+    head = _head(path)
+    if head.startswith(NPY):
+        found = _npy(path)
+    elif head.startswith(ZIP):
+        found = _npz(path)
+    elif head.startswith(PARQUET):
+        found = _parquet(path)
+    else:
+        found = _raw(path, head, count, dim)
+    if found.shape != (count, dim):
+        held = f"holds {found.shape[0]:,} vectors of width {found.shape[1]}"
+        problem = f"{held}; the corpus has {count:,} passages, and the encoder gives width {dim}"
+        raise DataError(path, problem, field="shape", hint="give the corpus and the encoder that they were made with")
+    return found
+
+
+def read_ids(path: Path) -> Iterable[str]:
+    """The ids of a file of their own: text with one a line, a JSON list, or .npy.
+
+    Raises:
+        DataError: missing, empty, a pickle, or something that is no id.
+    """
+    head = _head(path)
+    if head.startswith((*PICKLES, ZIP)):
+        raise DataError(path, "is no list of ids", hint="give text with one id a line, a JSON list, or .npy")
+    if head.startswith(NPY):
+        return _strings(path, _load(path))
+    if head.lstrip().startswith(b"["):
+        return _strings(path, read_json(path))
+    return (line.rstrip("\r\n") for line in read_lines(path))
+
+
+def _head(path: Path) -> bytes:
+    check_file(path)
+    with path.open("rb") as handle:
+        return handle.read(16)
+
+
+def _strings(path: Path, values: Iterable[Any]) -> Iterator[str]:
+    for row, value in enumerate(values, 1):
+        if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
+            raise DataError(path, "must be a string or a whole number", row=row, field="id", value=value)
+        yield str(value)
+
+
+def _load(path: Path) -> Any:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        if any(word in str(error) for word in ("pickle", "Python objects")):
+            raise DataError(path, "holds Python objects", hint=CONVERT) from error
+        raise DataError(path, f"is cut or damaged ({error})", hint="write it again") from error
+
+
+def _of_array(path: Path, layout: str, array: NDArray[Any]) -> VectorFile:
+    shape = _checked(path, layout, array.shape, array.dtype)
+    parts = range(0, shape[0], BLOCK)
+    return VectorFile(path, layout, shape, str(array.dtype), lambda: (array[at : at + BLOCK] for at in parts))
+
+
+def _checked(path: Path, field: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, int]:
+    if len(shape) != 2 or dtype.kind != "f":
+        raise DataError(path, "must be [N, D] of floats", field=field, value=f"{list(shape)} of {dtype}")
+    return shape[0], shape[1]
+
+
+def _npy(path: Path) -> VectorFile:
+    return _of_array(path, "npy", _load(path))
+
+
+def _npz(path: Path) -> VectorFile:
+    """The only two-dimensional array of an archive, read in pieces, with its ids."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+            heads = {name: _header(archive, name) for name in names}
+    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+        raise DataError(path, f"is a cut or damaged archive ({error})", hint="write it again") from error
+    if not names:
+        raise DataError(path, "is an archive without .npy, such as torch writes", hint=CONVERT)
+    wide = [name for name, (shape, _, _) in heads.items() if len(shape) == 2]
+    if len(wide) != 1:
+        problem = f"must hold one array [N, D], beside one of ids ({', '.join(ID_NAMES)})"
+        raise DataError(path, problem, value=", ".join(names))
+    shape, fortran, dtype = heads[wide[0]]
+    size = _checked(path, wide[0], shape, dtype)
+    named = next((name for name in ID_NAMES if name in names), None)
+    ids = (lambda: _strings(path, _load(path)[named])) if named else None
+    if fortran:
+        raise DataError(path, "is in Fortran order", field=wide[0], hint="write numpy.ascontiguousarray of it")
+    return VectorFile(path, "npz", size, str(dtype), lambda: _pieces(path, wide[0], size, dtype), ids)
+
+
+def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    with archive.open(f"{name}.npy") as handle:
+        return _read_header(handle)
+
+
+def _read_header(handle: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(handle)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(handle)
+    return tuple(shape), bool(fortran), dtype
+
+
+def _pieces(path: Path, name: str, shape: tuple[int, int], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as handle:
+            _read_header(handle)
+            for at in range(0, shape[0], BLOCK):
+                rows = min(BLOCK, shape[0] - at)
+                yield np.frombuffer(handle.read(rows * shape[1] * dtype.itemsize), dtype).reshape(rows, shape[1])
+    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+        raise DataError(path, f"is a cut or damaged archive ({error})", field=name, hint="write it again") from error
+
+
+def _parquet(path: Path) -> VectorFile:
+    """The only column of lists of floats, with the column of ids."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(path, f"is a cut or damaged parquet file ({error})", hint="write it again") from error
+    lists = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+    columns = {field.name: field.type for field in file.schema_arrow}
+    wide = [name for name, kind in columns.items() if any(one(kind) for one in lists)]
+    wide = [name for name in wide if pa.types.is_floating(columns[name].value_type)]
+    if len(wide) != 1:
+        problem = f"must hold one column of lists of floats, beside one of ids ({', '.join(ID_NAMES)})"
+        raise DataError(path, problem, value=", ".join(columns))
+    first = next(iter(_column(path, wide[0], 1)), None)
+    if first is None:
+        raise DataError(path, "has no rows")
+    named = next((name for name in ID_NAMES if name in columns), None)
+    ids = (
+        (lambda: _strings(path, (one for part in _batches(path, named) for one in part.to_pylist()))) if named else None
+    )
+    shape = file.metadata.num_rows, first.shape[1]
+    return VectorFile(path, "parquet", shape, str(first.dtype), lambda: _column(path, wide[0], BLOCK), ids)
+
+
+def _batches(path: Path, name: str, size: int = BLOCK) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=size, columns=[name]):
+            yield batch.column(0)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            path, f"is a cut or damaged parquet file ({error})", field=name, hint="write it again"
+        ) from error
+
+
+def _column(path: Path, name: str, size: int) -> Iterator[NDArray[Any]]:
+    row = 0
+    width = None
+    for part in _batches(path, name, size):
+        values = part.flatten().to_numpy(zero_copy_only=False)
+        lengths = (
+            part.value_lengths().to_pylist() if hasattr(part, "value_lengths") else [part.type.list_size] * len(part)
+        )
+        width = lengths[0] if width is None else width
+        wrong = next((at for at, length in enumerate(lengths) if not length or length != width), None)
+        if wrong is not None or part.null_count:
+            problem = f"is no list of {width} numbers, as the first is"
+            raise DataError(path, problem, row=row + (wrong or 0) + 1, field=name)
+        yield values.reshape(len(part), width)
+        row += len(part)
+
+
+def _raw(path: Path, head: bytes, count: int, dim: int) -> VectorFile:
+    """Numbers alone, float32 or float16 by the file's size."""
+    size = path.stat().st_size
+    dtype = next((one for one in RAW if size == count * dim * one.itemsize), None)
+    if dtype is None and head.startswith(PICKLES):
+        raise DataError(path, "is a pickle", hint=CONVERT)
+    if dtype is None:
+        sizes = " or ".join(f"{count * dim * one.itemsize:,} bytes of {one}" for one in RAW)
+        problem = (
+            f"is no .npy, .npz or parquet, and with {size:,} bytes no raw file of {count:,} vectors of width {dim}"
+        )
+        raise DataError(path, problem, hint=f"such a file has {sizes}")
+    return _of_array(path, f"raw {dtype}", np.memmap(path, dtype=dtype, mode="r", shape=(count, dim)))

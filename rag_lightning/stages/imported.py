@@ -1,0 +1,299 @@
+"""Vectors and FAISS files of other projects, published where the stages `embed` and `index` look for their own.
+
+`embed --vectors F` and `index --import F` take the place of the embedding of the corpus: the artifact has the digest of
+the configuration, and its manifest names the file and its hash. So that it is what that digest stands for, passages
+from the first to the last are encoded again and compared. Ids put the vectors into the order of the corpus.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.core.artifacts import Artifact
+from rag_lightning.core.console import progress
+from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.files import file_sha256, replace_file
+from rag_lightning.corpus.store import PassageStore
+from rag_lightning.index.foreign import ForeignIndex, open_foreign
+from rag_lightning.index.index import Floats, IndexKind, build_index
+from rag_lightning.retrieval.embed import VECTORS
+from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.retrieval.vector_files import VectorFile, open_vector_file, read_ids
+from rag_lightning.stages import biencoder, corpus, embed, index
+from rag_lightning.stages.workspace import Workspace
+
+SAMPLE = 32
+"""Number of passages that are encoded again."""
+NEAR = 0.05
+"""Largest |found - expected| / |expected| of a vector, which half precision and another type of weights keep to."""
+BLOCK = 1 << 16
+
+
+def import_vectors(workspace: Workspace, path: Path, ids: Path | None) -> Artifact:
+    """Publish the vectors of a file as those of the configured corpus and passage encoder.
+
+    Args:
+        workspace: Corpus and encoder.
+        path: .npy, .npz, parquet, or a raw memory map.
+        ids: File with the id of each vector; None for the file's own ids, else the order of the corpus.
+
+    Raises:
+        ConfigError: vectors of this configuration exist already.
+        DataError: the file cannot be read, or holds other vectors.
+    """
+    _check_new(workspace, "vectors")
+    store, encoder = corpus.open_store(workspace), _encoder(workspace)
+    return _publish(workspace, open_vector_file(path, len(store), encoder.dim), ids, store, encoder)
+
+
+def import_index(workspace: Workspace, path: Path, ids: Path | None) -> Artifact:
+    """Publish a FAISS file as the configured index, and its vectors if they are not there yet.
+
+    An index that is what the configuration would build, in the order of the corpus, is taken as it is; from any other
+    one the configured index is built with its vectors.
+
+    Args:
+        workspace: Corpus, encoder and kind of index.
+        path: File of faiss.write_index.
+        ids: File with the id of each vector; None for the order of the corpus, or the file's own map of ids.
+
+    Raises:
+        ConfigError: an index of this configuration exists already.
+        DataError: the file cannot be read, holds other vectors, or quantised ones of another kind.
+    """
+    _check_new(workspace, "index")
+    store, encoder, started = corpus.open_store(workspace), _encoder(workspace), time.perf_counter()
+    found, config = open_foreign(path, len(store), encoder.dim), workspace.config.index
+    kind: IndexKind = config.made()
+    apart = found.differences(kind.empty(len(store), encoder.dim))
+    own = None if found.ids is None else (str(one) for one in found.ids)
+    order = corpus_order(store, read_ids(ids) if ids else own, ids or path)
+    apart += ["its order, not that of the corpus"] if order is not None else []
+    if not found.lossless:
+        _check_quantised(workspace, found, apart)
+    elif embed.STAGE.open(workspace) is None:
+        given = VectorFile(path, f"FAISS {found.name}", (len(store), encoder.dim), "float32", found.blocks)
+        _publish(workspace, given, ids, store, encoder, order)
+    vectors = embed.open_vectors(workspace)
+    if found.lossless:
+        _check_same(found, vectors, order)
+
+    def make(folder: Path) -> dict[str, Any]:
+        built = build_index(config, vectors) if apart else kind.opened_as(config, found.index)
+        seconds = round(time.perf_counter() - started, 3)
+        return {**built.save(folder), "build_seconds": seconds, "imported": _source(path, f"FAISS {found.name}")}
+
+    if apart:
+        workspace.announce(f"{path.name} has {', '.join(apart)}: the index is built anew from its vectors")
+    return workspace.store.build(index.STAGE.at(workspace).recipe, make)
+
+
+def corpus_order(store: PassageStore, ids: Iterable[str] | None, source: Path) -> NDArray[np.int64] | None:
+    """[N] the corpus row of each vector; None where that is their order already.
+
+    Raises:
+        DataError: an id that the corpus does not hold, one that is there twice, or too few or too many.
+    """
+    if ids is None:
+        return None
+    order, taken = np.empty(len(store), dtype=np.int64), np.zeros(len(store), dtype=bool)
+    count = 0
+    for count, name in enumerate(ids, 1):
+        row = store.find(name)
+        if row is None:
+            problem = f"is no passage of the corpus, which has {len(store):,}"
+            raise DataError(
+                source, problem, row=count, field="id", value=name, hint="give the corpus they were made for"
+            )
+        if taken[row]:
+            raise DataError(source, "is there twice", row=count, field="id", value=name)
+        order[count - 1], taken[row] = row, True
+    if count < len(store):
+        missing = store[int(np.flatnonzero(~taken)[0])].passage_id
+        raise DataError(source, f"has {count:,} ids for {len(store):,} passages", field="id", value=f"no {missing}")
+    return None if np.array_equal(order, np.arange(len(store))) else order
+
+
+def _check_new(workspace: Workspace, kind: str) -> None:
+    stage = {"vectors": embed.STAGE, "index": index.STAGE}[kind]
+    if found := stage.open(workspace):
+        raise ConfigError(f"{found.path} holds the {kind} of this configuration already; remove it to import others")
+
+
+def _encoder(workspace: Workspace) -> TextEncoder:
+    return TextEncoder(workspace.config.encoder, biencoder.passage_start(workspace).source, "passage").eval()
+
+
+def _source(path: Path, layout: str) -> dict[str, Any]:
+    return {"file": path.name, "sha256": file_sha256(path), "layout": layout}
+
+
+def _publish(
+    workspace: Workspace,
+    given: VectorFile,
+    ids: Path | None,
+    store: PassageStore,
+    encoder: TextEncoder,
+    order: NDArray[np.int64] | None = None,
+) -> Artifact:
+    """The artifact of vectors; `order` as `corpus_order` gives it, where it is known."""
+    if order is None:
+        order = corpus_order(store, read_ids(ids) if ids else given.ids() if given.ids else None, ids or given.path)
+
+    def make(folder: Path) -> dict[str, Any]:
+        started = time.perf_counter()
+        with progress("importing", "vectors") as report:
+            _write(given, order, folder / VECTORS, report)
+        vectors = np.load(folder / VECTORS, mmap_mode="r")
+        error = check_sample(vectors, store, encoder, given.path)
+        taken = {"seconds": round(time.perf_counter() - started, 3), "passages_per_second": 0.0, "reused": 0}
+        checked = {"checked": min(SAMPLE, len(store)), "largest_error": round(error, 5)}
+        imported = {**_source(given.path, given.layout), **checked}
+        return {"passages": len(store), "dim": encoder.dim, "dtype": given.dtype, **taken, "imported": imported}
+
+    return workspace.store.build(embed.STAGE.at(workspace).recipe, make)
+
+
+def _write(given: VectorFile, order: NDArray[np.int64] | None, path: Path, report: Any) -> None:
+    """Write the vectors as float32 in the order of the corpus.
+
+    Raises:
+        DataError: a vector that is not finite, or fewer than the file announced.
+    """
+    written = path.with_name(path.name + ".tmp")
+    out, start = np.lib.format.open_memmap(written, mode="w+", dtype=np.float32, shape=given.shape), 0
+    for block in given.blocks():
+        vectors, stop = np.asarray(block, dtype=np.float32), start + len(block)
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(bad):
+            raise DataError(given.path, "vector is not finite", row=start + int(bad[0]) + 1, hint="compute it again")
+        out[slice(start, stop) if order is None else order[start:stop]] = vectors
+        start = stop
+        report(stop, given.shape[0])
+    if start != given.shape[0]:
+        raise DataError(given.path, f"holds {start:,} vectors instead of {given.shape[0]:,}", hint="write it again")
+    out.flush()
+    del out
+    replace_file(written, path)
+
+
+def check_sample(vectors: Floats, store: PassageStore, encoder: TextEncoder, source: Path) -> float:
+    """Encode some passages again, the first and the last among them; returns the largest relative error.
+
+    Raises:
+        DataError: a vector that is not that of its passage; the message says what seems to be the reason.
+    """
+    rows = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(np.int64))
+    expected = encoder.encode_texts([store[int(row)] for row in rows])
+    errors = _errors(vectors[rows], expected)
+    at = int(errors.argmax())
+    if errors[at] > NEAR:
+        name, row = store[int(rows[at])].passage_id, int(rows[at]) + 1
+        problem = f"is not the vector that the encoder gives for its passage (relative error {errors[at]:.2f})"
+        raise DataError(source, problem, row=row, field="id", value=name, hint=_reason(vectors, rows[at], expected[at]))
+    return float(errors[at])
+
+
+def _errors(found: Floats, expected: Floats) -> NDArray[np.float64]:
+    apart: NDArray[np.float64] = np.linalg.norm(found.astype(np.float64) - expected, axis=1)
+    lengths: NDArray[np.float64] = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
+    return apart / lengths
+
+
+def _reason(vectors: Floats, row: np.int64, expected: Floats) -> str:
+    """Why a vector is another one: the order, the length of all, or the encoder."""
+    parts = (vectors[start : start + BLOCK] for start in range(0, len(vectors), BLOCK))
+    errors = np.concatenate([_errors(part, np.broadcast_to(expected, part.shape)) for part in parts])
+    if errors.min() <= NEAR:
+        return f"that vector is row {int(errors.argmin()) + 1}: the order is not that of the corpus; give --ids FILE"
+    found = vectors[row]
+    cosine = float(found @ expected / max(np.linalg.norm(found) * np.linalg.norm(expected), 1e-12))
+    if cosine > 1 - NEAR**2:
+        return "only its length differs: set encoder.normalize as it was when they were made"
+    return "set encoder.passage_model, pooling, normalize and passage_prefix as they were when they were made"
+
+
+def _check_same(found: ForeignIndex, vectors: Floats, order: NDArray[np.int64] | None) -> None:
+    """Raise DataError unless an index holds the published vectors."""
+    rows = np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(np.int64))
+    held = found.rows(rows)[:, : vectors.shape[1]]
+    wanted = vectors[rows if order is None else order[rows]]
+    _refuse(found, rows, _errors(held, wanted) > NEAR)
+
+
+def _check_quantised(workspace: Workspace, found: ForeignIndex, apart: list[str]) -> None:
+    """Raise unless a quantised index is what the configuration would build, over vectors that are there."""
+    if apart:
+        problem = f"is a {found.name}, which does not keep its vectors, and no other index can be made of it"
+        hint = f"set index.kind and its options to its own ({'; '.join(apart)}), or give the vectors: embed --vectors"
+        raise DataError(found.path, problem, hint=hint)
+    if embed.STAGE.open(workspace) is None:
+        hint = "import them first: embed --vectors FILE, or embed the corpus"
+        raise DataError(found.path, f"is a {found.name}, which does not keep its vectors", hint=hint)
+    vectors = embed.open_vectors(workspace)
+    rows = np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(np.int64))
+    held, wanted = found.rows(rows), vectors[rows]
+    distances = np.stack([np.linalg.norm(wanted - one, axis=1) for one in held])
+    _refuse(found, rows, distances.diagonal() > distances.min(axis=1))  # quantised, but nearest to its own
+
+
+def _refuse(found: ForeignIndex, rows: NDArray[np.int64], wrong: NDArray[np.bool_]) -> None:
+    if wrong.any():
+        problem = "is not the vector of its passage in the artifact of vectors"
+        hint = "give the index over these vectors, in the order of the corpus or with --ids FILE"
+        raise DataError(found.path, problem, row=int(rows[int(wrong.argmax())]) + 1, hint=hint)
+
+
+def _describe(artifact: Artifact) -> str:
+    source = artifact.info["imported"]
+    checked = f", {source['checked']} passages encoded again" if "checked" in source else ""
+    return f"from {source['file']} ({source['layout']}{checked})"
+
+
+def run_embed(config: ExperimentConfig, vectors: str = "", ids: str = "") -> None:
+    """Command `embed`: embed the corpus, or publish the vectors of a file, and print what was made.
+
+    Args:
+        config: The experiment.
+        vectors: File of vectors; empty to embed.
+        ids: File with the id of each vector.
+
+    Raises:
+        ConfigError: ids without vectors.
+    """
+    if ids and not vectors:
+        raise ConfigError("--ids needs the vectors that it names; give --vectors FILE")
+    if not vectors:
+        embed.run(config)
+        return
+    workspace = Workspace(config)
+    artifact = import_vectors(workspace, Path(vectors), Path(ids) if ids else None)
+    workspace.announce(f"{artifact.info['passages']} vectors {_describe(artifact)}: {artifact.path}")
+
+
+def run_index(config: ExperimentConfig, imported: str = "", ids: str = "") -> None:
+    """Command `index`: build the configured index, or publish a FAISS file, and print what was made.
+
+    Args:
+        config: The experiment.
+        imported: FAISS file; empty to build.
+        ids: File with the id of each vector.
+
+    Raises:
+        ConfigError: ids without an index.
+    """
+    if ids and not imported:
+        raise ConfigError("--ids needs the index that it names; give --import FILE")
+    if not imported:
+        index.run(config)
+        return
+    workspace = Workspace(config)
+    artifact = import_index(workspace, Path(imported), Path(ids) if ids else None)
+    workspace.announce(f"{artifact.info['bytes'] / 1e6:.1f} MB {_describe(artifact)}: {artifact.path}")
