@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from rag_lightning.config.bounds import NonNegativeInt, PositiveInt
 from rag_lightning.config.fields import Section, setting
 from rag_lightning.config.registries import TASKS
+from rag_lightning.core.separated import Quoting
 
-Quoting = Literal["csv", "none"]
 Split = Literal["dev", "test", "test2"]
 TESTS = ("test", "test2")
 """Splits that decide: what is evaluated on them stands in the ledger."""
@@ -59,9 +59,11 @@ class CorpusConfig(Section):
     """The corpus of passages.
 
     Args:
-        source: `mini`, a file (DPR TSV, plain or .gz; JSONL with id, title, text), or hub:NAME:CONFIG.
+        source: `mini`; a file or folder of passages in a layout of docs/own-data.md, plain or compressed; a folder of
+            text or Markdown, which is cut to passages; or hub:NAME:CONFIG.
         limit: Number of passages to keep; 0 for all. For smoke runs.
-        quoting: Quoting of a TSV file: csv, as in DPR's file, or none, where double quotes have no special meaning.
+        quoting: Quoting of a TSV file: csv, as in DPR's file, or none, where double quotes have no special meaning. A
+            file that cannot be quoted as csv is read as none.
     """
 
     PATH: ClassVar[str] = "corpus"

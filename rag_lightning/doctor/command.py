@@ -1,4 +1,4 @@
-"""Command `doctor`: with --data, the format, content and errors of a file of examples for each task."""
+"""Command `doctor`: with --data, the format, content and errors of a corpus, or of a file of examples for each task."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from rich.table import Table
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.separated import find_quotes
+from rag_lightning.doctor.corpora import describe_corpus, find_corpus
 from rag_lightning.tasks.examples import Reading
 from rag_lightning.tasks.layout import look_at_head
+from rag_lightning.tasks.open_qa import DPR_CSV
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
 Found = Reading | DataError
 
 
 def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: str = "") -> None:
-    """Check a file of examples, or the installation if none is given.
+    """Check a corpus or a file of examples, or the installation if none is given.
 
     Args:
         config, deep: See `machine.run`.
-        data: File of examples; empty to check the installation.
+        data: A corpus (file or folder), or a file of examples; empty to check the installation.
         as_task: Task to read the file for; empty for all.
 
     Raises:
@@ -33,7 +36,8 @@ def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: s
         ArtifactError: see `machine.run`.
     """
     if data:
-        return describe(Path(data), as_task)
+        corpus = None if as_task else find_corpus(Path(data))
+        return describe_corpus(Path(data), corpus) if corpus else describe(Path(data), as_task)
     if as_task:
         raise ConfigError("--as_task needs a file; give --data FILE")
     from rag_lightning.doctor import machine
@@ -84,7 +88,8 @@ def _row(task: TaskSpec, path: Path, found: Found) -> tuple[str, str, str]:
             "[red]bad[/]",
             escape(str(found).removeprefix(f"{path}").lstrip(", :")),
         )
-    return found.layout, "[green]ok[/]", escape("; ".join(_details(task, found)))
+    quotes = [str(find_quotes(path))] if found.layout == DPR_CSV.name else []
+    return found.layout, "[green]ok[/]", escape("; ".join(filter(None, [*_details(task, found), *quotes])))
 
 
 def _details(task: TaskSpec, reading: Reading) -> list[str]:

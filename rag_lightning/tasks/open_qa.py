@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import read_json, read_tsv
+from rag_lightning.core.files import read_json
+from rag_lightning.core.separated import read_tsv
 from rag_lightning.metrics.tokens import normalize_answer
 from rag_lightning.tasks.examples import Dropped, RawExample, Row, answer_list, gold_ids, objects, own_id, question_text
 from rag_lightning.tasks.hub import HubSource, by_row
@@ -59,7 +60,7 @@ def read_dpr(path: Path) -> Iterator[RawExample]:
     Raises:
         DataError: a row that has not two cells, no question, or no list of answers.
     """
-    for row, fields in read_tsv(path, DPR_HINT, strict=False):
+    for row, fields in read_tsv(path, DPR_HINT):
         if len(fields) != 2:
             raise DataError(path, f"has {len(fields)} fields instead of 2", row=row, value=fields[0], hint=DPR_HINT)
         question = question_text(path, row, "question", fields[0])

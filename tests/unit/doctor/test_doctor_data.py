@@ -91,3 +91,35 @@ def test_what_does_not_go_together(capsys: pytest.CaptureFixture[str], monkeypat
     assert ask(capsys, monkeypatch, "--as_task", "nq")[0] == MISUSED
     code, _, err = ask(capsys, monkeypatch, "--data", "x", "--as_task", "fevr3")
     assert code == MISUSED and "did you mean 'fever3'" in err
+
+
+def test_a_corpus_is_described(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = ({"_id": "[red]", "text": "a b"}, {"_id": "2", "text": "c " * 101, "title": "T"})
+    code, out, err = ask(capsys, monkeypatch, "--data", str(write(tmp_path / "c.jsonl", *rows)))
+    assert (code, err) == (0, "")
+    assert "BEIR, JSON lines" in out and "corpus.source" in out
+    assert "2 passages; 1 without a title; the longest of 101 words, 1 over 100" in out
+
+
+def test_a_fault_of_a_corpus_ends_doctor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "c.jsonl", {"_id": "1", "text": "a"}, {"_id": "[b]", "text": ["[i]"]})
+    code, out, err = ask(capsys, monkeypatch, "--data", str(file))
+    assert code == FAILED and "row 2, field 'text': must be a string (got ['[i]'])" in err
+    assert "bad" in out and "(got ['[i]'])" in out
+    code, out, err = ask(capsys, monkeypatch, "--data", str(tmp_path / "nothing"))
+    assert code == FAILED and "does not exist" in err
+    (tmp_path / "folder").mkdir()
+    code, out, err = ask(capsys, monkeypatch, "--data", str(tmp_path / "folder"))
+    assert code == FAILED and "holds no corpus" in err and err.count("\n") == 1
+
+
+def test_how_quotes_of_questions_are_read_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "q.csv").write_text("who\t['Ann']\n\"the long road, who\t['Bell']\nwhere\t['here']\n")
+    code, out, _ = ask(capsys, monkeypatch, "--data", str(tmp_path / "q.csv"), "--as_task", "nq")
+    assert code == 0 and "3 examples" in out and "read without csv quoting: a field of row 2" in out
