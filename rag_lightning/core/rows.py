@@ -77,14 +77,14 @@ def _start(path: Path) -> bytes:
 def _folder_shape(folder: Path) -> Shape:
     if (folder / "dataset_dict.json").is_file():
         splits = [one.name for one in sorted(folder.iterdir()) if one.is_dir()]
-        raise DataError(folder, f"holds the splits {', '.join(splits)}", hint=f"give one, such as {folder / splits[0]}")
+        raise DataError(folder, f"holds the splits {', '.join(splits)}", hint=f"give one, as {folder.name}/SPLIT")
     shapes: dict[str, Shape] = {"*.arrow": "arrow", "*.parquet": "parquet", "*.json": "JSON files"}
     for pattern, shape in shapes.items():
         files = sorted(folder.glob(pattern))
-        splits = {_PART.sub("", file.stem) for file in files}
-        if len(splits) > 1 and shape != "JSON files":
+        named = {_PART.sub("", file.stem) for file in files}
+        if len(named) > 1 and shape != "JSON files":
             hint = f"give the files of one, such as {files[0]}"
-            raise DataError(folder, f"holds files of {', '.join(sorted(splits))}", hint=hint)
+            raise DataError(folder, f"holds files of {', '.join(sorted(named))}", hint=hint)
         if files:
             return shape
     raise DataError(folder, "is a folder without arrow, parquet or JSON files", hint="give a file")

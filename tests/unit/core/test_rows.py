@@ -83,7 +83,7 @@ def test_folders_of_save_to_disk_and_arrow(tmp_path: Path) -> None:
     both = tmp_path / "both"
     (both / "train").mkdir(parents=True)
     (both / "dataset_dict.json").write_text('{"splits": ["train"]}')
-    with pytest.raises(DataError, match=r"holds the splits train; give one, such as .*both/train"):
+    with pytest.raises(DataError, match="holds the splits train; give one, as both/SPLIT"):
         NQ.read(both)
     for split in ("train", "validation"):
         write_rows(both / f"{split}-00000-of-00001.parquet", "parquet", rows)
