@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +16,7 @@ from rag_lightning.corpus.passages import CorpusReading
 from rag_lightning.doctor.corpora import describe_corpus, find_corpus
 from rag_lightning.tasks.beir import QUERIES_FILE
 from rag_lightning.tasks.examples import Reading
-from rag_lightning.tasks.layout import NO_FIT, QRELS, Fit, Head, look_at_head
+from rag_lightning.tasks.layout import NO_FIT, QRELS, Head, look_at_head
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
 Found = Reading | DataError
@@ -57,18 +56,17 @@ def _corpus_of(path: Path) -> CorpusReading | None:
     try:
         return find_corpus(path)
     except DataError:
-        if not any(fit != NO_FIT for _, fit in _fits(path, [get_task(name) for name in TASKS])):
-            raise
-        return None
+        rows = any(one.suffix in (".json", ".arrow", ".parquet") for one in path.glob("*"))
+        if rows and _likely(look_at_head(path)):
+            return None
+        raise
 
 
-def _fits(path: Path, tasks: Sequence[TaskSpec]) -> list[tuple[TaskSpec, Fit]]:
-    """How well the layouts of each task fit; nothing for what cannot be read."""
-    try:
-        head = look_at_head(path)
-    except DataError:
-        return []
-    return [(task, max(layout.fit(head) for layout in task.layouts)) for task in tasks]
+def _likely(head: Head) -> list[TaskSpec]:
+    """The tasks whose layouts fit best; none if none fits."""
+    fits = [(task, max(layout.fit(head) for layout in task.layouts)) for task in map(get_task, TASKS)]
+    best = max(fit for _, fit in fits)
+    return [task for task, fit in fits if fit == best != NO_FIT]
 
 
 def describe(path: Path, as_task: str = "") -> None:
@@ -82,11 +80,9 @@ def describe(path: Path, as_task: str = "") -> None:
         UnknownNameError: no such task.
         DataError: no task can read it; the message is that of the first task.
     """
-    tasks = [get_task(as_task)] if as_task else [get_task(name) for name in TASKS]
+    asked = [get_task(as_task)] if as_task else []
     head = look_at_head(path)
-    fits = _fits(path, tasks)
-    best = max(fit for _, fit in fits)
-    likely = [task for task, fit in fits if as_task or fit == best != NO_FIT]
+    likely = asked or _likely(head)
     if not likely:
         hint = QRELS if head.judgements else "--as_task TASK shows the formats of a task"
         raise DataError(path, f"is {head}, which no task can read", hint=hint)

@@ -135,7 +135,8 @@ def find_layout(path: Path, layouts: Sequence[Layout]) -> Layout:
     near = [layout for layout in same if {*list(layout.needs)[:1]} & head.keys]
     if len(same) == 1 or near:
         return (near or same)[0]
-    listed = [*map(str, layouts[:_LISTED]), *([f"{len(layouts) - _LISTED} more"] if len(layouts) > _LISTED else [])]
+    more = f"{len(layouts) - _LISTED} more; `rag-lightning doctor --data` tells which task reads it"
+    listed = [*map(str, layouts[:_LISTED]), *([more] if len(layouts) > _LISTED else [])]
     header = " under a header that names the columns" if head.shape == "comma-separated text" else ""
     raise DataError(path, f"is {head}", row=1, hint=f"expected {'; '.join(listed)}{header}")
 
