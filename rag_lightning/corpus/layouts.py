@@ -23,7 +23,6 @@ from rag_lightning.corpus.chunking import make_passages, split_text
 Values = Mapping[str, Any]
 ID: tuple[type, ...] = (str, int)
 TEXT: tuple[type, ...] = (str,)
-ID_FIELDS = ("id", "_id", "docid")
 WHAT = {ID: "a string or a whole number", TEXT: "a string", (list,): "a list of paragraphs"}
 
 
@@ -36,18 +35,21 @@ class CorpusLayout:
         needs: Fields that every row has -> their types.
         passages: (file, row, fields, position in the corpus from 0) -> passages; none for a row without text.
         others: Further fields that are read where a row has them.
-        never: Fields that no row has.
+        numbered: Whether the row in the corpus is the passage id; such rows have no further field, as it may be one.
     """
 
     name: str
     needs: Mapping[str, tuple[type, ...]]
     passages: Callable[[Path, int, Values, int], Iterator[Passage]]
     others: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
+    numbered: bool = False
 
     def fits(self, values: Values) -> bool:
         """Whether a row has the fields of this layout."""
-        return self.needs.keys() <= values.keys() and not any(name in values for name in self.never)
+        return self.needs.keys() <= values.keys() and not self._strange(values)
+
+    def _strange(self, values: Values) -> list[str]:
+        return [name for name in values if name not in {*self.needs, *self.others}] if self.numbered else []
 
     def fault(self, values: Values) -> tuple[str, str] | None:
         """The first field that is missing, of a wrong type or one too many, with what is wrong about it; or None."""
@@ -59,10 +61,8 @@ class CorpusLayout:
                 return name, f"is null, and must be {WHAT[types]}"
             if isinstance(value, bool) or not isinstance(value, types) or (types is ID and value == ""):
                 return name, f"must be {WHAT[types]}"
-        for name in self.never:
-            if name in values:
-                return name, "is an id, and other rows have none"
-        return None
+        strange = self._strange(values)
+        return (strange[0], "is a field that other rows do not have") if strange else None
 
     def __str__(self) -> str:
         return f"{self.name} ({', '.join(self.needs)})"
@@ -137,4 +137,4 @@ ATLAS = CorpusLayout("Atlas", {"id": ID, "title": TEXT, "section": TEXT, "text":
 DPR = _plain("DPR", "id")
 BEIR = _plain("BEIR", "_id")
 TEVATRON = _plain("Tevatron", "docid")
-NO_ID = CorpusLayout("Atlas without id", {"title": TEXT, "text": TEXT}, _atlas, ("section",), ID_FIELDS)
+NO_ID = CorpusLayout("Atlas without id", {"title": TEXT, "text": TEXT}, _atlas, ("section",), numbered=True)

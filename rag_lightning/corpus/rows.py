@@ -40,7 +40,7 @@ class Table:
     Args:
         path: The file.
         shape: How its rows are stored.
-        rows: Reads it from the start, only the given columns where a storage can.
+        rows: Reads it from the start, only the given columns (none for all) where a storage can.
         names: The names of the header, in text.
         quotes: How double quotes are read, in text.
     """
@@ -166,8 +166,7 @@ def _arrow(path: Path, columns: frozenset[str]) -> Numbered:
 
 
 def _kept(names: list[str], columns: frozenset[str]) -> list[str]:
-    """The names of the columns to read: all where none is known, to tell what a file holds."""
-    return [name for name in names if name in columns] or names
+    return [name for name in names if name in columns or not columns]
 
 
 def _batches(source: Any) -> Iterator[Any]:

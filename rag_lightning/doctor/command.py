@@ -88,7 +88,7 @@ def _row(task: TaskSpec, path: Path, found: Found) -> tuple[str, str, str]:
             "[red]bad[/]",
             escape(str(found).removeprefix(f"{path}").lstrip(", :")),
         )
-    quotes = [str(find_quotes(path))] if found.layout == DPR_CSV.name else []
+    quotes = [str(find_quotes(path))] if found.layout.startswith(DPR_CSV.name) else []
     return found.layout, "[green]ok[/]", escape("; ".join(filter(None, [*_details(task, found), *quotes])))
 
 

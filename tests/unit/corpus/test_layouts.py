@@ -156,7 +156,7 @@ def test_a_field_that_is_missing_or_wrong_is_named(tmp_path: Path, name: str) ->
             with pytest.raises(DataError, match=f"c, row 2, field '{field}': (must be|is null, and must be)"):
                 list(read_passages(path))
         path = lines(tmp_path / "c", [rows[0], {key: rows[-1][key] for key in rows[-1] if key != field}])
-        with pytest.raises(DataError, match=r"c, row 2, field '.*': (is missing|is an id)"):
+        with pytest.raises(DataError, match=r"c, row 2, field '.*': (is missing|is a field that other)"):
             list(read_passages(path))
 
 
@@ -179,7 +179,8 @@ def test_types_of_the_first_rows_tell_layouts_of_the_same_names(tmp_path: Path) 
         ({"id": "1", "question": "q", "golden_answers": ["a"]}, "looks like questions, not passages.*task.train"),
         ({"query-id": "q", "corpus-id": "d", "score": 1}, r"is a file of judgements \(qrels\)"),
         ({"id": "1", "title": "t"}, "field 'text': is missing"),
-        ({"name": "x"}, "is missing.*got .'name'.*expected id, text"),
+        ({"name": "x"}, "field 'id': is missing.*got .'name'.*expected id, text"),
+        ({"number": "1", "title": "t", "text": "x"}, "field 'id': is missing.*got .'number', 'title', 'text'"),
     ],
 )
 def test_what_is_no_corpus_is_named(tmp_path: Path, row: dict[str, Any], says: str) -> None:
@@ -273,3 +274,10 @@ def test_the_documentation_has_every_layout_in_the_order_of_the_registry() -> No
     assert [name for name in rows if name in {layout.name for layout in layouts()}] == [one.name for one in layouts()]
     for layout in layouts():
         assert all(f"`{field}`" in rows[layout.name] for field in layout.needs)
+
+
+def test_articles_without_text_are_counted(tmp_path: Path) -> None:
+    rows, expected = ROWS["kilt"]
+    found = read_passages(lines(tmp_path / "c", [*rows, {**rows[0], "wikipedia_id": "8", "text": ["Ada\n"]}]))
+    assert list(found) == expected
+    assert found.notes == ["rows without text left out: 1"]
