@@ -23,7 +23,8 @@ from rag_lightning.corpus.chunking import make_passages, split_text
 Values = Mapping[str, Any]
 ID: tuple[type, ...] = (str, int)
 TEXT: tuple[type, ...] = (str,)
-WHAT = {ID: "a string or a whole number", TEXT: "a string", (list,): "a list of paragraphs"}
+PERHAPS: tuple[type, ...] = (str, type(None))
+WHAT = {ID: "a string or a whole number", TEXT: "a string", PERHAPS: "a string", (list,): "a list of paragraphs"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class CorpusLayout:
             if name not in values:
                 return name, "is missing"
             value = values[name]
-            if value is None:
+            if value is None and types is not PERHAPS:
                 return name, f"is null, and must be {WHAT[types]}"
             if isinstance(value, bool) or not isinstance(value, types) or (types is ID and value == ""):
                 return name, f"must be {WHAT[types]}"
@@ -108,7 +109,7 @@ def _flashrag(path: Path, row: int, values: Values, number: int) -> Iterator[Pas
 
 def _atlas(path: Path, row: int, values: Values, number: int) -> Iterator[Passage]:
     """The section is part of the title, as Atlas writes it; without an id the row of the corpus is one."""
-    title, section = values["title"], values.get("section")
+    title, section = values["title"] or "", values.get("section")
     text = values["text"]
     yield _passage(path, row, values.get("id", number), f"{title}: {section}" if section else title, text)
 
@@ -133,8 +134,8 @@ def _kilt(path: Path, row: int, values: Values, number: int) -> Iterator[Passage
 KILT = CorpusLayout("KILT knowledge source", {"wikipedia_id": ID, "wikipedia_title": TEXT, "text": (list,)}, _kilt)
 MSMARCO = _plain("MS MARCO v2.1 segments", "docid", "segment")
 FLASHRAG = CorpusLayout("FlashRAG", {"id": ID, "contents": TEXT}, _flashrag)
-ATLAS = CorpusLayout("Atlas", {"id": ID, "title": TEXT, "section": TEXT, "text": TEXT}, _atlas)
+ATLAS = CorpusLayout("Atlas", {"id": ID, "title": PERHAPS, "section": PERHAPS, "text": TEXT}, _atlas)
 DPR = _plain("DPR", "id")
 BEIR = _plain("BEIR", "_id")
 TEVATRON = _plain("Tevatron", "docid")
-NO_ID = CorpusLayout("Atlas without id", {"title": TEXT, "text": TEXT}, _atlas, ("section",), numbered=True)
+NO_ID = CorpusLayout("Atlas without id", {"title": PERHAPS, "text": TEXT}, _atlas, ("section",), numbered=True)

@@ -20,9 +20,10 @@ from rag_lightning.config.registries import CORPUS_LAYOUTS
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file
 from rag_lightning.core.records import Passage
+from rag_lightning.core.rows import Numbered
 from rag_lightning.core.separated import Quoting
 from rag_lightning.corpus.layouts import DPR, CorpusLayout, Values
-from rag_lightning.corpus.rows import Numbered, Table, list_files, open_table
+from rag_lightning.corpus.rows import Table, list_files, open_table
 from rag_lightning.corpus.store import first_duplicate, hash_id
 from rag_lightning.corpus.texts import read_article
 
@@ -31,6 +32,7 @@ READING = "2"
 SAMPLE = 32
 """Rows from which a layout is told."""
 QUESTIONS = frozenset({"question", "query", "claim", "qText", "utterance", "golden_answers"})
+NO_OBJECT = "is not a JSON object"
 ALL: frozenset[str] = frozenset()
 """No names: every field of a row is read."""
 JUDGEMENTS = frozenset({"query-id", "corpus-id"})
@@ -140,6 +142,8 @@ def _place(tables: Sequence[Table], layout: CorpusLayout, notes: Counter[str]) -
     number = 0
     for table in tables:
         for row, values in table.rows(fields()):
+            if not isinstance(values, dict):
+                raise DataError(table.path, NO_OBJECT, row=row, value=values)
             if fault := layout.fault(values):
                 raise _misfit(table.path, row, values, layout, *fault)
             found = False
@@ -178,11 +182,13 @@ def find_layout(table: Table) -> CorpusLayout:
     if not sample and not table.names:
         raise DataError(table.path, "holds no passages")
     row, values = sample[0] if sample else (1, dict.fromkeys(table.names))
+    if not isinstance(values, dict):
+        raise DataError(table.path, NO_OBJECT, row=row, value=values)
     found = [layout for layout in layouts() if layout.fits(values)]
     if not found:
         raise _unknown(table, row, list(values))
-    typed = (one for one in found if 2 * sum(one.fault(values) is None for _, values in sample) >= len(sample))
-    return next(typed, found[0])
+    rows = [values for _, values in sample if isinstance(values, dict)]
+    return next((one for one in found if 2 * sum(not one.fault(values) for values in rows) >= len(rows)), found[0])
 
 
 def _unknown(table: Table, row: int, names: Sequence[str]) -> DataError:
