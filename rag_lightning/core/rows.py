@@ -118,12 +118,13 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def read_rows(path: Path, shape: Shape | None = None) -> Numbered:
+def read_rows(path: Path, shape: Shape | None = None, columns: frozenset[str] = frozenset()) -> Numbered:
     """The rows of a file or folder; a row is a line, or a position in a list, columns or files.
 
     Args:
         path: The file or folder.
         shape: How it stores them; None to look.
+        columns: The columns to read of parquet and arrow; none for all but LARGE.
 
     Raises:
         DataError: as `find_shape`; a row that cannot be read; or a file that holds no rows of named values.
@@ -134,8 +135,8 @@ def read_rows(path: Path, shape: Shape | None = None) -> Numbered:
         "JSON columns": _columns,
         "tab-separated text": lambda path: _named(read_tsv(path, _WIDTH)),
         "comma-separated text": lambda path: _named(read_csv(path, _WIDTH)),
-        "parquet": _parquet,
-        "arrow": _arrow,
+        "parquet": lambda path: _parquet(path, columns),
+        "arrow": lambda path: _arrow(path, columns),
         "JSON files": _json_files,
     }
     shape = shape or find_shape(path)
@@ -169,18 +170,21 @@ def _files(path: Path, pattern: str) -> list[Path]:
     return sorted(path.glob(pattern)) if path.is_dir() else [path]
 
 
-def _parquet(path: Path) -> Numbered:
+def _wanted(names: list[str], columns: frozenset[str]) -> list[str]:
+    return [name for name in names if (name in columns if columns else name not in LARGE)]
+
+
+def _parquet(path: Path, columns: frozenset[str]) -> Numbered:
     import pyarrow.parquet as pq
 
     def batches(file: Path) -> Iterable[Any]:
         with pq.ParquetFile(file) as table:
-            names = [name for name in table.schema_arrow.names if name not in LARGE]
-            yield from table.iter_batches(BATCH, columns=names)
+            yield from table.iter_batches(BATCH, columns=_wanted(table.schema_arrow.names, columns))
 
     return _tables(_files(path, "*.parquet"), batches)
 
 
-def _arrow(path: Path) -> Numbered:
+def _arrow(path: Path, columns: frozenset[str]) -> Numbered:
     """Files of `datasets`, which are streams, and of feather, which are not."""
     import pyarrow as pa
 
@@ -188,9 +192,10 @@ def _arrow(path: Path) -> Numbered:
         with pa.memory_map(str(file)) as source:
             stream = _start(file) != _FEATHER
             with pa.ipc.open_stream(source) if stream else pa.ipc.open_file(source) as table:
+                names = _wanted(table.schema.names, columns)
                 for batch in table if stream else map(table.get_batch, range(table.num_record_batches)):
                     for start in range(0, batch.num_rows, BATCH):
-                        yield batch.slice(start, BATCH)
+                        yield batch.slice(start, BATCH).select(names)
 
     return _tables(_files(path, "*.arrow"), batches)
 

@@ -37,7 +37,8 @@ class Quotes:
     def __str__(self) -> str:
         if self.quoting == "csv" or not self.row:
             return ""
-        return f"read without csv quoting: a field of row {self.row} begins with a double quote and is not csv"
+        problem = f"a field of row {self.row} begins with a double quote and is not quoted as csv"
+        return f"read without csv quoting: {problem}"
 
 
 def unquote(cell: str) -> str | None:

@@ -23,8 +23,8 @@ from rag_lightning.corpus.chunking import make_passages, split_text
 Values = Mapping[str, Any]
 ID: tuple[type, ...] = (str, int)
 TEXT: tuple[type, ...] = (str,)
-ID_FIELDS = ("id", "_id", "docid")
-WHAT = {ID: "a string or a whole number", TEXT: "a string", (list,): "a list of paragraphs"}
+PERHAPS: tuple[type, ...] = (str, type(None))
+WHAT = {ID: "a string or a whole number", TEXT: "a string", PERHAPS: "a string", (list,): "a list of paragraphs"}
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,21 @@ class CorpusLayout:
         needs: Fields that every row has -> their types.
         passages: (file, row, fields, position in the corpus from 0) -> passages; none for a row without text.
         others: Further fields that are read where a row has them.
-        never: Fields that no row has.
+        numbered: Whether the row in the corpus is the passage id; such rows have no further field, as it may be one.
     """
 
     name: str
     needs: Mapping[str, tuple[type, ...]]
     passages: Callable[[Path, int, Values, int], Iterator[Passage]]
     others: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
+    numbered: bool = False
 
     def fits(self, values: Values) -> bool:
         """Whether a row has the fields of this layout."""
-        return self.needs.keys() <= values.keys() and not any(name in values for name in self.never)
+        return self.needs.keys() <= values.keys() and not self._strange(values)
+
+    def _strange(self, values: Values) -> list[str]:
+        return [name for name in values if name not in {*self.needs, *self.others}] if self.numbered else []
 
     def fault(self, values: Values) -> tuple[str, str] | None:
         """The first field that is missing, of a wrong type or one too many, with what is wrong about it; or None."""
@@ -55,14 +58,12 @@ class CorpusLayout:
             if name not in values:
                 return name, "is missing"
             value = values[name]
-            if value is None:
+            if value is None and types is not PERHAPS:
                 return name, f"is null, and must be {WHAT[types]}"
             if isinstance(value, bool) or not isinstance(value, types) or (types is ID and value == ""):
                 return name, f"must be {WHAT[types]}"
-        for name in self.never:
-            if name in values:
-                return name, "is an id, and other rows have none"
-        return None
+        strange = self._strange(values)
+        return (strange[0], "is a field that other rows do not have") if strange else None
 
     def __str__(self) -> str:
         return f"{self.name} ({', '.join(self.needs)})"
@@ -108,7 +109,7 @@ def _flashrag(path: Path, row: int, values: Values, number: int) -> Iterator[Pas
 
 def _atlas(path: Path, row: int, values: Values, number: int) -> Iterator[Passage]:
     """The section is part of the title, as Atlas writes it; without an id the row of the corpus is one."""
-    title, section = values["title"], values.get("section")
+    title, section = values["title"] or "", values.get("section")
     text = values["text"]
     yield _passage(path, row, values.get("id", number), f"{title}: {section}" if section else title, text)
 
@@ -133,8 +134,8 @@ def _kilt(path: Path, row: int, values: Values, number: int) -> Iterator[Passage
 KILT = CorpusLayout("KILT knowledge source", {"wikipedia_id": ID, "wikipedia_title": TEXT, "text": (list,)}, _kilt)
 MSMARCO = _plain("MS MARCO v2.1 segments", "docid", "segment")
 FLASHRAG = CorpusLayout("FlashRAG", {"id": ID, "contents": TEXT}, _flashrag)
-ATLAS = CorpusLayout("Atlas", {"id": ID, "title": TEXT, "section": TEXT, "text": TEXT}, _atlas)
+ATLAS = CorpusLayout("Atlas", {"id": ID, "title": PERHAPS, "section": PERHAPS, "text": TEXT}, _atlas)
 DPR = _plain("DPR", "id")
 BEIR = _plain("BEIR", "_id")
 TEVATRON = _plain("Tevatron", "docid")
-NO_ID = CorpusLayout("Atlas without id", {"title": TEXT, "text": TEXT}, _atlas, ("section",), ID_FIELDS)
+NO_ID = CorpusLayout("Atlas without id", {"title": PERHAPS, "text": TEXT}, _atlas, ("section",), numbered=True)

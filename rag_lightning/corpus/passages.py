@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,9 +20,10 @@ from rag_lightning.config.registries import CORPUS_LAYOUTS
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file
 from rag_lightning.core.records import Passage
+from rag_lightning.core.rows import Numbered
 from rag_lightning.core.separated import Quoting
 from rag_lightning.corpus.layouts import DPR, CorpusLayout, Values
-from rag_lightning.corpus.rows import Numbered, Table, list_files, open_table
+from rag_lightning.corpus.rows import Table, list_files, open_table
 from rag_lightning.corpus.store import first_duplicate, hash_id
 from rag_lightning.corpus.texts import read_article
 
@@ -30,6 +32,9 @@ READING = "2"
 SAMPLE = 32
 """Rows from which a layout is told."""
 QUESTIONS = frozenset({"question", "query", "claim", "qText", "utterance", "golden_answers"})
+NO_OBJECT = "is not a JSON object"
+ALL: frozenset[str] = frozenset()
+"""No names: every field of a row is read."""
 JUDGEMENTS = frozenset({"query-id", "corpus-id"})
 Placed = Iterator[tuple[Path, int, Passage]]
 """(file, row of the file from 1, passage)."""
@@ -55,7 +60,7 @@ class CorpusReading:
     @property
     def notes(self) -> list[str]:
         """The remarks, and after an iteration what was left out."""
-        return [*self.remarks, *(f"{count:,} {what}" for what, count in self.left_out.items())]
+        return [*self.remarks, *(f"{what}: {count:,}" for what, count in self.left_out.items())]
 
     def __iter__(self) -> Iterator[Passage]:
         """The passages in their order.
@@ -110,7 +115,7 @@ def read_passages(path: Path | str, quoting: Quoting = "csv") -> CorpusReading:
     if not path.is_dir():
         return _read_tables(path, [open_table(path, quoting)])
     files = list_files(path)
-    others = (f"{files.others:,} other files were left out",) if files.others else ()
+    others = (f"other files left out: {files.others:,}",) if files.others else ()
     if files.ending == ".text":
         return CorpusReading(path, "text, cut to passages", others, lambda notes: _articles(files.paths, path, notes))
     return _read_tables(path, [open_table(file, quoting) for file in files.paths], others)
@@ -121,14 +126,14 @@ def _articles(paths: Sequence[Path], folder: Path, notes: Counter[str]) -> Place
         row = 0
         for row, passage in enumerate(read_article(path, folder), 1):
             yield path, row, passage
-        notes["files without text were left out"] += not row
+        notes["files without text left out"] += not row
     notes += Counter()  # drops what did not happen
 
 
 def _read_tables(source: Path, tables: Sequence[Table], remarks: tuple[str, ...] = ()) -> CorpusReading:
     layout = find_layout(tables[0])
     quotes = (f"{table.path.name}: {table.quotes}" for table in tables if str(table.quotes))
-    ids = ("rows have no id: the row in the corpus, from 0, is the passage id",) if layout.never else ()
+    ids = ("rows have no id: the row in the corpus, from 0, is the passage id",) if layout.numbered else ()
     name = f"{layout.name}, {tables[0].shape}"
     return CorpusReading(source, name, (*remarks, *quotes, *ids), lambda notes: _place(tables, layout, notes))
 
@@ -137,6 +142,8 @@ def _place(tables: Sequence[Table], layout: CorpusLayout, notes: Counter[str]) -
     number = 0
     for table in tables:
         for row, values in table.rows(fields()):
+            if not isinstance(values, dict):
+                raise DataError(table.path, NO_OBJECT, row=row, value=values)
             if fault := layout.fault(values):
                 raise _misfit(table.path, row, values, layout, *fault)
             found = False
@@ -144,7 +151,7 @@ def _place(tables: Sequence[Table], layout: CorpusLayout, notes: Counter[str]) -
                 found = True
                 yield table.path, row, passage
             if not found:
-                notes["rows without text were left out"] += 1
+                notes["rows without text left out"] += 1
             number += 1
 
 
@@ -161,9 +168,8 @@ def layouts() -> list[CorpusLayout]:
 
 
 def fields() -> frozenset[str]:
-    """The names of all fields that a layout reads, and of those that tell what is no corpus."""
-    read = {name for layout in layouts() for name in (*layout.needs, *layout.others, *layout.never)}
-    return QUESTIONS | JUDGEMENTS | read
+    """The names of all fields that a layout reads."""
+    return frozenset(name for layout in layouts() for name in (*layout.needs, *layout.others))
 
 
 def find_layout(table: Table) -> CorpusLayout:
@@ -172,15 +178,17 @@ def find_layout(table: Table) -> CorpusLayout:
     Raises:
         DataError: no rows, or no layout has the fields of the first.
     """
-    sample = [] if table.names else list(islice(table.rows(fields()), SAMPLE))
+    sample = [] if table.names else list(islice(table.rows(ALL), SAMPLE))
     if not sample and not table.names:
         raise DataError(table.path, "holds no passages")
     row, values = sample[0] if sample else (1, dict.fromkeys(table.names))
+    if not isinstance(values, dict):
+        raise DataError(table.path, NO_OBJECT, row=row, value=values)
     found = [layout for layout in layouts() if layout.fits(values)]
     if not found:
         raise _unknown(table, row, list(values))
-    typed = (one for one in found if 2 * sum(one.fault(values) is None for _, values in sample) >= len(sample))
-    return next(typed, found[0])
+    rows = [values for _, values in sample if isinstance(values, dict)]
+    return next((one for one in found if 2 * sum(not one.fault(values) for values in rows) >= len(rows)), found[0])
 
 
 def _unknown(table: Table, row: int, names: Sequence[str]) -> DataError:
@@ -195,7 +203,8 @@ def _unknown(table: Table, row: int, names: Sequence[str]) -> DataError:
     if table.names:
         hint += "; text and Markdown are read from a folder"
         return DataError(table.path, "wrong header", row=row, value="\t".join(names), hint=hint)
-    near = max([DPR, *known], key=lambda layout: len(layout.needs.keys() & set(names)) / len(layout.needs))
+    named = [layout for layout in known if not layout.numbered]
+    near = max([DPR, *named], key=lambda layout: len(layout.needs.keys() & set(names)) / len(layout.needs))
     missing = next(name for name in near.needs if name not in names)
     return DataError(table.path, "is missing", row=row, field=missing, value=list(names), hint=hint)
 
@@ -214,20 +223,28 @@ def read_hub(name: str, configuration: str, commit: str) -> CorpusReading:
     folder = Path(name)
     if any((folder / file).is_file() for file in ("state.json", "dataset_dict.json")):
         return read_passages(folder)
-    table = Table(folder, "hub", lambda columns: _streamed(name, configuration, commit, columns))
-    return _read_tables(folder, [table])
-
-
-def _streamed(name: str, configuration: str, commit: str, columns: frozenset[str]) -> Numbered:
     from datasets import load_dataset
+
+    with _hub_errors(name):
+        revision = None if folder.is_dir() else commit
+        rows = load_dataset(name, configuration or None, split="train", revision=revision, streaming=True)
+    return _read_tables(folder, [Table(folder, "hub", lambda columns: _streamed(name, rows, columns))])
+
+
+def _streamed(name: str, rows: Any, columns: frozenset[str]) -> Numbered:
+    with _hub_errors(name):
+        kept = [column for column in rows.column_names or () if column in columns]
+        yield from enumerate(rows.select_columns(kept) if kept else rows, 1)
+
+
+@contextmanager
+def _hub_errors(name: str) -> Iterator[None]:
+    """Turn errors of the library about a data set into a DataError of one line."""
     from datasets.exceptions import DatasetsError
     from pyarrow import ArrowException
 
-    revision = None if Path(name).is_dir() else commit
     try:
-        rows: Any = load_dataset(name, configuration or None, split="train", revision=revision, streaming=True)
-        kept = [column for column in rows.column_names or () if column in columns]
-        yield from enumerate(rows.select_columns(kept) if kept else rows, 1)
+        yield
     except (DatasetsError, ArrowException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise

@@ -1,32 +1,24 @@
-"""How the rows of a corpus are stored: JSON lines, a JSON list, text with a header, parquet or arrow; a file or many.
+"""The files of a corpus and the rows in them: one file, or those of a folder.
 
-Every storage gives the same: rows of named fields, one at a time. What the fields mean is told by `layouts.py`.
+How a file stores its rows is `core/rows.py`; what the fields of a row mean is told by `layouts.py`.
 """
 
 from __future__ import annotations
 
-import codecs
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from rag_lightning.core.compression import ENDINGS, open_file, read_some
+from rag_lightning.core.compression import ENDINGS
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import check_file, read_head, read_json, read_jsonl_objects
+from rag_lightning.core.files import read_json
+from rag_lightning.core.rows import Numbered, Shape, find_shape, read_rows
 from rag_lightning.core.separated import Quotes, Quoting, find_quotes, read_csv, read_tsv
 
-Values = Mapping[str, Any]
-Numbered = Iterator[tuple[int, Values]]
-"""(row from 1, fields) of a file."""
-BATCH = 1024
-"""Rows of a parquet file that are in memory at once."""
-CHUNK, LARGEST = 1 << 16, 1 << 26
-"""Characters of a JSON list that are read at once, and of its largest row."""
+UNREADABLE: tuple[Shape, ...] = ("JSON columns", "JSON document", "topics", "JSON files")
 DATA = (".parquet", ".arrow", ".jsonl", ".tsv")
 TEXT = (".txt", ".md", ".markdown")
 _SPLIT = re.compile(r"(.+)-\d+-of-\d+$")
@@ -40,7 +32,7 @@ class Table:
     Args:
         path: The file.
         shape: How its rows are stored.
-        rows: Reads it from the start, only the given columns where a storage can.
+        rows: Reads it from the start, only the given columns (none for all) where it stores columns.
         names: The names of the header, in text.
         quotes: How double quotes are read, in text.
     """
@@ -58,24 +50,16 @@ def open_table(path: Path, quoting: Quoting = "csv") -> Table:
     Raises:
         DataError: missing, empty, damaged, or none of the storages.
     """
-    check_file(path)
-    with path.open("rb") as handle:
-        start = handle.read(8)
-    if start.startswith(b"PAR1"):
-        return Table(path, "parquet", lambda columns: _parquet(path, columns))
-    if start.startswith(b"ARROW1") or (start[:4] == b"\xff\xff\xff\xff" and start[4:]):
-        return Table(path, "arrow", lambda columns: _arrow(path, columns))
-    text = read_head(path, CHUNK).lstrip()
-    if not text:
-        raise DataError(path, "is empty")
-    if text[0] == "{":
-        return Table(path, "JSON lines", lambda _: read_jsonl_objects(path))
-    if text[0] == "[":
-        return Table(path, "JSON list", lambda _: read_list(path))
-    if "\t" in text.split("\n", 1)[0]:
+    shape = find_shape(path)
+    if shape in UNREADABLE:
+        known = ", ".join(one for one in get_args(Shape) if one not in UNREADABLE)
+        raise DataError(path, f"is a {shape}, no corpus", hint=f"expected one of {known}")
+    if shape == "tab-separated text":
         quotes = Quotes("none") if quoting == "none" else find_quotes(path)
-        return _text(path, "tab-separated text", lambda: read_tsv(path, _HINT, quotes), quotes)
-    return _text(path, "comma-separated text", lambda: read_csv(path, _HINT), Quotes("csv"))
+        return _text(path, shape, lambda: read_tsv(path, _HINT, quotes), quotes)
+    if shape == "comma-separated text":
+        return _text(path, shape, lambda: read_csv(path, _HINT), Quotes("csv"))
+    return Table(path, shape, lambda columns: read_rows(path, shape, columns))
 
 
 def _text(path: Path, shape: str, read: Callable[[], Iterator[tuple[int, list[str]]]], quotes: Quotes) -> Table:
@@ -90,95 +74,6 @@ def _text(path: Path, shape: str, read: Callable[[], Iterator[tuple[int, list[st
         return ((number, dict(zip(names, cells, strict=True))) for number, cells in read() if number > row)
 
     return Table(path, shape, rows, names, quotes)
-
-
-def read_list(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (position from 1, object) of one JSON list of objects, in bounded memory.
-
-    Raises:
-        DataError: no list of objects, cut short, or an object that is not JSON or far too large.
-    """
-    decoder, row, rest, before = json.JSONDecoder(), 0, "", "["
-    why = "the list does not end"
-    for chunk in _characters(path):
-        rest += chunk
-        while text := rest.lstrip():
-            if text[0] != before and not (row and text[0] == "]"):
-                raise DataError(path, f"is not a JSON list: expected {before} or ]", row=row + 1, value=text[:40])
-            item = text[1:].lstrip()
-            if text[0] == "]" or (not row and item[:1] == "]"):
-                rest = text if row else item
-                break
-            try:
-                value, end = decoder.raw_decode(item)
-            except (ValueError, RecursionError) as error:
-                why = str(error)
-                break
-            row, rest, before = row + 1, item[end:], ","
-            if not isinstance(value, dict):
-                raise DataError(path, "is not a JSON object", row=row, value=value)
-            yield row, value
-        if len(rest) > LARGEST:
-            break
-    if rest.strip() != "]":
-        raise DataError(path, f"is not JSON, or is cut short ({why})", row=row + 1)
-
-
-def _characters(path: Path) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    with open_file(path) as handle:
-        while raw := read_some(path, handle.read, CHUNK, 1):
-            try:
-                yield decoder.decode(raw)
-            except UnicodeDecodeError as error:
-                raise DataError(path, "is not UTF-8", value=raw[error.start : error.end], hint="convert it") from error
-
-
-@contextmanager
-def arrow_errors(path: Path, what: str) -> Iterator[None]:
-    """Turn errors of pyarrow about a file into a DataError of one line."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowException, OSError, KeyError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        problem = f"is a cut or damaged {what} file ({str(error).strip().splitlines()[0]})"
-        raise DataError(path, problem, hint="fetch it again") from error
-
-
-def _parquet(path: Path, columns: frozenset[str]) -> Numbered:
-    import pyarrow.parquet as pq
-
-    with arrow_errors(path, "parquet"), pq.ParquetFile(path) as file:
-        batches = file.iter_batches(BATCH, columns=_kept(file.schema_arrow.names, columns))
-        yield from enumerate((values for batch in batches for values in batch.to_pylist()), 1)
-
-
-def _arrow(path: Path, columns: frozenset[str]) -> Numbered:
-    """An arrow file or stream, as `datasets.save_to_disk` writes it."""
-    import pyarrow as pa
-
-    with arrow_errors(path, "arrow"), pa.memory_map(str(path)) as source:
-        kept = (batch.select(_kept(batch.schema.names, columns)) for batch in _batches(source))
-        yield from enumerate((values for batch in kept for values in batch.to_pylist()), 1)
-
-
-def _kept(names: list[str], columns: frozenset[str]) -> list[str]:
-    """The names of the columns to read: all where none is known, to tell what a file holds."""
-    return [name for name in names if name in columns] or names
-
-
-def _batches(source: Any) -> Iterator[Any]:
-    import pyarrow as pa
-
-    if source.read(6) == b"ARROW1":
-        file = pa.ipc.open_file(source)
-        yield from (file.get_batch(number) for number in range(file.num_record_batches))
-    else:
-        source.seek(0)
-        yield from pa.ipc.open_stream(source)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def test_a_file_that_quotes_nothing_is_read_as_it_stands(tmp_path: Path) -> None
         found = read_passages(path, quoting)  # type: ignore[arg-type]
         assert [(p.text, p.title) for p in found] == [('"A Milli", a song', '"A"'), ('said ""hi""', "B")]
         assert found.notes == (
-            ["p.tsv: read without csv quoting: a field of row 2 begins with a double quote and is not csv"]
+            ["p.tsv: read without csv quoting: a field of row 2 begins with a double quote and is not quoted as csv"]
             if quoting == "csv"
             else []
         )

@@ -54,9 +54,9 @@ def test_files_are_cut_to_passages(tmp_path: Path) -> None:
         Passage("sub/b.txt.gz#1", "b", " ".join(WORDS[100:])),
     ]
     assert found.layout == "text, cut to passages"
-    assert found.notes == ["1 other files were left out", "2 files without text were left out"]
+    assert found.notes == ["other files left out: 1", "files without text left out: 2"]
     list(found)
-    assert found.notes[1] == "2 files without text were left out"
+    assert found.notes[1] == "files without text left out: 2"
 
 
 def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
