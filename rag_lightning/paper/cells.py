@@ -135,7 +135,7 @@ class Results:
             why = self._missing(system, column)
             where = Where(system, dataset, scale, split, column.metric)
             return Measured(system, column, compare(self.paper, where, None, why), self.command(system, column))
-        estimate, spread = self._over_seeds(runs, metric_of(runs[0], column.metric))
+        estimate, spread = self.over_seeds(runs, metric_of(runs[0], column.metric))
         where = Where(system, dataset, runs[0].scale, runs[0].split, column.metric)
         compared = compare(self.paper, where, estimate)
         if column.split == ANY_SPLIT and compared.verdict != "not run":
@@ -190,8 +190,8 @@ class Results:
         failed = [run for run in self.runs if not run.finished and run.config.get("name") == cell.name]
         return f"its run is marked {failed[-1].status}" if failed else "no finished run"
 
-    def _over_seeds(self, runs: Sequence[Run], metric: str) -> tuple[Estimate, float | None]:
-        """(mean over seeds with its interval, spread of the seeds' means)."""
+    def over_seeds(self, runs: Sequence[Run], metric: str) -> tuple[Estimate, float | None]:
+        """(mean over seeds with its interval, spread of the seeds' means; None of one seed)."""
         estimates = [run.estimates[metric] for run in runs]
         means = [found.mean for found in estimates]
         if len(runs) == 1:

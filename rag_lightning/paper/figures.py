@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.plain import clean
 from rag_lightning.metrics.metric import Estimate
-from rag_lightning.paper.cells import PLACES, Results, metric_of
+from rag_lightning.paper.cells import PLACES, Results, metric_of, seed_of
 from rag_lightning.paper.posterior import Shown
 from rag_lightning.report.charts import COLOURS, INK, SOFT, Chart, Panel, end_labels, plain
 from rag_lightning.report.collect import Run
@@ -38,9 +38,10 @@ ENCODERS = {
     "trained (RAG-Token)": "RAG-Token",
     "trained (RAG-Sequence)": "RAG-Sequence",
     "warmed_up": "Fixed encoder",
+    "pretrained": "Fixed encoder",
     "words": "BM25",
 }
-"""Query encoder of a sweep's retrieval -> the line of the paper that it corresponds to."""
+"""Query encoder of a sweep's retrieval -> the line of the paper that it corresponds to; the first there is, of two."""
 TICKS = (1, 2, 5, 10, 20, 50)
 
 
@@ -181,29 +182,38 @@ def _ours(results: Results, name: str) -> Curves:
     lines, comparable, called = [], results.config.scale == "paper", ""
     for system in ("RAG-Token", "RAG-Sequence", "RAG-Token-Frozen", "RAG-Sequence-Frozen"):
         for metric in metrics:
-            runs = _at_several_k(results, system, dataset, metric)
-            label = f"{system} {METRICS[metric]}" if metric in METRICS else system
-            points = {run.k: run.estimates[metric_of(run, metric)] for run in runs}
-            if points:
+            by_k = _at_several_k(results, system, dataset, metric)
+            if by_k:
+                first = next(iter(by_k.values()))[0]
+                label = " ".join(filter(None, (system, METRICS.get(metric), _index_of(first))))
+                points = {k: results.over_seeds(runs, metric_of(runs[0], metric))[0] for k, runs in by_k.items()}
                 lines.append(Line(name, label, points))
-                called = runs[0].dataset
+                called = first.dataset
                 comparable = comparable and called == dataset
     return Curves(lines, comparable, called)
 
 
-def _at_several_k(results: Results, system: str, dataset: str, metric: str) -> list[Run]:
-    """The dev runs of a system that differ in k only, at least two: the largest group, one seed."""
-    groups: dict[str, dict[int, Run]] = defaultdict(dict)
+def _at_several_k(results: Results, system: str, dataset: str, metric: str) -> dict[int, list[Run]]:
+    """k, at least two -> a system's dev runs by seed, which differ in seed and k only: of most k, then most seeds."""
+    groups: dict[str, dict[int, dict[int, Run]]] = defaultdict(lambda: defaultdict(dict))
     for run in results.runs:
         fits = run.finished and run.split == "dev" and paper_dataset(run.dataset) == dataset and run.k > 0
         if fits and paper_system(run.config) == system and metric_of(run, metric) in run.estimates:
-            groups[_but_k(run)].setdefault(run.k, run)
-    best = max(groups.values(), key=len, default={})
-    return [run for _, run in sorted(best.items())] if len(best) > 1 else []
+            groups[_but_k(run)][run.k].setdefault(seed_of(run), run)
+    best = max(groups.values(), key=lambda by_k: (len(by_k), min(map(len, by_k.values()))), default={})
+    if len(best) < 2:
+        return {}
+    return {k: [run for _, run in sorted(by_seed.items())] for k, by_seed in sorted(best.items())}
+
+
+def _index_of(run: Run) -> str:
+    """The index in brackets; empty for exact search."""
+    kind = run.config.get("index", {}).get("kind", "flat")
+    return "" if kind == "flat" or run.config["retriever"]["kind"] != "dense" else f"({kind})"
 
 
 def _but_k(run: Run) -> str:
-    config = {name: value for name, value in run.config.items() if name not in PLACES or name == "seed"}
+    config = {name: value for name, value in run.config.items() if name not in PLACES}
     decoding: Mapping[str, object] = {name: value for name, value in config["decoding"].items() if name != "k"}
     return json.dumps([run.dataset, {**config, "decoding": decoding}], sort_keys=True)
 
@@ -226,17 +236,21 @@ def _recall(results: Results) -> Curves:
 
 
 def _recall_of(path: Path, raw: Mapping[str, Any]) -> dict[str, dict[int, Estimate]]:
-    found: dict[str, dict[int, Estimate]] = {}
+    by_encoder: dict[str, dict[int, Estimate]] = {}
     for row in raw.get("retrieval") or ():
         if not isinstance(row, dict) or not isinstance(row.get("metrics"), dict):
             raise DataError(path, "is not a table row", field="retrieval", value=row)
-        label = ENCODERS.get(str(row.get("model")))
-        if label is None or row.get("retriever") not in ("flat", "bm25"):
+        if str(row.get("model")) not in ENCODERS or row.get("retriever") not in ("flat", "bm25"):
             continue
         for metric, value in row["metrics"].items():
             family, _, cutoff = metric.partition("@")
             if family == "answer_recall" and cutoff.isdigit():
-                found.setdefault(label, {})[int(cutoff)] = estimate_of(path, value, f"retrieval.{metric}")
+                point = estimate_of(path, value, f"retrieval.{metric}")
+                by_encoder.setdefault(str(row["model"]), {})[int(cutoff)] = point
+    found: dict[str, dict[int, Estimate]] = {}
+    for encoder, label in ENCODERS.items():
+        if encoder in by_encoder:
+            found.setdefault(label, by_encoder[encoder])
     return found
 
 

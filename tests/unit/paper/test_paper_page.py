@@ -103,9 +103,9 @@ def test_without_runs_every_cell_says_what_it_needs(tmp_path: Path, scale: Any) 
 
 def test_seeds_are_averaged_and_their_spread_is_given(tmp_path: Path) -> None:
     for seed, rate in ((0, 0.5), (1, 0.6), (2, 0.7)):
-        cell(tmp_path, "rag_token", seed, rate)
+        cell(tmp_path, "rag_token", seed, rate, k=5)
         cell(tmp_path, "closed_book", seed, 0.05)
-    cell(tmp_path, "rag_token", 3, 0.99, k=5)  # another number of passages than the cell's own
+    cell(tmp_path, "rag_token", 3, 0.99, k=1)  # another number of passages than the cell's own
     cells = measure_table(results(tmp_path), "table1")
     one = find(cells, "RAG-Token", "NQ")
     assert one.seeds == (0, 1, 2) and one.spread and one.estimate and one.estimate.n == 60
@@ -151,6 +151,15 @@ def test_mini_is_never_drawn_beside_the_paper(tmp_path: Path) -> None:
         cell(tmp_path, "rag_token", 1, 0.5, k=k, split="dev", dataset="nq", scale="paper")
     beside = figure3(results(tmp_path, scale="paper"))
     assert len(beside.panels) == 3 and "at k=5" in beside.panels[0].words
+
+
+def test_a_curve_is_the_mean_over_seeds(tmp_path: Path) -> None:
+    for seed, rate in ((0, 0.5), (1, 0.7)):
+        for k in (1, 5):
+            cell(tmp_path, "rag_token", seed, rate, k=k, split="dev")
+    words = figure3(results(tmp_path)).panels[-1].words
+    runs = [run.estimates["em"].mean for run in results(tmp_path).runs if run.k == 5]
+    assert len(runs) == 2 and f"{np.mean(runs):.1f} at k=5" in words
 
 
 def test_the_whole_page_of_hostile_runs(tmp_path: Path) -> None:
