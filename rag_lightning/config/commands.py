@@ -23,7 +23,7 @@ def _default_space() -> dict[str, Any]:
     return {
         "decoding": ["rag_token/greedy", "rag_token/beam", "rag_sequence/thorough", "rag_sequence/fast"],
         "retriever": ["flat", "hnsw", "ivf_flat", "ivf_pq", "sq8", "bm25"],
-        "k": [1, 2, 5, 10, 20],
+        "k": [1, 2, 5, 10],
     }
 
 

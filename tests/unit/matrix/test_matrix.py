@@ -191,9 +191,9 @@ def place(job: Job) -> Path:
 
 def test_run_folders_are_unique_to_cell_seed_and_passages(cells: dict[str, Cell]) -> None:
     cell = cells["nq_rag_sequence"]
-    folders = {place(make_job(cell, seed, "here", "", k)) for seed in (0, 1) for k in (0, 5)}
+    folders = {place(make_job(cell, seed, "here", "", k)) for seed in (0, 1) for k in (0, 1)}
     assert len(folders) == 4
-    assert place(make_job(cell, 0, "here", "", 1)) == place(make_job(cell, 0, "here", ""))
+    assert place(make_job(cell, 0, "here", "", 5)) == place(make_job(cell, 0, "here", ""))
     assert all(folder.parent == Path("here/runs/experiments") for folder in folders)
 
 
