@@ -120,7 +120,7 @@ sweep: $(INSTALLED) ## Search systems on dev, test the best, write the report; b
 ##@                    password in PGPASSFILE or PGPASSWORD
 ##@ ENGINE=process     process: workers on this machine; ray: on the cluster of
 ##@                    RAY_ADDRESS, or a local one
-##@ CORPUS=F           file of your passages: DPR TSV or JSONL with id, title, text
+##@ CORPUS=F           passages of yours, a file or folder: docs/own-data.md
 ##@ TRAIN="F …"        files of your training questions: DPR qa.csv, SQuAD, NQ-open
 ##@                    JSONL, or JSONL with question, answers; all files plain or .gz
 ##@ DEV=F TEST=F       files of your dev and test questions, in the same formats

@@ -114,7 +114,7 @@ COMMANDS = {
         "check the installation and the artifacts, or a file of examples",
         extras=(
             Extra("--deep", "Also verify the checksums of files above 1 GB.", False),
-            Extra("--data", "Check this file of examples instead: its format, counts and errors."),
+            Extra("--data", "Check this corpus or file of examples instead: its format, counts and errors."),
             Extra("--as_task", "Task to read that file for; empty for every task that can read it."),
         ),
     ),

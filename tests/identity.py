@@ -59,7 +59,8 @@ def others(leaf: Leaf, value: Any) -> list[Any]:
     elif get_origin(hint) is tuple:
         found = [("other",)]
     elif get_origin(hint) is not None:
-        found = [{"precision": "bf16-mixed"}]
+        columns = {"query": "q", "answers": "a"}
+        found = [columns if leaf.path == "task.columns" else {"precision": "bf16-mixed"}]
     elif hint is str:
         found = list(NAMED.get(leaf.path, ["other", "triviaqa"]))
     elif hint is bool:

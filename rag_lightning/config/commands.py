@@ -115,7 +115,7 @@ class MatrixConfig(Section):
         file: YAML file of the matrix; the experiment files are in the same folder.
         only: Names of cells or experiment files (* matches anything); empty for all of the scale except the extras.
         scale: Scale of the matrix to run.
-        corpus: File of your passages, for a scale that needs one: DPR TSV or JSONL, as corpus.source.
+        corpus: Your passages, for a scale that needs some, as corpus.source.
         train: Files of your training questions, for a scale that needs them, as task.train.
         split: Split to predict and score.
         seeds: Seeds of the experiments; empty for those of the matrix.
@@ -145,7 +145,7 @@ class ClaimsConfig(Section):
         matrix: YAML file of the matrix whose cells the claims compare.
         only: Names of the claims to test; empty for all.
         scale: Scale of the cells.
-        corpus: File of your passages, for a scale that needs one: DPR TSV or JSONL, as corpus.source.
+        corpus: Your passages, for a scale that needs some, as corpus.source.
         train: Files of your training questions, for a scale that needs them, as task.train.
         split: dev to explore, test or test2 to decide, as each claim says; a claim is decided there only once.
         folder: Folder that holds artifacts, assets, runs and reports.

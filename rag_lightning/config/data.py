@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from rag_lightning.config.bounds import NonNegativeInt, PositiveInt
+from rag_lightning.config.bounds import NonNegativeInt, PositiveInt, check
 from rag_lightning.config.fields import Section, setting
 from rag_lightning.config.registries import TASKS
+from rag_lightning.core.registry import check_name
+from rag_lightning.core.separated import Quoting
 
-Quoting = Literal["csv", "none"]
 Split = Literal["dev", "test", "test2"]
+COLUMNS = ("query", "answers", "id", "gold_passage_ids")
+"""What `task.columns` names; the first two it must name."""
 TESTS = ("test", "test2")
 """Splits that decide: what is evaluated on them stands in the ledger."""
 
@@ -22,8 +26,11 @@ class TaskConfig(Section):
     Args:
         name: The task.
         dataset: Name of the data in tables and runs; give a subset or a mini data set a name of its own (mini-nq).
-        source: Data set of the Hugging Face hub: `hub:` for the task's default, hub:NAME[:CONFIG] for another with the
-            same layout, hub:FOLDER for a local copy; empty for the files below or the mini data.
+        source: Data set of the Hugging Face hub: `hub:` for the task's default, hub:NAME[:CONFIG] for another in any
+            format of rows that the task reads or with `columns`, hub:FOLDER for a local copy; empty for the files below
+            or the mini data.
+        columns: Names of the columns of rows in a format of their own, {query: …, answers: …}, and optionally id and
+            gold_passage_ids; null for the formats that the task knows.
         train: Files of training examples; empty for the data of `source` or of the scale.
         dev: File of development examples; empty as for train.
         test: File of test examples; empty as for train.
@@ -44,6 +51,7 @@ class TaskConfig(Section):
     name: str = setting("nq", stages=("examples", "targets", "reader", "model", "scores"), names=TASKS)
     dataset: str = setting("mini-nq", digest="never")
     source: str = setting("", digest="by content")
+    columns: Mapping[str, str] | None = None
     train: tuple[str, ...] = setting((), digest="by content")
     dev: str = setting("", digest="by content")
     test: str = setting("", digest="by content")
@@ -53,15 +61,25 @@ class TaskConfig(Section):
     fallback: bool = False
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError as `Section` does, and for columns without query or answers, or with an unknown name."""
+        super().__post_init__()
+        for name in self.columns or ():
+            check_name("name of task.columns", name, COLUMNS)
+        for name in COLUMNS[:2] if self.columns is not None else ():
+            check(name in (self.columns or ()), "task.columns", self.columns, f"must name the column of {name}")
+
 
 @dataclass(frozen=True)
 class CorpusConfig(Section):
     """The corpus of passages.
 
     Args:
-        source: `mini`, a file (DPR TSV, plain or .gz; JSONL with id, title, text), or hub:NAME:CONFIG.
+        source: `mini`; a file or folder of passages in a layout of docs/own-data.md, plain or compressed; a folder of
+            text or Markdown, which is cut to passages; or hub:NAME:CONFIG.
         limit: Number of passages to keep; 0 for all. For smoke runs.
-        quoting: Quoting of a TSV file: csv, as in DPR's file, or none, where double quotes have no special meaning.
+        quoting: Quoting of a TSV file: csv, as in DPR's file, or none, where double quotes have no special meaning. A
+            file that cannot be quoted as csv is read as none.
     """
 
     PATH: ClassVar[str] = "corpus"

@@ -90,11 +90,27 @@ TASKS = Registry(
     },
 )
 
+CORPUS_LAYOUTS = Registry(
+    "corpus layout",
+    {
+        "kilt": "rag_lightning.corpus.layouts:KILT",
+        "msmarco_segments": "rag_lightning.corpus.layouts:MSMARCO",
+        "flashrag": "rag_lightning.corpus.layouts:FLASHRAG",
+        "atlas": "rag_lightning.corpus.layouts:ATLAS",
+        "dpr": "rag_lightning.corpus.layouts:DPR",
+        "beir": "rag_lightning.corpus.layouts:BEIR",
+        "tevatron": "rag_lightning.corpus.layouts:TEVATRON",
+        "no_id": "rag_lightning.corpus.layouts:NO_ID",
+    },
+)
+"""Each is a CorpusLayout; the first that fits a file is taken."""
+
 REGISTRIES = {
     "tasks": TASKS,
     "retrievers": RETRIEVERS,
     "index kinds": INDEX_KINDS,
     "decodings": DECODINGS,
     "metrics": METRICS,
+    "corpus layouts": CORPUS_LAYOUTS,
 }
 """Plural name of the kinds -> their registry, for tables."""

@@ -1,28 +1,25 @@
 """Reading of text files, atomic writing, and digests of values, files and folders.
 
-Text files are plain or gzip, UTF-8, and read one line at a time; every error names the file and the row. Written files
-are complete or absent. The same content has the same digest in any process.
+Text files are plain or compressed (core/compression.py), UTF-8, and read one line at a time; every error names the file
+and the row. Written files are complete or absent. The same content has the same digest in any process.
 """
 
 from __future__ import annotations
 
 import codecs
-import csv
-import gzip
 import hashlib
 import json
 import os
-import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any
 from urllib.parse import quote
 
+from rag_lightning.core.compression import open_file, read_some
 from rag_lightning.core.errors import DataError
 
-GZIP_MAGIC = b"\x1f\x8b"
 UNREADABLE = (ValueError, RecursionError)
 """Errors that valid JSON can raise: a number of thousands of digits, brackets nested too deeply."""
 
@@ -38,15 +35,15 @@ def check_file(path: Path) -> None:
 
 
 def read_lines(path: Path) -> Generator[str, None, None]:
-    """Yield the lines of a plain or gzip UTF-8 file with their line ends, without a byte order mark; bounded memory.
+    """Yield the lines of a UTF-8 file with their line ends, without a byte order mark; bounded memory.
 
     Raises:
-        DataError: missing, empty, a cut or damaged gzip, or bytes that are not UTF-8 (with their row).
+        DataError: missing, empty, cut or damaged, no text, or bytes that are not UTF-8 (with their row).
     """
     check_file(path)
     row = 0
-    with _open(path) as handle:
-        while raw := _next_line(path, handle, row + 1):
+    with open_file(path) as handle:
+        while raw := read_some(path, handle.readline, -1, row + 1):
             row += 1
             yield decode_line(path, row, raw)
     if row == 0:
@@ -57,8 +54,11 @@ def decode_line(path: Path, row: int, raw: bytes) -> str:
     """One line of a UTF-8 file as text, without a byte order mark.
 
     Raises:
-        DataError: bytes that are not UTF-8.
+        DataError: bytes that are not UTF-8, or a NUL.
     """
+    if b"\0" in raw:
+        problem = f"holds a NUL (byte {raw.index(0) + 1} of the line)"
+        raise DataError(path, problem, row=row, hint="remove it, or convert the file from UTF-16 to UTF-8")
     try:
         return raw.decode("utf-8-sig" if row == 1 else "utf-8")
     except UnicodeDecodeError as error:
@@ -67,14 +67,14 @@ def decode_line(path: Path, row: int, raw: bytes) -> str:
 
 
 def read_head(path: Path, size: int) -> str:
-    """The first `size` bytes of a plain or gzip UTF-8 file as text, without a byte order mark or a cut last character.
+    """The first `size` bytes of a UTF-8 file as text, without a byte order mark or a cut last character.
 
     Raises:
         DataError: as `read_lines`.
     """
     check_file(path)
-    with _open(path) as handle:
-        raw = _read(path, handle.read, size, 1)
+    with open_file(path) as handle:
+        raw = read_some(path, handle.read, size, 1)
     try:
         return codecs.getincrementaldecoder("utf-8-sig")().decode(raw, final=len(raw) < size)
     except UnicodeDecodeError as error:
@@ -94,32 +94,8 @@ def read_jsonl_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield row, _object(path, row, line)
 
 
-def read_tsv(
-    path: Path, hint: str, *, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL, strict: bool
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield (row, cells) of a tab-separated file quoted as csv is; blank lines are skipped.
-
-    The row is the first line of a record that spans several; `quoting` and `strict` are csv's own.
-
-    Raises:
-        DataError: as `read_lines`, or a record that csv cannot read (with `hint`).
-    """
-    with closing(read_lines(path)) as lines:
-        reader = csv.reader(lines, delimiter="\t", strict=strict, quoting=quoting)
-        while True:
-            row = reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                raise DataError(path, f"is not tab-separated csv: {error}", row=row, hint=hint) from error
-            if cells:
-                yield row, cells
-
-
 def read_json(path: Path) -> Any:
-    """The value of a whole JSON file, plain or gzip.
+    """The value of a whole JSON file.
 
     Raises:
         DataError: as `read_lines`, or not JSON (with the row of the error).
@@ -169,27 +145,6 @@ def _object(path: Path, row: int, line: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(path, "is not a JSON object", row=row, value=line.strip())
     return value
-
-
-def _open(path: Path) -> IO[bytes]:
-    handle = path.open("rb")
-    if handle.peek(2)[:2] != GZIP_MAGIC:
-        return handle
-    handle.close()
-    return cast(IO[bytes], gzip.open(path, "rb"))
-
-
-def _next_line(path: Path, handle: IO[bytes], row: int) -> bytes:
-    return _read(path, handle.readline, -1, row)
-
-
-def _read(path: Path, read: Callable[[int], bytes], size: int, row: int) -> bytes:
-    try:
-        return read(size)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            path, f"is a cut or damaged gzip file ({error})", row=row, hint="fetch or compress it again"
-        ) from error
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -88,6 +89,21 @@ def require_hub(name: str) -> None:
         raise AssetError(f"the hub cannot be reached, so {name!r} cannot be loaded; {describe_paper_scale()}")
 
 
+def check_repository(name: str, kind: str) -> None:
+    """Raise AssetError for what cannot be a repository: a file, or a path to a folder that is not there.
+
+    >>> check_repository("facebook/bart-large", "model")
+    """
+    if Path(name).is_file():
+        raise AssetError(f"{kind} {name!r}: is a file; expected a folder, or OWNER/NAME on the hub")
+    if not _REPOSITORY.fullmatch(name) or Path(name).suffix in _FILES:
+        raise AssetError(f"{kind} {name!r}: no such folder, and no OWNER/NAME on the hub; check the path")
+
+
+_REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+_FILES = {".npy", ".npz", ".faiss", ".index", ".parquet", ".arrow", ".jsonl", ".json", ".tsv", ".csv", ".gz", ".zst"}
+
+
 def resolve_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
     """The current commit of a revision, for manifests; with HF_HUB_OFFLINE the commit in the local cache.
 
@@ -97,8 +113,9 @@ def resolve_commit(name: str, kind: str, revision: str = HUB_REVISION) -> str:
         revision: Branch or tag.
 
     Raises:
-        AssetError: the hub cannot be reached, or has no such repository.
+        AssetError: the hub cannot be reached, or has no such repository; or the name is a path.
     """
+    check_repository(name, kind)
     if offline() and (cached := cached_commit(name, kind, revision)):
         return cached
     require_hub(name)

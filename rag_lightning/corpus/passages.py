@@ -1,146 +1,252 @@
-"""Readers of a user's corpus: DPR TSV and JSONL (also BEIR's), plain or gzip, in bounded memory.
+"""Reading a corpus: files, folders and data sets of the hub, in any layout of the registry, in bounded memory.
 
-Formats: https://github.com/facebookresearch/DPR (psgs_w100.tsv), https://github.com/beir-cellar/beir (corpus.jsonl).
-
-Passages from a data set of the hub in wiki_dpr's layout (columns id, title, text), streamed.
+What is read as what is told from names and types of the fields of the first rows, never from the name of a file.
 """
 
 from __future__ import annotations
 
-import csv
 from array import array
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from rag_lightning.config.data import Quoting
+from rag_lightning.config.registries import CORPUS_LAYOUTS
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import check_file, read_jsonl_objects, read_lines, read_tsv
+from rag_lightning.core.files import check_file
 from rag_lightning.core.records import Passage
+from rag_lightning.core.rows import Numbered
+from rag_lightning.core.separated import Quoting
+from rag_lightning.corpus.layouts import DPR, CorpusLayout, Values
+from rag_lightning.corpus.rows import Table, list_files, open_table
 from rag_lightning.corpus.store import first_duplicate, hash_id
+from rag_lightning.corpus.texts import read_article
 
-DPR_HEADER = ("id", "text", "title")
-HINT = (
-    "a field that starts with a double quote must end with one and double those inside (csv.writer does); for a file "
-    "that quotes nothing set corpus.quoting=none"
-)
-MODES: Mapping[Quoting, Literal[0, 3]] = {"csv": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
+READING = "2"
+"""Version of how files are read; raised where the same file gives other passages."""
+SAMPLE = 32
+"""Rows from which a layout is told."""
+QUESTIONS = frozenset({"question", "query", "claim", "qText", "utterance", "golden_answers"})
+NO_OBJECT = "is not a JSON object"
+ALL: frozenset[str] = frozenset()
+"""No names: every field of a row is read."""
+JUDGEMENTS = frozenset({"query-id", "corpus-id"})
+Placed = Iterator[tuple[Path, int, Passage]]
+"""(file, row of the file from 1, passage)."""
 
 
-def read_passages(path: Path | str, quoting: Quoting = "csv") -> Iterator[Passage]:
-    """Read a corpus file; the format is told from its first character, not from its name.
-
-    The format is checked here, rows are read lazily; 16 bytes a passage are kept to find duplicates.
+@dataclass
+class CorpusReading:
+    """The passages of a source, read anew by each iteration; 16 bytes a passage are kept to find duplicates.
 
     Args:
-        path: The corpus file.
-        quoting: Quoting of a TSV: csv (DPR's), or none, where a double quote is an ordinary character.
+        source: The file, the folder, or the name of the data set.
+        layout: What it was read as.
+        remarks: What a user should know before a row is read.
+        place: Reads the passages with their places, and counts what it leaves out.
+    """
+
+    source: Path
+    layout: str
+    remarks: tuple[str, ...]
+    place: Callable[[Counter[str]], Placed]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def notes(self) -> list[str]:
+        """The remarks, and after an iteration what was left out."""
+        return [*self.remarks, *(f"{what}: {count:,}" for what, count in self.left_out.items())]
+
+    def __iter__(self) -> Iterator[Passage]:
+        """The passages in their order.
+
+        Raises:
+            DataError: a bad row, no passages, or (after the last row) a passage id that occurs twice.
+        """
+        self.left_out = Counter()
+        hashes = array("Q")
+        for _, _, passage in self.place(self.left_out):
+            hashes.append(hash_id(passage.passage_id))
+            yield passage
+        if not hashes:
+            raise DataError(self.source, "holds no passages")
+        pair = first_duplicate(np.frombuffer(hashes, dtype=np.uint64), lambda i: self._at(i)[2].passage_id)
+        if pair:
+            (path, row, _), (again, second, passage) = map(self._at, pair)
+            where = f"row {row}" if path == again else f"row {row} of {path}"
+            hint, value = "give every passage its own id", passage.passage_id
+            raise DataError(again, f"occurs in {where} already", row=second, field="id", value=value, hint=hint)
+
+    def _at(self, position: int) -> tuple[Path, int, Passage]:
+        return next(islice(self.place(Counter()), position, None))
+
+
+def find_source(source: Path | str) -> Path:
+    """The file or folder of a corpus.
 
     Raises:
-        DataError: missing, empty or damaged file, wrong header, missing field, or (after the last row) a passage id
-            that occurs twice.
+        DataError: missing or empty.
     """
-    path = Path(path)
-    check_file(path)
-    return _without_duplicates(path, quoting)
+    path = Path(source)
+    if not path.exists():
+        raise DataError(path, "does not exist", hint="check the path; a data set of the hub is given as hub:NAME")
+    if not path.is_dir():
+        check_file(path)
+    return path
 
 
-def _without_duplicates(path: Path, quoting: Quoting) -> Iterator[Passage]:
-    hashes, rows = array("Q"), array("Q")
-    for row, passage in _numbered(path, quoting):
-        hashes.append(hash_id(passage.passage_id))
-        rows.append(row)
-        yield passage
-    if not rows:
-        raise DataError(path, "holds no passages")
-    pair = first_duplicate(np.frombuffer(hashes, dtype=np.uint64), lambda i: _id_at(path, rows[i], quoting))
-    if pair:
-        first, second = rows[pair[0]], rows[pair[1]]
-        problem = f"occurs in row {first} already"
-        raise DataError(
-            path,
-            problem,
-            row=second,
-            field="id",
-            value=_id_at(path, second, quoting),
-            hint="give every passage its own id",
-        )
-
-
-def _id_at(path: Path, wanted: int, quoting: Quoting) -> str:
-    return next(passage.passage_id for row, passage in _numbered(path, quoting) if row == wanted)
-
-
-def _numbered(path: Path, quoting: Quoting) -> Iterator[tuple[int, Passage]]:
-    return _read_jsonl(path) if _first_character(path) == "{" else _read_tsv(path, quoting)
-
-
-def _first_character(path: Path) -> str:
-    for line in read_lines(path):
-        if line.strip():
-            return line.lstrip()[0]
-    raise DataError(path, "is empty")
-
-
-def _read_tsv(path: Path, quoting: Quoting) -> Iterator[tuple[int, Passage]]:
-    header: list[str] = []
-    for row, values in read_tsv(path, HINT, quoting=MODES[quoting], strict=True):
-        if not header:
-            header = values
-            if sorted(header) != sorted(DPR_HEADER):
-                problem, hint = "wrong header", "expected id, text, title, tab-separated"
-                raise DataError(path, problem, row=1, value="\t".join(header), hint=hint)
-        elif len(values) > len(header):
-            problem = f"has {len(values)} fields instead of {len(header)}"
-            raise DataError(path, problem, row=row, hint="quote tabs in a field")
-        else:
-            yield row, _passage(path, row, dict(zip(header, values, strict=False)))
-
-
-def _read_jsonl(path: Path) -> Iterator[tuple[int, Passage]]:
-    for row, values in read_jsonl_objects(path):
-        if "id" not in values and "_id" in values:
-            values["id"] = values["_id"]
-        yield row, _passage(path, row, values)
-
-
-def _passage(path: Path, row: int, values: Mapping[str, Any]) -> Passage:
-    for name in DPR_HEADER:
-        if name not in values:
-            raise DataError(path, "is missing", row=row, field=name)
-    identifier = values["id"]
-    if isinstance(identifier, bool) or not isinstance(identifier, (str, int)) or identifier == "":
-        raise DataError(path, "must be a string or a whole number", row=row, field="id", value=identifier)
-    for name in ("text", "title"):
-        if not isinstance(values[name], str):
-            raise DataError(path, "must be a string", row=row, field=name, value=values[name])
-    if not (values["text"].strip() or values["title"].strip()):
-        raise DataError(path, "is empty, and so is the title", row=row, field="text", value=values["text"])
-    return Passage(str(identifier), values["title"], values["text"])
-
-
-COLUMNS = ("id", "title", "text")
-
-
-def read_hub(name: str, configuration: str, commit: str) -> Iterator[Passage]:
-    """Stream the train split.
+def read_passages(path: Path | str, quoting: Quoting = "csv") -> CorpusReading:
+    """Open a corpus; what it is is told here, rows are read lazily.
 
     Args:
-        name: Data set on the hub, or a local folder with its parquet files.
+        path: A file of rows, or a folder of such files or of text.
+        quoting: How a tab-separated file is quoted: csv (DPR's; a file that is not quoted so is read as none), or
+            none, where a double quote is an ordinary character.
+
+    Raises:
+        DataError: missing, empty or damaged, or rows in no layout.
+    """
+    path = find_source(path)
+    if not path.is_dir():
+        return _read_tables(path, [open_table(path, quoting)])
+    files = list_files(path)
+    others = (f"other files left out: {files.others:,}",) if files.others else ()
+    if files.ending == ".text":
+        return CorpusReading(path, "text, cut to passages", others, lambda notes: _articles(files.paths, path, notes))
+    return _read_tables(path, [open_table(file, quoting) for file in files.paths], others)
+
+
+def _articles(paths: Sequence[Path], folder: Path, notes: Counter[str]) -> Placed:
+    for path in paths:
+        row = 0
+        for row, passage in enumerate(read_article(path, folder), 1):
+            yield path, row, passage
+        notes["files without text left out"] += not row
+    notes += Counter()  # drops what did not happen
+
+
+def _read_tables(source: Path, tables: Sequence[Table], remarks: tuple[str, ...] = ()) -> CorpusReading:
+    layout = find_layout(tables[0])
+    quotes = (f"{table.path.name}: {table.quotes}" for table in tables if str(table.quotes))
+    ids = ("rows have no id: the row in the corpus, from 0, is the passage id",) if layout.numbered else ()
+    name = f"{layout.name}, {tables[0].shape}"
+    return CorpusReading(source, name, (*remarks, *quotes, *ids), lambda notes: _place(tables, layout, notes))
+
+
+def _place(tables: Sequence[Table], layout: CorpusLayout, notes: Counter[str]) -> Placed:
+    number = 0
+    for table in tables:
+        for row, values in table.rows(fields()):
+            if not isinstance(values, dict):
+                raise DataError(table.path, NO_OBJECT, row=row, value=values)
+            if fault := layout.fault(values):
+                raise _misfit(table.path, row, values, layout, *fault)
+            found = False
+            for passage in layout.passages(table.path, row, values, number):
+                found = True
+                yield table.path, row, passage
+            if not found:
+                notes["rows without text left out"] += 1
+            number += 1
+
+
+def _misfit(path: Path, row: int, values: Values, layout: CorpusLayout, name: str, problem: str) -> DataError:
+    """The error for a row that does not fit; it tells a row of another layout."""
+    others = [other for other in layouts() if other is not layout and not other.fault(values)]
+    hint = f"the row is {others[0].name}, the first is {layout.name}: one corpus has one layout" if others else ""
+    return DataError(path, problem, row=row, field=name, value=values.get(name), hint=hint)
+
+
+def layouts() -> list[CorpusLayout]:
+    """The layouts of the registry, in the order in which they are tried."""
+    return [CORPUS_LAYOUTS.get(name) for name in CORPUS_LAYOUTS]
+
+
+def fields() -> frozenset[str]:
+    """The names of all fields that a layout reads."""
+    return frozenset(name for layout in layouts() for name in (*layout.needs, *layout.others))
+
+
+def find_layout(table: Table) -> CorpusLayout:
+    """The first layout that the first row has the fields of, and half of the first rows the types.
+
+    Raises:
+        DataError: no rows, or no layout has the fields of the first.
+    """
+    sample = [] if table.names else list(islice(table.rows(ALL), SAMPLE))
+    if not sample and not table.names:
+        raise DataError(table.path, "holds no passages")
+    row, values = sample[0] if sample else (1, dict.fromkeys(table.names))
+    if not isinstance(values, dict):
+        raise DataError(table.path, NO_OBJECT, row=row, value=values)
+    found = [layout for layout in layouts() if layout.fits(values)]
+    if not found:
+        raise _unknown(table, row, list(values))
+    rows = [values for _, values in sample if isinstance(values, dict)]
+    return next((one for one in found if 2 * sum(not one.fault(values) for values in rows) >= len(rows)), found[0])
+
+
+def _unknown(table: Table, row: int, names: Sequence[str]) -> DataError:
+    """The error for a first row, or a header, in no layout."""
+    known = layouts()
+    hint = f"expected id, text and perhaps title, or the fields of {', '.join(layout.name for layout in known)}"
+    if JUDGEMENTS.issubset(names):
+        return DataError(table.path, "is a file of judgements (qrels), no corpus", row=row, value=list(names))
+    if QUESTIONS.intersection(names):
+        hint = "give it as task.train, task.dev or task.test"
+        return DataError(table.path, "looks like questions, not passages", row=row, value=list(names), hint=hint)
+    if table.names:
+        hint += "; text and Markdown are read from a folder"
+        return DataError(table.path, "wrong header", row=row, value="\t".join(names), hint=hint)
+    named = [layout for layout in known if not layout.numbered]
+    near = max([DPR, *named], key=lambda layout: len(layout.needs.keys() & set(names)) / len(layout.needs))
+    missing = next(name for name in near.needs if name not in names)
+    return DataError(table.path, "is missing", row=row, field=missing, value=list(names), hint=hint)
+
+
+def read_hub(name: str, configuration: str, commit: str) -> CorpusReading:
+    """Stream the train split of a data set.
+
+    Args:
+        name: Data set on the hub, or a local folder with its files or as `datasets.save_to_disk` wrote it.
         configuration: Configuration of the data set, "" for the only one.
         commit: Revision on the hub; not used for a folder.
 
     Raises:
-        DataError: a column is missing, or a row has no text.
+        DataError: cannot be loaded, or rows in no layout.
     """
+    folder = Path(name)
+    if any((folder / file).is_file() for file in ("state.json", "dataset_dict.json")):
+        return read_passages(folder)
     from datasets import load_dataset
 
-    revision = None if Path(name).is_dir() else commit
-    rows = load_dataset(name, configuration or None, split="train", revision=revision, streaming=True)
-    for row, values in enumerate(rows, 1):
-        for column in COLUMNS:
-            if values.get(column) is None:
-                raise DataError(name, "is missing", row=row, field=column, hint="needs the columns id, title and text")
-        yield Passage(str(values["id"]), str(values["title"]), str(values["text"]))
+    with _hub_errors(name):
+        revision = None if folder.is_dir() else commit
+        rows = load_dataset(name, configuration or None, split="train", revision=revision, streaming=True)
+    return _read_tables(folder, [Table(folder, "hub", lambda columns: _streamed(name, rows, columns))])
+
+
+def _streamed(name: str, rows: Any, columns: frozenset[str]) -> Numbered:
+    with _hub_errors(name):
+        kept = [column for column in rows.column_names or () if column in columns]
+        yield from enumerate(rows.select_columns(kept) if kept else rows, 1)
+
+
+@contextmanager
+def _hub_errors(name: str) -> Iterator[None]:
+    """Turn errors of the library about a data set into a DataError of one line."""
+    from datasets.exceptions import DatasetsError
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except (DatasetsError, ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        problem = f"cannot be loaded: {str(error).strip().splitlines()[0]}"
+        raise DataError(name, problem, hint="expected a split train of passages") from error

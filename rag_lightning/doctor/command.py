@@ -1,4 +1,4 @@
-"""Command `doctor`: with --data, the format, content and errors of a file of examples for each task."""
+"""Command `doctor`: with --data, the format, content and errors of a corpus, or of a file of examples for each task."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from rich.table import Table
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.corpus.passages import CorpusReading
+from rag_lightning.doctor.corpora import describe_corpus, find_corpus
+from rag_lightning.tasks.beir import QUERIES_FILE
 from rag_lightning.tasks.examples import Reading
-from rag_lightning.tasks.layout import look_at_head
+from rag_lightning.tasks.layout import NO_FIT, QRELS, Head, look_at_head
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
 Found = Reading | DataError
 
 
 def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: str = "") -> None:
-    """Check a file of examples, or the installation if none is given.
+    """Check a corpus or a file of examples, or the installation if none is given.
 
     Args:
         config, deep: See `machine.run`.
-        data: File of examples; empty to check the installation.
+        data: A corpus (file or folder), or a file of examples; empty to check the installation.
         as_task: Task to read the file for; empty for all.
 
     Raises:
@@ -33,12 +36,37 @@ def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: s
         ArtifactError: see `machine.run`.
     """
     if data:
-        return describe(Path(data), as_task)
+        corpus = None if as_task else _corpus_of(Path(data))
+        return describe_corpus(Path(data), corpus) if corpus else describe(Path(data), as_task)
     if as_task:
         raise ConfigError("--as_task needs a file; give --data FILE")
     from rag_lightning.doctor import machine
 
     machine.run(config, deep)
+
+
+def _corpus_of(path: Path) -> CorpusReading | None:
+    """The file or folder as a corpus; None if it holds questions. BEIR's queries look like passages without a title.
+
+    Raises:
+        DataError: a folder of neither.
+    """
+    if path.match(QUERIES_FILE):
+        return None
+    try:
+        return find_corpus(path)
+    except DataError:
+        rows = any(one.suffix in (".json", ".arrow", ".parquet") for one in path.glob("*"))
+        if rows and _likely(look_at_head(path)):
+            return None
+        raise
+
+
+def _likely(head: Head) -> list[TaskSpec]:
+    """The tasks whose layouts fit best; none if none fits."""
+    fits = [(task, max(layout.fit(head) for layout in task.layouts)) for task in map(get_task, TASKS)]
+    best = max(fit for _, fit in fits)
+    return [task for task, fit in fits if fit == best != NO_FIT]
 
 
 def describe(path: Path, as_task: str = "") -> None:
@@ -52,16 +80,17 @@ def describe(path: Path, as_task: str = "") -> None:
         UnknownNameError: no such task.
         DataError: no task can read it; the message is that of the first task.
     """
-    tasks = [get_task(as_task)] if as_task else [get_task(name) for name in TASKS]
+    asked = [get_task(as_task)] if as_task else []
     head = look_at_head(path)
-    likely = [task for task in tasks if as_task or any(layout.fits(head) for layout in task.layouts)]
+    likely = asked or _likely(head)
     if not likely:
-        raise DataError(path, f"is {head}, which no task can read", hint="--as_task TASK shows the formats of a task")
+        hint = QRELS if head.judgements else "--as_task TASK shows the formats of a task"
+        raise DataError(path, f"is {head}, which no task can read", hint=hint)
     found = [(task, _read(task, path)) for task in likely]
     table = Table("task", "format", "state", title=escape(f"{path.name}: {head}"), title_justify="left")
     table.add_column("detail", overflow="fold")
     for task, result in found:
-        table.add_row(task.name, *_row(task, path, result))
+        table.add_row(task.name, *_row(task, path, head, result))
     Console(highlight=False).print(table)
     faults = [result for _, result in found if isinstance(result, DataError)]
     if len(faults) == len(found):
@@ -75,16 +104,17 @@ def _read(task: TaskSpec, path: Path) -> Found:
         return error
 
 
-def _row(task: TaskSpec, path: Path, found: Found) -> tuple[str, str, str]:
+def _row(task: TaskSpec, path: Path, head: Head, found: Found) -> tuple[str, str, str]:
     """The format, state and detail of a file for a task."""
     if isinstance(found, DataError):
-        look_alike = [layout.name for layout in task.layouts if layout.fits(look_at_head(path))]
+        look_alike = [layout.name for layout in task.layouts if layout.fit(head) != NO_FIT]
         return (
             ", ".join(look_alike) or "unknown",
             "[red]bad[/]",
             escape(str(found).removeprefix(f"{path}").lstrip(", :")),
         )
-    return found.layout, "[green]ok[/]", escape("; ".join(_details(task, found)))
+    details = [*_details(task, found), head.note]
+    return found.layout, "[green]ok[/]", escape("; ".join(filter(None, details)))
 
 
 def _details(task: TaskSpec, reading: Reading) -> list[str]:
@@ -95,7 +125,12 @@ def _details(task: TaskSpec, reading: Reading) -> list[str]:
         details.append(", ".join(f"{counted[label]:,} {label}" for label in task.labels))
     details += [f"{count:,} rows {reason}" for reason, count in reading.notes.items()]
     repeated = len(examples) - len({example.query for example in examples})
-    return details + ([f"{repeated:,} repeated queries"] if repeated else [])
+    counts = {
+        "repeated queries": repeated,
+        "with gold passages": sum(bool(example.gold_passage_ids) for example in examples),
+        "with gold articles": sum(bool(example.gold_titles) for example in examples),
+    }
+    return details + [f"{count:,} {what}" for what, count in counts.items() if count]
 
 
 def _split_of(task: TaskSpec, count: int) -> str:

@@ -11,9 +11,9 @@ from zlib import crc32
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.assets import ASSETS
 from rag_lightning.core.console import counted
-from rag_lightning.core.files import file_digest
+from rag_lightning.core.files import file_digest, folder_digest
 from rag_lightning.core.records import Passage
-from rag_lightning.corpus.passages import read_hub, read_passages
+from rag_lightning.corpus.passages import READING, CorpusReading, find_source, read_hub, read_passages
 from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.mini.corpus import build_passages
 from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_digest, hub_source
@@ -32,8 +32,9 @@ def source_digests(workspace: Workspace) -> dict[str, str]:
     if source == "mini":
         return {name: ASSETS[name].sha256[:16] for name in MINI_TEXT}
     if source.startswith(HUB):
-        return {"source": hub_digest(*hub_source(source))}
-    return {"source": file_digest(Path(source))}
+        return {"source": hub_digest(*hub_source(source)), "reading": READING}
+    path = find_source(source)
+    return {"source": folder_digest(path) if path.is_dir() else file_digest(path), "reading": READING}
 
 
 def mini_text(workspace: Workspace) -> tuple[Path, Path]:
@@ -42,19 +43,27 @@ def mini_text(workspace: Workspace) -> tuple[Path, Path]:
     return wiki, factbook
 
 
-def _passages(workspace: Workspace) -> Iterable[Passage]:
+def _reading(workspace: Workspace) -> CorpusReading:
     config = workspace.config.corpus
-    if config.source != "mini":
-        hub = config.source.startswith(HUB)
-        passages = read_hub(*hub_source(config.source)) if hub else read_passages(Path(config.source), config.quoting)
-        return islice(passages, config.limit) if config.limit else passages
-    everything = mini_passages(workspace)
-    return sample(everything, config.limit) if config.limit else everything
+    if config.source.startswith(HUB):
+        return read_hub(*hub_source(config.source))
+    return read_passages(Path(config.source), config.quoting)
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     limit = workspace.config.corpus.limit
-    return write_passages(folder, counted(_passages(workspace), "reading", "passages", limit or None))
+
+    def write(passages: Iterable[Passage]) -> dict[str, Any]:
+        return write_passages(folder, counted(passages, "reading", "passages", limit or None))
+
+    if workspace.config.corpus.source == "mini":
+        everything = mini_passages(workspace)
+        return write(sample(everything, limit) if limit else everything)
+    reading = _reading(workspace)
+    size = write(islice(reading, limit) if limit else reading)
+    for note in reading.notes:
+        workspace.announce(f"corpus: {note}")
+    return {**size, "layout": reading.layout, "notes": reading.notes}
 
 
 STAGE = config_stage("corpus", 2, lambda workspace: source_digests(workspace), _make)
@@ -74,7 +83,8 @@ def sample(passages: Sequence[Passage], limit: int) -> Iterable[Passage]:
 
 
 def run(config: ExperimentConfig) -> None:
-    """Build the corpus and print its size and folder."""
+    """Build the corpus and print its size, layout and folder."""
     workspace = Workspace(config)
     artifact = build(workspace)
-    workspace.announce(f"{artifact.info['passages']} passages in {artifact.path}")
+    layout = artifact.info.get("layout", "")
+    workspace.announce(f"{artifact.info['passages']} passages{f' ({layout})' if layout else ''} in {artifact.path}")

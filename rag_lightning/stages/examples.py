@@ -11,13 +11,13 @@ from rag_lightning.config.data import TaskConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core import seeds
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.files import file_digest
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
 from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.mini.registry import builder_of
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_digest, hub_source
+from rag_lightning.tasks.beir import questions_digest
 from rag_lightning.tasks.hub import read_hub
 from rag_lightning.tasks.load import load_examples
 from rag_lightning.tasks.spec import get_task
@@ -57,7 +57,7 @@ def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
         return {"source": hub_digest(*_hub_source(workspace))}
     files = {f"train {i}": path for i, path in enumerate(task.train)}
     files |= {"dev": task.dev, "test": task.test, SECOND: task.test2}
-    found: dict[str, str | Bound[Workspace]] = {n: file_digest(Path(path)) for n, path in files.items() if path}
+    found: dict[str, str | Bound[Workspace]] = {n: questions_digest(Path(path)) for n, path in files.items() if path}
     return found | {"corpus": corpus.STAGE.at(workspace)}
 
 
@@ -72,7 +72,9 @@ def _hub_source(workspace: Workspace) -> tuple[str, str, str]:
 def _from_hub(workspace: Workspace, folder: Path) -> dict[str, Any]:
     task, spec = workspace.config.task, get_task(workspace.config.task.name)
     assert spec.hub is not None  # _check
-    found = read_hub(spec.hub, *_hub_source(workspace), data_seed(workspace), task.fallback)
+    hub = spec.hub.of_rows(spec.named(task.columns)) if task.columns else spec.hub
+    layouts = () if task.columns else spec.layouts
+    found = read_hub(hub, *_hub_source(workspace), data_seed(workspace), task.fallback, layouts)
     counts = {k: n for part in SPLITS for k, n in spec.count_notes(part, len(found.parts[part])).items()}
     return _write(workspace, folder, found.parts, found.notes | counts)
 

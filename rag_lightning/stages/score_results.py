@@ -20,6 +20,7 @@ from rag_lightning.metrics.metric import Outcome
 from rag_lightning.metrics.outcomes import Matcher, Outcomes, find_faults, join_by_id, make_matcher, read_rankings
 from rag_lightning.stages import corpus, examples, score
 from rag_lightning.stages.workspace import Workspace
+from rag_lightning.tasks.beir import questions_digest
 from rag_lightning.tasks.results.kilt import with_titles
 from rag_lightning.tasks.results.record import Format, Result, RetrievedPassage, get_format, match
 from rag_lightning.tasks.spec import TaskSpec, get_task
@@ -156,7 +157,7 @@ def _score_file(
 
 
 def _examples_digest(workspace: Workspace, request: Request) -> str:
-    return file_digest(Path(request.questions)) if request.questions else examples.build(workspace).digest
+    return questions_digest(Path(request.questions)) if request.questions else examples.build(workspace).digest
 
 
 def needs_corpus(kind: Format, results: Sequence[Result]) -> bool:

@@ -1,6 +1,6 @@
 """Abstractive question answering: MS MARCO QnA v1.1 and v2.1 (Bajaj et al. 2016, https://arxiv.org/abs/1611.09268).
 
-JSON columns (v2.1 as published), JSON lines (v1.1), or a list of the same rows: `query`, `answers`,
+JSON columns (v2.1 as published), JSON lines (v1.1), or the same rows stored otherwise: `query`, `answers`,
 `wellFormedAnswers`. The target is a well-formed answer; the given passages are not used. A row without one is dropped
 and counted, or by `task.fallback` keeps its other answers; a row that only says "No Answer Present." is dropped.
 """
@@ -14,13 +14,12 @@ from typing import Any
 from rag_lightning.core.errors import DataError
 from rag_lightning.tasks.examples import Dropped, RawExample, Row, own_id, question_text
 from rag_lightning.tasks.hub import HubSource, by_row
-from rag_lightning.tasks.layout import json_columns, json_lines, json_list
+from rag_lightning.tasks.layout import rows
 from rag_lightning.tasks.spec import TaskSpec
 
 NO_ANSWER = "No Answer Present."
 NONE_WELL_FORMED, NONE_PRESENT = "no well-formed answer", f'"{NO_ANSWER}"'
-_NEEDS = ("query", "answers")
-_COLUMNS = (*_NEEDS, "query_id", "wellFormedAnswers")
+_COLUMNS = ("query", "answers", "query_id", "wellFormedAnswers")
 
 
 def marco_row(path: Path, row: int, values: Mapping[str, Any]) -> Row:
@@ -61,11 +60,7 @@ MS_MARCO = TaskSpec(
     title="MSM",
     citation="Bajaj et al. 2016 (https://arxiv.org/abs/1611.09268)",
     licence="non-commercial research only (Microsoft's terms)",
-    layouts=(
-        json_columns("MS MARCO JSON columns", _NEEDS, marco_row),
-        json_lines("MS MARCO JSON lines", _NEEDS, marco_row),
-        json_list("MS MARCO JSON list", _NEEDS, marco_row),
-    ),
+    layouts=(rows("MS MARCO", {"query": str, "answers": list}, marco_row),),
     metrics=("rouge_l_msmarco", "bleu1_msmarco", "rouge_l", "bleu1", "bleu1_sentence", "distinct_trigrams"),
     counts={"train": 153_725, "dev": 12_467, "test": 101_092},
     printed={"train": 153_726, "dev": 12_468, "test": 101_093},

@@ -1,6 +1,7 @@
 """CuratedTREC (Baudiš and Šedivý 2015): questions whose answers are regular expressions.
 
-- DPR csv and JSONL, the answers a list of patterns (https://github.com/facebookresearch/DPR)
+- DPR csv, and rows of question and answers, the answers a list of patterns
+  (https://github.com/facebookresearch/DPR); FlashRAG's rows
 - TSV: `qid \\t question \\t pattern`, or `qid \\t factoid \\t question \\t pattern` as in
   https://github.com/brmson/dataset-factoid-curated; nothing in it is quoted
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from itertools import islice
@@ -29,8 +30,9 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_lines
 from rag_lightning.metrics.patterns import PatternFault, match_patterns, nfd_fault, search_patterns
 from rag_lightning.tasks.examples import RawExample, Row, answer_list, question_text
-from rag_lightning.tasks.layout import Layout, json_lines
-from rag_lightning.tasks.open_qa import DPR_CSV, question_row
+from rag_lightning.tasks.layout import Layout, ParseRow, rows
+from rag_lightning.tasks.open_qa import DPR_CSV
+from rag_lightning.tasks.qa_layouts import FLASHRAG, PLAIN
 from rag_lightning.tasks.spec import QA_METRICS, TaskSpec
 
 SECONDS = 0.2
@@ -73,18 +75,32 @@ def find_fault(pattern: str) -> PatternFault | None:
     return None
 
 
+def _check(path: Path, row: Row, field: str) -> Row:
+    """The row, whose patterns were tried, with a note of those that are found in no passage."""
+    for pattern in row.answers if isinstance(row, RawExample) else ():
+        if fault := find_fault(pattern):
+            hint = "correct the pattern or remove the row"
+            raise DataError(path, fault.reason, row=row.row, field=field, value=pattern, hint=hint)
+    return _noted(row) if isinstance(row, RawExample) else row
+
+
 def _usable(read: Callable[[Path], Iterable[Row]], field: str) -> Callable[[Path], Iterator[Row]]:
-    """The rows of a reader, whose patterns were tried."""
+    return lambda path: (_check(path, row, field) for row in read(path))
 
-    def rows(path: Path) -> Iterator[Row]:
-        for row in read(path):
-            for pattern in row.answers if isinstance(row, RawExample) else ():
-                if fault := find_fault(pattern):
-                    hint = "correct the pattern or remove the row"
-                    raise DataError(path, fault.reason, row=row.row, field=field, value=pattern, hint=hint)
-            yield _noted(row) if isinstance(row, RawExample) else row
 
-    return rows
+def _of_patterns(layout: Layout) -> Layout:
+    parse: ParseRow | None = layout.parse
+    assert parse is not None
+    return rows(
+        f"{layout.name} of patterns",
+        layout.needs,
+        lambda path, row, values: _check(path, parse(path, row, values), "answers"),
+    )
+
+
+def _asks(cells: Sequence[str]) -> bool:
+    """Whether the cell of the question holds words, as no judgement does."""
+    return len(cells[-2].split()) > 1
 
 
 def _noted(row: RawExample) -> RawExample:
@@ -168,16 +184,16 @@ def _repeated(low: Any, tree: Any, most: int) -> Iterator[str]:
         yield ""
 
 
-_JSONL = json_lines("DPR JSONL of patterns", ("question",), question_row)
 CURATED_TREC = TaskSpec(
     name="curatedtrec",
     title="CT",
     citation="Baudiš and Šedivý 2015 (https://doi.org/10.1007/978-3-319-24027-5_20)",
     licence="not stated; questions and patterns are NIST's (TREC)",
     layouts=(
-        Layout("DPR csv of patterns", DPR_CSV.shape, _usable(DPR_CSV.read, "answers"), cells=(2,)),
-        Layout(_JSONL.name, _JSONL.shape, _usable(_JSONL.read, "answers"), _JSONL.needs),
-        Layout("CuratedTREC TSV", "tab-separated text", _usable(read_trec, "pattern"), cells=(3, 4)),
+        _of_patterns(FLASHRAG),
+        _of_patterns(PLAIN),
+        Layout("DPR csv of patterns", DPR_CSV.shape, _usable(DPR_CSV.read, "answers"), cells=(2,), like=DPR_CSV.like),
+        Layout("CuratedTREC TSV", "tab-separated text", _usable(read_trec, "pattern"), cells=(3, 4), like=_asks),
     ),
     metrics=("em_regex", *QA_METRICS),
     counts={"train": 1_353, "dev": 133, "test": 694},

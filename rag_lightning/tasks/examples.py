@@ -5,6 +5,10 @@ The fields of a row, checked: questions, answers, ids. Every fault names file, r
 
 from __future__ import annotations
 
+import ast
+import json
+import re
+import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import content_digest
+from rag_lightning.core.files import UNREADABLE, content_digest
 from rag_lightning.core.records import Example
+from rag_lightning.metrics.pages import TOGETHER, normalize_title
 
 
 @dataclass(frozen=True)
@@ -116,13 +121,15 @@ def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, s
 
 
 def _check_text(path: Path, raw: RawExample) -> None:
-    """JSON can escape half of a surrogate pair, which is no text."""
+    """JSON can escape half of a surrogate pair, which is no text, and NUL, which ends one for many a program."""
     for text in (raw.question, *raw.answers, raw.own_id, raw.entity, *raw.gold, *raw.titles, *raw.tags.values()):
         try:
             text.encode()
         except UnicodeEncodeError as error:
             problem = "holds half of a surrogate pair"
             raise DataError(path, problem, row=raw.row, value=text, hint="write the whole sign") from error
+        if "\0" in text:
+            raise DataError(path, "holds a NUL", row=raw.row, value=text, hint="remove it")
 
 
 def _example(identifier: str, raw: RawExample) -> Example:
@@ -157,18 +164,66 @@ def question_text(path: Path, row: int, field: str, value: Any) -> str:
 def answer_list(path: Path, row: int, field: str, value: Any) -> tuple[str, ...]:
     """The answers of a row without repetitions, in their order.
 
+    One rule for all formats: a list of strings that are not empty, or one such string. A string in square brackets, or
+    in round ones around quotes, is a list that was written as text (`written_list`). Numbers, null and true are no
+    answers.
+
     Raises:
-        DataError: missing, not a list, empty, or holding anything but strings that are not empty.
+        DataError: anything else.
     """
     if value is None:
         raise DataError(path, "is missing", row=row, field=field)
-    if not isinstance(value, list) or not value:
+    if isinstance(value, str):
+        value = written_list(path, row, field, value) if _BRACKETS.fullmatch(value) else [value]
+    if not isinstance(value, list):
+        raise DataError(path, "must be a list of strings, or one string", row=row, field=field, value=value)
+    if not value:
         hint = "give a list of at least one string"
         raise DataError(path, "must hold at least one answer", row=row, field=field, value=value, hint=hint)
     for answer in value:
         if not isinstance(answer, str) or not answer.strip():
             raise DataError(path, "holds an answer that is not a string or empty", row=row, field=field, value=answer)
     return tuple(dict.fromkeys(value))
+
+
+_BRACKETS = re.compile(r"""\s*(\[.*\]|\(\s*['"].*\))\s*""", re.DOTALL)
+_STRING = r"""[rRuU]?(?:'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")"""
+_LISTED = re.compile(rf"\s*[\[(]?\s*(?:{_STRING}\s*(?:,\s*{_STRING}\s*)*+,?\s*)?[\])]?\s*", re.DOTALL)
+
+
+def written_list(path: Path, row: int, field: str, text: str) -> list[Any]:
+    """A list of strings that was written as text, by JSON or by Python (also a tuple, or one string in quotes).
+
+    Raises:
+        DataError: anything else; and strings side by side, which Python would join (`['Ann' 'Bell']`).
+    """
+    hint = "write a list of quoted strings: ['answer', …]"
+    try:
+        value = _json_or_python(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise DataError(path, "is not a list of answers", row=row, field=field, value=text, hint=hint) from error
+    found = list(value) if isinstance(value, tuple) else [value] if isinstance(value, str) else value
+    if not isinstance(found, list):
+        raise DataError(path, "is not a list of answers", row=row, field=field, value=text, hint=hint)
+    if all(isinstance(one, str) for one in found) and not _LISTED.fullmatch(text):
+        problem = "holds strings side by side without a comma"
+        raise DataError(path, problem, row=row, field=field, value=text, hint=hint)
+    return found
+
+
+def _json_or_python(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except UNREADABLE:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of backslashes, which patterns have
+            return ast.literal_eval(text.strip())
+
+
+def title_sets(sets: Iterable[Iterable[Any]]) -> tuple[str, ...]:
+    """The normalised titles of each set of evidence as one entry of `gold_titles`, without repetitions."""
+    named = [{normalize_title(title) for title in titles if isinstance(title, str) and title} for titles in sets]
+    return tuple(dict.fromkeys(TOGETHER.join(sorted(titles)) for titles in named if titles))
 
 
 def gold_ids(path: Path, row: int, values: Mapping[str, Any]) -> tuple[str, ...]:

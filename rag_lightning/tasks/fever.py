@@ -10,16 +10,15 @@ The claim is the query, the label in lower case the answer. `gold_titles` hold t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.metrics.pages import TOGETHER, normalize_title
-from rag_lightning.tasks.examples import Dropped, RawExample, Row, objects, own_id, question_text
+from rag_lightning.tasks.examples import Dropped, RawExample, Row, objects, own_id, question_text, title_sets
 from rag_lightning.tasks.hub import PARQUET, HubSource
-from rag_lightning.tasks.layout import Layout, ParseRow, json_lines
+from rag_lightning.tasks.layout import Layout, ParseRow, rows
 from rag_lightning.tasks.spec import TaskSpec
 
 LABELS = ("supports", "refutes", "not enough info")
@@ -61,7 +60,7 @@ def kilt_row(path: Path, row: int, values: Mapping[str, Any]) -> RawExample:
     for output in outputs:
         pages = objects(path, row, "output.provenance", output.get("provenance", []))
         sets.append([page.get("title", page.get("wikipedia_title")) for page in pages])
-    return RawExample(row, claim, tuple(labels), own_id=own_id(path, row, values), titles=_joined(sets))
+    return RawExample(row, claim, tuple(labels), own_id=own_id(path, row, values), titles=title_sets(sets))
 
 
 def hub_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[RawExample]:
@@ -95,7 +94,7 @@ def _titles(path: Path, row: int, evidence: Any) -> tuple[str, ...]:
     if not isinstance(evidence, list) or not all(_is_set(pieces) for pieces in evidence):
         problem = "is missing" if evidence is None else "must be a list of evidence sets"
         raise DataError(path, problem, row=row, field="evidence", value=evidence)
-    titles = _joined([[piece[_TITLE] for piece in pieces] for pieces in evidence])
+    titles = title_sets([[piece[_TITLE] for piece in pieces] for pieces in evidence])
     if not titles:
         hint = "a claim that is supported or refuted needs evidence"
         raise DataError(path, "names no article", row=row, field="evidence", value=evidence, hint=hint)
@@ -104,12 +103,6 @@ def _titles(path: Path, row: int, evidence: Any) -> tuple[str, ...]:
 
 def _is_set(pieces: Any) -> bool:
     return isinstance(pieces, list) and all(isinstance(piece, list) and len(piece) > _TITLE for piece in pieces)
-
-
-def _joined(sets: Iterable[Sequence[Any]]) -> tuple[str, ...]:
-    """Each set's normalised titles as one entry of `gold_titles`, without repetitions."""
-    named = [{normalize_title(title) for title in titles if isinstance(title, str) and title} for titles in sets]
-    return tuple(dict.fromkeys(TOGETHER.join(sorted(titles)) for titles in named if titles))
 
 
 def _of(labels: tuple[str, ...], row: RawExample) -> Row:
@@ -123,16 +116,16 @@ def _restricted(labels: tuple[str, ...], parse: Callable[[Path, int, Mapping[str
 
 def _layouts(labels: tuple[str, ...]) -> tuple[Layout, ...]:
     return (
-        json_lines("FEVER JSONL", ("claim", "label"), _restricted(labels, fever_row)),
-        json_lines("KILT JSONL", ("input", "output"), _restricted(labels, kilt_row)),
+        rows("FEVER", {"claim": str, "label": str}, _restricted(labels, fever_row)),
+        rows("KILT", {"input": str, "output": list}, _restricted(labels, kilt_row)),
     )
 
 
 def _hub(labels: tuple[str, ...]) -> HubSource:
-    def rows(path: Path, given: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+    def claims(path: Path, given: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
         return (_of(labels, row) for row in hub_rows(path, given))
 
-    return HubSource("fever/fever", "v1.0", rows, dev="paper_dev", test="paper_test", revision=PARQUET)
+    return HubSource("fever/fever", "v1.0", claims, dev="paper_dev", test="paper_test", revision=PARQUET)
 
 
 def _spec(name: str, title: str, labels: tuple[str, ...], counts: Counts, printed: Counts) -> TaskSpec:

@@ -6,7 +6,7 @@ out of train by seed, as large as the paper's, or a tenth of a smaller train. Su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 from rag_lightning.core import seeds
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Example
+from rag_lightning.core.rows import LARGE
 from rag_lightning.tasks.examples import Dropped, RawExample, Reading, Row, to_reading
+from rag_lightning.tasks.layout import Layout
 
 MAIN = "main"
 PARQUET = "refs/convert/parquet"
@@ -33,7 +35,7 @@ class HubSource:
         rows: Converts its rows to examples.
         train: Its split for train.
         dev: Its split for dev, "" where dev is held out of train.
-        test: Its split for test.
+        test: Its split for test; "" to know all three by their names (OWN_SPLITS).
         held_out: How many examples dev takes from train, a tenth of train at most.
         revision: Branch that is resolved to a commit; files of PARQUET are at `configuration/split/*.parquet`.
         columns: Columns to read, () for all: passages and search results are large.
@@ -48,6 +50,11 @@ class HubSource:
     held_out: int = 0
     revision: str = MAIN
     columns: tuple[str, ...] = ()
+
+    def of_rows(self, layout: Layout) -> HubSource:
+        """Another data set, whose rows are of a layout and whose splits are known by their names."""
+        assert layout.parse is not None
+        return replace(self, rows=by_row(layout.parse), test="", revision=MAIN, columns=())
 
 
 @dataclass(frozen=True)
@@ -68,24 +75,41 @@ def by_row(parse: Callable[[Path, int, Mapping[str, Any]], Row]) -> ReadRows:
     return rows
 
 
-def read_hub(source: HubSource, name: str, configuration: str, commit: str, seed: int, fallback: bool = False) -> Split:
+OWN_SPLITS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train",),
+    "dev": ("dev", "validation", "valid"),
+    "test": ("test", "validation", "dev"),
+}
+"""Names of the splits of data sets other than a task's own; dev is another one than test."""
+
+
+def read_hub(
+    source: HubSource,
+    name: str,
+    configuration: str,
+    commit: str,
+    seed: int,
+    fallback: bool = False,
+    layouts: Sequence[Layout] = (),
+) -> Split:
     """train, dev and test.
 
     Args:
         source: Splits and columns.
-        name: Data set on the hub, or a local folder with its parquet or original files.
+        name: Data set on the hub, or a local folder with its parquet, arrow or original files.
         configuration: Configuration of the data set, "" for the only one.
         commit: Revision on the hub; not used for a folder.
         seed: Seed of a dev split that is held out.
         fallback: Whether to keep the other answers of a row that has no preferred one (`task.fallback`).
+        layouts: Formats of rows to look for where the first row is not the source's.
 
     Raises:
         DataError: a split or column is missing, or a row is bad.
     """
-    wanted = {"train": source.train, "dev": source.dev, "test": source.test}
-    wanted = {part: split for part, split in wanted.items() if split}
-    loaded = _load(source, name, configuration, commit, list(wanted.values()))
-    readings = {part: _read(source, name, split, loaded, fallback) for part, split in wanted.items()}
+    loaded = _load(source, name, configuration, commit)
+    source = _of_rows(source, name, loaded.get(source.train, ()), layouts)
+    wanted = _splits(source, name, loaded)
+    readings = {part: _read(source, name, split, loaded[split], fallback) for part, split in wanted.items()}
     notes = {f"{part} {reason}": n for part, reading in readings.items() for reason, n in reading.notes.items()}
     parts = {part: reading.examples for part, reading in readings.items()}
     if "dev" not in parts:
@@ -94,25 +118,56 @@ def read_hub(source: HubSource, name: str, configuration: str, commit: str, seed
     return Split(parts, notes)
 
 
-def _load(source: HubSource, name: str, configuration: str, commit: str, splits: list[str]) -> Mapping[str, Any]:
-    from datasets import load_dataset
-
-    local = Path(name).is_dir()
+def _of_rows(source: HubSource, name: str, table: Any, layouts: Sequence[Layout]) -> HubSource:
+    """The source, or one of the format of rows that the first row has where the source cannot read it."""
+    first = table[0] if len(table) else {}
     try:
+        list(source.rows(Path(name), [first]))
+    except DataError:
+        fitting = (layout for layout in layouts if layout.parse and layout.has_types(first))
+        if layout := next(fitting, None):
+            return source.of_rows(layout)
+    return source
+
+
+def _splits(source: HubSource, name: str, loaded: Mapping[str, Any]) -> dict[str, str]:
+    """Part -> split."""
+    own = {"train": source.train, "dev": source.dev, "test": source.test}
+    found = own if source.test else {part: _first(names, loaded) for part, names in OWN_SPLITS.items()}
+    for part, split in found.items():
+        if split not in loaded and (split or part != "dev"):
+            raise DataError(name, f"has no split {split or part!r}", hint=f"it has {', '.join(loaded)}")
+    return {part: split for part, split in found.items() if split and (part != "dev" or split != found["test"])}
+
+
+def _first(names: Sequence[str], loaded: Mapping[str, Any]) -> str:
+    return next((name for name in names if name in loaded), "")
+
+
+def _load(source: HubSource, name: str, configuration: str, commit: str) -> Mapping[str, Any]:
+    from datasets import load_dataset, load_from_disk
+    from datasets.exceptions import DatasetsError
+
+    folder, local = Path(name), Path(name).is_dir()
+    splits = [split for split in (source.train, source.dev, source.test) if split]
+    try:
+        if local and (folder / "dataset_dict.json").is_file():
+            return load_from_disk(name)  # type: ignore[no-any-return]
+        if local and (folder / "state.json").is_file():
+            return {"train": load_from_disk(name)}
         if source.revision != PARQUET:
             return load_dataset(name, configuration or None, revision=None if local else commit)  # type: ignore[no-any-return]
         # Left to itself, datasets takes every split called dev for one, and all configurations together.
-        folder = "/".join(filter(None, (name if local else f"hf://datasets/{name}@{commit}", configuration)))
-        return load_dataset("parquet", data_files={s: f"{folder}/{s}/*.parquet" for s in splits})  # type: ignore[no-any-return]
-    except (FileNotFoundError, ValueError) as error:
-        raise DataError(name, f"cannot be loaded: {error}", hint=f"expected splits {', '.join(splits)}") from error
+        files = "/".join(filter(None, (name if local else f"hf://datasets/{name}@{commit}", configuration)))
+        return load_dataset("parquet", data_files={s: f"{files}/{s}/*.parquet" for s in splits})  # type: ignore[no-any-return]
+    except (DatasetsError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(name, f"cannot be loaded: {reason}", hint=f"expected splits {', '.join(splits)}") from error
 
 
-def _read(source: HubSource, name: str, split: str, loaded: Mapping[str, Any], fallback: bool) -> Reading:
-    if split not in loaded:
-        raise DataError(name, f"has no split {split!r}", hint=f"it has {', '.join(loaded)}")
-    table = loaded[split]
+def _read(source: HubSource, name: str, split: str, table: Any, fallback: bool) -> Reading:
     kept = [column for column in table.column_names if not source.columns or column in source.columns]
+    kept = [column for column in kept if column not in LARGE]
     rows = (_named(row, split) for row in source.rows(Path(name), table.select_columns(kept)))
     return to_reading(Path(name), rows, f"{name} {split}", fallback)
 
@@ -125,7 +180,8 @@ def _named(row: Row, split: str) -> Row:
 
 
 def _with_id(raw: RawExample, split: str) -> RawExample:
-    return raw if raw.own_id else replace(raw, own_id=f"{split}-{raw.row}")
+    """Gold ids are left out: the examples of a data set of the hub do not depend on a corpus."""
+    return replace(raw, own_id=raw.own_id or f"{split}-{raw.row}", gold=())
 
 
 def _hold_out(examples: list[Example], size: int, seed: int) -> tuple[list[Example], list[Example]]:

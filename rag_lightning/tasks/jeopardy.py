@@ -19,7 +19,7 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_lines
 from rag_lightning.tasks.examples import Dropped, RawExample, Row
 from rag_lightning.tasks.hub import PARQUET, HubSource, by_row
-from rag_lightning.tasks.layout import Layout, json_lines, json_list
+from rag_lightning.tasks.layout import Layout, rows
 from rag_lightning.tasks.spec import TaskSpec
 
 EMPTY = "no clue or no answer is left without its HTML"
@@ -113,9 +113,8 @@ JEOPARDY = TaskSpec(
     citation="Lewis et al. 2020, from SearchQA (Dunn et al. 2017, https://arxiv.org/abs/1704.05179)",
     licence="clues: Jeopardy Productions, Inc.; SearchQA's code BSD 3-clause",
     layouts=(
-        json_list("SearchQA JSON list", _NEEDS, clue_row),
-        json_lines("SearchQA JSON lines", _NEEDS, clue_row),
-        Layout("TSV of clues", "tab-separated text", read_clues, frozenset({"answer"})),
+        rows("SearchQA", dict.fromkeys(_NEEDS, str), clue_row),
+        Layout("TSV of clues", "tab-separated text", read_clues, {"answer": str}),
     ),
     metrics=("q_bleu1", "q_bleu1_2018", "bleu1", "bleu1_sentence", "rouge_l", "distinct_trigrams"),
     counts={"train": 97_391, "dev": 13_713, "test": 26_848},

@@ -19,7 +19,7 @@ from rag_lightning.core.records import Example, Passage
 from rag_lightning.tasks.examples import Reading, free_id
 from rag_lightning.tasks.holdout import assign_gold, drop_like, drop_near_duplicates, split_by_title
 from rag_lightning.tasks.hub import Split
-from rag_lightning.tasks.spec import TaskSpec, get_task
+from rag_lightning.tasks.spec import get_task
 
 
 class Passages(Protocol):
@@ -49,26 +49,26 @@ def load_examples(config: TaskConfig, passages: Passages, seed: int) -> Split:
     if config.test2 and not config.test:
         raise ConfigError(f"task.test2 {config.test2} goes with files of its own for dev and test: give both")
     if not config.dev:
-        return hold_out(task, [Path(name) for name in config.train], passages, seed, config.fallback)
+        return hold_out(config, passages, seed)
     parts: dict[str, list[Example]] = {}
     notes: dict[str, int] = {}
     files = {"train": config.train, "dev": (config.dev,), "test": (config.test,), "test2": (config.test2,)}
     for part, names in files.items() if config.test2 else list(files.items())[:3]:
-        readings = _readings(task, [Path(name) for name in names], config.fallback)
+        readings = _readings(config, names)
         parts[part] = _join(readings, passages)
         notes |= {f"{part} read": len(parts[part]), **_notes(readings, f"{part} ")}
         notes |= task.count_notes(part, len(parts[part]))
     return Split(parts, notes)
 
 
-def hold_out(task: TaskSpec, files: Sequence[Path], passages: Passages, seed: int, fallback: bool = False) -> Split:
+def hold_out(config: TaskConfig, passages: Passages, seed: int) -> Split:
     """Train, dev and test from train files alone; see the head of this module.
 
     Raises:
         ConfigError: no file names gold passages.
         DataError: a bad file, or a gold passage id the corpus does not hold.
     """
-    readings = _readings(task, files, fallback)
+    readings = _readings(config, config.train)
     pool = _join((pair for pair in readings if _names_gold(pair[1])), passages)
     others = (pair for pair in readings if not _names_gold(pair[1]))
     extra = _join(others, passages, taken={e.example_id for e in pool})
@@ -90,8 +90,9 @@ def hold_out(task: TaskSpec, files: Sequence[Path], passages: Passages, seed: in
     return Split(parts, notes)
 
 
-def _readings(task: TaskSpec, files: Sequence[Path], fallback: bool) -> list[tuple[Path, Reading]]:
-    return [(file, task.reading(file, fallback)) for file in files]
+def _readings(config: TaskConfig, names: Sequence[str]) -> list[tuple[Path, Reading]]:
+    task = get_task(config.name)
+    return [(Path(name), task.reading(name, config.fallback, config.columns)) for name in names]
 
 
 def _names_gold(reading: Reading) -> bool:

@@ -1,54 +1,39 @@
 """Open-domain question answering: Natural Questions, TriviaQA and WebQuestions, whose formats overlap.
 
 - DPR csv: `question \\t ['answer', …]`, a Python list, no header (https://github.com/facebookresearch/DPR)
-- JSONL: `question`, `answer` (NQ-open, https://github.com/google-research-datasets/natural-questions) or `answers`
-  (DPR), and optionally `gold_passage_id` or `gold_passage_ids`
-- SQuAD v1.1 JSON (https://arxiv.org/abs/1606.05250), articles, paragraphs, questions: for training data
-- WebQuestions JSON: a list of `qText`, `answers` (https://aclanthology.org/D13-1160)
+- SQuAD JSON (https://arxiv.org/abs/1606.05250; v2.0 https://arxiv.org/abs/1806.03822), articles, paragraphs, questions
 - TriviaQA JSON (https://aclanthology.org/P17-1147), and its columns on the hub. All aliases are answers, the value
   first. Normalised aliases are added only where no alias normalises to them, so that targets stay readable and EM sees
   the same set.
+- rows of many projects (`qa_layouts.py`), and queries with judgements (`beir.py`)
 """
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import read_json, read_tsv
+from rag_lightning.core.files import read_json
+from rag_lightning.core.separated import read_tsv
 from rag_lightning.metrics.tokens import normalize_answer
-from rag_lightning.tasks.examples import Dropped, RawExample, Row, answer_list, gold_ids, objects, own_id, question_text
+from rag_lightning.tasks.beir import BEIR_LAYOUTS
+from rag_lightning.tasks.examples import (
+    Dropped,
+    RawExample,
+    Row,
+    answer_list,
+    objects,
+    own_id,
+    question_text,
+    written_list,
+)
 from rag_lightning.tasks.hub import HubSource, by_row
-from rag_lightning.tasks.layout import Layout, json_lines, json_list
+from rag_lightning.tasks.layout import Layout, rows
+from rag_lightning.tasks.qa_layouts import HIDDEN, IMPOSSIBLE, PLAIN, QUESTION_ROWS, question_row
 from rag_lightning.tasks.spec import TaskSpec
-
-
-def question_row(path: Path, row: int, values: Mapping[str, Any]) -> RawExample:
-    """`question`, `answer` or `answers`, and optionally `id` and gold passage ids.
-
-    Raises:
-        DataError: a field is missing or of a wrong type.
-    """
-    name = "answers" if "answers" in values else "answer"
-    question = question_text(path, row, "question", values.get("question"))
-    answers = answer_list(path, row, name, values.get(name))
-    return RawExample(row, question, answers, gold_ids(path, row, values), own_id(path, row, values))
-
-
-def web_row(path: Path, row: int, values: Mapping[str, Any]) -> RawExample:
-    """`qText`, `answers`, and optionally `qId`.
-
-    Raises:
-        DataError: a field is missing or of a wrong type.
-    """
-    question = question_text(path, row, "qText", values.get("qText"))
-    answers = answer_list(path, row, "answers", values.get("answers"))
-    return RawExample(row, question, answers, own_id=own_id(path, row, values, "qId"), id_field="qId")
-
 
 DPR_HINT = "expected question, tab, ['answer', …]; JSON files start with { or ["
 
@@ -59,23 +44,19 @@ def read_dpr(path: Path) -> Iterator[RawExample]:
     Raises:
         DataError: a row that has not two cells, no question, or no list of answers.
     """
-    for row, fields in read_tsv(path, DPR_HINT, strict=False):
+    for row, fields in read_tsv(path, DPR_HINT):
         if len(fields) != 2:
             raise DataError(path, f"has {len(fields)} fields instead of 2", row=row, value=fields[0], hint=DPR_HINT)
         question = question_text(path, row, "question", fields[0])
-        yield RawExample(row, question, answer_list(path, row, "answers", _literal(path, row, fields[1])))
+        yield RawExample(
+            row, question, answer_list(path, row, "answers", written_list(path, row, "answers", fields[1]))
+        )
 
 
-def _literal(path: Path, row: int, text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        hint = "write a list of quoted strings: ['answer', …]"
-        raise DataError(path, "is not a list of answers", row=row, field="answers", value=text, hint=hint) from error
-
-
-def read_squad(path: Path) -> Iterator[RawExample]:
+def read_squad(path: Path) -> Iterator[Row]:
     """Every question, with its article's title as entity and its paragraph; rows count questions from 1.
+
+    Those of v2.0 that are impossible are dropped.
 
     Raises:
         DataError: a part of the layout is missing or of another type.
@@ -90,8 +71,10 @@ def read_squad(path: Path) -> Iterator[RawExample]:
                 yield _question(path, row, item, title, text)
 
 
-def _question(path: Path, row: int, item: dict[str, Any], title: str, paragraph: str) -> RawExample:
+def _question(path: Path, row: int, item: dict[str, Any], title: str, paragraph: str) -> Row:
     question = question_text(path, row, "question", item.get("question"))
+    if item.get("is_impossible") is True:
+        return Dropped(row, IMPOSSIBLE)
     texts = [answer.get("text") for answer in _list(path, row, item, "answers")]
     answers = answer_list(path, row, "answers", texts)
     return RawExample(row, question, answers, own_id=str(item.get("id", "")), entity=title, paragraph=paragraph)
@@ -105,12 +88,11 @@ def _title(article: dict[str, Any]) -> str:
 def _list(path: Path, row: int, holder: Any, field: str) -> list[dict[str, Any]]:
     value = holder.get(field) if isinstance(holder, dict) else None
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise DataError(path, "must be a list of objects, as in SQuAD v1.1", row=row, field=field, value=value)
+        raise DataError(path, "must be a list of objects, as in SQuAD", row=row, field=field, value=value)
     return value
 
 
 HUB_COLUMNS = ("question", "question_id", "answer")
-HIDDEN = "the published test files hide their answers; use a dev file as test"
 
 
 def read_trivia(path: Path) -> Iterator[RawExample]:
@@ -130,22 +112,31 @@ def read_trivia(path: Path) -> Iterator[RawExample]:
         yield RawExample(row, question, answers, own_id=identifier, id_field="QuestionId", tags=tags)
 
 
-def hub_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+def trivia_row(path: Path, row: int, values: Mapping[str, Any]) -> RawExample:
+    """A row of the hub's `trivia_qa`: `question, question_id, answer` with `value` and aliases.
+
+    Raises:
+        DataError: a field is missing or of another type, or the answers are hidden.
+    """
+    question = question_text(path, row, "question", values.get("question"))
+    answers = _answers(path, row, "answer", values.get("answer"), ("value", "aliases", "normalized_aliases"))
+    return RawExample(row, question, answers, own_id=own_id(path, row, values, "question_id"), id_field="question_id")
+
+
+def hub_rows(path: Path, given: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
     """The columns of the hub's `trivia_qa`; `rc` holds some questions twice, once for each kind of evidence.
 
     Raises:
         DataError: a column is missing or of another type, or the answers are hidden.
     """
     seen: set[str] = set()
-    for row, values in enumerate(rows, 1):
-        question = question_text(path, row, "question", values.get("question"))
-        answers = _answers(path, row, "answer", values.get("answer"), ("value", "aliases", "normalized_aliases"))
-        identifier = own_id(path, row, values, "question_id")
-        if identifier and identifier in seen:
+    for row, values in enumerate(given, 1):
+        made = trivia_row(path, row, values)
+        if made.own_id and made.own_id in seen:
             yield Dropped(row, "question that is there with other evidence too")
-            continue
-        seen.add(identifier)
-        yield RawExample(row, question, answers, own_id=identifier, id_field="question_id")
+        else:
+            seen.add(made.own_id)
+            yield made
 
 
 def _answers(path: Path, row: int, field: str, answer: Any, names: Sequence[str]) -> tuple[str, ...]:
@@ -165,14 +156,15 @@ def _readable(answers: Sequence[str], normal: set[str]) -> Iterator[str]:
     return (answer for answer in answers if answer not in normal or normalize_answer(answer) not in covered)
 
 
-TRIVIA_JSON = Layout("TriviaQA JSON", "JSON document", read_trivia, frozenset({"Data"}))
+def _holds_a_list(cells: Sequence[str]) -> bool:
+    return cells[1].strip()[:1] in tuple("[('\"")
 
 
-DPR_CSV = Layout("DPR csv", "tab-separated text", read_dpr, cells=(2,))
-QUESTION_JSONL = json_lines("question JSONL", ("question",), question_row)
-SQUAD_JSON = Layout("SQuAD v1.1 JSON", "JSON document", read_squad, frozenset({"data"}))
-WEB_JSON = json_list("WebQuestions JSON", ("qText", "answers"), web_row)
-QA_LAYOUTS = (DPR_CSV, QUESTION_JSONL, SQUAD_JSON, WEB_JSON)
+TRIVIA_JSON = Layout("TriviaQA JSON", "JSON document", read_trivia, {"Data": list})
+TRIVIA_ROWS = rows("TriviaQA rows", {"question": str, "answer": dict}, trivia_row)
+DPR_CSV = Layout("DPR csv", "tab-separated text", read_dpr, cells=(2,), like=_holds_a_list)
+SQUAD_JSON = Layout("SQuAD JSON", "JSON document", read_squad, {"data": list})
+QA_LAYOUTS = (*QUESTION_ROWS, TRIVIA_ROWS, PLAIN, *BEIR_LAYOUTS, DPR_CSV, SQUAD_JSON)
 
 NATURAL_QUESTIONS = TaskSpec(
     name="nq",
@@ -192,7 +184,7 @@ TRIVIA_QA = TaskSpec(
     title="TQA",
     citation="Joshi et al. 2017 (https://aclanthology.org/P17-1147)",
     licence="questions: not stated, their authors' copyright; code Apache 2.0",
-    layouts=(DPR_CSV, TRIVIA_JSON, QUESTION_JSONL, SQUAD_JSON),
+    layouts=(TRIVIA_JSON, *QA_LAYOUTS),
     counts={"train": 78_785, "dev": 8_837, "test": 11_313},
     mine="present",
     printed={"train": 78_786, "dev": 8_838, "test": 11_314},

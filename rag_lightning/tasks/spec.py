@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from rag_lightning.config.registries import TASKS
-from rag_lightning.core.files import check_file
 from rag_lightning.core.records import Example
 from rag_lightning.tasks.examples import Reading, to_reading
 from rag_lightning.tasks.hub import HubSource
-from rag_lightning.tasks.layout import Layout, find_layout
+from rag_lightning.tasks.layout import Layout, find_layout, rows
+from rag_lightning.tasks.qa_layouts import named_row
 
 QA_METRICS = ("em", "f1", "answer_recall@1", "answer_recall@5", "answer_recall@20", "mrr")
 
@@ -59,23 +59,27 @@ class TaskSpec:
         """The examples of a file; see `reading`."""
         return self.reading(path).examples
 
-    def reading(self, path: Path | str, fallback: bool = False) -> Reading:
+    def reading(self, path: Path | str, fallback: bool = False, columns: Mapping[str, str] | None = None) -> Reading:
         """Read a file; its layout is recognised by its content.
 
         Exact duplicates are kept, under ids of their own. An id is the file's own, or made from the question, so that
         it does not change when rows are added or moved.
 
         Args:
-            path: A plain or gzip file.
+            path: A file, plain or compressed, or a folder or archive of rows (`core/rows.py`).
             fallback: Whether to keep the other answers of a row that has no preferred one (`task.fallback`).
+            columns: Names of the columns, for rows in a format of their own (`task.columns`).
 
         Raises:
             DataError: missing, empty or damaged file, an unknown or mixed layout, a bad row, two rows with one id.
         """
         path = Path(path)
-        check_file(path)
-        layout = find_layout(path, self.layouts)
+        layout = self.named(columns) if columns else find_layout(path, self.layouts)
         return to_reading(path, layout.read(path), layout.name, fallback)
+
+    def named(self, columns: Mapping[str, str]) -> Layout:
+        """The layout of rows whose columns are named by `task.columns`."""
+        return rows("named columns", {}, named_row(columns, self.labels))
 
     def count_notes(self, split: str, found: int) -> dict[str, int]:
         """The expected and the printed number of examples of a split where it has another number; else nothing."""

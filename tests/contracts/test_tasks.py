@@ -65,7 +65,7 @@ def test_bad_files_are_named(task: TaskSpec, tmp_path: Path) -> None:
     good = json.dumps(ROWS[task.name])
     bad = {
         "is empty": b"",
-        "is not UTF-8": good.encode("utf-16"),
+        "is UTF-16": good.encode("utf-16"),
         "row 2: is not UTF-8": f"{good}\n".encode() + b'{"a": "caf\xe9"}\n',
         "row 2.* is missing": f'{good}\n{{"other": "layout"}}\n'.encode(),
         "row 2: is not JSON": f"{good}\n{good[:-5]}\n".encode(),

@@ -40,6 +40,20 @@ NAMES = (
     "Question",
     "QuestionId",
     "Answer",
+    "golden_answers",
+    "supporting_facts",
+    "paragraphs",
+    "possible_answers",
+    "positive_passages",
+    "positive_ctxs",
+    "annotations",
+    "context",
+    "targetValue",
+    "utterance",
+    "_id",
+    "text",
+    "query-id",
+    "corpus-id",
 )
 INNER = ["Value", "Aliases", "answer", "provenance", "title", "0"]
 LEAVES = st.sampled_from([None, True, 3, 1.5, float("nan"), "", " ", "a", "(", "SUPPORTS", "[]", "é'\"\t\\", "\ud800"])

@@ -58,3 +58,17 @@ def test_digests_need_the_commit_of_a_hub_model_but_not_its_files(
     with pytest.raises(ConfigError, match="init_from=hub:someone/bart: is neither a folder nor the digest of a model"):
         train.STAGE.digest(started)
     assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["/data/bart", "./bart", "../bart", "~/bart", "a/b/c", "vectors-384.npy", "x/corpus.tsv"]
+)
+def test_a_path_is_no_name_on_the_hub(name: str, cache: Path) -> None:
+    with pytest.raises(AssetError, match=r"no such folder, and no OWNER/NAME on the hub; check the path$"):
+        hub.resolve_commit(name, "model")
+
+
+def test_a_file_is_no_model(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(AssetError, match="is a file; expected a folder, or OWNER/NAME"):
+        hub.resolve_commit(str(tmp_path / "file"), "model")

@@ -11,7 +11,7 @@ import pytest
 
 from rag_lightning.config.data import TaskConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.stages import examples
 from rag_lightning.stages.workspace import Workspace
 
@@ -50,6 +50,23 @@ def test_fallback_is_another_artifact(marco: tuple[Workspace, list[str]]) -> Non
     other = workspace.with_config(task=replace(workspace.config.task, fallback=True))
     assert examples.build(other).info["counts"]["test"] == 30
     assert examples.build(other).digest != examples.build(workspace).digest
+
+
+def test_columns_of_any_name_are_another_artifact(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    rows = [{"frage": f"q{i}", "antworten": ["a"], "x": 1} for i in range(30)]
+    for split in ("train", "validation"):
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}-00000-of-00001.parquet")
+    task = TaskConfig(source=f"hub:{folder}", columns={"query": "frage", "answers": "antworten"})
+    workspace = Workspace(ExperimentConfig(folder=str(tmp_path), task=task))
+    built = examples.build(workspace)
+    assert built.info["counts"] == {"train": 27, "dev": 3, "test": 30}
+    assert examples.read(workspace, "test")[0].answers == ("a",)
+    plain = workspace.with_config(task=replace(task, columns=None))
+    assert examples.STAGE.digest(Workspace(plain.config)) != built.digest
+    with pytest.raises(DataError, match="row 1, field 'question': is missing"):
+        examples.build(Workspace(plain.config))
 
 
 def test_a_task_without_a_data_set_says_so(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_evidence_that_is_a_sentence_is_the_context(tmp_path: Path) -> None:
         ({**SUPPORTED, "id": 2, "evidence": [["a"]]}, "evidence", "must be a list of evidence sets"),
         ({**SUPPORTED, "id": 2, "evidence": " "}, "evidence", "must be a list of evidence sets"),
         (SUPPORTED, "id", "is the id of row 1 too"),
-        (KILT, "claim", "is missing, as is all else that tells FEVER JSONL"),
+        (KILT, "claim", "is missing, as is all else that tells FEVER"),
     ],
 )
 def test_bad_rows_are_named(tmp_path: Path, task: str, bad: dict[str, Any], field: str, says: str) -> None:

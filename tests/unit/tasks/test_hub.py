@@ -42,9 +42,9 @@ def converted(folder: Path, splits: Mapping[str, Rows]) -> Path:
 
 
 def load(task: str, folder: Path, seed: int = 0, fallback: bool = False) -> Split:
-    source = get_task(task).hub
-    assert source is not None
-    return read_hub(source, str(folder), "", "", seed, fallback)
+    spec = get_task(task)
+    assert spec.hub is not None
+    return read_hub(spec.hub, str(folder), "", "", seed, fallback, spec.layouts)
 
 
 def sizes(found: Split) -> dict[str, int]:
@@ -104,7 +104,7 @@ def test_triviaqa_reads_aliases_and_a_question_of_two_evidences_once(tmp_path: P
 
 def test_triviaqa_test_hides_its_answers(tmp_path: Path) -> None:
     folder = parquet(tmp_path / "tqa", {"train": [trivia("a")], "validation": [trivia("b", "<unk>")]})
-    with pytest.raises(DataError, match=r"holds no answer.*hide their answers"):
+    with pytest.raises(DataError, match=r"holds no answer.*use a dev file"):
         load("triviaqa", folder)
 
 
@@ -185,19 +185,60 @@ def test_original_files_load_as_parquet_does(tmp_path: Path) -> None:
     assert sizes(load("nq", tmp_path / "nq")) == {"train": 18, "dev": 2, "test": 1}
 
 
+def flash(names: Iterable[str]) -> Rows:
+    return [{"id": f"x{n}", "question": f"question {n}", "golden_answers": ["a"], "metadata": {"n": 1}} for n in names]
+
+
+def test_another_data_set_is_read_by_its_rows_and_its_own_splits(tmp_path: Path) -> None:
+    folder = parquet(tmp_path / "f", {"train": flash("abc"), "dev": flash("de"), "test": flash("f")})
+    found = load("nq", folder)
+    assert sizes(found) == {"train": 3, "dev": 2, "test": 1} and found.notes == {}
+    assert found.parts["test"][0].example_id == "xf" and found.parts["test"][0].answers == ("a",)
+
+
+def test_gold_of_the_hub_is_left_out(tmp_path: Path) -> None:
+    rows = [{**row, "gold_passage_id": "p1"} for row in asked(numbered(20))]
+    found = load("nq", parquet(tmp_path / "g", {"train": rows, "validation": rows[:1]}))
+    assert found.parts["test"][0].gold_passage_ids == ()
+
+
+def test_data_sets_saved_to_disk(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    parts = {"train": asked(numbered(20)), "validation": asked("x")}
+    datasets.DatasetDict({n: datasets.Dataset.from_list(r) for n, r in parts.items()}).save_to_disk(str(tmp_path / "s"))
+    assert sizes(load("nq", tmp_path / "s")) == {"train": 18, "dev": 2, "test": 1}
+    with pytest.raises(DataError, match="has no split 'validation'; it has train"):
+        load("nq", tmp_path / "s" / "train")
+
+
+def test_what_datasets_cannot_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "train-00000-of-00001.parquet").write_bytes(b"PAR1 cut")
+    with pytest.raises(DataError, match="cannot be loaded") as caught:
+        load("nq", tmp_path / "d")
+    assert "\n" not in str(caught.value)
+
+
 def test_every_task_but_one_has_a_data_set_on_the_hub() -> None:
     assert [name for name in TASKS if get_task(name).hub is None] == ["curatedtrec"]
 
 
+def tables(folder: Path, rows: Mapping[str, Any]) -> Path:
+    """Outside the folder of the cache, which `datasets` would search for splits."""
+    folder.mkdir()
+    pq.write_table(pa.table(rows), folder / "train-00000-of-00001.parquet")
+    return folder
+
+
 def test_passages_are_streamed(tmp_path: Path) -> None:
     rows = {"id": ["1", "2"], "title": ["A", "B"], "text": ["one", "two"]}
-    pq.write_table(pa.table(rows), tmp_path / "train-00000-of-00001.parquet")
-    found = list(corpus_hub.read_hub(str(tmp_path), "", ""))
+    folder = tables(tmp_path / "passages", rows)
+    found = list(corpus_hub.read_hub(str(folder), "", ""))
     assert [(p.passage_id, p.title, p.text) for p in found] == [("1", "A", "one"), ("2", "B", "two")]
 
 
 def test_a_passage_without_text_is_named(tmp_path: Path) -> None:
     rows = {"id": ["1", "2"], "title": ["A", "B"], "text": ["one", None]}
-    pq.write_table(pa.table(rows), tmp_path / "train-00000-of-00001.parquet")
+    folder = tables(tmp_path / "passages", rows)
     with pytest.raises(DataError, match="row 2, field 'text'"):
-        list(corpus_hub.read_hub(str(tmp_path), "", ""))
+        list(corpus_hub.read_hub(str(folder), "", ""))

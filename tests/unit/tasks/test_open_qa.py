@@ -1,4 +1,4 @@
-"""Question files: five formats, ids, and every way a row can be bad."""
+"""Question files: DPR's, SQuAD's, TriviaQA's and plain rows, ids, and every way a row can be bad."""
 
 from __future__ import annotations
 
@@ -111,6 +111,16 @@ def test_squad_plain_and_gzip(tmp_path: Path, indent: int | None) -> None:
     assert found[0][0].answers == ("Bo",)
 
 
+def test_impossible_questions_of_squad_v2_are_dropped_and_counted(tmp_path: Path) -> None:
+    both = squad(is_impossible=True, answers=[], plausible_answers=[{"text": "Bo"}])
+    for indent in (None, 1):
+        reading = get_task("nq").reading(write(tmp_path / "train-v2.0.json", json.dumps(both, indent=indent)))
+        assert [e.example_id for e in reading.examples] == ["s2"] and reading.notes == {"dropped: is_impossible": 1}
+    articles = ",\n".join(json.dumps(article) for article in squad()["data"] * 2)
+    with pytest.raises(DataError, match="is the id of row 1 too"):  # an article a line is a document all the same
+        NATURAL_QUESTIONS.read(write(tmp_path / "lines.json", f'{{"version": "1.1", "data": [\n{articles}\n]}}'))
+
+
 def test_jsonl_under_a_json_name(tmp_path: Path) -> None:
     content = '{"question": "q", "answer": ["a"]}\n{"question": "r", "answer": ["b"]}\n'
     assert len(NATURAL_QUESTIONS.read(write(tmp_path / "q.json", content))) == 2
@@ -132,12 +142,12 @@ def test_web_questions(tmp_path: Path) -> None:
         ("q.csv", "q\t['a'\n", 1, "answers", "not a list of answers"),
         ("q.csv", "q\t__import__('os')\n", 1, "answers", "not a list of answers"),
         ("q.csv", "q\t[]\n", 1, "answers", "at least one answer"),
-        ("q.csv", "q\t'abc'\n", 1, "answers", "at least one answer"),
+        ("q.csv", "q\t3\n", 1, "answers", "not a list of answers"),
         ("q.csv", "q\t['a', ' ']\n", 1, "answers", "not a string or empty"),
         ("q.csv", "q\t['a', 3]\n", 1, "answers", "not a string or empty"),
         ("q.jsonl", '{"question": "q", "answers": ["a"]}\n{"question": "q"}\n', 2, "answer", "is missing"),
-        ("q.jsonl", '{"answers": ["a"]}\n', 1, "question", "is missing"),
-        ("q.jsonl", '{"question": "q", "answers": "a"}\n', 1, "answers", "at least one answer"),
+        ("q.jsonl", '{"answers": ["a"]}\n', 1, None, "is JSON lines with answers; expected"),
+        ("q.jsonl", '{"question": "q", "answers": {"a": 1}}\n', 1, "answers", "list of strings, or one string"),
         ("q.jsonl", '{"question": "q", "answers": ["a"], "gold_passage_id": 1.5}\n', 1, "gold_passage_id", "must be"),
         ("q.jsonl", '{"question": "q", "answers": ["a"], "id": [1]}\n', 1, "id", "must be"),
         ("q.jsonl", '{"question": "q", "answers": ["a"]}\n{"que', 2, None, "is not JSON"),
@@ -148,7 +158,7 @@ def test_web_questions(tmp_path: Path) -> None:
         ("s.json", json.dumps(squad(question=None)), 1, "question", "is missing"),
         ("s.json", json.dumps(squad(), indent=1)[:200], None, None, "is not JSON"),
         ("w.json", '[{"qText": "q", "answers": ["a"]}, {"qText": "q"}]', 2, "answers", "is missing"),
-        ("w.json", "[3]", 1, None, "not an object"),
+        ("w.json", "[3]", 1, None, "is JSON list with no fields"),
         ("w.json", '[{"qText": ', None, None, "is not JSON"),
     ],
 )
@@ -232,7 +242,7 @@ def test_the_two_test_sets_are_told_apart(tmp_path: Path) -> None:
     ("items", "row", "field", "says"),
     [
         ([item(), {**item("b"), "Question": ""}], 2, "Question", "must be a string"),
-        ([{"Question": "q", "QuestionId": "a"}], 1, "Answer", "must be an object.*hide their answers"),
+        ([{"Question": "q", "QuestionId": "a"}], 1, "Answer", "must be an object.*hold no answers"),
         ([item(Value="", Aliases=[], NormalizedAliases=[])], 1, "Answer", "holds no answer"),
         ([item(Aliases=["x", 3])], 1, "Answer.Aliases", "not a string or empty"),
         ([item(), item()], 2, "QuestionId", "is the id of row 1 too"),

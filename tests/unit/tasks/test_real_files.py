@@ -60,7 +60,7 @@ def test_web_questions() -> None:
 
 
 def test_a_file_of_another_task_is_told() -> None:
-    with pytest.raises(DataError, match=r"row 1, field 'question': is missing.*doctor --data"):
+    with pytest.raises(DataError, match=r"row 1: is JSON lines with claim.*doctor --data"):
         get_task("webquestions").read(Path(FOLDER, "fever", "claims_504.jsonl"))
 
 

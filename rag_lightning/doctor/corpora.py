@@ -1,0 +1,66 @@
+"""What `doctor --data` says about a corpus: its layout, its passages, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rag_lightning.core.errors import DataError
+from rag_lightning.corpus.chunking import MAX_WORDS
+from rag_lightning.corpus.passages import CorpusReading, read_passages
+
+
+def find_corpus(path: Path) -> CorpusReading | None:
+    """The file or folder as a corpus, None if it is none; only its first rows are read.
+
+    Raises:
+        DataError: a folder that is no corpus.
+    """
+    try:
+        return read_passages(path)
+    except DataError:
+        if path.is_dir():
+            raise
+        return None
+
+
+def describe_corpus(path: Path, corpus: CorpusReading) -> None:
+    """Read a corpus and print its layout and size.
+
+    Raises:
+        DataError: the first fault, after it was printed.
+    """
+    table = Table("given as", "format", "state", title=escape(path.name), title_justify="left")
+    table.add_column("detail", overflow="fold")
+    counts, fault = _Counts(), None
+    try:
+        for passage in corpus:
+            words = len(passage.text.split())
+            counts.passages += 1
+            counts.untitled += not passage.title.strip()
+            counts.long += words > MAX_WORDS
+            counts.longest = max(counts.longest, words)
+        state, detail = "[green]ok[/]", "; ".join([str(counts), *corpus.notes])
+    except DataError as error:
+        fault, state, detail = error, "[red]bad[/]", str(error).removeprefix(f"{path}").lstrip(", :")
+    table.add_row("corpus.source", corpus.layout, state, escape(detail))
+    Console(highlight=False).print(table)
+    if fault:
+        raise fault
+
+
+@dataclass
+class _Counts:
+    passages: int = 0
+    untitled: int = 0
+    long: int = 0
+    longest: int = 0
+
+    def __str__(self) -> str:
+        untitled = f"; {self.untitled:,} without a title" if self.untitled else ""
+        long = f", {self.long:,} over {MAX_WORDS}" if self.long else ""
+        return f"{self.passages:,} passages{untitled}; the longest of {self.longest:,} words{long}"
