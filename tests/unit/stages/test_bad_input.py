@@ -92,7 +92,7 @@ def test_a_bad_corpus_is_named_and_the_earlier_one_stays(
     ("content", "says"),
     [
         ("", r"bad\.jsonl: is empty"),
-        (lines({"answers": ["rome"]}), r"bad\.jsonl, row 1, field 'question': is missing"),
+        (lines({"answers": ["rome"]}), r"bad\.jsonl, row 1: is JSON lines with answers; expected FlashRAG \(question,"),
         (lines({"question": "what", "answers": []}), r"row 1, field 'answers': must hold at least one answer"),
         (lines({"question": "what", "answers": ["a"], "gold_passage_id": "p99"}), r"no such passage in the corpus"),
     ],

@@ -62,7 +62,7 @@ def test_psg_id_and_missing_ids_are_known_too(tmp_path: Path) -> None:
         ([], "is an empty list"),
         (["x"], "whole file.*must be a list of objects"),
         ([ROW, ROW | {"question": " "}], "row 2.*question.*is empty"),
-        ([ROW, {"question": "q"}], "row 2.*positive_ctxs.*must be a list of objects"),
+        ([ROW, {"question": "q"}], "row 2.*positive_ctxs.*is missing"),
         ([ROW | {"hard_negative_ctxs": "x"}], "row 1.*hard_negative_ctxs.*must be a list of objects"),
         ([ROW | {"positive_ctxs": [{"title": "t"}]}], r"row 1.*positive_ctxs\.text.*is missing"),
         ([ROW | {"positive_ctxs": [context("1", text="  ")]}], r"row 1.*positive_ctxs\.text.*is empty"),
