@@ -16,7 +16,7 @@ from rag_lightning.metrics.paired import Pair, SeedAverage, Test, Verdict, avera
 from rag_lightning.metrics.statistics import bootstrap_interval, effective_clusters
 from rag_lightning.metrics.summary import align
 
-Word = Literal["supported", "not supported", "null", "cannot run here"]
+Word = Literal["supported", "mixed", "not supported", "null", "cannot run here"]
 Arm = tuple[str, str, int]
 """A compared system: task, system, k (0 for that of the experiment)."""
 Scores = Mapping[Arm, Mapping[int, Sequence[Score]]]
@@ -133,16 +133,16 @@ def _compared_by(metric: str, arms: tuple[Arm, Arm], degraded: Degraded) -> tupl
 
 
 def overall(words: Sequence[Word]) -> tuple[Word, str]:
-    """The verdict (supported if all comparisons are, null if all are, else not supported) and the counts.
+    """The verdict (supported if all comparisons are, mixed if some are, else null if all are) and the counts.
 
     >>> overall(["supported", "null"])
-    ('not supported', '1 of 2 comparisons supported, 1 null, 0 against')
+    ('mixed', '1 of 2 comparisons supported, 1 null, 0 against')
     """
     supported, null = words.count("supported"), words.count("null")
     against = len(words) - supported - null
     why = f"{supported} of {len(words)} comparisons supported, {null} null, {against} against"
-    if supported == len(words):
-        return "supported", why
+    if supported:
+        return ("supported" if supported == len(words) else "mixed"), why
     return ("null" if null == len(words) else "not supported"), why
 
 

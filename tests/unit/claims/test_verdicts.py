@@ -106,4 +106,5 @@ def test_the_same_system_is_compared_at_two_numbers_of_passages() -> None:
 def test_a_claim_is_as_good_as_its_comparisons() -> None:
     assert overall(["supported", "supported"])[0] == "supported"
     assert overall(["null", "null"])[0] == "null"
-    assert overall(["null", "supported"])[0] == overall(["null", "not supported"])[0] == "not supported"
+    assert overall(["null", "supported"])[0] == overall(["supported", "not supported"])[0] == "mixed"
+    assert overall(["null", "not supported"])[0] == "not supported"
