@@ -136,18 +136,23 @@ def _saved(folder: Path) -> tuple[Path, ...]:
     """The files of a folder of `datasets.save_to_disk`, of its split train or its only one; () for another folder."""
     splits = folder / "dataset_dict.json"
     if splits.is_file():
-        names = _field(splits, "splits")
+        names = _names(splits, "splits", lambda split: split)
         if "train" not in names and len(names) != 1:
             raise DataError(folder, "has no split train", hint=f"give the folder of one of {', '.join(names)}")
         folder = folder / ("train" if "train" in names else names[0])
     state = folder / "state.json"
     if not state.is_file():
         return ()
-    return tuple(folder / str(file["filename"]) for file in _field(state, "_data_files"))
+    files = _names(state, "_data_files", lambda file: file.get("filename") if isinstance(file, dict) else None)
+    return tuple(folder / name for name in files)
 
 
-def _field(path: Path, name: str) -> list[Any]:
+def _names(path: Path, field: str, name_of: Callable[[Any], Any]) -> list[str]:
+    """The names in a list of a JSON file, all of files or folders beside it."""
     found = read_json(path)
-    if not isinstance(found, dict) or not isinstance(found.get(name), list):
-        raise DataError(path, "is not as datasets.save_to_disk writes it", field=name)
-    return list(found[name])
+    listed = found.get(field) if isinstance(found, dict) else None
+    names = [name_of(one) for one in listed] if isinstance(listed, list) else [None]
+    for name in names:
+        if not isinstance(name, str) or name != Path(name).name:
+            raise DataError(path, "is not as datasets.save_to_disk writes it", field=field, value=name)
+    return names

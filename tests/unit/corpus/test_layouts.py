@@ -251,6 +251,16 @@ def test_folders_of_save_to_disk_are_read(tmp_path: Path) -> None:
         read_passages(tmp_path / "two")
 
 
+@pytest.mark.parametrize(
+    "files", [[{"filename": "../other.arrow"}], ["data.arrow"], [{"filename": "/etc/x"}], "data.arrow"]
+)
+def test_files_outside_of_a_saved_folder_are_refused(tmp_path: Path, files: object) -> None:
+    state = saved(tmp_path / "one", ROWS["tevatron"][0]) / "state.json"
+    state.write_text(json.dumps({"_data_files": files}))
+    with pytest.raises(DataError, match=r"state\.json\b.*_data_files.*: is not as datasets\.save_to_disk writes it"):
+        read_passages(tmp_path / "one")
+
+
 def test_several_splits_in_one_folder_are_refused(tmp_path: Path) -> None:
     for split in ("train", "test"):
         parquet(tmp_path / f"{split}-00000-of-00001.parquet", ROWS["dpr"][0][:1])
