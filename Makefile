@@ -214,8 +214,9 @@ bench: $(INSTALLED_DEV) ## Run the benchmarks, on one thread
 ##@ SLOW=yes           also the long ones, of BART-base size; one needs 16 GB of memory
 	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(if $(SLOW),,-m "not slow")
 
-docs: $(INSTALLED_DEV) ## Write the tables of docs/results.yaml into README.md and the pages of docs/
+docs: $(INSTALLED_DEV) ## Write the tables of results and formats into README.md and the pages of docs/
 	$(BIN)/python .ci/render_results.py
+	$(BIN)/python .ci/render_formats.py
 
 check: $(INSTALLED_DEV) ## Check lint, format, types, layers, words, config files, and the documents
 	$(BIN)/ruff check .
@@ -225,6 +226,7 @@ check: $(INSTALLED_DEV) ## Check lint, format, types, layers, words, config file
 	$(BIN)/python .ci/check_project.py
 	$(BIN)/python .ci/check_words.py
 	$(BIN)/python .ci/render_results.py --check
+	$(BIN)/python .ci/render_formats.py --check
 
 clean: ## Remove caches and .venv; keep runs and artifacts
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks build dist

@@ -1,18 +1,11 @@
-"""Rows of questions in the shapes of other projects, written from a few facts, and what must be read from them.
-
-`python -m tests.question_files` prints the table of formats of docs/own-data.md.
-"""
+"""Rows of questions in the shapes of other projects, written from a few facts, and what must be read from them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rag_lightning.core.records import Example
 from rag_lightning.tasks.beir import NO_ANSWERS
@@ -41,7 +34,8 @@ FACTS = (
     Fact(3, "what is 日本 in English\x85?", ("Japan",), ("p3",), ("Japan",)),
 )
 """Quotes, brackets, other scripts, and the characters at which `str.splitlines` cuts a line."""
-ROW_STORES = ("lines", "list", "columns", "parquet")
+ROW_STORES = ("lines", "list", "columns", "parquet", "stream")
+TABLES = ("parquet", "arrow", "stream", "saved")
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,8 @@ class Sample:
         name: The layout that it must be recognised as.
         looks: What it looks like, for the page.
         row: A fact as the format writes it.
-        gold: What it has of gold: passages, articles or nothing.
+        gold: What it has of gold: passages, articles, a paragraph or nothing.
+        evidence: Where in a row gold stands.
         without: A row that the format leaves without answers, and the reason it is counted under.
         identifies: Whether rows have ids.
         table: A fact as the hub's tables write it, where lists of one type only are possible.
@@ -62,13 +57,14 @@ class Sample:
     looks: str
     row: Callable[[Fact], dict[str, Any]]
     gold: str = ""
+    evidence: str = ""
     without: tuple[dict[str, Any], str] | None = None
     identifies: bool = True
     table: Callable[[Fact], dict[str, Any]] | None = None
 
     def rows(self, store: str = "lines") -> list[dict[str, Any]]:
         """The facts as a file stores them."""
-        write = self.table if self.table and store == "parquet" else self.row
+        write = self.table if self.table and store in TABLES else self.row
         return [write(fact) for fact in FACTS]
 
 
@@ -98,6 +94,15 @@ def _ambig(fact: Fact) -> dict[str, Any]:
     several = {"type": "multipleQAs", "qaPairs": pairs}
     return {"id": str(fact.number), "question": fact.question, "annotations": [several if len(pairs) > 1 else single],
             "nq_answer": list(fact.answers), "nq_doc_title": "X"}  # fmt: skip
+
+
+def _ambig_columns(fact: Fact) -> dict[str, Any]:
+    """As the hub has it: a dictionary of lists in the place of a list of dictionaries, at both levels."""
+    (one,) = _ambig(fact)["annotations"]
+    pairs = one.get("qaPairs", [])
+    turned = {"question": [pair["question"] for pair in pairs], "answer": [pair["answer"] for pair in pairs]}
+    columns = {"type": [one["type"]], "answer": [one.get("answer", [])], "qaPairs": [turned]}
+    return {"id": str(fact.number), "question": fact.question, "annotations": columns}
 
 
 def _released_web(fact: Fact) -> dict[str, Any]:
@@ -132,19 +137,21 @@ def _passages(fact: Fact, name: str) -> list[dict[str, str]]:
 
 SAMPLES = (
     Sample("questions", "`question`, `answers` or NQ-open's `answer`, optionally `id`, `gold_passage_id(s)`",
-           lambda f: {**_named(f), "id": str(f.number), "gold_passage_ids": list(f.gold)}, "passages"),
+           lambda f: {**_named(f), "id": str(f.number), "gold_passage_ids": list(f.gold)},
+           "passages", "gold_passage_ids"),
     Sample("FlashRAG", "`id`, `question`, `golden_answers`, `metadata`",
            lambda f: {"id": str(f.number), "question": f.question, "golden_answers": list(f.answers),
                       "metadata": {"supporting_facts": {"title": list(f.titles), "sent_id": [0] * len(f.titles)}}},
-           "articles, in `metadata.supporting_facts`",
+           "articles", "metadata.supporting_facts.title",
            ({"id": "0", "question": "who?", "golden_answers": [], "metadata": {}}, "no golden answers")),
-    Sample("KILT", "`id`, `input`, `output` with `answer` and `provenance`", _kilt, "articles",
+    Sample("KILT", "`id`, `input`, `output` with `answer` and `provenance`", _kilt, "articles", "output.provenance",
            ({"id": "0", "input": "who?", "output": [{"provenance": []}], "meta": {}}, "no output with an answer")),
     Sample("HotpotQA or 2WikiMultihopQA", "`_id` or `id`, `question`, `answer`, `supporting_facts`", _hotpot,
-           "articles",
+           "articles", "supporting_facts",
            table=lambda f: {**_hotpot(f), "context": {"title": ["Other"], "sentences": [["A sentence."]]},
                             "supporting_facts": {"title": list(f.titles), "sent_id": [0] * len(f.titles)}}),
     Sample("MuSiQue", "`id`, `question`, `answer`, `answer_aliases`, `paragraphs`", _musique, "articles",
+           "paragraphs.is_supporting",
            ({**_musique(FACTS[0]), "id": "0", "answerable": False}, "answerable: false")),
     Sample("PopQA", "`id`, `subj`, `prop`, `question`, `possible_answers`; TSV as released",
            lambda f: {"id": str(f.number), "subj": "X", "prop": "author", "question": f.question,
@@ -152,15 +159,18 @@ SAMPLES = (
     Sample("Tevatron", "`query_id`, `query`, `positive_passages`, `answers`",
            lambda f: {"query_id": str(f.number), "query": f.question, "answers": list(f.answers),
                       "positive_passages": _passages(f, "docid"), "negative_passages": []}, "passages",
+           "positive_passages",
            ({"query_id": "0", "query": "who?", "answers": [], "positive_passages": []}, "no answers")),
     Sample("DPR training", "`question`, `answers`, `positive_ctxs`, `hard_negative_ctxs`",
            lambda f: {**_named(f), "positive_ctxs": _passages(f, "passage_id"), "hard_negative_ctxs": []}, "passages",
+           "positive_ctxs",
            identifies=False),
     Sample("FiD or DPR with ctxs", "`question`, `answers`, `ctxs`, optionally `id`",
            lambda f: {**_named(f), "id": str(f.number), "ctxs": [{"id": "5", "title": "T", "text": "x"}]}),
-    Sample("AmbigQA", "`id`, `question`, `annotations`; every reading's answers are right", _ambig),
+    Sample("AmbigQA", "`id`, `question`, `annotations`; every reading's answers are right", _ambig,
+           table=_ambig_columns),
     Sample("SQuAD rows", "`id`, `title`, `context`, `question`, `answers` with `text`, as on the hub", _squad,
-           "passages cut from the paragraph",
+           "paragraph", "context",
            ({**_squad(FACTS[0]), "id": "0", "answers": {"text": [], "answer_start": []}}, "is_impossible")),
     Sample("TriviaQA rows", "`question`, `question_id`, `answer` with `value` and `aliases`, as on the hub", _trivia),
     Sample("WebQuestions as released", "`utterance`, `targetValue`", _released_web, identifies=False),
@@ -172,27 +182,6 @@ SAMPLES = (
 )  # fmt: skip
 
 
-def write_rows(path: Path, store: str, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """The rows in a file, stored one way or the other."""
-    if store == "parquet":
-        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), path)
-        return path
-    if store == "saved":
-        from datasets import Dataset
-
-        Dataset.from_list([dict(row) for row in rows]).save_to_disk(str(path))
-        return path
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: {str(i): row[name] for i, row in enumerate(rows) if name in row} for name in names}
-    texts = {
-        "lines": "\n".join(json.dumps(row, ensure_ascii=False) for row in rows),
-        "list": json.dumps(rows, indent=1, ensure_ascii=False),
-        "columns": json.dumps(columns),
-    }
-    path.write_text(texts[store], encoding="utf-8")
-    return path
-
-
 def check(sample: Sample, examples: Sequence[Example]) -> None:
     """Compare what was read with the facts themselves."""
     assert [e.query for e in examples] == [fact.question for fact in FACTS]
@@ -200,17 +189,7 @@ def check(sample: Sample, examples: Sequence[Example]) -> None:
         one = sample.name.startswith("Hotpot")
         assert example.answers == (fact.answers[:1] if one else fact.answers)
         assert example.gold_passage_ids == (fact.gold if sample.gold == "passages" else ())
-        together = ("|".join(sorted(fact.titles)),) if sample.gold.startswith("articles") else ()
+        together = ("|".join(sorted(fact.titles)),) if sample.gold == "articles" else ()
         assert example.gold_titles == together
         if sample.identifies:
             assert example.example_id == str(fact.number)
-
-
-def table() -> str:
-    """The table of docs/own-data.md."""
-    rows = [f"| {one.name} | {one.looks} | {one.gold or '–'} |" for one in SAMPLES]
-    return "\n".join(["| format | fields of a row | gold |", "|---|---|---|", *rows])
-
-
-if __name__ == "__main__":
-    print(table())

@@ -36,6 +36,9 @@ NO_OBJECT = "is not a JSON object"
 ALL: frozenset[str] = frozenset()
 """No names: every field of a row is read."""
 JUDGEMENTS = frozenset({"query-id", "corpus-id"})
+ANSWERS = frozenset({"answer", "answers"})
+QUERIES_FILE = "queries*"
+"""BEIR's name of its queries."""
 Placed = Iterator[tuple[Path, int, Passage]]
 """(file, row of the file from 1, passage)."""
 
@@ -176,7 +179,7 @@ def find_layout(table: Table) -> CorpusLayout:
     """The first layout that the first row has the fields of, and half of the first rows the types.
 
     Raises:
-        DataError: no rows, or no layout has the fields of the first.
+        DataError: no rows, no layout has the fields of the first, or queries in the place of passages.
     """
     sample = [] if table.names else list(islice(table.rows(ALL), SAMPLE))
     if not sample and not table.names:
@@ -188,7 +191,18 @@ def find_layout(table: Table) -> CorpusLayout:
     if not found:
         raise _unknown(table, row, list(values))
     rows = [values for _, values in sample if isinstance(values, dict)]
+    if _are_queries(table, rows):
+        hint = "give the passages, such as corpus.jsonl beside it; queries are task.train, task.dev or task.test"
+        raise DataError(table.path, "holds queries, not passages", row=row, value=list(values), hint=hint)
     return next((one for one in found if 2 * sum(not one.fault(values) for values in rows) >= len(rows)), found[0])
+
+
+def _are_queries(table: Table, rows: Sequence[Values]) -> bool:
+    """BEIR's queries have the fields of its passages: answers tell them, or the name of the file, but for a title."""
+    if "title" in table.names or any(values.get("title") for values in rows):
+        return False
+    found = [{**values, **(values["metadata"] if isinstance(values.get("metadata"), dict) else {})} for values in rows]
+    return table.path.match(QUERIES_FILE) or any(ANSWERS & values.keys() for values in found)
 
 
 def _unknown(table: Table, row: int, names: Sequence[str]) -> DataError:

@@ -14,7 +14,6 @@ from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.corpus.passages import CorpusReading
 from rag_lightning.doctor.corpora import describe_corpus, find_corpus
-from rag_lightning.tasks.beir import QUERIES_FILE
 from rag_lightning.tasks.examples import Reading
 from rag_lightning.tasks.layout import NO_FIT, QRELS, Head, look_at_head
 from rag_lightning.tasks.spec import TaskSpec, get_task
@@ -46,13 +45,11 @@ def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: s
 
 
 def _corpus_of(path: Path) -> CorpusReading | None:
-    """The file or folder as a corpus; None if it holds questions. BEIR's queries look like passages without a title.
+    """The file or folder as a corpus; None if it holds questions.
 
     Raises:
         DataError: a folder of neither.
     """
-    if path.match(QUERIES_FILE):
-        return None
     try:
         return find_corpus(path)
     except DataError:

@@ -256,13 +256,17 @@ def own_id(path: Path, row: int, values: Mapping[str, Any], field: str = "id") -
 
 
 def objects(path: Path, row: int, field: str, value: Any) -> list[dict[str, Any]]:
-    """A list of JSON objects.
+    """A list of JSON objects, or an object of lists of one length, as which `datasets` stores such a list in tables.
 
     Raises:
         DataError: missing, or anything else.
     """
     if value is None:
         raise DataError(path, "is missing", row=row, field=field)
+    if isinstance(value, dict) and value and all(isinstance(column, list) for column in value.values()):
+        if len({len(column) for column in value.values()}) > 1:
+            raise DataError(path, "must be lists of one length", row=row, field=field, value=value)
+        return [dict(zip(value, items, strict=True)) for items in zip(*value.values(), strict=True)]
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise DataError(path, "must be a list of objects", row=row, field=field, value=value)
     return value

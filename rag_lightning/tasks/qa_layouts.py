@@ -190,11 +190,12 @@ def ambig_row(path: Path, row: int, values: Values) -> RawExample:
     """
     question = question_text(path, row, "question", values.get("question"))
     found: list[Any] = []
+    several = False
     for annotation in objects(path, row, "annotations", values.get("annotations")):
         pairs = objects(path, row, "annotations.qaPairs", annotation.get("qaPairs") or [])
+        several |= bool(pairs)
         for one in pairs or [annotation]:
             found += answer_list(path, row, "annotations.answer", one.get("answer"))
-    several = any(annotation.get("qaPairs") for annotation in values["annotations"])
     tags = {"readings": "several" if several else "one"}
     answers = answer_list(path, row, "annotations", found)
     return RawExample(row, question, answers, own_id=own_id(path, row, values), tags=tags)
@@ -283,7 +284,7 @@ QUESTION_ROWS = (
     rows("Tevatron", {"query": str, "positive_passages": list}, tevatron_row),
     rows("DPR training", {"question": str, "answers": list, "positive_ctxs": list}, biencoder_row),
     rows("FiD or DPR with ctxs", {"question": str, "answers": list, "ctxs": list}, question_row),
-    rows("AmbigQA", {"question": str, "annotations": list}, ambig_row),
+    rows("AmbigQA", {"question": str, "annotations": (list, dict)}, ambig_row),
     rows("SQuAD rows", {"question": str, "context": str, "answers": dict}, squad_row),
     rows("WebQuestions as released", {"utterance": str, "targetValue": str}, released_web_row),
     rows("WebQuestions", {"qText": str, "answers": list}, web_row),

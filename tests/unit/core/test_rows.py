@@ -18,7 +18,8 @@ from rag_lightning.core.json_stream import BLOCK, json_items, json_members
 from rag_lightning.core.rows import read_rows
 from rag_lightning.tasks.layout import look_at_head
 from rag_lightning.tasks.spec import get_task
-from tests.question_files import SAMPLES, check, write_rows
+from tests.format_files import write_rows
+from tests.question_files import SAMPLES, check
 
 NQ = get_task("nq")
 CLUE = {"category": "TOWNS", "question": "'It stands on the Amber'", "answer": "Alderford", "round": "Jeopardy!"}

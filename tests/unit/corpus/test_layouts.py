@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from rag_lightning.config.registries import CORPUS_LAYOUTS
@@ -18,106 +15,8 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.passages import fields, layouts, read_passages
 from rag_lightning.corpus.rows import open_table
-
-Rows = list[dict[str, Any]]
-WORDS = [f"word{i}" for i in range(150)]
-KILT_TEXT = ["Ada\n", " ".join(WORDS[:70]) + "\n", "Section::::Life.\n", "BULLET::::- " + " ".join(WORDS[70:]) + "\n"]
-SEGMENT = {"url": "https://example.org", "headings": "A\nB", "start_char": 0, "end_char": 9}
-
-ROWS: Mapping[str, tuple[Rows, list[Passage]]] = {
-    "kilt": (
-        [
-            {
-                "_id": "7",
-                "wikipedia_id": "7",
-                "wikipedia_title": "Ada",
-                "text": KILT_TEXT,
-                "anchors": [{"paragraph_id": 1, "start": 0, "end": 5, "text": "word0", "href": "Zero"}],
-                "categories": "people",
-            }
-        ],
-        [Passage("7#0", "Ada", " ".join(WORDS[:100])), Passage("7#1", "Ada", " ".join(WORDS[100:]))],
-    ),
-    "msmarco_segments": (
-        [{"docid": "msmarco_v2.1_doc_00_0#0_0", "title": "T", "segment": "one", **SEGMENT}],
-        [Passage("msmarco_v2.1_doc_00_0#0_0", "T", "one")],
-    ),
-    "flashrag": (
-        [
-            {"id": "0", "contents": '"Aaron"\nHe said "no".\nAnd left.'},
-            {"id": "1", "contents": '"""Heroes"" (song)"\ntext'},
-            {"id": "2", "contents": "no title"},
-        ],
-        [
-            Passage("0", "Aaron", 'He said "no".\nAnd left.'),
-            Passage("1", '"Heroes" (song)', "text"),
-            Passage("2", "", "no title"),
-        ],
-    ),
-    "atlas": (
-        [
-            {"id": "4", "title": "Ada", "section": "Life", "text": "one"},
-            {"id": "5", "title": "Ada", "section": "", "text": "two"},
-            {"id": "6", "title": None, "section": None, "text": "three"},
-        ],
-        [Passage("4", "Ada: Life", "one"), Passage("5", "Ada", "two"), Passage("6", "", "three")],
-    ),
-    "dpr": (
-        [{"id": 5, "title": "T", "text": "x"}, {"id": 6, "text": "y"}],
-        [Passage("5", "T", "x"), Passage("6", "", "y")],
-    ),
-    "beir": (
-        [
-            {"_id": "d1", "title": None, "text": "y", "metadata": {"url": "u"}},
-            {"_id": "d2", "title": "", "text": "z", "metadata": {"url": "u"}},
-        ],
-        [Passage("d1", "", "y"), Passage("d2", "", "z")],
-    ),
-    "tevatron": ([{"docid": "1", "title": "T", "text": "x"}], [Passage("1", "T", "x")]),
-    "no_id": (
-        [{"title": "Ada", "section": "Life", "text": "one"}, {"title": "Bo", "section": "", "text": "two"}],
-        [Passage("0", "Ada: Life", "one"), Passage("1", "Bo", "two")],
-    ),
-}
-
-
-def lines(path: Path, rows: Iterable[object]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def json_list(path: Path, rows: Rows) -> Path:
-    path.write_text(" " + json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    return path
-
-
-def parquet(path: Path, rows: Rows) -> Path:
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
-
-
-def arrow(path: Path, rows: Rows) -> Path:
-    table = pa.Table.from_pylist(rows)
-    with pa.ipc.new_file(path, table.schema) as writer:
-        writer.write_table(table)
-    return path
-
-
-def arrow_stream(path: Path, rows: Rows) -> Path:
-    table = pa.Table.from_pylist(rows)
-    with pa.ipc.new_stream(path, table.schema) as writer:
-        writer.write_table(table)
-    return path
-
-
-def shards(path: Path, rows: Rows) -> Path:
-    """A folder with a file a row, compressed, beside files that are not part of the corpus."""
-    path.mkdir()
-    for number, row in enumerate(rows):
-        (path / f"part-{number}.jsonl.gz").write_bytes(gzip.compress(json.dumps(row).encode()))
-    (path / "README.md").write_text("# Data\n")
-    return path
-
+from tests.corpus_files import ROWS, Rows
+from tests.format_files import arrow, arrow_stream, json_list, lines, parquet, shards
 
 STORAGES: tuple[Callable[[Path, Rows], Path], ...] = (lines, json_list, parquet, arrow, arrow_stream, shards)
 
@@ -188,6 +87,18 @@ def test_what_is_no_corpus_is_named(tmp_path: Path, row: dict[str, Any], says: s
     for store in (lines, json_list, parquet):
         with pytest.raises(DataError, match=f"c, row 1.*{says}"):
             read_passages(store(tmp_path / "c", [row]))
+
+
+@pytest.mark.parametrize("name", ["queries.jsonl", "queries-test.parquet", "anything"])
+def test_queries_are_no_passages(name: str, tmp_path: Path) -> None:
+    """BEIR's queries have the fields of its passages: the name tells, or answers."""
+    row = {"_id": "q1", "text": "who?", "metadata": {} if name != "anything" else {"answer": ["a"]}}
+    write = parquet if name.endswith("parquet") else lines
+    write(tmp_path / name, [{**row, "metadata": {"url": "u"}} if name != "anything" else row])
+    with pytest.raises(DataError, match=r"row 1: holds queries, not passages .*such as corpus\.jsonl beside it"):
+        read_passages(tmp_path / name)
+    write(tmp_path / name, [{**row, "title": "Who", "metadata": {"answer": ["a"]}}])
+    assert [passage.passage_id for passage in read_passages(tmp_path / name)] == ["q1"], "passages have titles"
 
 
 def test_half_of_a_surrogate_pair_is_named(tmp_path: Path) -> None:
@@ -274,16 +185,6 @@ def test_one_id_in_two_files_names_both(tmp_path: Path) -> None:
         DataError, match=r"part-2\.jsonl\.gz, row 1, field 'id': occurs in row 1 of .*part-0\.jsonl\.gz"
     ):
         list(read_passages(folder))
-
-
-def test_the_documentation_has_every_layout_in_the_order_of_the_registry() -> None:
-    page = (Path(__file__).parents[3] / "docs/own-data.md").read_text(encoding="utf-8")
-    page = page.split("\n## Passages\n")[1].split("\n## ")[0]
-    table = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| ") and "`" in line]
-    rows = {name.strip(): fields for name, fields in table}
-    assert [name for name in rows if name in {layout.name for layout in layouts()}] == [one.name for one in layouts()]
-    for layout in layouts():
-        assert all(f"`{field}`" in rows[layout.name] for field in layout.needs)
 
 
 def test_articles_without_text_are_counted(tmp_path: Path) -> None:

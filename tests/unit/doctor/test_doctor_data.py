@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.cli import FAILED, MISUSED, main
-from tests.question_files import write_rows
+from tests.format_files import write_rows
 
 CLAIM = {"id": 1, "label": "SUPPORTS", "claim": "c", "evidence": [[[1, 2, "A", 0]]]}
 UNKNOWN = {"id": 2, "label": "NOT ENOUGH INFO", "claim": "c", "evidence": []}

@@ -14,7 +14,8 @@ from rag_lightning.tasks.beir import questions_digest
 from rag_lightning.tasks.layout import find_layout
 from rag_lightning.tasks.open_qa import QA_LAYOUTS
 from rag_lightning.tasks.spec import get_task
-from tests.question_files import FACTS, ROW_STORES, SAMPLES, Sample, check, table, write_rows
+from tests.format_files import write_rows
+from tests.question_files import FACTS, ROW_STORES, SAMPLES, Sample, check
 
 NQ = get_task("nq")
 
@@ -65,10 +66,6 @@ def test_bad_files_of_every_layout_name_their_row(sample: Sample, tmp_path: Path
     with pytest.raises(DataError, match="row 2: is not JSON"):
         NQ.read(tmp_path / "cut.json")
     assert third
-
-
-def test_the_page_has_the_table() -> None:
-    assert table() in Path("docs/own-data.md").read_text(encoding="utf-8"), "python -m tests.question_files prints it"
 
 
 def test_most_rows_decide_and_the_other_is_named(tmp_path: Path) -> None:
@@ -170,6 +167,18 @@ def test_a_string_is_one_answer_and_a_list_in_a_string_is_a_list(tmp_path: Path)
     rows = [{"question": "q", "answers": value} for value in ("1945", "(500) Days", "['1945', \"it's\"]", '["a", "b"]')]
     found = NQ.read(write_rows(tmp_path / "q.jsonl", "lines", rows))
     assert [e.answers for e in found] == [("1945",), ("(500) Days",), ("1945", "it's"), ("a", "b")]
+
+
+def test_lists_of_objects_may_be_stored_as_columns(tmp_path: Path) -> None:
+    """As AmbigQA is on the hub; columns of unequal length are an error."""
+    pairs = {"question": ["a?", "b?"], "answer": [["a"], ["b", "c"]]}
+    row = {"id": "1", "question": "q", "annotations": {"type": ["x"], "answer": [[]], "qaPairs": [pairs]}}
+    path = write_rows(tmp_path / "q.jsonl", "lines", [row])
+    (example,) = NQ.read(path)
+    assert example.answers == ("a", "b", "c") and example.tags == {"readings": "several"}
+    pairs["answer"].pop()
+    with pytest.raises(DataError, match=r"row 1, field 'annotations\.qaPairs': must be lists of one length"):
+        NQ.read(write_rows(tmp_path / "q.jsonl", "lines", [row]))
 
 
 def beir(folder: Path, queries: str = "queries.jsonl", judged: str = "test.tsv") -> Path:
