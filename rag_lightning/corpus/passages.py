@@ -215,7 +215,7 @@ def _unknown(table: Table, row: int, names: Sequence[str]) -> DataError:
         hint = "give it as task.train, task.dev or task.test"
         return DataError(table.path, "looks like questions, not passages", row=row, value=list(names), hint=hint)
     if table.names:
-        hint += "; text and Markdown are read from a folder"
+        hint = f"the first row must name the columns; {hint}; text and Markdown are read from a folder"
         return DataError(table.path, "wrong header", row=row, value="\t".join(names), hint=hint)
     named = [layout for layout in known if not layout.numbered]
     near = max([DPR, *named], key=lambda layout: len(layout.needs.keys() & set(names)) / len(layout.needs))

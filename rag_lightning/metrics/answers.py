@@ -14,8 +14,8 @@ from functools import lru_cache
 
 import regex
 
-from rag_lightning.metrics.metric import Metric, Outcome
-from rag_lightning.metrics.tokens import normalize_answer
+from rag_lightning.metrics.metric import Metric, Note, Outcome, counted_note
+from rag_lightning.metrics.tokens import is_unspaced, normalize_answer
 
 _TOKEN = regex.compile(r"[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]", regex.IGNORECASE | regex.UNICODE | regex.MULTILINE)
 _ASCII_TOKEN = re.compile(r"[A-Za-z0-9]+|[!-/:-@\[-`{-~]")
@@ -161,6 +161,16 @@ def answer_score(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Ou
     return score
 
 
+def unspaced_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
+    """How many examples have answers that are cut to words by rules that do not fit their script."""
+
+    def affected(outcome: Outcome) -> bool:
+        return any(map(is_unspaced, outcome.example.answers))
+
+    what = "have answers in a script without spaces between words: all between two spaces or marks counts as one word"
+    return counted_note(outcomes, affected, what)
+
+
 EM = Metric(
     "em",
     "%",
@@ -168,4 +178,4 @@ EM = Metric(
     answer_score(em),
     about="SQuAD's, as in the paper: equal to an answer without case, articles, punctuation and extra white space",
 )
-F1 = Metric("f1", "%", "higher", answer_score(f1))
+F1 = Metric("f1", "%", "higher", answer_score(f1), notes=unspaced_notes)

@@ -54,6 +54,12 @@ def no_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
     return ()
 
 
+def counted_note(outcomes: Sequence[Outcome], holds: Callable[[Outcome], bool], what: str) -> tuple[Note, ...]:
+    """A note with the number of examples of which something holds; none for 0."""
+    count = sum(map(holds, outcomes))
+    return (Note(f"{count} of {len(outcomes)} examples {what}"),) if count else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """The fields of every kind of metric.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rag_lightning.metrics.answers import EM
+from rag_lightning.metrics.answers import EM, unspaced_notes
 from rag_lightning.metrics.metric import EVERY_TASK, Family, Metric, Outcome
 
 
@@ -51,11 +51,23 @@ def _mrr(outcome: Outcome) -> float | None:
 
 
 ANSWER_RECALL = Family(
-    "answer_recall", "%", "higher", of_hits(recall_at), needs=("passages", "answers"), beside=(EVERY_TASK,)
+    "answer_recall",
+    "%",
+    "higher",
+    of_hits(recall_at),
+    needs=("passages", "answers"),
+    beside=(EVERY_TASK,),
+    notes=unspaced_notes,
 )
 """Share of queries with an answer in the text of the top k passages."""
 ANSWER_PRECISION = Family(
-    "answer_precision", "%", "higher", of_hits(precision_at), needs=("passages", "answers"), beside=(EVERY_TASK,)
+    "answer_precision",
+    "%",
+    "higher",
+    of_hits(precision_at),
+    needs=("passages", "answers"),
+    beside=(EVERY_TASK,),
+    notes=unspaced_notes,
 )
 """Share of the top k passages whose text holds an answer."""
 EM_UNANSWERABLE = Family(
@@ -70,5 +82,5 @@ EM_UNANSWERABLE = Family(
 """EM of the queries with no answer in the text of the top k passages; not defined for the others."""
 GOLD_RECALL = Family("gold_recall", "%", "higher", _gold_recall, needs=("passages", "gold"), beside=(EVERY_TASK,))
 """Share of the queries that have gold passages with at least one of them in the top k."""
-MRR = Metric("mrr", "", "higher", _mrr, needs=("passages", "answers"), beside=(EVERY_TASK,))
+MRR = Metric("mrr", "", "higher", _mrr, needs=("passages", "answers"), beside=(EVERY_TASK,), notes=unspaced_notes)
 """Mean reciprocal rank of the first passage that holds an answer, within what was retrieved."""

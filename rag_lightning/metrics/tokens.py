@@ -15,6 +15,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
+import regex
+
 FALLBACK = "tokenised by fallback rules (spaCy is not installed; it comes with the extra `generation`)"
 KEPT = 65_536
 """Texts whose tokens are kept: references come back with every metric and every system."""
@@ -80,6 +82,18 @@ def _english_cut() -> Callable[[str], list[str]]:
 
     cut = spacy.blank("en").tokenizer
     return lambda text: [token.text for token in cut(text)]
+
+
+_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a text is, in part, of a script without spaces between words, such as Chinese, Japanese or Thai.
+
+    >>> is_unspaced("日本"), is_unspaced("한국 서울")
+    (True, False)
+    """
+    return not text.isascii() and _UNSPACED.search(text) is not None
 
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -1,6 +1,9 @@
 """DPR's retrieval JSON: a list (or lines) of `question, answers, ctxs` with `id, title, text, score` each
 (https://github.com/facebookresearch/DPR, dense_retriever.py; FiD and Atlas read the same).
 
+Atlas writes `query, passages, generation` (https://github.com/facebookresearch/atlas), Pyserini an object of `question,
+contexts` with `docid, text, score`, its text beginning with the title (https://github.com/castorini/pyserini).
+
 DPR gives questions no id: they are known by their text, unless an `id` is there. `has_answer` is not trusted.
 """
 
@@ -24,6 +27,8 @@ from rag_lightning.tasks.results.record import (
     text_of,
 )
 
+EXPECTED = "a row has question and ctxs (DPR, FiD), query and passages (Atlas), or question and contexts (Pyserini)"
+
 
 def read_dpr_results(path: Path) -> list[Result]:
     """Results in file order; rows are positions in the list, from 1, or lines.
@@ -44,19 +49,27 @@ def write_dpr_results(path: Path, results: Iterable[Result]) -> int:
 
 
 def _result(path: Path, row: int, item: dict[str, Any]) -> Result:
-    contexts = list_of(path, row, "ctxs", item.get("ctxs"))
+    field = next((name for name in ("ctxs", "passages", "contexts") if name in item), None)
+    if field is None:
+        raise DataError(path, "is missing", row=row, field="ctxs", value=sorted(item), hint=EXPECTED)
     identifier = id_of(path, row, "id", item["id"]) if "id" in item else ""
-    question = text_of(path, row, "question", item.get("question"))
-    return Result(identifier, question, passages=tuple(_passage(path, row, context) for context in contexts))
-
-
-def _passage(path: Path, row: int, context: dict[str, Any]) -> RetrievedPassage:
-    return RetrievedPassage(
-        id_of(path, row, "ctxs.id", context.get("id")),
-        score_of(path, row, context.get("score")),
-        text_of(path, row, "ctxs.title", context.get("title", "")),
-        text_of(path, row, "ctxs.text", context.get("text")),
+    asked = "query" if field == "passages" else "question"
+    return Result(
+        identifier,
+        text_of(path, row, asked, item.get(asked)),
+        prediction=text_of(path, row, "generation", item["generation"]) if "generation" in item else None,
+        passages=tuple(_passage(path, row, field, one) for one in list_of(path, row, field, item[field])),
     )
+
+
+def _passage(path: Path, row: int, field: str, context: dict[str, Any]) -> RetrievedPassage:
+    name = "docid" if field == "contexts" else "id"
+    text = text_of(path, row, f"{field}.text", context.get("text"))
+    title = text_of(path, row, f"{field}.title", context.get("title", ""))
+    if field == "contexts" and not title and "\n" in text:
+        title, _, text = text.partition("\n")
+    score = score_of(path, row, context.get("score"))
+    return RetrievedPassage(id_of(path, row, f"{field}.{name}", context.get(name)), score, title, text)
 
 
 def _item(result: Result) -> dict[str, Any]:

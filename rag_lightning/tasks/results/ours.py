@@ -1,4 +1,5 @@
-"""Our own predictions.jsonl, from the folder of an artifact or alone, or plain JSON lines of an id and a text.
+"""Our own predictions.jsonl, from the folder of an artifact or alone, plain JSON lines of an id and a text, or SQuAD's
+predictions: one object, id -> text (https://rajpurkar.github.io/SQuAD-explorer).
 
 Lines need `example_id` (or `id`) and `text` (or `prediction`, `prediction_text`); other fields are not read.
 """
@@ -12,7 +13,7 @@ from typing import Any
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_jsonl_objects
 from rag_lightning.core.records import Prediction, to_json
-from rag_lightning.tasks.results.record import Format, Result, export_lines, id_of, text_of
+from rag_lightning.tasks.results.record import Format, Result, export_lines, id_of, mapping_of, text_of
 
 IDS, TEXTS = ("example_id", "id"), ("text", "prediction", "prediction_text")
 
@@ -23,6 +24,12 @@ def read_predictions(path: Path) -> list[Result]:
     Raises:
         DataError: missing or empty, or a line without id or text.
     """
+    by_id = mapping_of(path, lambda found: not found.keys() & {*IDS, *TEXTS})
+    if by_id is not None:
+        return [
+            Result(id_of(path, row, "id", name), prediction=text_of(path, row, name, by_id[name]))
+            for row, name in enumerate(by_id, 1)
+        ]
     return [_result(path, row, item) for row, item in read_jsonl_objects(path)]
 
 

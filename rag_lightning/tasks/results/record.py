@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import read_json, read_jsonl_objects, read_lines, write_lines
+from rag_lightning.core.files import UNREADABLE, read_json, read_jsonl_objects, read_lines, write_lines
 from rag_lightning.core.records import Example
 from rag_lightning.core.registry import Registry
 from rag_lightning.metrics.outcomes import join_by_id
@@ -147,15 +147,41 @@ def list_of(path: Path, row: int, field: str, value: Any) -> list[dict[str, Any]
 
 
 def items_of(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (row, object) of a JSON list of objects, or of JSON lines.
+    """Yield (row, object) of a JSON list of objects, of an object that holds them by id, or of JSON lines.
 
     Raises:
-        DataError: neither.
+        DataError: none of these.
     """
-    first = next((line.strip() for line in read_lines(path) if line.strip()), "")
-    if first.startswith("{"):
+    by_id = mapping_of(path, lambda found: all(isinstance(value, dict) for value in found.values()))
+    if by_id is not None:
+        return iter(enumerate(by_id.values(), 1))
+    if _first_line(path).startswith("{"):
         return read_jsonl_objects(path)
     return iter(enumerate(list_of(path, 1, "the whole file", read_json(path)), 1))
+
+
+def mapping_of(path: Path, is_like: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+    """The object that a whole file is, None for a list or lines.
+
+    Args:
+        path: The file.
+        is_like: Whether an object is the whole file, and not one of its lines.
+
+    Raises:
+        DataError: not JSON.
+    """
+    start = _first_line(path)
+    if not start.startswith("{"):
+        return None
+    try:
+        found = json.loads(start)
+    except UNREADABLE:
+        found = read_json(path)
+    return found if isinstance(found, dict) and found and is_like(found) else None
+
+
+def _first_line(path: Path) -> str:
+    return next((line.strip() for line in read_lines(path) if line.strip()), "")
 
 
 def passages_of(result: Result) -> tuple[RetrievedPassage, ...]:

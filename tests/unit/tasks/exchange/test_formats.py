@@ -124,6 +124,34 @@ def test_dpr_results_in_lines_and_plain_predictions_are_read(tmp_path: Path) -> 
     assert get_format("ours").read(plain) == [Result("7", prediction="x"), Result("8", prediction="y")]
 
 
+def test_retrieval_of_atlas_and_of_pyserini_is_read(tmp_path: Path) -> None:
+    atlas = {
+        "query": "who",
+        "answers": ["x"],
+        "generation": "an x",
+        "passages": [{"id": "1", "title": "T", "text": "a"}],
+    }
+    (found,) = get_format("dpr").read(write(tmp_path / "a.jsonl", json.dumps(atlas) + "\n"))
+    assert found == Result("", "who", prediction="an x", passages=(RetrievedPassage("1", 0.0, "T", "a"),))
+    contexts = [{"docid": "7", "score": 80.5, "text": "T\nthe text", "has_answer": True}, {"docid": "8", "text": "one"}]
+    pyserini = {
+        "0": {"question": "who", "answers": ["x"], "contexts": contexts},
+        "1": {"question": "why", "contexts": []},
+    }
+    for indent in (None, 4):
+        first, second = get_format("dpr").read(write(tmp_path / "p.json", json.dumps(pyserini, indent=indent)))
+        assert first.passages == (RetrievedPassage("7", 80.5, "T", "the text"), RetrievedPassage("8", 0.0, "", "one"))
+        assert (second.question, second.passages) == ("why", ())
+
+
+def test_predictions_of_squad_are_read(tmp_path: Path) -> None:
+    for indent in (None, 1):
+        found = get_format("ours").read(write(tmp_path / "p.json", json.dumps({"q1": "x", "q2": ""}, indent=indent)))
+        assert found == [Result("q1", prediction="x"), Result("q2", prediction="")]
+    with pytest.raises(DataError, match="row 2, field 'q2': must be a string"):
+        get_format("ours").read(write(tmp_path / "p.json", json.dumps({"q1": "x", "q2": 3})))
+
+
 def test_flashrag_s_own_shape_is_read(tmp_path: Path) -> None:
     documents = [{"id": "1", "contents": '"Title"\nthe text\nmore'}, {"id": 2, "contents": "no title"}]
     output = {"pred": "x", "retrieval_result": documents, "metric_score": {"em": 0.0}}
@@ -162,6 +190,12 @@ BAD = [
     ("trec", "q Q0 a 1 nan t\n", "must be a finite number"),
     ("trec", "q Q0 a 1 1 t\nq Q0 a 2 1 t\n", "row 2, field 'passage-id': is there twice"),
     ("dpr", "{}", "row 1, field 'ctxs': is missing"),
+    (
+        "dpr",
+        '[{"question": "q", "gold_answers": []}]',
+        "(got ['gold_answers', 'question']); a row has question and ctxs",
+    ),
+    ("dpr", '{"0": {"question": "q", "contexts": [{"id": "1", "text": "x"}]}}', "field 'contexts.docid': is missing"),
     ("dpr", '"text"', "must be a list of objects"),
     ("dpr", '[{"question": "q", "ctxs": [{"text": "x"}]}]', "field 'ctxs.id': is missing"),
     ("dpr", '[{"question": "q", "ctxs": 3}]', "row 1, field 'ctxs'"),
