@@ -18,6 +18,8 @@ from rag_lightning.core.files import read_lines
 
 Quoting = Literal["csv", "none"]
 ONE_LINE = "one line is one row: write tabs and line ends within a text as spaces"
+CUT = "unexpected end of data"
+"""csv's words for a line that ends within quotes."""
 LONGEST = 2**31 - 1
 """Characters of a field of comma-separated text; csv's own limit is 131,072."""
 
@@ -125,7 +127,10 @@ def read_csv(path: Path, hint: str) -> Iterator[tuple[int, list[str]]]:
         try:
             return next(csv.reader([text], strict=True))
         except csv.Error as error:
-            raise DataError(path, f"is not comma-separated text: {error}", row=row, hint=ONE_LINE) from error
+            open_quote = "opens a double quote that this line does not close"
+            problem = open_quote if str(error) == CUT else f"is not comma-separated text: {error}"
+            hint = f"{ONE_LINE}, or give JSON lines or parquet"
+            raise DataError(path, problem, row=row, hint=hint) from error
 
     return _rows(path, hint, split)
 

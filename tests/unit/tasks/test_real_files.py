@@ -1,13 +1,19 @@
 """The published files themselves, where the environment variable RAG_DATA says they are."""
 
+import csv
+import gzip
+import json
 import os
 from collections import Counter
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.records import Example
+from rag_lightning.corpus.passages import read_passages
 from rag_lightning.metrics.pages import normalize_title
 from rag_lightning.metrics.tokens import normalize_answer
 from rag_lightning.tasks.open_qa import NATURAL_QUESTIONS
@@ -16,6 +22,48 @@ from rag_lightning.tasks.spec import get_task
 NO_INFO = {"dropped: NOT ENOUGH INFO": 3_333}
 FOLDER = os.environ.get("RAG_DATA", "")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="RAG_DATA is not set to a folder with the published data sets")
+
+
+def text_of(name: str) -> str:
+    raw = Path(FOLDER, name).read_bytes()
+    return (gzip.decompress(raw) if name.endswith("gz") else raw).decode()
+
+
+def json_lines(text: str) -> int:
+    return sum(isinstance(json.loads(line), dict) for line in text.split("\n") if line)
+
+
+def squad_questions(text: str) -> int:
+    return sum(len(paragraph["qas"]) for article in json.loads(text)["data"] for paragraph in article["paragraphs"])
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "count"),
+    [
+        ("nq", "nq/nq-test.qa.csv", lambda text: len(list(csv.reader(StringIO(text, newline=""), delimiter="\t")))),
+        ("nq", "nq/nq-dev.qa.csv", lambda text: len(list(csv.reader(StringIO(text, newline=""), delimiter="\t")))),
+        ("nq", "nq/NQ-open.dev.jsonl", json_lines),
+        ("nq", "nq/gold_passages.jsonl", json_lines),
+        ("nq", "squad/test-v1.1.json.gz", squad_questions),
+        ("webquestions", "webquestions/trainmodel.json", lambda text: len(json.loads(text))),
+        ("webquestions", "webquestions/val.json", lambda text: len(json.loads(text))),
+        ("fever2", "fever/paper_dev.jsonl.gz", json_lines),
+        ("fever3", "fever/claims_504.jsonl", json_lines),
+        ("fever2", "fever/fever_symmetric_dev.jsonl", json_lines),
+    ],
+)
+def test_as_many_rows_are_read_as_json_and_csv_find(task: str, name: str, count: Callable[[str], int]) -> None:
+    reading = get_task(task).reading(Path(FOLDER, name))
+    assert len(reading.examples) + sum(reading.notes.values()) == count(text_of(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "quoting"), [("passages/psgs_w100.tsv.gz", csv.QUOTE_MINIMAL), ("fever/passages.tsv", 3)]
+)
+def test_as_many_passages_are_read_as_csv_finds(name: str, quoting: int) -> None:
+    rows = csv.DictReader(StringIO(text_of(name), newline=""), delimiter="\t", quoting=quoting)  # type: ignore[arg-type]
+    wanted = [(row["id"], row["title"], row["text"]) for row in rows]
+    assert [(p.passage_id, p.title, p.text) for p in read_passages(Path(FOLDER, name))] == wanted
 
 
 def test_both_formats_of_nq_test_hold_the_same_questions() -> None:
