@@ -25,7 +25,7 @@ from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.encoders import Role, TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever, Retriever
 from rag_lightning.stages import bm25, corpus, examples, vectors
-from rag_lightning.stages.ranking import rank_and_judge
+from rag_lightning.stages.ranking import CANDIDATES, rank_and_judge
 from rag_lightning.stages.vectors import Start, pretrained
 from rag_lightning.stages.workspace import Workspace, config_stage
 from rag_lightning.tasks.biencoder import LabelledQuestion, read_biencoder
@@ -34,8 +34,6 @@ from rag_lightning.training.encoders import BiencoderModule
 from rag_lightning.training.fitting import fit
 from rag_lightning.training.scaled_retrieval import check_learnt_scale
 
-CANDIDATES = 20
-"""Number of hits to search for hard negatives, and for positives of questions without gold passages."""
 FOLDERS: dict[Role, str] = {"query": "query_encoder", "passage": "passage_encoder"}
 Judged = list[tuple[int, bool]]
 """(row, whether the passage answers the question), best first."""

@@ -9,11 +9,13 @@ from rag_lightning.core.records import Example, Ranking
 from rag_lightning.metrics.outcomes import evidence_hits
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import Asked, ByText, QuestionRetriever, Retriever
-from rag_lightning.stages import corpus
+from rag_lightning.stages import bm25, corpus
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 
 BATCH = 256
+CANDIDATES = 20
+"""Number of hits to search for passages with an answer, of questions without gold passages, and for hard negatives."""
 
 
 def rank(retriever: QuestionRetriever, asked: Sequence[Example], k: int) -> tuple[list[Ranking], float]:
@@ -36,6 +38,15 @@ def count_cut(workspace: Workspace, encoder: TextEncoder, asked: Sequence[Asked]
             "(encoder.max_query_length)"
         )
     return cut
+
+
+def rows_with_answers(workspace: Workspace, asked: Sequence[Example]) -> dict[str, tuple[int, ...]]:
+    """Example id -> the rows of its first BM25 hits that hold an answer (or the evidence), best first."""
+    rankings, flags = rank_and_judge(workspace, bm25.open_bm25(workspace), asked, CANDIDATES) if asked else ([], [])
+    return {
+        ranking.example_id: tuple(row for row, hit in zip(ranking.rows, right, strict=True) if hit)
+        for ranking, right in zip(rankings, flags, strict=True)
+    }
 
 
 def rank_and_judge(

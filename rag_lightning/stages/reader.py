@@ -75,13 +75,15 @@ def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
 def _settings(workspace: Workspace) -> dict[str, Any]:
     """The fields of the configuration, the labels of the head, and whether weights are warm-started.
 
-    Fields of the encoder only if it finds the distractors. The start token of other seq2seq models is named, because it
-    is theirs and not always the first token of their targets.
+    Fields of the encoder only if it finds the distractors. That BM25 finds passages counts for a user's questions only,
+    because all mini questions have gold ones. The start token of other seq2seq models is named, because it is theirs
+    and not always the first token of their targets.
     """
     config, found = workspace.config, settings(workspace.config, "reader")
     found = {name: value for name, value in found.items() if searches(config) or not name.startswith("encoder.")}
     warm_start = config.generator.init == "warm_start"
     found |= {"labels": list(classes.labels(config)), "warm_start": warm_start}
+    found |= {"unlabelled": "bm25"} if config.task.train or config.task.source else {}
     return found if warm_start or config.generator.template == "prompt" else found | {"start": "decoder_start_token_id"}
 
 

@@ -1,4 +1,7 @@
-"""The training examples of the reader: cloze questions, and train questions with a gold passage or a distractor."""
+"""The training examples of the reader: cloze questions, and train questions with a gold passage or a distractor.
+
+Where answers are copied, the first BM25 hit that holds one takes the place of the gold passage that a question lacks.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from rag_lightning.metrics.pages import evidence_sets, normalize_title
 from rag_lightning.mini.cloze import build_cloze, train_passages
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import biencoder, bm25, classes, corpus, examples, targets
+from rag_lightning.stages.ranking import rows_with_answers
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item, Lesson
@@ -49,15 +53,18 @@ def training_items(workspace: Workspace) -> list[Item]:
     store = corpus.open_store(workspace)
     rng = seeds.generator(config.seed, "reader items")
     wanted = config.reader.steps * config.reader.batch_size * accumulation("reader", config.reader)
-    questions = [item for _ in range(config.reader.rounds) for item in question_items(workspace, store, rng)]
+    asked = known_examples(workspace, store)
+    questions = [item for _ in range(config.reader.rounds) for item in question_items(workspace, store, asked, rng)]
     wanted_cloze = int(wanted * CLOZE_SHARE)
     if config.reader.cloze == "windows":  # half of what the windows show, though all questions are at hand
         wanted, wanted_cloze = round(wanted * config.reader.window_share), len(questions)
     count = max(wanted_cloze, wanted - len(questions)) if wanted else 0
     if config.reader.distractor_loss != "target" and not any(item.distractor for item in questions):
+        lacking = "has a gold passage, or an answer in its first BM25 hits"
+        if questions:
+            lacking = f"has a hit of {config.reader.distractor_retriever} that is no gold passage and holds no answer"
         raise ConfigError(
-            f"reader.distractor_loss={config.reader.distractor_loss}: no train question has a hit of "
-            f"{config.reader.distractor_retriever} that is no gold passage and holds no answer; set "
+            f"reader.distractor_loss={config.reader.distractor_loss}: no train question {lacking}; set "
             "reader.distractor_loss=target"
         )
     cloze = build_cloze(train_passages(tuple(store), examples.read_all(workspace)), config.seed, count)
@@ -66,8 +73,9 @@ def training_items(workspace: Workspace) -> list[Item]:
     ]
     if not items:
         raise ConfigError(
-            "the reader has no training data: no train question has a gold passage, and no cloze question can be made "
-            "from the corpus; give gold_passage_id, or set reader.steps=0 with a trained generator"
+            "the reader has no training data: no train question has a gold passage or an answer in its first BM25 "
+            "hits, and no cloze question can be made from the corpus; give gold_passage_id, or set reader.steps=0 "
+            "with a trained generator"
         )
     return [items[i] for i in rng.permutation(len(items))]
 
@@ -130,15 +138,29 @@ def _nearest_window(query: str, passage: Passage, words: int, rng: np.random.Gen
     return replace(passage, text=" ".join(all_words[start : start + words]))
 
 
-def question_items(workspace: Workspace, store: PassageStore, rng: np.random.Generator) -> Iterator[Item]:
-    """Items of the train questions that have a gold passage; some show a distractor instead.
+def known_examples(workspace: Workspace, store: PassageStore) -> list[Example]:
+    """Train questions whose passage is known: a gold one, or found by BM25; claims without any are kept."""
+    asked = targets.training_examples(workspace)
+    if kind_of(workspace) == "label":
+        return asked
+    unknown = [example for example in asked if not example.gold_passage_ids]
+    found = rows_with_answers(workspace, unknown) if kind_of(workspace) == "copied" else {}
+    known = {name: (store[rows[0]].passage_id,) for name, rows in found.items() if rows}
+    filled = [replace(e, gold_passage_ids=known[e.example_id]) if e.example_id in known else e for e in asked]
+    kept = [example for example in filled if example.gold_passage_ids]
+    if len(kept) < len(asked):
+        workspace.detail(f"reader: {len(asked) - len(kept)} of {len(asked)} train questions have no known passage")
+    return kept
 
-    If targets are not copied there are distractors only for a loss of their own; claims without a gold passage are
-    kept.
+
+def question_items(
+    workspace: Workspace, store: PassageStore, asked: Sequence[Example], rng: np.random.Generator
+) -> Iterator[Item]:
+    """Items of train questions with a known passage; some show a distractor instead.
+
+    If targets are not copied there are distractors only for a loss of their own.
     """
     config, kind = workspace.config.reader, kind_of(workspace)
-    labelled = bool(get_task(workspace.config.task.name).labels)
-    asked = [e for e in targets.training_examples(workspace) if e.gold_passage_ids or labelled]
     distracts = kind == "copied" or config.distractor_loss != "target"
     dense = distracts and searches(workspace.config)
     retriever = biencoder.pretrained_retriever(workspace) if dense else bm25.open_bm25(workspace)

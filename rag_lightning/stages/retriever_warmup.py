@@ -19,8 +19,7 @@ from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index, targets
-from rag_lightning.stages.biencoder import CANDIDATES
-from rag_lightning.stages.ranking import rank_and_judge
+from rag_lightning.stages.ranking import CANDIDATES, rows_with_answers
 from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace, config_stage
 from rag_lightning.training.batches import Lesson
@@ -84,12 +83,7 @@ def sought(workspace: Workspace, store: PassageStore, asked: Sequence[Example]) 
     """Questions with the rows of their positive passages, without the questions that have none."""
     labelled = workspace.config.retriever_warmup.positives == "gold"
     unlabelled = [example for example in asked if not (labelled and example.gold_passage_ids)]
-    mined: dict[str, tuple[int, ...]] = {}
-    if unlabelled:
-        lexical = bm25.open_bm25(workspace)
-        rankings, flags = rank_and_judge(workspace, lexical, unlabelled, CANDIDATES)
-        for ranking, right in zip(rankings, flags, strict=True):
-            mined[ranking.example_id] = tuple(r for r, hit in zip(ranking.rows, right, strict=True) if hit)
+    mined = rows_with_answers(workspace, unlabelled)
     items = [
         Sought(e.query, mined[e.example_id] if e.example_id in mined else tuple(map(store.row, e.gold_passage_ids)))
         for e in asked

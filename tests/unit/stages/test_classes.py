@@ -91,7 +91,8 @@ def test_labels_and_verbalisers_are_in_a_digest_only_where_there_is_a_head() -> 
 def test_claims_are_warmed_up_on_their_evidence(project: ExperimentConfig) -> None:
     workspace = Workspace(project)
     store = corpus.open_store(workspace)
-    items = list(reader_items.question_items(workspace, store, np.random.default_rng(0)))
+    asked = reader_items.known_examples(workspace, store)
+    items = list(reader_items.question_items(workspace, store, asked, np.random.default_rng(0)))
     assert len(items) == len(claims("train")) == 60 and {item.kind for item in items} == {"label"}
     rows = {row["question"]: row for row in claims("train")}
     for item in items:
@@ -104,7 +105,9 @@ def test_claims_are_warmed_up_on_their_evidence(project: ExperimentConfig) -> No
 
 def test_written_targets_see_gold_passages_alone(project: ExperimentConfig) -> None:
     workspace = Workspace(replace(project, task=replace(project.task, name="tiny_clues"), generator=GeneratorConfig()))
-    items = list(reader_items.question_items(workspace, corpus.open_store(workspace), np.random.default_rng(0)))
+    store = corpus.open_store(workspace)
+    asked = reader_items.known_examples(workspace, store)
+    items = list(reader_items.question_items(workspace, store, asked, np.random.default_rng(0)))
     assert len(items) == 40 and {item.kind for item in items} == {"written"}
     assert all(item.passage and item.passage.title in item.query for item in items)
     assert {item.kind for item in train.training_items(workspace)} == {"written"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,10 +35,11 @@ def test_warm_up_questions_show_gold_or_a_passage_without_an_answer(tiny_sweep: 
     workspace = Workspace(tiny_sweep.experiment)
     store = corpus.open_store(workspace)
     asked = {example.query: example for example in examples.read(workspace, "train")}
+    known = reader_items.known_examples(workspace, store)
     shown = [
         item
         for seed in range(25)
-        for item in reader_items.question_items(workspace, store, np.random.default_rng(seed))
+        for item in reader_items.question_items(workspace, store, known, np.random.default_rng(seed))
     ]
     assert len(shown) == 25 * 40
     distractors = [
@@ -48,6 +50,31 @@ def test_warm_up_questions_show_gold_or_a_passage_without_an_answer(tiny_sweep: 
     assert len(distractors) / len(shown) == pytest.approx(ReaderConfig.distractors, abs=0.03)
     assert {i.passage for i in shown if i.distractor} == {i.passage for i in distractors}
     assert all(item.target in asked[item.query].answers for item in shown)
+
+
+def test_a_question_without_gold_passage_gets_the_first_bm25_hit_with_an_answer(
+    project: ExperimentConfig, tmp_path: Path
+) -> None:
+    lines = [json.loads(line) for line in (tmp_path / "data" / "train.jsonl").read_text().splitlines()]
+    for row in lines[1:]:
+        del row["gold_passage_id"]
+    lines[2]["answers"] = ["nowhere to be found"]
+    (tmp_path / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    details: list[str] = []
+    workspace = Workspace(project, detail=details.append)
+    store = corpus.open_store(workspace)
+    known = reader_items.known_examples(workspace, store)
+    assert [e.example_id for e in known] == [row["id"] for row in (*lines[:2], *lines[3:])]
+    assert any(f"reader: 1 of {len(lines)} train questions have no known passage" in line for line in details)
+    assert known[0].gold_passage_ids == (lines[0]["gold_passage_id"],)
+    lexical = bm25.open_bm25(workspace)
+    for example in known[1:]:
+        (hits,) = lexical.retrieve([example.query], 20)
+        right = [store[int(row)] for row in hits.rows if has_answer(example.answers, store[int(row)].text)]
+        assert example.gold_passage_ids == (right[0].passage_id,)
+    wanted = replace(project.reader, distractors=0.0)
+    items = reader_items.training_items(Workspace(replace(project, reader=wanted)))
+    assert {item.example_id for item in items} >= {example.example_id for example in known}
 
 
 def test_warm_up_items_are_half_cloze_and_come_from_train_alone(tiny_sweep: SweepConfig) -> None:

@@ -115,7 +115,10 @@ def test_text_is_read_by_the_names_of_its_columns(text: str, answers: tuple[str,
     [
         ("question,answers\n", "holds no questions"),
         ("who,['Ann']\n", r"comma-separated text of 2 columns; .* under a header"),
-        ('question,answers\n"who,Ann\nwhat,Bell\n', "row 2: opens a double quote that this line does not close; one line is one row: .* or give JSON lines"),
+        (
+            'question,answers\n"who,Ann\nwhat,Bell\n',
+            "row 2: opens a double quote .*; one line is one row: .* or give JSON lines",
+        ),
         ("question,answers\nwho,Ann,Bell\n", "row 2: has 3 fields instead of 2"),
         ("who\t['Ann' 'Bell']\n", "row 1, field 'answers': holds strings side by side without a comma"),
         ("who\t['Ann', 'Bell' 'Cole']\n", "strings side by side"),
