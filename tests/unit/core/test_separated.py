@@ -78,9 +78,7 @@ def test_what_csv_writes_is_read(rows: list[list[str]], tmp_path_factory: pytest
 @pytest.mark.parametrize("content", ['a,b\nc,"d\ne",f\n', 'a,b\nc,"d" e\n', "a,b\nc\n"])
 def test_a_comma_separated_row_is_a_line_too(tmp_path: Path, content: str) -> None:
     (tmp_path / "f").write_text(content)
-    with pytest.raises(
-        DataError, match=r"f, row 2: (opens a double quote|is not comma-sep|has 1 fields instead of 2)"
-    ):
+    with pytest.raises(DataError, match=r"f, row 2: (opens a double quote|is not comma-sep|has 1 fields instead of 2)"):
         list(read_csv(tmp_path / "f", ""))
 
 
