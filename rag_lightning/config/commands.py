@@ -45,8 +45,8 @@ class SweepConfig(Section):
             have log: true for a search in the logarithm, or step for equal steps. `when`, in a range or beside choices,
             limits the field to points in which an earlier field has the value, or one of a list of values; elsewhere it
             is no part of the point. A field is any dotted field of an experiment (train.lr, index.nprobe) or one of
-            three short names: k (decoding.k), decoding (formulation/strategy), and retriever (bm25, oracle, random, or
-            an index kind, which is dense retrieval with that index). A retriever other than the one of the
+            three short names: k (decoding.k), decoding (formulation/strategy), and retriever (bm25, oracle, random,
+            given, or an index kind, which is dense retrieval with that index). A retriever other than the one of the
             experiment's training replaces it at test only.
         trials: Largest number of distinct points to evaluate; a point that the sampler repeats is not counted. The
             search ends earlier if all points of the space are evaluated.

@@ -17,7 +17,7 @@ from rag_lightning.core.files import write_json
 from rag_lightning.core.records import Passage, passage_text
 from rag_lightning.core.registry import LazyModule, check_name
 from rag_lightning.index.index import check_k
-from rag_lightning.retrieval.retriever import ByText, Hits, Parts, QuestionRetriever, RetrieverKind
+from rag_lightning.retrieval.retriever import ByText, Hits, Parts, QuestionRetriever, RetrieverKind, Searched
 
 bm25s: Any = LazyModule("bm25s")
 stemmers: Any = LazyModule("Stemmer")
@@ -29,7 +29,7 @@ class BM25(RetrieverKind):
     """The words of title and text."""
 
     title: ClassVar[str] = "BM25"
-    searches: ClassVar[Literal["index", "bm25", ""]] = "bm25"
+    searches: ClassVar[Searched] = "bm25"
     scale: ClassVar[Literal["encoder", "bm25", ""]] = "bm25"
     reads: ClassVar[tuple[str, ...]] = ("bm25.",)
     query: ClassVar[str] = "words"

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from rag_lightning.retrieval.encoders import TextEncoder
 
 
+Searched = Literal["index", "bm25", "given", ""]
+"""What a kind of retriever searches: an artifact of this name beside the corpus; "" for none."""
+
+
 @dataclass(frozen=True)
 class Hits:
     """The passages found for one query, best first: rows [n] int64 (never -1) and scores [n] float32, n <= k."""
@@ -92,6 +96,9 @@ class Parts(Protocol):
     def bm25(self) -> Retriever:
         """Lexical retrieval."""
 
+    def given(self) -> Retriever:
+        """The passages that the question files have."""
+
 
 @dataclass(frozen=True)
 class RetrieverKind(Section):
@@ -112,7 +119,7 @@ class RetrieverKind(Section):
     STAGES: ClassVar[tuple[str, ...]] = ("model", "rankings")
     title: ClassVar[str]
     encodes: ClassVar[bool] = False
-    searches: ClassVar[Literal["index", "bm25", ""]] = ""
+    searches: ClassVar[Searched] = ""
     scale: ClassVar[Literal["encoder", "bm25", ""]] = ""
     gold_first: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
@@ -129,7 +136,7 @@ class Dense(RetrieverKind):
 
     title: ClassVar[str] = "dense retrieval"
     encodes: ClassVar[bool] = True
-    searches: ClassVar[Literal["index", "bm25", ""]] = "index"
+    searches: ClassVar[Searched] = "index"
     scale: ClassVar[Literal["encoder", "bm25", ""]] = "encoder"
     reads: ClassVar[tuple[str, ...]] = ("encoder.", "index.")
 

@@ -61,10 +61,10 @@ def _check(workspace: Workspace) -> None:
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     if workspace.config.decoding.made().from_train:
         return {"examples": examples.STAGE.at(workspace)}
-    found = {"model": train.STAGE.at(workspace), "examples": examples.STAGE.at(workspace)}
+    found = {"examples": examples.STAGE.at(workspace)}
     if workspace.config.formulation != "closed_book":
         found["rankings"] = retrieve.stage().at(workspace)
-    return {**found}
+    return {**found, "model": train.STAGE.at(workspace)}  # last: a fault of the rankings is told before it is trained
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:

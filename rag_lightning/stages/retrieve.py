@@ -20,9 +20,9 @@ from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.index.index import check_k
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever, QuestionRetriever, RetrieverKind
-from rag_lightning.stages import biencoder, bm25, bm25_scale, corpus, examples, index, retriever_warmup, train
+from rag_lightning.stages import biencoder, bm25_scale, corpus, examples, index, retriever_warmup, train
 from rag_lightning.stages.ranking import count_cut, rank
-from rag_lightning.stages.training_retrieval import BuiltParts, count_gold, scale_input
+from rag_lightning.stages.training_retrieval import BuiltParts, count_gold, scale_input, searched_input
 from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace, config_stage
 
@@ -56,12 +56,10 @@ def _check(workspace: Workspace) -> None:
 def _inputs(workspace: Workspace, state: EncoderState) -> dict[str, str | Bound[Workspace]]:
     kind = retriever_kind(workspace.config.retriever.kind)
     found: dict[str, str | Bound[Workspace]] = {"examples": examples.STAGE.at(workspace)}
-    found["corpus"] = corpus.STAGE.at(workspace)
+    found |= {"corpus": corpus.STAGE.at(workspace), **searched_input(workspace, kind)}
     learnt = _is_learnt(workspace, state)
     if learnt:
         found["model"] = train.STAGE.at(workspace)
-    if kind.searches == "bm25":
-        found["bm25"] = bm25.STAGE.at(workspace)
     if kind.encodes:
         searched = biencoder.with_pretrained(workspace) if state == "pretrained" else workspace
         found["index"] = index.STAGE.at(searched)

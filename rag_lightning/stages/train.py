@@ -75,8 +75,11 @@ def _settings(workspace: Workspace) -> dict[str, Any]:
 
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     found = training_start.inputs(workspace) | {"examples": examples.STAGE.at(workspace)} | targets.mined(workspace)
-    closed = workspace.config.formulation == "closed_book"
-    return found if closed else found | training_retrieval.inputs(workspace)
+    if workspace.config.formulation == "closed_book":
+        return found
+    retrieval = training_retrieval.inputs(workspace)
+    given = {name: stage for name, stage in retrieval.items() if name == "given"}
+    return given | found | retrieval  # first, so that faults of given passages are told before anything is trained
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Floats, check_k
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.retrieval.given import GivenRetriever
 from rag_lightning.retrieval.questions import gold_rows
 from rag_lightning.retrieval.retriever import DenseRetriever, RetrieverKind
-from rag_lightning.stages import bm25, bm25_scale, corpus, embed, index, training_start
+from rag_lightning.stages import bm25, bm25_scale, corpus, embed, given, index, training_start
 from rag_lightning.stages.ranking import count_cut
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.training.batches import Item
@@ -58,6 +59,10 @@ class BuiltParts:
         """The BM25 retriever."""
         return bm25.open_bm25(self.workspace)
 
+    def given(self) -> GivenRetriever:
+        """The passages of the question files."""
+        return given.open_given(self.workspace)
+
 
 def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     """The inputs of a training for its retrieval."""
@@ -66,9 +71,13 @@ def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     if kind.encodes:
         found |= {"vectors": embed.STAGE.at(workspace), "index": index.FLAT.at(workspace)}
         found["query_model"] = training_start.query(workspace).identity
-    if kind.searches == "bm25":
-        found["bm25"] = bm25.STAGE.at(workspace)
-    return found | scale_input(workspace, kind)
+    return found | searched_input(workspace, kind) | scale_input(workspace, kind)
+
+
+def searched_input(workspace: Workspace, kind: type[RetrieverKind]) -> dict[str, str | Bound[Workspace]]:
+    """What a kind without a query encoder searches, as an input."""
+    stage = {"bm25": bm25.STAGE, "given": given.STAGE}.get(kind.searches)
+    return {kind.searches: stage.at(workspace)} if stage else {}
 
 
 def scale_input(workspace: Workspace, kind: type[RetrieverKind]) -> dict[str, str | Bound[Workspace]]:
