@@ -155,4 +155,4 @@ def _names(path: Path, field: str, name_of: Callable[[Any], Any]) -> list[str]:
     for name in names:
         if not isinstance(name, str) or name != Path(name).name:
             raise DataError(path, "is not as datasets.save_to_disk writes it", field=field, value=name)
-    return names
+    return [str(name) for name in names]

@@ -142,7 +142,7 @@ def _drawn(examples: Sequence[Example], workspace: Workspace) -> Sequence[Exampl
 def _splits(workspace: Workspace, store: PassageStore) -> tuple[Mapping[str, Sequence[Example]], Mapping[str, int]]:
     task = workspace.config.task
     if task.train or task.dev or task.test or task.test2:
-        loaded = load_examples(task, store, data_seed(workspace))
+        loaded = load_examples(task, store, data_seed(workspace), limited=workspace.config.corpus.limit > 0)
         return loaded.parts, loaded.notes
     if workspace.config.corpus.source != "mini":
         source = workspace.config.corpus.source

@@ -35,8 +35,15 @@ class Passages(Protocol):
         """The row of a passage id, or None."""
 
 
-def load_examples(config: TaskConfig, passages: Passages, seed: int) -> Split:
+def load_examples(config: TaskConfig, passages: Passages, seed: int, limited: bool = False) -> Split:
     """Read the files of a task config.
+
+    Args:
+        config: The section.
+        passages: The corpus.
+        seed: Seed of the held-out splits.
+        limited: Whether the corpus is a part of the one that the files are for (`corpus.limit`): gold passages outside
+            of it are counted and left out, the questions stay. Held-out splits need them all.
 
     Raises:
         UnknownNameError: no such task.
@@ -55,8 +62,10 @@ def load_examples(config: TaskConfig, passages: Passages, seed: int) -> Split:
     files = {"train": config.train, "dev": (config.dev,), "test": (config.test,), "test2": (config.test2,)}
     for part, names in files.items() if config.test2 else list(files.items())[:3]:
         readings = _readings(config, names)
-        parts[part] = _join(readings, passages)
+        outside: list[str] = []
+        parts[part] = _join(readings, passages, outside=outside if limited else None)
         notes |= {f"{part} read": len(parts[part]), **_notes(readings, f"{part} ")}
+        notes |= {f"{part} gold passages outside of the limited corpus": len(outside)} if outside else {}
         notes |= task.count_notes(part, len(parts[part]))
     return Split(parts, notes)
 
@@ -107,25 +116,36 @@ def _notes(readings: Iterable[tuple[Path, Reading]], prefix: str = "") -> dict[s
     return {prefix + reason: count for reason, count in summed.items()}
 
 
-def _join(readings: Iterable[tuple[Path, Reading]], passages: Passages, taken: Collection[str] = ()) -> list[Example]:
-    """All examples of several files with ids of their own and gold ids the corpus holds."""
+def _join(
+    readings: Iterable[tuple[Path, Reading]],
+    passages: Passages,
+    taken: Collection[str] = (),
+    outside: list[str] | None = None,
+) -> list[Example]:
+    """All examples of several files with ids of their own and gold ids the corpus holds.
+
+    The other gold ids are added to `outside`, or an error where that is None.
+    """
     taken = set(taken)
     examples: list[Example] = []
     for file, reading in readings:
         for example in assign_gold(reading.pairs, passages):
-            _check_gold(file, example, passages)
+            missing = [name for name in example.gold_passage_ids if passages.find(name) is None]
+            if missing and outside is None:
+                raise _no_passage(file, example, missing[0])
+            if outside is not None:
+                outside += missing
+            gold = tuple(name for name in example.gold_passage_ids if name not in missing)
             identifier = free_id(example.example_id, taken)
             taken.add(identifier)
-            examples.append(replace(example, example_id=identifier))
+            examples.append(replace(example, example_id=identifier, gold_passage_ids=gold))
     return examples
 
 
-def _check_gold(file: Path, example: Example, passages: Passages) -> None:
-    for passage_id in example.gold_passage_ids:
-        if passages.find(passage_id) is None:
-            problem = f"no such passage in the corpus (question {example.query!r})"
-            hint = "use the corpus the file was made for"
-            raise DataError(file, problem, field="gold_passage_id", value=passage_id, hint=hint)
+def _no_passage(file: Path, example: Example, passage_id: str) -> DataError:
+    problem = f"no such passage in the corpus (question {example.query!r})"
+    hint = "use the corpus the file was made for, all of it (corpus.limit 0)"
+    return DataError(file, problem, field="gold_passage_id", value=passage_id, hint=hint)
 
 
 def _titles(example: Example, passages: Passages) -> list[str]:

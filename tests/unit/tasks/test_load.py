@@ -90,6 +90,21 @@ def test_given_files_are_read_as_they_are(store: PassageStore, tmp_path: Path) -
     assert len({e.example_id for e in split.parts["train"]}) == 120
 
 
+def test_gold_passages_outside_of_a_limited_corpus_are_left_out_and_counted(
+    store: PassageStore, tmp_path: Path
+) -> None:
+    more = {"question": "who else", "answers": ["x"], "gold_passage_ids": [3, "far", "away"]}
+    file = gold_file(tmp_path / "g.jsonl", (more,))
+    config = TaskConfig(train=(file,), dev=file, test=file)
+    with pytest.raises(DataError, match=r"no such passage .*got 'far'\); use the corpus .* all of it .corpus\.limit 0"):
+        load_examples(config, store, seed=0)
+    split = load_examples(config, store, seed=0, limited=True)
+    assert split.parts["train"][-1].gold_passage_ids == ("3",) and len(split.parts["dev"]) == 61
+    assert split.notes["test gold passages outside of the limited corpus"] == 2
+    with pytest.raises(DataError, match="got 'far'"):
+        load_examples(TaskConfig(train=(file,)), store, seed=0, limited=True)
+
+
 def test_counts_that_differ_from_the_whole_data_set_are_noted(store: PassageStore, tmp_path: Path) -> None:
     file = gold_file(tmp_path / "g.jsonl")
     notes = load_examples(TaskConfig(train=(file,), dev=file, test=file), store, seed=0).notes
