@@ -81,9 +81,9 @@ class CorpusConfig(Section):
         limit: Number of passages to keep; 0 for all. For smoke runs.
         quoting: Quoting of a TSV file: csv, as in DPR's file, or none, where double quotes have no special meaning. A
             file that cannot be quoted as csv is read as none.
-        language: Language of passages and questions. It chooses stop words, stemmer and word rule of BM25, and adds
-            em_char and f1_char where no spaces stand between words; encoders and generators read the languages they were
-            trained on. none for any other language with spaces.
+        language: Language of passages and questions; none for one with spaces that is not listed. It chooses stop
+            words, stemmer and word rule of BM25, and adds em_char and f1_char where no spaces stand between words.
+            Encoders and generators read the languages they were trained on.
     """
 
     PATH: ClassVar[str] = "corpus"

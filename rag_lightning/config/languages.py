@@ -30,12 +30,14 @@ class Language:
 
 
 _LISTED = (
-    "danish", "dutch", ENGLISH, "french", "german", "italian", "norwegian", "portuguese", "russian", "spanish", "swedish",
+    "danish", "dutch", ENGLISH, "french", "german", "italian", "norwegian", "portuguese", "russian", "spanish",
+    "swedish",
 )  # fmt: skip
 """Languages with a stemmer and a list of stop words."""
 _STEMMED = (
-    "arabic", "armenian", "basque", "catalan", "czech", "esperanto", "estonian", "finnish", "greek", "hindi", "hungarian",
-    "indonesian", "irish", "lithuanian", "nepali", "persian", "polish", "romanian", "serbian", "sesotho", "tamil", "yiddish",
+    "arabic", "armenian", "basque", "catalan", "czech", "esperanto", "estonian", "finnish", "greek", "hindi",
+    "hungarian", "indonesian", "irish", "lithuanian", "nepali", "persian", "polish", "romanian", "serbian", "sesotho",
+    "tamil", "yiddish",
 )  # fmt: skip
 """Languages with a stemmer alone."""
 _UNSPACED = ("burmese", "chinese", "japanese", "khmer", "korean", "lao", "thai")

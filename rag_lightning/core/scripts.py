@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import regex
 
 UNSPACED = r"\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Lao}\p{scx=Khmr}\p{scx=Mymr}"
-"""The scripts as part of a set of `regex` (V1); Script_Extensions, so that the long sound mark of kana is one of them."""
+"""The scripts as part of a set of `regex` (V1), by Script_Extensions: the long sound mark of kana is one of them."""
 _LETTER = rf"[[{UNSPACED}]&&[\p{{L}}\p{{Nl}}]]"
 _LETTERS = regex.compile(_LETTER, regex.V1)
 _RUN = regex.compile(rf"{_LETTER}\p{{M}}*{_LETTER}", regex.V1)

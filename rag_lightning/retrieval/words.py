@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import regex
@@ -94,7 +95,7 @@ class WordRule:
                 yield found[0]
                 continue
             characters = _CHARACTER.findall(found[0])
-            yield from map("".join, zip(characters, characters[1:], strict=False)) if characters[1:] else characters
+            yield from map("".join, pairwise(characters)) if characters[1:] else characters
 
 
 def rule_of(config: ExperimentConfig) -> WordRule:
