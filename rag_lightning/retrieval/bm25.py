@@ -53,8 +53,13 @@ class BM25Retriever:
         self.rule, self.model, self.ntotal, self.unseen = rule, model, ntotal, unseen
 
     @classmethod
-    def build(cls, config: BM25Config, passages: Iterable[Passage], rule: WordRule | None = None) -> BM25Retriever:
-        """Index title and text of every passage; without a rule their English words.
+    def build(cls, config: BM25Config, passages: Iterable[Passage], rule: WordRule) -> BM25Retriever:
+        """Index title and text of every passage.
+
+        Args:
+            config: Fields k1 and b; the stemmer is the rule's.
+            passages: The corpus.
+            rule: What counts as a word.
 
         Raises:
             ConfigError: k1 < 0 or b outside 0..1, or no words at all.
@@ -62,7 +67,6 @@ class BM25Retriever:
         if config.k1 < 0 or not 0 <= config.b <= 1:
             raise ConfigError(f"bm25 needs k1 >= 0 and 0 <= b <= 1 (got {config.k1}, {config.b})")
         texts = [passage_text(passage) for passage in passages]
-        rule = rule or WordRule()
         tokens = rule.index(texts)
         if not tokens.vocab or not any(len(ids) for ids in tokens.ids):
             raise ConfigError(
@@ -99,12 +103,12 @@ class BM25Retriever:
         return {**info, "bytes": size, "unseen": self.unseen}
 
     @classmethod
-    def load(cls, folder: Path, rule: WordRule | None = None) -> BM25Retriever:
+    def load(cls, folder: Path, rule: WordRule) -> BM25Retriever:
         """Open what `save` wrote, memory-mapped.
 
         Args:
             folder: Folder of the files.
-            rule: The rule that the passages were indexed by; none for English words.
+            rule: The rule that the passages were indexed by.
 
         Raises:
             ArtifactError: a file is missing or damaged.
@@ -112,7 +116,7 @@ class BM25Retriever:
         try:
             info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
             model = bm25s.BM25.load(str(folder), mmap=True, show_progress=False, allow_pickle=False)
-            return cls(rule or WordRule(), model, info["ntotal"])
+            return cls(rule, model, info["ntotal"])
         except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError) as error:
             raise ArtifactError(
                 f"{folder}: bm25 files missing or damaged ({error}); remove it and build it again"

@@ -71,6 +71,6 @@ def test_passages_whose_words_the_rule_does_not_see_are_counted(tmp_path: Path) 
         Passage("1", "", "東京は日本の首都です。"),
         Passage("2", "", "of the"),
     ]
-    built = BM25Retriever.build(BM25Config(), passages)
+    built = BM25Retriever.build(BM25Config(), passages, WordRule())
     assert built.save(tmp_path)["unseen"] == built.unseen == 2
     assert BM25Retriever.build(BM25Config(), passages, WordRule("japanese", "")).unseen == 0
