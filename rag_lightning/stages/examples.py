@@ -134,17 +134,18 @@ def _write(
 
 
 def _joined(workspace: Workspace, splits: Mapping[str, Sequence[Example]]) -> dict[str, int]:
-    """The note on answers that has-answer takes for one word, announced; none where answers are not looked for."""
+    """The note on answers that metrics take for one word, announced; none for patterns and labels."""
     task, language = get_task(workspace.config.task.name), workspace.config.corpus.language
-    if not task.extractive or has_patterns(task):
+    if task.labels or has_patterns(task):
         return {}
     answers = [answer for listed in splits.values() for example in listed for answer in example.answers]
     joined = sum(joins_words([answer]) for answer in answers)
     if not joined:
         return {}
+    readers = "has-answer, em and f1 take" if task.extractive else "the metrics of words take"
     workspace.announce(
-        f"{joined} of {len(answers)} answers hold text without spaces between words, which has-answer, em and f1 take "
-        f"for one word (corpus.language={language})"
+        f"{joined} of {len(answers)} answers hold text without spaces between words, which {readers} for one word "
+        f"(corpus.language={language})"
     )
     return {"answers hold text without spaces between words": joined}
 

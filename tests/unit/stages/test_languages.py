@@ -102,6 +102,7 @@ def test_rouge_says_how_many_references_hold_no_word_for_it(tmp_path: Path) -> N
     workspace = Workspace(changed(experiment(tmp_path, "chinese"), "task.name", "msmarco"), lambda line: None)
     found = score_request(workspace, Request(str(given), questions=str(questions)))
     means = {name: estimate["mean"] for name, estimate in summary(found)["metrics"].items()}
+    assert any("8 of 9 answers" in line and "rouge_l" in line for line in score.lines(found))
     assert means["rouge_l"] == pytest.approx(100 / 9)
     assert means["em_char"] == means["f1_char"] == means["bleu1"] == 100.0
     assert notes(found)["8 of 9 answers hold no word by this rule"] == ["rouge_l"]
