@@ -76,7 +76,7 @@ class BM25Config(Section):
     Args:
         k1: Saturation of the term frequency.
         b: Strength of length normalisation.
-        stemmer: Language of the Snowball stemmer; empty for no stemming.
+        stemmer: Name of a Snowball stemmer; auto for that of corpus.language, empty for no stemming.
         score_scale: Factor of BM25 scores in the softmax of p(z|x); 0 fits it on dev.
     """
 
@@ -85,7 +85,7 @@ class BM25Config(Section):
 
     k1: NonNegativeFloat = 0.9
     b: Share = 0.4
-    stemmer: str = "english"
+    stemmer: str = "auto"
     score_scale: NonNegativeFloat = setting(0.0, stages=("model", "rankings"))
 
 

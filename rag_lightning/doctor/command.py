@@ -12,8 +12,9 @@ from rich.table import Table
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.scripts import is_unspaced
 from rag_lightning.corpus.passages import CorpusReading
-from rag_lightning.doctor.corpora import describe_corpus, find_corpus
+from rag_lightning.doctor.corpora import UNSPACED, describe_corpus, find_corpus
 from rag_lightning.tasks.beir import QUERIES_FILE
 from rag_lightning.tasks.examples import Reading
 from rag_lightning.tasks.layout import NO_FIT, QRELS, Head, look_at_head
@@ -129,6 +130,7 @@ def _details(task: TaskSpec, reading: Reading) -> list[str]:
         "repeated queries": repeated,
         "with gold passages": sum(bool(example.gold_passage_ids) for example in examples),
         "with gold articles": sum(bool(example.gold_titles) for example in examples),
+        UNSPACED: sum(is_unspaced(example.query) for example in examples),
     }
     return details + [f"{count:,} {what}" for what, count in counts.items() if count]
 

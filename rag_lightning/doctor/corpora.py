@@ -10,8 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.scripts import is_unspaced
 from rag_lightning.corpus.chunking import MAX_WORDS
 from rag_lightning.corpus.passages import CorpusReading, read_passages
+
+UNSPACED = "without spaces between words (set corpus.language)"
 
 
 def find_corpus(path: Path) -> CorpusReading | None:
@@ -42,6 +45,7 @@ def describe_corpus(path: Path, corpus: CorpusReading) -> None:
             words = len(passage.text.split())
             counts.passages += 1
             counts.untitled += not passage.title.strip()
+            counts.unspaced += is_unspaced(passage.text)
             counts.long += words > MAX_WORDS
             counts.longest = max(counts.longest, words)
         state, detail = "[green]ok[/]", "; ".join([str(counts), *corpus.notes])
@@ -57,10 +61,12 @@ def describe_corpus(path: Path, corpus: CorpusReading) -> None:
 class _Counts:
     passages: int = 0
     untitled: int = 0
+    unspaced: int = 0
     long: int = 0
     longest: int = 0
 
     def __str__(self) -> str:
         untitled = f"; {self.untitled:,} without a title" if self.untitled else ""
         long = f", {self.long:,} over {MAX_WORDS}" if self.long else ""
-        return f"{self.passages:,} passages{untitled}; the longest of {self.longest:,} words{long}"
+        unspaced = f"; {self.unspaced:,} {UNSPACED}" if self.unspaced else ""
+        return f"{self.passages:,} passages{untitled}; the longest of {self.longest:,} words{long}{unspaced}"

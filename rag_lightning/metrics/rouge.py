@@ -14,7 +14,7 @@ from functools import lru_cache
 from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.bleu import english_notes, evaluated
 from rag_lightning.metrics.metric import Metric, Outcome
-from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer
+from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer, english_words
 
 BETA = 1.2
 _WORD = re.compile(r"[a-z0-9]+")
@@ -76,5 +76,13 @@ def _msmarco(outcome: Outcome) -> float | None:
     return None if prediction is None else rouge_l_msmarco(prediction, outcome.example.answers)
 
 
-ROUGE_L = Metric("rouge_l", "%", "higher", answer_score(rouge_l))
-ROUGE_L_MSMARCO = Metric("rouge_l_msmarco", "%", "higher", _msmarco, made_with=english_tokenizer, notes=english_notes)
+ROUGE_L = Metric("rouge_l", "%", "higher", answer_score(rouge_l), words=_words)
+ROUGE_L_MSMARCO = Metric(
+    "rouge_l_msmarco",
+    "%",
+    "higher",
+    _msmarco,
+    made_with=english_tokenizer,
+    notes=english_notes,
+    words=english_words,
+)

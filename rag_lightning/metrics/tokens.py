@@ -97,3 +97,13 @@ def normalize_answer(text: str) -> str:
     """
     without_articles = _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION))
     return " ".join(without_articles.split())
+
+
+def normal_words(text: str) -> list[str]:
+    """The words of a normalised answer."""
+    return normalize_answer(text).split()
+
+
+def english_words(text: str) -> list[str]:
+    """The tokens of `english` that are not empty."""
+    return english(text).split()

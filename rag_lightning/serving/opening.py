@@ -19,6 +19,7 @@ from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever
+from rag_lightning.retrieval.words import rule_of
 from rag_lightning.serving.parts import GENERATOR, QUERY_ENCODER, SYSTEM, check, read_system
 from rag_lightning.stages import train
 from rag_lightning.stages.answer import Answer
@@ -84,7 +85,7 @@ class _StoredParts:
         return vectors
 
     def bm25(self) -> BM25Retriever:
-        return BM25Retriever.load(self._folder("bm25"))
+        return BM25Retriever.load(self._folder("bm25"), rule_of(self._config))
 
     def _folder(self, name: str) -> Path:
         if name not in self._folders:

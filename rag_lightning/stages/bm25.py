@@ -9,20 +9,26 @@ from typing import Any
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.console import counted
 from rag_lightning.retrieval.bm25 import BM25Retriever
+from rag_lightning.retrieval.words import rule_of
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import Workspace, config_stage
 
 
 def open_bm25(workspace: Workspace) -> BM25Retriever:
     """The BM25 retriever over title and text."""
-    return BM25Retriever.load(STAGE.build(workspace).path)
+    return BM25Retriever.load(STAGE.build(workspace).path, rule_of(workspace.config))
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     store = corpus.open_store(workspace)
     passages = counted(store, "reading", "passages", len(store))
-    info = BM25Retriever.build(workspace.config.bm25, passages).save(folder)
+    info = BM25Retriever.build(workspace.config.bm25, passages, rule_of(workspace.config)).save(folder)
+    if info["unseen"]:
+        workspace.announce(
+            f"bm25: {info['unseen']} of {info['ntotal']} passages hold no word that the rule of "
+            f"corpus.language={workspace.config.corpus.language} sees"
+        )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return {**info, "bytes": size, "build_seconds": round(time.perf_counter() - started, 3)}
 

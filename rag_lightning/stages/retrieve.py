@@ -7,6 +7,7 @@ else from a fit on dev. The retriever may differ from that of training (retrieve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -78,7 +79,19 @@ def _make(workspace: Workspace, folder: Path, state: EncoderState) -> dict[str, 
     write_jsonl(folder / RANKINGS, rankings)
     info = {"questions": len(asked), "score_scale": scale, "seconds_per_query": seconds / max(len(asked), 1)}
     info |= {"queries_cut": count_cut(workspace, encoder, asked)} if encoder else {}
+    info["without_passages"] = _count_bare(workspace, rankings)
     return info | ({"gold": count_gold(workspace, asked, split)} if config.retriever.made().gold_first else {})
+
+
+def _count_bare(workspace: Workspace, rankings: Sequence[Ranking]) -> int:
+    """Announce how many questions have no passage, with BM25 because they share no word with any; returns it."""
+    bare = sum(not ranking.rows for ranking in rankings)
+    if bare:
+        config, why = workspace.config, ""
+        if config.retriever.made().searches == "bm25":
+            why = f": they share no word with any by the rule of corpus.language={config.corpus.language}"
+        workspace.announce(f"{bare} of {len(rankings)} questions have no passage{why}")
+    return bare
 
 
 def read(artifact: Artifact) -> list[Ranking]:

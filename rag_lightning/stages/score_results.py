@@ -17,7 +17,15 @@ from rag_lightning.core.files import check_file, file_digest
 from rag_lightning.core.records import Example, Prediction, Ranking, read_jsonl
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.metrics.metric import Outcome
-from rag_lightning.metrics.outcomes import Matcher, Outcomes, find_faults, join_by_id, make_matcher, read_rankings
+from rag_lightning.metrics.outcomes import (
+    Matcher,
+    Outcomes,
+    find_faults,
+    has_patterns,
+    join_by_id,
+    make_matcher,
+    read_rankings,
+)
 from rag_lightning.stages import corpus, examples, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.beir import questions_digest
@@ -139,7 +147,7 @@ def _score_file(
     k = max((len(result.passages) for result in results if result.passages is not None), default=0)
     if not predicted and not k:
         raise DataError(request.predictions, "holds neither predictions nor passages")
-    names = score.metric_names(task, predicted, k)
+    names = score.metric_names(task, predicted, k, config.corpus.language)
     inputs = {"results": file_digest(Path(request.predictions)), "examples": _examples_digest(workspace, request)}
     looked_up = needs_corpus(kind, results)
     if looked_up:
@@ -184,7 +192,7 @@ def to_outcomes(task: TaskSpec, kind: Format, results: Sequence[Result], asked: 
     listed = [_outcome(kind, r, e, matcher, rows) for r, e in zip(results, asked, strict=True)]
     predicted = any(outcome.prediction is not None for outcome in listed)
     unanswered = {o.example.example_id for o in listed if predicted and o.prediction is None}
-    return Outcomes(listed, frozenset(unanswered), find_faults(task, listed, matcher))
+    return Outcomes(listed, frozenset(unanswered), find_faults(task, listed, matcher), has_patterns(task))
 
 
 def _outcome(kind: Format, result: Result, example: Example, matcher: Matcher | None, rows: dict[str, int]) -> Outcome:

@@ -63,7 +63,8 @@ def differing(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
 
 SOME = ["train.lr", "train.checkpoint_encoder", "reader.seed", "encoder.max_passage_length", "encoder.tokens_per_batch",
         "bm25.k1", "targets.k", "seed", "split", "name", "decoding.k", "retriever.k_max", "generator.dropout",
-        "biencoder.lr", "retriever_warmup.lr", "index.kind", "decoding.pairs_per_batch", "corpus.limit"]  # fmt: skip
+        "biencoder.lr", "retriever_warmup.lr", "index.kind", "decoding.pairs_per_batch", "corpus.limit",
+        "corpus.language"]  # fmt: skip
 
 
 @pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if leaf.path in SOME], ids=path_of)
