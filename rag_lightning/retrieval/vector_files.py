@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.core.compression import ZIP_DAMAGE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file, read_json, read_lines
 
@@ -134,7 +135,7 @@ def _npz(path: Path) -> VectorFile:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
             heads = {name: _header(archive, name) for name in names}
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+    except (ValueError, *ZIP_DAMAGE) as error:
         raise DataError(path, f"is a cut or damaged archive ({error})", hint="write it again") from error
     if not names:
         raise DataError(path, "is an archive without .npy, such as torch writes", hint=CONVERT)
@@ -145,10 +146,20 @@ def _npz(path: Path) -> VectorFile:
     shape, fortran, dtype = heads[wide[0]]
     size = _checked(path, wide[0], shape, dtype)
     named = next((name for name in ID_NAMES if name in names), None)
-    ids = (lambda: _strings(path, _load(path)[named])) if named else None
+    ids = (lambda: _strings(path, _member(path, named))) if named else None
     if fortran:
         raise DataError(path, "is in Fortran order", field=wide[0], hint="write numpy.ascontiguousarray of it")
     return VectorFile(path, "npz", size, str(dtype), lambda: _pieces(path, wide[0], size, dtype), ids)
+
+
+def _member(path: Path, name: str) -> NDArray[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found: NDArray[Any] = archive[name]
+            return found
+    except (ValueError, *ZIP_DAMAGE) as error:
+        problem = "holds Python objects" if "Object arrays" in str(error) else f"is cut or damaged ({error})"
+        raise DataError(path, problem, field=name, hint="write it again, as an array of strings") from error
 
 
 def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -170,7 +181,7 @@ def _pieces(path: Path, name: str, shape: tuple[int, int], dtype: np.dtype[Any])
             for at in range(0, shape[0], BLOCK):
                 rows = min(BLOCK, shape[0] - at)
                 yield np.frombuffer(handle.read(rows * shape[1] * dtype.itemsize), dtype).reshape(rows, shape[1])
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+    except (ValueError, *ZIP_DAMAGE) as error:
         raise DataError(path, f"is a cut or damaged archive ({error})", field=name, hint="write it again") from error
 
 

@@ -8,7 +8,7 @@ from the first to the last are encoded again and compared. Ids put the vectors i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact
-from rag_lightning.core.console import progress
+from rag_lightning.core.console import progress, say
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import file_sha256, replace_file
 from rag_lightning.corpus.store import PassageStore
@@ -25,15 +25,10 @@ from rag_lightning.index.foreign import ForeignIndex, open_foreign
 from rag_lightning.index.index import Floats, IndexKind, build_index
 from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.retrieval.vector_checks import NEAR, SAMPLE, check_sample, relative_errors
 from rag_lightning.retrieval.vector_files import VectorFile, open_vector_file, read_ids
 from rag_lightning.stages import biencoder, corpus, embed, index
 from rag_lightning.stages.workspace import Workspace
-
-SAMPLE = 32
-"""Number of passages that are encoded again."""
-NEAR = 0.05
-"""Largest |found - expected| / |expected| of a vector, which half precision and another type of weights keep to."""
-BLOCK = 1 << 16
 
 
 def import_vectors(workspace: Workspace, path: Path, ids: Path | None) -> Artifact:
@@ -184,48 +179,12 @@ def _write(given: VectorFile, order: NDArray[np.int64] | None, path: Path, repor
     replace_file(written, path)
 
 
-def check_sample(vectors: Floats, store: PassageStore, encoder: TextEncoder, source: Path) -> float:
-    """Encode some passages again, the first and the last among them; returns the largest relative error.
-
-    Raises:
-        DataError: a vector that is not that of its passage; the message says what seems to be the reason.
-    """
-    rows = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(np.int64))
-    expected = encoder.encode_texts([store[int(row)] for row in rows])
-    errors = _errors(vectors[rows], expected)
-    at = int(errors.argmax())
-    if errors[at] > NEAR:
-        name, row = store[int(rows[at])].passage_id, int(rows[at]) + 1
-        problem = f"is not the vector that the encoder gives for its passage (relative error {errors[at]:.2f})"
-        raise DataError(source, problem, row=row, field="id", value=name, hint=_reason(vectors, rows[at], expected[at]))
-    return float(errors[at])
-
-
-def _errors(found: Floats, expected: Floats) -> NDArray[np.float64]:
-    apart: NDArray[np.float64] = np.linalg.norm(found.astype(np.float64) - expected, axis=1)
-    lengths: NDArray[np.float64] = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
-    return apart / lengths
-
-
-def _reason(vectors: Floats, row: np.int64, expected: Floats) -> str:
-    """Why a vector is another one: the order, the length of all, or the encoder."""
-    parts = (vectors[start : start + BLOCK] for start in range(0, len(vectors), BLOCK))
-    errors = np.concatenate([_errors(part, np.broadcast_to(expected, part.shape)) for part in parts])
-    if errors.min() <= NEAR:
-        return f"that vector is row {int(errors.argmin()) + 1}: the order is not that of the corpus; give --ids FILE"
-    found = vectors[row]
-    cosine = float(found @ expected / max(np.linalg.norm(found) * np.linalg.norm(expected), 1e-12))
-    if cosine > 1 - NEAR**2:
-        return "only its length differs: set encoder.normalize as it was when they were made"
-    return "set encoder.passage_model, pooling, normalize and passage_prefix as they were when they were made"
-
-
 def _check_same(found: ForeignIndex, vectors: Floats, order: NDArray[np.int64] | None) -> None:
     """Raise DataError unless an index holds the published vectors."""
     rows = np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(np.int64))
     held = found.rows(rows)[:, : vectors.shape[1]]
     wanted = vectors[rows if order is None else order[rows]]
-    _refuse(found, rows, _errors(held, wanted) > NEAR)
+    _refuse(found, rows, relative_errors(held, wanted) > NEAR)
 
 
 def _check_quantised(workspace: Workspace, found: ForeignIndex, apart: list[str]) -> None:
@@ -268,14 +227,11 @@ def run_embed(config: ExperimentConfig, vectors: str = "", ids: str = "") -> Non
     Raises:
         ConfigError: ids without vectors.
     """
-    if ids and not vectors:
-        raise ConfigError("--ids needs the vectors that it names; give --vectors FILE")
-    if not vectors:
+    made = _imported(config, import_vectors, vectors, ids, "vectors that it names; give --vectors")
+    if made is None:
         embed.run(config)
-        return
-    workspace = Workspace(config)
-    artifact = import_vectors(workspace, Path(vectors), Path(ids) if ids else None)
-    workspace.announce(f"{artifact.info['passages']} vectors {_describe(artifact)}: {artifact.path}")
+    else:
+        say(f"{made.info['passages']} vectors {_describe(made)}: {made.path}")
 
 
 def run_index(config: ExperimentConfig, imported: str = "", ids: str = "") -> None:
@@ -289,11 +245,21 @@ def run_index(config: ExperimentConfig, imported: str = "", ids: str = "") -> No
     Raises:
         ConfigError: ids without an index.
     """
-    if ids and not imported:
-        raise ConfigError("--ids needs the index that it names; give --import FILE")
-    if not imported:
+    made = _imported(config, import_index, imported, ids, "index that it names; give --import")
+    if made is None:
         index.run(config)
-        return
-    workspace = Workspace(config)
-    artifact = import_index(workspace, Path(imported), Path(ids) if ids else None)
-    workspace.announce(f"{artifact.info['bytes'] / 1e6:.1f} MB {_describe(artifact)}: {artifact.path}")
+    else:
+        say(f"{made.info['bytes'] / 1e6:.1f} MB {_describe(made)}: {made.path}")
+
+
+def _imported(
+    config: ExperimentConfig,
+    publish: Callable[[Workspace, Path, Path | None], Artifact],
+    file: str,
+    ids: str,
+    what: str,
+) -> Artifact | None:
+    """The artifact that a file is published as; None without a file."""
+    if ids and not file:
+        raise ConfigError(f"--ids needs the {what} FILE")
+    return publish(Workspace(config), Path(file), Path(ids) if ids else None) if file else None
