@@ -18,10 +18,19 @@ from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Ranking, read_jsonl, write_jsonl
 from rag_lightning.core.stage import Bound, Stage
-from rag_lightning.index.index import check_k
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever, QuestionRetriever, RetrieverKind
-from rag_lightning.stages import biencoder, bm25, bm25_scale, corpus, examples, index, retriever_warmup, train
+from rag_lightning.stages import (
+    beforehand,
+    biencoder,
+    bm25,
+    bm25_scale,
+    corpus,
+    examples,
+    index,
+    retriever_warmup,
+    train,
+)
 from rag_lightning.stages.ranking import count_cut, rank
 from rag_lightning.stages.training_retrieval import BuiltParts, count_gold, scale_input
 from rag_lightning.stages.vectors import Start
@@ -35,7 +44,8 @@ RANKINGS = "rankings.jsonl"
 @lru_cache(maxsize=3)
 def stage(state: EncoderState = "trained") -> Stage[Workspace]:
     """The stage that ranks the workspace's split with the configured retriever and a state of the query encoder."""
-    return config_stage("rankings", 2, partial(_inputs, state=state), partial(_make, state=state), check=_check)
+    inputs, make = partial(_inputs, state=state), partial(_make, state=state)
+    return config_stage("rankings", 2, inputs, make, check=_check, check_data=beforehand.check)
 
 
 def build(workspace: Workspace, split: str, state: EncoderState = "trained") -> Artifact:
@@ -74,7 +84,6 @@ def _make(workspace: Workspace, folder: Path, state: EncoderState) -> dict[str, 
     config, split = workspace.config, workspace.config.split
     asked = examples.read(workspace, split)
     retriever, scale, encoder = _open(workspace, state)
-    check_k(config.retriever.k_max, len(corpus.open_store(workspace)))
     rankings, seconds = rank(retriever, asked, config.retriever.k_max)
     write_jsonl(folder / RANKINGS, rankings)
     info = {"questions": len(asked), "score_scale": scale, "seconds_per_query": seconds / max(len(asked), 1)}

@@ -14,7 +14,7 @@ from rag_lightning.config.retrieval import retriever_kind, training_kind
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.index.index import Floats, check_k
+from rag_lightning.index.index import Floats
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.questions import gold_rows
@@ -85,10 +85,9 @@ def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetriev
         items: Training examples, for the initial logit of a null document.
 
     Raises:
-        ConfigError: train.k larger than the corpus, or a score_scale that has no logarithm.
+        ConfigError: a score_scale that has no logarithm.
     """
     config = workspace.config
-    check_k(config.train.k, len(corpus.open_store(workspace)))
     name = training_kind(config.retriever)
     kind = replace(config.retriever, kind=name).made()
     made = _encoding(workspace, kind) if kind.encodes else _fixed(workspace, kind, name)

@@ -46,6 +46,8 @@ def query_row(path: Path, row: int, values: Mapping[str, Any]) -> Row:
 def read_judged(path: Path) -> Iterator[Row]:
     """The queries that a file of judgements names, in their own order, with their gold passages.
 
+    The row of an example is that of its first judgement.
+
     Raises:
         DataError: no queries beside it; a judgement of another form, or of a query that is not there; a bad query.
     """
@@ -61,15 +63,15 @@ def read_judged(path: Path) -> Iterator[Row]:
     queries = find_queries(path)
     for row, values in read_rows(queries):
         identifier = own_id(queries, row, values, "_id")
-        if identifier not in first:
+        judged = first.pop(identifier, None)
+        if judged is None:
             continue
-        del first[identifier]
         found = query_row(queries, row, values)
         right = tuple(dict.fromkeys(gold.get(identifier, ())))
         yield (
             found
             if isinstance(found, Dropped)
-            else RawExample(found.row, found.question, found.answers, right, found.own_id, id_field="_id")
+            else RawExample(judged, found.question, found.answers, right, found.own_id, id_field="query-id")
         )
     for identifier, row in first.items():
         problem = f"is no query of {queries.name}"

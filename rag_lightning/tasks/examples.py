@@ -10,7 +10,7 @@ import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -62,12 +62,14 @@ class Reading:
     Args:
         layout: The format it was read as.
         pairs: Examples and their paragraphs ("" for none), in the order of the file.
+        rows: The row of each example in the file, from 1.
         notes: How many rows were dropped, read by fallback or kept with a fault, and why.
     """
 
     layout: str
     pairs: list[tuple[Example, str]]
-    notes: Mapping[str, int] = field(default_factory=dict)
+    rows: Sequence[int]
+    notes: Mapping[str, int]
 
     @property
     def examples(self) -> list[Example]:
@@ -95,7 +97,7 @@ def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = Fa
     if not raws:
         why = "; ".join(f"{reason} ({times} rows)" for reason, times in notes.items())
         raise DataError(path, f"holds no questions: {why}" if why else "holds no questions")
-    return Reading(layout, to_examples(path, raws), dict(notes))
+    return Reading(layout, to_examples(path, raws), [raw.row for raw in raws], dict(notes))
 
 
 def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, str]]:
