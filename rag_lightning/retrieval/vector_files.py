@@ -59,20 +59,46 @@ def open_vector_file(path: Path, count: int, dim: int) -> VectorFile:
     Raises:
         DataError: missing, empty, a pickle, of no known format, damaged, or of another number or width of vectors.
     """
-    head = _head(path)
-    if head.startswith(NPY):
-        found = _npy(path)
-    elif head.startswith(ZIP):
-        found = _npz(path)
-    elif head.startswith(PARQUET):
-        found = _parquet(path)
-    else:
-        found = _raw(path, head, count, dim)
+    found = open_named_file(path) or _raw(path, count, dim)
     if found.shape != (count, dim):
         held = f"holds {found.shape[0]:,} vectors of width {found.shape[1]}"
         problem = f"{held}; the corpus has {count:,} passages, and the encoder gives width {dim}"
         raise DataError(path, problem, field="shape", hint="give the corpus and the encoder that they were made with")
     return found
+
+
+def open_named_file(path: Path) -> VectorFile | None:
+    """Open a .npy, .npz or parquet file; None for any other, which may be a raw memory map.
+
+    Raises:
+        DataError: missing, empty, damaged, or without one array or column of vectors.
+    """
+    head = _head(path)
+    if head.startswith(NPY):
+        return _of_array(path, "npy", _load(path))
+    if head.startswith(ZIP):
+        return _npz(path)
+    return _parquet(path) if head.startswith(PARQUET) else None
+
+
+def raw_files(path: Path, dim: int) -> list[VectorFile]:
+    """The file as raw memory maps of vectors of width `dim`, one for each type of number that its size fits.
+
+    Raises:
+        DataError: missing or empty.
+    """
+    check_file(path)
+    fitting = [(one, divmod(path.stat().st_size, dim * one.itemsize)) for one in RAW]
+    return [_mapped(path, dtype, count, dim) for dtype, (count, rest) in fitting if not rest]
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file begins as a pickle does; a raw memory map may, too.
+
+    Raises:
+        DataError: missing or empty.
+    """
+    return _head(path).startswith(PICKLES)
 
 
 def read_ids(path: Path) -> Iterable[str]:
@@ -123,10 +149,6 @@ def _checked(path: Path, field: str, shape: tuple[int, ...], dtype: np.dtype[Any
     if len(shape) != 2 or dtype.kind != "f":
         raise DataError(path, "must be [N, D] of floats", field=field, value=f"{list(shape)} of {dtype}")
     return shape[0], shape[1]
-
-
-def _npy(path: Path) -> VectorFile:
-    return _of_array(path, "npy", _load(path))
 
 
 def _npz(path: Path) -> VectorFile:
@@ -242,11 +264,11 @@ def _column(path: Path, name: str, size: int) -> Iterator[NDArray[Any]]:
         row += len(part)
 
 
-def _raw(path: Path, head: bytes, count: int, dim: int) -> VectorFile:
+def _raw(path: Path, count: int, dim: int) -> VectorFile:
     """Numbers alone, float32 or float16 by the file's size."""
     size = path.stat().st_size
     dtype = next((one for one in RAW if size == count * dim * one.itemsize), None)
-    if dtype is None and head.startswith(PICKLES):
+    if dtype is None and is_pickle(path):
         raise DataError(path, "is a pickle", hint=CONVERT)
     if dtype is None:
         sizes = " or ".join(f"{count * dim * one.itemsize:,} bytes of {one}" for one in RAW)
@@ -254,4 +276,8 @@ def _raw(path: Path, head: bytes, count: int, dim: int) -> VectorFile:
             f"is no .npy, .npz or parquet, and with {size:,} bytes no raw file of {count:,} vectors of width {dim}"
         )
         raise DataError(path, problem, hint=f"such a file has {sizes}")
+    return _mapped(path, dtype, count, dim)
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], count: int, dim: int) -> VectorFile:
     return _of_array(path, f"raw {dtype}", np.memmap(path, dtype=dtype, mode="r", shape=(count, dim)))
