@@ -81,6 +81,19 @@ def open_named_file(path: Path) -> VectorFile | None:
     return _parquet(path) if head.startswith(PARQUET) else None
 
 
+def open_array_file(path: Path) -> VectorFile:
+    """Open a .npy, .npz or parquet file, which says how wide its vectors are.
+
+    Raises:
+        DataError: as `open_named_file`, a pickle, or any other file.
+    """
+    found = open_named_file(path)
+    if found is None:
+        hint = CONVERT if is_pickle(path) else "write it as .npy, .npz or parquet"
+        raise DataError(path, "is a pickle" if is_pickle(path) else "does not say how wide its vectors are", hint=hint)
+    return found
+
+
 def raw_files(path: Path, dim: int) -> list[VectorFile]:
     """The file as raw memory maps of vectors of width `dim`, one for each type of number that its size fits.
 

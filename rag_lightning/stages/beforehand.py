@@ -6,17 +6,19 @@ Labels and gold passage ids are checked where files are read, values of the conf
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from rag_lightning.checkpoints.loading import generator_tokenizer
 from rag_lightning.config.generator import GeneratorConfig
-from rag_lightning.config.retrieval import retriever_kind, training_kind
+from rag_lightning.config.retrieval import training_retriever, trains_encoder
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.records import Example, read_jsonl
 from rag_lightning.generator.inputs import leaves_room, query_lengths
 from rag_lightning.retrieval.encoders import encoder_width
-from rag_lightning.stages import corpus, examples
+from rag_lightning.retrieval.retriever import RetrieverKind
+from rag_lightning.stages import corpus, examples, vectors
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.load import find_row
 
@@ -24,54 +26,82 @@ BATCH = 1 << 12
 
 
 def check(workspace: Workspace) -> None:
-    """Check an experiment as `check_data` does, and that its index fits the passages.
+    """Check an experiment for training and for the prediction of its split.
 
     Raises:
-        ConfigError, DataError: see `check_data`; an index that cannot be built of so many vectors of this width.
+        ConfigError, DataError: see `check_training` and `check_retrieval`.
     """
-    check_data(workspace)
+    check_training(workspace, (workspace.config.split,))
+    check_retrieval(workspace)
+
+
+def check_training(workspace: Workspace, splits: Sequence[str]) -> None:
+    """Check the questions of all splits, k and the widths of vectors.
+
+    Args:
+        workspace: The experiment.
+        splits: Splits that the trained model will answer.
+
+    Raises:
+        ConfigError: k above the corpus, encoders of different widths, or a question without a given vector.
+        DataError: a question that is too long for the generator, or vectors that do not fit the corpus.
+    """
     config = workspace.config
-    if config.formulation != "closed_book" and config.retriever.made().searches == "index":
-        config.index.made().bytes(len(corpus.open_store(workspace)), _passage_width(workspace))
-
-
-def check_data(workspace: Workspace) -> None:
-    """Check the questions of all splits, k and the widths of vectors, for training and for prediction.
-
-    Raises:
-        ConfigError: k above the corpus, or encoders of different widths.
-        DataError: a question that is too long for the generator.
-    """
-    if workspace.config.decoding.made().from_train:
+    if config.decoding.made().from_train:
         return
     _check_lengths(workspace)
-    if workspace.config.formulation != "closed_book":
-        _check_k(workspace)
-        _check_widths(workspace)
+    if _retrieves(workspace):
+        _check_passages(workspace)
+        _check_asked(workspace, training_retriever(config.retriever), ("train", "dev", *splits))
+        _check_asked(workspace, config.retriever.made(), splits)
 
 
-def _check_k(workspace: Workspace) -> None:
+def check_retrieval(workspace: Workspace) -> None:
+    """Check k, the widths of vectors, the index, and given vectors of the questions of the split.
+
+    Raises:
+        ConfigError, DataError: as `check_training`; an index that cannot be built of so many vectors of this width.
+    """
+    if _retrieves(workspace):
+        _check_passages(workspace)
+        kind: RetrieverKind = workspace.config.retriever.made()
+        _check_asked(workspace, kind, (workspace.config.split,))
+        if kind.searches == "index":
+            workspace.config.index.made().bytes(len(corpus.open_store(workspace)), _passage_width(workspace))
+
+
+def _retrieves(workspace: Workspace) -> bool:
+    return workspace.config.formulation != "closed_book" and workspace.config.retriever.kind != "none"
+
+
+def _check_asked(workspace: Workspace, kind: RetrieverKind, splits: Sequence[str]) -> None:
+    """Check that a kind which knows its questions beforehand knows these."""
+    if not kind.answers_new:
+        asked = [example for split in dict.fromkeys(splits) for example in examples.read(workspace, split)]
+        kind.check(asked, _passage_width(workspace))
+
+
+def _check_passages(workspace: Workspace) -> None:
+    """Check k against the corpus, and the widths of queries and passages against each other."""
     config, count = workspace.config, len(corpus.open_store(workspace))
     for name, k in {"retriever.k_max": config.retriever.k_max, "train.k": config.train.k}.items():
         if not 1 <= k <= count:
             raise ConfigError(f"{name}={k}, but the corpus has {count} passages; choose 1 to {count}")
-
-
-def _check_widths(workspace: Workspace) -> None:
-    config = workspace.config
-    kinds = [retriever_kind(name) for name in (config.retriever.kind, training_kind(config.retriever))]
-    if not any(kind.encodes for kind in kinds):
+    if not (config.retriever.made().encodes or trains_encoder(config.retriever)):
         return
     query, passage = encoder_width(workspace.model_source(config.encoder.model)), _passage_width(workspace)
     if query != passage:
+        named = "passage_vectors" if config.encoder.passage_vectors else "passage_model"
         raise ConfigError(
-            f"encoder.model={config.encoder.model} gives vectors of width {query}, encoder.passage_model="
-            f"{config.encoder.passage_model} of width {passage}; give two encoders of one width"
+            f"encoder.model={config.encoder.model} gives vectors of width {query}, encoder.{named}="
+            f"{getattr(config.encoder, named)} of width {passage}; give two of one width"
         )
 
 
 def _passage_width(workspace: Workspace) -> int:
     encoder = workspace.config.encoder
+    if encoder.passage_vectors:
+        return int(vectors.PRETRAINED.build(workspace).info["dim"])
     return encoder_width(workspace.model_source(encoder.passage_model or encoder.model))
 
 

@@ -8,7 +8,7 @@ from the first to the last are encoded again and compared. Ids put the vectors i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.console import progress, say
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.files import file_sha256, replace_file
+from rag_lightning.core.files import file_sha256
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.foreign import ForeignIndex, open_foreign
 from rag_lightning.index.index import Floats, IndexKind, build_index
+from rag_lightning.retrieval.corpus_vectors import corpus_order, write_vectors
 from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.vector_checks import NEAR, SAMPLE, check_sample, relative_errors
@@ -90,33 +91,9 @@ def import_index(workspace: Workspace, path: Path, ids: Path | None) -> Artifact
     return workspace.store.build(index.STAGE.at(workspace).recipe, make)
 
 
-def corpus_order(store: PassageStore, ids: Iterable[str] | None, source: Path) -> NDArray[np.int64] | None:
-    """[N] the corpus row of each vector; None where that is their order already.
-
-    Raises:
-        DataError: an id that the corpus does not hold, one that is there twice, or too few or too many.
-    """
-    if ids is None:
-        return None
-    order, taken = np.empty(len(store), dtype=np.int64), np.zeros(len(store), dtype=bool)
-    count = 0
-    for count, name in enumerate(ids, 1):
-        row = store.find(name)
-        if row is None:
-            problem = f"is no passage of the corpus, which has {len(store):,}"
-            raise DataError(
-                source, problem, row=count, field="id", value=name, hint="give the corpus they were made for"
-            )
-        if taken[row]:
-            raise DataError(source, "is there twice", row=count, field="id", value=name)
-        order[count - 1], taken[row] = row, True
-    if count < len(store):
-        missing = store[int(np.flatnonzero(~taken)[0])].passage_id
-        raise DataError(source, f"has {count:,} ids for {len(store):,} passages", field="id", value=f"no {missing}")
-    return None if np.array_equal(order, np.arange(len(store))) else order
-
-
 def _check_new(workspace: Workspace, kind: str) -> None:
+    if named := workspace.config.encoder.passage_vectors:
+        raise ConfigError(f"encoder.passage_vectors={named} names the vectors already; clear it to import others")
     stage = {"vectors": embed.STAGE, "index": index.STAGE}[kind]
     if found := stage.open(workspace):
         raise ConfigError(f"{found.path} holds the {kind} of this configuration already; remove it to import others")
@@ -145,7 +122,7 @@ def _publish(
     def make(folder: Path) -> dict[str, Any]:
         started = time.perf_counter()
         with progress("importing", "vectors") as report:
-            _write(given, order, folder / VECTORS, report)
+            write_vectors(given, order, folder / VECTORS, report)
         vectors = np.load(folder / VECTORS, mmap_mode="r")
         error = check_sample(vectors, store, encoder, given.path)
         taken = {"seconds": round(time.perf_counter() - started, 3), "passages_per_second": 0.0, "reused": 0}
@@ -154,29 +131,6 @@ def _publish(
         return {"passages": len(store), "dim": encoder.dim, "dtype": given.dtype, **taken, "imported": imported}
 
     return workspace.store.build(embed.STAGE.at(workspace).recipe, make)
-
-
-def _write(given: VectorFile, order: NDArray[np.int64] | None, path: Path, report: Any) -> None:
-    """Write the vectors as float32 in the order of the corpus.
-
-    Raises:
-        DataError: a vector that is not finite, or fewer than the file announced.
-    """
-    written = path.with_name(path.name + ".tmp")
-    out, start = np.lib.format.open_memmap(written, mode="w+", dtype=np.float32, shape=given.shape), 0
-    for block in given.blocks():
-        vectors, stop = np.asarray(block, dtype=np.float32), start + len(block)
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(bad):
-            raise DataError(given.path, "vector is not finite", row=start + int(bad[0]) + 1, hint="compute it again")
-        out[slice(start, stop) if order is None else order[start:stop]] = vectors
-        start = stop
-        report(stop, given.shape[0])
-    if start != given.shape[0]:
-        raise DataError(given.path, f"holds {start:,} vectors instead of {given.shape[0]:,}", hint="write it again")
-    out.flush()
-    del out
-    replace_file(written, path)
 
 
 def _check_same(found: ForeignIndex, vectors: Floats, order: NDArray[np.int64] | None) -> None:

@@ -71,7 +71,7 @@ def _run_joined(space: Space, alone: bool) -> None:
     count = f" of {len(space.points):,} points" if space.points is not None else ""
     say(f"{'sweep':<17} {config.name}: {space.budget} trials{count}, {len(space.always)} baselines")
     for system in space.systems:  # an index that does not fit fails its own trials
-        beforehand.check_data(Workspace(system.config))
+        beforehand.check_training(Workspace(system.config), (SPLIT, "test"))
     for system in space.always:
         beforehand.check(Workspace(system.config))
     folder = _open_folder(space, alone)

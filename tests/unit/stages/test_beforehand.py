@@ -102,9 +102,7 @@ def test_encoders_of_two_widths(
 ) -> None:
     BertConfig(hidden_size=16, num_attention_heads=4).save_pretrained(tmp_path / "narrow")
     two = replace(fresh, encoder=replace(fresh.encoder, passage_model=str(tmp_path / "narrow")))
-    says = (
-        r"encoder\.model=.* gives vectors of width 32, encoder\.passage_model=.*narrow of width 16; give two encoders"
-    )
+    says = r"encoder\.model=.* gives vectors of width 32, encoder\.passage_model=.*narrow of width 16; give two of one"
     with pytest.raises(ConfigError, match=says):
         begin(two)
     assert made(fresh) == {"corpus", "examples"}
