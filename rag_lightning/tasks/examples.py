@@ -45,11 +45,16 @@ class RawExample:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A row without an example, the reason, and the example it gives where `task.fallback` is on."""
+    """A row without an example, and the reason.
+
+    `instead` is the example it gives where `task.fallback` is on; `unanswered` is its question with gold passages
+    alone, by which retrieval can be scored.
+    """
 
     row: int
     reason: str
     instead: RawExample | None = None
+    unanswered: RawExample | None = None
 
 
 Row = RawExample | Dropped
@@ -77,8 +82,17 @@ class Reading:
         return [example for example, _ in self.pairs]
 
 
-def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = False) -> Reading:
+def to_reading(
+    path: Path, rows: Iterable[Row], layout: str, fallback: bool = False, unanswered: bool = False
+) -> Reading:
     """Examples with ids of their own, and counts of the dropped rows.
+
+    Args:
+        path: The file.
+        rows: What its rows give.
+        layout: The format it is read as.
+        fallback: Whether to keep the other answers of a row that has no preferred one.
+        unanswered: Whether to keep questions without answers that have gold passages.
 
     Raises:
         DataError: two rows have one id, or no row makes an example.
@@ -92,6 +106,8 @@ def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = Fa
         elif fallback and row.instead is not None:
             notes[f"by fallback: {row.reason}"] += 1
             raws.append(row.instead)
+        elif unanswered and row.unanswered is not None and row.unanswered.gold:
+            raws.append(row.unanswered)
         else:
             notes[f"dropped: {row.reason}"] += 1
     if not raws:
