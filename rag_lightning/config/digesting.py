@@ -84,7 +84,8 @@ def effective_training(config: ExperimentConfig) -> TrainConfig:
     if train.distractor_loss == "none":
         train = replace(train, distractor_weight=WEIGHT)
     encodes = trains_encoder(retriever)
-    scaled = retriever.train and (retriever_kind(training_kind(retriever)).scale or retriever.null_document != "none")
+    factor = retriever_kind(training_kind(retriever)).scale in ("encoder", "bm25")
+    scaled = retriever.train and (factor or retriever.null_document != "none")
     return replace(
         train,
         retriever_lr=train.retriever_lr if retriever.train and encodes else 0.0,

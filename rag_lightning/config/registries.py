@@ -22,6 +22,7 @@ RETRIEVERS = Registry(
         "bm25": "rag_lightning.retrieval.bm25:BM25",
         "oracle": "rag_lightning.retrieval.questions:Oracle",
         "random": "rag_lightning.retrieval.questions:Random",
+        "vectors": "rag_lightning.retrieval.query_vectors:Vectors",
         "none": "rag_lightning.retrieval.retriever:Nothing",
     },
 )

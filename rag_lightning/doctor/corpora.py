@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.scripts import is_unspaced
 from rag_lightning.corpus.chunking import MAX_WORDS
 from rag_lightning.corpus.passages import CorpusReading, read_passages
+from rag_lightning.doctor.table import Finding, detail_of, show
 
 UNSPACED = "without spaces between words (set corpus.language)"
 
@@ -37,24 +34,19 @@ def describe_corpus(path: Path, corpus: CorpusReading) -> None:
     Raises:
         DataError: the first fault, after it was printed.
     """
-    table = Table("given as", "format", "state", title=escape(path.name), title_justify="left")
-    table.add_column("detail", overflow="fold")
-    counts, fault = _Counts(), None
-    try:
-        for passage in corpus:
-            words = len(passage.text.split())
-            counts.passages += 1
-            counts.untitled += not passage.title.strip()
-            counts.unspaced += is_unspaced(passage.text)
-            counts.long += words > MAX_WORDS
-            counts.longest = max(counts.longest, words)
-        state, detail = "[green]ok[/]", "; ".join([str(counts), *corpus.notes])
-    except DataError as error:
-        fault, state, detail = error, "[red]bad[/]", str(error).removeprefix(f"{path}").lstrip(", :")
-    table.add_row("corpus.source", corpus.layout, state, escape(detail))
-    Console(highlight=False).print(table)
-    if fault:
-        raise fault
+    show(path, [Finding("corpus.source", corpus.layout, detail_of(lambda: _examine(corpus)))])
+
+
+def _examine(corpus: CorpusReading) -> str:
+    counts = _Counts()
+    for passage in corpus:
+        words = len(passage.text.split())
+        counts.passages += 1
+        counts.untitled += not passage.title.strip()
+        counts.unspaced += is_unspaced(passage.text)
+        counts.long += words > MAX_WORDS
+        counts.longest = max(counts.longest, words)
+    return "; ".join([str(counts), *corpus.notes])
 
 
 @dataclass

@@ -30,7 +30,7 @@ class BM25(RetrieverKind):
 
     title: ClassVar[str] = "BM25"
     searches: ClassVar[Literal["index", "bm25", ""]] = "bm25"
-    scale: ClassVar[Literal["encoder", "bm25", ""]] = "bm25"
+    scale: ClassVar[Literal["encoder", "bm25", "configured", ""]] = "bm25"
     reads: ClassVar[tuple[str, ...]] = ("bm25.",)
     query: ClassVar[str] = "words"
 

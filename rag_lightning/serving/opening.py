@@ -14,7 +14,7 @@ from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.index.index import Floats, load_index
+from rag_lightning.index.index import FaissIndex, Floats, load_index
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -78,11 +78,14 @@ class _StoredParts:
 
     def dense(self) -> DenseRetriever:
         encoder = TextEncoder(self._config.encoder, self._folder(QUERY_ENCODER), "query").eval()
-        return DenseRetriever(encoder, load_index(self._folder("index"), self._config.index))
+        return DenseRetriever(encoder, self.index())
 
     def vectors(self) -> Floats:
         vectors: Floats = np.load(self._folder("vectors") / VECTORS, mmap_mode="r")
         return vectors
+
+    def index(self) -> FaissIndex:
+        return load_index(self._folder("index"), self._config.index)
 
     def bm25(self) -> BM25Retriever:
         return BM25Retriever.load(self._folder("bm25"), rule_of(self._config))

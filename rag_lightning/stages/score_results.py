@@ -58,9 +58,10 @@ def score_request(workspace: Workspace, request: Request) -> Artifact:
             raise ConfigError("--questions and --format need a result file; give --predictions FILE")
         return _score_ours(workspace, given if request.predictions else None, export)
     kind = get_format(request.format)
-    asked = read_questions(workspace, request.questions)
     check_file(given)
-    matched = match(kind.read(given), asked, given)
+    read = kind.read(given)
+    asked = read_questions(workspace, request.questions, read)
+    matched = match(read, asked, given)
     workspace.announce(f"{len(asked)} results of {given.name} joined by {matched.by}")
     results = [_completed(result, example) for result, example in matched.pairs]
     if kind.pages and request.questions:
@@ -88,11 +89,19 @@ def parse_export(text: str) -> Callable[[Workspace, Sequence[Result]], None]:
     return write
 
 
-def read_questions(workspace: Workspace, questions: str) -> list[Example]:
-    """The examples of a file, or of the configured split if no file is given."""
+def read_questions(workspace: Workspace, questions: str, results: Sequence[Result]) -> list[Example]:
+    """The examples of a file, or of the configured split if no file is given.
+
+    Questions of a file that have gold passages and no answers are among them where the results are of retrieval alone
+    and rank passages for one of them.
+    """
     if not questions:
         return examples.read(workspace, workspace.config.split)
-    read = get_task(workspace.config.task.name).read(Path(questions))
+    predicted = any(one.prediction is not None for one in results)
+    ranked = set() if predicted else {one.example_id for one in results}
+    read = get_task(workspace.config.task.name).read(Path(questions), unanswered=bool(ranked))
+    if not any(example.example_id in ranked and not example.answers for example in read):
+        read = [example for example in read if example.answers]
     limit = workspace.config.task.limit
     return read[:limit] if limit else read
 
@@ -149,7 +158,7 @@ def _score_file(
         raise DataError(request.predictions, "holds neither predictions nor passages")
     names = score.metric_names(task, predicted, k, config.corpus.language)
     inputs = {"results": file_digest(Path(request.predictions)), "examples": _examples_digest(workspace, request)}
-    looked_up = needs_corpus(kind, results)
+    looked_up = needs_corpus(kind, results) and any(example.answers for example in asked)
     if looked_up:
         inputs["corpus"] = corpus.build(workspace).digest
     settings = {"format": kind.name, "task": task.name, "split": config.split, "limit": config.task.limit}
@@ -206,7 +215,7 @@ def _outcome(kind: Format, result: Result, example: Example, matcher: Matcher | 
     found = [rows[passage.text or ""] for passage in result.passages]
     return replace(
         outcome,
-        answer_hits=matcher.hits(example.answers, found) if matcher else None,
+        answer_hits=matcher.hits(example.answers, found) if matcher and example.answers else None,
         gold_hits=tuple(passage.passage_id in gold for passage in result.passages) if gold else None,
     )
 

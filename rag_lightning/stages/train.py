@@ -36,6 +36,7 @@ from rag_lightning.metrics.outcomes import judged_evidence_hits, objectives, sco
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import (
     answerable,
+    beforehand,
     classes,
     corpus,
     examples,
@@ -262,7 +263,7 @@ def load_query_encoder(workspace: Workspace) -> TextEncoder:
     return TextEncoder(workspace.config.encoder, build(workspace).path / QUERY_ENCODER, "query").eval()
 
 
-STAGE = Stage("model", 5, _settings, _inputs, _make, resumable=True, check=_check)
+STAGE = Stage("model", 5, _settings, _inputs, _make, resumable=True, check=_check, check_data=beforehand.check)
 build = STAGE.build
 
 

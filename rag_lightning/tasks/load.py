@@ -112,20 +112,34 @@ def _join(readings: Iterable[tuple[Path, Reading]], passages: Passages, taken: C
     taken = set(taken)
     examples: list[Example] = []
     for file, reading in readings:
-        for example in assign_gold(reading.pairs, passages):
-            _check_gold(file, example, passages)
+        for row, example in zip(reading.rows, assign_gold(reading.pairs, passages), strict=True):
+            _check_gold(file, row, example, passages)
             identifier = free_id(example.example_id, taken)
             taken.add(identifier)
             examples.append(replace(example, example_id=identifier))
     return examples
 
 
-def _check_gold(file: Path, example: Example, passages: Passages) -> None:
+def _check_gold(file: Path, row: int, example: Example, passages: Passages) -> None:
     for passage_id in example.gold_passage_ids:
         if passages.find(passage_id) is None:
             problem = f"no such passage in the corpus (question {example.query!r})"
             hint = "use the corpus the file was made for"
-            raise DataError(file, problem, field="gold_passage_id", value=passage_id, hint=hint)
+            raise DataError(file, problem, row=row, field="gold_passage_id", value=passage_id, hint=hint)
+
+
+def find_row(config: TaskConfig, split: str, query: str) -> tuple[Path, int] | None:
+    """The file and the row from 1 of a question of a split; None where it is of no file, as on the hub.
+
+    Raises:
+        DataError: see `load_examples`.
+    """
+    own = {"dev": config.dev, "test": config.test, "test2": config.test2}.get(split, "")
+    for file, reading in _readings(config, (own,) if own else config.train):
+        for row, example in zip(reading.rows, reading.examples, strict=True):
+            if example.query == query:
+                return file, row
+    return None
 
 
 def _titles(example: Example, passages: Passages) -> list[str]:

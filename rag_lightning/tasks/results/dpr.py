@@ -16,6 +16,7 @@ from rag_lightning.tasks.results.record import (
     Result,
     RetrievedPassage,
     export_list,
+    has_fields,
     id_of,
     items_of,
     list_of,
@@ -71,4 +72,4 @@ def _item(result: Result) -> dict[str, Any]:
     return {**named, "question": result.question, "answers": list(result.answers), "ctxs": contexts}
 
 
-DPR = Format("dpr", read_dpr_results, write_dpr_results)
+DPR = Format("dpr", read_dpr_results, write_dpr_results, has_fields({"question": str, "ctxs": list}))
