@@ -111,11 +111,15 @@ COMMANDS = {
     "plan": Command("rag_lightning.plan.command:run", "estimate memory, disk and time of an experiment"),
     "doctor": Command(
         "rag_lightning.doctor.command:run",
-        "check the installation and the artifacts, or a file of examples",
+        "check the installation and the artifacts, or a file of data",
         extras=(
             Extra("--deep", "Also verify the checksums of files above 1 GB.", False),
-            Extra("--data", "Check this corpus or file of examples instead: its format, counts and errors."),
+            Extra(
+                "--data",
+                "Check this corpus, file of examples, results, vectors or FAISS index: format, counts, faults.",
+            ),
             Extra("--as_task", "Task to read that file for; empty for every task that can read it."),
+            Extra("--width", "Width of the vectors of that file, where it is a raw memory map."),
         ),
     ),
     "artifacts": Command(

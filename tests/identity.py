@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from rag_lightning.config import digesting
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import KindSection, Leaf, leaves
+from rag_lightning.config.languages import LANGUAGES
 from rag_lightning.config.registries import DECODINGS, INDEX_KINDS, RETRIEVERS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.stage import Stage
@@ -43,7 +44,7 @@ NAMES = [*STAGES, "scores"]
 LEAVES = list(leaves(ExperimentConfig))
 NAMED: Mapping[str, Iterable[str]] = {
     "index.kind": INDEX_KINDS, "decoding.strategy": DECODINGS, "retriever.kind": RETRIEVERS,
-    "retriever.trained_with": RETRIEVERS,
+    "retriever.trained_with": RETRIEVERS, "corpus.language": LANGUAGES,
 }  # fmt: skip
 """Names that a field takes."""
 path_of = attrgetter("path")

@@ -10,13 +10,13 @@ import re
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from rag_lightning.core.compression import ZIP_DAMAGE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import file_sha256
 
@@ -93,15 +93,13 @@ def _unpack(bundle: Path, folder: Path) -> None:
                 with archive.open(info) as source, path.open("wb") as sink:
                     while chunk := source.read(1 << 20):
                         sink.write(chunk)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OverflowError) as error:
-        hint = "it is cut short or damaged: get it again"
-        raise DataError(bundle, f"is not a readable zip file ({error})", hint=hint) from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise DataError(bundle, "holds a file where another has its folder", hint=NOT_OURS) from error
-    except OSError as error:
-        if error.errno is not None:
+    except ZIP_DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise DataError(bundle, f"is damaged ({error})", hint="get it again") from error  # bz2's own error
+        hint = "it is cut short or damaged: get it again"
+        raise DataError(bundle, f"is not a readable zip file ({error})", hint=hint) from error
 
 
 def _check_entries(bundle: Path, entries: list[zipfile.ZipInfo]) -> None:

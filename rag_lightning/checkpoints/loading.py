@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from transformers import (
     AutoTokenizer,
+    BartConfig,
     BartForConditionalGeneration,
     DPRConfig,
     DPRQuestionEncoder,
@@ -20,7 +21,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from rag_lightning.checkpoints.rag_layout import Part, RagCheckpoint, open_rag
+from rag_lightning.checkpoints.rag_layout import Part, RagCheckpoint, is_rag, open_rag
 from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 
@@ -37,6 +38,27 @@ def generator_of(folder: Path, dropout: float) -> tuple[Any, Any]:
     checkpoint.tokenizer_folder("generator")
     model = checkpoint.load("generator", BartForConditionalGeneration, dropout=dropout, attention_dropout=0.0)
     return model, _tokenizer(checkpoint, "generator", model.config)
+
+
+def generator_tokenizer(source: str | Path) -> Any:
+    """The tokenizer of a generator, of a RAG checkpoint that of its generator.
+
+    Args:
+        source: Folder or hub name.
+
+    Raises:
+        AssetError: missing or unreadable.
+        ConfigError: a RAG checkpoint whose generator is no BART.
+        DataError: config.json cannot be read.
+    """
+    if is_rag(source):
+        checkpoint = open_rag(Path(source))
+        return _tokenizer(checkpoint, "generator", BartConfig(**checkpoint.settings_of("generator")))
+    try:
+        return AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise AssetError(f"generator {source!s}: its tokenizer cannot be loaded ({problem})") from error
 
 
 def question_tokenizer_of(folder: Path) -> Any:

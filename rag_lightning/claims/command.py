@@ -119,7 +119,7 @@ def check_metrics(claim: Claim, arms: Mapping[Arm, Sequence[Job]]) -> None:
         most = job.config.retriever.k_max
         if k > most:
             raise ConfigError(f"claim {claim.name}: k={k} of {job.cell.name} exceeds retriever.k_max={most}")
-        known = metric_names(get_task(arm[0]), True, k)
+        known = metric_names(get_task(arm[0]), True, k, job.config.corpus.language)
         if metric not in known:
             raise ConfigError(
                 f"claim {claim.name}: {job.cell.name} has no {metric} with k={k}; it has {', '.join(known)}"

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from rag_lightning.config.bounds import NonNegativeInt, PositiveInt, check
 from rag_lightning.config.fields import Section, setting
+from rag_lightning.config.languages import ENGLISH, LANGUAGES
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.registry import check_name
 from rag_lightning.core.separated import Quoting
@@ -80,6 +81,9 @@ class CorpusConfig(Section):
         limit: Number of passages to keep; 0 for all. For smoke runs.
         quoting: Quoting of a TSV file: csv, as in DPR's file, or none, where double quotes have no special meaning. A
             file that cannot be quoted as csv is read as none.
+        language: Language of passages and questions; none for one with spaces that is not listed. It chooses stop
+            words, stemmer and word rule of BM25, and adds em_char and f1_char where no spaces stand between words.
+            Encoders and generators read the languages they were trained on.
     """
 
     PATH: ClassVar[str] = "corpus"
@@ -88,6 +92,12 @@ class CorpusConfig(Section):
     source: str = setting("mini", digest="by content")
     limit: NonNegativeInt = setting(0, stages=("corpus", "examples"))
     quoting: Quoting = "csv"
+    language: str = setting(ENGLISH, stages=("bm25", "predictions"), digest="unless default", names=LANGUAGES)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError as `Section` does, and for an unknown language."""
+        super().__post_init__()
+        check_name("corpus.language", self.language, LANGUAGES)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import Dtype, KindSection, Leaf, leaves
 from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.config.languages import LANGUAGES
 from rag_lightning.config.retrieval import RetrieverConfig, retriever_kind, training_kind, trains_encoder
 from rag_lightning.config.training import ReaderConfig, TrainConfig
 from rag_lightning.core.hardware import resolve_dtype
@@ -39,6 +40,8 @@ def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
         if kind is not None and _unread(leaf.path, stage, kind):
             continue
         value = value_of(effective, leaf)
+        if leaf.digest == "unless default" and value == leaf.default:
+            continue
         if value is not None:
             found[leaf.path] = resolve_dtype(value) if leaf.hint is Dtype else plain(value)
     return found
@@ -62,8 +65,8 @@ def _effective(config: ExperimentConfig) -> ExperimentConfig:
     if not warmup.distractors:
         warmup = replace(warmup, distractor_retriever=ReaderConfig.distractor_retriever)
     generator = _generator(config.generator)
-    retriever = _retriever(config)
-    changed = replace(config, task=task, reader=warmup, generator=generator, retriever=retriever)
+    bm25 = replace(config.bm25, stemmer=stemmer_of(config))
+    changed = replace(config, task=task, bm25=bm25, reader=warmup, generator=generator, retriever=_retriever(config))
     return replace(changed, train=effective_training(config), decoding=_decoding(config))
 
 
@@ -81,7 +84,8 @@ def effective_training(config: ExperimentConfig) -> TrainConfig:
     if train.distractor_loss == "none":
         train = replace(train, distractor_weight=WEIGHT)
     encodes = trains_encoder(retriever)
-    scaled = retriever.train and (retriever_kind(training_kind(retriever)).scale or retriever.null_document != "none")
+    factor = retriever_kind(training_kind(retriever)).scale in ("encoder", "bm25")
+    scaled = retriever.train and (factor or retriever.null_document != "none")
     return replace(
         train,
         retriever_lr=train.retriever_lr if retriever.train and encodes else 0.0,
@@ -110,6 +114,12 @@ def _unread(path: str, stage: str, kind: str) -> bool:
     if stage == "model" and path == "seed":
         return False
     return path.startswith(READ_BY_SOME) and not path.startswith(tuple(retriever_kind(kind).reads))
+
+
+def stemmer_of(config: ExperimentConfig) -> str:
+    """Name of BM25's stemmer, empty for none: the given one, or that of corpus.language."""
+    given = config.bm25.stemmer
+    return LANGUAGES[config.corpus.language].stemmer if given == "auto" else given
 
 
 def _retriever(config: ExperimentConfig) -> RetrieverConfig:

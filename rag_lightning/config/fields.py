@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import (
@@ -26,9 +26,10 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import Registry, check_name
 
 Dtype = Literal["auto", "float32", "bfloat16"]
-Policy = Literal["always", "by content", "never"]
-"""When a field is part of a stage's digest. by content: the field names a file, model or data set, whose content is an
-input of the stage. never: the field affects only time, memory or names, as its sentence must state."""
+Policy = Literal["always", "unless default", "by content", "never"]
+"""When a field is part of a stage's digest. unless default: the field came later, and its default is what results had
+before it. by content: the field names a file, model or data set, whose content is an input of the stage. never: the
+field affects only time, memory or names, as its sentence must state."""
 
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ def setting(
     *,
     stages: tuple[str, ...] | None = None,
     digest: Policy = "always",
-    names: Registry | None = None,
+    names: Iterable[str] | None = None,
 ) -> Any:
     """A dataclass field with the metadata of a section.
 
@@ -52,7 +53,7 @@ def setting(
         default: Default; of a dict every instance gets a copy.
         stages: Stages whose result the field affects; None for those of the section.
         digest: When the field is part of their digest.
-        names: Registry of the names that the field accepts; the help lists them.
+        names: Names that the field accepts, such as a registry; the help lists them.
     """
     metadata = {"stages": stages, "digest": digest, "names": names}
     if isinstance(default, dict):
@@ -259,7 +260,7 @@ def default_of(one: Field[Any]) -> Any:
 
 
 def _sentence(cls: type[Any], one: Field[Any]) -> str:
-    """The help sentence of a field, with the names of its registry if it has one."""
+    """The help sentence of a field, with the names that it accepts if they are listed."""
     sentence, names = sentences(cls).get(one.name, ""), one.metadata.get("names")
     return f"{sentence} One of {', '.join(names)}." if names else sentence
 

@@ -60,6 +60,11 @@ class GeneratorConfig(Section):
     lora_alpha: PositiveFloat = setting(16.0, stages=("model",))
     mismatch: Literal["refuse", "allow"] = setting("refuse", digest="never")
 
+    @property
+    def source(self) -> str:
+        """The model that it starts from."""
+        return self.encoder if self.init == "warm_start" else self.init
+
 
 def check_generator(config: GeneratorConfig, formulation: str) -> None:
     """Raise ConfigError for a generator that cannot be the reader of fid, which writes text and has an encoder."""

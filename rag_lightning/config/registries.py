@@ -23,6 +23,7 @@ RETRIEVERS = Registry(
         "oracle": "rag_lightning.retrieval.questions:Oracle",
         "random": "rag_lightning.retrieval.questions:Random",
         "given": "rag_lightning.retrieval.given:Given",
+        "vectors": "rag_lightning.retrieval.query_vectors:Vectors",
         "none": "rag_lightning.retrieval.retriever:Nothing",
     },
 )
@@ -53,6 +54,8 @@ METRICS = Registry(
         "em_regex": "rag_lightning.metrics.patterns:EM_REGEX",
         "em_unanswerable": "rag_lightning.metrics.retrieval:EM_UNANSWERABLE",
         "f1": "rag_lightning.metrics.answers:F1",
+        "em_char": "rag_lightning.metrics.characters:EM_CHAR",
+        "f1_char": "rag_lightning.metrics.characters:F1_CHAR",
         "bleu1": "rag_lightning.metrics.bleu:BLEU1",
         "bleu1_sentence": "rag_lightning.metrics.bleu:BLEU1_SENTENCE",
         "bleu1_msmarco": "rag_lightning.metrics.bleu:BLEU1_MSMARCO",

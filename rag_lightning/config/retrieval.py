@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from rag_lightning.config.bounds import NonNegativeFloat, PositiveFloat, PositiveInt, Share
@@ -25,6 +25,10 @@ class EncoderConfig(Section):
     Args:
         model: Query encoder: `mini` for the embedded MiniLM, else the folder or hub name of an encoder or a RAG model.
         passage_model: Passage encoder, empty for the same as `model`.
+        passage_vectors: File of the passages' vectors (.npy, .npz, parquet) of another project's encoder, in place of
+            passage_model; empty to embed the corpus.
+        passage_ids: File with the passage id of each of these vectors; empty for the file's own, else the order of the
+            corpus.
         pooling: Pooling of the token states into one vector: the first token's, their mean, or DPR's pooler output.
         normalize: Scale vectors to unit length.
         query_prefix: Text that is put before every query.
@@ -41,6 +45,8 @@ class EncoderConfig(Section):
 
     model: str = setting("mini", digest="by content")
     passage_model: str = setting("", digest="by content")
+    passage_vectors: str = setting("", stages=("vectors",), digest="by content")
+    passage_ids: str = setting("", stages=("vectors",), digest="by content")
     pooling: Literal["cls", "mean", "pooler"] = "mean"
     normalize: bool = True
     query_prefix: str = setting("", stages=SEARCHING)
@@ -76,7 +82,7 @@ class BM25Config(Section):
     Args:
         k1: Saturation of the term frequency.
         b: Strength of length normalisation.
-        stemmer: Language of the Snowball stemmer; empty for no stemming.
+        stemmer: Name of a Snowball stemmer; auto for that of corpus.language, empty for no stemming.
         score_scale: Factor of BM25 scores in the softmax of p(z|x); 0 fits it on dev.
     """
 
@@ -85,7 +91,7 @@ class BM25Config(Section):
 
     k1: NonNegativeFloat = 0.9
     b: Share = 0.4
-    stemmer: str = "english"
+    stemmer: str = "auto"
     score_scale: NonNegativeFloat = setting(0.0, stages=("model", "rankings"))
 
 
@@ -131,6 +137,11 @@ def training_kind(config: RetrieverConfig) -> str:
     return config.kind if config.trained_with == "same" else config.trained_with
 
 
+def training_retriever(config: RetrieverConfig) -> Any:
+    """The kind of retriever in training, with its values."""
+    return replace(config, kind=training_kind(config)).made()
+
+
 def trains_encoder(config: RetrieverConfig) -> bool:
     """Whether the retriever of training searches with the query encoder."""
     return bool(retriever_kind(training_kind(config)).encodes)
@@ -147,6 +158,11 @@ def check_retriever(config: RetrieverConfig, formulation: str) -> None:
         return
     if training_kind(config) == "none":
         raise ConfigError(f"retriever.kind=none: {formulation} needs passages; set another kind, or closed_book")
+    if config.train and retriever_kind(training_kind(config)).scale == "configured":
+        raise ConfigError(
+            f"retriever.kind={training_kind(config)}: query vectors that are given have no encoder to train; "
+            "set retriever.train=false"
+        )
     if formulation == "fid" and config.null_document != "none":
         raise ConfigError(f"retriever.null_document={config.null_document}: fid has no p(z|x); use none")
     if config.null_document != "none" and is_swapped(config):

@@ -10,6 +10,7 @@ import gzip
 import io
 import lzma
 import re
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".lzma")
 """Endings of compressed files, which are not part of what a file is called."""
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, OSError)
 """Errors of the decompressors; an OSError of the file system has a number, theirs have none."""
+ZIP_DAMAGE = (zipfile.BadZipFile, *DAMAGE, NotImplementedError, RuntimeError, OverflowError)
+"""Errors of zip archives that are damaged, encrypted, or compressed by an unknown method; an OSError as of DAMAGE."""
 _UTF_8, _UNPACK = "convert it to UTF-8", "unpack it first"
 _OTHERS = (
     (rb"\xff\xfe|\xfe\xff", "UTF-16", f"{_UTF_8}: iconv -f UTF-16 -t UTF-8"),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from rag_lightning.core.compression import DAMAGE
+from rag_lightning.core.compression import ZIP_DAMAGE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE, check_file, file_digest, folder_digest, read_head, read_jsonl_objects
 from rag_lightning.core.json_stream import json_items, json_members
@@ -229,7 +229,7 @@ def _json_files(path: Path) -> Numbered:
                 yield row, json.loads(content)
             except UNREADABLE as error:
                 raise DataError(path / name, f"is not JSON: {error}") from error
-    except (zipfile.BadZipFile, tarfile.TarError, *DAMAGE, RuntimeError, NotImplementedError) as error:
+    except (tarfile.TarError, *ZIP_DAMAGE) as error:
         raise DataError(path, f"is an archive that cannot be read: {error}", hint="fetch or unpack it") from error
 
 

@@ -45,6 +45,8 @@ class Stage(Generic[P]):
         make: Writes the files of the artifact into a folder; returns its info (counts, shapes).
         resumable: Whether a killed build continues in its partial folder.
         check: Raises ConfigError for a configuration that the stage cannot work with, before anything is built.
+        check_data: Raises an error for data that the stage cannot work with. It is called before the stage or any of
+            its inputs is built, and may build what needs no training.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class Stage(Generic[P]):
     make: Callable[[P, Path], Mapping[str, Any]]
     resumable: bool = False
     check: Callable[[P], None] = _nothing
+    check_data: Callable[[P], None] = _nothing
 
     def at(self, place: P) -> Bound[P]:
         """The stage in a workspace, the same object each time; its recipe is that of the first use."""
@@ -117,6 +120,7 @@ class Bound(Generic[P]):
         found = self.place.store.find(recipe.kind, recipe.digest)
         if found is not None:
             return found
+        self.stage.check_data(self.place)
         for given in self.inputs.values():
             if not isinstance(given, str):
                 given.build()

@@ -1,44 +1,48 @@
-"""Command `doctor`: with --data, the format, content and errors of a corpus, or of a file of examples for each task."""
+"""Command `doctor`: with --data, the format, content and errors of a corpus, vectors, an index, results or examples."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.scripts import is_unspaced
 from rag_lightning.corpus.passages import CorpusReading
-from rag_lightning.doctor.corpora import describe_corpus, find_corpus
+from rag_lightning.doctor.corpora import UNSPACED, describe_corpus, find_corpus
+from rag_lightning.doctor.results import find_results
+from rag_lightning.doctor.table import Finding, show
+from rag_lightning.doctor.vectors import find_vectors
 from rag_lightning.tasks.examples import Reading
 from rag_lightning.tasks.layout import NO_FIT, QRELS, Head, look_at_head
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
-Found = Reading | DataError
 
-
-def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: str = "") -> None:
-    """Check a corpus or a file of examples, or the installation if none is given.
+def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: str = "", width: str = "") -> None:
+    """Check a file or folder of data, or the installation if none is given.
 
     Args:
         config, deep: See `machine.run`.
-        data: A corpus (file or folder), or a file of examples; empty to check the installation.
+        data: A corpus (file or folder), a file of examples, vectors, a FAISS index or results; empty to check the
+            installation.
         as_task: Task to read the file for; empty for all.
+        width: Width of the vectors of a raw memory map; empty for any other file.
 
     Raises:
-        ConfigError: a task without a file.
+        ConfigError: a task or a width without a file, or a width that is no whole number.
         DataError, UnknownNameError: see `describe`.
         ArtifactError: see `machine.run`.
     """
+    if width and not width.isdecimal():
+        raise ConfigError(f"--width {width!r}: must be a whole number, the width of the vectors")
+    if data and not as_task and (found := find_vectors(Path(data), int(width or 0))):
+        return show(Path(data), found)
     if data:
         corpus = None if as_task else _corpus_of(Path(data))
         return describe_corpus(Path(data), corpus) if corpus else describe(Path(data), as_task)
-    if as_task:
-        raise ConfigError("--as_task needs a file; give --data FILE")
+    if as_task or width:
+        raise ConfigError(f"--{'as_task' if as_task else 'width'} needs a file; give --data FILE")
     from rag_lightning.doctor import machine
 
     machine.run(config, deep)
@@ -67,7 +71,7 @@ def _likely(head: Head) -> list[TaskSpec]:
 
 
 def describe(path: Path, as_task: str = "") -> None:
-    """Print the result of reading a file for each task.
+    """Print the result of reading a file for each task, and as results.
 
     Args:
         path: The file.
@@ -75,43 +79,26 @@ def describe(path: Path, as_task: str = "") -> None:
 
     Raises:
         UnknownNameError: no such task.
-        DataError: no task can read it; the message is that of the first task.
+        DataError: no task can read it, and it holds no results; the message is that of the first task.
     """
     asked = [get_task(as_task)] if as_task else []
     head = look_at_head(path)
+    results = [] if asked else find_results(path, head)
     likely = asked or _likely(head)
-    if not likely:
+    if not likely and not results:
         hint = QRELS if head.judgements else "--as_task TASK shows the formats of a task"
         raise DataError(path, f"is {head}, which no task can read", hint=hint)
-    found = [(task, _read(task, path)) for task in likely]
-    table = Table("task", "format", "state", title=escape(f"{path.name}: {head}"), title_justify="left")
-    table.add_column("detail", overflow="fold")
-    for task, result in found:
-        table.add_row(task.name, *_row(task, path, head, result))
-    Console(highlight=False).print(table)
-    faults = [result for _, result in found if isinstance(result, DataError)]
-    if len(faults) == len(found):
-        raise faults[0]
+    show(path, [*(_finding(task, path, head) for task in likely), *results], f": {head}")
 
 
-def _read(task: TaskSpec, path: Path) -> Found:
-    try:
-        return task.reading(path)
-    except DataError as error:
-        return error
-
-
-def _row(task: TaskSpec, path: Path, head: Head, found: Found) -> tuple[str, str, str]:
+def _finding(task: TaskSpec, path: Path, head: Head) -> Finding:
     """The format, state and detail of a file for a task."""
-    if isinstance(found, DataError):
+    try:
+        reading = task.reading(path)
+    except DataError as error:
         look_alike = [layout.name for layout in task.layouts if layout.fit(head) != NO_FIT]
-        return (
-            ", ".join(look_alike) or "unknown",
-            "[red]bad[/]",
-            escape(str(found).removeprefix(f"{path}").lstrip(", :")),
-        )
-    details = [*_details(task, found), head.note]
-    return found.layout, "[green]ok[/]", escape("; ".join(filter(None, details)))
+        return Finding(task.name, ", ".join(look_alike) or "unknown", error)
+    return Finding(task.name, reading.layout, "; ".join(filter(None, [*_details(task, reading), head.note])))
 
 
 def _details(task: TaskSpec, reading: Reading) -> list[str]:
@@ -126,6 +113,7 @@ def _details(task: TaskSpec, reading: Reading) -> list[str]:
         "repeated queries": repeated,
         "with gold passages": sum(bool(example.gold_passage_ids) for example in examples),
         "with gold articles": sum(bool(example.gold_titles) for example in examples),
+        UNSPACED: sum(is_unspaced(example.query) for example in examples),
     }
     return details + [f"{count:,} {what}" for what, count in counts.items() if count]
 

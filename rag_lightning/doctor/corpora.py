@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.scripts import is_unspaced
 from rag_lightning.corpus.chunking import MAX_WORDS
 from rag_lightning.corpus.passages import CorpusReading, read_passages
+from rag_lightning.doctor.table import Finding, detail_of, show
+
+UNSPACED = "without spaces between words (set corpus.language)"
 
 
 def find_corpus(path: Path) -> CorpusReading | None:
@@ -34,33 +34,31 @@ def describe_corpus(path: Path, corpus: CorpusReading) -> None:
     Raises:
         DataError: the first fault, after it was printed.
     """
-    table = Table("given as", "format", "state", title=escape(path.name), title_justify="left")
-    table.add_column("detail", overflow="fold")
-    counts, fault = _Counts(), None
-    try:
-        for passage in corpus:
-            words = len(passage.text.split())
-            counts.passages += 1
-            counts.untitled += not passage.title.strip()
-            counts.long += words > MAX_WORDS
-            counts.longest = max(counts.longest, words)
-        state, detail = "[green]ok[/]", "; ".join([str(counts), *corpus.notes])
-    except DataError as error:
-        fault, state, detail = error, "[red]bad[/]", str(error).removeprefix(f"{path}").lstrip(", :")
-    table.add_row("corpus.source", corpus.layout, state, escape(detail))
-    Console(highlight=False).print(table)
-    if fault:
-        raise fault
+    show(path, [Finding("corpus.source", corpus.layout, detail_of(lambda: _examine(corpus)))])
+
+
+def _examine(corpus: CorpusReading) -> str:
+    counts = _Counts()
+    for passage in corpus:
+        words = len(passage.text.split())
+        counts.passages += 1
+        counts.untitled += not passage.title.strip()
+        counts.unspaced += is_unspaced(passage.text)
+        counts.long += words > MAX_WORDS
+        counts.longest = max(counts.longest, words)
+    return "; ".join([str(counts), *corpus.notes])
 
 
 @dataclass
 class _Counts:
     passages: int = 0
     untitled: int = 0
+    unspaced: int = 0
     long: int = 0
     longest: int = 0
 
     def __str__(self) -> str:
         untitled = f"; {self.untitled:,} without a title" if self.untitled else ""
         long = f", {self.long:,} over {MAX_WORDS}" if self.long else ""
-        return f"{self.passages:,} passages{untitled}; the longest of {self.longest:,} words{long}"
+        unspaced = f"; {self.unspaced:,} {UNSPACED}" if self.unspaced else ""
+        return f"{self.passages:,} passages{untitled}; the longest of {self.longest:,} words{long}{unspaced}"

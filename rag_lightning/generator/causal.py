@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
+from rag_lightning.checkpoints.loading import generator_tokenizer
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.generator.heads import Classes
@@ -59,11 +60,7 @@ class CausalGenerator(nn.Module):
             AssetError: not there, unreadable, or only as pickle.
             ConfigError: another kind of model.
         """
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source)
-        except (OSError, ValueError) as error:
-            raise AssetError(f"generator {source!s}: its tokenizer cannot be loaded ({_line(error)})") from error
-        return cls(load_llama(source), tokenizer, config)
+        return cls(load_llama(source), generator_tokenizer(source), config)
 
     def save(self, folder: Path) -> None:
         """Write a plain transformers folder (safetensors, no pickle)."""

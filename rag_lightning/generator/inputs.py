@@ -27,6 +27,8 @@ from rag_lightning.core.records import Passage, passage_text
 
 TITLE_END = ". "
 """Separator of title and text of a passage in the input of a generator."""
+ROOM = 8
+"""Tokens of a passage that must fit beside the question."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,7 @@ def encode_pairs(
         return [list(row) for row in tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]]
     queries = tokenizer([p.query for p in pairs])["input_ids"]
     for pair, row in zip(pairs, queries, strict=True):
-        if len(row) + 8 > max_length:
-            raise ConfigError(
-                f"the query {pair.query[:80]!r} has {len(row)} tokens, too many for "
-                f"generator.max_source_length={max_length}; queries are never cut: raise it"
-            )
+        _check_room(pair.query, len(row), max_length)
     with_passage = [i for i, p in enumerate(pairs) if p.passage is not None]
     if with_passage:
         encoded = tokenizer(
@@ -126,8 +124,6 @@ def shift_right(targets: Tensor, start_id: int) -> Tensor:
 
 
 CLOSING = "\nAnswer:"
-ROOM = 8
-"""Tokens of a passage that must fit beside the question."""
 
 
 def closing_ids(tokenizer: Any) -> list[int]:
@@ -150,28 +146,46 @@ def encode_prompts(tokenizer: Any, pairs: Sequence[Pair], max_length: int) -> li
     """
     if not pairs:
         return []
-    first = [] if tokenizer.bos_token_id is None or not _adds_bos(tokenizer) else [tokenizer.bos_token_id]
-    asked = tokenizer([_question(p) for p in pairs], add_special_tokens=False)["input_ids"]
+    first = _first_ids(tokenizer)
+    asked = tokenizer([_question(p.query, p.passage is None) for p in pairs], add_special_tokens=False)["input_ids"]
     texts = ["" if p.passage is None else passage_text(p.passage, TITLE_END) for p in pairs]
     shown = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     closing = closing_ids(tokenizer)[:-1]
     rows = []
     for pair, question, passage in zip(pairs, asked, shown, strict=True):
-        room = max_length - len(first) - len(question) - len(closing)
-        if room < ROOM:
-            raise ConfigError(
-                f"the query {pair.query[:80]!r} has {len(question)} tokens in the prompt, too many for "
-                f"generator.max_source_length={max_length}; queries are never cut: raise it"
-            )
-        rows.append([*first, *passage[:room], *question, *closing])
+        own = len(first) + len(question) + len(closing)
+        _check_room(pair.query, own, max_length)
+        rows.append([*first, *passage[: max_length - own], *question, *closing])
     return rows
 
 
-def _question(pair: Pair) -> str:
-    return f"{'' if pair.passage is None else chr(10) * 2}Question: {pair.query}"
+def query_lengths(tokenizer: Any, queries: Sequence[str], template: str, closed_book: bool = False) -> list[int]:
+    """Number of input tokens of each query without its passage, under `ours` or `prompt`."""
+    if template != "prompt" or not queries:
+        return [len(row) for row in tokenizer(list(queries), verbose=False)["input_ids"]] if queries else []
+    texts = [_question(query, closed_book) for query in queries]
+    around = len(_first_ids(tokenizer)) + len(closing_ids(tokenizer)) - 1
+    return [len(row) + around for row in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
 
 
-def _adds_bos(tokenizer: Any) -> bool:
-    """Whether the model was trained with a first token: what its tokenizer does to a text says so."""
-    ids = tokenizer("a")["input_ids"]
-    return bool(ids) and ids[0] == tokenizer.bos_token_id
+def leaves_room(length: int, max_length: int) -> bool:
+    """Whether a query of `length` input tokens leaves room for a passage; queries are never cut."""
+    return length + ROOM <= max_length
+
+
+def _check_room(query: str, length: int, max_length: int) -> None:
+    if not leaves_room(length, max_length):
+        raise ConfigError(
+            f"the query {query[:80]!r} has {length} tokens, too many for generator.max_source_length={max_length}; "
+            "queries are never cut: raise it"
+        )
+
+
+def _question(query: str, closed_book: bool) -> str:
+    return f"{'' if closed_book else chr(10) * 2}Question: {query}"
+
+
+def _first_ids(tokenizer: Any) -> list[int]:
+    """The first token that the model was trained with, if any: what its tokenizer does to a text says so."""
+    ids, first = tokenizer("a")["input_ids"], tokenizer.bos_token_id
+    return [first] if first is not None and ids[:1] == [first] else []

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BartForConditionalGeneration
 
-from rag_lightning.checkpoints.loading import generator_of, question_tokenizer_of
+from rag_lightning.checkpoints.loading import generator_of, generator_tokenizer, question_tokenizer_of
 from rag_lightning.checkpoints.rag_layout import is_rag
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import AssetError, ConfigError
@@ -78,10 +78,7 @@ class Seq2SeqGenerator(nn.Module):
         if config.init != "warm_start" and is_rag(source):
             question_tokenizer = question_tokenizer_of(Path(source)) if config.template == "hf_rag" else None
             return cls(*generator_of(Path(source), config.dropout), config, question_tokenizer)
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source)
-        except (OSError, ValueError) as error:
-            raise AssetError(f"generator {source!s}: its tokenizer cannot be loaded ({_line(error)})") from error
+        tokenizer = generator_tokenizer(source)
         if config.init == "warm_start":
             model = bart_from_bert(source, tokenizer, config.decoder_layers, config.dropout)
             return cls(model, tokenizer, config)

@@ -7,9 +7,10 @@ by both.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ LOSSLESS = ("IndexFlat", "IndexFlatIP", "IndexFlatL2", "IndexHNSWFlat", "IndexIV
 EQUAL = 1e-3
 """Relative difference up to which squared lengths are equal."""
 BLOCK = 1 << 14
+HEADER = struct.Struct("<4siqqqBi")
+"""What an index file begins with: its class, D, N, two numbers without meaning, is it trained, metric (FAISS's
+impl/index_write.cpp)."""
+FLAT = (b"IxFI", b"IxF2", b"IxFl")
+WIDEST = 1 << 20
 FACTS = ("nlist", "pq.M", "pq.nbits", "sq.qtype", "hnsw.efConstruction")
 
 
@@ -68,7 +74,7 @@ class ForeignIndex:
             DataError: it ranks by L2 distance, and its vectors are not of one length.
         """
         first = None
-        for start, block in self._stored():
+        for start, block in self.stored():
             if not self.by_inner_product:
                 squares = np.square(block, dtype=np.float64).sum(axis=1)
                 first = squares[0] if first is None else first
@@ -86,7 +92,12 @@ class ForeignIndex:
         with self._readable():
             return np.stack([self.index.reconstruct(int(row)) for row in wanted])
 
-    def _stored(self) -> Iterator[tuple[int, Floats]]:
+    def stored(self) -> Iterator[tuple[int, Floats]]:
+        """(row of the first, its vectors as they were added) block by block.
+
+        Raises:
+            DataError: it keeps no vectors, or not by row.
+        """
         with self._readable():
             for start in range(0, self.index.ntotal, BLOCK):
                 yield start, self.index.reconstruct_n(start, min(BLOCK, self.index.ntotal - start))
@@ -120,26 +131,54 @@ def open_foreign(path: Path, count: int, dim: int) -> ForeignIndex:
     """Read a FAISS file over `count` passages, whose vectors are `dim` wide.
 
     Raises:
-        DataError: missing, no FAISS index, or of another number or width of vectors.
+        DataError: as `read_foreign`, or of another number or width of vectors.
     """
-    check_file(path)
-    try:
-        index = around = faiss.read_index(str(path))
-    except RuntimeError as error:
-        hint = "give the file that faiss.write_index wrote; the names beside it (DPR's index_meta) go to --ids, as text"
-        raise DataError(path, "is no FAISS index, or a damaged one", hint=hint) from error
-    ids = None
-    while isinstance(index, faiss.IndexIDMap):
-        ids, index = faiss.vector_to_array(index.id_map), faiss.downcast_index(index.index)
-    by_inner_product = int(index.metric_type) == int(faiss.METRIC_INNER_PRODUCT)
-    augmented = not by_inner_product and index.d == dim + 1
+    found = read_foreign(path)
+    index, augmented = found.index, not found.by_inner_product and found.index.d == dim + 1
     if index.ntotal != count or index.d != dim + augmented:
         held = f"holds {index.ntotal:,} vectors of width {index.d}"
         problem = f"{held}; the corpus has {count:,} passages, and the encoder gives width {dim}"
         raise DataError(path, problem, field="shape", hint="give the corpus and the encoder that it was made with")
-    if ids is not None and np.array_equal(ids, np.arange(count)):
+    return replace(found, augmented=augmented)
+
+
+def read_foreign(path: Path, mapped: bool = False) -> ForeignIndex:
+    """Read a FAISS file, whatever it holds; `mapped` maps it instead of reading it into memory.
+
+    Raises:
+        DataError: missing, no FAISS index, damaged, or too short for what it says it holds.
+    """
+    check_file(path)
+    hint = "give the file that faiss.write_index wrote; the names beside it (DPR's index_meta) go to --ids, as text"
+    if not is_faiss(path):
+        raise DataError(path, "is no FAISS index, or a damaged one", hint=hint)
+    with path.open("rb") as handle:
+        kind, width, count, *_ = HEADER.unpack(handle.read(HEADER.size))
+    size = path.stat().st_size
+    if count > size * 8 or (kind in FLAT and 4 * width * count > size):
+        problem = f"claims {count:,} vectors of width {width}, too many for its {size:,} bytes"
+        raise DataError(path, problem, hint="it is cut short or damaged: copy or write it again")
+    try:
+        index = around = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+    except (RuntimeError, MemoryError) as error:
+        raise DataError(path, "is no FAISS index, or a damaged one", hint=hint) from error
+    ids = None
+    while isinstance(index, faiss.IndexIDMap):
+        ids, index = faiss.vector_to_array(index.id_map), faiss.downcast_index(index.index)
+    if ids is not None and np.array_equal(ids, np.arange(index.ntotal)):
         ids = None
-    return ForeignIndex(path, index, ids, augmented, around)
+    return ForeignIndex(path, index, ids, augmented=False, around=around)
+
+
+def is_faiss(path: Path) -> bool:
+    """Whether a file begins as FAISS's indexes of float vectors do: four letters, a width and a number of vectors."""
+    with path.open("rb") as handle:
+        start = handle.read(HEADER.size)
+    if len(start) < HEADER.size:
+        return False
+    kind, width, count, _, _, trained, metric = HEADER.unpack(start)
+    named = kind.startswith(b"I") and kind.isascii()
+    return named and 1 <= width <= WIDEST and count >= 0 and trained in (0, 1) and 0 <= metric < WIDEST
 
 
 def _facts(index: Any) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from functools import lru_cache
 
 import regex
 
-from rag_lightning.metrics.metric import Metric, Note, Outcome, counted_note
-from rag_lightning.metrics.tokens import is_unspaced, normalize_answer
+from rag_lightning.metrics.metric import Metric, Outcome
+from rag_lightning.metrics.tokens import normal_words, normalize_answer
 
 _TOKEN = regex.compile(r"[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]", regex.IGNORECASE | regex.UNICODE | regex.MULTILINE)
 _ASCII_TOKEN = re.compile(r"[A-Za-z0-9]+|[!-/:-@\[-`{-~]")
@@ -39,8 +39,8 @@ def f1(prediction: str, answers: Sequence[str]) -> float:
     Raises:
         ValueError: no answers.
     """
-    tokens = Counter(normalize_answer(prediction).split())
-    return max(_token_f1(tokens, Counter(normalize_answer(answer).split())) for answer in check_answers(answers))
+    tokens = Counter(normal_words(prediction))
+    return max(token_f1(tokens, Counter(normal_words(answer))) for answer in check_answers(answers))
 
 
 def tokenize(text: str) -> list[str]:
@@ -134,7 +134,8 @@ def _any_in(needles: list[str], haystack: str) -> bool:
     return any(needle in haystack for needle in needles)
 
 
-def _token_f1(left: Counter[str], right: Counter[str]) -> float:
+def token_f1(left: Counter[str], right: Counter[str]) -> float:
+    """F1 of two multisets of tokens; 1 if both are empty."""
     if not left or not right:
         return float(left == right)
     common = (left & right).total()
@@ -161,21 +162,12 @@ def answer_score(measure: Callable[[str, Sequence[str]], float]) -> Callable[[Ou
     return score
 
 
-def unspaced_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
-    """How many examples have answers that are cut to words by rules that do not fit their script."""
-
-    def affected(outcome: Outcome) -> bool:
-        return any(map(is_unspaced, outcome.example.answers))
-
-    what = "have answers in a script without spaces between words: all between two spaces or marks counts as one word"
-    return counted_note(outcomes, affected, what)
-
-
 EM = Metric(
     "em",
     "%",
     "higher",
     answer_score(em),
+    words=normal_words,
     about="SQuAD's, as in the paper: equal to an answer without case, articles, punctuation and extra white space",
 )
-F1 = Metric("f1", "%", "higher", answer_score(f1), notes=unspaced_notes)
+F1 = Metric("f1", "%", "higher", answer_score(f1), words=normal_words)

@@ -20,7 +20,7 @@ import numpy as np
 
 from rag_lightning.metrics.answers import check_answers
 from rag_lightning.metrics.metric import CorpusMetric, Floats, Metric, Note, Outcome
-from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer
+from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer, english_words
 
 NO_ANSWER = "No Answer Present."
 """What MS MARCO says where its passages do not answer the query."""
@@ -102,6 +102,12 @@ def _sacrebleu() -> Any:
     return BLEU(max_ngram_order=1, effective_order=True)
 
 
+def _words(text: str) -> list[str]:
+    """Words of sacrebleu's 13a tokeniser."""
+    found: list[str] = _sacrebleu().tokenizer(text).split()
+    return found
+
+
 def signature(references: str, by_sentence: bool = False) -> str:
     """sacrebleu's signature, for `references` per prediction ("1", "var"), of a corpus or a mean of sentence scores."""
     what, effective = ("mean of sentences, ", "yes") if by_sentence else ("", "no")
@@ -157,9 +163,16 @@ BLEU1 = CorpusMetric(
     bleu1,
     made_with=lambda: signature("var"),
     notes=_signed(False),
+    words=_words,
 )
 BLEU1_SENTENCE = Metric(
-    "bleu1_sentence", "%", "higher", _sentence, made_with=lambda: signature("var", True), notes=_signed(True)
+    "bleu1_sentence",
+    "%",
+    "higher",
+    _sentence,
+    made_with=lambda: signature("var", True),
+    notes=_signed(True),
+    words=_words,
 )
 BLEU1_MSMARCO = CorpusMetric(
     "bleu1_msmarco",
@@ -170,4 +183,5 @@ BLEU1_MSMARCO = CorpusMetric(
     coco_bleu1,
     made_with=english_tokenizer,
     notes=english_notes,
+    words=english_words,
 )

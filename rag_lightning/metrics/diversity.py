@@ -41,5 +41,12 @@ def _notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
 
 
 DISTINCT_TRIGRAMS = CorpusMetric(
-    "distinct_trigrams", "%", "higher", _statistics, distinct_share, made_with=lambda: MADE_WITH, notes=_notes
+    "distinct_trigrams",
+    "%",
+    "higher",
+    _statistics,
+    distinct_share,
+    made_with=lambda: MADE_WITH,
+    notes=_notes,
+    words=tokenize,
 )

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 
 from rag_lightning.metrics.answers import answer_score, check_answers, f1
 from rag_lightning.metrics.metric import Metric, Need
-from rag_lightning.metrics.tokens import normalize_answer
+from rag_lightning.metrics.tokens import normal_words, normalize_answer
 
 EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
 """Shown side by side wherever `em` is a metric of the task."""
+Rule = Callable[[str], list[str]]
 _LM_EVAL_IGNORED = re.compile(r"\b(?:The |the |An |A |a |an )")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -71,25 +72,32 @@ def _lm_eval(text: str) -> str:
     return _LM_EVAL_IGNORED.sub("", text).lower().translate(_PUNCTUATION)
 
 
-def _definition(name: str, measure: Callable[[str, Sequence[str]], float], about: str) -> Metric:
+def _lm_eval_words(text: str) -> list[str]:
+    return _lm_eval(text).split()
+
+
+def _definition(name: str, measure: Callable[[str, Sequence[str]], float], words: Rule, about: str) -> Metric:
     needs: tuple[Need, ...] = ("prediction", "strings")
-    return Metric(name, "%", "higher", answer_score(measure), needs=needs, beside=("em",), about=about)
+    return Metric(name, "%", "higher", answer_score(measure), needs=needs, beside=("em",), words=words, about=about)
 
 
 EM_KILT = _definition(
     "em_kilt",
     em_kilt,
+    normal_words,
     "as em by KILT's script: equal without case, articles and punctuation, but an empty prediction is wrong",
 )
-F1_KILT = Metric("f1_kilt", "%", "higher", answer_score(f1_kilt))
+F1_KILT = Metric("f1_kilt", "%", "higher", answer_score(f1_kilt), words=normal_words)
 """Scored as a part of KILT-F1 only."""
 EM_LM_EVAL = _definition(
     "em_lm_eval",
     em_lm_eval,
+    _lm_eval_words,
     "as lm-evaluation-harness' nq_open: an article goes only with a space behind it, white space inside stays",
 )
 EM_CONTAINS = _definition(
     "em_contains",
     em_contains,
+    normal_words,
     "the prediction contains an answer, also inside of a word, and may say more (FlashRAG's acc)",
 )

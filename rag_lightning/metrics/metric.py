@@ -54,12 +54,6 @@ def no_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
     return ()
 
 
-def counted_note(outcomes: Sequence[Outcome], holds: Callable[[Outcome], bool], what: str) -> tuple[Note, ...]:
-    """A note with the number of examples of which something holds; none for 0."""
-    count = sum(map(holds, outcomes))
-    return (Note(f"{count} of {len(outcomes)} examples {what}"),) if count else ()
-
-
 @dataclass(frozen=True, slots=True)
 class Definition:
     """The fields of every kind of metric.
@@ -74,6 +68,9 @@ class Definition:
         notes: Notes to show beside the values of these examples.
         alike: The metric by which systems are compared where its own values are degraded for one of them; "" for none.
         about: What sets it apart from metrics of nearly the same name, in one line where it is shown; "" for none.
+        words: Its word rule: text -> the words that it compares; None where it compares no words. What the rule does
+            not see of the answers is counted beside the values (words.py).
+        unspaced: Whether it is scored only in a corpus.language without spaces between words.
     """
 
     name: str
@@ -85,6 +82,8 @@ class Definition:
     notes: Callable[[Sequence[Outcome]], tuple[Note, ...]] = field(default=no_notes, kw_only=True)
     alike: str = field(default="", kw_only=True)
     about: str = field(default="", kw_only=True)
+    words: Callable[[str], Collection[str]] | None = field(default=None, kw_only=True)
+    unspaced: bool = field(default=False, kw_only=True)
 
     @property
     def scale(self) -> float:
@@ -146,6 +145,8 @@ class Family(Definition):
             notes=self.notes,
             alike=self.alike,
             about=self.about,
+            words=self.words,
+            unspaced=self.unspaced,
         )
 
     def up_to(self, k: int) -> list[str]:

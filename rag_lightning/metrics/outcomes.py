@@ -62,11 +62,13 @@ class Outcomes:
         listed: One per example.
         unanswered: Ids of examples that a file of predictions left without one on purpose.
         faults: Answer patterns that could not be used, and in how many examples.
+        patterns: Whether the answers are regular expressions.
     """
 
     listed: list[Outcome]
     unanswered: frozenset[str] = frozenset()
     faults: Mapping[PatternFault, int] = field(default_factory=dict)
+    patterns: bool = False
 
 
 def make_matcher(task: ScoredTask, text_of: Callable[[int], str]) -> Matcher:
@@ -119,7 +121,7 @@ def from_artifacts(
         texts = {p.example_id: p.text for p, _ in join_by_id(read_jsonl(file, Prediction), asked, file)}
     outcomes = [Outcome(example, texts.get(example.example_id)) for example in asked]
     if rankings is None or passages is None:
-        return Outcomes(outcomes, faults=find_faults(task, outcomes, None))
+        return Outcomes(outcomes, faults=find_faults(task, outcomes, None), patterns=has_patterns(task))
     matcher = make_matcher(task, lambda row: passages[row].text) if task.extractive else None
     with_hits = []
     for outcome, ranking in zip(outcomes, read_rankings(rankings, asked, k), strict=True):
@@ -133,7 +135,7 @@ def from_artifacts(
                 titles=tuple(passage.title for passage in found),
             )
         )
-    return Outcomes(with_hits, faults=find_faults(task, with_hits, matcher))
+    return Outcomes(with_hits, faults=find_faults(task, with_hits, matcher), patterns=has_patterns(task))
 
 
 def read_rankings(rankings: Artifact, asked: Sequence[Example], k: int) -> list[Ranking]:

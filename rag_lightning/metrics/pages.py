@@ -104,7 +104,7 @@ def where_page_found(metric: Metric, name: str, beside: str) -> Metric:
         return None if value is None or found is None else value * (found == 1.0)
 
     needs: tuple[Need, ...] = ("prediction", *OF_PAGES)
-    return Metric(name, metric.unit, metric.direction, score, needs=needs, beside=(beside,))
+    return Metric(name, metric.unit, metric.direction, score, needs=needs, beside=(beside,), words=metric.words)
 
 
 def _paged(measure: Callable[..., float]) -> Callable[..., float | None]:

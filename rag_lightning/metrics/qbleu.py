@@ -150,6 +150,7 @@ Q_BLEU1 = Metric(
     answer_score(q_bleu1),
     made_with=lambda: MADE_WITH,
     notes=_notes,
+    words=treebank,
     alike="q_bleu1_uncased",
 )
 Q_BLEU1_2018 = replace(Q_BLEU1, name="q_bleu1_2018", score=answer_score(_q_bleu1_2018))
@@ -160,4 +161,5 @@ Q_BLEU1_UNCASED = Metric(
     answer_score(_q_bleu1_uncased),
     beside=("q_bleu1",),
     made_with=lambda: MADE_WITH,
+    words=treebank,
 )

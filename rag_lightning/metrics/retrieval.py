@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rag_lightning.metrics.answers import EM, unspaced_notes
-from rag_lightning.metrics.metric import EVERY_TASK, Family, Metric, Outcome
+from rag_lightning.metrics.answers import EM, tokenize
+from rag_lightning.metrics.metric import EVERY_TASK, Family, Metric, Need, Outcome
 
 
 def recall_at(hits: Sequence[bool], k: int) -> float:
@@ -50,24 +50,13 @@ def _mrr(outcome: Outcome) -> float | None:
     return None if outcome.answer_hits is None else reciprocal_rank(outcome.answer_hits)
 
 
+OF_ANSWERS: tuple[Need, ...] = ("passages", "answers")
 ANSWER_RECALL = Family(
-    "answer_recall",
-    "%",
-    "higher",
-    of_hits(recall_at),
-    needs=("passages", "answers"),
-    beside=(EVERY_TASK,),
-    notes=unspaced_notes,
+    "answer_recall", "%", "higher", of_hits(recall_at), needs=OF_ANSWERS, beside=(EVERY_TASK,), words=tokenize
 )
 """Share of queries with an answer in the text of the top k passages."""
 ANSWER_PRECISION = Family(
-    "answer_precision",
-    "%",
-    "higher",
-    of_hits(precision_at),
-    needs=("passages", "answers"),
-    beside=(EVERY_TASK,),
-    notes=unspaced_notes,
+    "answer_precision", "%", "higher", of_hits(precision_at), needs=OF_ANSWERS, beside=(EVERY_TASK,), words=tokenize
 )
 """Share of the top k passages whose text holds an answer."""
 EM_UNANSWERABLE = Family(
@@ -78,9 +67,10 @@ EM_UNANSWERABLE = Family(
     needs=("prediction", "passages", "strings"),
     beside=("em",),
     cutoffs=(),
+    words=EM.words,
 )
 """EM of the queries with no answer in the text of the top k passages; not defined for the others."""
 GOLD_RECALL = Family("gold_recall", "%", "higher", _gold_recall, needs=("passages", "gold"), beside=(EVERY_TASK,))
 """Share of the queries that have gold passages with at least one of them in the top k."""
-MRR = Metric("mrr", "", "higher", _mrr, needs=("passages", "answers"), beside=(EVERY_TASK,), notes=unspaced_notes)
+MRR = Metric("mrr", "", "higher", _mrr, needs=OF_ANSWERS, beside=(EVERY_TASK,), words=tokenize)
 """Mean reciprocal rank of the first passage that holds an answer, within what was retrieved."""

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from rag_lightning.metrics.answers import answer_score, check_answers
 from rag_lightning.metrics.bleu import english_notes, evaluated
-from rag_lightning.metrics.metric import Metric, Note, Outcome, counted_note
-from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer
+from rag_lightning.metrics.metric import Metric, Outcome
+from rag_lightning.metrics.tokens import KEPT, english, english_tokenizer, english_words
 
 BETA = 1.2
 _WORD = re.compile(r"[a-z0-9]+")
@@ -76,18 +76,13 @@ def _msmarco(outcome: Outcome) -> float | None:
     return None if prediction is None else rouge_l_msmarco(prediction, outcome.example.answers)
 
 
-def _wordless_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
-    """How many examples are 0 because a text has no word by this definition."""
-
-    def wordless(text: str) -> bool:
-        return not _words(text) and any(map(str.isalnum, text))
-
-    def affected(outcome: Outcome) -> bool:
-        return wordless(outcome.prediction or "") or all(map(wordless, outcome.example.answers))
-
-    what = "have a prediction or answers in other letters than a-z, which are no words to this metric, and count 0"
-    return counted_note(outcomes, affected, what)
-
-
-ROUGE_L = Metric("rouge_l", "%", "higher", answer_score(rouge_l), notes=_wordless_notes)
-ROUGE_L_MSMARCO = Metric("rouge_l_msmarco", "%", "higher", _msmarco, made_with=english_tokenizer, notes=english_notes)
+ROUGE_L = Metric("rouge_l", "%", "higher", answer_score(rouge_l), words=_words)
+ROUGE_L_MSMARCO = Metric(
+    "rouge_l_msmarco",
+    "%",
+    "higher",
+    _msmarco,
+    made_with=english_tokenizer,
+    notes=english_notes,
+    words=english_words,
+)

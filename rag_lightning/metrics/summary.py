@@ -15,6 +15,7 @@ from rag_lightning.metrics.labels import confusion
 from rag_lightning.metrics.metric import AnyMetric, CorpusMetric, Estimate, Note, Outcome, parse_metric
 from rag_lightning.metrics.outcomes import Outcomes, score_all
 from rag_lightning.metrics.statistics import Floats, bootstrap_interval, bootstrap_sums_interval, effective_clusters
+from rag_lightning.metrics.words import unseen_notes
 
 
 def scored(
@@ -34,7 +35,8 @@ def scored(
     metrics = [parse_metric(name) for name in names]
     scores = score_all(outcomes, metrics)
     summary = summarise(scores, seed=seed)
-    summary["notes"] = notes_of(outcomes.listed, [metric for metric in metrics if metric.name in summary["metrics"]])
+    shown = [metric for metric in metrics if metric.name in summary["metrics"]]
+    summary["notes"] = notes_of(outcomes.listed, shown, outcomes.patterns)
     if labels and "label_accuracy" in summary["metrics"]:
         summary["confusion"] = confusion(outcomes.listed, labels).to_dict()
     return scores, summary
@@ -93,12 +95,16 @@ def summarise(scores: Sequence[Score], *, seed: int) -> dict[str, Any]:
     }
 
 
-def notes_of(outcomes: Sequence[Outcome], metrics: Iterable[AnyMetric]) -> list[dict[str, Any]]:
-    """The notes as summary.json holds them: text, metrics, and whether the values are degraded."""
+def notes_of(outcomes: Sequence[Outcome], metrics: Sequence[AnyMetric], patterns: bool = False) -> list[dict[str, Any]]:
+    """The notes as summary.json holds them: text, metrics, and whether the values are degraded.
+
+    Those of the metrics come first, then what their word rules do not see of the answers (`patterns` as there).
+    """
     about: dict[Note, list[str]] = defaultdict(list)
     for metric in metrics:
         for note in metric.notes(outcomes):
             about[note].append(metric.name)
+    about |= unseen_notes(outcomes, metrics, patterns)
     return [{"metrics": names, "text": note.text, "degraded": note.degraded} for note, names in about.items()]
 
 

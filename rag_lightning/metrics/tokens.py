@@ -15,8 +15,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
-import regex
-
 FALLBACK = "tokenised by fallback rules (spaCy is not installed; it comes with the extra `generation`)"
 KEPT = 65_536
 """Texts whose tokens are kept: references come back with every metric and every system."""
@@ -84,18 +82,6 @@ def _english_cut() -> Callable[[str], list[str]]:
     return lambda text: [token.text for token in cut(text)]
 
 
-_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
-
-
-def is_unspaced(text: str) -> bool:
-    """Whether a text is, in part, of a script without spaces between words, such as Chinese, Japanese or Thai.
-
-    >>> is_unspaced("日本"), is_unspaced("한국 서울")
-    (True, False)
-    """
-    return not text.isascii() and _UNSPACED.search(text) is not None
-
-
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
@@ -111,3 +97,13 @@ def normalize_answer(text: str) -> str:
     """
     without_articles = _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION))
     return " ".join(without_articles.split())
+
+
+def normal_words(text: str) -> list[str]:
+    """The words of a normalised answer."""
+    return normalize_answer(text).split()
+
+
+def english_words(text: str) -> list[str]:
+    """The tokens of `english` that are not empty."""
+    return english(text).split()

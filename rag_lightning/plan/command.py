@@ -141,7 +141,11 @@ def generator_shape(config: ExperimentConfig) -> Shape:
 def _task(config: ExperimentConfig) -> Iterator[Line]:
     task, k = get_task(config.task.name), 0 if config.formulation == "closed_book" else config.decoding.k
     yield Line("task", task.name, f"{task.title}: {task.citation}")
-    yield Line("metrics", ", ".join(metric_names(task, True, k)), "if the examples have the needed fields")
+    yield Line(
+        "metrics",
+        ", ".join(metric_names(task, True, k, config.corpus.language)),
+        "if the examples have the needed fields",
+    )
 
 
 def _decodings(config: ExperimentConfig) -> Iterator[Line]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,12 +15,12 @@ from rag_lightning.config.retrieval import BM25Config
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import write_json
 from rag_lightning.core.records import Passage, passage_text
-from rag_lightning.core.registry import LazyModule, check_name
+from rag_lightning.core.registry import LazyModule
 from rag_lightning.index.index import check_k
 from rag_lightning.retrieval.retriever import ByText, Hits, Parts, QuestionRetriever, RetrieverKind, Searched
+from rag_lightning.retrieval.words import WordRule
 
 bm25s: Any = LazyModule("bm25s")
-stemmers: Any = LazyModule("Stemmer")
 INFO_FILE = "retriever.json"
 
 
@@ -30,7 +30,7 @@ class BM25(RetrieverKind):
 
     title: ClassVar[str] = "BM25"
     searches: ClassVar[Searched] = "bm25"
-    scale: ClassVar[Literal["encoder", "bm25", ""]] = "bm25"
+    scale: ClassVar[Literal["encoder", "bm25", "configured", ""]] = "bm25"
     reads: ClassVar[tuple[str, ...]] = ("bm25.",)
     query: ClassVar[str] = "words"
 
@@ -43,32 +43,39 @@ class BM25Retriever:
     """Ranks passages by the words they share with the query; passages that share none are not returned.
 
     Args:
-        config: Fields k1, b and stemmer.
+        rule: What counts as a word.
         model: A fitted bm25s model.
         ntotal: Number of passages.
-        stopwords: bm25s's name of a list of stop words, empty for none.
+        unseen: How many of them hold no word by the rule, or are in a script whose words it does not see.
     """
 
-    def __init__(self, config: BM25Config, model: Any, ntotal: int, stopwords: str = "english") -> None:
-        self.config, self.model, self.ntotal, self.stopwords = config, model, ntotal, stopwords
-        self._stemmer = _stemmer(config.stemmer)
+    def __init__(self, rule: WordRule, model: Any, ntotal: int, unseen: int = 0) -> None:
+        self.rule, self.model, self.ntotal, self.unseen = rule, model, ntotal, unseen
 
     @classmethod
-    def build(cls, config: BM25Config, passages: Iterable[Passage], stopwords: str = "english") -> BM25Retriever:
+    def build(cls, config: BM25Config, passages: Iterable[Passage], rule: WordRule) -> BM25Retriever:
         """Index title and text of every passage.
 
+        Args:
+            config: Fields k1 and b; the stemmer is the rule's.
+            passages: The corpus.
+            rule: What counts as a word.
+
         Raises:
-            ConfigError: an unknown stemmer, k1 < 0 or b outside 0..1, or no words at all.
+            ConfigError: k1 < 0 or b outside 0..1, or no words at all.
         """
         if config.k1 < 0 or not 0 <= config.b <= 1:
             raise ConfigError(f"bm25 needs k1 >= 0 and 0 <= b <= 1 (got {config.k1}, {config.b})")
         texts = [passage_text(passage) for passage in passages]
-        tokens = _tokenize(texts, stopwords, _stemmer(config.stemmer))
+        tokens = rule.index(texts)
         if not tokens.vocab or not any(len(ids) for ids in tokens.ids):
-            raise ConfigError("bm25 cannot be built: the corpus holds no words beside stopwords")
+            raise ConfigError(
+                f"bm25 cannot be built: the corpus holds no words beside stopwords (corpus.language={rule.language})"
+            )
         model = bm25s.BM25(k1=config.k1, b=config.b, method="lucene")
         model.index(tokens, show_progress=False)
-        return cls(config, model, len(texts), stopwords)
+        unseen = sum(not rule.sees(text, ids) for text, ids in zip(texts, tokens.ids, strict=True))
+        return cls(rule, model, len(texts), unseen)
 
     def retrieve(self, queries: Sequence[str], k: int) -> list[Hits]:
         """The k best rows of every query, fewer where fewer share a word; equal scores by lower row.
@@ -79,8 +86,7 @@ class BM25Retriever:
         check_k(k, self.ntotal)
         if not len(queries):
             return []
-        tokens = _tokenize(list(queries), self.stopwords, self._stemmer, return_ids=False)
-        return [self._hits(words, k) for words in tokens]
+        return [self._hits(words, k) for words in self.rule.words(queries)]
 
     def _hits(self, words: list[str], k: int) -> Hits:
         indexed = [word for word in words if word in self.model.vocab_dict]
@@ -89,16 +95,20 @@ class BM25Retriever:
         return _best(np.asarray(self.model.get_scores(indexed), dtype=np.float32), k)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write plain arrays and JSON (no pickle) into a folder; returns kind, ntotal and bytes."""
+        """Write plain arrays and JSON (no pickle) into a folder; returns kind, ntotal, bytes and unseen."""
         self.model.save(str(folder), show_progress=False)
-        info = {"kind": "bm25", "ntotal": self.ntotal, "stopwords": self.stopwords, "config": asdict(self.config)}
+        info = {"kind": "bm25", "ntotal": self.ntotal}
         write_json(folder / INFO_FILE, info)
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-        return {"kind": "bm25", "ntotal": self.ntotal, "bytes": size}
+        return {**info, "bytes": size, "unseen": self.unseen}
 
     @classmethod
-    def load(cls, folder: Path) -> BM25Retriever:
+    def load(cls, folder: Path, rule: WordRule) -> BM25Retriever:
         """Open what `save` wrote, memory-mapped.
+
+        Args:
+            folder: Folder of the files.
+            rule: The rule that the passages were indexed by.
 
         Raises:
             ArtifactError: a file is missing or damaged.
@@ -106,7 +116,7 @@ class BM25Retriever:
         try:
             info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
             model = bm25s.BM25.load(str(folder), mmap=True, show_progress=False, allow_pickle=False)
-            return cls(BM25Config(**info["config"]), model, info["ntotal"], info["stopwords"])
+            return cls(rule, model, info["ntotal"])
         except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError) as error:
             raise ArtifactError(
                 f"{folder}: bm25 files missing or damaged ({error}); remove it and build it again"
@@ -121,16 +131,3 @@ def _best(scores: NDArray[np.float32], k: int) -> Hits:
         rows = rows[scores[rows] >= least]
     rows = rows[np.lexsort((rows, -scores[rows]))][:k]
     return Hits(rows.astype(np.int64), scores[rows])
-
-
-def _stemmer(name: str) -> Any:
-    if not name:
-        return None
-    check_name("stemmer", name, stemmers.algorithms())
-    return stemmers.Stemmer(name)
-
-
-def _tokenize(texts: list[str], stopwords: str, stemmer: Any, return_ids: bool = True) -> Any:
-    return bm25s.tokenize(
-        texts, stopwords=stopwords or None, stemmer=stemmer, return_ids=return_ids, show_progress=False
-    )

@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, DPRContextEncoder, DPRQuestionEncoder
+from transformers import AutoConfig, AutoModel, AutoTokenizer, DPRConfig, DPRContextEncoder, DPRQuestionEncoder
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
 from rag_lightning.checkpoints.loading import question_encoder_of
-from rag_lightning.checkpoints.rag_layout import is_rag
+from rag_lightning.checkpoints.rag_layout import is_rag, open_rag
 from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.records import Passage, passage_text
@@ -56,7 +56,7 @@ class TextEncoder(nn.Module):
     @property
     def dim(self) -> int:
         """Width D of a vector."""
-        return int(getattr(self.model.config, "projection_dim", 0) or self.model.config.hidden_size)
+        return _width(self.model.config)
 
     @property
     def max_length(self) -> int:
@@ -136,6 +136,33 @@ class TextEncoder(nn.Module):
         return [prefix + passage_text(passage) for passage in passages], None
 
 
+def encoder_width(source: Path | str) -> int:
+    """Width D of the vectors of an encoder, from its configuration alone; of a RAG checkpoint its question encoder's.
+
+    Args:
+        source: A local folder (never asks the network) or a hub name.
+
+    Raises:
+        AssetError: the model cannot be reached, or its configuration cannot be read.
+        ConfigError: a RAG checkpoint whose question encoder is no DPR.
+        DataError: config.json of a RAG checkpoint cannot be read.
+    """
+    if is_rag(source):
+        return _width(DPRConfig(**open_rag(Path(source)).settings_of("question_encoder")))
+    try:
+        return _width(AutoConfig.from_pretrained(source, local_files_only=Path(source).is_dir()))
+    except (OSError, ValueError) as error:
+        raise AssetError(f"encoder {source}: has no readable config.json ({_line(error)})") from error
+
+
+def _width(settings: Any) -> int:
+    return int(getattr(settings, "projection_dim", 0) or settings.hidden_size)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 def _load(source: Path | str, role: Role, config: EncoderConfig) -> tuple[Any, Any]:
     if is_rag(source):
         with _quiet():
@@ -154,8 +181,7 @@ def _load(source: Path | str, role: Role, config: EncoderConfig) -> tuple[Any, A
             )
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
     except (OSError, ValueError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise AssetError(f"encoder {source}: cannot be loaded with safetensors weights: {reason}") from error
+        raise AssetError(f"encoder {source}: cannot be loaded with safetensors weights: {_line(error)}") from error
     missing = sorted(key for key in report["missing_keys"] if "pooler." not in key)
     if missing:
         raise AssetError(

@@ -18,6 +18,7 @@ class Given(RetrieverKind):
     title: ClassVar[str] = "given passages"
     searches: ClassVar[Searched] = "given"
     query: ClassVar[str] = "as given"
+    answers_new: ClassVar[bool] = False
 
     def open(self, parts: Parts) -> QuestionRetriever:
         """Looks the question up by its text."""

@@ -93,6 +93,9 @@ class Parts(Protocol):
     def vectors(self) -> Floats:
         """[N, D] float32 of the passages."""
 
+    def index(self) -> Index:
+        """The index over them: the configured one, in training the flat one."""
+
     def bm25(self) -> Retriever:
         """Lexical retrieval."""
 
@@ -108,11 +111,12 @@ class RetrieverKind(Section):
         title: What tables and notes call it.
         encodes: It searches with the query encoder, which RAG training then trains.
         searches: What it searches, an artifact of its own beside the corpus.
-        scale: What gives the factor of its scores before training: the encoder, the one tuned for BM25, or nothing,
-            where scores are taken as they are and no factor is trained.
+        scale: What gives the factor of its scores before training: the encoder, or the one tuned for BM25. No factor is
+            trained where it is the configured one (encoder.score_scale), or where scores are taken as they are.
         gold_first: A known gold passage is put first, in training too.
         reads: Fields of the configuration, by how they begin, that decide its rankings.
         query: What stands for a query encoder in tables, of a kind that has none.
+        answers_new: It ranks passages for any question, not only for those that it was given.
     """
 
     PATH: ClassVar[str] = "retriever"
@@ -120,10 +124,27 @@ class RetrieverKind(Section):
     title: ClassVar[str]
     encodes: ClassVar[bool] = False
     searches: ClassVar[Searched] = ""
-    scale: ClassVar[Literal["encoder", "bm25", ""]] = ""
+    scale: ClassVar[Literal["encoder", "bm25", "configured", ""]] = ""
     gold_first: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
     query: ClassVar[str] = ""
+    answers_new: ClassVar[bool] = True
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files of the user whose content decides its rankings."""
+        return ()
+
+    def check(self, asked: Sequence[Asked], width: int) -> None:
+        """Check before training that it can rank passages for these questions.
+
+        Args:
+            asked: The questions.
+            width: Width of the passage vectors.
+
+        Raises:
+            ConfigError, DataError: it cannot.
+        """
 
     def open(self, parts: Parts) -> QuestionRetriever:
         """The retriever, made of what it needs."""
@@ -137,7 +158,7 @@ class Dense(RetrieverKind):
     title: ClassVar[str] = "dense retrieval"
     encodes: ClassVar[bool] = True
     searches: ClassVar[Searched] = "index"
-    scale: ClassVar[Literal["encoder", "bm25", ""]] = "encoder"
+    scale: ClassVar[Literal["encoder", "bm25", "configured", ""]] = "encoder"
     reads: ClassVar[tuple[str, ...]] = ("encoder.", "index.")
 
     def open(self, parts: Parts) -> QuestionRetriever:
@@ -195,5 +216,10 @@ class DenseRetriever:
 
     def search(self, vectors: Floats, k: int) -> list[Hits]:
         """`retrieve` for query vectors [Q, D]."""
-        scores, rows = self.index.search(vectors, k)
-        return [Hits(r[r >= 0], s[r >= 0]) for r, s in zip(rows, scores, strict=True)]
+        return search(self.index, vectors, k)
+
+
+def search(index: Index, vectors: Floats, k: int) -> list[Hits]:
+    """The k best rows for each of the query vectors [Q, D], fewer where the index finds fewer."""
+    scores, rows = index.search(vectors, k)
+    return [Hits(r[r >= 0], s[r >= 0]) for r, s in zip(rows, scores, strict=True)]

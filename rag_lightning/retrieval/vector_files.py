@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.core.compression import ZIP_DAMAGE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file, read_json, read_lines
 
@@ -58,20 +59,59 @@ def open_vector_file(path: Path, count: int, dim: int) -> VectorFile:
     Raises:
         DataError: missing, empty, a pickle, of no known format, damaged, or of another number or width of vectors.
     """
-    head = _head(path)
-    if head.startswith(NPY):
-        found = _npy(path)
-    elif head.startswith(ZIP):
-        found = _npz(path)
-    elif head.startswith(PARQUET):
-        found = _parquet(path)
-    else:
-        found = _raw(path, head, count, dim)
+    found = open_named_file(path) or _raw(path, count, dim)
     if found.shape != (count, dim):
         held = f"holds {found.shape[0]:,} vectors of width {found.shape[1]}"
         problem = f"{held}; the corpus has {count:,} passages, and the encoder gives width {dim}"
         raise DataError(path, problem, field="shape", hint="give the corpus and the encoder that they were made with")
     return found
+
+
+def open_named_file(path: Path) -> VectorFile | None:
+    """Open a .npy, .npz or parquet file; None for any other, which may be a raw memory map.
+
+    Raises:
+        DataError: missing, empty, damaged, or without one array or column of vectors.
+    """
+    head = _head(path)
+    if head.startswith(NPY):
+        return _of_array(path, "npy", _load(path))
+    if head.startswith(ZIP):
+        return _npz(path)
+    return _parquet(path) if head.startswith(PARQUET) else None
+
+
+def open_array_file(path: Path) -> VectorFile:
+    """Open a .npy, .npz or parquet file, which says how wide its vectors are.
+
+    Raises:
+        DataError: as `open_named_file`, a pickle, or any other file.
+    """
+    found = open_named_file(path)
+    if found is None:
+        hint = CONVERT if is_pickle(path) else "write it as .npy, .npz or parquet"
+        raise DataError(path, "is a pickle" if is_pickle(path) else "does not say how wide its vectors are", hint=hint)
+    return found
+
+
+def raw_files(path: Path, dim: int) -> list[VectorFile]:
+    """The file as raw memory maps of vectors of width `dim`, one for each type of number that its size fits.
+
+    Raises:
+        DataError: missing or empty.
+    """
+    check_file(path)
+    fitting = [(one, divmod(path.stat().st_size, dim * one.itemsize)) for one in RAW]
+    return [_mapped(path, dtype, count, dim) for dtype, (count, rest) in fitting if not rest]
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file begins as a pickle does; a raw memory map may, too.
+
+    Raises:
+        DataError: missing or empty.
+    """
+    return _head(path).startswith(PICKLES)
 
 
 def read_ids(path: Path) -> Iterable[str]:
@@ -124,17 +164,13 @@ def _checked(path: Path, field: str, shape: tuple[int, ...], dtype: np.dtype[Any
     return shape[0], shape[1]
 
 
-def _npy(path: Path) -> VectorFile:
-    return _of_array(path, "npy", _load(path))
-
-
 def _npz(path: Path) -> VectorFile:
     """The only two-dimensional array of an archive, read in pieces, with its ids."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
             heads = {name: _header(archive, name) for name in names}
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+    except (ValueError, *ZIP_DAMAGE) as error:
         raise DataError(path, f"is a cut or damaged archive ({error})", hint="write it again") from error
     if not names:
         raise DataError(path, "is an archive without .npy, such as torch writes", hint=CONVERT)
@@ -145,10 +181,20 @@ def _npz(path: Path) -> VectorFile:
     shape, fortran, dtype = heads[wide[0]]
     size = _checked(path, wide[0], shape, dtype)
     named = next((name for name in ID_NAMES if name in names), None)
-    ids = (lambda: _strings(path, _load(path)[named])) if named else None
+    ids = (lambda: _strings(path, _member(path, named))) if named else None
     if fortran:
         raise DataError(path, "is in Fortran order", field=wide[0], hint="write numpy.ascontiguousarray of it")
     return VectorFile(path, "npz", size, str(dtype), lambda: _pieces(path, wide[0], size, dtype), ids)
+
+
+def _member(path: Path, name: str) -> NDArray[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found: NDArray[Any] = archive[name]
+            return found
+    except (ValueError, *ZIP_DAMAGE) as error:
+        problem = "holds Python objects" if "Object arrays" in str(error) else f"is cut or damaged ({error})"
+        raise DataError(path, problem, field=name, hint="write it again, as an array of strings") from error
 
 
 def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -170,7 +216,7 @@ def _pieces(path: Path, name: str, shape: tuple[int, int], dtype: np.dtype[Any])
             for at in range(0, shape[0], BLOCK):
                 rows = min(BLOCK, shape[0] - at)
                 yield np.frombuffer(handle.read(rows * shape[1] * dtype.itemsize), dtype).reshape(rows, shape[1])
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+    except (ValueError, *ZIP_DAMAGE) as error:
         raise DataError(path, f"is a cut or damaged archive ({error})", field=name, hint="write it again") from error
 
 
@@ -231,11 +277,11 @@ def _column(path: Path, name: str, size: int) -> Iterator[NDArray[Any]]:
         row += len(part)
 
 
-def _raw(path: Path, head: bytes, count: int, dim: int) -> VectorFile:
+def _raw(path: Path, count: int, dim: int) -> VectorFile:
     """Numbers alone, float32 or float16 by the file's size."""
     size = path.stat().st_size
     dtype = next((one for one in RAW if size == count * dim * one.itemsize), None)
-    if dtype is None and head.startswith(PICKLES):
+    if dtype is None and is_pickle(path):
         raise DataError(path, "is a pickle", hint=CONVERT)
     if dtype is None:
         sizes = " or ".join(f"{count * dim * one.itemsize:,} bytes of {one}" for one in RAW)
@@ -243,4 +289,8 @@ def _raw(path: Path, head: bytes, count: int, dim: int) -> VectorFile:
             f"is no .npy, .npz or parquet, and with {size:,} bytes no raw file of {count:,} vectors of width {dim}"
         )
         raise DataError(path, problem, hint=f"such a file has {sizes}")
+    return _mapped(path, dtype, count, dim)
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], count: int, dim: int) -> VectorFile:
     return _of_array(path, f"raw {dtype}", np.memmap(path, dtype=dtype, mode="r", shape=(count, dim)))

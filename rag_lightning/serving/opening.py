@@ -14,11 +14,12 @@ from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
-from rag_lightning.index.index import Floats, load_index
+from rag_lightning.index.index import FaissIndex, Floats, load_index
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever
+from rag_lightning.retrieval.words import rule_of
 from rag_lightning.serving.parts import GENERATOR, QUERY_ENCODER, SYSTEM, check, read_system
 from rag_lightning.stages import train
 from rag_lightning.stages.answer import Answer
@@ -77,14 +78,17 @@ class _StoredParts:
 
     def dense(self) -> DenseRetriever:
         encoder = TextEncoder(self._config.encoder, self._folder(QUERY_ENCODER), "query").eval()
-        return DenseRetriever(encoder, load_index(self._folder("index"), self._config.index))
+        return DenseRetriever(encoder, self.index())
 
     def vectors(self) -> Floats:
         vectors: Floats = np.load(self._folder("vectors") / VECTORS, mmap_mode="r")
         return vectors
 
+    def index(self) -> FaissIndex:
+        return load_index(self._folder("index"), self._config.index)
+
     def bm25(self) -> BM25Retriever:
-        return BM25Retriever.load(self._folder("bm25"))
+        return BM25Retriever.load(self._folder("bm25"), rule_of(self._config))
 
     def _folder(self, name: str) -> Path:
         if name not in self._folders:

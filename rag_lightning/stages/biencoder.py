@@ -24,7 +24,7 @@ from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.encoders import Role, TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever, Retriever
-from rag_lightning.stages import bm25, corpus, examples, vectors
+from rag_lightning.stages import beforehand, bm25, corpus, examples, vectors
 from rag_lightning.stages.ranking import CANDIDATES, rank_and_judge
 from rag_lightning.stages.vectors import Start, pretrained
 from rag_lightning.stages.workspace import Workspace, config_stage
@@ -151,7 +151,7 @@ def known_passages(
     return LabelledQuestion(example.query, positives[0], frozenset(right), tuple(negatives[:k]))
 
 
-STAGE = config_stage("biencoder", 2, _inputs, _make, resumable=True)
+STAGE = config_stage("biencoder", 2, _inputs, _make, resumable=True, check_data=beforehand.check)
 build = STAGE.build
 
 

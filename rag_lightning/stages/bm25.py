@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.console import counted
-from rag_lightning.core.records import Passage
-from rag_lightning.metrics.tokens import is_unspaced
 from rag_lightning.retrieval.bm25 import BM25Retriever
+from rag_lightning.retrieval.words import rule_of
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import Workspace, config_stage
 
 
 def open_bm25(workspace: Workspace) -> BM25Retriever:
     """The BM25 retriever over title and text."""
-    return BM25Retriever.load(STAGE.build(workspace).path)
+    return BM25Retriever.load(STAGE.build(workspace).path, rule_of(workspace.config))
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     started = time.perf_counter()
     store = corpus.open_store(workspace)
-    unspaced = 0
-
-    def passages() -> Iterator[Passage]:
-        nonlocal unspaced
-        for passage in counted(store, "reading", "passages", len(store)):
-            unspaced += is_unspaced(passage.text)
-            yield passage
-
-    info = BM25Retriever.build(workspace.config.bm25, passages()).save(folder)
-    if unspaced:
+    passages = counted(store, "reading", "passages", len(store))
+    info = BM25Retriever.build(workspace.config.bm25, passages, rule_of(workspace.config)).save(folder)
+    if info["unseen"]:
         workspace.announce(
-            f"bm25: {unspaced:,} of {len(store):,} passages have a script without spaces between words; "
-            "a question finds there only what it has in common from space to space"
+            f"bm25: {info['unseen']} of {info['ntotal']} passages hold no word that the rule of "
+            f"corpus.language={workspace.config.corpus.language} sees"
         )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return {**info, "bytes": size, "build_seconds": round(time.perf_counter() - started, 3)}

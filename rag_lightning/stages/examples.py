@@ -12,8 +12,10 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core import seeds
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, read_jsonl, write_jsonl
+from rag_lightning.core.scripts import joins_words
 from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
+from rag_lightning.metrics.outcomes import has_patterns
 from rag_lightning.mini.registry import builder_of
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_digest, hub_source
@@ -119,6 +121,7 @@ def _write(
     if len(kept) < len(splits["train"]):
         notes = {**notes, "training examples excluded by task.train_limit": len(splits["train"]) - len(kept)}
     splits = {**splits, "train": kept}
+    notes = {**notes, **_joined(workspace, splits)}
     names = (*SPLITS, SECOND) if splits.get(SECOND) else SPLITS
     counts = {name: write_jsonl(folder / f"{name}.jsonl", splits[name]) for name in names}
     for reason, count in notes.items():
@@ -128,6 +131,23 @@ def _write(
         raise ConfigError(f"task {workspace.config.task.name}: no examples in {' and '.join(empty)}; give more data")
     dropped = sum(count for reason, count in notes.items() if "dropped" in reason)
     return {"counts": counts, "dropped": dropped, "notes": dict(notes)}
+
+
+def _joined(workspace: Workspace, splits: Mapping[str, Sequence[Example]]) -> dict[str, int]:
+    """The note on answers that metrics take for one word, announced; none for patterns and labels."""
+    task, language = get_task(workspace.config.task.name), workspace.config.corpus.language
+    if task.labels or has_patterns(task):
+        return {}
+    answers = [answer for listed in splits.values() for example in listed for answer in example.answers]
+    joined = sum(joins_words([answer]) for answer in answers)
+    if not joined:
+        return {}
+    readers = "has-answer, em and f1 take" if task.extractive else "the metrics of words take"
+    workspace.announce(
+        f"{joined} of {len(answers)} answers hold text without spaces between words, which {readers} for one word "
+        f"(corpus.language={language})"
+    )
+    return {"answers hold text without spaces between words": joined}
 
 
 def _drawn(examples: Sequence[Example], workspace: Workspace) -> Sequence[Example]:

@@ -37,8 +37,7 @@ def fetch_models(config: ExperimentConfig) -> None:
     Raises:
         AssetError: a model cannot be downloaded.
     """
-    named = [config.encoder.model, config.encoder.passage_model]
-    named.append(config.generator.encoder if config.generator.init == "warm_start" else config.generator.init)
+    named = [config.encoder.model, config.encoder.passage_model, config.generator.source]
     workspace = Workspace(config)
     for name in dict.fromkeys(named):
         if name and name != "mini" and name not in OPTIONAL_ASSETS:

@@ -8,7 +8,7 @@ from the first to the last are encoded again and compared. Ids put the vectors i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,19 @@ from numpy.typing import NDArray
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact
-from rag_lightning.core.console import progress
+from rag_lightning.core.console import progress, say
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.files import file_sha256, replace_file
+from rag_lightning.core.files import file_sha256
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.foreign import ForeignIndex, open_foreign
 from rag_lightning.index.index import Floats, IndexKind, build_index
+from rag_lightning.retrieval.corpus_vectors import corpus_order, write_vectors
 from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.retrieval.vector_checks import NEAR, SAMPLE, check_sample, relative_errors
 from rag_lightning.retrieval.vector_files import VectorFile, open_vector_file, read_ids
 from rag_lightning.stages import biencoder, corpus, embed, index
 from rag_lightning.stages.workspace import Workspace
-
-SAMPLE = 32
-"""Number of passages that are encoded again."""
-NEAR = 0.05
-"""Largest |found - expected| / |expected| of a vector, which half precision and another type of weights keep to."""
-BLOCK = 1 << 16
 
 
 def import_vectors(workspace: Workspace, path: Path, ids: Path | None) -> Artifact:
@@ -95,33 +91,9 @@ def import_index(workspace: Workspace, path: Path, ids: Path | None) -> Artifact
     return workspace.store.build(index.STAGE.at(workspace).recipe, make)
 
 
-def corpus_order(store: PassageStore, ids: Iterable[str] | None, source: Path) -> NDArray[np.int64] | None:
-    """[N] the corpus row of each vector; None where that is their order already.
-
-    Raises:
-        DataError: an id that the corpus does not hold, one that is there twice, or too few or too many.
-    """
-    if ids is None:
-        return None
-    order, taken = np.empty(len(store), dtype=np.int64), np.zeros(len(store), dtype=bool)
-    count = 0
-    for count, name in enumerate(ids, 1):
-        row = store.find(name)
-        if row is None:
-            problem = f"is no passage of the corpus, which has {len(store):,}"
-            raise DataError(
-                source, problem, row=count, field="id", value=name, hint="give the corpus they were made for"
-            )
-        if taken[row]:
-            raise DataError(source, "is there twice", row=count, field="id", value=name)
-        order[count - 1], taken[row] = row, True
-    if count < len(store):
-        missing = store[int(np.flatnonzero(~taken)[0])].passage_id
-        raise DataError(source, f"has {count:,} ids for {len(store):,} passages", field="id", value=f"no {missing}")
-    return None if np.array_equal(order, np.arange(len(store))) else order
-
-
 def _check_new(workspace: Workspace, kind: str) -> None:
+    if named := workspace.config.encoder.passage_vectors:
+        raise ConfigError(f"encoder.passage_vectors={named} names the vectors already; clear it to import others")
     stage = {"vectors": embed.STAGE, "index": index.STAGE}[kind]
     if found := stage.open(workspace):
         raise ConfigError(f"{found.path} holds the {kind} of this configuration already; remove it to import others")
@@ -150,7 +122,7 @@ def _publish(
     def make(folder: Path) -> dict[str, Any]:
         started = time.perf_counter()
         with progress("importing", "vectors") as report:
-            _write(given, order, folder / VECTORS, report)
+            write_vectors(given, order, folder / VECTORS, report)
         vectors = np.load(folder / VECTORS, mmap_mode="r")
         error = check_sample(vectors, store, encoder, given.path)
         taken = {"seconds": round(time.perf_counter() - started, 3), "passages_per_second": 0.0, "reused": 0}
@@ -161,71 +133,12 @@ def _publish(
     return workspace.store.build(embed.STAGE.at(workspace).recipe, make)
 
 
-def _write(given: VectorFile, order: NDArray[np.int64] | None, path: Path, report: Any) -> None:
-    """Write the vectors as float32 in the order of the corpus.
-
-    Raises:
-        DataError: a vector that is not finite, or fewer than the file announced.
-    """
-    written = path.with_name(path.name + ".tmp")
-    out, start = np.lib.format.open_memmap(written, mode="w+", dtype=np.float32, shape=given.shape), 0
-    for block in given.blocks():
-        vectors, stop = np.asarray(block, dtype=np.float32), start + len(block)
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(bad):
-            raise DataError(given.path, "vector is not finite", row=start + int(bad[0]) + 1, hint="compute it again")
-        out[slice(start, stop) if order is None else order[start:stop]] = vectors
-        start = stop
-        report(stop, given.shape[0])
-    if start != given.shape[0]:
-        raise DataError(given.path, f"holds {start:,} vectors instead of {given.shape[0]:,}", hint="write it again")
-    out.flush()
-    del out
-    replace_file(written, path)
-
-
-def check_sample(vectors: Floats, store: PassageStore, encoder: TextEncoder, source: Path) -> float:
-    """Encode some passages again, the first and the last among them; returns the largest relative error.
-
-    Raises:
-        DataError: a vector that is not that of its passage; the message says what seems to be the reason.
-    """
-    rows = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(np.int64))
-    expected = encoder.encode_texts([store[int(row)] for row in rows])
-    errors = _errors(vectors[rows], expected)
-    at = int(errors.argmax())
-    if errors[at] > NEAR:
-        name, row = store[int(rows[at])].passage_id, int(rows[at]) + 1
-        problem = f"is not the vector that the encoder gives for its passage (relative error {errors[at]:.2f})"
-        raise DataError(source, problem, row=row, field="id", value=name, hint=_reason(vectors, rows[at], expected[at]))
-    return float(errors[at])
-
-
-def _errors(found: Floats, expected: Floats) -> NDArray[np.float64]:
-    apart: NDArray[np.float64] = np.linalg.norm(found.astype(np.float64) - expected, axis=1)
-    lengths: NDArray[np.float64] = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
-    return apart / lengths
-
-
-def _reason(vectors: Floats, row: np.int64, expected: Floats) -> str:
-    """Why a vector is another one: the order, the length of all, or the encoder."""
-    parts = (vectors[start : start + BLOCK] for start in range(0, len(vectors), BLOCK))
-    errors = np.concatenate([_errors(part, np.broadcast_to(expected, part.shape)) for part in parts])
-    if errors.min() <= NEAR:
-        return f"that vector is row {int(errors.argmin()) + 1}: the order is not that of the corpus; give --ids FILE"
-    found = vectors[row]
-    cosine = float(found @ expected / max(np.linalg.norm(found) * np.linalg.norm(expected), 1e-12))
-    if cosine > 1 - NEAR**2:
-        return "only its length differs: set encoder.normalize as it was when they were made"
-    return "set encoder.passage_model, pooling, normalize and passage_prefix as they were when they were made"
-
-
 def _check_same(found: ForeignIndex, vectors: Floats, order: NDArray[np.int64] | None) -> None:
     """Raise DataError unless an index holds the published vectors."""
     rows = np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(np.int64))
     held = found.rows(rows)[:, : vectors.shape[1]]
     wanted = vectors[rows if order is None else order[rows]]
-    _refuse(found, rows, _errors(held, wanted) > NEAR)
+    _refuse(found, rows, relative_errors(held, wanted) > NEAR)
 
 
 def _check_quantised(workspace: Workspace, found: ForeignIndex, apart: list[str]) -> None:
@@ -268,14 +181,11 @@ def run_embed(config: ExperimentConfig, vectors: str = "", ids: str = "") -> Non
     Raises:
         ConfigError: ids without vectors.
     """
-    if ids and not vectors:
-        raise ConfigError("--ids needs the vectors that it names; give --vectors FILE")
-    if not vectors:
+    made = _imported(config, import_vectors, vectors, ids, "vectors that it names; give --vectors")
+    if made is None:
         embed.run(config)
-        return
-    workspace = Workspace(config)
-    artifact = import_vectors(workspace, Path(vectors), Path(ids) if ids else None)
-    workspace.announce(f"{artifact.info['passages']} vectors {_describe(artifact)}: {artifact.path}")
+    else:
+        say(f"{made.info['passages']} vectors {_describe(made)}: {made.path}")
 
 
 def run_index(config: ExperimentConfig, imported: str = "", ids: str = "") -> None:
@@ -289,11 +199,21 @@ def run_index(config: ExperimentConfig, imported: str = "", ids: str = "") -> No
     Raises:
         ConfigError: ids without an index.
     """
-    if ids and not imported:
-        raise ConfigError("--ids needs the index that it names; give --import FILE")
-    if not imported:
+    made = _imported(config, import_index, imported, ids, "index that it names; give --import")
+    if made is None:
         index.run(config)
-        return
-    workspace = Workspace(config)
-    artifact = import_index(workspace, Path(imported), Path(ids) if ids else None)
-    workspace.announce(f"{artifact.info['bytes'] / 1e6:.1f} MB {_describe(artifact)}: {artifact.path}")
+    else:
+        say(f"{made.info['bytes'] / 1e6:.1f} MB {_describe(made)}: {made.path}")
+
+
+def _imported(
+    config: ExperimentConfig,
+    publish: Callable[[Workspace, Path, Path | None], Artifact],
+    file: str,
+    ids: str,
+    what: str,
+) -> Artifact | None:
+    """The artifact that a file is published as; None without a file."""
+    if ids and not file:
+        raise ConfigError(f"--ids needs the {what} FILE")
+    return publish(Workspace(config), Path(file), Path(ids) if ids else None) if file else None

@@ -25,7 +25,7 @@ from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.decoding.question import Question, questions
 from rag_lightning.decoding.strategy import check_strategy
-from rag_lightning.stages import classes, corpus, examples, retrieve, train, trivial
+from rag_lightning.stages import beforehand, classes, corpus, examples, retrieve, train, trivial
 from rag_lightning.stages.workspace import Workspace, config_stage
 from rag_lightning.training.fitting import interruptible, quiet_trainer
 
@@ -61,10 +61,10 @@ def _check(workspace: Workspace) -> None:
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     if workspace.config.decoding.made().from_train:
         return {"examples": examples.STAGE.at(workspace)}
-    found = {"examples": examples.STAGE.at(workspace)}
+    found = {"model": train.STAGE.at(workspace), "examples": examples.STAGE.at(workspace)}
     if workspace.config.formulation != "closed_book":
         found["rankings"] = retrieve.stage().at(workspace)
-    return {**found, "model": train.STAGE.at(workspace)}  # last: a fault of the rankings is told before it is trained
+    return {**found}
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool 
     return module.predictions
 
 
-STAGE = config_stage("predictions", VERSION, _inputs, _make, check=_check)
+STAGE = config_stage("predictions", VERSION, _inputs, _make, check=_check, check_data=beforehand.check)
 
 
 def run(config: ExperimentConfig) -> None:

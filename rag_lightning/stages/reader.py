@@ -30,7 +30,7 @@ from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.opening import Writer, create_generator, load_generator, start_copying
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-from rag_lightning.stages import bm25, classes, corpus, examples, reader_items, targets, vectors
+from rag_lightning.stages import beforehand, bm25, classes, corpus, examples, reader_items, targets, vectors
 from rag_lightning.stages.reader_items import searches
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.spec import get_task
@@ -57,15 +57,10 @@ def build(workspace: Workspace) -> Artifact:
     return bound(workspace).build()
 
 
-def _source(workspace: Workspace) -> str:
-    generator = workspace.config.generator
-    return generator.encoder if generator.init == "warm_start" else generator.init
-
-
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     stages = {"examples": examples, "corpus": corpus, "bm25": bm25}
     found: dict[str, str | Bound[Workspace]] = {name: stage.STAGE.at(workspace) for name, stage in stages.items()}
-    found["model"] = workspace.model_digest(_source(workspace))
+    found["model"] = workspace.model_digest(workspace.config.generator.source)
     if searches(workspace.config):
         found |= {"vectors": vectors.PRETRAINED.at(workspace)}
         found["query_model"] = vectors.pretrained(workspace, "query").identity
@@ -89,7 +84,7 @@ def _settings(workspace: Workspace) -> dict[str, Any]:
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
-    source = workspace.model_source(_source(workspace))
+    source = workspace.model_source(config.generator.source)
     check_start(workspace)
     _announce_lengths(workspace)
     generator = create_generator(config.generator, source)
@@ -192,7 +187,7 @@ def _check(workspace: Workspace) -> None:
         )
 
 
-STAGE = Stage("reader", 6, _settings, _inputs, _make, resumable=True, check=_check)
+STAGE = Stage("reader", 6, _settings, _inputs, _make, resumable=True, check=_check, check_data=beforehand.check)
 
 
 def run(config: ExperimentConfig) -> None:

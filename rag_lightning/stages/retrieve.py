@@ -7,6 +7,7 @@ else from a fit on dev. The retriever may differ from that of training (retrieve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,14 +16,30 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import check_retriever, retriever_kind, training_kind, trains_encoder
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import file_sha256
 from rag_lightning.core.records import Ranking, read_jsonl, write_jsonl
 from rag_lightning.core.stage import Bound, Stage
-from rag_lightning.index.index import check_k
+from rag_lightning.index.index import Index
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever, QuestionRetriever, RetrieverKind
-from rag_lightning.stages import biencoder, bm25_scale, corpus, examples, index, retriever_warmup, train
+from rag_lightning.stages import (
+    beforehand,
+    biencoder,
+    corpus,
+    examples,
+    index,
+    retriever_warmup,
+    train,
+)
 from rag_lightning.stages.ranking import count_cut, rank
-from rag_lightning.stages.training_retrieval import BuiltParts, count_gold, scale_input, searched_input
+from rag_lightning.stages.training_retrieval import (
+    BuiltParts,
+    count_gold,
+    file_inputs,
+    fixed_scale,
+    scale_input,
+    searched_input,
+)
 from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace, config_stage
 
@@ -34,7 +51,8 @@ RANKINGS = "rankings.jsonl"
 @lru_cache(maxsize=3)
 def stage(state: EncoderState = "trained") -> Stage[Workspace]:
     """The stage that ranks the workspace's split with the configured retriever and a state of the query encoder."""
-    return config_stage("rankings", 2, partial(_inputs, state=state), partial(_make, state=state), check=_check)
+    inputs, make = partial(_inputs, state=state), partial(_make, state=state)
+    return config_stage("rankings", 2, inputs, make, check=_check, check_data=beforehand.check_retrieval)
 
 
 def build(workspace: Workspace, split: str, state: EncoderState = "trained") -> Artifact:
@@ -54,15 +72,16 @@ def _check(workspace: Workspace) -> None:
 
 
 def _inputs(workspace: Workspace, state: EncoderState) -> dict[str, str | Bound[Workspace]]:
-    kind = retriever_kind(workspace.config.retriever.kind)
-    found: dict[str, str | Bound[Workspace]] = {"examples": examples.STAGE.at(workspace)}
+    kind: RetrieverKind = workspace.config.retriever.made()
+    found: dict[str, str | Bound[Workspace]] = {"examples": examples.STAGE.at(workspace), **file_inputs(kind)}
     found |= {"corpus": corpus.STAGE.at(workspace), **searched_input(workspace, kind)}
     learnt = _is_learnt(workspace, state)
     if learnt:
         found["model"] = train.STAGE.at(workspace)
-    if kind.encodes:
-        searched = biencoder.with_pretrained(workspace) if state == "pretrained" else workspace
+    searched = biencoder.with_pretrained(workspace) if state == "pretrained" else workspace
+    if kind.searches == "index":
         found["index"] = index.STAGE.at(searched)
+    if kind.encodes:
         return found if learnt else found | {"query_model": _before_training(searched, state).identity}
     return found if learnt else found | scale_input(workspace, kind)
 
@@ -71,12 +90,30 @@ def _make(workspace: Workspace, folder: Path, state: EncoderState) -> dict[str, 
     config, split = workspace.config, workspace.config.split
     asked = examples.read(workspace, split)
     retriever, scale, encoder = _open(workspace, state)
-    check_k(config.retriever.k_max, len(corpus.open_store(workspace)))
     rankings, seconds = rank(retriever, asked, config.retriever.k_max)
     write_jsonl(folder / RANKINGS, rankings)
-    info = {"questions": len(asked), "score_scale": scale, "seconds_per_query": seconds / max(len(asked), 1)}
+    info: dict[str, Any] = {
+        "questions": len(asked),
+        "score_scale": scale,
+        "seconds_per_query": seconds / max(len(asked), 1),
+        "without_passages": _count_bare(workspace, rankings),
+    }
     info |= {"queries_cut": count_cut(workspace, encoder, asked)} if encoder else {}
-    return info | ({"gold": count_gold(workspace, asked, split)} if config.retriever.made().gold_first else {})
+    kind: RetrieverKind = config.retriever.made()
+    if kind.files:
+        info["files"] = [{"file": Path(name).name, "sha256": file_sha256(Path(name))} for name in kind.files]
+    return info | ({"gold": count_gold(workspace, asked, split)} if kind.gold_first else {})
+
+
+def _count_bare(workspace: Workspace, rankings: Sequence[Ranking]) -> int:
+    """Announce how many questions have no passage, with BM25 because they share no word with any; returns it."""
+    bare = sum(not ranking.rows for ranking in rankings)
+    if bare:
+        config, why = workspace.config, ""
+        if config.retriever.made().searches == "bm25":
+            why = f": they share no word with any by the rule of corpus.language={config.corpus.language}"
+        workspace.announce(f"{bare} of {len(rankings)} questions have no passage{why}")
+    return bare
 
 
 def read(artifact: Artifact) -> list[Ranking]:
@@ -88,7 +125,7 @@ def _is_learnt(workspace: Workspace, state: EncoderState) -> bool:
     """Whether query encoder and scale come from the trained model: it was trained with this kind or its encoder."""
     config = workspace.config.retriever
     kind = retriever_kind(config.kind)
-    if state != "trained" or not kind.scale:
+    if state != "trained" or kind.scale in ("configured", ""):
         return False
     return config.kind == training_kind(config) or (kind.encodes and trains_encoder(config))
 
@@ -113,7 +150,11 @@ class _Parts(BuiltParts):
         else:
             start = _before_training(self.workspace, self._state)
             self.encoder = TextEncoder(self.workspace.config.encoder, start.source, "query").eval()
-        return DenseRetriever(self.encoder, index.open_index(self.workspace))
+        return DenseRetriever(self.encoder, self.index())
+
+    def index(self) -> Index:
+        """The configured index."""
+        return index.open_index(self.workspace)
 
 
 def open_retriever(workspace: Workspace, state: EncoderState = "trained") -> tuple[QuestionRetriever, float]:
@@ -138,7 +179,7 @@ def _scale(workspace: Workspace, state: EncoderState, kind: RetrieverKind) -> fl
         return float(train.read_info(train.build(workspace))["score_scale"])
     if kind.scale == "encoder":
         return _before_training(workspace, state).score_scale
-    return bm25_scale.score_scale(workspace) if kind.scale == "bm25" else 1.0
+    return fixed_scale(workspace, kind)
 
 
 def _before_training(workspace: Workspace, state: EncoderState) -> Start:

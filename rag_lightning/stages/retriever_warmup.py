@@ -18,7 +18,7 @@ from rag_lightning.core.records import Example
 from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.stages import biencoder, bm25, corpus, embed, examples, index, targets
+from rag_lightning.stages import beforehand, biencoder, bm25, corpus, embed, examples, index, targets
 from rag_lightning.stages.ranking import CANDIDATES, rows_with_answers
 from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace, config_stage
@@ -91,7 +91,7 @@ def sought(workspace: Workspace, store: PassageStore, asked: Sequence[Example]) 
     return [item for item in items if item.rows]
 
 
-STAGE = config_stage("retriever_warmup", 2, _inputs, _make, resumable=True)
+STAGE = config_stage("retriever_warmup", 2, _inputs, _make, resumable=True, check_data=beforehand.check)
 build = STAGE.build
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.digesting import settings
+from rag_lightning.config.languages import ENGLISH, LANGUAGES
 from rag_lightning.config.registries import METRICS
 from rag_lightning.core.artifacts import Artifact, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError
@@ -95,7 +96,7 @@ Made = Bound[Workspace] | Artifact | None
 def _bound(workspace: Workspace, predictions: Made, rankings: Made) -> Bound[Workspace]:
     task = get_task(workspace.config.task.name)
     k = 0 if rankings is None else workspace.config.decoding.k
-    names = metric_names(task, predictions is not None, k)
+    names = metric_names(task, predictions is not None, k, workspace.config.corpus.language)
     given = {"predictions": predictions, "rankings": rankings}
 
     def inputs(place: Workspace) -> dict[str, str | Bound[Workspace]]:
@@ -145,11 +146,18 @@ def _faults(outcomes: Outcomes) -> dict[str, Any]:
     return found | ({"pattern_faults": faults} if faults else {})
 
 
-def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
+def metric_names(task: TaskSpec, predicted: bool, k: int, language: str = ENGLISH) -> list[str]:
     """Names of the task's metrics that can be computed, then of the metrics registered to go beside them.
 
     Metrics of gold passages, gold articles and pages are removed later if no example has any.
+
+    Args:
+        task: The task.
+        predicted: Whether there are predictions.
+        k: Number of passages a question; 0 without retrieval.
+        language: corpus.language; some metrics are for languages without spaces only.
     """
+    spaced = LANGUAGES[language].spaced
     there: set[Need] = {"gold"}
     there |= {"prediction"} if predicted else set()
     there |= {"passages"} if k else set()
@@ -158,6 +166,8 @@ def metric_names(task: TaskSpec, predicted: bool, k: int) -> list[str]:
     names = [name for name in task.metrics if _possible(name, there, k)]
     for name in METRICS:
         metric: AnyMetric | Family = METRICS.get(name)
+        if metric.unspaced and spaced:
+            continue
         if {*task.metrics, EVERY_TASK} & set(metric.beside) and there.issuperset(metric.needs):
             names += metric.up_to(k) if isinstance(metric, Family) else [name]
     return list(dict.fromkeys(names))

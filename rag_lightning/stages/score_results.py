@@ -17,7 +17,15 @@ from rag_lightning.core.files import check_file, file_digest
 from rag_lightning.core.records import Example, Prediction, Ranking, read_jsonl
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.metrics.metric import Outcome
-from rag_lightning.metrics.outcomes import Matcher, Outcomes, find_faults, join_by_id, make_matcher, read_rankings
+from rag_lightning.metrics.outcomes import (
+    Matcher,
+    Outcomes,
+    find_faults,
+    has_patterns,
+    join_by_id,
+    make_matcher,
+    read_rankings,
+)
 from rag_lightning.stages import corpus, examples, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.beir import questions_digest
@@ -50,9 +58,10 @@ def score_request(workspace: Workspace, request: Request) -> Artifact:
             raise ConfigError("--questions and --format need a result file; give --predictions FILE")
         return _score_ours(workspace, given if request.predictions else None, export)
     kind = get_format(request.format)
-    asked = read_questions(workspace, request.questions)
     check_file(given)
-    matched = match(kind.read(given), asked, given)
+    read = kind.read(given)
+    asked = read_questions(workspace, request.questions, read)
+    matched = match(read, asked, given)
     workspace.announce(f"{len(asked)} results of {given.name} joined by {matched.by}")
     results = [_completed(result, example) for result, example in matched.pairs]
     if kind.pages and request.questions:
@@ -80,11 +89,19 @@ def parse_export(text: str) -> Callable[[Workspace, Sequence[Result]], None]:
     return write
 
 
-def read_questions(workspace: Workspace, questions: str) -> list[Example]:
-    """The examples of a file, or of the configured split if no file is given."""
+def read_questions(workspace: Workspace, questions: str, results: Sequence[Result]) -> list[Example]:
+    """The examples of a file, or of the configured split if no file is given.
+
+    Questions of a file that have gold passages and no answers are among them where the results are of retrieval alone
+    and rank passages for one of them.
+    """
     if not questions:
         return examples.read(workspace, workspace.config.split)
-    read = get_task(workspace.config.task.name).read(Path(questions))
+    predicted = any(one.prediction is not None for one in results)
+    ranked = set() if predicted else {one.example_id for one in results}
+    read = get_task(workspace.config.task.name).read(Path(questions), unanswered=bool(ranked))
+    if not any(example.example_id in ranked and not example.answers for example in read):
+        read = [example for example in read if example.answers]
     limit = workspace.config.task.limit
     return read[:limit] if limit else read
 
@@ -139,9 +156,9 @@ def _score_file(
     k = max((len(result.passages) for result in results if result.passages is not None), default=0)
     if not predicted and not k:
         raise DataError(request.predictions, "holds neither predictions nor passages")
-    names = score.metric_names(task, predicted, k)
+    names = score.metric_names(task, predicted, k, config.corpus.language)
     inputs = {"results": file_digest(Path(request.predictions)), "examples": _examples_digest(workspace, request)}
-    looked_up = needs_corpus(kind, results)
+    looked_up = needs_corpus(kind, results) and any(example.answers for example in asked)
     if looked_up:
         inputs["corpus"] = corpus.build(workspace).digest
     settings = {"format": kind.name, "task": task.name, "split": config.split, "limit": config.task.limit}
@@ -184,7 +201,7 @@ def to_outcomes(task: TaskSpec, kind: Format, results: Sequence[Result], asked: 
     listed = [_outcome(kind, r, e, matcher, rows) for r, e in zip(results, asked, strict=True)]
     predicted = any(outcome.prediction is not None for outcome in listed)
     unanswered = {o.example.example_id for o in listed if predicted and o.prediction is None}
-    return Outcomes(listed, frozenset(unanswered), find_faults(task, listed, matcher))
+    return Outcomes(listed, frozenset(unanswered), find_faults(task, listed, matcher), has_patterns(task))
 
 
 def _outcome(kind: Format, result: Result, example: Example, matcher: Matcher | None, rows: dict[str, int]) -> Outcome:
@@ -198,7 +215,7 @@ def _outcome(kind: Format, result: Result, example: Example, matcher: Matcher | 
     found = [rows[passage.text or ""] for passage in result.passages]
     return replace(
         outcome,
-        answer_hits=matcher.hits(example.answers, found) if matcher else None,
+        answer_hits=matcher.hits(example.answers, found) if matcher and example.answers else None,
         gold_hits=tuple(passage.passage_id in gold for passage in result.passages) if gold else None,
     )
 

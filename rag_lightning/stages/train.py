@@ -36,6 +36,7 @@ from rag_lightning.metrics.outcomes import judged_evidence_hits, objectives, sco
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import (
     answerable,
+    beforehand,
     classes,
     corpus,
     examples,
@@ -75,11 +76,8 @@ def _settings(workspace: Workspace) -> dict[str, Any]:
 
 def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     found = training_start.inputs(workspace) | {"examples": examples.STAGE.at(workspace)} | targets.mined(workspace)
-    if workspace.config.formulation == "closed_book":
-        return found
-    retrieval = training_retrieval.inputs(workspace)
-    given = {name: stage for name, stage in retrieval.items() if name == "given"}
-    return given | found | retrieval  # first, so that faults of given passages are told before anything is trained
+    closed = workspace.config.formulation == "closed_book"
+    return found if closed else found | training_retrieval.inputs(workspace)
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
@@ -265,7 +263,7 @@ def load_query_encoder(workspace: Workspace) -> TextEncoder:
     return TextEncoder(workspace.config.encoder, build(workspace).path / QUERY_ENCODER, "query").eval()
 
 
-STAGE = Stage("model", 5, _settings, _inputs, _make, resumable=True, check=_check)
+STAGE = Stage("model", 5, _settings, _inputs, _make, resumable=True, check=_check, check_data=beforehand.check)
 build = STAGE.build
 
 

@@ -7,14 +7,15 @@ the paper's Table 6, BM25 scores are the logits in training: bm25.score_scale=1,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from rag_lightning.config.retrieval import retriever_kind, training_kind
+from rag_lightning.config.retrieval import retriever_kind, training_kind, training_retriever
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import file_digest
 from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.index.index import Floats, check_k
+from rag_lightning.index.index import Floats, Index
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.given import GivenRetriever
@@ -55,6 +56,10 @@ class BuiltParts:
         """Vectors of the passages, [N, D] float32."""
         return embed.open_vectors(self.workspace)
 
+    def index(self) -> Index:
+        """Exact search, as in training."""
+        return index.open_flat(self.workspace, self.vectors())
+
     def bm25(self) -> BM25Retriever:
         """The BM25 retriever."""
         return bm25.open_bm25(self.workspace)
@@ -66,21 +71,27 @@ class BuiltParts:
 
 def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     """The inputs of a training for its retrieval."""
-    kind = retriever_kind(training_kind(workspace.config.retriever))
+    kind = training_retriever(workspace.config.retriever)
     found: dict[str, str | Bound[Workspace]] = {"corpus": corpus.STAGE.at(workspace)}
-    if kind.encodes:
+    if kind.searches == "index":
         found |= {"vectors": embed.STAGE.at(workspace), "index": index.FLAT.at(workspace)}
+    if kind.encodes:
         found["query_model"] = training_start.query(workspace).identity
-    return found | searched_input(workspace, kind) | scale_input(workspace, kind)
+    return found | searched_input(workspace, kind) | scale_input(workspace, kind) | file_inputs(kind)
 
 
-def searched_input(workspace: Workspace, kind: type[RetrieverKind]) -> dict[str, str | Bound[Workspace]]:
+def searched_input(workspace: Workspace, kind: RetrieverKind) -> dict[str, str | Bound[Workspace]]:
     """What a kind without a query encoder searches, as an input."""
     stage = {"bm25": bm25.STAGE, "given": given.STAGE}.get(kind.searches)
     return {kind.searches: stage.at(workspace)} if stage else {}
 
 
-def scale_input(workspace: Workspace, kind: type[RetrieverKind]) -> dict[str, str | Bound[Workspace]]:
+def file_inputs(kind: RetrieverKind) -> dict[str, str]:
+    """The digests of the user's files that decide the rankings of a kind."""
+    return {f"retriever file {place}": file_digest(Path(name)) for place, name in enumerate(kind.files)}
+
+
+def scale_input(workspace: Workspace, kind: RetrieverKind) -> dict[str, str | Bound[Workspace]]:
     """The fitted score_scale as an input, if BM25 has no configured one."""
     tuned = kind.scale == "bm25" and not workspace.config.bm25.score_scale
     return {"bm25_scale": bm25_scale.STAGE.at(workspace)} if tuned else {}
@@ -94,13 +105,11 @@ def open_retrieval(workspace: Workspace, items: Sequence[Item]) -> ScaledRetriev
         items: Training examples, for the initial logit of a null document.
 
     Raises:
-        ConfigError: train.k larger than the corpus, or a score_scale that has no logarithm.
+        ConfigError: a score_scale that has no logarithm.
     """
     config = workspace.config
-    check_k(config.train.k, len(corpus.open_store(workspace)))
-    name = training_kind(config.retriever)
-    kind = replace(config.retriever, kind=name).made()
-    made = _encoding(workspace, kind) if kind.encodes else _fixed(workspace, kind, name)
+    kind = training_retriever(config.retriever)
+    made = _encoding(workspace, kind) if kind.encodes else _fixed(workspace, kind, training_kind(config.retriever))
     if config.retriever.null_document == "bias":
         made.add_null_document(items[:NULL_FITTED_ON], config.train.k)
     return made
@@ -116,10 +125,14 @@ def _encoding(workspace: Workspace, kind: RetrieverKind) -> ScaledRetrieval:
 
 def _fixed(workspace: Workspace, kind: RetrieverKind, name: str) -> ScaledRetrieval:
     parts = BuiltParts(workspace)
-    scale = bm25_scale.score_scale(workspace) if kind.scale == "bm25" else 1.0
-    return FixedRetrieval(
-        kind.open(parts), parts.store, scale, f"{name}.score_scale" if kind.scale else f"{name} scores"
-    )
+    return FixedRetrieval(kind.open(parts), parts.store, fixed_scale(workspace, kind), f"{name}.score_scale")
+
+
+def fixed_scale(workspace: Workspace, kind: RetrieverKind) -> float:
+    """The factor of the scores of a kind without a query encoder, before any training."""
+    if kind.scale == "configured":
+        return workspace.config.encoder.score_scale
+    return bm25_scale.score_scale(workspace) if kind.scale == "bm25" else 1.0
 
 
 def describe(workspace: Workspace, retrieval: ScaledRetrieval, items: Sequence[Item]) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _check(workspace: Workspace, name: str, found: Trained) -> None:
     if "generator.template" in settings:
         same("generator.template", settings["generator.template"], config.generator.template)
     init = config.generator
-    source = workspace.model_source(init.encoder if init.init == "warm_start" else init.init)
+    source = workspace.model_source(init.source)
     generator_folder = found.folder / GENERATOR
     same("generator", describe(read_settings(generator_folder)), describe(expected_generator(init, source)))
     _check_tokenizer(name, "generator", generator_folder, _tokenizer_folder(source, "generator"))

@@ -10,15 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.config.digesting import settings
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.console import progress
+from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.files import file_digest, file_sha256
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.index.index import check_vectors
+from rag_lightning.retrieval.corpus_vectors import corpus_order, write_vectors
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus
 from rag_lightning.retrieval.encoders import Role, TextEncoder
+from rag_lightning.retrieval.vector_files import open_array_file, read_ids
 from rag_lightning.stages import corpus
-from rag_lightning.stages.workspace import Workspace, config_stage
+from rag_lightning.stages.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,61 @@ def vectors_stage(passage_encoder: Callable[[Workspace], Start]) -> Stage[Worksp
     """The stage that embeds the corpus with a passage encoder; an interrupted build continues after its last shard."""
 
     def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
-        return {"corpus": corpus.STAGE.at(workspace), "model": passage_encoder(workspace).identity}
+        found: dict[str, str | Bound[Workspace]] = {"corpus": corpus.STAGE.at(workspace)}
+        return found | (_file_inputs(workspace) or {"model": passage_encoder(workspace).identity})
 
     def make(workspace: Workspace, folder: Path) -> dict[str, Any]:
         encoder = workspace.config.encoder
+        if encoder.passage_vectors:
+            return _from_file(workspace, folder)
         dtype: Any = resolve_dtype(encoder.dtype)
         model = TextEncoder(replace(encoder, dtype=dtype), passage_encoder(workspace).source, "passage")
         with progress("embedding", "passages") as report:
             passages = corpus.open_store(workspace)
             return embed_corpus(model, passages, folder, encoder.tokens_per_batch, dtype, report)
 
-    return config_stage("vectors", 2, inputs, make, resumable=True)
+    return Stage("vectors", 2, _settings, inputs, make, resumable=True, check=_check)
+
+
+def _settings(workspace: Workspace) -> dict[str, Any]:
+    """The fields of the configuration, of which none has an effect on vectors that are given."""
+    return {} if workspace.config.encoder.passage_vectors else settings(workspace.config, "vectors")
+
+
+def _check(workspace: Workspace) -> None:
+    encoder = workspace.config.encoder
+    if encoder.passage_vectors and workspace.config.biencoder.steps:
+        raise ConfigError("encoder.passage_vectors are of an encoder that is not trained here; set biencoder.steps=0")
+    if encoder.passage_ids and not encoder.passage_vectors:
+        raise ConfigError("encoder.passage_ids needs the vectors that it names; set encoder.passage_vectors")
+
+
+def _file_inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
+    encoder = workspace.config.encoder
+    files = {"passage_vectors": encoder.passage_vectors, "passage_ids": encoder.passage_ids}
+    return {name: file_digest(Path(file)) for name, file in files.items() if file}
+
+
+def _from_file(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    """The vectors of encoder.passage_vectors, in the order of the corpus; no passage is encoded to check them.
+
+    Raises:
+        DataError: a file that cannot be read, of another number of vectors, or ids that are not the corpus's.
+    """
+    encoder, store = workspace.config.encoder, corpus.open_store(workspace)
+    given, ids = open_array_file(Path(encoder.passage_vectors)), encoder.passage_ids
+    if given.shape[0] != len(store):
+        problem = f"holds {given.shape[0]:,} vectors; the corpus has {len(store):,} passages"
+        raise DataError(given.path, problem, field="shape", hint="give the corpus that they were made for")
+    listed = read_ids(Path(ids)) if ids else given.ids() if given.ids else None
+    if listed is None:
+        workspace.announce(f"{given.path.name} has no ids: its vectors are taken in the order of the corpus")
+    order = corpus_order(store, listed, Path(ids) if ids else given.path)
+    with progress("importing", "vectors") as report:
+        write_vectors(given, order, folder / VECTORS, report)
+    source = {"file": given.path.name, "sha256": file_sha256(given.path), "layout": given.layout}
+    made = {"passages": len(store), "dim": given.shape[1], "dtype": given.dtype, "imported": source}
+    return made | {"seconds": 0.0, "passages_per_second": 0.0, "reused": 0}
 
 
 PRETRAINED = vectors_stage(lambda workspace: pretrained(workspace, "passage"))

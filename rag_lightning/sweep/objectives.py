@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import METRICS
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.registry import check_name
@@ -59,8 +60,7 @@ def check(config: SweepConfig) -> None:
     if len(set(names)) < len(names):
         raise ConfigError(f"objectives names one twice: {', '.join(names)}")
     metrics = [name for name in names if name not in MEASURES]
-    task = get_task(config.experiment.task.name)
-    own = [metric.name for metric in outcomes.objectives(task)]
+    task, own = get_task(config.experiment.task.name), _selecting(config.experiment)
     if not metrics:
         raise ConfigError(f"objectives={list(names)}: must have a metric, which selects systems; add {own[0]}")
     for name in metrics[1:]:
@@ -75,11 +75,17 @@ def check_system(config: SweepConfig, system: System) -> None:
     """Raise UnknownNameError if a system has no value of an objective or a constraint."""
     found = system.config
     task, k = get_task(found.task.name), 0 if found.formulation == CLOSED_BOOK else found.decoding.k
-    own = [metric.name for metric in outcomes.objectives(task)]
-    check_name(f"objective of {task.name}", quality(config), [*own, *MEASURES])
-    known = [*metric_names(task, True, k), *MEASURES]
+    check_name(f"objective of {task.name}", quality(config), [*_selecting(found), *MEASURES])
+    known = [*metric_names(task, True, k, found.corpus.language), *MEASURES]
     for name in (*config.objectives, *(one.name for one in constraints(config))):
         check_name(f"value of {system.label}", name, known)
+
+
+def _selecting(config: ExperimentConfig) -> list[str]:
+    """The metrics by which systems can be selected: those of the task, then those for languages without spaces."""
+    task = get_task(config.task.name)
+    more = [name for name in metric_names(task, True, 0, config.corpus.language) if parse_metric(name).unspaced]
+    return [*(metric.name for metric in outcomes.objectives(task)), *more]
 
 
 def quality(config: SweepConfig) -> str:

@@ -13,7 +13,7 @@ import optuna
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.console import LiveTable, say, within
-from rag_lightning.core.errors import ConfigError, DataError, TrainingError
+from rag_lightning.core.errors import DataError, TrainingError
 from rag_lightning.core.files import write_json
 from rag_lightning.core.redact import redact
 from rag_lightning.report.reading import need, read
@@ -23,7 +23,7 @@ from rag_lightning.runs.record import RUN, is_finished
 from rag_lightning.runs.system import System
 from rag_lightning.runs.together import predict_together
 from rag_lightning.serving.extras import log_extras
-from rag_lightning.stages import corpus, examples, train
+from rag_lightning.stages import beforehand, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import importances, selection, shown
 from rag_lightning.sweep.attributes import WORKER, reason_of
@@ -70,9 +70,10 @@ def _run_joined(space: Space, alone: bool) -> None:
     config = space.config
     count = f" of {len(space.points):,} points" if space.points is not None else ""
     say(f"{'sweep':<17} {config.name}: {space.budget} trials{count}, {len(space.always)} baselines")
-    workspace = Workspace(config.experiment)
-    examples.build(workspace)
-    _check_corpus(workspace)
+    for system in space.systems:  # an index that does not fit fails its own trials
+        beforehand.check_training(Workspace(system.config), (SPLIT, "test"))
+    for system in space.always:
+        beforehand.check(Workspace(system.config))
     folder = _open_folder(space, alone)
     try:
         with sampled(folder):
@@ -107,15 +108,6 @@ def _run(space: Space, folder: Path, alone: bool) -> None:
     mirror.finish(config.name)
     shown.show_end(space, chosen, folder, mirrors.uri)
     shown.show_failed(failed)
-
-
-def _check_corpus(workspace: Workspace) -> None:
-    """Check, before anything is trained, that the corpus has as many passages as k_max and train.k need."""
-    count = len(corpus.open_store(workspace))
-    wanted = {"retriever.k_max": workspace.config.retriever.k_max, "train.k": workspace.config.train.k}
-    for name, k in wanted.items():
-        if not 1 <= k <= count:
-            raise ConfigError(f"experiment.{name}={k}, but the corpus has {count} passages; choose 1 to {count}")
 
 
 def _search(space: Space, study: optuna.Study, mirror: Sender) -> list[System]:

@@ -4,7 +4,7 @@
   say which queries a split has, and what is scored above 0 is gold. The queries lie beside that folder:
   `queries.jsonl`, TSV with a header, or parquet
 - queries: `_id` and `text`. BEIR's have no answers; those that some sets keep in `metadata` are taken (`answer` or
-  `answers`), and queries without any are dropped and counted
+  `answers`), and queries without any are dropped and counted; retrieval of those with gold passages can be scored
 - TREC topics hold no answers: they are counted only
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,16 @@ def query_row(path: Path, row: int, values: Mapping[str, Any]) -> Row:
     given = {**(metadata if isinstance(metadata, dict) else {}), **values}
     question = question_text(path, row, "text", values.get("text"))
     name = "answers" if given.get("answers") else "answer"
+    identifier = own_id(path, row, values, "_id")
     if not given.get(name):
-        return Dropped(row, NO_ANSWERS)
-    return RawExample(row, question, answer_list(path, row, name, given[name]), own_id=own_id(path, row, values, "_id"))
+        return Dropped(row, NO_ANSWERS, unanswered=RawExample(row, question, (), own_id=identifier))
+    return RawExample(row, question, answer_list(path, row, name, given[name]), own_id=identifier)
 
 
 def read_judged(path: Path) -> Iterator[Row]:
     """The queries that a file of judgements names, in their own order, with their gold passages.
+
+    The row of an example is that of its first judgement.
 
     Raises:
         DataError: no queries beside it; a judgement of another form, or of a query that is not there; a bad query.
@@ -61,16 +65,13 @@ def read_judged(path: Path) -> Iterator[Row]:
     queries = find_queries(path)
     for row, values in read_rows(queries):
         identifier = own_id(queries, row, values, "_id")
-        if identifier not in first:
+        judged = first.pop(identifier, None)
+        if judged is None:
             continue
-        del first[identifier]
-        found = query_row(queries, row, values)
-        right = tuple(dict.fromkeys(gold.get(identifier, ())))
-        yield (
-            found
-            if isinstance(found, Dropped)
-            else RawExample(found.row, found.question, found.answers, right, found.own_id, id_field="_id")
-        )
+        found, right = query_row(queries, row, values), tuple(dict.fromkeys(gold.get(identifier, ())))
+        raw = found.unanswered if isinstance(found, Dropped) else found
+        asked = raw and replace(raw, row=judged, gold=right, id_field="query-id")
+        yield replace(found, unanswered=asked) if isinstance(found, Dropped) else asked or found
     for identifier, row in first.items():
         problem = f"is no query of {queries.name}"
         raise DataError(path, problem, row=row, field="query-id", value=identifier)

@@ -10,7 +10,7 @@ import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -45,11 +45,16 @@ class RawExample:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A row without an example, the reason, and the example it gives where `task.fallback` is on."""
+    """A row without an example, and the reason.
+
+    `instead` is the example it gives where `task.fallback` is on; `unanswered` is its question with gold passages
+    alone, by which retrieval can be scored.
+    """
 
     row: int
     reason: str
     instead: RawExample | None = None
+    unanswered: RawExample | None = None
 
 
 Row = RawExample | Dropped
@@ -62,12 +67,14 @@ class Reading:
     Args:
         layout: The format it was read as.
         pairs: Examples and their paragraphs ("" for none), in the order of the file.
+        rows: The row of each example in the file, from 1.
         notes: How many rows were dropped, read by fallback or kept with a fault, and why.
     """
 
     layout: str
     pairs: list[tuple[Example, str]]
-    notes: Mapping[str, int] = field(default_factory=dict)
+    rows: Sequence[int]
+    notes: Mapping[str, int]
 
     @property
     def examples(self) -> list[Example]:
@@ -75,8 +82,17 @@ class Reading:
         return [example for example, _ in self.pairs]
 
 
-def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = False) -> Reading:
+def to_reading(
+    path: Path, rows: Iterable[Row], layout: str, fallback: bool = False, unanswered: bool = False
+) -> Reading:
     """Examples with ids of their own, and counts of the dropped rows.
+
+    Args:
+        path: The file.
+        rows: What its rows give.
+        layout: The format it is read as.
+        fallback: Whether to keep the other answers of a row that has no preferred one.
+        unanswered: Whether to keep questions without answers that have gold passages.
 
     Raises:
         DataError: two rows have one id, or no row makes an example.
@@ -90,12 +106,14 @@ def to_reading(path: Path, rows: Iterable[Row], layout: str, fallback: bool = Fa
         elif fallback and row.instead is not None:
             notes[f"by fallback: {row.reason}"] += 1
             raws.append(row.instead)
+        elif unanswered and row.unanswered is not None and row.unanswered.gold:
+            raws.append(row.unanswered)
         else:
             notes[f"dropped: {row.reason}"] += 1
     if not raws:
         why = "; ".join(f"{reason} ({times} rows)" for reason, times in notes.items())
         raise DataError(path, f"holds no questions: {why}" if why else "holds no questions")
-    return Reading(layout, to_examples(path, raws), dict(notes))
+    return Reading(layout, to_examples(path, raws), [raw.row for raw in raws], dict(notes))
 
 
 def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, str]]:

@@ -129,10 +129,10 @@ def _join(
     taken = set(taken)
     examples: list[Example] = []
     for file, reading in readings:
-        for example in assign_gold(reading.pairs, passages):
+        for row, example in zip(reading.rows, assign_gold(reading.pairs, passages), strict=True):
             missing = [name for name in example.gold_passage_ids if passages.find(name) is None]
             if missing and outside is None:
-                raise _no_passage(file, example, missing[0])
+                raise _no_passage(file, row, example, missing[0])
             if outside is not None:
                 outside += missing
             gold = tuple(name for name in example.gold_passage_ids if name not in missing)
@@ -142,10 +142,24 @@ def _join(
     return examples
 
 
-def _no_passage(file: Path, example: Example, passage_id: str) -> DataError:
+def _no_passage(file: Path, row: int, example: Example, passage_id: str) -> DataError:
     problem = f"no such passage in the corpus (question {example.query!r})"
     hint = "use the corpus the file was made for, all of it (corpus.limit 0)"
-    return DataError(file, problem, field="gold_passage_id", value=passage_id, hint=hint)
+    return DataError(file, problem, row=row, field="gold_passage_id", value=passage_id, hint=hint)
+
+
+def find_row(config: TaskConfig, split: str, query: str) -> tuple[Path, int] | None:
+    """The file and the row from 1 of a question of a split; None where it is of no file, as on the hub.
+
+    Raises:
+        DataError: see `load_examples`.
+    """
+    own = {"dev": config.dev, "test": config.test, "test2": config.test2}.get(split, "")
+    for file, reading in _readings(config, (own,) if own else config.train):
+        for row, example in zip(reading.rows, reading.examples, strict=True):
+            if example.query == query:
+                return file, row
+    return None
 
 
 def _titles(example: Example, passages: Passages) -> list[str]:

@@ -165,10 +165,10 @@ def tevatron_row(path: Path, row: int, values: Values) -> Row:
     """
     question = question_text(path, row, "query", values.get("query"))
     gold = _ids(path, row, "positive_passages", values.get("positive_passages"), ("docid",))
-    if not values.get("answers"):
-        return Dropped(row, "no answers")
-    answers = answer_list(path, row, "answers", values["answers"])
-    return RawExample(row, question, answers, gold, own_id(path, row, values, "query_id"), id_field="query_id")
+    answered = bool(values.get("answers"))
+    answers = answer_list(path, row, "answers", values["answers"]) if answered else ()
+    made = RawExample(row, question, answers, gold, own_id(path, row, values, "query_id"), id_field="query_id")
+    return made if answered else Dropped(row, "no answers", unanswered=made)
 
 
 def biencoder_row(path: Path, row: int, values: Values) -> RawExample:

@@ -55,11 +55,17 @@ class TaskSpec:
         """Whether answers are looked for in passages: the objective is an exact match."""
         return self.metrics[0].partition("_")[0] == "em"
 
-    def read(self, path: Path | str) -> list[Example]:
+    def read(self, path: Path | str, unanswered: bool = False) -> list[Example]:
         """The examples of a file; see `reading`."""
-        return self.reading(path).examples
+        return self.reading(path, unanswered=unanswered).examples
 
-    def reading(self, path: Path | str, fallback: bool = False, columns: Mapping[str, str] | None = None) -> Reading:
+    def reading(
+        self,
+        path: Path | str,
+        fallback: bool = False,
+        columns: Mapping[str, str] | None = None,
+        unanswered: bool = False,
+    ) -> Reading:
         """Read a file; its layout is recognised by its content.
 
         Exact duplicates are kept, under ids of their own. An id is the file's own, or made from the question, so that
@@ -69,13 +75,14 @@ class TaskSpec:
             path: A file, plain or compressed, or a folder or archive of rows (`core/rows.py`).
             fallback: Whether to keep the other answers of a row that has no preferred one (`task.fallback`).
             columns: Names of the columns, for rows in a format of their own (`task.columns`).
+            unanswered: Whether to keep questions without answers that have gold passages, to score retrieval.
 
         Raises:
             DataError: missing, empty or damaged file, an unknown or mixed layout, a bad row, two rows with one id.
         """
         path = Path(path)
         layout = self.named(columns) if columns else find_layout(path, self.layouts)
-        return to_reading(path, layout.read(path), layout.name, fallback)
+        return to_reading(path, layout.read(path), layout.name, fallback, unanswered)
 
     def named(self, columns: Mapping[str, str]) -> Layout:
         """The layout of rows whose columns are named by `task.columns`."""

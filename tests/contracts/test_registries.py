@@ -54,7 +54,7 @@ def at(config: SweepConfig, text: str) -> Workspace:
     return Workspace(system(config.experiment, text).config)
 
 
-@pytest.mark.parametrize("retriever", [name for name in retrievers() if name not in ("ivf_pq", "given")])
+@pytest.mark.parametrize("retriever", [name for name in retrievers() if name not in ("ivf_pq", "vectors", "given")])
 @pytest.mark.parametrize("state", ["pretrained", "warmed_up", "trained"])
 def test_a_retriever_ranks_every_question(
     retriever: str, state: retrieve.EncoderState, tiny_sweep: SweepConfig

@@ -19,6 +19,7 @@ from rag_lightning.tasks.results.record import (
     Result,
     RetrievedPassage,
     export_list,
+    has_fields,
     id_of,
     items_of,
     list_of,
@@ -84,4 +85,4 @@ def _item(result: Result) -> dict[str, Any]:
     return {**named, "question": result.question, "answers": list(result.answers), "ctxs": contexts}
 
 
-DPR = Format("dpr", read_dpr_results, write_dpr_results)
+DPR = Format("dpr", read_dpr_results, write_dpr_results, has_fields({"question": str, "ctxs": list}))

@@ -15,6 +15,7 @@ from rag_lightning.tasks.results.record import (
     Result,
     RetrievedPassage,
     export_list,
+    has_fields,
     id_of,
     items_of,
     list_of,
@@ -82,4 +83,4 @@ def _document(passage: RetrievedPassage) -> dict[str, Any]:
     return {"id": passage.passage_id, "contents": contents, "score": passage.score}
 
 
-FLASHRAG = Format("flashrag", read_flashrag, write_flashrag)
+FLASHRAG = Format("flashrag", read_flashrag, write_flashrag, has_fields({"question": str, "output": dict}))

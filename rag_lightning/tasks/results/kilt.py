@@ -21,6 +21,7 @@ from rag_lightning.tasks.results.record import (
     Result,
     RetrievedPassage,
     export_lines,
+    has_fields,
     id_of,
     list_of,
     score_of,
@@ -120,4 +121,4 @@ def _provenance(passage: RetrievedPassage) -> dict[str, Any]:
     return {"wikipedia_id": page, **named, "score": passage.score}
 
 
-KILT = Format("kilt", read_kilt, write_kilt, pages=True)
+KILT = Format("kilt", read_kilt, write_kilt, has_fields({"id": object, "output": list}), pages=True)

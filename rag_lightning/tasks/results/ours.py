@@ -13,7 +13,7 @@ from typing import Any
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_jsonl_objects
 from rag_lightning.core.records import Prediction, to_json
-from rag_lightning.tasks.results.record import Format, Result, export_lines, id_of, mapping_of, text_of
+from rag_lightning.tasks.results.record import Format, Result, export_lines, has_fields, id_of, mapping_of, text_of
 
 IDS, TEXTS = ("example_id", "id"), ("text", "prediction", "prediction_text")
 
@@ -54,4 +54,4 @@ def _prediction(result: Result) -> Prediction:
     return Prediction(result.example_id, result.prediction, result.prediction, 0.0)
 
 
-OURS = Format("ours", read_predictions, write_predictions)
+OURS = Format("ours", read_predictions, write_predictions, has_fields({IDS: object, TEXTS: str}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from rag_lightning.core.files import UNREADABLE, read_json, read_jsonl_objects, 
 from rag_lightning.core.records import Example
 from rag_lightning.core.registry import Registry
 from rag_lightning.metrics.outcomes import join_by_id
+from rag_lightning.tasks.layout import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,14 @@ class Format:
         name: Its name on the command line.
         read: File -> results.
         write: (file, results) -> rows written.
+        fits: Whether the beginning of a file looks like one.
         pages: Whether its passages are pages, whose ids are no passage ids of a corpus.
     """
 
     name: str
     read: Callable[[Path], list[Result]]
     write: Callable[[Path, Iterable[Result]], int]
+    fits: Callable[[Head], bool]
     pages: bool = False
 
 
@@ -90,6 +93,17 @@ def get_format(name: str) -> Format:
     """
     found: Format = FORMATS.get(name)
     return found
+
+
+def has_fields(types: Mapping[str | tuple[str, ...], type]) -> Callable[[Head], bool]:
+    """Whether the first row of a file has these fields, of a tuple one, with values of these types."""
+
+    def fits(head: Head) -> bool:
+        first = head.rows[0] if head.rows and not head.cells else {}
+        wanted = {(name,) if isinstance(name, str) else name: of for name, of in types.items()}
+        return all(any(isinstance(first.get(name), of) for name in names) for names, of in wanted.items())
+
+    return fits
 
 
 def text_of(path: Path, row: int, field: str, value: Any) -> str:

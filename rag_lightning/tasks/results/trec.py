@@ -6,6 +6,7 @@ column is not looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import numpy as np
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_lines
+from rag_lightning.tasks.layout import Head
 from rag_lightning.tasks.results.record import Format, Result, RetrievedPassage, export_lines, passages_of, score_of
 
 TAG = "rag-lightning"
+_NUMBER = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def read_trec(path: Path) -> list[Result]:
@@ -61,10 +64,16 @@ def _lines(result: Result) -> Iterator[str]:
         yield f"{_word(result.example_id)} Q0 {_word(passage.passage_id)} {rank} {above:.9g} {TAG}"
 
 
+def _is_run(head: Head) -> bool:
+    """Six words, of which the last but one is a number, or the second TREC's Q0."""
+    words = " ".join(head.cells[0]).split() if head.cells else []
+    return len(words) == 6 and (words[1] == "Q0" or _NUMBER.fullmatch(words[4]) is not None)
+
+
 def _word(identifier: str) -> str:
     if len(identifier.split()) != 1:
         raise DataError("results", "TREC ids hold no white space and are not empty", field="id", value=identifier)
     return identifier
 
 
-TREC = Format("trec", read_trec, write_trec)
+TREC = Format("trec", read_trec, write_trec, _is_run)

@@ -15,7 +15,16 @@ from typing import Any
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_jsonl_objects
-from rag_lightning.tasks.results.record import Format, Result, RetrievedPassage, export_lines, id_of, list_of, text_of
+from rag_lightning.tasks.results.record import (
+    Format,
+    Result,
+    RetrievedPassage,
+    export_lines,
+    has_fields,
+    id_of,
+    list_of,
+    text_of,
+)
 from rag_lightning.tasks.results.trec import TAG
 
 MOST_REFERENCES = 20
@@ -73,4 +82,4 @@ def _item(result: Result) -> dict[str, Any]:
     }
 
 
-TREC_RAG = Format("trec_rag", read_trec_rag, write_trec_rag)
+TREC_RAG = Format("trec_rag", read_trec_rag, write_trec_rag, has_fields({"answer": list, "references": list}))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rag_lightning.config import digesting
-from rag_lightning.config.data import TaskConfig
+from rag_lightning.config.data import CorpusConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import KindSection, Leaf, Section, sections_of
@@ -84,10 +84,19 @@ def stages_that_change(before: All, after: All, leaf: Leaf) -> set[str]:
 def test_a_field_changes_the_settings_of_the_stages_it_names(leaf: Leaf) -> None:
     pairs = [(before, other) for base, before in settings_of_bases() for other in variants(base, leaf)]
     found = [stages_that_change(before, settings(other), leaf) for before, other in pairs]
-    wanted = set(leaf.stages) if leaf.digest == "always" else set()
+    wanted = set(leaf.stages) if leaf.digest in ("always", "unless default") else set()
     for (_, other), stages in zip(pairs, found, strict=True):
         assert stages <= wanted, f"{leaf.path}={digesting.value_of(other, leaf)} changes stages that it does not name"
     assert set().union(*found) == wanted, f"no base shows an effect of {leaf.path} on the stages that it names"
+
+
+def test_results_of_english_are_those_before_there_were_languages() -> None:
+    german = ExperimentConfig(corpus=CorpusConfig(language="german"))
+    assert digesting.settings(ExperimentConfig(), "bm25") == {"bm25.k1": 0.9, "bm25.b": 0.4, "bm25.stemmer": "english"}
+    assert digesting.settings(german, "bm25") == {
+        "bm25.k1": 0.9, "bm25.b": 0.4, "bm25.stemmer": "german", "corpus.language": "german",
+    }  # fmt: skip
+    assert "corpus.language" not in digesting.settings(ExperimentConfig(), "predictions")
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=path_of)

@@ -24,6 +24,8 @@ from tests.identity import LEAVES, NAMES, STAGES, path_of, variants
 from tests.points import changed
 from tests.tiny_project import experiment
 
+PASSAGES = ("encoder.passage_vectors", "encoder.passage_ids")
+QUERIES = ("retriever.query_vectors", "retriever.query_ids")
 CONTENT = [leaf for leaf in LEAVES if leaf.digest == "by content"]
 
 
@@ -63,7 +65,8 @@ def differing(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
 
 SOME = ["train.lr", "train.checkpoint_encoder", "reader.seed", "encoder.max_passage_length", "encoder.tokens_per_batch",
         "bm25.k1", "targets.k", "seed", "split", "name", "decoding.k", "retriever.k_max", "generator.dropout",
-        "biencoder.lr", "retriever_warmup.lr", "index.kind", "decoding.pairs_per_batch", "corpus.limit"]  # fmt: skip
+        "biencoder.lr", "retriever_warmup.lr", "index.kind", "decoding.pairs_per_batch", "corpus.limit",
+        "corpus.language"]  # fmt: skip
 
 
 @pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if leaf.path in SOME], ids=path_of)
@@ -103,6 +106,7 @@ def material(tiny_data: Path, bert_folder: Path, toy_folder: Path, tmp_path: Pat
         "generator.init": toy_folder,
         "generator.encoder": bert_folder,
         "biencoder.files": lessons,
+        **dict.fromkeys((*PASSAGES, *QUERIES), lessons),
     }
 
 
@@ -127,6 +131,18 @@ def named(leaf: Leaf, path: Path) -> Any:
     return f"hub:{path}" if leaf.path == "task.source" else str(path)
 
 
+def with_use_for(config: ExperimentConfig, path: str, file: Path) -> ExperimentConfig:
+    """The project with given vectors, if the field is one of theirs."""
+    if path in PASSAGES:
+        encoder = replace(config.encoder, passage_vectors=str(file))
+        return replace(config, encoder=encoder, biencoder=BiencoderConfig())
+    if path in QUERIES:
+        options = {"query_vectors": (str(file),)}
+        retriever = replace(config.retriever, kind="vectors", trained_with="same", train=False, options=options)
+        return replace(config, retriever=retriever)
+    return config
+
+
 @pytest.mark.parametrize("leaf", CONTENT, ids=path_of)
 def test_a_field_that_names_something_counts_by_its_content(
     leaf: Leaf, tiny: ExperimentConfig, material: Mapping[str, Path], tmp_path: Path
@@ -134,7 +150,8 @@ def test_a_field_that_names_something_counts_by_its_content(
     source = material[leaf.path]
     one, copy = (placed(source, tmp_path / name) for name in ("one", "copy"))
     altered = placed(source, tmp_path / "altered", altered=True)
-    first, same, other = (changed(tiny, leaf.path, named(leaf, path)) for path in (one, copy, altered))
+    base = with_use_for(tiny, leaf.path, source)
+    first, same, other = (changed(base, leaf.path, named(leaf, path)) for path in (one, copy, altered))
     before, after = digests(first), digests(other)
     assert digests(same) == before
     assert differing(before, after) >= set(leaf.stages)

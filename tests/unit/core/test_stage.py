@@ -55,6 +55,17 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "root", VALUES)
 
 
+def test_data_are_checked_before_any_input_is_built_and_only_then(place: Place) -> None:
+    def refuse(place: Place) -> None:
+        raise ConfigError(f"made {place.made}")
+
+    careful = stage("top", LEFT, RIGHT, check_data=refuse)
+    with pytest.raises(ConfigError, match=r"^made \[\]$"):
+        careful.build(place)
+    TOP.build(place)
+    assert careful.build(place).digest == TOP.digest(place), "what is there is not checked again"
+
+
 def test_a_digest_needs_nothing_to_be_built(place: Place) -> None:
     assert TOP.digest(place) == TOP.at(place).digest == TOP.digest(Place(place.root / "elsewhere", VALUES))
     assert TOP.open(place) is None

@@ -15,6 +15,7 @@ from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever
+from rag_lightning.retrieval.words import WordRule
 
 PASSAGES = [
     Passage("0", "Rome", "A city on the river Tiber."),
@@ -27,7 +28,7 @@ PASSAGES = [
 
 @pytest.fixture(scope="module")
 def bm25() -> BM25Retriever:
-    return BM25Retriever.build(BM25Config(), PASSAGES)
+    return BM25Retriever.build(BM25Config(), PASSAGES, WordRule())
 
 
 def test_dense_search_is_the_exact_one(tiny_bert: Path) -> None:
@@ -70,7 +71,7 @@ def test_bm25_ranks_words_and_drops_what_shares_none(bm25: BM25Retriever) -> Non
 
 def test_bm25_ties_go_to_the_lower_row_at_every_k(bm25: BM25Retriever) -> None:
     assert bm25.retrieve(["capital"], 1)[0].rows.tolist() == [1]
-    many = BM25Retriever.build(BM25Config(), [Passage(str(i), "", "same words") for i in range(300)])
+    many = BM25Retriever.build(BM25Config(), [Passage(str(i), "", "same words") for i in range(300)], WordRule())
     (all_rows,) = many.retrieve(["same"], 300)
     for k in (1, 7, 100, 300):
         (hits,) = many.retrieve(["same"], k)
@@ -83,8 +84,8 @@ def test_bm25_title_is_indexed(bm25: BM25Retriever) -> None:
 
 def test_bm25_score_is_lucenes() -> None:
     passages = [Passage("0", "", "cat cat dog"), Passage("1", "", "dog"), Passage("2", "", "bird fish fish owl")]
-    config = BM25Config(k1=1.2, b=0.75, stemmer="")
-    (hits,) = BM25Retriever.build(config, passages).retrieve(["cat"], 3)
+    config = BM25Config(k1=1.2, b=0.75)
+    (hits,) = BM25Retriever.build(config, passages, WordRule(stemmer="")).retrieve(["cat"], 3)
     idf = np.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
     wanted = idf * 2 / (2 + 1.2 * (1 - 0.75 + 0.75 * 3 / (8 / 3)))
     assert hits.scores.tolist() == pytest.approx([wanted], rel=1e-5)
@@ -95,7 +96,9 @@ def test_bm25_saved_and_loaded_answers_alike(bm25: BM25Retriever, tmp_path: Path
     assert (info["ntotal"], info["bytes"] > 0) == (5, True)
     assert not [path for path in tmp_path.iterdir() if path.suffix in (".pkl", ".pickle")]
     queries = ["river city", "capital of france", "blue"]
-    for mine, theirs in zip(bm25.retrieve(queries, 5), BM25Retriever.load(tmp_path).retrieve(queries, 5), strict=True):
+    for mine, theirs in zip(
+        bm25.retrieve(queries, 5), BM25Retriever.load(tmp_path, WordRule()).retrieve(queries, 5), strict=True
+    ):
         assert mine.rows.tolist() == theirs.rows.tolist()
         assert mine.scores.tolist() == theirs.scores.tolist()
 
@@ -105,18 +108,18 @@ def test_bm25_damaged_files(bm25: BM25Retriever, tmp_path: Path, name: str) -> N
     bm25.save(tmp_path)
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(ArtifactError, match="damaged"):
-        BM25Retriever.load(tmp_path)
+        BM25Retriever.load(tmp_path, WordRule())
     shutil.rmtree(tmp_path)
     with pytest.raises(ArtifactError, match="missing"):
-        BM25Retriever.load(tmp_path)
+        BM25Retriever.load(tmp_path, WordRule())
 
 
 def test_bm25_bad_config(bm25: BM25Retriever) -> None:
     with pytest.raises(ConfigError, match="k is 6"):
         bm25.retrieve(["a"], 6)
     with pytest.raises(ConfigError, match=r"bm25\.b=2: must be between 0 and 1"):
-        BM25Retriever.build(BM25Config(b=2), PASSAGES)
+        BM25Retriever.build(BM25Config(b=2), PASSAGES, WordRule())
     with pytest.raises(UnknownNameError, match="did you mean 'english'"):
-        BM25Retriever.build(BM25Config(stemmer="englisch"), PASSAGES)
+        WordRule(stemmer="englisch")
     with pytest.raises(ConfigError, match="no words"):
-        BM25Retriever.build(BM25Config(), [Passage("1", "", "the of")])
+        BM25Retriever.build(BM25Config(), [Passage("1", "", "the of")], WordRule())

@@ -44,15 +44,6 @@ def test_a_folder_is_built_again_when_a_file_changes(tmp_path: Path) -> None:
     assert [p.text for folder in artifacts(tmp_path) for p in PassageStore(folder)] == ["The eternal city.", "A city."]
 
 
-def test_bm25_says_that_it_has_no_words_of_some_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "c.tsv").write_text("id\ttext\n1\tthe harbour town\n2\t港口城市以鱼闻名\n")
-    assert main(["bm25", "--folder", str(tmp_path), "--corpus.source", str(tmp_path / "c.tsv")]) == 0
-    assert "bm25: 1 of 2 passages have a script without spaces between words" in capsys.readouterr().err
-    (tmp_path / "c.tsv").write_text("id\ttext\n1\tthe harbour town\n2\tпортовый город\n")
-    assert main(["bm25", "--folder", str(tmp_path), "--corpus.source", str(tmp_path / "c.tsv")]) == 0
-    assert "without spaces" not in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("content", ["id\ttext\n1\ta\n1\tb\n", "id\ttext\n", "id\ttext\n1\ta\tb\n", '[{"id": 1'])
 def test_nothing_is_left_of_a_bad_file(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c").write_text(content)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rag_lightning.config.commands import SweepConfig
+from rag_lightning.config.data import CorpusConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.sweep import objectives
@@ -46,6 +48,15 @@ def test_they_are_checked_before_anything_runs(changes: dict[str, Any], error: t
     with pytest.raises(error, match=says) as caught:
         open_space(config(**changes))
     assert "\n" not in str(caught.value)
+
+
+def test_systems_of_a_language_without_spaces_may_be_selected_by_character() -> None:
+    chosen = config(objectives=("em_char", "em"))
+    with pytest.raises(UnknownNameError, match="unknown objective of nq 'em_char'"):
+        open_space(chosen)
+    chinese = replace(chosen, experiment=ExperimentConfig(corpus=CorpusConfig(language="chinese")))
+    open_space(chinese)
+    assert objectives.quality(chinese) == "em_char"
 
 
 def test_values_and_constraints_are_those_of_the_run(tmp_path: Path) -> None:
