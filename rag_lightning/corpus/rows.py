@@ -151,7 +151,7 @@ def _names(path: Path, field: str, name_of: Callable[[Any], Any]) -> list[str]:
     """The names in a list of a JSON file, all of files or folders beside it."""
     found = read_json(path)
     listed = found.get(field) if isinstance(found, dict) else None
-    names = [name_of(one) for one in listed] if isinstance(listed, list) else [None]
+    names: list[Any] = [name_of(one) for one in listed] if isinstance(listed, list) else [None]
     for name in names:
         if not isinstance(name, str) or name != Path(name).name:
             raise DataError(path, "is not as datasets.save_to_disk writes it", field=field, value=name)
