@@ -9,6 +9,7 @@ from typing import Any
 
 from rag_lightning.claims.claims import Claim
 from rag_lightning.claims.verdicts import Outcome
+from rag_lightning.config.data import TESTS
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.metrics.statistics import FEW_CLUSTERS
 from rag_lightning.report.page import Page
@@ -19,6 +20,8 @@ Stored = Mapping[str, Any]
 SHOWN = ("claim", "metric", "system", "baseline", "difference", "adjusted p", "verdict")
 """Columns that the page shows at once; the others are folded, and table.csv has all."""
 DETAILS = (*SHOWN[:4], "system's", "baseline's", "n", "seeds", "test", "p", "smallest", "aims")
+LEAST_P = 0.0001
+"""Smaller p are shown as smaller than this."""
 NOTES = (
     "difference: mean over questions of system - baseline, each averaged over seeds, with its 95 % interval: of the t "
     "test with the variance of training and of entities, or beside sign flips a bootstrap of entities.",
@@ -41,8 +44,8 @@ def lines(outcome: Outcome) -> list[str]:
         found.append(
             f"{one.metric}: {one.system} {one.mean:.2f} - {one.baseline} {one.baseline_mean:.2f} = "
             f"{one.difference:+.2f}{one.unit} [{one.low:.2f}, {one.high:.2f}]{_few(one.clusters)}, n={one.n}, "
-            f"seeds={one.seeds}, {test_name(one.freedom)}, p={one.p:.4f}, "
-            f"adjusted p={one.p_holm:.4f}: {one.verdict}{aims}"
+            f"seeds={one.seeds}, {test_name(one.freedom)}, p={one.p:.2g}, "
+            f"adjusted p={one.p_holm:.2g}: {one.verdict}{aims}"
         )
     for p in outcome.points:
         bounds = f"[{p.low:.2f}, {p.high:.2f}]{_few(p.clusters)}"
@@ -60,14 +63,19 @@ def _few(clusters: float) -> str:
 
 
 def page(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Page:
-    """The page of claims: how many hold, the verdicts, the comparisons in two tables, and curves if there are any."""
+    """The page of claims: how many hold, the verdicts, the comparisons in two tables, and curves if there are any.
+
+    A claim that another test split decides is on the page of that split.
+    """
+    found = [(claim, stored) for claim, stored in found if {claim.split, split} != set(TESTS)]
     counts = Counter(str(stored["verdict"]) for _, stored in found)
     supported = counts.pop("supported", 0)
     others = "".join(f"; {count} {verdict}" for verdict, count in counts.items())
     whole = _comparisons(f"{title}: comparisons", found)
-    parts = [_claims(title, split, found), whole.view(whole.title, SHOWN, NOTES)]
+    parts = [_claims(title, split, found)]
     if any(stored["tested"] for _, stored in found):
-        parts.append(replace(whole.view(f"{title}: comparisons in full", DETAILS), folded=True))
+        parts += [whole.view(whole.title, SHOWN, NOTES)]
+        parts += [replace(whole.view(f"{title}: comparisons in full", DETAILS), folded=True)]
     points = [point for _, stored in found for point in stored["points"]]
     parts += [_curves(f"{title}: curves, not tested", points)] if points else []
     return Page(
@@ -86,7 +94,9 @@ def _claims(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Ta
         later.setdefault(claim.split, []).append(claim.name)
     others = "; ".join(f"{name} decides: {', '.join(claims)}" for name, claims in later.items() if name != split)
     aim = "dev is for exploration; " if split == "dev" else ""
+    strict = [f"{claim.name} {claim.alpha}" for claim, _ in found if claim.alpha != Claim.alpha]
     notes = (f"{aim}{others}.",) if others else ()
+    notes += (f"Family-wise level {Claim.alpha}, but {', '.join(strict)}.",) if strict else ()
     return Table(title, tuple(Column(head, numeric=False) for head in heads), tuple(rows), notes)
 
 
@@ -109,14 +119,14 @@ def _comparisons(title: str, found: Sequence[tuple[Claim, Stored]]) -> Table:
             cells = [Cell(claim.name), Cell(one["metric"]), Cell(one["system"]), Cell(one["baseline"])]
             cells += [number(one["mean"], digits), number(one["baseline_mean"], digits), estimated(estimate)]
             cells += [number(one["n"], 0), number(one["seeds"], 0), Cell(test_name(one.get("freedom")))]
-            cells += [number(one["p"], 4), number(one["p_holm"], 4)]
+            cells += [_probability(one["p"]), _probability(one["p_holm"])]
             cells += [number(one["smallest"], digits), Cell(one["verdict"]), Cell("; ".join(one["aims"]) or NOTHING)]
             rows.append(Row(tuple(cells), strong=one["verdict"] == "supported"))
-        if not stored["tested"]:
-            blank = [Cell(NOTHING) for _ in columns[1:-2]]
-            why = f"{stored['verdict']}: {stored['why']}" if stored["why"] else str(stored["verdict"])
-            rows.append(Row((Cell(claim.name), *blank, Cell(why), Cell(NOTHING))))
     return Table(title, tuple(columns), tuple(rows), NOTES)
+
+
+def _probability(p: float) -> Cell:
+    return Cell(f"{p:.4f}" if p >= LEAST_P else f"< {LEAST_P}", p, digits=4)
 
 
 def _curves(title: str, points: Sequence[Mapping[str, Any]]) -> Table:

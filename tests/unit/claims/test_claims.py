@@ -194,9 +194,20 @@ def test_tables_hold_every_claim_and_are_escaped(tmp_path: Path) -> None:
     assert "Content-Security-Policy" in html
     assert "<h1>1 of 3 claims supported; 1 cannot run here; 1 not tested yet</h1>" in html
     text = (page.parent / "table.md").read_text()
-    assert "supported" in text and "cannot run here: no files" in text and "not tested yet" in text
+    assert "supported" in text and "| cannot run here | no files |" in text and "not tested yet" in text
     assert "dev is for exploration; test decides" in text
     assert "=1" not in (page.parent / "table.csv").read_text().replace("'=1", "")
+
+
+def test_a_page_shows_only_claims_of_its_split_and_their_levels(tmp_path: Path) -> None:
+    found = [
+        (claim(name="one"), table.without("cannot run here", "decided on test")),
+        (claim(name="two", split="test2", alpha=0.01), table.without("not tested yet", "")),
+    ]
+    page = write_page(tmp_path / "out", table.page("Claims", "test2", found))
+    text = (page.parent / "table.md").read_text()
+    assert "0 of 1 claims supported; 1 not tested yet" in text and "one" not in text
+    assert "Family-wise level 0.05, but two 0.01." in text and "comparisons" not in text
 
 
 def test_the_user_is_told_numbers_and_verdict() -> None:
