@@ -100,6 +100,7 @@ def archive(kind: str) -> bytes:
         (b"ab\nc\0d\n", r"row 2: holds a NUL \(byte 2 of the line\); remove it"),
         (b"PAR1" + bytes(20), "is a parquet file"),
     ],
+    ids=["zip", "tar", "tar.gz", "pickle", "UTF-16", "NUL", "parquet"],  # a gzip file holds the time
 )
 def test_what_is_no_text_is_named(tmp_path: Path, content: bytes, says: str) -> None:
     with pytest.raises(DataError, match=says):
