@@ -51,7 +51,7 @@ def test_questions_are_split_by_their_tokens_and_alone_are_as_together(toy: Seq2
     whole, split = decoded(Encodings(toy), PAIRS), decoded(Encodings(limited(toy, longest)), PAIRS)
     for one, other in zip(whole, split, strict=True):
         assert [h.token_ids for h in one] == [h.token_ids for h in other]
-        assert [h.log_prob for h in one] == pytest.approx([h.log_prob for h in other], abs=1e-5)
+        assert [h.log_prob for h in one] == pytest.approx([h.log_prob for h in other], rel=1e-5)
     with pytest.raises(
         ConfigError, match=rf"max_fused_length={longest - 1}: a question has {longest} tokens in 4 pass"
     ):
