@@ -51,7 +51,8 @@ def cell(root: Path, system: str, seed: int, rate: float, n: int = 60, **changes
         {"kind": "none"} if formulation == "closed_book" else {"train": not system.endswith("_frozen")}
     )
     hits = np.random.default_rng(seed).random(n) < rate
-    scores = [Score(f"q{i}", f"e{i}", {"em": float(hit), "f1": float(hit)}) for i, hit in enumerate(hits)]
+    more = {f"answer_recall@{cutoff}": value for cutoff, value in changes.pop("recall", {}).items()}
+    scores = [Score(f"q{i}", f"e{i}", {"em": float(hit), "f1": float(hit), **more}) for i, hit in enumerate(hits)]
     name = f"{split}-{system}-{k}-{seed}"
     questions = [Example(f"q{i}", f"question {i} {text}", (text,)) for i in range(n)]
     asked = keep(root, "examples", dataset + text[:9], {"train": questions, "dev": questions, "test": questions}, {})
@@ -160,6 +161,15 @@ def test_a_curve_is_the_mean_over_seeds(tmp_path: Path) -> None:
     words = figure3(results(tmp_path)).panels[-1].words
     runs = [run.estimates["em"].mean for run in results(tmp_path).runs if run.k == 5]
     assert len(runs) == 2 and f"{np.mean(runs):.1f} at k=5" in words
+
+
+def test_without_a_sweep_recall_is_that_of_the_dev_runs_with_most_passages(tmp_path: Path) -> None:
+    for system, recall in (("rag_sequence", 0.75), ("rag_sequence_frozen", 0.5)):
+        cell(tmp_path, system, 0, 0.5, k=1, split="dev", recall={1: recall})
+        cell(tmp_path, system, 0, 0.5, k=5, split="dev", recall={1: recall, 5: 1.0})
+    (panel,) = [one for one in figure3(results(tmp_path)).panels if one.title == "mini-nq: answer recall@k"]
+    assert "RAG-Sequence" in panel.words and "75.0 at k=1" in panel.words and "100.0 at k=5" in panel.words
+    assert "Fixed encoder" in panel.words and "50.0 at k=1" in panel.words
 
 
 def test_the_whole_page_of_hostile_runs(tmp_path: Path) -> None:
