@@ -122,7 +122,7 @@ sweep: $(INSTALLED) ## Search systems on dev, test the best, write the report; b
 ##@                    RAY_ADDRESS, or a local one
 ##@ CORPUS=F           passages of yours, a file or folder: docs/own-data.md
 ##@ TRAIN="F …"        files of your training questions: DPR qa.csv, SQuAD, NQ-open
-##@                    JSONL, or JSONL with question, answers; all files plain or .gz
+##@                    JSONL, …; all formats: docs/own-data.md
 ##@ DEV=F TEST=F       files of your dev and test questions, in the same formats
 ##@ NAME=…             name of the sweep's folders; default: TASK, followed by -SCALE,
 ##@                    -own with your files, and -seedN where they differ
