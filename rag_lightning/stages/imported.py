@@ -19,7 +19,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.console import progress, say
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.files import file_sha256
+from rag_lightning.core.files import check_file, file_sha256
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.foreign import ForeignIndex, open_foreign
 from rag_lightning.index.index import Floats, IndexKind, build_index
@@ -213,7 +213,14 @@ def _imported(
     ids: str,
     what: str,
 ) -> Artifact | None:
-    """The artifact that a file is published as; None without a file."""
+    """The artifact that a file is published as; None without a file.
+
+    Raises:
+        ConfigError: ids without a file.
+        DataError: a file is missing or empty.
+    """
     if ids and not file:
         raise ConfigError(f"--ids needs the {what} FILE")
+    for given in filter(None, (file, ids)):
+        check_file(Path(given))  # before models and passages are fetched
     return publish(Workspace(config), Path(file), Path(ids) if ids else None) if file else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,11 @@ def test_files_that_are_no_vectors_are_named(tiny: ExperimentConfig, ours: Vecto
         imported.import_vectors(quiet(tiny), tmp_path / "ragged", None)
     with pytest.raises(DataError, match="does not exist"):
         imported.import_vectors(quiet(tiny), tmp_path / "none", None)
+
+
+def test_a_missing_file_is_named_before_anything_is_fetched(tiny: ExperimentConfig, tmp_path: Path) -> None:
+    config = replace(tiny, folder=str(tmp_path / "fresh"))
+    for given in ({"vectors": "gone.npy"}, {"vectors": str(Path(__file__)), "ids": "gone.txt"}):
+        with pytest.raises(DataError, match=r"gone.* does not exist; check the path"):
+            imported.run_embed(config, **given)
+    assert not (tmp_path / "fresh").exists()
