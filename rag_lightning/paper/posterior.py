@@ -61,14 +61,14 @@ def compute(results: Results, prediction: str) -> Shown:
 
     Args:
         results: The stored runs.
-        prediction: RUN/EXAMPLE; the run is named as find_run allows.
+        prediction: RUN/EXAMPLE: the name of a run or a part of it, and the id of a question.
 
     Raises:
         UnknownNameError: no such run, or several.
         ConfigError: no such question, or a system without passages.
         ArtifactError: the run's model was made by another version of the code, or is gone.
     """
-    named, _, example_id = prediction.rpartition("/")
+    named, _, example_id = prediction.partition("/")  # ids of questions have slashes
     run_id = folders.find_run(results.config.folder, named).name
     run = next((one for one in results.runs if one.run_id == run_id and one.finished), None)
     if run is None or not run.k:

@@ -214,8 +214,8 @@ def test_a_prediction_of_no_run_and_a_damaged_file(tmp_path: Path) -> None:
     folder = cell(tmp_path, "rag_token", 0, 0.5)
     with pytest.raises(UnknownNameError, match="no run 'gone'"):
         compute(results(tmp_path), "gone/q1")
-    with pytest.raises(ConfigError, match="has no question 'q99'"):
-        compute(results(tmp_path), f"{folder.name}/q99")
+    with pytest.raises(ConfigError, match="has no question 'dev/year/q99'"):  # as those of mini are called
+        compute(results(tmp_path), f"{folder.name}/dev/year/q99")
     for text in ("{", '{"values": [[1.0]]}', "[]"):
         (folder / FILE).write_text(text)
         with pytest.raises(DataError, match=re.escape(FILE)):
