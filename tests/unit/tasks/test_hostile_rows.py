@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.tasks.results.record import score_of
 from rag_lightning.tasks.spec import get_task
 
 FLASHRAG = {"id": "2", "question": "who?", "golden_answers": ["a"]}
@@ -53,3 +54,10 @@ def test_aliases(tmp_path: Path, name: str, value: Any) -> None:
     good = {"value": "Ann", "aliases": ["Ann"], "normalized_aliases": ["ann"]}
     rows = [{**TRIVIA, "question_id": "1", "answer": good}, {**TRIVIA, "answer": {**good, name: value}}]
     assert f"row 2, field 'answer.{name}': must be a list of strings" in fault(tmp_path, *rows)
+
+
+@pytest.mark.parametrize("score", [True, "nan", "1e300", -1e39, 10**400, [1], "high"])
+def test_scores(score: Any) -> None:
+    with pytest.raises(DataError, match=r"row 3, field 'score': must be a (finite )?number"):
+        score_of(Path("run"), 3, score)
+    assert score_of(Path("run"), 3, "-3.4e38") == -3.4e38
