@@ -75,6 +75,9 @@ def read_head(path: Path, size: int) -> str:
     check_file(path)
     with open_file(path) as handle:
         raw = read_some(path, handle.read, size, 1)
+    if b"\0" in raw:  # told before a line of any length is read
+        row = raw.count(b"\n", 0, raw.index(0)) + 1
+        decode_line(path, row, raw.split(b"\n", row)[row - 1])
     try:
         return codecs.getincrementaldecoder("utf-8-sig")().decode(raw, final=len(raw) < size)
     except UnicodeDecodeError as error:

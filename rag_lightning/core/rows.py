@@ -10,6 +10,7 @@ import json
 import re
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from rag_lightning.core.compression import ZIP_DAMAGE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE, check_file, file_digest, folder_digest, read_head, read_jsonl_objects
 from rag_lightning.core.json_stream import json_items, json_members
-from rag_lightning.core.separated import read_csv, read_tsv
+from rag_lightning.core.separated import column_names, read_csv, read_tsv
 
 Numbered = Iterator[tuple[int, Any]]
 """(row from 1, its values by name, or whatever stands in its place)."""
@@ -133,8 +134,8 @@ def read_rows(path: Path, shape: Shape | None = None, columns: frozenset[str] = 
         "JSON lines": read_jsonl_objects,
         "JSON list": json_items,
         "JSON columns": _columns,
-        "tab-separated text": lambda path: _named(read_tsv(path, _WIDTH)),
-        "comma-separated text": lambda path: _named(read_csv(path, _WIDTH)),
+        "tab-separated text": lambda path: _named(path, read_tsv(path, _WIDTH)),
+        "comma-separated text": lambda path: _named(path, read_csv(path, _WIDTH)),
         "parquet": lambda path: _parquet(path, columns),
         "arrow": lambda path: _arrow(path, columns),
         "JSON files": _json_files,
@@ -156,21 +157,23 @@ def _columns(path: Path) -> Numbered:
         yield row, {name: column[number] for name, column in columns.items() if number in column}
 
 
-def _named(rows: Iterator[tuple[int, list[str]]]) -> Numbered:
+def _named(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Numbered:
     """Cells by the names of the header, which are read without case."""
-    names: list[str] = []
+    names: tuple[str, ...] = ()
     for row, cells in rows:
         if names:
             yield row, dict(zip(names, cells, strict=False))
         else:
-            names = [cell.strip().lower() for cell in cells]
+            names = column_names(path, row, cells)
 
 
 def _files(path: Path, pattern: str) -> list[Path]:
     return sorted(path.glob(pattern)) if path.is_dir() else [path]
 
 
-def _wanted(names: list[str], columns: frozenset[str]) -> list[str]:
+def _wanted(path: Path, names: list[str], columns: frozenset[str]) -> list[str]:
+    if repeated := next((name for name, times in Counter(names).items() if times > 1), None):
+        raise DataError(path, "names a column twice", field="schema", value=repeated)
     return [name for name in names if (name in columns if columns else name not in LARGE)]
 
 
@@ -179,7 +182,7 @@ def _parquet(path: Path, columns: frozenset[str]) -> Numbered:
 
     def batches(file: Path) -> Iterable[Any]:
         with pq.ParquetFile(file) as table:
-            yield from table.iter_batches(BATCH, columns=_wanted(table.schema_arrow.names, columns))
+            yield from table.iter_batches(BATCH, columns=_wanted(file, table.schema_arrow.names, columns))
 
     return _tables(_files(path, "*.parquet"), batches)
 
@@ -192,7 +195,7 @@ def _arrow(path: Path, columns: frozenset[str]) -> Numbered:
         with pa.memory_map(str(file)) as source:
             stream = _start(file) != _FEATHER
             with pa.ipc.open_stream(source) if stream else pa.ipc.open_file(source) as table:
-                names = _wanted(table.schema.names, columns)
+                names = _wanted(file, table.schema.names, columns)
                 for batch in table if stream else map(table.get_batch, range(table.num_record_batches)):
                     for start in range(0, batch.num_rows, BATCH):
                         yield batch.slice(start, BATCH).select(names)
@@ -210,7 +213,7 @@ def _tables(files: list[Path], batches: Callable[[Path], Iterable[Any]]) -> Numb
                 for values in batch.to_pylist():
                     row += 1
                     yield row, values
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # the last two of values in Python
             problem = f"cannot be read after row {row}: {str(error).splitlines()[0]}"
             raise DataError(file, problem, hint="fetch or write it again") from error
 

@@ -7,7 +7,8 @@ fields of a tab-separated file begin with a double quote and are not quoted so, 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,18 +122,40 @@ def read_csv(path: Path, hint: str) -> Iterator[tuple[int, list[str]]]:
     Raises:
         DataError: as `read_tsv`, or a line that csv cannot read, such as one whose quoted field goes on in the next.
     """
+    return _rows(path, hint, lambda row, text: _csv_cells(path, row, text))
+
+
+def csv_cells(path: Path, row: int, line: str) -> list[str]:
+    """The cells of one line of comma-separated text.
+
+    Raises:
+        DataError: a line that csv cannot read, or a carriage return within it.
+    """
+    return _csv_cells(path, row, _line(path, row, line))
+
+
+def _csv_cells(path: Path, row: int, text: str) -> list[str]:
     csv.field_size_limit(LONGEST)
+    try:
+        return next(csv.reader([text], strict=True))
+    except csv.Error as error:
+        open_quote = "opens a double quote that this line does not close"
+        problem = open_quote if str(error) == CUT else f"is not comma-separated text: {error}"
+        hint = f"{ONE_LINE}, or give JSON lines or parquet"
+        raise DataError(path, problem, row=row, hint=hint) from error
 
-    def split(row: int, text: str) -> list[str]:
-        try:
-            return next(csv.reader([text], strict=True))
-        except csv.Error as error:
-            open_quote = "opens a double quote that this line does not close"
-            problem = open_quote if str(error) == CUT else f"is not comma-separated text: {error}"
-            hint = f"{ONE_LINE}, or give JSON lines or parquet"
-            raise DataError(path, problem, row=row, hint=hint) from error
 
-    return _rows(path, hint, split)
+def column_names(path: Path, row: int, header: Sequence[str]) -> tuple[str, ...]:
+    """The names of a header, whose case does not matter.
+
+    Raises:
+        DataError: a name twice.
+    """
+    names = tuple(cell.strip().lower() for cell in header)
+    repeated = next((name for name, times in Counter(names).items() if times > 1), None)
+    if repeated is not None:
+        raise DataError(path, "names a column twice", row=row, field="header", value=repeated)
+    return names
 
 
 def _rows(path: Path, hint: str, split: Callable[[int, str], list[str]]) -> Iterator[tuple[int, list[str]]]:

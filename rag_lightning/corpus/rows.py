@@ -6,7 +6,6 @@ How a file stores its rows is `core/rows.py`; what the fields of a row mean is t
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from rag_lightning.core.compression import ENDINGS
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_json
 from rag_lightning.core.rows import Numbered, Shape, find_shape, read_rows
-from rag_lightning.core.separated import Quotes, Quoting, find_quotes, read_csv, read_tsv
+from rag_lightning.core.separated import Quotes, Quoting, column_names, find_quotes, read_csv, read_tsv
 
 UNREADABLE: tuple[Shape, ...] = ("JSON columns", "JSON document", "topics", "JSON files")
 DATA = (".parquet", ".arrow", ".jsonl", ".tsv")
@@ -65,10 +64,7 @@ def open_table(path: Path, quoting: Quoting = "csv") -> Table:
 def _text(path: Path, shape: str, read: Callable[[], Iterator[tuple[int, list[str]]]], quotes: Quotes) -> Table:
     """Rows of text as fields named by the header, whose case does not matter."""
     row, header = next(read())
-    names = tuple(cell.strip().lower() for cell in header)
-    repeated = next((name for name, times in Counter(names).items() if times > 1), None)
-    if repeated is not None:
-        raise DataError(path, "names a column twice", row=row, field="header", value=repeated)
+    names = column_names(path, row, header)
 
     def rows(columns: frozenset[str]) -> Numbered:
         return ((number, dict(zip(names, cells, strict=True))) for number, cells in read() if number > row)

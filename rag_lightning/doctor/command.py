@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from rag_lightning.tasks.examples import Reading
 from rag_lightning.tasks.layout import NO_FIT, QRELS, Head, look_at_head
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
+_WIDTH = re.compile(r"[1-9][0-9]{0,8}")
+
 
 def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: str = "", width: str = "") -> None:
     """Check a file or folder of data, or the installation if none is given.
@@ -30,12 +33,12 @@ def run(config: ExperimentConfig, deep: bool = False, data: str = "", as_task: s
         width: Width of the vectors of a raw memory map; empty for any other file.
 
     Raises:
-        ConfigError: a task or a width without a file, or a width that is no whole number.
+        ConfigError: a task or a width without a file, or a width that is no whole number above 0.
         DataError, UnknownNameError: see `describe`.
         ArtifactError: see `machine.run`.
     """
-    if width and not width.isdecimal():
-        raise ConfigError(f"--width {width!r}: must be a whole number, the width of the vectors")
+    if width and not _WIDTH.fullmatch(width):
+        raise ConfigError(f"--width {width!r}: must be a whole number above 0, the width of the vectors")
     if data and not as_task and (found := find_vectors(Path(data), int(width or 0))):
         return show(Path(data), found)
     if data:

@@ -18,16 +18,9 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.doctor.table import Finding, detail_of
 from rag_lightning.index.foreign import EQUAL, ForeignIndex, is_faiss, read_foreign
 from rag_lightning.index.index import faiss
-from rag_lightning.retrieval.vector_files import (
-    CONVERT,
-    NPY,
-    PARQUET,
-    ZIP,
-    VectorFile,
-    is_pickle,
-    open_named_file,
-    raw_files,
-)
+from rag_lightning.retrieval.vector_checks import finite
+from rag_lightning.retrieval.vector_files import PARQUET, VectorFile, open_named_file, raw_files
+from rag_lightning.retrieval.vector_ids import CONVERT, NPY, ZIP, is_pickle
 
 ADDED = 0.01
 """DPR adds to the longest vector 0, and never a negative number; the least that is added, as a share of the length."""
@@ -117,22 +110,22 @@ def _describe(found: VectorFile) -> str:
     ids = list(found.ids())
     if len(ids) != count:
         raise DataError(found.path, f"has {len(ids):,} ids for {count:,} vectors", field="ids")
+    _check_once(found.path, ids)
+    return "; ".join([*parts, f"ids {ids[0]} to {ids[-1]}"])
+
+
+def _check_once(path: Path, ids: Iterable[str]) -> None:
     rows: dict[str, int] = {}
     for row, name in enumerate(ids, 1):
         if (first := rows.setdefault(name, row)) != row:
-            raise DataError(found.path, f"is the id of row {first} too", row=row, field="id", value=name)
-    return "; ".join([*parts, f"ids {ids[0]} to {ids[-1]}"])
+            raise DataError(path, f"is the id of row {first} too", row=row, field="id", value=name)
 
 
 def _lengths(path: Path, blocks: Iterable[NDArray[Any]]) -> Iterable[NDArray[np.float64]]:
     row = 0
     for block in blocks:
-        wide = np.asarray(block, dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(wide).all(axis=1))
-        if len(bad):
-            raise DataError(path, "vector is not finite", row=row + int(bad[0]) + 1, hint="compute it again")
+        yield np.linalg.norm(finite(path, block, row).astype(np.float64), axis=1)
         row += len(block)
-        yield np.linalg.norm(wide, axis=1)
 
 
 def _spread(lengths: NDArray[np.float64]) -> str:
@@ -166,6 +159,7 @@ def _describe_index(found: ForeignIndex) -> str:
     by = "inner product" if found.by_inner_product else "L2 distance"
     parts = [f"{index.ntotal:,} vectors of width {index.d} by {by}"]
     if found.ids is not None:
+        _check_once(path, map(str, found.ids))
         parts.append(f"a map of ids, {int(found.ids[0])} to {int(found.ids[-1])}, which are taken for passage ids")
     if found.lossless:
         return "; ".join([*parts, _stored(found)])

@@ -12,6 +12,7 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import replace_file
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.retrieval.embed import Progress
+from rag_lightning.retrieval.vector_checks import finite
 from rag_lightning.retrieval.vector_files import VectorFile
 
 
@@ -50,10 +51,7 @@ def write_vectors(given: VectorFile, order: NDArray[np.int64] | None, path: Path
     written = path.with_name(path.name + ".tmp")
     out, start = np.lib.format.open_memmap(written, mode="w+", dtype=np.float32, shape=given.shape), 0
     for block in given.blocks():
-        vectors, stop = np.asarray(block, dtype=np.float32), start + len(block)
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(bad):
-            raise DataError(given.path, "vector is not finite", row=start + int(bad[0]) + 1, hint="compute it again")
+        vectors, stop = finite(given.path, block, start), start + len(block)
         out[slice(start, stop) if order is None else order[start:stop]] = vectors
         start = stop
         report(stop, given.shape[0])

@@ -27,7 +27,9 @@ from rag_lightning.retrieval.retriever import (
     RetrieverKind,
     search,
 )
-from rag_lightning.retrieval.vector_files import open_array_file, read_ids
+from rag_lightning.retrieval.vector_checks import finite
+from rag_lightning.retrieval.vector_files import open_array_file
+from rag_lightning.retrieval.vector_ids import read_ids
 
 FIELD = "retriever.query_vectors"
 
@@ -123,11 +125,10 @@ def read_query_vectors(
 
 def _read_one(path: Path, ids: Path | None) -> tuple[Floats, list[str]]:
     given = open_array_file(path)
-    blocks = [np.asarray(block, dtype=np.float32) for block in given.blocks()]
-    vectors: Floats = np.concatenate([np.zeros((0, given.shape[1]), dtype=np.float32), *blocks])
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        raise DataError(path, "vector is not finite", row=int(bad[0]) + 1, hint="compute it again")
+    blocks = [np.zeros((0, given.shape[1]), dtype=np.float32)]
+    for block in given.blocks():
+        blocks.append(finite(path, block, sum(map(len, blocks))))
+    vectors: Floats = np.concatenate(blocks)
     if ids is None and given.ids is None:
         hint = "give the id of each question's vector: retriever.query_ids FILE, or an array or column ids beside it"
         raise DataError(path, "holds vectors without ids", hint=hint)

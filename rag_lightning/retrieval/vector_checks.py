@@ -1,8 +1,9 @@
-"""Whether vectors that others computed are those of our passages and encoder: some are encoded again."""
+"""Whether vectors that others computed are finite, and those of our passages and encoder: some are encoded again."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,25 @@ def check_sample(vectors: Floats, store: PassageStore, encoder: TextEncoder, sou
         problem = f"is not the vector that the encoder gives for its passage (relative error {errors[at]:.2f})"
         raise DataError(source, problem, row=row, field="id", value=name, hint=_reason(vectors, rows[at], expected[at]))
     return float(errors[at])
+
+
+def finite(path: Path, block: NDArray[Any], start: int) -> Floats:
+    """[any, D] of any float type as float32.
+
+    Args:
+        path: The file, for the error.
+        block: Some of its vectors.
+        start: Row of the first, from 0.
+
+    Raises:
+        DataError: a number that is not finite, or too large for float32.
+    """
+    with np.errstate(over="ignore"):
+        vectors: Floats = np.asarray(block, dtype=np.float32)
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise DataError(path, "vector is not finite as float32", row=start + int(bad[0]) + 1, hint="compute it again")
+    return vectors
 
 
 def relative_errors(found: Floats, expected: Floats) -> NDArray[np.float64]:

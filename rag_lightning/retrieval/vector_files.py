@@ -1,7 +1,6 @@
 """Vectors that other projects computed: .npy, .npz, parquet, and raw memory maps, read block by block.
 
-A pickle (DPR's `wikipedia_passages_0`, torch's .pt) can run code when it is opened and is never read. Lists of ids,
-which say what passage each vector is of, are text with one id a line, a JSON list or .npy, or stand beside the vectors.
+Ids, which say what passage each vector is of, stand beside the vectors or in a file of their own (`vector_ids.py`).
 """
 
 from __future__ import annotations
@@ -15,21 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.core.compression import ZIP_DAMAGE
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import check_file, read_json, read_lines
+from rag_lightning.core.files import check_file
+from rag_lightning.retrieval.vector_ids import CONVERT, DAMAGE, NPY, ZIP, head_of, is_pickle, load_array, to_ids
 
-NPY, ZIP, PARQUET = b"\x93NUMPY", b"PK\x03\x04", b"PAR1"
-PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
+PARQUET = b"PAR1"
 BLOCK = 1 << 14
 """Number of vectors read at a time."""
 ID_NAMES = ("ids", "id", "passage_ids", "passage_id", "docids", "docid")
 RAW = (np.dtype(np.float32), np.dtype(np.float16))
-CONVERT = (
-    "a pickle can run code when it is opened; where you trust it, convert DPR's list of (id, vector): "
-    "rows = pickle.load(open(FILE, 'rb')); numpy.savez('vectors.npz', ids=[str(r[0]) for r in rows], "
-    "vectors=numpy.stack([r[1] for r in rows]))"
-)
 
 
 @dataclass(frozen=True)
@@ -73,9 +66,9 @@ def open_named_file(path: Path) -> VectorFile | None:
     Raises:
         DataError: missing, empty, damaged, or without one array or column of vectors.
     """
-    head = _head(path)
+    head = head_of(path)
     if head.startswith(NPY):
-        return _of_array(path, "npy", _load(path))
+        return _of_array(path, "npy", load_array(path))
     if head.startswith(ZIP):
         return _npz(path)
     return _parquet(path) if head.startswith(PARQUET) else None
@@ -105,53 +98,6 @@ def raw_files(path: Path, dim: int) -> list[VectorFile]:
     return [_mapped(path, dtype, count, dim) for dtype, (count, rest) in fitting if not rest]
 
 
-def is_pickle(path: Path) -> bool:
-    """Whether a file begins as a pickle does; a raw memory map may, too.
-
-    Raises:
-        DataError: missing or empty.
-    """
-    return _head(path).startswith(PICKLES)
-
-
-def read_ids(path: Path) -> Iterable[str]:
-    """The ids of a file of their own: text with one a line, a JSON list, or .npy.
-
-    Raises:
-        DataError: missing, empty, a pickle, or something that is no id.
-    """
-    head = _head(path)
-    if head.startswith((*PICKLES, ZIP)):
-        raise DataError(path, "is no list of ids", hint="give text with one id a line, a JSON list, or .npy")
-    if head.startswith(NPY):
-        return _strings(path, _load(path))
-    if head.lstrip().startswith(b"["):
-        return _strings(path, read_json(path))
-    return (line.rstrip("\r\n") for line in read_lines(path))
-
-
-def _head(path: Path) -> bytes:
-    check_file(path)
-    with path.open("rb") as handle:
-        return handle.read(16)
-
-
-def _strings(path: Path, values: Iterable[Any]) -> Iterator[str]:
-    for row, value in enumerate(values, 1):
-        if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
-            raise DataError(path, "must be a string or a whole number", row=row, field="id", value=value)
-        yield str(value)
-
-
-def _load(path: Path) -> Any:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        if any(word in str(error) for word in ("pickle", "Python objects")):
-            raise DataError(path, "holds Python objects", hint=CONVERT) from error
-        raise DataError(path, f"is cut or damaged ({error})", hint="write it again") from error
-
-
 def _of_array(path: Path, layout: str, array: NDArray[Any]) -> VectorFile:
     shape = _checked(path, layout, array.shape, array.dtype)
     parts = range(0, shape[0], BLOCK)
@@ -159,8 +105,8 @@ def _of_array(path: Path, layout: str, array: NDArray[Any]) -> VectorFile:
 
 
 def _checked(path: Path, field: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, int]:
-    if len(shape) != 2 or dtype.kind != "f":
-        raise DataError(path, "must be [N, D] of floats", field=field, value=f"{list(shape)} of {dtype}")
+    if len(shape) != 2 or dtype.kind != "f" or not shape[1]:
+        raise DataError(path, "must be [N, D] of floats, with D > 0", field=field, value=f"{list(shape)} of {dtype}")
     return shape[0], shape[1]
 
 
@@ -170,7 +116,7 @@ def _npz(path: Path) -> VectorFile:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
             heads = {name: _header(archive, name) for name in names}
-    except (ValueError, *ZIP_DAMAGE) as error:
+    except DAMAGE as error:
         raise DataError(path, f"is a cut or damaged archive ({error})", hint="write it again") from error
     if not names:
         raise DataError(path, "is an archive without .npy, such as torch writes", hint=CONVERT)
@@ -181,7 +127,7 @@ def _npz(path: Path) -> VectorFile:
     shape, fortran, dtype = heads[wide[0]]
     size = _checked(path, wide[0], shape, dtype)
     named = next((name for name in ID_NAMES if name in names), None)
-    ids = (lambda: _strings(path, _member(path, named))) if named else None
+    ids = (lambda: to_ids(path, _member(path, named))) if named else None
     if fortran:
         raise DataError(path, "is in Fortran order", field=wide[0], hint="write numpy.ascontiguousarray of it")
     return VectorFile(path, "npz", size, str(dtype), lambda: _pieces(path, wide[0], size, dtype), ids)
@@ -192,7 +138,7 @@ def _member(path: Path, name: str) -> NDArray[Any]:
         with np.load(path, allow_pickle=False) as archive:
             found: NDArray[Any] = archive[name]
             return found
-    except (ValueError, *ZIP_DAMAGE) as error:
+    except DAMAGE as error:
         problem = "holds Python objects" if "Object arrays" in str(error) else f"is cut or damaged ({error})"
         raise DataError(path, problem, field=name, hint="write it again, as an array of strings") from error
 
@@ -216,7 +162,7 @@ def _pieces(path: Path, name: str, shape: tuple[int, int], dtype: np.dtype[Any])
             for at in range(0, shape[0], BLOCK):
                 rows = min(BLOCK, shape[0] - at)
                 yield np.frombuffer(handle.read(rows * shape[1] * dtype.itemsize), dtype).reshape(rows, shape[1])
-    except (ValueError, *ZIP_DAMAGE) as error:
+    except DAMAGE as error:
         raise DataError(path, f"is a cut or damaged archive ({error})", field=name, hint="write it again") from error
 
 
@@ -230,9 +176,12 @@ def _parquet(path: Path) -> VectorFile:
     except (pa.ArrowException, OSError) as error:
         raise DataError(path, f"is a cut or damaged parquet file ({error})", hint="write it again") from error
     lists = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
-    columns = {field.name: field.type for field in file.schema_arrow}
-    wide = [name for name, kind in columns.items() if any(one(kind) for one in lists)]
-    wide = [name for name in wide if pa.types.is_floating(columns[name].value_type)]
+    columns = [field.name for field in file.schema_arrow]
+    wide = [
+        field.name
+        for field in file.schema_arrow
+        if any(one(field.type) for one in lists) and pa.types.is_floating(field.type.value_type)
+    ]
     if len(wide) != 1:
         problem = f"must hold one column of lists of floats, beside one of ids ({', '.join(ID_NAMES)})"
         raise DataError(path, problem, value=", ".join(columns))
@@ -240,11 +189,17 @@ def _parquet(path: Path) -> VectorFile:
     if first is None:
         raise DataError(path, "has no rows")
     named = next((name for name in ID_NAMES if name in columns), None)
-    ids = (
-        (lambda: _strings(path, (one for part in _batches(path, named) for one in part.to_pylist()))) if named else None
-    )
+    ids = (lambda: to_ids(path, _values(path, named))) if named else None
     shape = file.metadata.num_rows, first.shape[1]
     return VectorFile(path, "parquet", shape, str(first.dtype), lambda: _column(path, wide[0], BLOCK), ids)
+
+
+def _values(path: Path, name: str) -> Iterator[Any]:
+    for part in _batches(path, name):
+        try:
+            yield from part.to_pylist()
+        except UnicodeDecodeError as error:
+            raise DataError(path, "is not UTF-8", field=name, hint="write it again, as UTF-8") from error
 
 
 def _batches(path: Path, name: str, size: int = BLOCK) -> Iterator[Any]:

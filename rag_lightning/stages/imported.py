@@ -27,7 +27,8 @@ from rag_lightning.retrieval.corpus_vectors import corpus_order, write_vectors
 from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.vector_checks import NEAR, SAMPLE, check_sample, relative_errors
-from rag_lightning.retrieval.vector_files import VectorFile, open_vector_file, read_ids
+from rag_lightning.retrieval.vector_files import VectorFile, open_vector_file
+from rag_lightning.retrieval.vector_ids import read_ids
 from rag_lightning.stages import biencoder, corpus, embed, index
 from rag_lightning.stages.workspace import Workspace
 

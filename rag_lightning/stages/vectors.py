@@ -21,7 +21,8 @@ from rag_lightning.index.index import check_vectors
 from rag_lightning.retrieval.corpus_vectors import corpus_order, write_vectors
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus
 from rag_lightning.retrieval.encoders import Role, TextEncoder
-from rag_lightning.retrieval.vector_files import open_array_file, read_ids
+from rag_lightning.retrieval.vector_files import open_array_file
+from rag_lightning.retrieval.vector_ids import read_ids
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import Workspace
 

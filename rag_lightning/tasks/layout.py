@@ -6,7 +6,6 @@ layout of rows is read from JSON lines as from a JSON list or parquet. Text with
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Any, Literal
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE, read_head, read_lines
 from rag_lightning.core.rows import SIZE, Shape, find_shape, read_rows
-from rag_lightning.core.separated import find_quotes, unquote
+from rag_lightning.core.separated import csv_cells, find_quotes, unquote
 from rag_lightning.tasks.examples import Row
 
 ParseRow = Callable[[Path, int, Mapping[str, Any]], Row]
@@ -209,11 +208,14 @@ def _text(path: Path, shape: Shape) -> Head:
     """Rows may have several widths here: CuratedTREC's do."""
     quotes = find_quotes(path) if shape == "tab-separated text" else None
     with closing(read_lines(path)) as found:
-        lines = list(islice((line.rstrip("\r\n") for line in found if line.strip()), SAMPLE))
+        full = ((row, line.rstrip("\r\n")) for row, line in enumerate(found, 1) if line.strip())
+        lines = list(islice(full, SAMPLE))
     if quotes is None:
-        cells = [next(csv.reader([line])) for line in lines]
+        cells = [csv_cells(path, row, line) for row, line in lines]
     else:
-        cells = [[unquote(cell) or cell if quotes.quoting == "csv" else cell for cell in x.split("\t")] for x in lines]
+        cells = [
+            [unquote(cell) or cell if quotes.quoting == "csv" else cell for cell in x.split("\t")] for _, x in lines
+        ]
     names = [cell.strip().lower() for cell in cells[0]]
     named = tuple(dict(zip(names, row, strict=False)) for row in cells[1:])
     return Head(shape, frozenset(names), named, tuple(map(tuple, cells)), str(quotes or ""))

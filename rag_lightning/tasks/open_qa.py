@@ -142,12 +142,15 @@ def hub_rows(path: Path, given: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
 def _answers(path: Path, row: int, field: str, answer: Any, names: Sequence[str]) -> tuple[str, ...]:
     if not isinstance(answer, dict):
         raise DataError(path, "must be an object of value and aliases", row=row, field=field, value=answer, hint=HIDDEN)
-    value, aliases, normal = (answer.get(name) for name in names)
-    listed = [*([value] if value else []), *(aliases or []), *(normal or [])]
+    value, (aliases, normal) = answer.get(names[0]), (answer.get(name) or [] for name in names[1:])
+    for name, given in zip(names[1:], (aliases, normal), strict=True):
+        if not isinstance(given, list):
+            raise DataError(path, "must be a list of strings", row=row, field=f"{field}.{name}", value=given)
+    listed = [*([value] if value else []), *aliases, *normal]
     if value == "<unk>" or not listed:
         raise DataError(path, "holds no answer", row=row, field=field, value=value, hint=HIDDEN)
-    given = answer_list(path, row, f"{field}.{names[1]}", listed)
-    return tuple(dict.fromkeys(_readable(given, set(normal or ()))))
+    found = answer_list(path, row, f"{field}.{names[1]}", listed)
+    return tuple(dict.fromkeys(_readable(found, set(normal))))
 
 
 def _readable(answers: Sequence[str], normal: set[str]) -> Iterator[str]:

@@ -227,11 +227,13 @@ def _shown(path: Path, row: int, field: str, value: Any) -> tuple[str, ...]:
 def _supporting(path: Path, row: int, values: Values) -> tuple[str, ...]:
     """The articles of `supporting_facts`: pairs of title and sentence, or as the hub has them, lists of each."""
     facts = values.get("supporting_facts") or []
-    titles = facts.get("title") if isinstance(facts, dict) else [fact[:1] for fact in facts if isinstance(fact, list)]
-    if not isinstance(titles, list):
+    titles = facts.get("title") if isinstance(facts, dict) else facts
+    if isinstance(facts, list) and all(isinstance(fact, list) and fact for fact in facts):
+        titles = [fact[0] for fact in facts]
+    if not isinstance(titles, list) or not all(isinstance(title, str) for title in titles):
         problem = "must be pairs of title and sentence"
         raise DataError(path, problem, row=row, field="supporting_facts", value=facts)
-    return title_sets([[title if isinstance(title, str) else "".join(map(str, title)) for title in titles]])
+    return title_sets([titles])
 
 
 def _ids(path: Path, row: int, field: str, value: Any, names: Sequence[str]) -> tuple[str, ...]:

@@ -20,6 +20,9 @@ from rag_lightning.core.registry import Registry
 from rag_lightning.metrics.outcomes import join_by_id
 from rag_lightning.tasks.layout import Head
 
+LARGEST = (2 - 2**-23) * 2.0**127
+"""The largest number of float32."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetrievedPassage:
@@ -136,14 +139,16 @@ def score_of(path: Path, row: int, value: Any) -> float:
     """A score, a number or one in quotes; 0 where there is none.
 
     Raises:
-        DataError: not a finite number.
+        DataError: not a number, or one that is not finite as float32, in which scores are kept.
     """
+    if isinstance(value, bool):
+        raise DataError(path, "must be a number", row=row, field="score", value=value)
     try:
         number = float(0.0 if value is None else value)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(path, "must be a number", row=row, field="score", value=value) from error
-    if not abs(number) < float("inf"):
-        raise DataError(path, "must be a finite number", row=row, field="score", value=value)
+    if not abs(number) <= LARGEST:
+        raise DataError(path, "must be a finite number of float32", row=row, field="score", value=value)
     return number
 
 

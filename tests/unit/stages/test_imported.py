@@ -16,7 +16,7 @@ import pytest
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import file_sha256
-from rag_lightning.retrieval.vector_files import read_ids
+from rag_lightning.retrieval.vector_ids import read_ids
 from rag_lightning.stages import corpus, embed, imported
 from tests.foreign_vectors import IDS, OTHER, SAVED, Vectors, in_order, quiet, save_npy
 
