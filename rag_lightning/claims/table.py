@@ -95,9 +95,9 @@ def _claims(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Ta
     others = "; ".join(f"{name} decides: {', '.join(claims)}" for name, claims in later.items() if name != split)
     aim = "dev is for exploration; " if split == "dev" else ""
     strict = [f"{claim.name} {claim.alpha}" for claim, _ in found if claim.alpha != Claim.alpha]
-    notes = (f"{aim}{others}.",) if others else ()
-    notes += (f"Family-wise level {Claim.alpha}, but {', '.join(strict)}.",) if strict else ()
-    return Table(title, tuple(Column(head, numeric=False) for head in heads), tuple(rows), notes)
+    notes = [f"{aim}{others}."] if others else []
+    notes += [f"Family-wise level {Claim.alpha}, but {', '.join(strict)}."] if strict else []
+    return Table(title, tuple(Column(head, numeric=False) for head in heads), tuple(rows), tuple(notes))
 
 
 def _comparisons(title: str, found: Sequence[tuple[Claim, Stored]]) -> Table:

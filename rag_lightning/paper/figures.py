@@ -49,6 +49,8 @@ RETRIEVED_BY = {
     "RAG-Sequence-BM25": "BM25",
 }
 """System of dev runs -> the line of its query encoder."""
+LETTERS = 11
+"""Letters of a panel's title to an inch."""
 TICKS = (1, 2, 5, 10, 20, 50)
 
 
@@ -101,9 +103,12 @@ def _heat_map(
         for token, row in zip(tokens, values, strict=True)
     )
     draw = partial(_draw_heat_map, tokens, passages, values)
-    panel = Panel(f"p(passage | input, tokens), input: {asked}", words, draw)
     wide, high = 2.2 + 0.34 * len(tokens), 1.3 + 0.3 * len(passages)
-    note = "Each column is a token of the output, each row a passage; a column adds up to 1; darker is more."
+    panel = Panel(plain(f"input: {asked}", int(LETTERS * wide)), words, draw)
+    note = (
+        "p(passage | input, tokens): each column is a token of the output, each row a passage; a column adds up to 1; "
+        "darker is more."
+    )
     return Chart(name, title, (panel,), notes=(note,), width=wide, height=high, margins=(2.0, 0.15, 0.85, 0.4))
 
 

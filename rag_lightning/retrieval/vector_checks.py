@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from rag_lightning.core.errors import DataError
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Floats
-from rag_lightning.retrieval.encoders import TextEncoder
+
+if TYPE_CHECKING:  # readers of vectors need no torch
+    from rag_lightning.retrieval.encoders import TextEncoder
 
 SAMPLE = 32
 """Number of passages that are encoded again."""
