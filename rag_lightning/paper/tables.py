@@ -142,9 +142,10 @@ def _listed(printed: PaperTable, cells: Sequence[Measured], name: str) -> Table:
 def _lead(cells: Sequence[Measured]) -> str:
     ours = [cell for cell in cells if cell.system in SYSTEMS]
     counts = {verdict: sum(cell.compared.verdict == verdict for cell in ours) for verdict in TONES}
-    text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    reasons = dict.fromkeys(cell.compared.why for cell in ours if cell.compared.verdict == "not comparable")
-    return f"{len(ours)} cells of ours: {text}{f' ({chr(59).join(reasons)})' if reasons else ''}."
+    reasons = "; ".join(dict.fromkeys(one.compared.why for one in ours if one.compared.verdict == "not comparable"))
+    why = {"not comparable": f" ({reasons})"} if reasons else {}
+    text = ", ".join(f"{count} {verdict}{why.get(verdict, '')}" for verdict, count in counts.items() if count)
+    return f"{len(ours)} cells of ours: {text}."
 
 
 def _notes(printed: PaperTable, letters: dict[str, str]) -> tuple[str, ...]:

@@ -206,6 +206,7 @@ def test_the_whole_page_of_hostile_runs(tmp_path: Path) -> None:
     rows = list(csv.DictReader((out / "table1-cells.csv").read_text().splitlines()))
     (ours,) = [row for row in rows if row["system"] == "RAG-Token" and row["column"] == "NQ"]
     assert ours["verdict"] == "not comparable (mini corpus)" and ours["seeds"] == "0" and float(ours["ours low"]) > 0
+    assert "3 not comparable (mini corpus), 12 not run." in page
     for part in ("Table 7", "Figure 2, ours", "Figure 3", "Table 4", "Slips in the paper", "BART, mini (a)"):
         assert part in page, part
 
