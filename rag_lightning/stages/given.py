@@ -56,17 +56,21 @@ def _files(workspace: Workspace) -> list[Path]:
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
-    store, found, rows = corpus.open_store(workspace), dict[str, Ranking](), 0
+    store, found, rows, twice = corpus.open_store(workspace), dict[str, Ranking](), 0, 0
     for path in _files(workspace):
         results = read_dpr_results(path)
         rows += len(results)
         for row, result in enumerate(results, 1):
-            found.setdefault(result.question.strip(), _ranking(store, path, row, result))
+            ranking = _ranking(store, path, row, result)
+            twice += len(result.passages or ()) - len(ranking.rows)
+            found.setdefault(ranking.example_id, ranking)
         _check_texts(store, path, results)
     sizes = [len(ranking.rows) for ranking in found.values()]
-    workspace.announce(f"given: {min(sizes)} to {max(sizes)} passages for each of {len(found):,} questions")
+    merged = f"; {twice:,} named again for a question count once" if twice else ""
+    workspace.announce(f"given: {min(sizes)} to {max(sizes)} passages for each of {len(found):,} questions{merged}")
     write_jsonl(folder / FILE, found.values())
-    return {"questions": len(found), "repeated": rows - len(found), "fewest": min(sizes), "most": max(sizes)}
+    counts = {"questions": len(found), "repeated": rows - len(found), "named_again": twice}
+    return {**counts, "fewest": min(sizes), "most": max(sizes)}
 
 
 def _ranking(store: PassageStore, path: Path, row: int, result: Result) -> Ranking:

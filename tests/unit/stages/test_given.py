@@ -59,6 +59,7 @@ def test_given_passages_are_ranked_by_their_scores(project: ExperimentConfig) ->
         assert ranking.scores == (81.5, 80.0, 79.0), "as they are; a passage that is named twice counts once"
     info = given.build(workspace).info
     assert (info["questions"], info["repeated"], info["fewest"], info["most"]) == (64, 0, 3, 3)
+    assert info["named_again"] == 64
 
 
 def test_a_model_is_trained_and_predicts_with_given_passages(project: ExperimentConfig) -> None:
