@@ -215,6 +215,7 @@ def test_a_prompt_survives_bad_questions_and_ctrl_c(
     experiment: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = OpenSystem.answer
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
     def interrupted(system: OpenSystem, question: str) -> Any:
         if question == "wait":
@@ -224,7 +225,10 @@ def test_a_prompt_survives_bad_questions_and_ctrl_c(
     monkeypatch.setattr(OpenSystem, "answer", interrupted)
     lines = [QUESTION, "is " * 400, "\x1b\x00", "wait", "[bold]who\x1b[31m \u202e<script>", "quit", "after the end"]
     monkeypatch.setattr(sys, "stdin", Terminal("\n".join(lines)))
-    assert main(["ask", "--config", experiment]) == 0
+    try:
+        assert main(["ask", "--config", experiment]) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
     said = capsys.readouterr().err
     assert said.count("the system is open") == 1 and said.count("answered in") == 2 and "\x1b" not in said
     refused = [line.partition(": ")[2][:12] for line in said.splitlines() if line.startswith("no answer")]
