@@ -95,8 +95,10 @@ def test_a_store_that_refuses_costs_one_line_and_gets_the_runs_later(
     uri: str,
     run_folder: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     warnings: list[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # MLflow makes a folder of the name of a read-only store
     file = Path(uri.removeprefix("sqlite:///"))
     with refusing(file) as address:
         mirror = Mirror(address, tmp_path.name, tmp_path, warnings.append)
