@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rag_lightning.config.data import Split
+from rag_lightning.config.data import TESTS, Split
 from rag_lightning.config.yaml_files import build, check_file_name, read_yaml
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.registry import check_name
@@ -95,6 +95,10 @@ class Claim:
         listed = [(c.task, *arm) for c in self.comparisons for pair in c.arms() for arm in pair]
         listed += [(curve.task, system, k) for curve in self.curves for system in curve.systems for k in curve.k]
         yield from dict.fromkeys(listed)
+
+    def decided_beside(self, split: str) -> bool:
+        """Whether the other of the two test splits decides it."""
+        return {self.split, split} == set(TESTS)
 
     def as_dict(self) -> dict[str, Any]:
         """The claim as plain values."""

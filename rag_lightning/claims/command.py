@@ -91,7 +91,7 @@ def plan(claim: Claim, cells: dict[tuple[str, str], Cell], config: ClaimsConfig)
     """
     if claim.scale and claim.scale != config.scale:
         return Plan(claim, {}, f"only for scale {claim.scale}")
-    if {claim.split, config.split} == set(TESTS):
+    if claim.decided_beside(config.split):
         return Plan(claim, {}, f"decided on {claim.split}")
     arms: dict[Arm, list[Job]] = {}
     for task, system, k in claim.arms():

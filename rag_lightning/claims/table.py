@@ -9,7 +9,6 @@ from typing import Any
 
 from rag_lightning.claims.claims import Claim
 from rag_lightning.claims.verdicts import Outcome
-from rag_lightning.config.data import TESTS
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.metrics.statistics import FEW_CLUSTERS
 from rag_lightning.report.page import Page
@@ -67,7 +66,7 @@ def page(title: str, split: str, found: Sequence[tuple[Claim, Stored]]) -> Page:
 
     A claim that another test split decides is on the page of that split.
     """
-    found = [(claim, stored) for claim, stored in found if {claim.split, split} != set(TESTS)]
+    found = [(claim, stored) for claim, stored in found if not claim.decided_beside(split)]
     counts = Counter(str(stored["verdict"]) for _, stored in found)
     supported = counts.pop("supported", 0)
     others = "".join(f"; {count} {verdict}" for verdict, count in counts.items())

@@ -20,7 +20,7 @@ from rag_lightning.index.foreign import EQUAL, ForeignIndex, is_faiss, read_fore
 from rag_lightning.index.index import faiss
 from rag_lightning.retrieval.vector_checks import finite
 from rag_lightning.retrieval.vector_files import PARQUET, VectorFile, open_named_file, raw_files
-from rag_lightning.retrieval.vector_ids import CONVERT, NPY, ZIP, is_pickle
+from rag_lightning.retrieval.vector_ids import CONVERT, NPY, ZIP, head_of, is_pickle
 
 ADDED = 0.01
 """DPR adds to the longest vector 0, and never a negative number; the least that is added, as a share of the length."""
@@ -43,8 +43,7 @@ def find_vectors(path: Path, width: int) -> list[Finding]:
         return _raw(path, width)
     if is_faiss(path):
         return [_index(path)]
-    with path.open("rb") as handle:
-        start = handle.read(len(NPY))
+    start = head_of(path)
     if start.startswith(NPY) or (start.startswith(ZIP) and _holds_arrays(path)) or _is_table_of_vectors(path, start):
         return [_named(path)]
     if is_pickle(path):

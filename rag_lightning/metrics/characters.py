@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import regex
 
 from rag_lightning.metrics.answers import answer_score, check_answers, token_f1
-from rag_lightning.metrics.metric import Metric
+from rag_lightning.metrics.metric import Metric, Need
 
 BESIDE = ("em", "rouge_l")
 _CHARACTER = regex.compile(r"[[\p{L}\p{M}\p{N}]--\p{Default_Ignorable_Code_Point}]", regex.V1)
@@ -53,25 +53,15 @@ def f1_char(prediction: str, answers: Sequence[str]) -> float:
     return max(token_f1(given, Counter(characters(answer))) for answer in check_answers(answers))
 
 
-EM_CHAR = Metric(
+def _definition(name: str, measure: Callable[[str, Sequence[str]], float], about: str) -> Metric:
+    needs: tuple[Need, ...] = ("prediction", "strings")
+    score = answer_score(measure)
+    return Metric(name, "%", "higher", score, needs=needs, beside=BESIDE, unspaced=True, words=characters, about=about)
+
+
+EM_CHAR = _definition(
     "em_char",
-    "%",
-    "higher",
-    answer_score(em_char),
-    needs=("prediction", "strings"),
-    beside=BESIDE,
-    unspaced=True,
-    words=characters,
-    about="equal to an answer character by character (NFKC), without case, punctuation, symbols and white space",
+    em_char,
+    "equal to an answer character by character (NFKC), without case, punctuation, symbols and white space",
 )
-F1_CHAR = Metric(
-    "f1_char",
-    "%",
-    "higher",
-    answer_score(f1_char),
-    needs=("prediction", "strings"),
-    beside=BESIDE,
-    unspaced=True,
-    words=characters,
-    about="overlap with an answer in characters, where f1 counts words between spaces",
-)
+F1_CHAR = _definition("f1_char", f1_char, "overlap with an answer in characters, where f1 counts words between spaces")

@@ -13,12 +13,11 @@ import string
 from collections.abc import Callable, Sequence
 
 from rag_lightning.metrics.answers import answer_score, check_answers, f1
-from rag_lightning.metrics.metric import Metric, Need
+from rag_lightning.metrics.metric import Metric, Need, WordRule
 from rag_lightning.metrics.tokens import normal_words, normalize_answer
 
 EXACT_MATCHES = ("em", "em_kilt", "em_lm_eval", "em_contains")
 """Shown side by side wherever `em` is a metric of the task."""
-Rule = Callable[[str], list[str]]
 _LM_EVAL_IGNORED = re.compile(r"\b(?:The |the |An |A |a |an )")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -76,7 +75,7 @@ def _lm_eval_words(text: str) -> list[str]:
     return _lm_eval(text).split()
 
 
-def _definition(name: str, measure: Callable[[str, Sequence[str]], float], words: Rule, about: str) -> Metric:
+def _definition(name: str, measure: Callable[[str, Sequence[str]], float], words: WordRule, about: str) -> Metric:
     needs: tuple[Need, ...] = ("prediction", "strings")
     return Metric(name, "%", "higher", answer_score(measure), needs=needs, beside=("em",), words=words, about=about)
 

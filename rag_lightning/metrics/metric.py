@@ -49,6 +49,10 @@ class Note:
     degraded: bool = False
 
 
+WordRule = Callable[[str], Collection[str]]
+"""Text -> the words that a metric compares."""
+
+
 def no_notes(outcomes: Sequence[Outcome]) -> tuple[Note, ...]:
     """No notes."""
     return ()
@@ -82,7 +86,7 @@ class Definition:
     notes: Callable[[Sequence[Outcome]], tuple[Note, ...]] = field(default=no_notes, kw_only=True)
     alike: str = field(default="", kw_only=True)
     about: str = field(default="", kw_only=True)
-    words: Callable[[str], Collection[str]] | None = field(default=None, kw_only=True)
+    words: WordRule | None = field(default=None, kw_only=True)
     unspaced: bool = field(default=False, kw_only=True)
 
     @property

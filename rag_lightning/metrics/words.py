@@ -7,12 +7,10 @@ for one word; a question may have no passage at all, which BM25 gives where no w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rag_lightning.core.scripts import joins_words
-from rag_lightning.metrics.metric import AnyMetric, Note, Outcome
-
-Rule = Callable[[str], Collection[str]]
+from rag_lightning.metrics.metric import AnyMetric, Note, Outcome, WordRule
 
 
 def unseen_notes(
@@ -29,7 +27,7 @@ def unseen_notes(
     hint = "" if any(metric.unspaced for metric in listed) else "; corpus.language can add em_char and f1_char"
     answers = Counter(answer for outcome in outcomes for answer in outcome.example.answers)
     bare = sum(outcome.titles == () or outcome.answer_hits == () for outcome in outcomes)
-    known: dict[Rule, list[Note]] = {}
+    known: dict[WordRule, list[Note]] = {}
     about: dict[Note, list[str]] = {}
     for metric in listed:
         notes = [Note(f"{bare} of {len(outcomes)} questions have no passage")] if bare and _reads(metric) else []
@@ -46,7 +44,7 @@ def _reads(metric: AnyMetric) -> bool:
     return "passages" in metric.needs
 
 
-def _of_answers(answers: Mapping[str, int], rule: Rule, hint: str) -> list[Note]:
+def _of_answers(answers: Mapping[str, int], rule: WordRule, hint: str) -> list[Note]:
     """The notes on the answers, each counted as often as it occurs."""
     total, none, joined = sum(answers.values()), 0, 0
     for answer, count in answers.items():

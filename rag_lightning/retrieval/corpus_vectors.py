@@ -49,7 +49,15 @@ def write_vectors(given: VectorFile, order: NDArray[np.int64] | None, path: Path
         DataError: a vector that is not finite, or fewer than the file announced.
     """
     written = path.with_name(path.name + ".tmp")
-    out, start = np.lib.format.open_memmap(written, mode="w+", dtype=np.float32, shape=given.shape), 0
+    try:
+        _write(given, order, written, report)
+        replace_file(written, path)
+    finally:
+        written.unlink(missing_ok=True)  # of vectors that are refused
+
+
+def _write(given: VectorFile, order: NDArray[np.int64] | None, path: Path, report: Progress) -> None:
+    out, start = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=given.shape), 0
     for block in given.blocks():
         vectors, stop = finite(given.path, block, start), start + len(block)
         out[slice(start, stop) if order is None else order[start:stop]] = vectors
@@ -58,5 +66,3 @@ def write_vectors(given: VectorFile, order: NDArray[np.int64] | None, path: Path
     if start != given.shape[0]:
         raise DataError(given.path, f"holds {start:,} vectors instead of {given.shape[0]:,}", hint="write it again")
     out.flush()
-    del out
-    replace_file(written, path)

@@ -204,6 +204,7 @@ def test_a_split_needs_only_its_own_vectors_to_be_ranked(
     [
         ({"passage_vectors": "short.npy"}, r"short\.npy, field 'shape': holds 63 vectors; the corpus has 64 passages"),
         ({"passage_ids": "wrong.txt"}, r"wrong\.txt, row 1, field 'id': is no passage of the corpus, which has 64"),
+        ({"passage_vectors": "endless.npy"}, r"endless\.npy, row 1: vector is not finite"),
         ({"passage_vectors": "raw.bin"}, r"raw\.bin: does not say how wide its vectors are; write it as \.npy"),
         ({"passage_vectors": "old.pkl"}, r"old\.pkl: is a pickle; a pickle can run code"),
         ({"passage_vectors": "", "passage_ids": "wrong.txt"}, r"encoder\.passage_ids needs the vectors that it names"),
@@ -213,12 +214,14 @@ def test_passage_vectors_that_do_not_fit(
     given: ExperimentConfig, ours: Vectors, tmp_path: Path, changes: dict[str, str], says: str
 ) -> None:
     np.save(tmp_path / "short.npy", ours[:-1])
+    np.save(tmp_path / "endless.npy", ours * np.inf)
     in_order(["x", *IDS[1:]], tmp_path / "wrong.txt")
     (tmp_path / "raw.bin").write_bytes(ours.tobytes())
     (tmp_path / "old.pkl").write_bytes(b"\x80\x04" + b"x" * 20)
     files = {name: file and str(tmp_path / file) for name, file in changes.items()}
     with pytest.raises((ConfigError, DataError), match=says):
         retrieve.build(quiet(replace(given, encoder=replace(given.encoder, **files))), "dev")  # type: ignore[arg-type]
+    assert not list(Path(given.folder).rglob("*.tmp")), "nothing of what is refused stays"
     config = replace(given, biencoder=replace(given.biencoder, steps=2), index=IndexConfig("flat"))
     with pytest.raises(ConfigError, match=r"are of an encoder that is not trained here; set biencoder\.steps=0"):
         embed.build(quiet(config))
