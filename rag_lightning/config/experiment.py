@@ -31,8 +31,8 @@ class ExperimentConfig(Section):
             A field that is given takes precedence; a value that contradicts the preset is an error.
         train_preset: Preset of the training fields that are not given: recipe (ours: losses on distractors, and no
             warm-up of the retriever), plain (ours: the paper's likelihood alone, after a warm-up of the retriever),
-            paper (the values the paper states), authors (those of the authors' script), or ours (recipe at scale mini,
-            plain at others); config/presets.py lists the values.
+            paper (the values the paper states), authors (those of the authors' script), or ours (plain at scale paper,
+            recipe at the others); config/presets.py lists the values.
         scale: Size of data and models: mini or mini-long, embedded, for two CPU cores; or paper, those of the hub.
         formulation: Model to train: rag_token, rag_sequence, closed_book (no retrieval), or fid (fusion in decoder: all
             passages are read together; its retriever is not trained).

@@ -133,7 +133,7 @@ TRAIN_PRESETS: Mapping[str, Mapping[str, Setting]] = {
 paper states no learning rate, batch size, number of
 updates, warm-up, label smoothing, dropout, clipping, lengths or stopping criterion. Settings of the script without a
 field of ours: fp16, attention dropout 0.1 (ours is 0), and 100 epochs, whose number of steps depends on the data."""
-OURS_AT: Mapping[str, TrainPreset] = {"mini": "recipe"}
+OURS_AT: Mapping[str, TrainPreset] = {"mini": "recipe", "mini-long": "recipe"}
 """Scale -> the preset that `ours` is there; elsewhere it is plain: the defaults of the sections."""
 COPIED: Mapping[str, Mapping[str, Setting]] = {"recipe": RECIPE_COPIED}
 """Preset -> its further fields for tasks whose answers are copied from passages."""

@@ -27,7 +27,7 @@ from rag_lightning.runs.evaluate import exact_scores
 from rag_lightning.stages import predict, score
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
-from rag_lightning.sweep.selection import cost, superseded
+from rag_lightning.sweep.selection import order, superseded
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study
 from rag_lightning.tracking import track
@@ -186,7 +186,7 @@ def test_only_the_chosen_and_the_baselines_touch_test(tiny_sweep: SweepConfig) -
     assert sorted(formulations) == sorted({c["formulation"] for c in selection["candidates"]})
     for candidate in chosen:
         rivals = [c for c in selection["candidates"] if c["formulation"] == candidate["formulation"] and c["within"]]
-        assert cost(candidate) == min(map(cost, rivals))
+        assert order(tiny_sweep, candidate) == min(order(tiny_sweep, rival) for rival in rivals)
         assert candidate["index_bytes"] > 0 < candidate["seconds_per_query"]
     tested = {r["label"] for r in found.values() if r["split"] == "test"}
     assert tested == {c["label"] for c in chosen} | {"Closed book · greedy", "RAG-Token · bm25 · k=2 · greedy"}

@@ -102,10 +102,10 @@ def test_a_train_preset_names_fields_that_there_are(preset: str) -> None:
     assert found.train_preset == "ours"
 
 
-def test_ours_is_the_recipe_at_mini_and_plain_at_other_scales() -> None:
+def test_ours_is_the_recipe_where_the_model_is_small_and_plain_at_scale_paper() -> None:
     assert parsed() == parsed("--train_preset", "recipe") != parsed("--train_preset", "plain") == ExperimentConfig()
-    for scale in ("mini-long", "paper"):
-        assert expand({"scale": scale}) == {} != expand({"scale": scale, "train_preset": "recipe"})
+    assert expand({"scale": "mini-long"}) == expand({"scale": "mini"})
+    assert expand({"scale": "paper"}) == {} != expand({"scale": "paper", "train_preset": "recipe"})
     assert expand({"train_preset": "authors", "train.steps": 9}).keys() == TRAIN_PRESETS["authors"].keys()
 
 

@@ -75,6 +75,14 @@ def test_the_cheapest_that_is_not_worse_is_chosen(config: SweepConfig) -> None:
     assert found[near.label]["seconds_per_query"] == 2.0, "shown, but it decides nothing"
 
 
+def test_of_equally_cheap_ones_the_best_is_chosen_before_the_smallest(config: SweepConfig) -> None:
+    near = write_run(config, "rag_token/greedy/bm25/5", NEAR, 1.0, index_bytes=1)
+    best = write_run(config, "rag_token/greedy/flat/5", BEST, 1.0, index_bytes=9)
+    assert select(config, [near, best]) == [best]
+    counted = replace(config, objectives=("em", "index_bytes"))
+    assert select(counted, [near, best]) == [near], "a size that is an objective counts"
+
+
 def test_work_is_pairs_times_beams_then_the_index_then_the_label(config: SweepConfig) -> None:
     beams = write_run(config, "rag_token/beam/flat/2", BEST, 1.0, index_bytes=1)
     large = write_run(config, "rag_token/greedy/flat/5", BEST, 1.0, index_bytes=9)
