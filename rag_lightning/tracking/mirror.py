@@ -20,6 +20,7 @@ from mlflow.tracking import MlflowClient
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.artifacts import MANIFEST, read_manifest
 from rag_lightning.core.files import digest, write_json
+from rag_lightning.core.links import check_unlinked
 from rag_lightning.core.redact import redact, redacted
 from rag_lightning.core.shipped import find_shipped
 from rag_lightning.report.collect import check_config
@@ -56,7 +57,7 @@ class Mirror:
     Args:
         tracking_uri: URI of the store; empty for an SQLite file in the project folder.
         experiment: Name of the MLflow experiment; all sweeps of a task share one.
-        root: Project folder, with artifacts/, and mlartifacts/ for the files of a local store.
+        root: Project folder, with artifacts/.
         warn: Called once, with the reason why nothing is sent.
         extras: Called once for each chosen system on test, after its files are sent.
     """
@@ -84,9 +85,10 @@ class Mirror:
             every: Send it again even if it is unchanged.
 
         Raises:
-            DataError: a file of the run folder cannot be read.
+            DataError: a file of the run folder cannot be read, or the folder is a link.
             ArtifactError: its predictions are altered.
         """
+        check_unlinked(folder, folders.runs(self.root))
         record, summary, link = read_run(folder), read_summary(folder), self._link(folder)
         check_config(folder / RUN, record["config"])
         state = {"store": digest(self.uri), "content": digest([LAYOUT, record, summary])}
