@@ -71,6 +71,7 @@ class Mirror:
         extras: Extras | None = None,
     ) -> None:
         self.uri, self.experiment, self.root = default_uri(root, tracking_uri), experiment, root
+        self._store_id = digest(tracking_uri)  # the project's own store is the same one where both have moved
         self.warn, self.extras = warn, extras
         self._store = self._connect()
         self._retry_at, self._warned = 0.0, False
@@ -91,7 +92,7 @@ class Mirror:
         check_unlinked(folder, folders.runs(self.root))
         record, summary, link = read_run(folder), read_summary(folder), self._link(folder)
         check_config(folder / RUN, record["config"])
-        state = {"store": digest(self.uri), "content": digest([LAYOUT, record, summary])}
+        state = {"store": self._store_id, "content": digest([LAYOUT, record, summary])}
 
         def send() -> str:
             run_id = str(link.get("mlflow_run_id", ""))
@@ -254,7 +255,7 @@ class Mirror:
         """What was sent of a run folder; empty if nothing was sent to this store."""
         file = folder / LINK
         link = read(file, hint="remove it and run `rag-lightning track`") if file.exists() else {}
-        return link if link.get("store") == digest(self.uri) else {}
+        return link if link.get("store") == self._store_id else {}
 
     def _attempt(self, send: Callable[[], T]) -> T | None:
         """Call `send`; a failure of the store gives one warning, and nothing is sent for RETRY_AFTER seconds."""

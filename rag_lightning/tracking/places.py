@@ -36,6 +36,11 @@ def file_of(uri: str) -> Path:
     return Path(str(make_url(uri).database or "").removeprefix("file:"))
 
 
+def for_client(uri: str) -> str:
+    """The URI for MLflow's client, which for sqlite:///PATH makes the folder of PATH as it is quoted there."""
+    return uri.replace("sqlite:", "sqlite+pysqlite:", 1) if uri.startswith("sqlite:") else uri
+
+
 def place_of(uri: str) -> str:
     """Where the files of an SQLite store are: beside it."""
     return (file_of(uri).resolve().parent / FILES).as_uri()

@@ -28,7 +28,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest, sqlite_url
 from rag_lightning.core.links import open_lock
 from rag_lightning.core.redact import has_bare_at, redact
-from rag_lightning.tracking.places import PORTS, bring_along, file_of, place_of
+from rag_lightning.tracking.places import PORTS, bring_along, file_of, for_client, place_of
 
 KEY, MADE, DIGEST = "mlflow.ragLightning.key", "mlflow.ragLightning.made", "mlflow.ragLightning.dataset"
 """Tags, hidden in the UI: identity of a run, time in nanoseconds of its creation in MLflow, digest of its data."""
@@ -95,7 +95,7 @@ class Store:
             logging.getLogger(name).setLevel(logging.WARNING)
         _check_reachable(self.uri)
         with self.locked():  # two processes that create one SQLite store at once fail with `duplicate column name`
-            client = MlflowClient(self.uri)
+            client = MlflowClient(for_client(self.uri))
             client.search_experiments(max_results=1)
             if self.uri.startswith(SQLITE):
                 bring_along(self.uri)

@@ -79,9 +79,7 @@ print(os.environ["HOME"], user())
 
 
 @pytest.mark.parametrize(("home", "expected"), [(None, ""), ("/", "/")])
-def test_a_user_without_home_and_entry_gets_the_working_folder(
-    home: str | None, expected: str, tmp_path: Path
-) -> None:
+def test_a_user_without_home_and_entry_gets_the_working_folder(home: str | None, expected: str, tmp_path: Path) -> None:
     code = HOMELESS if home is None else HOMELESS.replace('os.environ.pop("HOME", None)', "")
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | ({} if home is None else {"HOME": home})
     command = [sys.executable, "-c", code]

@@ -87,7 +87,7 @@ def test_in_a_file(name: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name])
 def test_of_an_assessment_a_claim_a_system_and_a_folder(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="must (be 1 to 80|hold no NUL)"):
+    with pytest.raises(ConfigError, match=r"must (be 1 to 80|hold no NUL)"):
         AssessConfig(name=name)
     with pytest.raises(DataError, match="must be 1 to 80"):
         check_file_name(Path("claims.yaml"), "claims.name", name)

@@ -4,10 +4,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from mlflow.artifacts import download_artifacts
 from mlflow.tracking import MlflowClient
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
@@ -17,7 +19,7 @@ from rag_lightning.sweep.run import run
 from rag_lightning.sweep.storage import open_storage, study_file
 from rag_lightning.tracking import track
 from rag_lightning.tracking.mirror import Mirror
-from rag_lightning.tracking.places import check_apart, file_of
+from rag_lightning.tracking.places import check_apart, file_of, for_client
 from rag_lightning.tracking.store import default_uri
 from tests.odd_folders import ODD
 from tests.run_folders import make_run
@@ -38,7 +40,14 @@ def project(uri: str, tmp_path: Path) -> Project:
     return make
 
 
+def client(uri: str) -> MlflowClient:
+    """A client as of another process, which has no memory of a run's place."""
+    _artifact_repos_cache.clear()
+    return MlflowClient(for_client(uri))
+
+
 def sent(root: Path, run_id: str = "r1") -> str:
+    _artifact_repos_cache.clear()
     found = Mirror("", "nq", root, pytest.fail).child(root / "runs" / "s1" / run_id)
     assert found
     return found
@@ -47,10 +56,12 @@ def sent(root: Path, run_id: str = "r1") -> str:
 def files_of(root: Path, run_id: str) -> list[str]:
     """The files of a run in MLflow; each can be fetched."""
     uri = default_uri(root)
-    found = [file.path for file in MlflowClient(uri).list_artifacts(run_id)]
-    for path in found:
-        fetched = download_artifacts(run_id=run_id, artifact_path=path, tracking_uri=uri)
-        assert Path(fetched).is_relative_to(root / "mlartifacts") and Path(fetched).stat().st_size
+    found = [file.path for file in client(uri).list_artifacts(run_id)]
+    with TemporaryDirectory() as place:
+        download_artifacts(run_id=run_id, tracking_uri=for_client(uri), dst_path=place)
+        for path in found:
+            stored = root / "mlartifacts" / run_id / "artifacts" / path
+            assert stored.stat().st_size and (Path(place) / path).read_bytes() == stored.read_bytes()
     return found
 
 
@@ -68,8 +79,8 @@ def test_a_moved_project_keeps_its_files_and_writes_nothing_where_it_was(
 ) -> None:
     before, after = project("old %20 place"), tmp_path / "new?place"
     first = sent(before)
-    client = MlflowClient(default_uri(before))
-    model = client.create_logged_model(client.get_run(first).info.experiment_id, "m")
+    made = client(default_uri(before))
+    model = made.create_logged_model(made.get_run(first).info.experiment_id, "m")
     capsys.readouterr()
     before.rename(after)
     make_run(after, "r2")
@@ -78,9 +89,11 @@ def test_a_moved_project_keeps_its_files_and_writes_nothing_where_it_was(
     assert f"{after}/mlflow.db has moved: the files of its runs were in {before}/mlartifacts" in shown
     assert shown.count("\n") == 1 and not before.exists()
     assert files_of(after, first) == files_of(after, second)
-    moved = MlflowClient(default_uri(after)).get_logged_model(model.model_id)
+    moved = client(default_uri(after)).get_logged_model(model.model_id)
     assert moved.artifact_location == model.artifact_location.replace(before.as_uri(), after.as_uri())
+    links = [path.read_bytes() for path in after.glob("runs/*/*/mlflow.json")]
     track.run(ExperimentConfig(folder=str(after)))
+    assert [path.read_bytes() for path in after.glob("runs/*/*/mlflow.json")] == links, "nothing is sent again"
     assert "has moved" not in capsys.readouterr().err and not before.exists()
 
 
@@ -97,7 +110,7 @@ def test_a_copied_project_leaves_the_first_alone(project: Project, tmp_path: Pat
 def test_a_place_that_somebody_chose_is_kept(project: Project, tmp_path: Path) -> None:
     root, chosen = project("project"), tmp_path / "disk" / "mlartifacts"
     chosen.mkdir(parents=True)
-    MlflowClient(default_uri(root)).create_experiment("nq", artifact_location=chosen.as_uri())
+    client(default_uri(root)).create_experiment("nq", artifact_location=chosen.as_uri())
     sent(root)
     assert list(chosen.rglob("run.json"))
 
