@@ -67,7 +67,8 @@ def reason(error: Exception, uri: str) -> str:
     """The reason of a failure in one line, without passwords."""
     text = redact(" ".join(str(error).split())) or type(error).__name__
     if "out-of-date database schema" in text or "locate revision" in text:
-        return f"its tables are of another version of MLflow; back it up and run: mlflow db upgrade {shlex.quote(redact(uri))}"
+        command = f"mlflow db upgrade {shlex.quote(redact(uri))}"
+        return f"its tables are of another version of MLflow; back it up and run: {command}"
     return text[:200]
 
 
