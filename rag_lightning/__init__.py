@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before MLflow is imported: it would report its use
+try:
+    Path.home()
+except RuntimeError:  # no HOME, and a user whom the system does not know: MLflow, matplotlib and others need a folder
+    os.environ["HOME"] = os.getcwd()
 
 __version__ = "0.1.0"
 __all__ = ["Experiment", "__version__"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
     given = sys.argv[1:] if arguments is None else arguments
     limit_compiled_products()
+    _keep_printing()
     try:
         with console.opened(verbose=VERBOSE in given):
             return _dispatch([word for word in given if word != VERBOSE])
@@ -56,6 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.errno not in DISK_ERRORS | OCCUPIED:
             raise
         return _complain(disk_problem(error), FAILED)
+
+
+def _keep_printing() -> None:
+    """Let stdout and stderr show what their encoding does not have as \\x.., where they would end in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _dispatch(words: list[str]) -> int:

@@ -40,6 +40,7 @@ ONE_PROCESS = {
     "integration/test_claims_sweep": "claims_sweep",
     "integration/test_console": "tiny_sweep",
     "integration/test_inspect": "tiny_sweep",
+    "integration/test_odd_folders": "tiny_sweep",
     "integration/test_sweep": "tiny_sweep",
     "integration/test_sweep_faults": "tiny_sweep",
     "integration/test_sweep_workers": "tiny_sweep",
@@ -50,6 +51,7 @@ ONE_PROCESS = {
     "unit/stages/test_items": "tiny_sweep",
     "unit/stages/test_retriever_warmup": "tiny_sweep",
     "unit/tracking/test_mirror": "mlflow",
+    "unit/tracking/test_places": "mlflow",
     "unit/tracking/test_store": "mlflow",
 }
 """Files whose fixtures take longer than their tests -> what they share: their tests run in one process.

@@ -13,6 +13,7 @@ from rag_lightning.config.commands import AssessConfig
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import write_json, write_text
+from rag_lightning.core.links import make_folder
 from rag_lightning.report.page import render
 from rag_lightning.report.side import finished_run
 from rag_lightning.runs import folders
@@ -39,7 +40,7 @@ def run(config: AssessConfig, runs: Sequence[str]) -> None:
     key = Key(page_digest(shown), *where, config.seed, a, b, tuple(items))
     folder = folders.assessments(config.folder) / (config.name or _name(pair))
     _check_free(folder, key)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, folder.parent)
     # the key first: a page that was sent without one could never be read
     write_json(folder / KEY, key.to_dict())
     write_text(folder / PAGE, render(TEMPLATE, page=key.page, items=list(map(asdict, shown)), questions=QUESTIONS))
@@ -48,7 +49,7 @@ def run(config: AssessConfig, runs: Sequence[str]) -> None:
 
 def _name(pair: Pair) -> str:
     text = "-".join((pair[0].dataset, pair[0].split, *(run.run_id for run in pair)))
-    return re.sub(r"[^\w.-]+", "-", text)[:100]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:100].lstrip(".-")
 
 
 def _check_free(folder: Path, key: Key) -> None:

@@ -18,6 +18,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import digest, write_json
+from rag_lightning.core.links import make_folder
 from rag_lightning.matrix.cells import Job
 from rag_lightning.runs import folders
 from rag_lightning.runs.identity import differing, run_digest
@@ -93,7 +94,7 @@ class Entry:
 
     def write(self, outcome: Mapping[str, Any] | None) -> None:
         """Write the record with an outcome; None for a test that has begun."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent, self.path.parents[2])
         found = self.stored()
         same = found is not None and found["digest"] == self.digest
         started = found["started"] if found and same else now()

@@ -1,4 +1,4 @@
-"""Number types with bounds, and the check of a value against its type.
+"""Number types with bounds, the type of a name, and the check of a value against its type.
 
 jsonargparse checks its bounded types only while it reads a command line or a file; `check_value` also checks a
 configuration that is built in Python.
@@ -14,7 +14,13 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.plain import shorten
 from rag_lightning.core.registry import check_name
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}\Z")
+"""Names of sweeps, experiments, runs, data sets and claims: a folder on every system, and one word of a shell."""
+LONGEST_SHOWN = 120
+"""Characters of a refused name in a message."""
 
 if TYPE_CHECKING:
     PositiveInt: TypeAlias = int
@@ -22,9 +28,12 @@ if TYPE_CHECKING:
     PositiveFloat: TypeAlias = float
     NonNegativeFloat: TypeAlias = float
     Share: TypeAlias = float
+    Name: TypeAlias = str
 else:
     from jsonargparse.typing import ClosedUnitInterval as Share
-    from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+    from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, restricted_string_type
+
+    Name = restricted_string_type("Name", NAME)
 
 BOUNDS = {
     PositiveInt: "must be at least 1",
@@ -32,6 +41,7 @@ BOUNDS = {
     PositiveFloat: "must be above 0",
     NonNegativeFloat: "must be at least 0",
     Share: "must be between 0 and 1",
+    Name: "must be 1 to 80 letters (a-z, A-Z), digits, . _ or -, and not begin with . or -",
 }
 
 
@@ -62,11 +72,22 @@ def _check_plain(name: str, hint: type[Any], value: Any) -> None:
     fits = isinstance(value, (int, float) if plain is float else plain)
     check(fits and (plain is bool or not isinstance(value, bool)), name, value, f"must be {plain.__name__}")
     check(not isinstance(value, float) or math.isfinite(value), name, value, "must be a finite number")
-    if isinstance(value, str):
+    if hint is Name:
+        check(is_name(value), name, shorten(repr(value), LONGEST_SHOWN), BOUNDS[Name])
+    elif isinstance(value, str):
         check(not re.search("[\0\ud800-\udfff]", value), name, repr(value), "must hold no NUL and no half characters")
     if hint in BOUNDS:
         limits = getattr(hint, "_restrictions", [])
         check(all(compare(value, limit) for compare, limit in limits), name, value, BOUNDS[hint])
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a sweep, an experiment, a run or a data set.
+
+    >>> [is_name(text) for text in ("nq-own", "", "..", "a/b", "a" * 81)]
+    [True, False, False, False, False]
+    """
+    return NAME.match(text) is not None
 
 
 def check(fits: bool, name: str, value: Any, problem: str) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rag_lightning.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt, Share, check
+from rag_lightning.config.bounds import Name, NonNegativeFloat, NonNegativeInt, PositiveInt, Share, check, check_value
 from rag_lightning.config.data import Split
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import Section
 
 Scale = Literal["mini", "mini-long", "nq-subset", "paper"]
 RESERVED = "experiments"
-"""Name of the folder of runs that the matrix and claims share; no sweep may have it."""
-FILES, MOST_BYTES = (".lock", ".jsonl"), 200
-"""Endings of files beside the folders of sweeps, and the largest length of a folder's name as UTF-8."""
+"""Name of the folder of runs that the matrix and claims share."""
+TAKEN, FILES = (RESERVED, "claims", "cells"), (".lock", ".jsonl")
+"""Folders of runs/ and reports/out/ that are of no sweep, and endings of files beside those of sweeps."""
 
 
 def _default_space() -> dict[str, Any]:
@@ -76,7 +75,7 @@ class SweepConfig(Section):
         trial_seconds: Time limit of a trial in seconds, 0 for none; trials with a limit run in worker processes.
     """
 
-    name: str = "nq"
+    name: Name = "nq"
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     space: Mapping[str, Any] = field(default_factory=_default_space)
     trials: PositiveInt = 24
@@ -100,9 +99,7 @@ class SweepConfig(Section):
         super().__post_init__()
         lists = {path: tuple(values) if isinstance(values, list) else values for path, values in self.space.items()}
         object.__setattr__(self, "space", lists)  # as YAML has them, and as Python has them: one and the same space
-        fits = re.fullmatch(r"[\w][\w.-]{0,99}", self.name) is not None and self.name != RESERVED
-        check(fits, "name", repr(self.name), f"must be 1 to 100 letters, digits, . _ or -, and not {RESERVED}")
-        check(len(self.name.encode()) <= MOST_BYTES, "name", repr(self.name), f"must have at most {MOST_BYTES} bytes")
+        check(self.name not in TAKEN, "name", repr(self.name), f"must be none of {', '.join(TAKEN)}")
         taken = self.name.endswith(FILES)
         check(not taken, "name", repr(self.name), f"must not end with {' or '.join(FILES)}, which are files in runs/")
 
@@ -202,8 +199,8 @@ class AssessConfig(Section):
     def __post_init__(self) -> None:
         """Raise ConfigError for a value out of bounds, or a name that no folder can have."""
         super().__post_init__()
-        fits = re.fullmatch(r"(?:\w[\w.-]{0,99})?", self.name) is not None and len(self.name.encode()) <= MOST_BYTES
-        check(fits, "name", repr(self.name), "must be at most 100 letters, digits, . _ or -, in at most 200 bytes")
+        if self.name:
+            check_value("name", Name, self.name)
 
 
 @dataclass(frozen=True)

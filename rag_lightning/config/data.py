@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from rag_lightning.config.bounds import NonNegativeInt, PositiveInt, check
+from rag_lightning.config.bounds import Name, NonNegativeInt, PositiveInt, check
 from rag_lightning.config.fields import Section, setting
 from rag_lightning.config.languages import ENGLISH, LANGUAGES
 from rag_lightning.config.registries import TASKS
@@ -50,7 +50,7 @@ class TaskConfig(Section):
     STAGES: ClassVar[tuple[str, ...]] = ("examples",)
 
     name: str = setting("nq", stages=("examples", "targets", "reader", "model", "scores"), names=TASKS)
-    dataset: str = setting("mini-nq", digest="never")
+    dataset: Name = setting("mini-nq", digest="never")
     source: str = setting("", digest="by content")
     columns: Mapping[str, str] | None = None
     train: tuple[str, ...] = setting((), digest="by content")

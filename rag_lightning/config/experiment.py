@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from rag_lightning.config.bounds import Name
 from rag_lightning.config.data import CorpusConfig, Split, TargetsConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.fields import Section, setting
@@ -59,7 +60,7 @@ class ExperimentConfig(Section):
 
     STAGES: ClassVar[tuple[str, ...]] = ()
 
-    name: str = setting("experiment", digest="never")
+    name: Name = setting("experiment", digest="never")
     system: SystemName = setting("custom", digest="never")
     train_preset: TrainPreset = setting("ours", digest="never")
     scale: Literal["mini", "mini-long", "paper"] = setting("mini", digest="never")

@@ -226,16 +226,16 @@ def build(cls: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:
             made[name] = build(hint, values, path + ".")
         elif issubclass(cls, KindSection) and name == "options":
             known = options_of(cls.REGISTRY)
-            given = {n: _plain_number(known[n].hint, values[prefix + n]) for n in known if prefix + n in values}
+            given = {n: _plain_value(known[n].hint, values[prefix + n]) for n in known if prefix + n in values}
             made[name] = {n: value for n, value in given.items() if value != known[n].default}
         elif path in values:
-            made[name] = _plain_number(hint, values[path])
+            made[name] = _plain_value(hint, values[path])
     return cls(**made)
 
 
-def _plain_number(hint: Any, value: Any) -> Any:
-    """A number of a bounded type as a plain int or float."""
-    return hint._type(value) if hint in BOUNDS and isinstance(value, int | float) else value
+def _plain_value(hint: Any, value: Any) -> Any:
+    """A value of a bounded type as a plain int, float or str."""
+    return hint._type(value) if hint in BOUNDS and isinstance(value, int | float | str) else value
 
 
 @_cached

@@ -87,7 +87,7 @@ def _sentence(leaf: Leaf, short: bool = False) -> str:
 def _type(hint: Any) -> str:
     """A type in words: `int, at least 1`, `linear or polynomial`."""
     if hint in BOUNDS:
-        return f"{hint._type.__name__}, {BOUNDS[hint].removeprefix('must be ')}"
+        return f"{_type(hint._type)}, {BOUNDS[hint].removeprefix('must be ')}"
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
         *first, last = map(str, args)

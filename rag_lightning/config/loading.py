@@ -14,12 +14,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_lightning.config.bounds import BOUNDS
+from rag_lightning.config.bounds import BOUNDS, LONGEST_SHOWN
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import build, leaves, sections_of
 from rag_lightning.config.presets import UNSET, expand
 from rag_lightning.config.yaml_files import make_parser
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.plain import shorten
 from rag_lightning.core.redact import redacted
 from rag_lightning.core.registry import Registry, nearest
 from rag_lightning.core.shipped import find_shipped
@@ -217,8 +218,12 @@ def unknown_key(key: str, keys: Sequence[str]) -> str:
 
 
 def _out_of_bounds(key: str, bounded: str, problem: str) -> str:
-    """The message for a number out of bounds, or a value that is not a number."""
+    """The message for a number out of bounds, a text that is no name, or a value of another type."""
     hint = next(one for one in BOUNDS if one.__name__ == bounded)
+    if found := re.match(r"(.*) does not match regular expression", problem, re.DOTALL):
+        return f"{key}={shorten(repr(found[1]), LONGEST_SHOWN)}: {BOUNDS[hint]}"
+    if found := re.search(r"expected string or bytes-like object, got '(\w+)'", problem):
+        return f"{key}: must be text, not {found[1]}; put quotes around it"
     if found := re.match(r"(.*) does not conform to restriction", problem):
         return f"{key}={found[1]}: {BOUNDS[hint]}"
     given = re.sub(r" not an? (number|integer|float)$", "", problem.rpartition(": ")[2])

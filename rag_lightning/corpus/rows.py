@@ -14,6 +14,7 @@ from typing import Any, get_args
 from rag_lightning.core.compression import ENDINGS
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_json
+from rag_lightning.core.links import files_below
 from rag_lightning.core.rows import Numbered, Shape, find_shape, read_rows
 from rag_lightning.core.separated import Quotes, Quoting, column_names, find_quotes, read_csv, read_tsv
 
@@ -90,15 +91,19 @@ class Files:
 def list_files(folder: Path) -> Files:
     """The files of a folder that are its corpus: those of one ending, the first of parquet, arrow, jsonl and tsv.
 
-    Without these it is the ending, of csv, json and text, of which there are most. Hidden files are passed over.
+    Without these it is the ending, of csv, json and text, of which there are most. Hidden files are passed over; links
+    are followed.
 
     Raises:
-        DataError: none of them, or several splits of a data set.
+        DataError: none of them, several splits of a data set, or a link that leads nowhere.
     """
     saved = _saved(folder)
     if saved:
         return Files(".arrow", saved)
-    found = [p for p in sorted(folder.rglob("*")) if p.is_file() and not _hidden(p.relative_to(folder))]
+    found = [p for p in files_below(folder) if not _hidden(p.relative_to(folder))]
+    if lost := next((p for p in found if not p.exists()), None):
+        raise DataError(lost, "is a link that leads nowhere", hint="remove it, or restore what it leads to")
+    found = [p for p in found if p.is_file()]
     by_ending: dict[str, list[Path]] = {}
     for path in found:
         by_ending.setdefault(".text" if ending_of(path) in TEXT else ending_of(path), []).append(path)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.links import check_unlinked, make_folder, open_lock
 
 T = TypeVar("T")
 LAYOUT = 2
@@ -44,6 +45,7 @@ class PairDatabase:
 
     Raises:
         ArtifactError: the file cannot be read or written (locked, full, no permission); by every method.
+        DataError: the file, its folder or its lock is a link.
     """
 
     def __init__(self, path: Path | None, owner: Mapping[str, str], announce: Callable[[str], None]) -> None:
@@ -52,7 +54,7 @@ class PairDatabase:
         self._inode = -1
         with self._named():
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                check_unlinked(path, make_folder(path.parent, path.parent.parent))
             with self._locked():
                 self._open("")
 
@@ -139,7 +141,7 @@ class PairDatabase:
         if self.path is None:
             yield
             return
-        with self.path.with_name(f"{self.path.name}.lock").open("w") as handle:
+        with open_lock(self.path.with_name(f"{self.path.name}.lock")) as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)  # closing lets go
             yield
 

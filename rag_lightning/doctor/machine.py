@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
-from urllib.parse import unquote
 
 import faiss
 import psutil
@@ -29,6 +28,7 @@ from rag_lightning.core.hub import describe_paper_scale, hub_reachable
 from rag_lightning.runs import ledger
 from rag_lightning.runs.record import git_state, package_versions, run_folders
 from rag_lightning.tasks.spec import get_task
+from rag_lightning.tracking.places import file_of
 from rag_lightning.tracking.store import default_uri
 
 State = Literal["ok", "note", "missing", "damaged"]
@@ -138,6 +138,6 @@ def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
     yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
     found = Counter(line["split"] for line in ledger.read(root))
     yield Finding("ledger of test", "ok", ", ".join(f"{found[split]} evaluations on {split}" for split in TESTS))
-    local = unquote(default_uri(root, tracking_uri).removeprefix("sqlite:///"))
-    known = "another store" if tracking_uri else local if Path(local).exists() else f"{local}, created by the first run"
+    local = file_of(default_uri(root))
+    known = "another store" if tracking_uri else str(local) if local.exists() else f"{local}, created by the first run"
     yield Finding("mlflow", "ok", known)

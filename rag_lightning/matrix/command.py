@@ -12,6 +12,7 @@ from rag_lightning.config.commands import MatrixConfig
 from rag_lightning.core.console import Head, LiveTable, say, time_left
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.files import write_text
+from rag_lightning.core.links import make_folder
 from rag_lightning.core.shipped import find_shipped
 from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_job
 from rag_lightning.matrix.matrix import Cell, Matrix, load_matrix, select
@@ -100,7 +101,7 @@ def in_order(matrix: Matrix, cells: Sequence[Cell], config: MatrixConfig) -> lis
 
 def write_cells(folder: Path, jobs: Sequence[Job]) -> Path:
     """Write each cell as an experiment file, which every command reads with --config; returns the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, folder.parent)
     for job in jobs:
         text = yaml.safe_dump({**job.cell.values, "name": job.cell.name}, sort_keys=False, allow_unicode=True)
         write_text(folder / f"{job.cell.name}.yaml", text)

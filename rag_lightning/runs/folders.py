@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from rag_lightning.config.commands import RESERVED
-from rag_lightning.core.errors import UnknownNameError
+from rag_lightning.core.errors import ConfigError, UnknownNameError
 from rag_lightning.core.plain import shorten
 
 EXPERIMENTS: Final = RESERVED
@@ -33,13 +33,28 @@ def assessments(root: str | Path) -> Path:
 
 
 def run_group(root: str | Path, group: str) -> Path:
-    """The folder runs/<group>, where a group is the name of a sweep, or EXPERIMENTS."""
-    return runs(root) / group
+    """The folder runs/<group>, where a group is the name of a sweep, or EXPERIMENTS.
+
+    Raises:
+        ConfigError: a name, such as one that a file of a run has, that would lead elsewhere.
+    """
+    return runs(root) / _one(group)
 
 
 def report(root: str | Path, *names: str) -> Path:
-    """The folder reports/out/<names>."""
-    return Path(root).joinpath("reports", "out", *names)
+    """The folder reports/out/<names>.
+
+    Raises:
+        ConfigError: as `run_group`.
+    """
+    return Path(root).joinpath("reports", "out", *map(_one, names))
+
+
+def _one(name: str) -> str:
+    """A name that is one folder's, and no way to another; the folders of earlier runs have longer ones than `Name`."""
+    if name in ("", ".", "..") or {"/", "\0"} & set(name):
+        raise ConfigError(f"{shorten(repr(name), LONGEST)} is not the name of a folder of runs or reports")
+    return name
 
 
 def find_run(root: str | Path, name: str) -> Path:

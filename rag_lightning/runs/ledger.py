@@ -16,6 +16,7 @@ from typing import Any
 from rag_lightning.config.data import TESTS
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_jsonl_objects
+from rag_lightning.core.links import no_link
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import now
 
@@ -57,14 +58,14 @@ def append(root: str | Path, done: Evaluation) -> None:
     Evaluations of other splits are ignored.
 
     Raises:
-        DataError: the ledger is damaged.
+        DataError: the ledger is damaged, or a link.
         OSError: it cannot be written; it is as it was before.
     """
     if done.split not in TESTS:
         return
     path = folders.runs(root) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab", buffering=0) as handle:
+    with open(path, "ab", buffering=0, opener=no_link) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if any(line.items() >= asdict(done).items() for line in read(root)):
             return

@@ -14,7 +14,9 @@ from typing import Any
 import psutil
 
 from rag_lightning.core.background import repeated
+from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE
+from rag_lightning.core.links import no_link
 
 SAMPLES = "system.jsonl"
 SECONDS = 10.0
@@ -78,9 +80,9 @@ def _resident() -> int:
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
-    """Append a line in one write; without the folder or without room on the disk the sample is lost."""
+    """Append a line in one write; without the folder, without room on the disk or to a link the sample is lost."""
     try:
-        with path.open("a", encoding="utf-8") as handle:
+        with open(path, "a", encoding="utf-8", opener=no_link) as handle:
             handle.write(json.dumps(row) + "\n")
-    except OSError:
+    except (OSError, DataError):
         return

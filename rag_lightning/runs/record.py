@@ -24,6 +24,7 @@ from typing import Any
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE, write_json
 from rag_lightning.core.hardware import describe
+from rag_lightning.core.links import make_folder
 from rag_lightning.core.redact import redact
 
 SCHEMA, RUN, SUMMARY = 2, "run.json", "summary.json"
@@ -98,8 +99,12 @@ class RunResult:
 
 
 def start_run(folder: Path, info: RunInfo) -> dict[str, Any]:
-    """Write run.json with status `running` and return it; an earlier attempt in the folder is replaced."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write run.json with status `running` and return it; an earlier attempt in the folder is replaced.
+
+    Raises:
+        DataError: the folder, or that of its sweep, is a link.
+    """
+    make_folder(folder, folder.parent.parent)
     (folder / SUMMARY).unlink(missing_ok=True)
     record = {
         "schema": SCHEMA,

@@ -76,7 +76,7 @@ class System:
 
     def run_id(self, split: str) -> str:
         """Name of its run folder: split, label without special characters, and digest of the run."""
-        readable = re.sub(r"[^\w.]+", "-", self.label.lower().replace("=", "")).strip("-")
+        readable = re.sub(r"[^a-z0-9_.]+", "-", self.label.lower().replace("=", "")).strip("-")
         return f"{split}-{readable[:LONGEST_NAME]}-{self.digest(split)}"
 
 

@@ -15,6 +15,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.console import LiveTable, say, within
 from rag_lightning.core.errors import DataError, TrainingError
 from rag_lightning.core.files import write_json
+from rag_lightning.core.links import check_unlinked, make_folder
 from rag_lightning.core.redact import redact
 from rag_lightning.report.reading import need, read
 from rag_lightning.runs import evaluate, folders
@@ -31,10 +32,11 @@ from rag_lightning.sweep.description import describe
 from rag_lightning.sweep.objectives import quality
 from rag_lightning.sweep.sampling import planned
 from rag_lightning.sweep.space import SPLIT, Space, open_space
-from rag_lightning.sweep.storage import answering, is_server, joined, leading, open_storage
+from rag_lightning.sweep.storage import answering, is_server, joined, leading, open_storage, study_url
 from rag_lightning.sweep.study import FAILURES, Progress, close_left, completed, open_study, read_progress, search
 from rag_lightning.sweep.trial import evaluate_trial
 from rag_lightning.sweep.workers import Processes, check_room, search_with
+from rag_lightning.tracking.places import check_apart
 from rag_lightning.tracking.store import default_uri
 from rag_lightning.tracking.track import Mirrors, Sender
 
@@ -43,14 +45,16 @@ def run(config: SweepConfig) -> None:
     """Run or continue a sweep.
 
     Raises:
-        ConfigError, UnknownNameError: an invalid search space, or more workers than this machine has room for.
+        ConfigError, UnknownNameError: an invalid search space, more workers than this machine has room for, or one
+            database for Optuna and MLflow.
         AssetError: a model or data set that cannot be fetched.
         TrainingError: a training that cannot continue; the sweep is marked as failed.
         DataError: another process runs this sweep, or a file of it is damaged.
     """
     space = open_space(config)
     check_room(config)
-    default_uri(Path(config.experiment.folder), config.experiment.tracking_uri)  # checked before anything is built
+    # checked before anything is built
+    check_apart(default_uri(Path(config.experiment.folder), config.experiment.tracking_uri), study_url(config))
     with joined(config) as alone, _engine(config), answering(config):
         if config.storage:
             open_storage(config)  # one that does not answer is told before anything is built
@@ -190,10 +194,11 @@ def _open_folder(space: Space, alone: bool) -> Path:
     """The sweep's folder; a folder with another experiment or search space is renamed, and restored when needed.
 
     Raises:
-        DataError: another process runs the sweep with another experiment or search space.
+        DataError: another process runs the sweep with another experiment or search space, or the folder is a link.
     """
     config = space.config
     folder = folders.run_group(config.experiment.folder, config.name)
+    check_unlinked(folder, folder.parent)
     stored = folder / "space.json"
     if stored.exists():
         earlier = need(stored, read(stored), "digest", str)
@@ -210,7 +215,7 @@ def _open_folder(space: Space, alone: bool) -> Path:
     if begun.exists() and not folder.exists():
         begun.rename(folder)
         say(f"sweep {config.name}: an earlier folder with these settings is continued")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, folder.parent)
     write_json(stored, {"digest": space.digest, "budget": space.budget, "spec": space.spec})
     describe(space, folder)
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) 
         share = 100 * reused / (generated + reused)
         say(f"{'pairs':<17} {generated:,} generated, {reused:,} reused ({share:.0f} % saved)")
     say(f"{'runs':<17} {folder}")
-    say(f"{'MLflow':<17} mlflow ui --backend-store-uri {mlflow}")
+    say(f"{'MLflow':<17} mlflow ui --backend-store-uri {shlex.quote(mlflow)}")
 
 
 def _pairs(folder: Path, artifacts: Path) -> tuple[int, int]:

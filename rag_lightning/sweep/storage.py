@@ -26,6 +26,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.artifacts import MACHINE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import content_digest, sqlite_url
+from rag_lightning.core.links import check_unlinked, open_lock
 from rag_lightning.core.redact import has_bare_at, redact
 from rag_lightning.core.registry import nearest
 from rag_lightning.runs import folders
@@ -51,6 +52,11 @@ def study_file(config: SweepConfig) -> Path:
     return folders.run_group(config.experiment.folder, config.name) / "study.db"
 
 
+def study_url(config: SweepConfig) -> str:
+    """The URL of a study's storage, as Optuna reads it."""
+    return config.storage or sqlite_url(study_file(config))
+
+
 def study_name(config: SweepConfig, digest: str) -> str:
     """The name of a study; a storage that is shared may hold the sweep's name with other choices."""
     return f"{config.name}-{digest[:8]}"
@@ -60,7 +66,7 @@ def open_storage(config: SweepConfig) -> optuna.storages.RDBStorage:
     """The storage of a sweep's study.
 
     Raises:
-        DataError: it is damaged, cannot be reached, or is no storage.
+        DataError: it is damaged, cannot be reached, or is no storage; or the file of a sweep's folder is a link.
     """
     with _explained(config), warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -68,9 +74,12 @@ def open_storage(config: SweepConfig) -> optuna.storages.RDBStorage:
             options = {"connect_args": CONNECT, "pool_pre_ping": True}
             url = _url(config).render_as_string(hide_password=False)
             return optuna.storages.RDBStorage(url, options, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
-        url = config.storage or sqlite_url(study_file(config))
-        _database(config)
-        storage = optuna.storages.RDBStorage(url, {"connect_args": {"timeout": PATIENCE}})
+        if not config.storage:
+            check_unlinked(study_file(config), folders.runs(config.experiment.folder))
+        there = _database(config).is_file()
+        if there and inspect(create_engine(study_url(config), poolclass=NullPool)).has_table("experiments"):
+            raise ValueError("it is the database of MLflow")
+        storage = optuna.storages.RDBStorage(study_url(config), {"connect_args": {"timeout": PATIENCE}})
         event.listen(storage.engine, "connect", _prepare)
         storage.engine.dispose()  # the connections that it has were made before
         return storage
@@ -85,7 +94,7 @@ def find_storage(config: SweepConfig) -> optuna.storages.RDBStorage | None:
     with _explained(config):
         if not is_server(config) and not _database(config).is_file():
             return None
-        url = _url(config) if is_server(config) else config.storage or sqlite_url(study_file(config))
+        url = _url(config) if is_server(config) else study_url(config)
         engine = create_engine(url, poolclass=NullPool, connect_args=CONNECT if is_server(config) else {})
         if not inspect(engine).has_table("studies"):
             return None
@@ -197,7 +206,7 @@ def build_apart(config: SweepConfig) -> None:
 
 def _locked(held: ExitStack, path: Path, shared: bool) -> bool:
     """Hold a lock file, exclusively or shared; returns whether no other process held it."""
-    handle = held.enter_context(path.open("w"))
+    handle = held.enter_context(open_lock(path))
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         alone = True
@@ -236,7 +245,7 @@ def claiming(config: SweepConfig, name: str) -> Iterator[None]:
             yield
         return
     file = _database(config)
-    with file.with_name(f"{file.name}.claim.lock").open("w") as handle:
+    with open_lock(file.with_name(f"{file.name}.claim.lock")) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rag_lightning.core.background import repeated
 from rag_lightning.core.errors import ConfigError, TrainingError
+from rag_lightning.core.links import make_folder
 from rag_lightning.core.redact import redact
 from rag_lightning.runs import folders
 from rag_lightning.runs.system import System
@@ -84,7 +85,7 @@ def open_study(space: Space) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = space.config
-    folders.run_group(config.experiment.folder, config.name).mkdir(parents=True, exist_ok=True)
+    make_folder(folders.run_group(config.experiment.folder, config.name), folders.runs(config.experiment.folder))
     storage, name = open_storage(config), study_name(config, space.digest)
     with answering(config):
         return optuna.create_study(study_name=name, storage=storage, directions=directions(config), load_if_exists=True)

@@ -20,6 +20,7 @@ from mlflow.tracking import MlflowClient
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.artifacts import MANIFEST, read_manifest
 from rag_lightning.core.files import digest, write_json
+from rag_lightning.core.links import check_unlinked
 from rag_lightning.core.redact import redact, redacted
 from rag_lightning.core.shipped import find_shipped
 from rag_lightning.report.collect import check_config
@@ -56,7 +57,7 @@ class Mirror:
     Args:
         tracking_uri: URI of the store; empty for an SQLite file in the project folder.
         experiment: Name of the MLflow experiment; all sweeps of a task share one.
-        root: Project folder, with artifacts/, and mlartifacts/ for the files of a local store.
+        root: Project folder, with artifacts/.
         warn: Called once, with the reason why nothing is sent.
         extras: Called once for each chosen system on test, after its files are sent.
     """
@@ -70,6 +71,7 @@ class Mirror:
         extras: Extras | None = None,
     ) -> None:
         self.uri, self.experiment, self.root = default_uri(root, tracking_uri), experiment, root
+        self._store_id = digest(tracking_uri)  # the project's own store is the same one where both have moved
         self.warn, self.extras = warn, extras
         self._store = self._connect()
         self._retry_at, self._warned = 0.0, False
@@ -84,12 +86,13 @@ class Mirror:
             every: Send it again even if it is unchanged.
 
         Raises:
-            DataError: a file of the run folder cannot be read.
+            DataError: a file of the run folder cannot be read, or the folder is a link.
             ArtifactError: its predictions are altered.
         """
+        check_unlinked(folder, folders.runs(self.root))
         record, summary, link = read_run(folder), read_summary(folder), self._link(folder)
         check_config(folder / RUN, record["config"])
-        state = {"store": digest(self.uri), "content": digest([LAYOUT, record, summary])}
+        state = {"store": self._store_id, "content": digest([LAYOUT, record, summary])}
 
         def send() -> str:
             run_id = str(link.get("mlflow_run_id", ""))
@@ -252,7 +255,7 @@ class Mirror:
         """What was sent of a run folder; empty if nothing was sent to this store."""
         file = folder / LINK
         link = read(file, hint="remove it and run `rag-lightning track`") if file.exists() else {}
-        return link if link.get("store") == digest(self.uri) else {}
+        return link if link.get("store") == self._store_id else {}
 
     def _attempt(self, send: Callable[[], T]) -> T | None:
         """Call `send`; a failure of the store gives one warning, and nothing is sent for RETRY_AFTER seconds."""

@@ -6,6 +6,7 @@ import fcntl
 import json
 import logging
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,17 +16,20 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from alembic.util.exc import CommandError
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy import NullPool, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest, sqlite_url
+from rag_lightning.core.links import open_lock
 from rag_lightning.core.redact import has_bare_at, redact
+from rag_lightning.tracking.places import PORTS, bring_along, file_of, for_client, place_of
 
 KEY, MADE, DIGEST = "mlflow.ragLightning.key", "mlflow.ragLightning.made", "mlflow.ragLightning.dataset"
 """Tags, hidden in the UI: identity of a run, time in nanoseconds of its creation in MLflow, digest of its data."""
@@ -39,8 +43,6 @@ TABLES = "mlflow.loggedArtifacts"
 """Tag that names the tables among the files of a run."""
 TEXT_LIMIT = 7900
 """Longest text of a tag; MLflow allows 8,000 characters."""
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
-"""Port of a server whose address names none."""
 TIMEOUT = "10"
 """Seconds after which a request to a server fails; MLflow's default is two minutes, tried seven times."""
 
@@ -65,7 +67,8 @@ def reason(error: Exception, uri: str) -> str:
     """The reason of a failure in one line, without passwords."""
     text = redact(" ".join(str(error).split())) or type(error).__name__
     if "out-of-date database schema" in text or "locate revision" in text:
-        return f"its tables are of another version of MLflow; back it up and run: mlflow db upgrade {redact(uri)}"
+        command = f"mlflow db upgrade {shlex.quote(redact(uri))}"
+        return f"its tables are of another version of MLflow; back it up and run: {command}"
     return text[:200]
 
 
@@ -75,7 +78,7 @@ class Store:
     Args:
         uri: Tracking URI.
         experiment: Name of the experiment.
-        root: Project folder, with mlartifacts/ for the files of a local store, and the lock.
+        root: Project folder, with the lock of a store that is no SQLite file.
         about: Tags of the experiment; {id} in them is its id.
     """
 
@@ -94,22 +97,20 @@ class Store:
             logging.getLogger(name).setLevel(logging.WARNING)
         _check_reachable(self.uri)
         with self.locked():  # two processes that create one SQLite store at once fail with `duplicate column name`
-            client = MlflowClient(self.uri)
+            client = MlflowClient(for_client(self.uri))
             client.search_experiments(max_results=1)
+            if self.uri.startswith(SQLITE):
+                bring_along(self.uri)
         return client
 
     @cached_property
     def experiment_id(self) -> str:
         """Id of the experiment, which is created if it does not exist."""
-        client, local = self.client, urlsplit(self.uri).scheme.startswith("sqlite")
-        place = (self.root / "mlartifacts").resolve().as_uri() if local else None
+        client, place = self.client, place_of(self.uri) if self.uri.startswith(SQLITE) else None
         with self.locked():
             found = client.get_experiment_by_name(self.experiment)
             if found is None:
                 found = client.get_experiment(client.create_experiment(self.experiment, artifact_location=place))
-        if self.uri == default_uri(self.root) and found.artifact_location != place:
-            old = unquote(urlsplit(found.artifact_location).path)
-            raise MlflowException(f"mlflow.db was copied and keeps files in {old}; remove it, nothing else is in it")
         for name, value in self.about.items():
             text = value.replace("{id}", str(found.experiment_id))
             if found.tags.get(name) != text:
@@ -186,9 +187,9 @@ class Store:
             yield
             return
         local = self.uri.startswith(SQLITE)
-        path = Path(f"{_file(self.uri)}.lock") if local else self.root / "mlflow.lock"
+        path = Path(f"{file_of(self.uri)}.lock") if local else self.root / "mlflow.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as handle:
+        with open_lock(path) as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             self._held = True
             try:
@@ -216,7 +217,7 @@ def tables_tag(names: Sequence[str]) -> dict[str, str]:
 def _check_reachable(uri: str) -> None:
     """Raise OSError if a server does not answer within seconds or a file is no database; MLflow retries for minutes."""
     if uri.startswith(SQLITE):
-        _check_database(_file(uri))
+        _check_database(uri)
     parts, kind = urlsplit(uri), _protocol(uri)
     if kind in PORTS and parts.hostname:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -229,16 +230,14 @@ def _protocol(uri: str) -> str:
     return uri.partition(":")[0].partition("+")[0]
 
 
-def _file(uri: str) -> Path:
-    """The file of an SQLite URI, also of one such as sqlite:///file:PATH?mode=ro&uri=true."""
-    return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0].removeprefix("file:")))
-
-
-def _check_database(path: Path) -> None:
-    """Raise OSError for a file that is no SQLite database; an empty one becomes a database."""
+def _check_database(uri: str) -> None:
+    """Raise OSError for a file that is no SQLite database, or is Optuna's; an empty one becomes a database."""
+    path = file_of(uri)
     if not path.is_file():
         return
     with path.open("rb") as handle:
         head = handle.read(len(SQLITE_HEAD))
     if head and head != SQLITE_HEAD:
         raise OSError(f"{path} is not an SQLite database; remove or replace it")
+    if head and inspect(create_engine(uri, poolclass=NullPool)).has_table("studies"):
+        raise OSError(f"{path} is the database of Optuna; give MLflow another tracking_uri")

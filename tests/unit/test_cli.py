@@ -1,11 +1,15 @@
 """The command line: quick help, one clear line for every mistake, the right configuration for a command."""
 
 import ast
+import os
 import subprocess
 import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 import rag_lightning
 from rag_lightning import cli
@@ -14,6 +18,7 @@ from rag_lightning.commands import COMMANDS
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.loading import experiment_of
 from rag_lightning.config.training import TrainConfig
+from rag_lightning.core import console
 from rag_lightning.core.console import is_verbose
 from rag_lightning.matrix.matrix import load_matrix
 from tests.run_folders import Called
@@ -36,6 +41,51 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert not HEAVY & set(done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_a_console_that_cannot_encode_what_is_printed_gets_it_escaped(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def speak(*_: object) -> None:
+        print("naïve … 数 \udcff 🙂")
+        console.say("naïve … 数 🙂")
+        Console(highlight=False).print(Table("…", "数", title="ü"))
+
+    for command in COMMANDS:
+        out, err = (TextIOWrapper(BytesIO(), encoding=encoding, write_through=True) for _ in range(2))
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        monkeypatch.setattr(cli, "load", lambda target: speak)
+        positional = ["x" for extra in COMMANDS[command].extras if not extra.is_option]
+        assert [main([command, "--help"]), main([command, *positional]), main([command, "--näme", "数"])] == [0, 0, 2]
+        shown = out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+        said = err.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+        assert r"\udcff" in shown and (r"\u6570" in shown) == (encoding != "utf-8")
+        assert "unknown key" in said and "Traceback" not in said
+
+
+HOMELESS = """
+import os, pwd, sys
+os.environ.pop("HOME", None)
+def nobody(uid):
+    raise KeyError(uid)
+pwd.getpwuid = nobody
+import rag_lightning
+import matplotlib, mlflow.environment_variables
+from rag_lightning.runs.record import user
+print(os.environ["HOME"], user())
+"""
+
+
+@pytest.mark.parametrize(("home", "expected"), [(None, ""), ("/", "/")])
+def test_a_user_without_home_and_entry_gets_the_working_folder(home: str | None, expected: str, tmp_path: Path) -> None:
+    code = HOMELESS if home is None else HOMELESS.replace('os.environ.pop("HOME", None)', "")
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | ({} if home is None else {"HOME": home})
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=given)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == (expected or str(tmp_path))
 
 
 def test_the_overview_names_every_command_and_artifact(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,8 @@ from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.sweep.run import _open_folder, run
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.status import show_status
-from rag_lightning.sweep.storage import is_held, joined
+from rag_lightning.sweep.storage import is_held, joined, study_file
+from tests.odd_folders import ODD
 from tests.sweeping import study_of
 
 
@@ -71,6 +72,15 @@ def test_a_storage_that_does_not_answer_is_told_before_anything_is_built(tmp_pat
         run(replace(config(tmp_path), storage="postgresql://ann:hunter2@127.0.0.1:9/x"))
     assert "hunter2" not in str(caught.value) and [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["s.lock"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_study_in_a_folder_of_any_name(name: str, tmp_path: Path) -> None:
+    given = config(tmp_path / name)
+    for _ in range(2):
+        with study_of(given) as study:
+            study.ask()
+    assert len(study.trials) == 2 and study_file(given).is_file() and list(tmp_path.iterdir()) == [tmp_path / name]
 
 
 def files(folder: Path) -> dict[str, bytes]:

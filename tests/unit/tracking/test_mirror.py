@@ -21,6 +21,7 @@ from rag_lightning.tracking import mirror as mirrors
 from rag_lightning.tracking import track
 from rag_lightning.tracking.mirror import Mirror
 from rag_lightning.tracking.pages import NOTE
+from rag_lightning.tracking.places import file_of
 from rag_lightning.tracking.store import KEY, MADE
 
 RunMaker = Callable[..., Path]
@@ -78,7 +79,7 @@ def test_a_run_has_the_columns_times_and_files_of_its_folder(mirror: Mirror, run
     assert [(tag.key, tag.value) for tag in data.tags] == [("mlflow.data.context", "dev")]
     files = {"config.yaml", "metrics.json", "slices.json", "predictions.json", "run.json"}
     assert {file.path for file in client.list_artifacts(child)} == files
-    [table] = (tmp_path / "mlartifacts").glob("*/artifacts/predictions.json")
+    [table] = file_of(mirror.uri).parent.glob(f"mlartifacts/{child}/artifacts/predictions.json")
     assert json.loads(table.read_text())["columns"][:3] == ["example_id", "question", "answers"]
     assert "predictions.json" in tags["mlflow.loggedArtifacts"]
 
@@ -187,7 +188,9 @@ def test_passwords_and_the_environment_reach_nothing(
     assert role(mirror, "trial")[0].data.tags["mlflow.source.name"].endswith("http://me:***@host:5000")
     down = Mirror("http://me:opensesame@127.0.0.1:9", "nq", tmp_path, warnings.append)
     assert down.child(folder) is None
-    written = [path.read_bytes() for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()]
+    ids, place = [run.info.run_id for run in runs_of(mirror)], file_of(mirror.uri).parent / "mlartifacts"
+    written = [path.read_bytes() for one in ids for path in (place / one).rglob("*") if path.is_file()]
+    assert written
     written += [repr([run.to_dictionary() for run in runs_of(mirror)]).encode(), warnings.pop().encode()]
     assert not [text for text in written if b"opensesame" in text or b"hidden-in-the-environment" in text]
 
