@@ -72,7 +72,7 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
     made = predict.build(workspace, split)
     result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
     if exact := exact_scores(workspace, split):
-        result.summary["exact"] = {"scores": exact}
+        result.summary[runs.EXACT] = {"scores": exact}
     result.notes += score.note_lines(result.summary)
     if not workspace.config.decoding.made().from_train:
         result.notes += train.alarms(train.read_info(train.build(workspace)))

@@ -14,9 +14,9 @@ import optuna
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.console import LiveTable, say, within
 from rag_lightning.core.errors import DataError, TrainingError
-from rag_lightning.core.files import write_json
+from rag_lightning.core.files import read_sealed, write_sealed
 from rag_lightning.core.redact import redact
-from rag_lightning.report.reading import need, read
+from rag_lightning.report.reading import need
 from rag_lightning.runs import evaluate, folders
 from rag_lightning.runs.monitor import sampled
 from rag_lightning.runs.record import RUN, is_finished
@@ -196,7 +196,7 @@ def _open_folder(space: Space, alone: bool) -> Path:
     folder = folders.run_group(config.experiment.folder, config.name)
     stored = folder / "space.json"
     if stored.exists():
-        earlier = need(stored, read(stored), "digest", str)
+        earlier = need(stored, read_sealed(stored), "digest", str)
         if earlier != space.digest and not alone:
             hint = "give the same values, or another name"
             raise DataError(stored, "is of another experiment or search space, whose sweep is running", hint=hint)
@@ -211,6 +211,6 @@ def _open_folder(space: Space, alone: bool) -> Path:
         begun.rename(folder)
         say(f"sweep {config.name}: an earlier folder with these settings is continued")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(stored, {"digest": space.digest, "budget": space.budget, "spec": space.spec})
+    write_sealed(stored, {"digest": space.digest, "budget": space.budget, "spec": space.spec})
     describe(space, folder)
     return folder

@@ -13,9 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.console import Head, LiveTable, duration, say, time_left
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import read_sealed
 from rag_lightning.core.registry import nearest
 from rag_lightning.report.page import INDEX
-from rag_lightning.report.reading import need, read
+from rag_lightning.report.reading import need
 from rag_lightning.runs import folders
 from rag_lightning.sweep.attributes import DIGEST, SYSTEM, WORKER, duration_of, is_failure, reason_of
 from rag_lightning.sweep.objectives import MEASURES
@@ -35,7 +36,7 @@ def show_status(config: SweepConfig) -> None:
         hint = f"sweeps here: {', '.join(known)}" if known else "check `name` and `folder`"
         problem = f"does not exist: this sweep was never started{nearest(config.name, known)}"
         raise DataError(file, problem, hint=hint)
-    stored = read(file)
+    stored = read_sealed(file)
     budget, trials = need(file, stored, "budget", int), _trials(config, need(file, stored, "digest", str))
     objectives = need(file, need(file, stored, "spec", dict), "objectives", list, "spec")  # not those of a changed file
     metric = next((str(name) for name in objectives if name not in MEASURES), "")
@@ -101,7 +102,7 @@ def _failed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def _state(config: SweepConfig, folder: Path, running: int) -> str:
     """The state in words."""
-    described: dict[str, Any] = read(folder / "sweep.json") if (folder / "sweep.json").exists() else {}
+    described: dict[str, Any] = read_sealed(folder / "sweep.json") if (folder / "sweep.json").exists() else {}
     if is_held(config) or (is_server(config) and running):
         return "running"
     if described.get("finished"):

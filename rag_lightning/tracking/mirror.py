@@ -19,14 +19,13 @@ from mlflow.tracking import MlflowClient
 
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.artifacts import MANIFEST, read_manifest
-from rag_lightning.core.files import digest, write_json
+from rag_lightning.core.files import digest, read_sealed, write_sealed
 from rag_lightning.core.redact import redact, redacted
 from rag_lightning.core.shipped import find_shipped
 from rag_lightning.report.collect import check_config
 from rag_lightning.report.command import PAPER
 from rag_lightning.report.page import INDEX
 from rag_lightning.report.paper import Paper, read_paper
-from rag_lightning.report.reading import read
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import RUN, read_run, read_summary, run_folders
 from rag_lightning.tracking import contents, pages, sweeps
@@ -100,10 +99,10 @@ class Mirror:
                 new = {"mlflow_run_id": made, **state}
                 new |= {"extras": True} if made == run_id and "extras" in link else {}
                 run_id = made
-                write_json(folder / LINK, new)
+                write_sealed(folder / LINK, new)
             if self.extras is not None and record["role"] == "final" and summary and "extras" not in new:
                 self.extras(self._store.client, run_id, folder, record)
-                write_json(folder / LINK, new | {"extras": True})
+                write_sealed(folder / LINK, new | {"extras": True})
             return run_id
 
         sent = self._attempt(send)
@@ -251,7 +250,7 @@ class Mirror:
     def _link(self, folder: Path) -> dict[str, Any]:
         """What was sent of a run folder; empty if nothing was sent to this store."""
         file = folder / LINK
-        link = read(file, hint="remove it and run `rag-lightning track`") if file.exists() else {}
+        link = read_sealed(file, hint="remove it and run `rag-lightning track`") if file.exists() else {}
         return link if link.get("store") == digest(self.uri) else {}
 
     def _attempt(self, send: Callable[[], T]) -> T | None:

@@ -16,7 +16,7 @@ from rag_lightning.core import artifacts, files
 from rag_lightning.core.artifacts import MANIFEST, Artifact, ArtifactStore, Recipe, open_artifact
 from rag_lightning.core.console import StageLines
 from rag_lightning.core.errors import ArtifactError
-from rag_lightning.core.files import write_json
+from rag_lightning.core.files import write_sealed
 
 RECIPE = Recipe("things", {"a": 1, "b": [2, 3]}, {"corpus": "0" * 16}, 1)
 
@@ -132,13 +132,13 @@ def test_a_manifest_cut_short_is_an_error(built: Artifact, part: float) -> None:
     manifest = built.path / MANIFEST
     text = manifest.read_text()
     manifest.write_text(text[: int(len(text) * part)])
-    with pytest.raises(ArtifactError, match=r"manifest\.json: truncated or damaged"):
+    with pytest.raises(ArtifactError, match=r"manifest\.json: is cut short or damaged"):
         open_artifact(built.path)
 
 
 def test_a_missing_manifest_is_an_error(built: Artifact) -> None:
     (built.path / MANIFEST).unlink()
-    with pytest.raises(ArtifactError, match="no manifest"):
+    with pytest.raises(ArtifactError, match=r"manifest\.json: is missing"):
         open_artifact(built.path)
 
 
@@ -146,8 +146,8 @@ def test_a_missing_manifest_is_an_error(built: Artifact) -> None:
 def test_a_manifest_without_a_field_names_it(built: Artifact, field: str) -> None:
     manifest = json.loads((built.path / MANIFEST).read_text())
     del manifest[field]
-    write_json(built.path / MANIFEST, manifest)
-    with pytest.raises(ArtifactError, match=f"field '{field}' is missing"):
+    write_sealed(built.path / MANIFEST, manifest)
+    with pytest.raises(ArtifactError, match=f"field '{field}' is missing or damaged"):
         open_artifact(built.path)
 
 

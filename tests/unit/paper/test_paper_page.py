@@ -18,6 +18,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import experiment_of, merged
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.records import Example, Prediction, Score
 from rag_lightning.metrics.summary import summarise
 from rag_lightning.paper import command
@@ -72,8 +73,8 @@ def cell(root: Path, system: str, seed: int, rate: float, n: int = 60, **changes
     raw["config"] = merged(to_dict(experiment_of({}, "here")), values, {"seed": seed})
     folder = root / "runs" / "experiments" / name
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(raw | changes))
-    (folder / "summary.json").write_text(json.dumps(summarise(scores, seed=0)))
+    write_sealed(folder / "run.json", raw | changes)
+    write_sealed(folder / "summary.json", summarise(scores, seed=0))
     return folder
 
 

@@ -14,6 +14,7 @@ import pytest
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.records import Score, write_jsonl
 from rag_lightning.metrics.summary import summarise
 from rag_lightning.runs.evaluate import folder_of, pairs
@@ -43,13 +44,13 @@ def write_run(config: SweepConfig, text: str, values: Sequence[float], seconds: 
     artifact = Path(config.experiment.folder) / "artifacts" / "scores" / digest
     artifact.mkdir(parents=True)
     write_jsonl(artifact / "scores.jsonl", scores)
-    (folder / "summary.json").write_text(json.dumps(summarise(scores, seed=0)))
+    write_sealed(folder / "summary.json", summarise(scores, seed=0))
     record = BLANK | {
         "digests": {"scores": digest},
         "timings": {"seconds_per_query": seconds},
         "work": {"pairs": pairs(made.config), "beams": made.config.decoding.made().beams, "index_bytes": 0} | work,
     }
-    (folder / "run.json").write_text(json.dumps(record))
+    write_sealed(folder / "run.json", record)
     return made
 
 
