@@ -11,6 +11,7 @@ from rag_lightning.config.data import TESTS
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import IndexConfig, retriever_kind, training_kind
+from rag_lightning.core import artifacts
 from rag_lightning.core.console import within
 from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.core.redact import redacted
@@ -146,10 +147,10 @@ def scores_of(folder: Path, root: str | Path) -> list[Score]:
     """The scores of a finished run.
 
     Raises:
-        DataError: the scores cannot be read.
+        ArtifactError, DataError: the scores cannot be read, or are altered.
     """
-    digest = runs.read_run(folder)["digests"]["scores"]
-    return list(read_jsonl(folders.artifacts(root) / "scores" / digest / score.SCORES, Score))
+    scores = artifacts.folder_of(folders.artifacts(root), "scores", runs.read_run(folder)["digests"].get("scores"))
+    return list(read_jsonl(artifacts.open_artifact(scores, "scores").path / score.SCORES, Score))
 
 
 def degraded_of(folder: Path) -> frozenset[str]:

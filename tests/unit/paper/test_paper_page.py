@@ -185,7 +185,7 @@ def test_the_whole_page_of_hostile_runs(tmp_path: Path) -> None:
         "tokens": [BAD, "b"],
     }
     shown |= {"tokens": [BAD, "b"], "passages": [BAD], "values": [[1.0], [0.2]]}
-    (tmp_path / "runs" / "experiments" / "test-rag_token-1-0" / FILE).write_text(json.dumps(shown))
+    write_sealed(tmp_path / "runs" / "experiments" / "test-rag_token-1-0" / FILE, shown)
     command.run(PaperConfig(folder=str(tmp_path)))
     out = tmp_path / "reports" / "out" / "paper-mini"
     tags: list[str] = []
@@ -218,8 +218,8 @@ def test_a_prediction_of_no_run_and_a_damaged_file(tmp_path: Path) -> None:
         compute(results(tmp_path), "gone/q1")
     with pytest.raises(ConfigError, match="has no question 'dev/year/q99'"):  # as those of mini are called
         compute(results(tmp_path), f"{folder.name}/dev/year/q99")
-    for text in ("{", '{"values": [[1.0]]}', "[]"):
-        (folder / FILE).write_text(text)
+    for text in ("{", {"values": [[1.0]]}, "[]"):
+        (folder / FILE).write_text(text) if isinstance(text, str) else write_sealed(folder / FILE, text)
         with pytest.raises(DataError, match=re.escape(FILE)):
             stored(results(tmp_path))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +99,6 @@ def test_all_of_it_is_on_the_page(full: Any, paper_path: Path) -> None:
     ],
 )
 def test_damage_is_told_by_file_and_field(maker: Any, name: str, raw: dict[str, Any], says: str) -> None:
-    (maker.folder / name).write_text(json.dumps(raw))
+    write_sealed(maker.folder / name, raw)
     with pytest.raises(DataError, match=says):
         read_search(maker.folder, "s1")
