@@ -24,7 +24,7 @@ from rag_lightning.bundle.opening import CHECKSUMS, CONTENTS, sums_text
 from rag_lightning.bundle.public import attribution, publishable
 from rag_lightning.core.artifacts import MANIFEST, Artifact
 from rag_lightning.core.errors import DataError, UnknownNameError
-from rag_lightning.core.files import open_atomic, read_sealed, write_json, write_lines, write_sealed, write_text
+from rag_lightning.core.files import open_atomic, read_sealed, sealed, write_json, write_lines, write_sealed, write_text
 from rag_lightning.core.records import Score, read_checked, write_jsonl
 from rag_lightning.report.collect import Run, read_stored
 from rag_lightning.report.reading import need
@@ -190,7 +190,9 @@ def _write_ledger(root: Path, selected: Selected, folder: Path) -> None:
     names = {run.run_id for run in selected.runs}
     lines = [one for one in ledger.read(root) if one["sweep"] == selected.group.name and one["run_id"] in names]
     if lines:
-        write_lines(folder / "runs" / ledger.FILE, (json.dumps(publishable(one), ensure_ascii=False) for one in lines))
+        write_lines(
+            folder / "runs" / ledger.FILE, (json.dumps(sealed(publishable(one)), ensure_ascii=False) for one in lines)
+        )
 
 
 def _write_artifacts(materials: Sequence[Material], folder: Path) -> None:

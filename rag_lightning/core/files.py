@@ -139,16 +139,30 @@ def read_sealed(path: Path, hint: str = "remove it and run again") -> dict[str, 
     Raises:
         DataError: missing, unreadable, no JSON object, or altered since it was written; `hint` is its remedy.
     """
-    found = read_object(path, hint)
-    seal = found.pop(SEAL, None)
+    return unsealed(path, read_object(path, hint), hint)
+
+
+def unsealed(path: Path, found: dict[str, Any], hint: str, row: int | None = None) -> dict[str, Any]:
+    """An object without its seal.
+
+    Args:
+        path: The file that it stands in, for errors.
+        found: The object as it was read.
+        hint: What to do about one that was altered.
+        row: Its line, in a file with several.
+
+    Raises:
+        DataError: it has no seal, or that of another content.
+    """
+    content = {name: value for name, value in found.items() if name != SEAL}
     try:
-        whole = seal == digest(found)
+        whole = found.get(SEAL) == digest(content)
     except UNREADABLE as error:  # half of a surrogate pair
-        raise DataError(path, "is cut short or damaged", hint=hint) from error
+        raise DataError(path, "is cut short or damaged", row=row, hint=hint) from error
     if not whole:
-        problem = "was altered: its seal is that of another content" if seal else "has no seal"
-        raise DataError(path, problem, hint=hint)
-    return found
+        problem = "was altered: its seal is that of another content" if SEAL in found else "has no seal"
+        raise DataError(path, problem, row=row, hint=hint)
+    return content
 
 
 def read_value(path: Path, row: int, line: str) -> Any:
@@ -224,13 +238,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
-    """Write an object as `write_json`, with the digest of its content as the last field; an earlier one is replaced.
+    """Write a sealed object as `write_json`."""
+    write_json(path, sealed(value))
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An object with the digest of its content as the last field; an earlier one is replaced.
 
     The seal finds damage and careless edits; it is no signature.
     """
     content = json.loads(json.dumps(value))  # as it is read: keys are strings, tuples are lists
     content.pop(SEAL, None)
-    write_json(path, content | {SEAL: digest(content)})
+    return {**content, SEAL: digest(content)}
 
 
 def sqlite_url(path: Path) -> str:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from rag_lightning.config.fields import Dtype
+from rag_lightning.core.arrays import open_array
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import open_atomic, read_sealed, replace_file, write_sealed
 from rag_lightning.core.hardware import resolve_dtype
@@ -127,7 +128,7 @@ def _merge(folder: Path, count: int, dim: int, shard_size: int) -> None:
     temporary = folder / (VECTORS + ".tmp")
     merged = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(count, dim))
     for start in range(0, count, shard_size):
-        merged[start : start + shard_size] = np.load(_shard(folder, start))
+        merged[start : start + shard_size] = open_array(_shard(folder, start), np.float32, 2)
     merged.flush()
     del merged
     replace_file(temporary, folder / VECTORS)

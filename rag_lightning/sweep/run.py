@@ -32,7 +32,16 @@ from rag_lightning.sweep.objectives import quality
 from rag_lightning.sweep.sampling import planned
 from rag_lightning.sweep.space import SPLIT, Space, open_space
 from rag_lightning.sweep.storage import answering, is_server, joined, leading, open_storage
-from rag_lightning.sweep.study import FAILURES, Progress, close_left, completed, open_study, read_progress, search
+from rag_lightning.sweep.study import (
+    FAILURES,
+    Progress,
+    close_left,
+    completed,
+    open_study,
+    read_progress,
+    search,
+    stored_trials,
+)
 from rag_lightning.sweep.trial import evaluate_trial
 from rag_lightning.sweep.workers import Processes, check_room, search_with
 from rag_lightning.tracking.store import default_uri
@@ -54,6 +63,7 @@ def run(config: SweepConfig) -> None:
     with joined(config) as alone, _engine(config), answering(config):
         if config.storage:
             open_storage(config)  # one that does not answer is told before anything is built
+        stored_trials(config, space.digest)  # as one that is locked or damaged
         _run_joined(space, alone)
 
 

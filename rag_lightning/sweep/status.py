@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from rag_lightning.config.commands import SweepConfig
@@ -20,7 +19,8 @@ from rag_lightning.report.reading import need
 from rag_lightning.runs import folders
 from rag_lightning.sweep.attributes import DIGEST, SYSTEM, WORKER, duration_of, is_failure, reason_of
 from rag_lightning.sweep.objectives import MEASURES
-from rag_lightning.sweep.storage import answering, find_storage, is_held, is_server, missing_study, study_name
+from rag_lightning.sweep.storage import is_held, is_server, missing_study, study_name
+from rag_lightning.sweep.study import stored_trials
 
 
 def show_status(config: SweepConfig) -> None:
@@ -70,15 +70,10 @@ def _trials(config: SweepConfig, digest: str) -> Sequence[FrozenTrial]:
     Raises:
         DataError: no process runs the sweep, and `storage` has no study of it.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage, name = find_storage(config), study_name(config, digest)
-    with answering(config):
-        names = optuna.get_all_study_names(storage) if storage else []
-        if storage and name in names:
-            return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-    if config.storage and not is_held(config):
-        raise missing_study(config, name, names)
-    return []
+    names, trials = stored_trials(config, digest)
+    if trials is None and config.storage and not is_held(config):
+        raise missing_study(config, study_name(config, digest), names)
+    return trials or []
 
 
 def _is_evaluation(trial: FrozenTrial) -> bool:

@@ -41,8 +41,8 @@ TAGGED = ("role", "split", "task", "sweep")
 LAYOUT = 2
 """Version of what is sent; a run that was sent in another is sent again."""
 STATUS = {"finished": RunStatus.FINISHED, "failed": RunStatus.FAILED, "running": RunStatus.RUNNING}
-RETRY_AFTER = 60.0
-"""Seconds after a failure in which the store is not asked again."""
+RETRY_AFTER, RETRY_LOCKED = 60.0, 1.0
+"""Seconds after a failure in which the store is not asked again, and after one because another program writes."""
 PARENT_EVERY = 30.0
 """Seconds between two updates of the page of a running sweep."""
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -254,13 +254,13 @@ class Mirror:
         return link if link.get("store") == digest(self.uri) else {}
 
     def _attempt(self, send: Callable[[], T]) -> T | None:
-        """Call `send`; a failure of the store gives one warning, and nothing is sent for RETRY_AFTER seconds."""
+        """Call `send`; a failure of the store gives one warning, and it is asked again after some time."""
         if time.monotonic() < self._retry_at:
             return None
         try:
             return send()
         except FAILURES as error:
-            self._retry_at = time.monotonic() + RETRY_AFTER
+            self._retry_at = time.monotonic() + (RETRY_LOCKED if "is locked" in str(error) else RETRY_AFTER)
             self._store = self._connect()
             if not self._warned:
                 self._warned = True

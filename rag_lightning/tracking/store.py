@@ -23,6 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from rag_lightning.core.databases import problem_of, remedy_of
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest, sqlite_url
 from rag_lightning.core.redact import has_bare_at, redact
@@ -31,8 +32,10 @@ KEY, MADE, DIGEST = "mlflow.ragLightning.key", "mlflow.ragLightning.made", "mlfl
 """Tags, hidden in the UI: identity of a run, time in nanoseconds of its creation in MLflow, digest of its data."""
 FAILURES = (MlflowException, SQLAlchemyError, CommandError, OSError, ImportError)
 """Errors of a store that cannot be used; ImportError is a missing driver of its database."""
-SQLITE, SQLITE_HEAD = "sqlite:///", b"SQLite format 3\0"
-"""Beginning of the URI of an SQLite file, and of the file."""
+SQLITE = "sqlite:///"
+"""Beginning of the URI of an SQLite file."""
+WAIT = 5.0
+"""Seconds to wait for an SQLite file that another program writes."""
 METRICS_A_BATCH, ENTRIES_A_BATCH = 1000, 100
 DIGEST_LENGTH = 36
 TABLES = "mlflow.loggedArtifacts"
@@ -214,9 +217,9 @@ def tables_tag(names: Sequence[str]) -> dict[str, str]:
 
 
 def _check_reachable(uri: str) -> None:
-    """Raise OSError if a server does not answer within seconds or a file is no database; MLflow retries for minutes."""
-    if uri.startswith(SQLITE):
-        _check_database(_file(uri))
+    """Raise OSError if a server does not answer within seconds or a file cannot be used; MLflow retries for minutes."""
+    if uri.startswith(SQLITE) and (problem := problem_of(_file(uri), WAIT)):
+        raise OSError(f"{_file(uri)}: {problem}; {remedy_of(problem, 'remove or replace it')}")
     parts, kind = urlsplit(uri), _protocol(uri)
     if kind in PORTS and parts.hostname:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -232,13 +235,3 @@ def _protocol(uri: str) -> str:
 def _file(uri: str) -> Path:
     """The file of an SQLite URI, also of one such as sqlite:///file:PATH?mode=ro&uri=true."""
     return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0].removeprefix("file:")))
-
-
-def _check_database(path: Path) -> None:
-    """Raise OSError for a file that is no SQLite database; an empty one becomes a database."""
-    if not path.is_file():
-        return
-    with path.open("rb") as handle:
-        head = handle.read(len(SQLITE_HEAD))
-    if head and head != SQLITE_HEAD:
-        raise OSError(f"{path} is not an SQLite database; remove or replace it")

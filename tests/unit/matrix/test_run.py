@@ -220,7 +220,7 @@ def test_an_outcome_of_other_settings_counts_as_not_tested(project: Path, traini
 
 
 def test_scores_of_a_run_that_is_gone_are_an_error(project: Path, trainings: Trainings) -> None:
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match="is missing"):
         evaluate.scores_of(project / "runs" / "experiments" / "gone", project)
 
 
