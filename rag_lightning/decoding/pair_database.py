@@ -1,8 +1,8 @@
 """The file of a pair store (SQLite): opened, kept within its bound, and begun again where it cannot be trusted.
 
 What it holds can be generated again, so a file that is damaged, of another layout, or of another generator is put
-aside with a message and never read. Its tables must be exactly those that are made here: a view or a trigger in it would
-run queries of whoever wrote it. Processes that open or replace a file take turns by a lock beside it; one that
+aside with a message and never read. So is one with other tables than are made here: a view or a trigger in it would run
+queries of whoever wrote it. Processes that open or replace a file take turns by a lock beside it; one that
 still writes to a file put aside loses that work and nothing else. Transactions are short and wait for each other.
 """
 

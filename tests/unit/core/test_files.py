@@ -89,6 +89,7 @@ def test_write_json_leaves_the_old_file_where_the_value_is_not_json(tmp_path: Pa
     assert list(tmp_path.iterdir()) == [path]
 
 
+TEXTS = st.text(st.characters(codec="utf-8"))
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8")),
     lambda inner: (
@@ -98,7 +99,7 @@ PLAIN = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(st.characters(codec="utf-8")).filter(lambda name: name != "seal"), PLAIN))
+@given(st.dictionaries(TEXTS.filter(lambda name: name != "seal"), PLAIN))
 def test_a_sealed_object_comes_back_and_may_be_laid_out_anew(value: dict[str, Any]) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "run.json"

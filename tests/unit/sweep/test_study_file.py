@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -85,11 +84,9 @@ def test_a_full_or_read_only_disk_in_the_middle_keeps_what_is_done(
 
     with monkeypatch.context() as patch:
         patch.setattr(storage, "_prepare", prepared)
-        with pytest.raises(
-            DataError, match=r"study\.db: does not answer any more: .*; finished trials are kept; ma"
-        ) as e:
+        problem = r"study\.db: does not answer any more: .*(is full|readonly).*; finished trials are kept; ma[^\n]*$"
+        with pytest.raises(DataError, match=problem):
             run(swept, evaluate)
-    assert "\n" not in str(it.value) and re.search("is full|readonly", str(it.value))
     assert len(completed(swept)) == 2
     run(swept, value)
     assert len(completed(swept)) >= 6, "the next run goes on"
