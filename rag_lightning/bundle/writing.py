@@ -31,7 +31,7 @@ from rag_lightning.report.reading import need
 from rag_lightning.runs import folders, ledger
 from rag_lightning.runs.record import RUN, SUMMARY
 
-SCHEMA = 1
+SCHEMA = 2
 SWEEP, SELECTION, IMPORTANCES = "sweep.json", "selection.json", "importances.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time of every file in a zip file: the same content has the same bytes. So it is bzip2, as builds of zlib differ."""

@@ -213,6 +213,7 @@ def test_a_process_that_finds_the_file_replaced_takes_up_the_new_one(tmp_path: P
         patch.setattr(store._database, "_db", _Broken())
         assert store.find(["p"]) == {}, "the read that found the damage"
         assert store.find(["p"]) == {"p": FOUND}
+        store.close()
     assert store.rebuilt == 0 and not path.with_name("store.sqlite.aside").exists()
 
 
