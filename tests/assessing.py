@@ -12,6 +12,7 @@ from rag_lightning.config.commands import AssessConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import experiment_of, merged
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.records import Example, Passage, Prediction
 from rag_lightning.corpus.store import write_passages
 from tests.run_folders import keep
@@ -56,12 +57,12 @@ def make_runs(
         raw["config"] = merged(to_dict(experiment_of({}, "here")), values)
         folder = root / "runs" / "experiments" / name
         folder.mkdir(parents=True)
-        (folder / "run.json").write_text(json.dumps(raw | changes))
+        write_sealed(folder / "run.json", raw | changes)
         summary = {
             "metrics": {"bleu1": {"mean": 50.0, "low": 40.0, "high": 60.0, "n": count, "unit": "%"}},
             "slices": {},
         }
-        (folder / "summary.json").write_text(json.dumps(summary))
+        write_sealed(folder / "summary.json", summary)
 
 
 def assess(root: Path, **config: Any) -> Path:

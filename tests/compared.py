@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
-from rag_lightning.core.files import write_json
+from rag_lightning.core.files import write_json, write_sealed
 from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, write_jsonl
 from rag_lightning.corpus.store import write_passages
 from rag_lightning.metrics.summary import summarise
@@ -53,8 +53,9 @@ class Project:
         inputs["predictions"] = self.rows("predictions", {"of": name}, inputs, "predictions.jsonl", said)
         scores = [Score(one, one, {metric: float(value), "f1": 0.5}) for one, value in zip(ids, values, strict=True)]
 
+        summary = summarise(scores, seed=0) | {"notes": given.get("notes", [])}
+
         def score(folder: Path) -> dict[str, Any]:
-            summary = summarise(scores, seed=0) | {"notes": given.get("notes", [])}
             write_json(folder / "summary.json", summary)
             return {"n": write_jsonl(folder / "scores.jsonl", scores)}
 
@@ -66,8 +67,8 @@ class Project:
         raw |= {"label": f"system {name} {self.text}", "dataset": "mini-nq", "scale": "mini", "seed": 0}
         system = {"formulation": "rag_token", "decoding": {"strategy": "greedy", "k": k}}
         raw["config"] = system | {"retriever": {"kind": "dense"}, "index": {"kind": "flat"}}
-        write_json(folder / "run.json", raw | {"digests": {"scores": digest}})
-        write_json(folder / "summary.json", summarise(scores, seed=0))
+        write_sealed(folder / "run.json", raw | {"digests": {"scores": digest}})
+        write_sealed(folder / "summary.json", summary)
         return digest
 
     def compare(self, left: str, right: str, metric: str = "") -> Comparison:

@@ -1,6 +1,5 @@
 """Made-up sweep folders, as the sweep stage writes them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import experiment_of, merged
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.records import Prediction, Score, write_jsonl
 from rag_lightning.metrics.summary import summarise
 
@@ -57,14 +57,14 @@ class Maker:
             "spec": {"trials": 4},
         }
         raw |= {"retrieval": [row], "warnings": ["score_scale is 21.3"], "finished": True}
-        (self.folder / "sweep.json").write_text(json.dumps(raw | changes))
+        write_sealed(self.folder / "sweep.json", raw | changes)
 
     def selection(self, chosen: str, *others: str) -> None:
         candidates = [
             {"run_id": name, "mean": 0.5, "difference": -0.01, "p": 0.4, "within": True, "chosen": name == chosen}
             for name in (chosen, *others)
         ]
-        (self.folder / "selection.json").write_text(json.dumps({"candidates": candidates}))
+        write_sealed(self.folder / "selection.json", {"candidates": candidates})
 
     def run(self, run_id: str, role: str, split: str, rate: float, n: int = 40, **changes: Any) -> None:
         given = {"formulation": "rag_token", "retriever": "flat", "k": 5, "decoding": "greedy"}
@@ -99,9 +99,9 @@ class Maker:
         raw["digests"] = {"scores": self._keep("scores", run_id, scores)}
         raw["digests"]["predictions"] = self._keep("predictions", run_id, predictions)
         raw |= changes
-        (folder / "run.json").write_text(json.dumps(raw))
+        write_sealed(folder / "run.json", raw)
         if raw["status"] == "finished":
-            (folder / "summary.json").write_text(json.dumps(summarise(scores, seed=0)))
+            write_sealed(folder / "summary.json", summarise(scores, seed=0))
 
     def _keep(self, kind: str, run_id: str, records: list[Any]) -> str:
         recipe = Recipe(kind, {"run": run_id}, {}, 1)

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from rag_lightning.artifacts import inventory
 from rag_lightning.artifacts.inventory import Entry, State, User, entries, files_beside, unfinished_sweeps, users
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core import artifacts
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name
@@ -160,7 +160,7 @@ def collect(root: Path, *, confirmed: bool) -> None:
         return print(f"but refuses to: {problem}" if open_sweeps else "to remove them: artifacts gc --confirm yes")
     if open_sweeps:
         raise ConfigError(problem)
-    with artifacts.unused(folders.artifacts(root)):
+    with inventory.unused(folders.artifacts(root)):
         held = holdings(root)
         removed = [entry for entry in held.garbage if _remove(entry)]
     for entry in held.garbage:
@@ -171,7 +171,7 @@ def collect(root: Path, *, confirmed: bool) -> None:
 
 def _remove(entry: Entry) -> bool:
     if entry.path.is_dir():
-        return artifacts.remove(entry.path)
+        return inventory.remove(entry.path)
     for path in (*files_beside(entry.path), entry.path):
         path.unlink(missing_ok=True)
     return True

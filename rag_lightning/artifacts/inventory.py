@@ -1,4 +1,4 @@
-"""The content of artifacts/, and the runs that use each part of it.
+"""The content of artifacts/, the runs that use each part of it, and removal.
 
 A run uses the artifacts in its run.json, the scores of exact search in its summary.json, their inputs, and what is
 measured or stored beside them. Links, damaged artifacts and everything that no stage has made are listed, but never
@@ -7,18 +7,22 @@ followed, opened or removed.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rag_lightning.core.artifacts import PAIRS, PARTIAL, REMOVED, read_manifest
+from rag_lightning.core.artifacts import PAIRS, PARTIAL, REMOVED, locked, read_manifest
 from rag_lightning.core.errors import ArtifactError
-from rag_lightning.report.reading import need, read
+from rag_lightning.core.files import read_sealed, sync
+from rag_lightning.report.reading import need
 from rag_lightning.runs import folders
-from rag_lightning.runs.record import RUN, SUMMARY, read_run, read_summary, run_folders
+from rag_lightning.runs.record import EXACT, RUN, SUMMARY, read_run, read_summary, run_folders
 
 State = Literal["whole", "unfinished", "pairs", "remains", "elsewhere", "link", "damaged", "unknown"]
 SWEEP = "sweep.json"
@@ -166,10 +170,11 @@ def _recorded(root: Path) -> Iterator[tuple[User, set[str]]]:
     for folder in run_folders(runs):
         record = {"planned": {}} | read_run(folder)
         named = [need(folder / RUN, record, field, dict) for field in ("digests", "planned")]
-        named.append(need(folder / SUMMARY, {"exact": {}} | read_summary(folder), "exact", dict))
+        stated = read_summary(folder, against_scores=False)
+        named.append(need(folder / SUMMARY, {EXACT: {}} | stated, EXACT, dict))
         yield (folder.parent.name, folder.name), {str(digest) for found in named for digest in found.values()}
     for path in sorted(runs.glob(f"*/{SWEEP}")):
-        rows = need(path, {"retrieval": []} | read(path), "retrieval", list)
+        rows = need(path, {"retrieval": []} | read_sealed(path), "retrieval", list)
         yield (path.parent.name, ""), {str(row["scores"]) for row in rows if isinstance(row, dict) and "scores" in row}
 
 
@@ -180,4 +185,42 @@ def unfinished_sweeps(root: Path) -> list[Path]:
         DataError: the record of a sweep is damaged.
     """
     paths = sorted(folders.runs(root).glob(f"*/{SWEEP}"))
-    return [path.parent for path in paths if read(path).get("finished") is not True]
+    return [path.parent for path in paths if read_sealed(path).get("finished") is not True]
+
+
+@contextmanager
+def unused(root: Path) -> Iterator[None]:
+    """Keep other processes from using the artifacts of a root.
+
+    Raises:
+        ArtifactError: another process uses them, or the file system has no locks.
+    """
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ArtifactError(f"{root}: another process uses these artifacts; wait until it ends") from error
+        except OSError as error:
+            raise ArtifactError(f"{root}: cannot be locked ({error.strerror}); remove artifacts by hand") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> bool:
+    """Remove the folder of an artifact or of its build, unless a process builds it; returns whether it was removed.
+
+    The folder is renamed first, so that a kill leaves the whole artifact or none.
+    """
+    try:
+        with locked(path.with_name(f"{path.name.partition('.')[0]}.lock"), wait=False):
+            aside = path if path.suffix == REMOVED else path.with_name(path.name + REMOVED)
+            if aside != path:
+                shutil.rmtree(aside, ignore_errors=True)
+                os.replace(path, aside)
+                sync(path.parent)
+            shutil.rmtree(aside)
+    except BlockingIOError:
+        return False
+    return True

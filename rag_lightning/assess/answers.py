@@ -10,7 +10,8 @@ from typing import Any
 
 from rag_lightning.assess.pairs import KEY, PAGE, QUESTIONS, SCHEMA, Item, Key, read_key
 from rag_lightning.core.errors import DataError
-from rag_lightning.report.reading import need, read
+from rag_lightning.core.files import read_object
+from rag_lightning.report.reading import need
 from rag_lightning.runs import folders
 
 KIND = "rag-lightning assessment"
@@ -125,7 +126,7 @@ def read_assessment(folder: Path) -> Assessment:
 
 
 def _read_saved(path: Path, key: Key) -> dict[str, Any]:
-    raw = read(path, hint="ask the annotator for the file again")
+    raw = read_object(path, hint="ask the annotator for the file again")
     if raw.get("kind") != KIND or raw.get("schema") != SCHEMA:
         raise DataError(path, "is not a file that an assessment page saved", hint=FOREIGN)
     texts = {name: str(need(path, raw, name, str)) for name in ("page", "annotator", "session", "saved", "checksum")}

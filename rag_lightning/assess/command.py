@@ -12,7 +12,7 @@ from rag_lightning.assess.stored import Pair, read_shared
 from rag_lightning.config.commands import AssessConfig
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.files import write_json, write_text
+from rag_lightning.core.files import write_sealed, write_text
 from rag_lightning.core.links import make_folder
 from rag_lightning.report.page import render
 from rag_lightning.report.side import finished_run
@@ -42,7 +42,7 @@ def run(config: AssessConfig, runs: Sequence[str]) -> None:
     _check_free(folder, key)
     make_folder(folder, folder.parent)
     # the key first: a page that was sent without one could never be read
-    write_json(folder / KEY, key.to_dict())
+    write_sealed(folder / KEY, key.to_dict())
     write_text(folder / PAGE, render(TEMPLATE, page=key.page, items=list(map(asdict, shown)), questions=QUESTIONS))
     _tell(folder, key, len(shared.questions), sum(one.left == one.right for one in shown))
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from rag_lightning.assess.stored import Pair, Shared
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import digest
+from rag_lightning.core.files import digest, read_sealed
 from rag_lightning.core.plain import shorten
 from rag_lightning.core.records import Example
 from rag_lightning.core.seeds import generator
 from rag_lightning.metrics.tokens import normalize_answer
 from rag_lightning.report.paper import paper_system
-from rag_lightning.report.reading import need, read
+from rag_lightning.report.reading import need
 
 PAGE, KEY = "assess.html", "assess-key.json"
 SCHEMA = 1
@@ -129,9 +129,8 @@ class Key:
     items: tuple[Item, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values, with their own digest."""
-        values = {"schema": SCHEMA, **asdict(self), "items": [asdict(item) for item in self.items]}
-        return {**values, "digest": digest(values)}
+        """JSON values."""
+        return {"schema": SCHEMA, **asdict(self), "items": [asdict(item) for item in self.items]}
 
 
 def draw(shared: Shared, pairs: int, seed: int) -> list[tuple[Item, Shown]]:
@@ -182,10 +181,9 @@ def read_key(path: Path) -> Key:
     Raises:
         DataError: it is missing, damaged or altered.
     """
-    raw = read(path, hint="it was written beside the page; without it nobody can tell the systems apart")
-    values = {name: value for name, value in raw.items() if name != "digest"}
-    if raw.get("schema") != SCHEMA or raw.get("digest") != digest(values):
-        raise DataError(path, "is not the key of an assessment as it was written", hint="restore it, or assess again")
+    raw = read_sealed(path, hint="it was written beside the page; without it nobody can tell the systems apart")
+    if raw.get("schema") != SCHEMA:
+        raise DataError(path, f"is not of schema {SCHEMA}", hint="assess again")
     texts = {name: str(need(path, raw, name, str)) for name in ("page", "dataset", "split", "scale")}
     a, b = (System(**need(path, raw, name, dict)) for name in ("a", "b"))
     items = tuple(Item(**item) for item in need(path, raw, "items", list))

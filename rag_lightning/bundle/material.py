@@ -14,12 +14,12 @@ from typing import Any
 
 from rag_lightning.core.artifacts import MANIFEST, Artifact, folder_of, open_artifact
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import read_jsonl_objects
+from rag_lightning.core.files import read_jsonl_objects, read_sealed
 from rag_lightning.core.records import Example, Passage, Prediction, Ranking, fits, read_checked
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.metrics.outcomes import Outcomes, PassageTable, from_artifacts, join_by_id, read_rankings
 from rag_lightning.report.collect import Run
-from rag_lightning.report.reading import need, read
+from rag_lightning.report.reading import need
 from rag_lightning.tasks.results.record import Result, RetrievedPassage
 from rag_lightning.tasks.spec import TaskSpec, get_task
 
@@ -127,7 +127,7 @@ class Unpacked(Source):
     def artifact(self, kind: str, digest: str) -> Artifact:
         """As `Source.artifact`."""
         path = self.folder(kind, digest)
-        manifest = read(path / MANIFEST, hint="the bundle lacks it")
+        manifest = read_sealed(path / MANIFEST, hint="the bundle lacks it")
         for name in ("config", "inputs", "info", "files"):
             need(path / MANIFEST, manifest, name, dict)
         return Artifact(kind, digest, path, manifest)

@@ -17,12 +17,13 @@ from rag_lightning.bundle.writing import SCHEMA, SELECTION, SWEEP
 from rag_lightning.core.artifacts import MANIFEST
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import digest as digest_of
+from rag_lightning.core.files import read_object, read_sealed
 from rag_lightning.core.records import Score, read_checked
 from rag_lightning.metrics.best import tie_set
 from rag_lightning.metrics.metric import comparable
 from rag_lightning.report.collect import Run, read_stored
-from rag_lightning.report.reading import need, read
-from rag_lightning.runs.record import RUN, SUMMARY
+from rag_lightning.report.reading import need
+from rag_lightning.runs.record import EXACT, RUN, SUMMARY
 
 MEASURED = "seconds, memory, bytes, labels, configurations and commands of the runs: nothing in a bundle can prove them"
 
@@ -82,7 +83,7 @@ def check(bundle: Opened) -> Checked:
 
 
 def _run(path: Path) -> Run:
-    run = read_stored(path)
+    run = read_stored(path, against_scores=False)  # they are computed again
     if not run.finished or run.run_id != path.parent.name:
         raise DataError(path, "is of another run, or of one that has not finished", field="run_id", value=run.run_id)
     return run
@@ -95,7 +96,7 @@ def read_contents(folder: Path) -> dict[str, Any]:
         DataError: missing, of another schema, or a field of another type.
     """
     path = folder / CONTENTS
-    found = read(path, hint="it is no bundle of rag-lightning export")
+    found = read_object(path, hint="it is no bundle of rag-lightning export")
     if found.get("schema") != SCHEMA:
         raise DataError(path, f"is not of schema {SCHEMA}", field="schema", value=found.get("schema"))
     for name, kind in (("group", str), ("kind", str), ("runs", list), ("comparisons", list), ("left_out", dict)):
@@ -120,13 +121,10 @@ def _check_digests(found: Checked, bundle: Opened) -> None:
     names = [*bundle.folder.glob(f"artifacts/*/*/{MANIFEST}"), *bundle.folder.glob("manifests/*/*.json")]
     differences: list[Difference] = []
     for path in sorted(names):
-        manifest, shown = read(path), path.relative_to(bundle.folder).as_posix()
+        manifest, shown = read_sealed(path), path.relative_to(bundle.folder).as_posix()
         digest, kind = (path.stem, path.parent.name) if path.name != MANIFEST else (path.parent.name, path.parts[-3])
         recipe = [kind, *(manifest.get(name) for name in ("config", "inputs", "version"))]
-        try:
-            differences += compare(f"{shown}: digest", digest, digest_of(recipe))
-        except ValueError as error:  # half of a surrogate pair
-            raise DataError(path, f"cannot be hashed ({error})") from error
+        differences += compare(f"{shown}: digest", digest, digest_of(recipe))
         if path.name == MANIFEST:
             files = need(path, manifest, "files", dict)
             stated = {name: one.get("sha256") if isinstance(one, dict) else None for name, one in files.items()}
@@ -159,8 +157,8 @@ def _without(score: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
 
 def _summary(path: Path, one: Computed) -> dict[str, Any]:
     """A summary as the bundle states it, without the metrics that cannot be computed here, and its exact search."""
-    stated = read(path)
-    stated.pop("exact", None)
+    stated = read_sealed(path)
+    stated.pop(EXACT, None)
     for part in [need(path, stated, "metrics", dict), *need(path, stated, "slices", dict).values()]:
         for name in one.left_out:
             if isinstance(part, dict):
@@ -201,7 +199,7 @@ def _check_contents(
     sweep = group / SWEEP
     if not sweep.exists():
         return
-    objective = need(sweep, read(sweep), "objective", str)
+    objective = need(sweep, read_sealed(sweep), "objective", str)
     if _changed(objective, runs, made):
         found.unchecked.append(f"comparisons by {objective}, which another tool or version computed")
         return
@@ -215,7 +213,7 @@ def _changed(metric: str, runs: Sequence[Run], made: Mapping[str, Computed]) -> 
 
 
 def _check_retrieval(found: Checked, path: Path, made: Mapping[str, Computed]) -> None:
-    rows = need(path, {"retrieval": []} | read(path), "retrieval", list)
+    rows = need(path, {"retrieval": []} | read_sealed(path), "retrieval", list)
     differences: list[Difference] = []
     numbers = 0
     for place, row in enumerate(rows):
@@ -236,9 +234,11 @@ def _check_retrieval(found: Checked, path: Path, made: Mapping[str, Computed]) -
 
 def _check_selection(found: Checked, group: Path, runs: Sequence[Run], made: Mapping[str, Computed]) -> None:
     path, by_id = group / SELECTION, {run.run_id: run for run in runs}
-    stated = read(path)
+    stated = read_sealed(path)
     alpha, objective = float(need(path, stated, "alpha", (int, float))), need(path, stated, "objective", str)
-    seed = int(need(group / SWEEP, _inner(read(group / SWEEP), "spec", "experiment"), "seed", int, "spec.experiment"))
+    seed = int(
+        need(group / SWEEP, _inner(read_sealed(group / SWEEP), "spec", "experiment"), "seed", int, "spec.experiment")
+    )
     candidates = [row for row in need(path, stated, "candidates", list) if isinstance(row, dict)]
     differences: list[Difference] = []
     numbers = 0

@@ -24,14 +24,14 @@ from rag_lightning.bundle.opening import CHECKSUMS, CONTENTS, sums_text
 from rag_lightning.bundle.public import attribution, publishable
 from rag_lightning.core.artifacts import MANIFEST, Artifact
 from rag_lightning.core.errors import DataError, UnknownNameError
-from rag_lightning.core.files import open_atomic, write_json, write_lines, write_text
+from rag_lightning.core.files import open_atomic, read_sealed, sealed, write_json, write_lines, write_sealed, write_text
 from rag_lightning.core.records import Score, read_checked, write_jsonl
 from rag_lightning.report.collect import Run, read_stored
-from rag_lightning.report.reading import need, read
+from rag_lightning.report.reading import need
 from rag_lightning.runs import folders, ledger
 from rag_lightning.runs.record import RUN, SUMMARY
 
-SCHEMA = 1
+SCHEMA = 2
 SWEEP, SELECTION, IMPORTANCES = "sweep.json", "selection.json", "importances.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time of every file in a zip file: the same content has the same bytes. So it is bzip2, as builds of zlib differ."""
@@ -129,17 +129,17 @@ def _lay_out(project: Project, selected: Selected, folder: Path) -> dict[str, An
     left_out = dict(selected.left_out)
     for run in selected.runs:
         (place / run.run_id).mkdir(parents=True)
-        write_json(place / run.run_id / RUN, publishable(read(group / run.run_id / RUN)))
+        write_sealed(place / run.run_id / RUN, publishable(read_sealed(group / run.run_id / RUN)))
         shutil.copyfile(group / run.run_id / SUMMARY, place / run.run_id / SUMMARY)
     retrieval: list[Material] = []
     if (group / SWEEP).exists():
-        sweep = publishable(read(group / SWEEP))
+        sweep = publishable(read_sealed(group / SWEEP))
         retrieval = _retrieval(project, sweep, left_out) if selected.sweep else []
         sweep["retrieval"] = [row for row in sweep.get("retrieval", []) if row.get("scores") in _digests(retrieval)]
-        write_json(place / SWEEP, sweep)
+        write_sealed(place / SWEEP, sweep)
     for name in (SELECTION, IMPORTANCES) if selected.sweep else ():
         if (group / name).exists():
-            write_json(place / name, publishable(read(group / name)))
+            write_sealed(place / name, publishable(read_sealed(group / name)))
     _write_ledger(project.root, selected, folder)
     everything = [*materials.values(), *retrieval]
     _write_artifacts(everything, folder)
@@ -182,7 +182,7 @@ def _comparisons(group: Path, runs: Sequence[Run], materials: Mapping[str, Mater
         return []
     on_test = [run for run in runs if run.split == "test"]
     scores = {run.run_id: read_checked(materials[run.run_id].scores.path / "scores.jsonl", Score) for run in on_test}
-    return comparisons(on_test, scores, need(path, read(path), "objective", str))
+    return comparisons(on_test, scores, need(path, read_sealed(path), "objective", str))
 
 
 def _write_ledger(root: Path, selected: Selected, folder: Path) -> None:
@@ -190,7 +190,9 @@ def _write_ledger(root: Path, selected: Selected, folder: Path) -> None:
     names = {run.run_id for run in selected.runs}
     lines = [one for one in ledger.read(root) if one["sweep"] == selected.group.name and one["run_id"] in names]
     if lines:
-        write_lines(folder / "runs" / ledger.FILE, (json.dumps(publishable(one), ensure_ascii=False) for one in lines))
+        write_lines(
+            folder / "runs" / ledger.FILE, (json.dumps(sealed(publishable(one)), ensure_ascii=False) for one in lines)
+        )
 
 
 def _write_artifacts(materials: Sequence[Material], folder: Path) -> None:
@@ -205,7 +207,7 @@ def _write_artifacts(materials: Sequence[Material], folder: Path) -> None:
 
 
 def _write_manifest(artifact: Artifact, path: Path) -> None:
-    write_json(path, publishable(artifact.manifest))
+    write_sealed(path, publishable(artifact.manifest))
 
 
 def _write_texts(project: Project, materials: Sequence[Material], folder: Path) -> None:
@@ -237,4 +239,4 @@ def _write_manifests(project: Project, runs: Sequence[Run], folder: Path) -> Non
         if stored.exists() and not (folder / "artifacts" / kind / digest).exists():
             place = folder / "manifests" / kind / f"{digest}.json"
             place.parent.mkdir(parents=True, exist_ok=True)
-            write_json(place, publishable(read(stored)))
+            write_sealed(place, publishable(read_sealed(stored)))

@@ -17,7 +17,7 @@ from rag_lightning.config.data import Split
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.files import digest, write_json
+from rag_lightning.core.files import digest, read_sealed, write_sealed
 from rag_lightning.core.links import make_folder
 from rag_lightning.matrix.cells import Job
 from rag_lightning.runs import folders
@@ -52,14 +52,11 @@ class Entry:
         """The stored record, None if there is no file.
 
         Raises:
-            DataError: it is damaged.
+            DataError: it is damaged or altered.
         """
         if not self.path.exists():
             return None
-        try:
-            found: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-            raise DataError(self.path, "is cut short or damaged", hint="restore it from a copy") from error
+        found = read_sealed(self.path, "restore it from a copy")
         if not _is_record(found):
             raise DataError(self.path, "is not the record of a claim", hint="restore it from a copy")
         return found
@@ -99,7 +96,7 @@ class Entry:
         same = found is not None and found["digest"] == self.digest
         started = found["started"] if found and same else now()
         record = {"digest": self.digest, "started": started, "settings": self.settings, "shown": self.shown}
-        write_json(self.path, record | {"outcome": outcome})
+        write_sealed(self.path, record | {"outcome": outcome})
 
 
 def _is_record(found: Any) -> bool:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -28,11 +27,14 @@ from typing import Any
 
 from rag_lightning.core.console import StageLines
 from rag_lightning.core.errors import DISK_ERRORS, ArtifactError, DataError
-from rag_lightning.core.files import UNREADABLE, file_sha256, sync, write_json
 from rag_lightning.core.files import digest as digest_of
+from rag_lightning.core.files import file_sha256, read_sealed, sync, write_sealed
 from rag_lightning.core.links import check_unlinked, make_folder, open_lock
 
 MANIFEST = "manifest.json"
+FIELDS: dict[str, type] = {"kind": str, "digest": str, **dict.fromkeys(("config", "inputs", "info", "files"), dict)}
+STATED: dict[str, type] = {"size": int, "mtime_ns": int, "sha256": str}
+"""Fields of a manifest, and of each file in it, that readers rely on, with their types."""
 PARTIAL, REMOVED = ".partial", ".removed"
 """Endings of folders that are no artifact: of a build, and of an artifact that is being removed."""
 PAIRS = "pairs"
@@ -124,7 +126,7 @@ class ArtifactStore:
             return found
         parent = make_folder(self.root / recipe.kind, self.root)
         self._hold()
-        with _lock(parent / f"{recipe.digest}.lock"):
+        with locked(parent / f"{recipe.digest}.lock"):
             return self.find(recipe.kind, recipe.digest) or self._make(recipe, make, resumable)
 
     def _make(self, recipe: Recipe, make: Callable[[Path], Mapping[str, Any]], resumable: bool) -> Artifact:
@@ -170,7 +172,7 @@ def _publish(recipe: Recipe, partial: Path, final: Path, info: Mapping[str, Any]
         "info": info,
         "files": files,
     }
-    write_json(partial / MANIFEST, manifest)
+    write_sealed(partial / MANIFEST, manifest)
     for path in partial.rglob("*"):
         sync(path)
     sync(partial)
@@ -187,13 +189,20 @@ def open_artifact(path: Path, kind: str | None = None, *, deep: bool = False) ->
     """Open a published folder and verify it against its manifest.
 
     Raises:
-        ArtifactError: no manifest, a truncated one, a missing file, or a file with another size or checksum.
+        ArtifactError: no manifest, a damaged or altered one, a missing file, one that the manifest does not name, or a
+            file with another size or checksum.
     """
     manifest = read_manifest(path)
+    if kind and (manifest["kind"], manifest["digest"]) != (kind, path.name):
+        other = f"{manifest['kind']}/{manifest['digest']}"
+        raise ArtifactError(f"{path / MANIFEST}: is of {other}; remove the folder {path} and run again")
     for name, expected in manifest["files"].items():
         problem = _problem(path / name, expected, deep)
         if problem:
             raise ArtifactError(f"{path / name}: {problem}; remove the folder {path} and run again to rebuild it")
+    if more := _files(path) - {MANIFEST, *manifest["files"]}:
+        remedy = f"move it away, or remove the folder {path} and run again"
+        raise ArtifactError(f"{path / min(more)}: is not named in {MANIFEST}; {remedy}")
     return Artifact(kind or manifest["kind"], manifest["digest"], path, manifest)
 
 
@@ -208,19 +217,30 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of an artifact folder.
 
     Raises:
-        ArtifactError: it is missing, not JSON, or lacks a required field.
+        ArtifactError: it is missing, damaged or altered, or a field is missing or of a wrong type.
     """
-    file = path / MANIFEST
+    file, hint = path / MANIFEST, f"remove the folder {path} and run again"
     try:
-        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise ArtifactError(f"{file}: no manifest; remove the folder {path} and run again") from error
-    except UNREADABLE as error:
-        raise ArtifactError(f"{file}: truncated or damaged; remove the folder {path} and run again") from error
-    for field in ("kind", "digest", "files", "info"):
-        if not isinstance(manifest, dict) or field not in manifest:
-            raise ArtifactError(f"{file}: field {field!r} is missing; remove the folder {path} and run again")
+        manifest = read_sealed(file, hint)
+    except DataError as error:
+        raise ArtifactError(str(error)) from error
+    wrong = [field for field, kind in FIELDS.items() if not isinstance(manifest.get(field), kind)]
+    wrong += [] if wrong else [f"files.{name}" for name, one in manifest["files"].items() if not _is_file(name, one)]
+    if wrong:
+        raise ArtifactError(f"{file}: field {wrong[0]!r} is missing or damaged; {hint}")
     return manifest
+
+
+def _is_file(name: str, stated: Any) -> bool:
+    """Whether an entry of a manifest is a file below its folder, with what it is checked by."""
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    return inside and isinstance(stated, dict) and all(isinstance(stated.get(one), t) for one, t in STATED.items())
+
+
+def _files(folder: Path) -> set[str]:
+    """The files below a folder, without hidden ones, which systems leave there and no stage reads."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
+    return {str(path) for path in found if not any(part.startswith(".") for part in path.parts)}
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -247,46 +267,8 @@ def published(root: Path, kind: str = "*") -> list[Path]:
 
 
 @contextmanager
-def unused(root: Path) -> Iterator[None]:
-    """Keep other processes from using the artifacts of a root.
-
-    Raises:
-        ArtifactError: another process uses them, or the file system has no locks.
-    """
-    descriptor = os.open(root, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ArtifactError(f"{root}: another process uses these artifacts; wait until it ends") from error
-        except OSError as error:
-            raise ArtifactError(f"{root}: cannot be locked ({error.strerror}); remove artifacts by hand") from error
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def remove(path: Path) -> bool:
-    """Remove the folder of an artifact or of its build, unless a process builds it; returns whether it was removed.
-
-    The folder is renamed first, so that a kill leaves the whole artifact or none.
-    """
-    try:
-        with _lock(path.with_name(f"{path.name.partition('.')[0]}.lock"), wait=False):
-            aside = path if path.suffix == REMOVED else path.with_name(path.name + REMOVED)
-            if aside != path:
-                shutil.rmtree(aside, ignore_errors=True)
-                os.replace(path, aside)
-                sync(path.parent)
-            shutil.rmtree(aside)
-    except BlockingIOError:
-        return False
-    return True
-
-
-@contextmanager
-def _lock(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an exclusive lock; a second process waits and then finds the artifact.
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock file; a second process waits and then finds the artifact.
 
     Raises:
         BlockingIOError: another process holds the lock, and wait is false.

@@ -10,7 +10,7 @@ import codecs
 import hashlib
 import json
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,8 @@ from rag_lightning.core.links import files_below
 
 UNREADABLE = (ValueError, RecursionError)
 """Errors that valid JSON can raise: a number of thousands of digits, brackets nested too deeply."""
+SEAL = "seal"
+"""Field of a sealed JSON file: the digest of all other fields."""
 
 
 def check_file(path: Path) -> None:
@@ -112,21 +114,55 @@ def read_json(path: Path) -> Any:
         raise DataError(path, f"is JSON that cannot be read: {error}") from error
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a small file of a model's folder, such as config.json.
+def read_object(path: Path, hint: str = "is the folder a model or a checkpoint?") -> dict[str, Any]:
+    """The JSON object in a small file, such as the config.json of a model.
 
     Raises:
-        DataError: missing, unreadable, or no JSON object.
+        DataError: missing, unreadable, or no JSON object; `hint` is its remedy.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(path, "is missing", hint=hint) from error
     except OSError as error:
-        raise DataError(path, "cannot be read", hint="is the folder a model or a checkpoint?") from error
+        raise DataError(path, f"cannot be read ({error.strerror})", hint=hint) from error
     except UNREADABLE as error:
-        raise DataError(path, "is not JSON") from error
+        raise DataError(path, "is cut short or damaged", hint=hint) from error
     if not isinstance(found, dict):
-        raise DataError(path, "is not a JSON object")
+        raise DataError(path, "is not a JSON object", hint=hint)
     return found
+
+
+def read_sealed(path: Path, hint: str = "remove it and run again") -> dict[str, Any]:
+    """The JSON object that `write_sealed` wrote, without its seal.
+
+    Raises:
+        DataError: missing, unreadable, no JSON object, or altered since it was written; `hint` is its remedy.
+    """
+    return unsealed(path, read_object(path, hint), hint)
+
+
+def unsealed(path: Path, found: dict[str, Any], hint: str, row: int | None = None) -> dict[str, Any]:
+    """An object without its seal.
+
+    Args:
+        path: The file that it stands in, for errors.
+        found: The object as it was read.
+        hint: What to do about one that was altered.
+        row: Its line, in a file with several.
+
+    Raises:
+        DataError: it has no seal, or that of another content.
+    """
+    content = {name: value for name, value in found.items() if name != SEAL}
+    try:
+        whole = found.get(SEAL) == digest(content)
+    except UNREADABLE as error:  # half of a surrogate pair
+        raise DataError(path, "is cut short or damaged", row=row, hint=hint) from error
+    if not whole:
+        problem = "was altered: its seal is that of another content" if SEAL in found else "has no seal"
+        raise DataError(path, problem, row=row, hint=hint)
+    return content
 
 
 def read_value(path: Path, row: int, line: str) -> Any:
@@ -200,6 +236,21 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a sealed object as `write_json`."""
+    write_json(path, sealed(value))
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An object with the digest of its content as the last field; an earlier one is replaced.
+
+    The seal finds damage and careless edits; it is no signature.
+    """
+    content = json.loads(json.dumps(value))  # as it is read: keys are strings, tuples are lists
+    content.pop(SEAL, None)
+    return {**content, SEAL: digest(content)}
 
 
 def sqlite_url(path: Path) -> str:

@@ -19,10 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.core.arrays import open_array
 from rag_lightning.core.errors import ArtifactError, DataError
+from rag_lightning.core.files import UNREADABLE
 from rag_lightning.core.records import Passage, to_json
 
 PASSAGES, OFFSETS, IDS = "passages.jsonl", "offsets.npy", "ids.npy"
+REBUILD = "remove the folder and build the corpus again"
 ID_TYPE = np.dtype([("hash", np.uint64), ("row", np.int64)])
 
 
@@ -67,12 +70,13 @@ class PassageStore:
         self.path = Path(path)
         for name in (PASSAGES, OFFSETS, IDS):
             if not (self.path / name).is_file():
-                raise ArtifactError(f"{self.path / name}: is missing; remove the folder and build the corpus again")
-        self._offsets = np.load(self.path / OFFSETS, mmap_mode="r")
-        self._ids = np.load(self.path / IDS, mmap_mode="r")
+                raise ArtifactError(f"{self.path / name}: is missing; {REBUILD}")
+        self._offsets = open_array(self.path / OFFSETS, np.int64, 1)
+        self._ids = open_array(self.path / IDS, ID_TYPE, 1)
         size = (self.path / PASSAGES).stat().st_size
-        if size != self._offsets[-1] or len(self._ids) != len(self._offsets) - 1:
-            raise ArtifactError(f"{self.path / PASSAGES}: has {size} bytes, its offsets say {self._offsets[-1]}")
+        if not size or size != self._offsets[-1] or len(self._ids) != len(self._offsets) - 1:
+            problem = f"has {size} bytes, its offsets say {self._offsets[-1]}"
+            raise ArtifactError(f"{self.path / PASSAGES}: {problem}; {REBUILD}")
         with (self.path / PASSAGES).open("rb") as handle:
             self._bytes = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -86,8 +90,15 @@ class PassageStore:
         """The passage of a row; IndexError outside 0..N-1, so that row -1 (nothing found) never gives a passage."""
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} is not in a corpus of {len(self)} passages")
-        raw = json.loads(self._bytes[self._offsets[row] : self._offsets[row + 1]])
-        return Passage(raw["passage_id"], raw["title"], raw["text"])
+        start, stop = int(self._offsets[row]), int(self._offsets[row + 1])
+        try:
+            raw = json.loads(self._bytes[max(start, 0) : stop])
+            texts = raw["passage_id"], raw["title"], raw["text"]
+        except (KeyError, TypeError, *UNREADABLE) as error:
+            raise ArtifactError(f"{self.path / PASSAGES}, row {row + 1}: is no passage; {REBUILD}") from error
+        if not all(isinstance(text, str) for text in texts):
+            raise ArtifactError(f"{self.path / PASSAGES}, row {row + 1}: holds a field that is no text; {REBUILD}")
+        return Passage(*texts)
 
     def __iter__(self) -> Iterator[Passage]:
         return (self[row] for row in range(len(self)))
@@ -98,6 +109,8 @@ class PassageStore:
         place = int(np.searchsorted(self._ids["hash"], wanted))
         while place < len(self._ids) and self._ids["hash"][place] == wanted:
             row = int(self._ids["row"][place])
+            if not 0 <= row < len(self):
+                raise ArtifactError(f"{self.path / IDS}: names row {row} of {len(self)} passages; {REBUILD}")
             if self[row].passage_id == passage_id:
                 return row
             place += 1

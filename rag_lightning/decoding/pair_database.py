@@ -1,7 +1,8 @@
-"""The file of a pair store (sqlite): opened, kept within its bound, and begun again where it cannot be trusted.
+"""The file of a pair store (SQLite): opened, kept within its bound, and begun again where it cannot be trusted.
 
 What it holds can be generated again, so a file that is damaged, of another layout, or of another generator is put
-aside with a message and never read. Processes that open or replace a file take turns by a lock beside it; one that
+aside with a message and never read. So is one with other tables than are made here: a view or a trigger in it would run
+queries of whoever wrote it. Processes that open or replace a file take turns by a lock beside it; one that
 still writes to a file put aside loses that work and nothing else. Transactions are short and wait for each other.
 """
 
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rag_lightning.core.databases import bounded, connect, is_refusal
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.links import check_unlinked, make_folder, open_lock
 
@@ -28,6 +30,8 @@ SCHEMA = (
     "CREATE INDEX pairs_by_use ON pairs (used, bytes)",
     f"PRAGMA user_version={LAYOUT}",
 )
+WAIT = 60.0
+"""Seconds to wait for a transaction of another process."""
 KEEP = 0.9
 """Share of the bound that stays when it is exceeded, so that not every commit has to make room."""
 
@@ -75,7 +79,7 @@ class PairDatabase:
             try:
                 return action(self._db)
             except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
+                if is_refusal(error):
                     raise
                 self._db.close()
                 with self._locked():
@@ -94,15 +98,16 @@ class PairDatabase:
 
     def _try(self) -> str:
         """The reason why the file cannot be used, "" if it can."""
-        self._db = sqlite3.connect(self.path or ":memory:", timeout=60, isolation_level=None)
+        self._db = connect(self.path, WAIT)
         self._db.text_factory = bytes
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            problem = _transaction(self._db, self._claim)
+            with bounded(self._db):
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=NORMAL")
+                problem = _transaction(self._db, self._claim)
         except sqlite3.DatabaseError as error:
             self._db.close()
-            if isinstance(error, sqlite3.OperationalError):
+            if is_refusal(error):
                 raise
             return f"is damaged ({error})"
         if problem:
@@ -110,16 +115,19 @@ class PairDatabase:
         return problem
 
     def _claim(self, db: sqlite3.Connection) -> str:
-        ((layout,), (tables,)) = (
-            db.execute(q).fetchone() for q in ("PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
-        )
-        if not layout and not tables:
+        ((layout,),) = db.execute("PRAGMA user_version")
+        there = {
+            text.decode(errors="replace") for (text,) in db.execute("SELECT coalesce(sql, name) FROM sqlite_master")
+        }
+        if not layout and not there:
             for statement in SCHEMA:
                 db.execute(statement)
             db.executemany("INSERT INTO meta VALUES (?, ?)", self._owner.items())
             return ""
-        if layout != LAYOUT or tables < len(SCHEMA) - 1:
+        if layout != LAYOUT:
             return f"has layout {layout or 1}, and {LAYOUT} is read"
+        if there != set(SCHEMA[:-1]):
+            return "has other tables than a pair store"
         found = {name.decode(): value.decode() for name, value in db.execute("SELECT name, value FROM meta")}
         return "" if found == self._owner else f"belongs to {_shown(found)}, not to {_shown(self._owner)}"
 

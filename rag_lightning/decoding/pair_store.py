@@ -2,13 +2,14 @@
 
 Key of a pair: digest of its encoded input ids, in a file of its own per generator and decode parameters; never a row or
 a passage id. So a second index, a larger k or a resumed run pays only for pairs not seen before. Every value carries a
-checksum; a pair with one that does not match is dropped and generated again.
+checksum; a pair with one that does not match, or with a value that is no log-prob, is dropped and generated again.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
 import struct
 import zlib
@@ -18,9 +19,14 @@ from types import TracebackType
 from typing import Any
 
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import UNREADABLE
 from rag_lightning.decoding.pair_database import PairDatabase, drop, evict
 
 Candidate = tuple[int, ...]
+CANDIDATE = re.compile(rb"(\d{1,9}( \d{1,9})*)?")
+"""Token ids as they are stored."""
+MOST_TOKENS = 1 << 31
+ROUNDING = 0.01
 KEYS_PER_QUERY = 500
 ROW_BYTES = 40
 """Approximate bytes of a row in sqlite beside its text."""
@@ -41,8 +47,9 @@ class PairStore:
     Attributes:
         generated: Pairs that were computed.
         reused: Pairs found in the store.
-        damaged: Pairs dropped because a checksum did not match.
+        damaged: Pairs dropped because a checksum did not match, or a value is no log-prob.
         evicted: Pairs that left to stay within the bound, the least recently used first.
+        vocabulary: Number of tokens of the generator; a pair with another token is damaged.
 
     Raises:
         ArtifactError: the file cannot be read or written; by every method.
@@ -55,7 +62,7 @@ class PairStore:
         max_bytes: int | None = None,
         announce: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.path, self.max_bytes = path, max_bytes
+        self.path, self.max_bytes, self.vocabulary = path, max_bytes, MOST_TOKENS
         self.generated = self.reused = self.damaged = self.evicted = 0
         self._announce = announce
         self._database = PairDatabase(path, owner or {}, announce)
@@ -106,10 +113,11 @@ class PairStore:
         for marks, part in _key_groups([key for key in wanted if key not in found]):
             query = f"SELECT pair, hypotheses, crc FROM pairs WHERE hypotheses NOT NULL AND pair IN ({marks})"
             for pair, text, crc in self._database.read(query, part):
-                if _crc(pair, text) == crc:
-                    found[pair.decode()] = {tuple(ids): value for ids, value in json.loads(text)}
-                else:
+                known = self._hypotheses_of(text) if _crc(pair, text) == crc else None
+                if known is None:
                     self._drop(pair)
+                else:
+                    found[pair.decode()] = known
         self._used.update(found)
         return {key: dict(found[key]) for key in wanted if key in found}
 
@@ -124,10 +132,11 @@ class PairStore:
         for marks, part in _key_groups(list(found)):
             query = f"SELECT pair, candidate, log_prob, crc FROM scores WHERE pair IN ({marks})"
             for pair, candidate, log_prob, crc in self._database.read(query, part):
-                if _crc(pair, candidate, log_prob) == crc:
-                    found[pair.decode()][_parse(candidate)] = log_prob
-                else:
+                ids = self._parse(candidate) if _crc(pair, candidate, log_prob) == crc else None
+                if ids is None or not _is_log_prob(log_prob):
                     self._drop(pair)
+                else:
+                    found[pair.decode()][ids] = log_prob
         self._used.update(key for key, stored in found.items() if stored)
         return {key: self._scores.get(key, {}) | stored for key, stored in found.items()}
 
@@ -142,6 +151,26 @@ class PairStore:
     def add_scores(self, key: str, log_probs: Mapping[Candidate, float]) -> None:
         """Store log p(y|x,z) of further candidates."""
         self._scores[key] = _numbers(log_probs) | self._scores.get(key, {})
+
+    def _parse(self, text: Any) -> Candidate | None:
+        """The candidate of a stored text, None if it is none: who wrote a file may have fitted its checksums."""
+        if not isinstance(text, bytes) or not CANDIDATE.fullmatch(text):
+            return None
+        ids = tuple(map(int, text.split()))
+        return ids if max(ids, default=0) < self.vocabulary else None
+
+    def _hypotheses_of(self, text: bytes) -> dict[Candidate, float] | None:
+        """The hypotheses of a stored text, None if they are none."""
+        found: dict[Candidate, float] = {}
+        try:
+            for listed, value in json.loads(text):
+                ids = self._parse(_format(listed))
+                if ids is None or not _is_log_prob(value):
+                    return None
+                found[ids] = value
+        except (TypeError, *UNREADABLE):
+            return None
+        return found
 
     def _drop(self, pair: bytes) -> None:
         key = pair.decode(errors="replace")
@@ -194,5 +223,6 @@ def _format(candidate: Candidate) -> bytes:
     return " ".join(map(str, candidate)).encode()
 
 
-def _parse(text: bytes) -> Candidate:
-    return tuple(map(int, text.split()))
+def _is_log_prob(value: Any) -> bool:
+    """Whether a value is a log-prob; rounding may leave one a little above 0."""
+    return isinstance(value, float) and value <= ROUNDING

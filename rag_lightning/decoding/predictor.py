@@ -48,6 +48,7 @@ class Predictor:
         self.formulation, self.encodings, self.decoding = formulation, encodings, decoding
         self.passages = passages
         self.pairs = pairs or PairStore()
+        self.pairs.vocabulary = len(encodings.steps.vocabulary.weight)
         self.surface = Surface(encodings.generator.tokenizer)
 
     def batches(self, items: Sequence[Question]) -> Iterator[list[Question]]:

@@ -26,7 +26,8 @@ from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
 from rag_lightning.runs import ledger
-from rag_lightning.runs.record import git_state, package_versions, run_folders
+from rag_lightning.runs.origin import git_state, package_versions
+from rag_lightning.runs.record import run_folders
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.tracking.places import file_of
 from rag_lightning.tracking.store import default_uri

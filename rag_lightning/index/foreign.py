@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file
-from rag_lightning.index.index import Floats, faiss
+from rag_lightning.index.index import Floats, faiss, read_faiss
 
 LOSSLESS = ("IndexFlat", "IndexFlatIP", "IndexFlatL2", "IndexHNSWFlat", "IndexIVFFlat")
 """FAISS's classes that keep vectors as they were added."""
@@ -159,7 +159,7 @@ def read_foreign(path: Path, mapped: bool = False) -> ForeignIndex:
         problem = f"claims {count:,} vectors of width {width}, too many for its {size:,} bytes"
         raise DataError(path, problem, hint="it is cut short or damaged: copy or write it again")
     try:
-        index = around = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+        index = around = read_faiss(path, mapped)
     except (RuntimeError, MemoryError) as error:
         raise DataError(path, "is no FAISS index, or a damaged one", hint=hint) from error
     ids = None

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rag_lightning.config.fields import Section
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
+from rag_lightning.core.files import UNREADABLE
 from rag_lightning.core.registry import LazyModule
 
 Floats = NDArray[np.float32]
@@ -200,8 +201,8 @@ class FaissIndex:
             ArtifactError: FAISS cannot read the file.
         """
         try:
-            index = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
-        except RuntimeError as error:
+            index = read_faiss(folder / FAISS_FILE, mapped)
+        except (RuntimeError, MemoryError, OSError) as error:
             raise ArtifactError(f"{folder / FAISS_FILE}: cannot be read; remove {folder} and build it again") from error
         return cls(config, index)
 
@@ -236,7 +237,7 @@ def load_index(folder: Path, config: IndexConfig | None = None) -> FaissIndex:
         ArtifactError: a file is missing or unreadable.
         ConfigError: `config` is of another kind.
     """
-    built = _read_config(folder)
+    built, shape = _read_config(folder)
     if config is not None:
         if config.kind != built.kind:
             raise ConfigError(f"{folder} holds an index of kind {built.kind!r}, not {config.kind!r}")
@@ -246,15 +247,37 @@ def load_index(folder: Path, config: IndexConfig | None = None) -> FaissIndex:
         changed = {name: value for name, value in config.options.items() if name in searched}
         built = IndexConfig(built.kind, kept | changed)
     kind: IndexKind = built.made()
-    return kind.opened_as.read(folder, built)
+    read = kind.opened_as.read(folder, built)
+    if (read.ntotal, read.dim) != shape:
+        held = f"holds {read.ntotal:,} vectors of width {read.dim}, not {shape[0]:,} of {shape[1]:,}"
+        raise ArtifactError(f"{folder / FAISS_FILE}: {held}; remove {folder} and build the index again")
+    return read
 
 
-def _read_config(folder: Path) -> IndexConfig:
+def read_faiss(path: Path, mapped: bool) -> Any:
+    """Read a FAISS file with as much memory as it has bytes, whatever its header claims; `mapped` maps the file.
+
+    Raises:
+        RuntimeError, MemoryError: it is damaged, or claims more than it holds.
+    """
+    vectors, loops = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
+    size = path.stat().st_size
+    try:
+        faiss.set_deserialization_vector_byte_limit(size)
+        faiss.set_deserialization_loop_limit(size)
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+    finally:
+        faiss.set_deserialization_vector_byte_limit(vectors)
+        faiss.set_deserialization_loop_limit(loops)
+
+
+def _read_config(folder: Path) -> tuple[IndexConfig, tuple[int, int]]:
+    """The configuration of a saved index, and its number and width of vectors."""
     file = folder / INFO_FILE
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
-        return IndexConfig(info["kind"], info["options"])
+        return IndexConfig(info["kind"], info["options"]), (int(info["ntotal"]), int(info["dim"]))
     except FileNotFoundError as error:
         raise ArtifactError(f"{file}: is missing; remove {folder} and build the index again") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ConfigError) as error:
+    except (AttributeError, KeyError, TypeError, ConfigError, *UNREADABLE) as error:
         raise ArtifactError(f"{file}: truncated or damaged; remove {folder} and build the index again") from error

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import read_sealed
 from rag_lightning.core.plain import clean
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.paper.cells import PLACES, Results, metric_of, seed_of
@@ -24,7 +25,7 @@ from rag_lightning.report.collect import Run
 from rag_lightning.report.figures import Line
 from rag_lightning.report.paper import paper_dataset, paper_system
 from rag_lightning.report.printed import Series
-from rag_lightning.report.reading import estimate_of, read
+from rag_lightning.report.reading import estimate_of
 from rag_lightning.runs import folders
 
 PANELS = {
@@ -235,7 +236,7 @@ def _recall(results: Results) -> Curves:
     best: dict[str, dict[int, Estimate]] = {}
     called = ""
     for path in sorted(folders.runs(results.config.folder).glob("*/sweep.json")):
-        raw = read(path)
+        raw = read_sealed(path)
         dataset = str(raw.get("dataset", ""))
         scale = "nq-subset" if dataset.endswith("-subset") else raw.get("scale")
         if paper_dataset(dataset) != "nq" or scale != results.config.scale:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from rag_lightning.core.artifacts import open_artifact
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.files import UNREADABLE, write_json
+from rag_lightning.core.files import UNREADABLE, read_sealed, write_sealed
 from rag_lightning.core.records import Example, read_jsonl
 from rag_lightning.paper.cells import Results
 from rag_lightning.report.collect import Run
@@ -89,7 +88,7 @@ def compute(results: Results, prediction: str) -> Shown:
         tuple(passage.title for passage in answer.passages),
         tuple(tuple(map(float, shares)) for _, shares in rows),
     )
-    write_json(_file(results, run), asdict(shown))
+    write_sealed(_file(results, run), asdict(shown))
     return shown
 
 
@@ -108,7 +107,7 @@ def _file(results: Results, run: Run) -> Path:
 
 def _read(path: Path) -> Shown:
     try:
-        raw: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        raw: Mapping[str, Any] = read_sealed(path, "remove it and show the prediction again")
         values: dict[str, Any] = {
             name: tuple(raw[name]) if isinstance(raw[name], list) else str(raw[name])
             for name in Shown.__dataclass_fields__

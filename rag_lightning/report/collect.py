@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 from rag_lightning.core.artifacts import open_artifact
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import read_sealed
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.metrics.metric import Estimate
-from rag_lightning.report.reading import estimates_of, need, read
+from rag_lightning.report.reading import estimates_of, need
+from rag_lightning.runs.record import EXACT, REDO, SUMMARY, read_summary
 
 R = TypeVar("R")
 STATUSES = ("finished", "failed", "running")
@@ -144,7 +146,7 @@ def collect(sweep_dir: Path) -> Sweep:
         DataError: the folder or sweep.json is missing, or a file is truncated, lacks a field or has a wrong value.
     """
     path = sweep_dir / "sweep.json"
-    raw = read(path, hint="run the sweep first, or give the folder runs/<sweep>")
+    raw = read_sealed(path, hint="run the sweep first, or give the folder runs/<sweep>")
     return Sweep(
         name=str(need(path, raw, "name", str)),
         dataset=str(need(path, raw, "dataset", str)),
@@ -196,13 +198,13 @@ def read_records(artifacts: Path, kind: str, digest: Any, cls: type[R], file: st
     return list(read_jsonl(folder / (file or f"{kind}.jsonl"), cls))
 
 
-def read_stored(path: Path) -> Run:
+def read_stored(path: Path, against_scores: bool = True) -> Run:
     """The run of a run.json and the summary.json beside it.
 
     Raises:
         DataError: one of them is damaged.
     """
-    raw = {name: value for name, value in read(path).items() if value is not None}
+    raw = {name: value for name, value in read_sealed(path, REDO).items() if value is not None}
     names = ("run_id", "role", "split", "status", "label", "dataset", "scale")
     fields = {name: str(need(path, raw, name, str)) for name in names}
     for name, known in (("status", STATUSES), ("role", ROLES)):
@@ -216,8 +218,8 @@ def read_stored(path: Path) -> Run:
     check_config(path, config)
     if fields["status"] != "finished":
         return Run(**fields, config=config, record=raw, estimates={}, slices={}, degraded=frozenset(), confusion={})
-    summary = path.with_name("summary.json")
-    found = read(summary, hint="score the run again, or remove its folder")
+    summary = path.with_name(SUMMARY)
+    found = read_summary(path.parent, against_scores) if summary.exists() else read_sealed(summary, REDO)
     slices = {
         name: estimates_of(summary, values, f"slices.{name}")
         for name, values in need(summary, found, "slices", dict).items()
@@ -231,7 +233,7 @@ def read_stored(path: Path) -> Run:
         slices=slices,
         degraded=degraded_metrics(summary, found),
         confusion=_confusion(summary, found),
-        exact=str(need(summary, {"exact": {}} | found, "exact", dict).get("scores", "")),
+        exact=str(need(summary, {EXACT: {}} | found, EXACT, dict).get("scores", "")),
     )
 
 
@@ -289,7 +291,7 @@ def _candidates(path: Path) -> dict[str, Candidate]:
     if not path.exists():
         return {}
     found = {}
-    for raw in need(path, read(path), "candidates", list):
+    for raw in need(path, read_sealed(path), "candidates", list):
         run_id = str(need(path, raw, "run_id", str))
         p = None if raw.get("p") is None else float(need(path, raw, "p", (int, float)))
         found[run_id] = Candidate(run_id, p, bool(raw.get("within")), bool(raw.get("chosen")))

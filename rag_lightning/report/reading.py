@@ -1,13 +1,11 @@
-"""Reading of the JSON files of runs and sweeps; every error names the file and the field."""
+"""Checks of the content of JSON files of runs and sweeps; every error names the file and the field."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import UNREADABLE
 from rag_lightning.metrics.metric import Estimate
 
 
@@ -37,23 +35,6 @@ def estimate_of(path: Path, raw: Any, where: str) -> Estimate:
         low, high = (float(need(path, raw, name, (int, float), where)) for name in ("low", "high"))
     clusters = float(need(path, raw, "clusters", (int, float), where)) if raw.get("clusters") is not None else None
     return Estimate(mean, low, high, int(need(path, raw, "n", int, where)), str(raw.get("unit", "")), clusters)
-
-
-def read(path: Path, hint: str = "remove it and run again") -> dict[str, Any]:
-    """The JSON object of a file.
-
-    Raises:
-        DataError: it is missing or damaged.
-    """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(path, "is missing", hint=hint) from error
-    except (IsADirectoryError, *UNREADABLE) as error:
-        raise DataError(path, "is cut short or damaged", hint=hint) from error
-    if not isinstance(raw, dict):
-        raise DataError(path, "is not a JSON object", value=raw, hint=hint)
-    return raw
 
 
 def need(path: Path, raw: Any, name: str, kind: type | tuple[type, ...], where: str = "") -> Any:

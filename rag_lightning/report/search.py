@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.core.files import read_sealed
 from rag_lightning.metrics.metric import parse_metric
-from rag_lightning.report.reading import need, read
+from rag_lightning.report.reading import need
 from rag_lightning.report.tables import Cell, Column, Row, Table, number
 from rag_lightning.runs import ledger
 
@@ -70,7 +71,7 @@ def read_search(sweep_dir: Path, name: str) -> Search:
         DataError: a damaged file.
     """
     path = sweep_dir / "selection.json"
-    raw = read(path) if path.exists() else {}
+    raw = read_sealed(path) if path.exists() else {}
     objective = str(raw.get("objective", ""))
     objectives = need(path, {"objectives": {}} | raw, "objectives", dict)
     if objectives:
@@ -175,7 +176,7 @@ def _tie(path: Path, raw: Mapping[str, Any], objective: str) -> str:
 def _importances(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    raw = read(path)
+    raw = read_sealed(path)
     for name, shares in need(path, raw, "objectives", dict).items():
         for field in need(path, raw["objectives"], name, dict, "objectives"):
             need(path, shares, field, (int, float), f"objectives.{name}")

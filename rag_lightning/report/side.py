@@ -11,10 +11,10 @@ from typing import Any
 
 from rag_lightning.core.artifacts import MANIFEST, Artifact, folder_of, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.core.files import read_object
 from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, by_id, read_jsonl
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.report.collect import Run, degraded_metrics, read_stored
-from rag_lightning.report.reading import read
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import RUN
 
@@ -67,7 +67,7 @@ class Side:
     def degraded(self) -> frozenset[str]:
         """Metrics whose values are worth less than they look."""
         path = self.artifact.path / "summary.json"
-        return degraded_metrics(path, read(path, hint="score the run again"))
+        return degraded_metrics(path, read_object(path, hint="score the run again"))
 
     @property
     def metrics(self) -> list[str]:

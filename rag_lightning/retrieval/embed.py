@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from rag_lightning.config.fields import Dtype
+from rag_lightning.core.arrays import open_array
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.core.files import open_atomic, replace_file, write_json
+from rag_lightning.core.files import open_atomic, read_sealed, replace_file, write_sealed
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
@@ -83,14 +83,14 @@ def _plan(
     plan = {"passages": count, "dim": encoder.dim, "tokens_per_batch": tokens_per_batch, "shard_size": shard_size}
     file = shards / PLAN
     if file.exists():
-        old = json.loads(file.read_text(encoding="utf-8"))
-        chosen = old.pop("dtype")
+        old = read_sealed(file)
+        chosen = old.pop("dtype", "")
         if old == plan and dtype in ("auto", chosen):
             return {**plan, "dtype": chosen}
         shutil.rmtree(shards)
     shards.mkdir(parents=True, exist_ok=True)
     chosen = resolve_dtype(dtype)
-    write_json(file, {**plan, "dtype": chosen})
+    write_sealed(file, {**plan, "dtype": chosen})
     return {**plan, "dtype": chosen}
 
 
@@ -128,7 +128,7 @@ def _merge(folder: Path, count: int, dim: int, shard_size: int) -> None:
     temporary = folder / (VECTORS + ".tmp")
     merged = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(count, dim))
     for start in range(0, count, shard_size):
-        merged[start : start + shard_size] = np.load(_shard(folder, start))
+        merged[start : start + shard_size] = open_array(_shard(folder, start), np.float32, 2)
     merged.flush()
     del merged
     replace_file(temporary, folder / VECTORS)

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.core.arrays import DAMAGE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file
-from rag_lightning.retrieval.vector_ids import CONVERT, DAMAGE, NPY, ZIP, head_of, is_pickle, load_array, to_ids
+from rag_lightning.retrieval.vector_ids import CONVERT, NPY, ZIP, head_of, is_pickle, load_array, to_ids
 
 PARQUET = b"PAR1"
 BLOCK = 1 << 14

@@ -5,21 +5,18 @@ A pickle (DPR's `wikipedia_passages_0`, torch's .pt) can run code when it is ope
 
 from __future__ import annotations
 
-import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rag_lightning.core.compression import ZIP_DAMAGE
+from rag_lightning.core.arrays import DAMAGE
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file, read_json, read_lines
 
 NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
 PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
-DAMAGE = (*ZIP_DAMAGE, ValueError, TypeError, MemoryError, tokenize.TokenError)
-"""Errors of NumPy about a damaged header or archive."""
 CONVERT = (
     "a pickle can run code when it is opened; where you trust it, convert DPR's list of (id, vector): "
     "rows = pickle.load(open(FILE, 'rb')); numpy.savez('vectors.npz', ids=[str(r[0]) for r in rows], "

@@ -11,6 +11,7 @@ from rag_lightning.config.data import TESTS
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import IndexConfig, retriever_kind, training_kind
+from rag_lightning.core import artifacts
 from rag_lightning.core.console import within
 from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.core.redact import redacted
@@ -72,7 +73,7 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
     made = predict.build(workspace, split)
     result.summary = json.loads((scored.path / score.SUMMARY).read_text(encoding="utf-8"))
     if exact := exact_scores(workspace, split):
-        result.summary["exact"] = {"scores": exact}
+        result.summary[runs.EXACT] = {"scores": exact}
     result.notes += score.note_lines(result.summary)
     if not workspace.config.decoding.made().from_train:
         result.notes += train.alarms(train.read_info(train.build(workspace)))
@@ -146,10 +147,10 @@ def scores_of(folder: Path, root: str | Path) -> list[Score]:
     """The scores of a finished run.
 
     Raises:
-        DataError: the scores cannot be read.
+        ArtifactError, DataError: the scores cannot be read, or are altered.
     """
-    digest = runs.read_run(folder)["digests"]["scores"]
-    return list(read_jsonl(folders.artifacts(root) / "scores" / digest / score.SCORES, Score))
+    scores = artifacts.folder_of(folders.artifacts(root), "scores", runs.read_run(folder)["digests"].get("scores"))
+    return list(read_jsonl(artifacts.open_artifact(scores, "scores").path / score.SCORES, Score))
 
 
 def degraded_of(folder: Path) -> frozenset[str]:

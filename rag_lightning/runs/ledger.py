@@ -15,7 +15,7 @@ from typing import Any
 
 from rag_lightning.config.data import TESTS
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import read_jsonl_objects
+from rag_lightning.core.files import read_jsonl_objects, sealed, unsealed
 from rag_lightning.core.links import no_link
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import now
@@ -69,7 +69,7 @@ def append(root: str | Path, done: Evaluation) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if any(line.items() >= asdict(done).items() for line in read(root)):
             return
-        line = json.dumps({"time": now(), **asdict(done)}, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(sealed({"time": now(), **asdict(done)}), ensure_ascii=False).encode() + b"\n"
         size = os.fstat(handle.fileno()).st_size
         if handle.write(line) < len(line):
             handle.truncate(size)
@@ -81,7 +81,7 @@ def read(root: str | Path) -> list[dict[str, Any]]:
     """All evaluations of a project on test and test2, in order of time; empty if there are none.
 
     Raises:
-        DataError: a line is cut short, not JSON, or lacks a key.
+        DataError: a line is cut short, not JSON, lacks a key, or was altered.
     """
     path = folders.runs(root) / FILE
     if not path.exists() or not path.stat().st_size:
@@ -95,4 +95,4 @@ def read(root: str | Path) -> list[dict[str, Any]]:
             if not isinstance(line.get(key), str):
                 problem = "is not a text" if key in line else "is missing"
                 raise DataError(path, problem, row=row, field=key, hint=RESTORE)
-    return [line for _, line in found]
+    return [unsealed(path, line, RESTORE, row) for row, line in found]

@@ -1,33 +1,29 @@
 """`run.json` and `summary.json` of a run folder: the system, its data, its environment and its result.
 
 A run folder is `runs/<sweep>/<run_id>/`. `run.json` has status `running` from the start; a killed run keeps it and is
-run again. All files are written atomically.
+run again. All files are sealed and written atomically.
 """
 
 from __future__ import annotations
 
-import getpass
-import json
-import os
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.core.artifacts import MANIFEST, folder_of, open_artifact
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import UNREADABLE, write_json
+from rag_lightning.core.files import read_object, read_sealed, write_sealed
 from rag_lightning.core.hardware import describe
 from rag_lightning.core.links import make_folder
 from rag_lightning.core.redact import redact
+from rag_lightning.runs.origin import command, git_state, package_versions, user
 
 SCHEMA, RUN, SUMMARY = 2, "run.json", "summary.json"
+EXACT = "exact"
+"""Field of a summary that its scores do not have: the digest of the scores of exact search."""
 REDO, STATUSES = "remove its folder and run it again", ("running", "finished", "failed")
 TYPES: dict[str, type] = {
     **dict.fromkeys(("run_id", "sweep", "role", "split", "label", "task", "dataset", "scale", "started"), str),
@@ -35,23 +31,6 @@ TYPES: dict[str, type] = {
     "notes": list,
 }
 """Type of each field of run.json that readers rely on."""
-PACKAGES = (
-    "bm25s",
-    "datasets",
-    "faiss-cpu",
-    "mlflow",
-    "numpy",
-    "optuna",
-    "pytorch-lightning",
-    "rag-lightning",
-    "sacrebleu",
-    "scipy",
-    "spacy",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
-"""Packages whose version can affect a result."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +101,7 @@ def start_run(folder: Path, info: RunInfo) -> dict[str, Any]:
         "started": now(),
         "ended": None,
     }
-    write_json(folder / RUN, record)
+    write_sealed(folder / RUN, record)
     return record
 
 
@@ -132,7 +111,7 @@ def finish_run(folder: Path, result: RunResult) -> dict[str, Any]:
     Raises:
         DataError: the run was never started.
     """
-    write_json(folder / SUMMARY, result.summary)
+    write_sealed(folder / SUMMARY, result.summary)
     return _close(folder, "finished", result)
 
 
@@ -167,7 +146,8 @@ def read_run(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: missing, not JSON, of another schema, with an unknown status, or a field of a wrong type.
     """
-    record, path = _read_json(folder / RUN), folder / RUN
+    path = folder / RUN
+    record = read_sealed(path, REDO)
     if record.get("schema") != SCHEMA:
         raise DataError(path, f"is not of schema {SCHEMA}", field="schema", value=record.get("schema"))
     if record.get("status") not in STATUSES:
@@ -182,17 +162,37 @@ def read_run(folder: Path) -> dict[str, Any]:
     return record
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
+def read_summary(folder: Path, against_scores: bool = True) -> dict[str, Any]:
     """The content of summary.json in a run folder; empty if the run has not finished.
 
+    Args:
+        folder: The run folder.
+        against_scores: Compare it with the scores that it came from, if they are stored.
+
     Raises:
-        DataError: not JSON, or metrics that are no estimates.
+        DataError: damaged or altered, not that of the scores it came from, or metrics that are no estimates.
+        ArtifactError: these scores are damaged.
     """
     path = folder / SUMMARY
-    summary = _read_json(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    summary = read_sealed(path, REDO)
     for name in _typed(path, {"metrics": {}} | summary, "metrics", dict):
         _typed(path, summary["metrics"], name, dict)
+    if against_scores:
+        _compare(path, summary)
     return summary
+
+
+def _compare(path: Path, summary: Mapping[str, Any]) -> None:
+    """Raise DataError if a run's summary is not that of its scores, as far as they are stored."""
+    digests = _typed(path, {"digests": {}} | read_sealed(path.with_name(RUN), REDO), "digests", dict)
+    digest = digests.get("scores")
+    scores = folder_of(path.resolve().parents[3] / "artifacts", "scores", digest) if digest else path
+    if not (scores / MANIFEST).exists() or SUMMARY not in open_artifact(scores, "scores").manifest["files"]:
+        return
+    if read_object(scores / SUMMARY) != {name: value for name, value in summary.items() if name != EXACT}:
+        raise DataError(path, f"is not the summary of the run's scores, {scores}", hint=REDO)
 
 
 def is_finished(folder: Path) -> bool:
@@ -209,56 +209,9 @@ def run_folders(runs: Path) -> list[Path]:
     return sorted(file.parent for file in runs.glob(f"*/*/{RUN}"))
 
 
-def command() -> str:
-    """The command line of this process, without passwords of URLs."""
-    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
-    return redact(shlex.join("rag-lightning" if word == "cli.py" else word for word in words))
-
-
-def user() -> str | None:
-    """The name of the user, None where the system knows none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return None
-
-
 def now() -> str:
     """The current time, UTC, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@lru_cache(maxsize=1)
-def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that can affect a result."""
-    versions = {}
-    for name in PACKAGES:
-        with suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return versions
-
-
-@lru_cache(maxsize=1)
-def git_state() -> dict[str, Any]:
-    """Commit of this project's source, and whether it has changes; both None outside of a checkout."""
-    source = Path(__file__).resolve()
-    tracked = _git(source.parent, "ls-files", "--error-unmatch", source.name)
-    sha = _git(source.parent, "rev-parse", "HEAD") if tracked else None
-    if not sha:
-        return {"sha": None, "dirty": None}
-    return {"sha": sha, "dirty": bool(_git(source.parent, "status", "--porcelain", "--untracked-files=no"))}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """The output of git; None if it fails or is not installed."""
-    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=10, check=False
-        )
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _close(folder: Path, status: str, result: RunResult, **more: Any) -> dict[str, Any]:
@@ -274,7 +227,7 @@ def _close(folder: Path, status: str, result: RunResult, **more: Any) -> dict[st
         "ended": now(),
         **more,
     }
-    write_json(folder / RUN, record)
+    write_sealed(folder / RUN, record)
     return record
 
 
@@ -290,15 +243,3 @@ def _typed(path: Path, values: dict[str, Any], name: str, kind: type | tuple[typ
         problem = "has the wrong type" if name in values else "is missing"
         raise DataError(path, problem, field=name, value=values.get(name), hint=REDO)
     return values[name]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(path, "does not exist", hint="run it again") from error
-    except (IsADirectoryError, *UNREADABLE) as error:
-        raise DataError(path, "is not JSON", hint=REDO) from error
-    if not isinstance(value, dict):
-        raise DataError(path, "is not a JSON object", hint=REDO)
-    return value

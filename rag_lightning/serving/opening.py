@@ -10,6 +10,7 @@ import numpy as np
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import experiment_of
+from rag_lightning.core.arrays import open_array
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.corpus.store import PassageStore
@@ -81,7 +82,7 @@ class _StoredParts:
         return DenseRetriever(encoder, self.index())
 
     def vectors(self) -> Floats:
-        vectors: Floats = np.load(self._folder("vectors") / VECTORS, mmap_mode="r")
+        vectors: Floats = open_array(self._folder("vectors") / VECTORS, np.float32, 2)
         return vectors
 
     def index(self) -> FaissIndex:

@@ -14,7 +14,7 @@ from rag_lightning.config.loading import experiment_of
 from rag_lightning.config.retrieval import retriever_kind
 from rag_lightning.core.artifacts import MANIFEST, Artifact, open_artifact, read_manifest
 from rag_lightning.core.errors import ArtifactError, DataError
-from rag_lightning.core.files import file_sha256, read_object
+from rag_lightning.core.files import file_sha256, read_sealed
 from rag_lightning.stages.workspace import Workspace
 
 TRAVELS = 10**9
@@ -173,7 +173,7 @@ def read_system(path: Path) -> dict[str, Any]:
     Raises:
         DataError: missing, no JSON, or without the entries that `check` and opening need.
     """
-    found = read_object(path)
+    found = read_sealed(path, "log the model again")
     config, parts = found.get("config"), found.get("parts")
     closed = isinstance(config, dict) and config.get("formulation") == "closed_book"
     whole = isinstance(config, dict) and (closed or isinstance(found.get("score_scale"), int | float))

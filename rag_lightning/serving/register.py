@@ -21,8 +21,9 @@ from mlflow.types.schema import Array, ColSpec, Object, Property, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 import rag_lightning
-from rag_lightning.core.files import read_object, write_json
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.records import Example, read_jsonl
+from rag_lightning.runs.record import read_run, read_summary
 from rag_lightning.serving import parts as packing
 from rag_lightning.tasks.spec import get_task
 
@@ -159,7 +160,7 @@ def _save(
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     outside = packing.is_outside(parts)
     system = place / f"{packing.SYSTEM}.json"
-    write_json(system, {**described, "parts": packing.describe(parts, outside)})
+    write_sealed(system, {**described, "parts": packing.describe(parts, outside)})
     given = {packing.SYSTEM: system}
     for name, part in parts.items():
         if not (outside and part.kind):
@@ -228,9 +229,9 @@ def _scores(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
     objective = get_task(record["task"]).metrics[0]
     found = {}
     for other in sorted(folder.parent.glob("*/summary.json")):
-        run = read_object(other.with_name("run.json"))
+        run = read_run(other.parent)
         if run["label"] == record["label"] and run["status"] == "finished":
-            estimate = read_object(other)["metrics"].get(objective)
+            estimate = read_summary(other.parent)["metrics"].get(objective)
             if estimate is not None:
                 found[f"{run['split']}_{objective}"] = f"{estimate['mean']:.2f}"
     return found

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_lightning.config.digesting import settings
+from rag_lightning.core.arrays import open_array
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.console import progress
 from rag_lightning.core.errors import ConfigError, DataError
@@ -128,6 +129,6 @@ def read(artifact: Artifact) -> NDArray[np.float32]:
         DataError: not float32 or not finite, naming the row.
     """
     path = artifact.path / VECTORS
-    vectors: NDArray[np.float32] = np.load(path, mmap_mode="r")
+    vectors: NDArray[np.float32] = open_array(path, np.float32, 2)
     check_vectors(vectors, source=path)
     return vectors

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.core.files import write_json
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.redact import redact, redacted
 from rag_lightning.metrics import outcomes
 from rag_lightning.runs.system import System
@@ -54,7 +54,7 @@ def describe(
     }
     if problem:
         value |= {"status": "failed", "problem": redact(problem)}
-    write_json(folder / "sweep.json", value)
+    write_sealed(folder / "sweep.json", value)
 
 
 def _touched_before(config: SweepConfig, chosen: Sequence[System]) -> list[str]:

@@ -11,7 +11,7 @@ from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial
 
 from rag_lightning.core import seeds
-from rag_lightning.core.files import write_json
+from rag_lightning.core.files import write_sealed
 from rag_lightning.sweep.objectives import directions
 from rag_lightning.sweep.space import Space
 
@@ -43,7 +43,7 @@ def write(space: Space, done: Sequence[FrozenTrial], folder: Path) -> None:
         "left_out": [name for name in names if name not in everywhere],
         "objectives": {name: _shares(space, trials, i) for i, name in enumerate(space.config.objectives)},
     }
-    write_json(folder / IMPORTANCES, found)
+    write_sealed(folder / IMPORTANCES, found)
 
 
 def _shares(space: Space, trials: Sequence[FrozenTrial], position: int) -> dict[str, float]:

@@ -14,10 +14,10 @@ import optuna
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.console import LiveTable, say, within
 from rag_lightning.core.errors import DataError, TrainingError
-from rag_lightning.core.files import write_json
+from rag_lightning.core.files import read_sealed, write_sealed
 from rag_lightning.core.links import check_unlinked, make_folder
 from rag_lightning.core.redact import redact
-from rag_lightning.report.reading import need, read
+from rag_lightning.report.reading import need
 from rag_lightning.runs import evaluate, folders
 from rag_lightning.runs.monitor import sampled
 from rag_lightning.runs.record import RUN, is_finished
@@ -33,7 +33,16 @@ from rag_lightning.sweep.objectives import quality
 from rag_lightning.sweep.sampling import planned
 from rag_lightning.sweep.space import SPLIT, Space, open_space
 from rag_lightning.sweep.storage import answering, is_server, joined, leading, open_storage, study_url
-from rag_lightning.sweep.study import FAILURES, Progress, close_left, completed, open_study, read_progress, search
+from rag_lightning.sweep.study import (
+    FAILURES,
+    Progress,
+    close_left,
+    completed,
+    open_study,
+    read_progress,
+    search,
+    stored_trials,
+)
 from rag_lightning.sweep.trial import evaluate_trial
 from rag_lightning.sweep.workers import Processes, check_room, search_with
 from rag_lightning.tracking.places import check_apart
@@ -58,6 +67,7 @@ def run(config: SweepConfig) -> None:
     with joined(config) as alone, _engine(config), answering(config):
         if config.storage:
             open_storage(config)  # one that does not answer is told before anything is built
+        stored_trials(config, space.digest)  # as one that is locked or damaged
         _run_joined(space, alone)
 
 
@@ -201,7 +211,7 @@ def _open_folder(space: Space, alone: bool) -> Path:
     check_unlinked(folder, folder.parent)
     stored = folder / "space.json"
     if stored.exists():
-        earlier = need(stored, read(stored), "digest", str)
+        earlier = need(stored, read_sealed(stored), "digest", str)
         if earlier != space.digest and not alone:
             hint = "give the same values, or another name"
             raise DataError(stored, "is of another experiment or search space, whose sweep is running", hint=hint)
@@ -216,6 +226,6 @@ def _open_folder(space: Space, alone: bool) -> Path:
         begun.rename(folder)
         say(f"sweep {config.name}: an earlier folder with these settings is continued")
     make_folder(folder, folder.parent)
-    write_json(stored, {"digest": space.digest, "budget": space.budget, "spec": space.spec})
+    write_sealed(stored, {"digest": space.digest, "budget": space.budget, "spec": space.spec})
     describe(space, folder)
     return folder

@@ -10,14 +10,13 @@ written beside it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.core.files import write_json
+from rag_lightning.core.files import read_sealed, write_sealed
 from rag_lightning.metrics.best import CORRECTION, tie_set
 from rag_lightning.metrics.metric import comparable
 from rag_lightning.runs import folders
@@ -45,7 +44,7 @@ def select(config: SweepConfig, tried: Sequence[System]) -> list[System]:
         "formulations": groups,
         "candidates": rows,
     }
-    write_json(_file(config), found)
+    write_sealed(_file(config), found)
     chosen = [system for system, row in zip(tried, rows, strict=True) if row["chosen"]]
     return sorted(chosen, key=lambda system: list(formulations).index(system.config.formulation))
 
@@ -53,7 +52,7 @@ def select(config: SweepConfig, tried: Sequence[System]) -> list[System]:
 def problems(config: SweepConfig) -> list[str]:
     """One line per formulation of which none was chosen, because no trial meets all constraints."""
     lines = []
-    for group in json.loads(_file(config).read_text(encoding="utf-8"))["formulations"]:
+    for group in read_sealed(_file(config))["formulations"]:
         if not group["feasible"]:
             missed = [f"{text} is missed by at least {by:g}" for text, by in group["missed"].items() if by > 0]
             title, reason = TITLES[group["formulation"]], "; ".join(missed) or "each is met, but not all by one trial"

@@ -7,19 +7,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.console import Head, LiveTable, duration, say, time_left
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import read_sealed
 from rag_lightning.core.registry import nearest
 from rag_lightning.report.page import INDEX
-from rag_lightning.report.reading import need, read
+from rag_lightning.report.reading import need
 from rag_lightning.runs import folders
 from rag_lightning.sweep.attributes import DIGEST, SYSTEM, WORKER, duration_of, is_failure, reason_of
 from rag_lightning.sweep.objectives import MEASURES
-from rag_lightning.sweep.storage import answering, find_storage, is_held, is_server, missing_study, study_name
+from rag_lightning.sweep.storage import is_held, is_server, missing_study, study_name
+from rag_lightning.sweep.study import stored_trials
 
 
 def show_status(config: SweepConfig) -> None:
@@ -35,7 +36,7 @@ def show_status(config: SweepConfig) -> None:
         hint = f"sweeps here: {', '.join(known)}" if known else "check `name` and `folder`"
         problem = f"does not exist: this sweep was never started{nearest(config.name, known)}"
         raise DataError(file, problem, hint=hint)
-    stored = read(file)
+    stored = read_sealed(file)
     budget, trials = need(file, stored, "budget", int), _trials(config, need(file, stored, "digest", str))
     objectives = need(file, need(file, stored, "spec", dict), "objectives", list, "spec")  # not those of a changed file
     metric = next((str(name) for name in objectives if name not in MEASURES), "")
@@ -69,15 +70,10 @@ def _trials(config: SweepConfig, digest: str) -> Sequence[FrozenTrial]:
     Raises:
         DataError: no process runs the sweep, and `storage` has no study of it.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage, name = find_storage(config), study_name(config, digest)
-    with answering(config):
-        names = optuna.get_all_study_names(storage) if storage else []
-        if storage and name in names:
-            return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-    if config.storage and not is_held(config):
-        raise missing_study(config, name, names)
-    return []
+    names, trials = stored_trials(config, digest)
+    if trials is None and config.storage and not is_held(config):
+        raise missing_study(config, study_name(config, digest), names)
+    return trials or []
 
 
 def _is_evaluation(trial: FrozenTrial) -> bool:
@@ -101,7 +97,7 @@ def _failed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def _state(config: SweepConfig, folder: Path, running: int) -> str:
     """The state in words."""
-    described: dict[str, Any] = read(folder / "sweep.json") if (folder / "sweep.json").exists() else {}
+    described: dict[str, Any] = read_sealed(folder / "sweep.json") if (folder / "sweep.json").exists() else {}
     if is_held(config) or (is_server(config) and running):
         return "running"
     if described.get("finished"):

@@ -11,6 +11,7 @@ import fcntl
 import os
 import socket
 import warnings
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
@@ -24,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.artifacts import MACHINE
+from rag_lightning.core.databases import problem_of, remedy_of
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import content_digest, sqlite_url
 from rag_lightning.core.links import check_unlinked, open_lock
@@ -38,6 +40,7 @@ PATIENCE = 60
 CONNECT = {"connect_timeout": 10}
 KEEPALIVE = {"idle": 60, "interval": 15, "count": 4}
 """Seconds of silence before a server asks a machine, seconds between two questions, questions without an answer."""
+DAMAGED = "move it away and run again: finished runs are kept and found again"
 REFUSED = (SQLAlchemyError, StorageInternalError)
 """Errors of a storage that does not answer."""
 
@@ -68,7 +71,7 @@ def open_storage(config: SweepConfig) -> optuna.storages.RDBStorage:
     Raises:
         DataError: it is damaged, cannot be reached, or is no storage; or the file of a sweep's folder is a link.
     """
-    with _explained(config), warnings.catch_warnings():
+    with explained(config), warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if is_server(config):
             options = {"connect_args": CONNECT, "pool_pre_ping": True}
@@ -76,12 +79,11 @@ def open_storage(config: SweepConfig) -> optuna.storages.RDBStorage:
             return optuna.storages.RDBStorage(url, options, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
         if not config.storage:
             check_unlinked(study_file(config), folders.runs(config.experiment.folder))
-        there = _database(config).is_file()
-        if there and inspect(create_engine(study_url(config), poolclass=NullPool)).has_table("experiments"):
-            raise ValueError("it is the database of MLflow")
+        _check_file(config)
         storage = optuna.storages.RDBStorage(study_url(config), {"connect_args": {"timeout": PATIENCE}})
         event.listen(storage.engine, "connect", _prepare)
         storage.engine.dispose()  # the connections that it has were made before
+        weakref.finalize(storage, storage.engine.dispose)
         return storage
 
 
@@ -91,9 +93,11 @@ def find_storage(config: SweepConfig) -> optuna.storages.RDBStorage | None:
     Raises:
         DataError: as `open_storage`.
     """
-    with _explained(config):
-        if not is_server(config) and not _database(config).is_file():
-            return None
+    with explained(config):
+        if not is_server(config):
+            if not _database(config).is_file():
+                return None
+            _check_file(config)
         url = _url(config) if is_server(config) else study_url(config)
         engine = create_engine(url, poolclass=NullPool, connect_args=CONNECT if is_server(config) else {})
         if not inspect(engine).has_table("studies"):
@@ -128,13 +132,14 @@ def _prepare(connection: Any, _: Any) -> None:
 
 
 @contextmanager
-def _explained(config: SweepConfig) -> Iterator[None]:
-    """Turn errors of opening a storage into a DataError of one line."""
+def explained(config: SweepConfig) -> Iterator[None]:
+    """Turn errors of opening a storage, and of reading a damaged one, into a DataError of one line."""
     try:
         yield
-    except (*REFUSED, ImportError, KeyError, ValueError) as error:
-        hint = "give another URL, or none for a file beside the runs" if config.storage else "remove it and run again"
+    except (*REFUSED, ImportError, KeyError, TypeError, ValueError) as error:
+        other = "give another URL, or none for a file beside the runs"
         reason = f"no value for {error}" if isinstance(error, KeyError) else _first_line(error)
+        hint = remedy_of(reason, other if config.storage else DAMAGED)
         if isinstance(error, ImportError) and is_server(config):
             reason, hint = "psycopg is not installed", "pip install 'rag-lightning[postgres]', or " + hint
         raise DataError(_place(config), f"cannot be opened by Optuna: {reason}", hint=hint) from error
@@ -146,8 +151,9 @@ def answering(config: SweepConfig) -> Iterator[None]:
     try:
         yield
     except REFUSED as error:
-        problem = f"does not answer any more: {_first_line(error.__cause__ or error)}"
-        raise DataError(_place(config), problem, hint="finished trials are kept; run again to continue") from error
+        reason = _first_line(error.__cause__ or error)
+        hint = f"finished trials are kept; {remedy_of(reason, 'run again to continue')}"
+        raise DataError(_place(config), f"does not answer any more: {reason}", hint=hint) from error
 
 
 def _place(config: SweepConfig) -> Path | str:
@@ -178,6 +184,15 @@ def _database(config: SweepConfig) -> Path:
     return Path(str(url.database))
 
 
+def _check_file(config: SweepConfig) -> None:
+    """Raise ValueError if the SQLite file of a study cannot be used, or is MLflow's."""
+    if problem := problem_of(_database(config), PATIENCE):
+        raise ValueError(problem)
+    there = _database(config).is_file()
+    if there and inspect(create_engine(study_url(config), poolclass=NullPool)).has_table("experiments"):
+        raise ValueError("it is the database of MLflow")
+
+
 @contextmanager
 def joined(config: SweepConfig) -> Iterator[bool]:
     """Take part in a sweep; yields whether no other process of this machine does.
@@ -191,7 +206,7 @@ def joined(config: SweepConfig) -> Iterator[bool]:
     with ExitStack() as held:
         alone = _locked(held, runs / f"{config.name}.lock", is_server(config))
         if config.storage and not is_server(config):
-            with _explained(config):
+            with explained(config):
                 file = _database(config)
             if file.parent.is_dir():
                 _locked(held, file.with_name(f"{file.name}.{config.name}.lock"), False)

@@ -19,6 +19,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.background import repeated
 from rag_lightning.core.errors import ConfigError, TrainingError
 from rag_lightning.core.links import make_folder
@@ -30,7 +31,16 @@ from rag_lightning.sweep.attributes import DIGEST, INTERRUPTED, REASON, REPEATED
 from rag_lightning.sweep.objectives import directions
 from rag_lightning.sweep.sampling import sampler_for, suggest
 from rag_lightning.sweep.space import Space
-from rag_lightning.sweep.storage import REFUSED, answering, claiming, is_server, open_storage, study_name
+from rag_lightning.sweep.storage import (
+    REFUSED,
+    answering,
+    claiming,
+    explained,
+    find_storage,
+    is_server,
+    open_storage,
+    study_name,
+)
 
 FAILURES = (ConfigError, TrainingError, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 """Errors that fail one trial; all others would fail every trial, and end the sweep."""
@@ -89,6 +99,21 @@ def open_study(space: Space) -> optuna.Study:
     storage, name = open_storage(config), study_name(config, space.digest)
     with answering(config):
         return optuna.create_study(study_name=name, storage=storage, directions=directions(config), load_if_exists=True)
+
+
+def stored_trials(config: SweepConfig, digest: str) -> tuple[list[str], Sequence[FrozenTrial] | None]:
+    """Names of the studies in a sweep's storage, and the trials of its own, None without one; nothing is created.
+
+    Raises:
+        DataError: the storage, or a trial in it, cannot be read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage, name = find_storage(config), study_name(config, digest)
+    with explained(config):
+        names = optuna.get_all_study_names(storage) if storage else []
+        if storage is None or name not in names:
+            return names, None
+        return names, optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
 
 
 def read_progress(space: Space, study: optuna.Study) -> Progress:

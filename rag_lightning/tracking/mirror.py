@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from rag_lightning.config.registries import TASKS
 from rag_lightning.core.artifacts import MANIFEST, read_manifest
-from rag_lightning.core.files import digest, write_json
+from rag_lightning.core.files import digest, read_sealed, write_sealed
 from rag_lightning.core.links import check_unlinked
 from rag_lightning.core.redact import redact, redacted
 from rag_lightning.core.shipped import find_shipped
@@ -27,7 +27,6 @@ from rag_lightning.report.collect import check_config
 from rag_lightning.report.command import PAPER
 from rag_lightning.report.page import INDEX
 from rag_lightning.report.paper import Paper, read_paper
-from rag_lightning.report.reading import read
 from rag_lightning.runs import folders
 from rag_lightning.runs.record import RUN, read_run, read_summary, run_folders
 from rag_lightning.tracking import contents, pages, sweeps
@@ -43,8 +42,8 @@ TAGGED = ("role", "split", "task", "sweep")
 LAYOUT = 2
 """Version of what is sent; a run that was sent in another is sent again."""
 STATUS = {"finished": RunStatus.FINISHED, "failed": RunStatus.FAILED, "running": RunStatus.RUNNING}
-RETRY_AFTER = 60.0
-"""Seconds after a failure in which the store is not asked again."""
+RETRY_AFTER, RETRY_LOCKED = 60.0, 1.0
+"""Seconds after a failure in which the store is not asked again, and after one because another program writes."""
 PARENT_EVERY = 30.0
 """Seconds between two updates of the page of a running sweep."""
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -103,10 +102,10 @@ class Mirror:
                 new = {"mlflow_run_id": made, **state}
                 new |= {"extras": True} if made == run_id and "extras" in link else {}
                 run_id = made
-                write_json(folder / LINK, new)
+                write_sealed(folder / LINK, new)
             if self.extras is not None and record["role"] == "final" and summary and "extras" not in new:
                 self.extras(self._store.client, run_id, folder, record)
-                write_json(folder / LINK, new | {"extras": True})
+                write_sealed(folder / LINK, new | {"extras": True})
             return run_id
 
         sent = self._attempt(send)
@@ -254,17 +253,17 @@ class Mirror:
     def _link(self, folder: Path) -> dict[str, Any]:
         """What was sent of a run folder; empty if nothing was sent to this store."""
         file = folder / LINK
-        link = read(file, hint="remove it and run `rag-lightning track`") if file.exists() else {}
+        link = read_sealed(file, hint="remove it and run `rag-lightning track`") if file.exists() else {}
         return link if link.get("store") == self._store_id else {}
 
     def _attempt(self, send: Callable[[], T]) -> T | None:
-        """Call `send`; a failure of the store gives one warning, and nothing is sent for RETRY_AFTER seconds."""
+        """Call `send`; a failure of the store gives one warning, and it is asked again after some time."""
         if time.monotonic() < self._retry_at:
             return None
         try:
             return send()
         except FAILURES as error:
-            self._retry_at = time.monotonic() + RETRY_AFTER
+            self._retry_at = time.monotonic() + (RETRY_LOCKED if "is locked" in str(error) else RETRY_AFTER)
             self._store = self._connect()
             if not self._warned:
                 self._warned = True

@@ -25,6 +25,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy import NullPool, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from rag_lightning.core.databases import problem_of, remedy_of
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest, sqlite_url
 from rag_lightning.core.links import open_lock
@@ -35,8 +36,10 @@ KEY, MADE, DIGEST = "mlflow.ragLightning.key", "mlflow.ragLightning.made", "mlfl
 """Tags, hidden in the UI: identity of a run, time in nanoseconds of its creation in MLflow, digest of its data."""
 FAILURES = (MlflowException, SQLAlchemyError, CommandError, OSError, ImportError)
 """Errors of a store that cannot be used; ImportError is a missing driver of its database."""
-SQLITE, SQLITE_HEAD = "sqlite:///", b"SQLite format 3\0"
-"""Beginning of the URI of an SQLite file, and of the file."""
+SQLITE = "sqlite:///"
+"""Beginning of the URI of an SQLite file."""
+WAIT = 5.0
+"""Seconds to wait for an SQLite file that another program writes."""
 METRICS_A_BATCH, ENTRIES_A_BATCH = 1000, 100
 DIGEST_LENGTH = 36
 TABLES = "mlflow.loggedArtifacts"
@@ -215,7 +218,7 @@ def tables_tag(names: Sequence[str]) -> dict[str, str]:
 
 
 def _check_reachable(uri: str) -> None:
-    """Raise OSError if a server does not answer within seconds or a file is no database; MLflow retries for minutes."""
+    """Raise OSError if a server does not answer within seconds or a file cannot be used; MLflow retries for minutes."""
     if uri.startswith(SQLITE):
         _check_database(uri)
     parts, kind = urlsplit(uri), _protocol(uri)
@@ -231,13 +234,9 @@ def _protocol(uri: str) -> str:
 
 
 def _check_database(uri: str) -> None:
-    """Raise OSError for a file that is no SQLite database, or is Optuna's; an empty one becomes a database."""
+    """Raise OSError for a file that cannot be used as a database, or is Optuna's."""
     path = file_of(uri)
-    if not path.is_file():
-        return
-    with path.open("rb") as handle:
-        head = handle.read(len(SQLITE_HEAD))
-    if head and head != SQLITE_HEAD:
-        raise OSError(f"{path} is not an SQLite database; remove or replace it")
-    if head and inspect(create_engine(uri, poolclass=NullPool)).has_table("studies"):
+    if problem := problem_of(path, WAIT):
+        raise OSError(f"{path}: {problem}; {remedy_of(problem, 'remove or replace it')}")
+    if path.is_file() and inspect(create_engine(uri, poolclass=NullPool)).has_table("studies"):
         raise OSError(f"{path} is the database of Optuna; give MLflow another tracking_uri")

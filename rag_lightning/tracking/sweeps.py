@@ -8,9 +8,10 @@ from typing import Any
 
 from mlflow.entities import Metric
 
+from rag_lightning.core.files import read_sealed
 from rag_lightning.core.redact import redact
 from rag_lightning.report.paper import Compared, Paper, compare
-from rag_lightning.report.reading import need, read
+from rag_lightning.report.reading import need
 from rag_lightning.report.tables import escape_markdown
 from rag_lightning.runs import monitor
 from rag_lightning.tracking import contents, pages
@@ -161,7 +162,7 @@ def read_sweep(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    raw = read(path)
+    raw = read_sealed(path)
     for name in ("dataset", "scale", "objective"):
         need(path, raw, name, str)
     spec = need(path, raw, "spec", dict)
@@ -180,7 +181,7 @@ def read_selection(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    raw = read(path)
+    raw = read_sealed(path)
     for row in need(path, {"candidates": []} | raw, "candidates", list):
         need(path, row, "label", str, "candidates")
         for name in ("mean", "difference", "p"):

@@ -109,7 +109,7 @@ def run(config: ExperimentConfig, every: bool = False) -> None:
     """
     root, found = Path(config.folder), run_folders(folders.runs(config.folder))
     mirrors: dict[str, Mirror] = {}
-    sweeps, problems, sent = dict[tuple[str, str], bool](), list[str](), 0
+    sweeps, problems, unsent, sent = dict[tuple[str, str], bool](), list[str](), list[str](), 0
     for folder in found:
         try:
             record = read_run(folder)
@@ -124,7 +124,8 @@ def run(config: ExperimentConfig, every: bool = False) -> None:
     for (task, name), changed in sweeps.items():
         if changed:
             try:
-                mirrors[task].parent(name)
+                sent_page = mirrors[task].parent(name) is not None
+                unsent += [] if sent_page or not folders.run_group(root, name).is_dir() else [name]
             except RagLightningError as error:
                 problems.append(str(error))
     uri = redact(default_uri(root, config.tracking_uri))
@@ -133,6 +134,8 @@ def run(config: ExperimentConfig, every: bool = False) -> None:
         raise RagLightningError(f"{len(problems)} runs were not sent to MLflow; {problems[0]}")
     if sent < len(found):
         raise RagLightningError(f"{len(found) - sent} runs were not sent to MLflow; try again when {uri} answers")
+    if unsent:
+        raise RagLightningError(f"the page of {unsent[0]} was not sent to MLflow; try again when {uri} answers")
 
 
 def report(config: SweepConfig) -> None:

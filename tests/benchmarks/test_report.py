@@ -20,6 +20,7 @@ import pytest
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.records import Example, Prediction, write_jsonl
 from rag_lightning.metrics.em import EXACT_MATCHES
 from rag_lightning.metrics.metric import Estimate
@@ -124,9 +125,9 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stored.run({"decoding": "closed_book/greedy"}, "baseline", "test")
     stored.run({"decoding": "rag_token/greedy", "retriever": "bm25", "k": 20}, "baseline", "test")
     folder = stored.root / "runs" / "big"
-    (folder / "selection.json").write_text(json.dumps({"candidates": candidates}))
+    write_sealed(folder / "selection.json", {"candidates": candidates})
     described = {"name": "big", "dataset": "nq", "scale": "paper", "objective": "em", "finished": True}
-    (folder / "sweep.json").write_text(json.dumps(described))
+    write_sealed(folder / "sweep.json", described)
     return stored.root
 
 

@@ -19,6 +19,7 @@ import yaml
 from rag_lightning.cli import main
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.records import Example, read_jsonl
 from rag_lightning.decoding import posterior
 from rag_lightning.runs.record import read_run, run_folders
@@ -174,7 +175,7 @@ def test_a_run_that_names_no_artifacts_is_one_line(
         ({"digests": {kind: "../../secret" for kind in whole["digests"]}}, "is no digest (got '../../secret')"),
         ({"status": "running", "run_id": "\x1b[31modd\u202e"}, "run [31modd is marked running: only a finished run"),
     ):
-        file.write_text(json.dumps(whole | changes))
+        write_sealed(file, whole | changes)
         for words in (
             ["inspect", "odd", "--question", "q0", "--folder", str(tmp_path)],
             ["report", "--compare", "odd", "s/odd", "--experiment.folder", str(tmp_path)],

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from rag_lightning.core.files import write_json
+from rag_lightning.core.files import write_sealed
 from rag_lightning.tracking.mirror import Mirror
 from rag_lightning.tracking.store import default_uri
 from tests.run_folders import make_run
@@ -32,7 +32,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = {"space": {"k": [1, 5]}, "trials": 2, "sampler": "tpe", "seed": 0}
     described = {"name": "s1", "dataset": "mini-nq", "scale": "mini", "objective": "em", "spec": spec, "finished": True}
     folders = [make_run(root, "r1"), make_run(root, "r2", role="final", split="test", label="RAG | <b>bold</b>")]
-    write_json(root / "runs" / "s1" / "sweep.json", described)
+    write_sealed(root / "runs" / "s1" / "sweep.json", described)
     mirror = Mirror("", "nq", root, pytest.fail)
     assert all(mirror.child(folder) for folder in folders) and mirror.parent("s1")
     return root

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rag_lightning.core.files import write_sealed
 from rag_lightning.artifacts import command
 from rag_lightning.artifacts.command import holdings
 from rag_lightning.cli import main
@@ -115,7 +116,7 @@ def test_a_run_that_did_not_finish_keeps_what_it_has_built(project: dict[str, Pa
 def test_the_retrieval_table_of_a_sweep_uses_its_scores(project: dict[str, Path], tmp_path: Path) -> None:
     scores = build(tmp_path, "scores", model=project["old"].name)
     rows = {"finished": True, "retrieval": [{"scores": scores.name}]}
-    (tmp_path / "runs" / "a" / "sweep.json").write_text(json.dumps(rows))
+    write_sealed(tmp_path / "runs" / "a" / "sweep.json", rows)
     assert gc_run(tmp_path) == 0
     assert scores.exists() and project["old"].exists()
 
@@ -123,7 +124,7 @@ def test_the_retrieval_table_of_a_sweep_uses_its_scores(project: dict[str, Path]
 def test_nothing_goes_while_a_sweep_is_not_finished(
     project: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "runs" / "b" / "sweep.json").write_text('{"finished": false}')
+    write_sealed(tmp_path / "runs" / "b" / "sweep.json", {"finished": False})
     assert gc_run(tmp_path) == 2
     assert "runs/b" in capsys.readouterr().err and project["old"].exists()
     assert main(["artifacts", "gc", "--folder", str(tmp_path)]) == 0
@@ -169,7 +170,7 @@ def test_links_damage_and_strangers_are_left_alone(
     (project["old"] / "manifest.json").write_text("[" * 100_000)
     listed = build(tmp_path, "corpus", "listed")
     manifest = json.loads((listed / "manifest.json").read_text())
-    (listed / "manifest.json").write_text(json.dumps(manifest | {"inputs": {"files": ["a"]}}))
+    write_sealed(listed / "manifest.json", manifest | {"inputs": {"files": ["a"]}})
     moved = project["old_cost"].rename(root / "cost" / ("9" * 16))  # its manifest has another digest
     (project["old_pairs"].with_name(f"{project['old_pairs'].name}.aside")).write_text("damaged")
     inside = build(tmp_path, "index")
@@ -194,7 +195,7 @@ def test_a_killed_removal_leaves_no_half_artifact(tmp_path: Path) -> None:
     path = build(tmp_path, "model")
     for i in range(3000):
         (path / f"f{i}").touch()
-    code = "import sys, pathlib; from rag_lightning.core.artifacts import remove; remove(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from rag_lightning.artifacts.inventory import remove; remove(pathlib.Path(sys.argv[1]))"
     process = subprocess.Popen([sys.executable, "-c", code, str(path)])
     while path.exists():
         time.sleep(0.001)

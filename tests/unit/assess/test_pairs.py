@@ -13,6 +13,7 @@ from rag_lightning.assess.stored import read_shared
 from rag_lightning.cli import main
 from rag_lightning.config.commands import AssessConfig
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.report.side import finished_run
 from tests.assessing import RUNS, assess, make_runs
 
@@ -122,13 +123,13 @@ def test_runs_that_cannot_be_compared(tmp_path: Path) -> None:
         ({"status": "failed"}, ConfigError, "run rag is marked failed: only a finished run"),
         ({"digests": {}}, ArtifactError, "the examples of run rag are no longer stored"),
     ):
-        file.write_text(json.dumps(raw | changes))
+        write_sealed(file, raw | changes)
         with pytest.raises(error, match=text):
             assess(tmp_path)
-    file.write_text(json.dumps(raw))
+    write_sealed(file, raw)
     other = tmp_path / "runs" / "sweep" / "rag"
     other.mkdir(parents=True)
-    (other / "run.json").write_text(json.dumps(raw))
+    write_sealed(other / "run.json", raw)
     with pytest.raises(UnknownNameError, match="one of 2: experiments/rag, sweep/rag"):
         assess(tmp_path)
     with pytest.raises(UnknownNameError, match="no run 'bart' among the 0"):
@@ -142,5 +143,5 @@ def test_an_altered_key_is_refused(tmp_path: Path, change: str) -> None:
     text = key.read_text()
     assert change in text
     key.write_text(text.replace(change, change.replace("A", "B").replace("0", "7").replace("1", "2"), 1))
-    with pytest.raises(DataError, match="not the key of an assessment as it was written"):
+    with pytest.raises(DataError, match="was altered"):
         read_key(key)

@@ -23,6 +23,7 @@ from rag_lightning.bundle.writing import select, write_bundle
 from rag_lightning.cli import main
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import UnknownNameError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.shipped import find_shipped
 
 Change = Callable[[Any], Any]
@@ -34,7 +35,11 @@ def alter(folder: Path, pattern: str, change: Change, sums: bool = True) -> Path
     first, end, rest = path.read_text().partition("\n") if path.suffix == ".jsonl" else (path.read_text(), "", "")
     value = json.loads(first)
     changed = change(value)
-    path.write_text(json.dumps(value if changed is None else changed) + end + rest)
+    value = value if changed is None else changed
+    if path.suffix == ".json" and path.name != "bundle.json":
+        write_sealed(path, value)
+    else:
+        path.write_text(json.dumps(value) + end + rest)
     if sums:
         seal(folder)
     return folder
@@ -171,9 +176,11 @@ def test_an_altered_value_is_found_and_named(
 
 
 def test_a_text_that_cannot_be_hashed_is_named(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    alter(small, "manifests/model/*.json", lambda manifest: manifest | {"version": "\ud800"})
+    path = sorted(small.glob("manifests/model/*.json"))[0]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "\ud800"}))
+    seal(small)
     assert main(["verify", str(small)]) == 1
-    assert "cannot be hashed" in capsys.readouterr().err
+    assert ".json: is cut short or damaged" in capsys.readouterr().err
 
 
 def test_an_altered_file_is_named_even_if_no_number_changes(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,12 +232,12 @@ def test_unfinished_runs_are_left_out_and_named(
     killed = tmp_path / "p" / "runs" / "tiny" / "killed"
     killed.mkdir()
     record = json.loads((tmp_path / "p" / "runs" / "tiny" / run.name / "run.json").read_text())
-    (killed / "run.json").write_text(json.dumps(record | {"status": "running", "run_id": "killed"}))
+    write_sealed(killed / "run.json", record | {"status": "running", "run_id": "killed"})
     assert select(tmp_path / "p", "tiny").left_out == {"killed": "the run is marked running"}
     assert main(["export", "tiny/killed", "--folder", str(tmp_path / "p")]) == 1
     assert "has no finished run; run it first" in capsys.readouterr().err
     assert main(["export", "tiny", "--folder", str(tmp_path / "p")]) == 1
-    assert "no manifest" in capsys.readouterr().err, "its scores are gone"
+    assert "manifest.json: is missing" in capsys.readouterr().err, "its scores are gone"
     assert not (tmp_path / "p" / "reports").exists() or not list((tmp_path / "p" / "reports").rglob("*.zip"))
     for name in ("../p/runs/tiny/..", str(tmp_path / "p"), "nine"):
         with pytest.raises(UnknownNameError, match=r"no run .* among the 2 of .*; whole folders of runs: tiny"):

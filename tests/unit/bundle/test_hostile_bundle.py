@@ -152,18 +152,18 @@ def test_files_and_checksums_must_be_the_same_ones(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         (b"[" * 100_000, "cut short or damaged"),
-        (b'{"schema": 1, "group": "a", "kind": "sweep"', "cut short or damaged"),
+        (b'{"schema": 2, "group": "a", "kind": "sweep"', "cut short or damaged"),
         (b"9" * 5_000, "cut short or damaged"),
         (b"\xff\xfe", "cut short or damaged"),
         (b"[]", "is not a JSON object"),
-        (b'{"schema": 2}', "is not of schema 1"),
-        (b'{"schema": 1, "group": 3}', "has the wrong type"),
+        (b'{"schema": 1}', "is not of schema 2"),
+        (b'{"schema": 2, "group": 3}', "has the wrong type"),
         (
-            b'{"schema": 1, "group": "..", "kind": "", "runs": [], "comparisons": [], "left_out": {}}',
+            b'{"schema": 2, "group": "..", "kind": "", "runs": [], "comparisons": [], "left_out": {}}',
             "no name of a folder",
         ),
         (
-            b'{"schema": 1, "group": "a/b", "kind": "", "runs": [], "comparisons": [], "left_out": {}}',
+            b'{"schema": 2, "group": "a/b", "kind": "", "runs": [], "comparisons": [], "left_out": {}}',
             "no name of a folder",
         ),
     ],

@@ -17,6 +17,7 @@ from rag_lightning.claims.verdicts import judge
 from rag_lightning.config.commands import ClaimsConfig
 from rag_lightning.config.data import TESTS
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.matrix.cells import make_job
 from rag_lightning.matrix.matrix import Matrix, load_matrix
 from rag_lightning.report.page import write_page
@@ -120,7 +121,7 @@ def test_test_is_met_once(tmp_path: Path) -> None:
     first.path.write_text("{")
     with pytest.raises(DataError, match="cut short or damaged"):
         first.touch_test()
-    first.path.write_text('{"digest": "x", "settings": {}, "outcome": {"verdict": "null"}}')
+    write_sealed(first.path, {"digest": "x", "settings": {}, "outcome": {"verdict": "null"}})
     with pytest.raises(DataError, match="is not the record of a claim"):
         first.check()
 

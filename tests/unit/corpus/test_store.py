@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,3 +84,55 @@ def test_missing_and_cut_files(tmp_path: Path) -> None:
 def test_survives_pickling(tmp_path: Path) -> None:
     write_passages(tmp_path, PASSAGES)
     assert pickle.loads(pickle.dumps(PassageStore(tmp_path)))[3] == PASSAGES[3]
+
+
+class Touched:
+    """Makes a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str, ...]]:
+        return os.mkdir, (os.environ["TOUCHED"],)
+
+
+def objects() -> Any:
+    return np.array([Touched()] * 51, dtype=object)
+
+
+@pytest.mark.parametrize("name", ["offsets.npy", "ids.npy"])
+@pytest.mark.parametrize(
+    "made",
+    [objects, lambda: np.zeros(51, dtype=np.float32), lambda: np.zeros((51, 2), dtype=np.int64), lambda: np.empty(0)],
+)
+def test_an_array_of_another_kind_is_refused_and_nothing_in_it_runs(
+    tmp_path: Path, name: str, made: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOUCHED", str(tmp_path / "touched"))
+    write_passages(tmp_path, PASSAGES)
+    np.save(tmp_path / name, made(), allow_pickle=True)
+    with pytest.raises(ArtifactError, match=rf"{name}: (is no array of numbers|holds) [^\n]*; remove the folder"):
+        PassageStore(tmp_path)
+    np.savez(tmp_path / "a.npz", a=made())
+    (tmp_path / "a.npz").replace(tmp_path / name)
+    with pytest.raises(ArtifactError, match=rf"{name}: holds an archive"):
+        PassageStore(tmp_path)
+    (tmp_path / name).write_bytes(pickle.dumps(Touched()))
+    with pytest.raises(ArtifactError, match=rf"{name}: is no array of numbers"):
+        PassageStore(tmp_path)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_offsets_rows_and_passages_that_cannot_be_are_one_line(tmp_path: Path) -> None:
+    write_passages(tmp_path, PASSAGES)
+    offsets, ids = np.load(tmp_path / "offsets.npy"), np.load(tmp_path / "ids.npy")
+    np.save(tmp_path / "offsets.npy", np.concatenate([[-50, 10**12], offsets[2:]]))
+    for row in (0, 1):
+        with pytest.raises(ArtifactError, match=rf"passages\.jsonl, row {row + 1}: is no passage; remove the folder"):
+            PassageStore(tmp_path)[row]
+    np.save(tmp_path / "offsets.npy", offsets)
+    ids["row"] = 10**9
+    np.save(tmp_path / "ids.npy", ids)
+    with pytest.raises(ArtifactError, match=r"ids\.npy: names row 1000000000 of 50 passages; remove the folder"):
+        PassageStore(tmp_path).find("p3")
+    text = (tmp_path / "passages.jsonl").read_text().replace('"p0"', "1234")
+    (tmp_path / "passages.jsonl").write_text(text)
+    with pytest.raises(ArtifactError, match="row 1: holds a field that is no text"):
+        PassageStore(tmp_path)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -223,5 +224,34 @@ def test_unreadable_index_is_said(vectors: Floats, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="cannot be read"):
         load_index(tmp_path)
     (tmp_path / "index.json").write_text('{"kind"')
+    with pytest.raises(ArtifactError, match="damaged"):
+        load_index(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+@pytest.mark.parametrize("value", [1 << 28, 1 << 40, (1 << 64) - 1])
+def test_a_header_that_claims_too_much_is_refused_in_little_memory(
+    vectors: Floats, tmp_path: Path, kind: str, value: int
+) -> None:
+    build_index(config(kind), vectors).save(tmp_path)
+    file = tmp_path / "index.faiss"
+    content, limits = file.read_bytes(), faiss.get_deserialization_vector_byte_limit()
+    for at in (*range(4, 60, 4), len(content) - vectors.nbytes - 8):
+        file.write_bytes(content[:at] + struct.pack("<Q", value) + content[at + 8 :])
+        try:
+            assert load_index(tmp_path).ntotal == len(vectors)
+        except ArtifactError as error:
+            assert str(file) in str(error) and "and build" in str(error)
+        except ConfigError as error:
+            assert "inner product" in str(error)
+    assert faiss.get_deserialization_vector_byte_limit() == limits
+
+
+def test_an_index_of_other_vectors_than_it_says_is_refused(vectors: Floats, tmp_path: Path) -> None:
+    build_index(config("flat"), vectors).save(tmp_path)
+    faiss.write_index(build_index(config("flat"), vectors[:-1]).faiss_index, str(tmp_path / "index.faiss"))
+    with pytest.raises(ArtifactError, match=r"index\.faiss: holds .* vectors of width .*; remove .* and build"):
+        load_index(tmp_path)
+    (tmp_path / "index.json").write_text('{"kind": "flat", "options": [], "ntotal": "x", "dim": 3}')
     with pytest.raises(ArtifactError, match="damaged"):
         load_index(tmp_path)

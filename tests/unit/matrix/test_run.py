@@ -14,14 +14,14 @@ from rag_lightning.config.commands import ClaimsConfig, MatrixConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, UnknownNameError
-from rag_lightning.core.records import Score, write_jsonl
+from rag_lightning.core.records import Score
 from rag_lightning.matrix import cells as run_cell
 from rag_lightning.matrix import command as run_matrix
 from rag_lightning.matrix.matrix import load_matrix
 from rag_lightning.runs import evaluate
 from rag_lightning.runs import record as runs
 from rag_lightning.tracking import track
-from tests.run_folders import NoMirror
+from tests.run_folders import NoMirror, keep
 
 FOLDER = Path(__file__).parents[3] / "experiments"
 SYSTEMS = {
@@ -56,10 +56,7 @@ class Trainings:
             raise RuntimeError("out of memory")
         right = {"nq_closed_book": 0.0, "nq_rag_sequence": 1.0}.get(config.name, 1.0)
         scores = [Score(f"q{i}", f"e{i}", {"em": right}) for i in range(40)]
-        digest = f"{config.name}-{config.seed}-{split}"
-        folder = workspace.root / "artifacts" / "scores" / digest
-        folder.mkdir(parents=True)
-        write_jsonl(folder / "scores.jsonl", scores)
+        digest = keep(workspace.root, "scores", f"{config.name}-{config.seed}-{split}", {"scores": scores}, {})
         estimate = {"mean": 100 * right, "low": 100 * right, "high": 100 * right, "n": 40, "unit": "%"}
         result.summary, result.digests = {"metrics": {"em": estimate}, "slices": {}, "notes": []}, {"scores": digest}
 
@@ -223,7 +220,7 @@ def test_an_outcome_of_other_settings_counts_as_not_tested(project: Path, traini
 
 
 def test_scores_of_a_run_that_is_gone_are_an_error(project: Path, trainings: Trainings) -> None:
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match="is missing"):
         evaluate.scores_of(project / "runs" / "experiments" / "gone", project)
 
 

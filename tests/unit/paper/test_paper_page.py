@@ -18,6 +18,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import experiment_of, merged
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.records import Example, Prediction, Score
 from rag_lightning.metrics.summary import summarise
 from rag_lightning.paper import command
@@ -72,8 +73,8 @@ def cell(root: Path, system: str, seed: int, rate: float, n: int = 60, **changes
     raw["config"] = merged(to_dict(experiment_of({}, "here")), values, {"seed": seed})
     folder = root / "runs" / "experiments" / name
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(raw | changes))
-    (folder / "summary.json").write_text(json.dumps(summarise(scores, seed=0)))
+    write_sealed(folder / "run.json", raw | changes)
+    write_sealed(folder / "summary.json", summarise(scores, seed=0))
     return folder
 
 
@@ -184,7 +185,7 @@ def test_the_whole_page_of_hostile_runs(tmp_path: Path) -> None:
         "tokens": [BAD, "b"],
     }
     shown |= {"tokens": [BAD, "b"], "passages": [BAD], "values": [[1.0], [0.2]]}
-    (tmp_path / "runs" / "experiments" / "test-rag_token-1-0" / FILE).write_text(json.dumps(shown))
+    write_sealed(tmp_path / "runs" / "experiments" / "test-rag_token-1-0" / FILE, shown)
     command.run(PaperConfig(folder=str(tmp_path)))
     out = tmp_path / "reports" / "out" / "paper-mini"
     tags: list[str] = []
@@ -217,8 +218,8 @@ def test_a_prediction_of_no_run_and_a_damaged_file(tmp_path: Path) -> None:
         compute(results(tmp_path), "gone/q1")
     with pytest.raises(ConfigError, match="has no question 'dev/year/q99'"):  # as those of mini are called
         compute(results(tmp_path), f"{folder.name}/dev/year/q99")
-    for text in ("{", '{"values": [[1.0]]}', "[]"):
-        (folder / FILE).write_text(text)
+    for text in ("{", {"values": [[1.0]]}, "[]"):
+        (folder / FILE).write_text(text) if isinstance(text, str) else write_sealed(folder / FILE, text)
         with pytest.raises(DataError, match=re.escape(FILE)):
             stored(results(tmp_path))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.config.retrieval import EncoderConfig, IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.index.index import build_index
 from rag_lightning.matrix.matrix import load_matrix
 from rag_lightning.plan import command, rates
@@ -156,7 +156,7 @@ def test_rates_come_from_artifacts_of_the_same_models(tmp_path: Path, still: Non
         folder = tmp_path / "artifacts" / kind / digest
         folder.mkdir(parents=True)
         text = {"kind": kind, "digest": digest, "files": {}, "info": {}, "inputs": {}, "config": {}} | manifest
-        (folder / "manifest.json").write_text(json.dumps(text))
+        write_sealed(folder / "manifest.json", text)
 
     info = {"reused": 0, "passages_per_second": 200.0}
     publish("vectors", "a", inputs={"model": workspace.model_digest("mini")}, info=info, seconds=1.0)

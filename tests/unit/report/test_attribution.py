@@ -9,6 +9,7 @@ import pytest
 
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.core.records import Example, Score, write_jsonl
 from rag_lightning.report import slices
 from rag_lightning.report.attribution import EITHER, INDEX, READER, RETRIEVER, VARIANT, Attribution, attributions
@@ -78,10 +79,10 @@ def test_exact_search_may_be_stored_by_the_run(maker: Any) -> None:
     maker.run("a2", "final", "test", 0, scores=scores(OURS), system=HNSW | {"formulation": "rag_sequence"})
     digest = maker._keep("scores", "exact", scores([(0, 0, hit) for hit in EXACT]))
     path = maker.folder / "a" / "summary.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"exact": {"scores": digest}}))
+    write_sealed(path, json.loads(path.read_text()) | {"exact": {"scores": digest}})
     listed = attributed(maker)[0]
     assert listed["a"].counts[INDEX] == 1 and listed["a2"].counts[EITHER] == 3
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"exact": "lost"}))
+    write_sealed(path, json.loads(path.read_text()) | {"exact": "lost"})
     with pytest.raises(DataError, match=r"summary\.json.*exact"):
         collect(maker.folder)
 
@@ -93,7 +94,7 @@ def test_the_oracle_of_the_same_decoding_is_the_measured_gain(maker: Any) -> Non
     maker.run("best", "baseline", "test", 0, scores=oracle, system={"retriever": "oracle"})
     config = json.loads((maker.folder / "best" / "run.json").read_text())
     config["config"]["retriever"]["kind"] = "oracle"
-    (maker.folder / "best" / "run.json").write_text(json.dumps(config))
+    write_sealed(maker.folder / "best" / "run.json", config)
     listed, _ = attributed(maker)
     assert listed["a"].oracle is not None and listed["a"].oracle.mean == pytest.approx(50.0)
     assert listed["best"].oracle is None
@@ -180,7 +181,7 @@ def test_quality_by_question_word_by_what_train_holds_and_by_rank(maker: Any) ->
     maker.run("a", "final", "test", 0, scores=listed)
     path = maker.folder / "a" / "run.json"
     record = json.loads(path.read_text())
-    path.write_text(json.dumps(record | {"digests": record["digests"] | {"examples": examples(maker)}}))
+    write_sealed(path, record | {"digests": record["digests"] | {"examples": examples(maker)}})
     sweep = collect(maker.folder)
     runs = sweep.on("test", "final")
     sliced = slices.slice_scores(sweep, runs, {"a": listed}, maker.artifacts)

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from rag_lightning.core.errors import ArtifactError, DataError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.report.collect import collect, read_predictions, read_scores
 
 
 def edit(path: Path, **changes: Any) -> None:
     raw = json.loads(path.read_text())
-    path.write_text(json.dumps(raw | changes))
+    write_sealed(path, raw | changes)
 
 
 SWEEP = dict.fromkeys(("name", "dataset", "scale", "objective"), "em")
@@ -79,6 +80,8 @@ def test_altered_scores_are_refused(full: Any) -> None:
 def test_damaged_files_are_named(full: Any, name: str, text: str | None, message: str) -> None:
     path = full.folder / name
     path.unlink() if text is None else path.write_text(text)
+    if text and text.startswith('{"') and text.endswith("}"):
+        write_sealed(path, json.loads(text))
     with pytest.raises(DataError, match=message):
         collect(full.folder)
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.report import page
 from rag_lightning.report.collect import collect
 from rag_lightning.report.figures import objective_lines, recall_lines
@@ -91,7 +92,7 @@ def test_marks_missing_intervals_and_labels(full: Any, paper: Paper, paper_path:
     raw["metrics"]["distinct_trigrams"] = {"mean": 83.5, "low": None, "high": None, "n": 40, "unit": "%"}
     raw["notes"] = [{"metrics": ["q_bleu1"], "text": "no prediction is cased", "degraded": True}]
     raw["confusion"] = {"predicted": ["yes", "no"], "true": {"yes": [30, 2], "no": [5, 3]}}
-    path.write_text(json.dumps(raw))
+    write_sealed(path, raw)
     sweep = collect(full.folder)
     table = main_table(sweep, paper)
     assert column(table, "q_bleu1") == ["22.2 (degraded)", "\N{EN DASH}"]
@@ -103,7 +104,7 @@ def test_marks_missing_intervals_and_labels(full: Any, paper: Paper, paper_path:
 
 def test_where_no_answer_is_looked_for_articles_are(full: Any, paper: Paper) -> None:
     for path in [*full.folder.glob("*/summary.json"), full.folder / "sweep.json"]:
-        path.write_text(path.read_text().replace("answer_recall@", "gold_title@"))
+        write_sealed(path, json.loads(path.read_text().replace("answer_recall@", "gold_title@")))
     sweep = collect(full.folder)
     assert column(main_table(sweep, paper), "gold title@k")[0] == "100.0"
     assert column(trials_table(sweep), "gold title@k").count("100.0") == 2
@@ -241,7 +242,7 @@ def test_the_first_screen_is_the_answer(full: Any, paper_path: Path) -> None:
 
 def test_a_row_says_how_it_was_run(full: Any, paper_path: Path) -> None:
     path = full.folder / "final-token" / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"command": "rag-lightning sweep --name <s1>"}))
+    write_sealed(path, json.loads(path.read_text()) | {"command": "rag-lightning sweep --name <s1>"})
     text = made(full, paper_path).read_text()
     (row,) = {found for found in re.findall(r'<tr[^>]*data-hint="(.*?)"', text) if "final-token" in found}
     assert "decoding.k=5" in row and "command: rag-lightning sweep --name &lt;s1&gt;" in row

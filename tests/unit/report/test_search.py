@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.report.search import front_table, importances_table, ledger_fact, read_search
 from rag_lightning.report.sweep_page import render
 from rag_lightning.runs import ledger
@@ -31,7 +31,7 @@ def write(maker: Any, **changes: Any) -> None:
     group = {"formulation": "rag_token", "trials": 4, "feasible": 3, "within": 2, "optimism": 1.26}
     none = {"formulation": "rag_sequence", "trials": 1, "feasible": 0}
     raw = {"objective": "em", "objectives": AIMS, "constraints": ["index_bytes <= 50e6"], "candidates": rows}
-    (maker.folder / "selection.json").write_text(json.dumps(raw | {"formulations": [group, none]} | changes))
+    write_sealed(maker.folder / "selection.json", raw | {"formulations": [group, none]} | changes)
 
 
 def test_the_front_shows_the_chosen_beside_it(maker: Any) -> None:
@@ -61,7 +61,7 @@ def test_ties_and_optimism_are_one_sentence(maker: Any) -> None:
 def test_importances_name_the_fields_without_one(maker: Any) -> None:
     shares = {"em": {"k": 0.25, "retriever": 0.75}, "index_bytes": {}}
     raw = {"objectives": shares, "left_out": ["index.nprobe"]}
-    (maker.folder / "importances.json").write_text(json.dumps(raw))
+    write_sealed(maker.folder / "importances.json", raw)
     table = importances_table(read_search(maker.folder, "s1"), "mini-nq")
     assert [[cell.text for cell in row.cells] for row in table.rows] == [["retriever", "75.0"], ["k", "25.0"]]
     assert table.notes[-1] == "Not in every trial, so without a share: index.nprobe."
@@ -99,6 +99,6 @@ def test_all_of_it_is_on_the_page(full: Any, paper_path: Path) -> None:
     ],
 )
 def test_damage_is_told_by_file_and_field(maker: Any, name: str, raw: dict[str, Any], says: str) -> None:
-    (maker.folder / name).write_text(json.dumps(raw))
+    write_sealed(maker.folder / name, raw)
     with pytest.raises(DataError, match=says):
         read_search(maker.folder, "s1")

@@ -61,6 +61,15 @@ def test_a_damaged_line_is_told_by_its_row(text: str, said: str, tmp_path: Path)
             act()
 
 
+def test_an_altered_line_is_told_by_its_row(tmp_path: Path) -> None:
+    append(tmp_path, DONE)
+    append(tmp_path, replace(DONE, digest="1" * 16))
+    path = tmp_path / "runs" / "ledger.jsonl"
+    path.write_text(path.read_text().replace('"1111', '"2222'))
+    with pytest.raises(DataError, match=r"ledger\.jsonl, row 2: was altered: .*; restore the ledger from a copy"):
+        read(tmp_path)
+
+
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append(tmp_path, DONE)
     before = (tmp_path / "runs" / "ledger.jsonl").read_bytes()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import write_json
-from rag_lightning.runs import monitor, record
+from rag_lightning.core.files import write_sealed
+from rag_lightning.runs import monitor, origin
 from rag_lightning.runs.record import (
     RunInfo,
     RunResult,
@@ -93,21 +93,22 @@ def test_a_run_that_another_machine_has_finished_meanwhile_keeps_its_record(
 
 def test_a_run_that_never_started_cannot_end(tmp_path: Path) -> None:
     for end in (lambda: finish_run(tmp_path, RunResult()), lambda: fail_run(tmp_path, "x")):
-        with pytest.raises(DataError, match=r"run\.json: does not exist"):
+        with pytest.raises(DataError, match=r"run\.json: is missing"):
             end()
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{"schema": 1, "stat', r"run\.json: is not JSON"),
+        ('{"schema": 1, "stat', r"run\.json: is cut short or damaged"),
         ("[]", r"run\.json: is not a JSON object"),
-        ('{"schema": 1}', r"run\.json, field 'schema': is not of schema 2 \(got 1\)"),
-        ('{"schema": 2, "status": "done"}', r"field 'status': must be one of running, finished, failed \(got 'done'\)"),
+        ({"schema": 1}, r"run\.json, field 'schema': is not of schema 2 \(got 1\)"),
+        ({"schema": 2, "status": "done"}, r"field 'status': must be one of running, finished, failed \(got 'done'\)"),
     ],
 )
-def test_a_damaged_run_is_named(run_folder: Path, text: str, problem: str) -> None:
-    (run_folder / "run.json").write_text(text)
+def test_a_damaged_run_is_named(run_folder: Path, text: str | dict[str, object], problem: str) -> None:
+    path = run_folder / "run.json"
+    path.write_text(text) if isinstance(text, str) else write_sealed(path, text)
     with pytest.raises(DataError, match=problem):
         read_run(run_folder)
 
@@ -123,15 +124,16 @@ def test_a_damaged_run_is_named(run_folder: Path, text: str, problem: str) -> No
     ],
 )
 def test_a_field_of_another_type_is_named(run_folder: Path, changes: dict[str, object], problem: str) -> None:
-    write_json(run_folder / "run.json", read_run(run_folder) | changes)
+    write_sealed(run_folder / "run.json", read_run(run_folder) | changes)
     with pytest.raises(DataError, match=problem):
         read_run(run_folder)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, '{"metrics": []}', '{"metrics": {"em": 5}}'])
 def test_a_damaged_summary_is_named(run_folder: Path, text: str) -> None:
-    (run_folder / "summary.json").write_text(text)
-    with pytest.raises(DataError, match=r"summary\.json(: is not JSON|, field '(metrics|em)': has the wrong type)"):
+    path = run_folder / "summary.json"
+    path.write_text(text) if len(text) > 1000 else write_sealed(path, json.loads(text))
+    with pytest.raises(DataError, match=r"summary\.json(: is cut short or damaged|, field '(metrics|em)': has the wrong type)"):
         read_summary(run_folder)
 
 
@@ -151,19 +153,19 @@ def test_run_folders_are_found_in_order(tmp_path: Path, run_info: Callable[..., 
 
 
 def test_outside_a_checkout_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "_git", lambda *arguments: None)
-    assert record.git_state.__wrapped__() == {"sha": None, "dirty": None}
+    monkeypatch.setattr(origin, "_git", lambda *arguments: None)
+    assert origin.git_state.__wrapped__() == {"sha": None, "dirty": None}
 
 
 def test_an_untracked_source_is_no_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed package inside another project's checkout must not report that project's commit."""
     answers: dict[str, Any] = {"ls-files": None, "rev-parse": "f" * 40, "status": ""}
-    monkeypatch.setattr(record, "_git", lambda folder, command, *rest: answers[command])
-    assert record.git_state.__wrapped__()["sha"] is None
+    monkeypatch.setattr(origin, "_git", lambda folder, command, *rest: answers[command])
+    assert origin.git_state.__wrapped__()["sha"] is None
     answers["ls-files"] = "run.py"
-    assert record.git_state.__wrapped__() == {"sha": "f" * 40, "dirty": False}
+    assert origin.git_state.__wrapped__() == {"sha": "f" * 40, "dirty": False}
     answers["status"] = " M record.py"
-    assert record.git_state.__wrapped__()["dirty"] is True
+    assert origin.git_state.__wrapped__()["dirty"] is True
 
 
 def test_run_json_is_json_for_everyone(run_folder: Path) -> None:

@@ -164,7 +164,7 @@ def only(root: Path, pattern: str) -> Path:
         ("index/*/index.faiss", flip, r"index\.faiss: was altered"),
         ("index/*/index.faiss", cut, r"index\.faiss: has \d+ bytes, the manifest says"),
         ("model/*/generator/model.safetensors", flip, r"model\.safetensors: was altered"),
-        ("examples/*/manifest.json", cut, r"manifest\.json: truncated or damaged"),
+        ("examples/*/manifest.json", cut, r"manifest\.json: is cut short or damaged"),
     ],
 )
 def test_a_damaged_artifact_is_found_before_it_is_used(

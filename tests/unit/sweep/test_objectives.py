@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.data import CorpusConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.sweep import objectives
 from rag_lightning.sweep.space import open_space
 from tests.run_folders import BLANK
@@ -61,8 +61,8 @@ def test_systems_of_a_language_without_spaces_may_be_selected_by_character() -> 
 
 def test_values_and_constraints_are_those_of_the_run(tmp_path: Path) -> None:
     record = BLANK | {"timings": {"seconds_per_query": 0.5}, "work": {"index_bytes": 7}}
-    (tmp_path / "run.json").write_text(json.dumps(record))
-    (tmp_path / "summary.json").write_text(json.dumps({"metrics": {"em": {"mean": 40.0}}}))
+    write_sealed(tmp_path / "run.json", record)
+    write_sealed(tmp_path / "summary.json", {"metrics": {"em": {"mean": 40.0}}})
     both = config(
         objectives=("em", "index_bytes", "seconds_per_query"),
         constraints=("index_bytes <= 1e1", "em>=.5e2", "em <= 40"),

@@ -14,13 +14,14 @@ import pytest
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.records import Score, write_jsonl
+from rag_lightning.core.files import write_sealed
+from rag_lightning.core.records import Score
 from rag_lightning.metrics.summary import summarise
 from rag_lightning.runs.evaluate import folder_of, pairs
 from rag_lightning.runs.system import System
 from rag_lightning.sweep.selection import problems, select
 from tests.points import system
-from tests.run_folders import BLANK
+from tests.run_folders import BLANK, keep
 
 N = 60
 BEST = [1.0] * 40 + [0.0] * 20
@@ -39,17 +40,14 @@ def write_run(config: SweepConfig, text: str, values: Sequence[float], seconds: 
     scores = [Score(f"q{i}", f"e{i}", {"em": v}) for i, v in enumerate(values)]
     folder = folder_of(made, config.name, "dev")
     folder.mkdir(parents=True)
-    digest = text.replace("/", "-")
-    artifact = Path(config.experiment.folder) / "artifacts" / "scores" / digest
-    artifact.mkdir(parents=True)
-    write_jsonl(artifact / "scores.jsonl", scores)
-    (folder / "summary.json").write_text(json.dumps(summarise(scores, seed=0)))
+    digest = keep(Path(config.experiment.folder), "scores", text, {"scores": scores}, {})
+    write_sealed(folder / "summary.json", summarise(scores, seed=0))
     record = BLANK | {
         "digests": {"scores": digest},
         "timings": {"seconds_per_query": seconds},
         "work": {"pairs": pairs(made.config), "beams": made.config.decoding.made().beams, "index_bytes": 0} | work,
     }
-    (folder / "run.json").write_text(json.dumps(record))
+    write_sealed(folder / "run.json", record)
     return made
 
 

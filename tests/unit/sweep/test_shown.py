@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
-from rag_lightning.core.files import write_json
+from rag_lightning.core.files import write_sealed
 from rag_lightning.sweep.shown import Trials, _pairs
 from rag_lightning.sweep.space import Space, open_space
 from rag_lightning.sweep.study import Progress
@@ -90,5 +90,5 @@ def test_a_baseline_without_a_model_counts_no_pairs(tmp_path: Path) -> None:
     for number, info in enumerate(counted):
         made = store.build(Recipe("predictions", {"number": number}, {}, 1), lambda folder, info=info: info)
         (group / str(number)).mkdir(parents=True)
-        write_json(group / str(number) / "run.json", BLANK | {"digests": {"predictions": made.digest}})
+        write_sealed(group / str(number) / "run.json", BLANK | {"digests": {"predictions": made.digest}})
     assert _pairs(group, store.root) == (3, 1)

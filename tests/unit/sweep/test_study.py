@@ -167,5 +167,5 @@ def test_a_damaged_study_is_told_by_its_path(tmp_path: Path) -> None:
     file = tmp_path / "runs" / "s" / "study.db"
     file.parent.mkdir(parents=True)
     file.write_text("no database" * 100)
-    with pytest.raises(DataError, match=r"study\.db: cannot be opened by Optuna: .*not a database; remove it"):
+    with pytest.raises(DataError, match=r"study\.db: cannot be opened by Optuna: .*not a database; move it away"):
         open_study(open_space(config(tmp_path, "random")))

@@ -115,5 +115,5 @@ def test_an_artifact_that_was_deleted_is_left_out_and_a_damaged_one_is_an_error(
     folder = tmp_path / "predictions" / ("0" * 16)
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{")
-    with pytest.raises(ArtifactError, match="truncated or damaged"):
+    with pytest.raises(ArtifactError, match="is cut short or damaged"):
         contents.lineage(record, tmp_path)

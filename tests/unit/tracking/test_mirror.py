@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import RagLightningError
-from rag_lightning.core.files import write_json
+from rag_lightning.core.files import write_sealed
 from rag_lightning.runs import monitor
 from rag_lightning.runs.record import RunResult, finish_run, read_run, start_run
 from rag_lightning.tracking import mirror as mirrors
@@ -48,7 +48,7 @@ def describe(folder: Path, **changes: Any) -> None:
     """Write sweep.json."""
     spec = {"space": {"k": [1, 5], "train.lr": [0.1, 0.5]}, "trials": 2, "sampler": "tpe", "seed": 0}
     value = {"name": "s1", "dataset": "mini-nq", "scale": "mini", "objective": "em", "spec": spec, "finished": True}
-    write_json(folder / "sweep.json", value | changes)
+    write_sealed(folder / "sweep.json", value | changes)
 
 
 def test_a_run_has_the_columns_times_and_files_of_its_folder(mirror: Mirror, run_folder: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_of_two_runs_made_at_once_the_older_stays(mirror: Mirror, run_folder: Pa
     ("file", "text", "says"),
     [
         ("r1/mlflow.json", "[1", r"mlflow\.json: is cut short or damaged; remove it and run `rag-lightning track`"),
-        ("r1/run.json", "[" * 100_000, r"run\.json: is not JSON"),
+        ("r1/run.json", "[" * 100_000, r"run\.json: is cut short or damaged"),
         ("r1/run.json", {"config": {}}, r"run\.json, field 'config\.formulation': is missing"),
         ("r1/summary.json", {"metrics": [5]}, r"summary\.json, field 'metrics': has the wrong type"),
         ("sweep.json", {"dataset": "x"}, r"sweep\.json, field 'scale': is missing"),
@@ -168,8 +168,9 @@ def test_a_damaged_file_is_told_by_its_path(
         describe(run_folder.parent)
     if isinstance(text, dict):
         before = json.loads(path.read_text()) if path.exists() and text.get("dataset") is None else {}
-        text = json.dumps(before | text)
-    path.write_text(text)
+        write_sealed(path, before | text)
+    else:
+        path.write_text(text)
     with pytest.raises(RagLightningError, match=says):
         track.run(ExperimentConfig(folder=str(tmp_path), tracking_uri=uri))
 
@@ -182,7 +183,7 @@ def test_passwords_and_the_environment_reach_nothing(
     folder = run_maker(tmp_path, "r1", config={"tracking_uri": "http://me:opensesame@host:5000"})
     config = json.loads((run_maker(tmp_path, "r2") / "run.json").read_text())["config"]
     record = json.loads((folder / "run.json").read_text())
-    write_json(folder / "run.json", record | {"config": config | {"tracking_uri": "http://me:opensesame@host:5000"}})
+    write_sealed(folder / "run.json", record | {"config": config | {"tracking_uri": "http://me:opensesame@host:5000"}})
     describe(folder.parent, spec={"space": {}, "storage": "postgresql://me:opensesame@host/db"})
     assert mirror.child(folder) and mirror.parent("s1")
     assert role(mirror, "trial")[0].data.tags["mlflow.source.name"].endswith("http://me:***@host:5000")
@@ -276,7 +277,7 @@ def test_sending_happens_beside_the_work_and_is_complete_at_the_end(
     assert time.monotonic() - started < slow
     sender.wait()
     assert "not sent to MLflow" in capsys.readouterr().err
-    (damaged / "summary.json").write_text('{"metrics": {}}')
+    write_sealed(damaged / "summary.json", {"metrics": {}})
     sender.finish("s1")
     assert len(runs_of(sender.mirror)) == 4
 

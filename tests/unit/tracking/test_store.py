@@ -12,8 +12,8 @@ import pytest
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError, RagLightningError
-from rag_lightning.tracking import track
-from rag_lightning.tracking.mirror import Mirror
+from rag_lightning.tracking import store, track
+from rag_lightning.tracking.mirror import RETRY_LOCKED, Mirror
 from rag_lightning.tracking.store import default_uri
 
 RunMaker = Callable[..., Path]
@@ -108,6 +108,46 @@ def test_a_store_that_refuses_costs_one_line_and_gets_the_runs_later(
     assert Mirror(uri, tmp_path.name, tmp_path, warnings.append).child(run_folder) and len(warnings) == 1
 
 
+def test_a_locked_store_is_tried_again_at_the_next_run(
+    uri: str,
+    run_folder: Path,
+    run_maker: RunMaker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warnings: list[str],
+) -> None:
+    monkeypatch.setattr(store, "WAIT", 0.1)
+    mirror = Mirror(uri, tmp_path.name, tmp_path, warnings.append)
+    with locked(Path(uri.removeprefix("sqlite:///"))):
+        assert mirror.child(run_folder) is None
+        assert mirror.child(run_folder) is None, "not at once, so that the end of a sweep waits only once"
+    time.sleep(RETRY_LOCKED)
+    assert mirror.child(run_folder) and mirror.child(run_maker(tmp_path, "r2"))
+    (line,) = warnings
+    assert "database is locked; another program holds it: run again when that has ended" in line
+
+
+@pytest.mark.parametrize("size", [5000, 40_000])
+def test_a_cut_store_is_told_at_once_and_the_command_fails(
+    uri: str, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int
+) -> None:
+    cut = tmp_path / "mlflow.db"
+    cut.write_bytes(Path(uri.removeprefix("sqlite:///")).read_bytes()[:size])
+    with pytest.raises(RagLightningError, match="1 runs were not sent to MLflow"):
+        track.run(ExperimentConfig(folder=str(tmp_path)))
+    (line, _) = capsys.readouterr().err.splitlines()
+    assert f"{cut}: database disk image is malformed; remove or replace it" in line
+    assert not (run_folder / "mlflow.json").exists()
+
+
+def test_a_page_of_a_sweep_that_is_not_sent_fails_the_command(
+    uri: str, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Mirror, "parent", lambda self, name: None)
+    with pytest.raises(RagLightningError, match="the page of s1 was not sent to MLflow; try again when"):
+        track.run(ExperimentConfig(folder=str(tmp_path), tracking_uri=uri))
+
+
 def test_a_store_of_another_version_is_refused_in_one_line(
     uri: str, run_folder: Path, tmp_path: Path, warnings: list[str]
 ) -> None:
@@ -127,7 +167,7 @@ def test_a_file_that_is_no_database_is_told_at_once_and_the_command_fails(
     garbage.write_bytes(b"no database" * 100)
     with pytest.raises(RagLightningError, match="1 runs were not sent to MLflow; try again when sqlite:"):
         track.run(ExperimentConfig(folder=str(tmp_path)))
-    assert f"{garbage} is not an SQLite database; remove or replace it" in capsys.readouterr().err
+    assert f"{garbage}: file is not a database; remove or replace it" in capsys.readouterr().err
     assert garbage.read_bytes() == b"no database" * 100 and not (run_folder / "mlflow.json").exists()
 
 
