@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
@@ -26,7 +27,7 @@ WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
 CONVERT = "load it with transformers where you trust the file, and save_pretrained it again as safetensors"
 VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",), ("tokenizer.model",))
 """Files of a tokenizer, one of these sets; without any, transformers silently makes an empty tokenizer."""
-TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.json")
+TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 REFUSED = {
     "auto_map": "names code of its own, which is never run; give a model that transformers knows without it",
     "transformers_weights": "names another file of weights; write them as model.safetensors",
@@ -36,7 +37,7 @@ ATTENTION = re.compile(r"_?(attn|experts)_implementation(_internal)?")
 LARGEST = {"layers": 1_000, "labels": 100_000, "": 1 << 24}
 """End of a setting's name -> the largest number it can have; "" of all other sizes."""
 _SIZE = re.compile(r"d_model|.*(layers|labels|size|dim|heads|positions|embeddings)")
-_SPARE = 2
+_SPARE = 4
 """How many times the numbers in its files a model may have: poolers are left out, and tied tables are written once."""
 
 
@@ -67,12 +68,15 @@ def checked_settings(source: Path | str, what: str) -> dict[str, Any]:
     """config.json of a model, checked.
 
     Raises:
-        AssetError: missing, no JSON object, naming code or other files, or of sizes that no model has.
+        AssetError: missing, no JSON object, naming no kind of model, code or other files, or sizes that no model has.
     """
     with opening(what, source):
         local = Path(source).is_dir()
         found = read_settings(Path(source)) if local else PretrainedConfig.get_config_dict(source)[0]
-        check_settings(_file(source, "config.json"), found)
+        file = Path(source) / "config.json"
+        check_settings(file, found)
+        if not isinstance(found.get("model_type"), str):  # transformers would guess it from the name of the folder
+            raise DataError(file, "must be a string", field="model_type", value=found.get("model_type"))
     return found
 
 
@@ -115,7 +119,7 @@ def open_tokenizer(source: Path | str, what: str, settings: Any = None) -> Any:
         settings: The model's configuration, where the folder of the tokenizer has none.
 
     Raises:
-        AssetError: missing, damaged, empty, or naming code of its own.
+        AssetError: missing, damaged, or naming code of its own.
     """
     folder, local = Path(source), Path(source).is_dir()
     if settings is None and (folder / "config.json").is_file():
@@ -123,20 +127,13 @@ def open_tokenizer(source: Path | str, what: str, settings: Any = None) -> Any:
     if local and not any(all((folder / name).is_file() for name in names) for names in VOCABULARIES):
         wanted = " or ".join(" with ".join(names) for names in VOCABULARIES)
         raise AssetError(f"{what}: {folder} lacks its vocabulary, {wanted}")
-    with opening(what, _file(source, "its tokenizer")):
+    with opening(f"tokenizer of the {what}", source):
         for file in (folder / name for name in TOKENIZER_FILES if (folder / name).is_file()):
-            check_settings(file, {} if file.name == "tokenizer.json" else read_object(file))
-        try:
-            found = AutoTokenizer.from_pretrained(
-                source, config=settings, trust_remote_code=False, local_files_only=local
-            )
-        except Exception:
-            for name in TOKENIZER_FILES:  # what is wrong with a file says more than what came of it
-                _ = read_object(folder / name) if (folder / name).is_file() else {}
-            raise
-        if not len(found):
-            raise DataError(folder, "holds an empty tokenizer")
-    return found
+            check_settings(file, read_object(file))
+        if (folder / "tokenizer.json").is_file():
+            with opening(f"tokenizer of the {what}", folder / "tokenizer.json"):
+                Tokenizer.from_file(str(folder / "tokenizer.json"))  # transformers may make one of the rest
+        return AutoTokenizer.from_pretrained(source, config=settings, trust_remote_code=False, local_files_only=local)
 
 
 def open_model(cls: Any, source: Path | str, what: str, missing: str = "", **changes: Any) -> Any:
@@ -166,7 +163,7 @@ def open_model(cls: Any, source: Path | str, what: str, missing: str = "", **cha
             output_loading_info=True,
             **changes,
         )
-        check_missing(report, _file(source, WEIGHTS), missing)
+        check_missing(report, Path(source) / WEIGHTS, missing)
     return model
 
 
@@ -236,10 +233,6 @@ def safetensors(file: Path) -> Iterator[Any]:
             yield opened
     except (OSError, SafetensorError) as error:
         raise DataError(file, f"cannot be read as safetensors: {_line(error)}", hint="fetch it again") from error
-
-
-def _file(source: Path | str, name: str) -> Path:
-    return Path(source) / name
 
 
 def _line(error: Exception) -> str:

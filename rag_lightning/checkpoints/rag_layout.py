@@ -119,7 +119,7 @@ class RagCheckpoint:
             tensors = self._tensors(part)
         if not tensors:
             raise AssetError(f"{WHAT} {self.folder}: its weights lack {part}{self._why(part)}")
-        with opening(f"{WHAT} {self.folder}: the {part}", self.folder):
+        with opening(f"{part} of the {WHAT}", self.folder):
             check_size(model_class, config, sum(tensor.numel() for tensor in tensors.values()), self.folder)
             model, report = model_class.from_pretrained(
                 None, config=config, state_dict=tensors, dtype="float32", output_loading_info=True
@@ -135,7 +135,7 @@ class RagCheckpoint:
             ConfigError: missing, or of another kind of model.
         """
         settings = {**self.settings_of(part), **changes}
-        with opening(f"{WHAT} {self.folder}: config.json, {part}", self.folder):
+        with opening(f"{part} of the {WHAT}", self.folder / "config.json"):
             return config_class(**settings)
 
     def settings_of(self, part: Part) -> dict[str, Any]:
