@@ -45,7 +45,7 @@ OPENERS: Mapping[str, tuple[str, Open]] = {
     "RAG's generator": ("rag", lambda folder: create_generator(reader_of("hf_rag", init=str(folder)), folder)),
     "RAG's encoder": (
         "rag",
-        lambda folder: TextEncoder(EncoderConfig(pooling="pooler", normalize=False), folder, "query"),
+        lambda folder: TextEncoder(EncoderConfig(pooling="pooler", normalize=False, score_scale=1.0), folder, "query"),
     ),
 }
 PLAIN = [name for name in OPENERS if not name.startswith("RAG")]
@@ -113,7 +113,8 @@ def test_damaged_weights(name: str, damage: str, models: dict[str, Path], tmp_pa
     folder, open_it = spoiled(models, name, tmp_path)
     file = folder / "model.safetensors"
     if damage == "pickle":
-        torch.save(load_file(file), file)
+        torch.save(load_file(file), tmp_path / "pickle")
+        (tmp_path / "pickle").rename(file)
     else:
         file.write_bytes(WEIGHTS[damage](file.read_bytes()))
     refuse(lambda: open_it(folder), "model.safetensors")
