@@ -8,16 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
 from rag_lightning.artifacts import inventory
 from rag_lightning.artifacts.inventory import Entry, State, User, entries, files_beside, unfinished_sweeps, users
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.plain import clean
 from rag_lightning.core.registry import check_name
+from rag_lightning.core.tables import Grid
 from rag_lightning.runs import folders
 
 SHORT = 8
@@ -33,6 +32,8 @@ UNUSED: Mapping[State, str] = {
     "unknown": "made by no stage: left alone",
 }
 REMOVABLE = ("whole", "unfinished", "pairs", "remains")
+NUMERIC = ("artifacts", "size", "by no other", "age")
+"""Heads of columns of numbers."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def run(config: ExperimentConfig, action: str, sweep: str = "", confirm: str = "
         return show(held, sweep)
     sum_up(held)
     if open_sweeps := unfinished_sweeps(root):
-        print(f"not finished: {', '.join(map(str, open_sweeps))}; what they have built since counts as of no run")
+        print(clean(f"not finished: {', '.join(map(str, open_sweeps))}; what they built since counts as of no run"))
 
 
 def holdings(root: Path) -> Holdings:
@@ -120,19 +121,18 @@ def show(held: Holdings, sweep: str = "") -> None:
 
 def sum_up(held: Holdings) -> None:
     """Print the sizes by kind and by folder of runs, and the total."""
-    kinds = Table("kind", *_numeric("artifacts", "size"))
+    kinds = Grid("kind", "artifacts", "size", numeric=NUMERIC)
     for kind in dict.fromkeys(one.kind for one in held.entries):
         mine = [one for one in held.entries if one.kind == kind]
-        kinds.add_row(escape(kind), str(len(mine)), size(_total(mine)))
-    groups = Table("used by", *_numeric("artifacts", "size", "by no other"))
+        kinds.add(kind, str(len(mine)), size(_total(mine)))
+    groups = Grid("used by", "artifacts", "size", "by no other", numeric=NUMERIC)
     for group in sorted({group for one in held.entries for group in held.groups(one)}):
         mine = [one for one in held.entries if group in held.groups(one)]
         alone = [one for one in mine if len(held.groups(one)) == 1]
-        groups.add_row(escape(group), str(len(mine)), size(_total(mine)), size(_total(alone)))
-    groups.add_row("no run", str(len(held.garbage)), size(_total(held.garbage)), "")
-    console = Console(highlight=False)
-    console.print(kinds)
-    console.print(groups)
+        groups.add(group, str(len(mine)), size(_total(mine)), size(_total(alone)))
+    groups.add("no run", str(len(held.garbage)), size(_total(held.garbage)), "")
+    kinds.show()
+    groups.show()
     total = f"total {size(_total(held.entries))}"
     print(f"{total}; what several sweeps use counts in the row of each, and once in the total")
 
@@ -157,7 +157,7 @@ def collect(root: Path, *, confirmed: bool) -> None:
         held = holdings(root)
         _print_entries(held, held.garbage, "why")
         print(f"gc would remove {len(held.garbage)} artifacts, {size(_total(held.garbage))}")
-        return print(f"but refuses to: {problem}" if open_sweeps else "to remove them: artifacts gc --confirm yes")
+        return print(f"but refuses to: {clean(problem)}" if open_sweeps else "to remove: artifacts gc --confirm yes")
     if open_sweeps:
         raise ConfigError(problem)
     with inventory.unused(folders.artifacts(root)):
@@ -178,16 +178,10 @@ def _remove(entry: Entry) -> bool:
 
 
 def _print_entries(held: Holdings, listed: Iterable[Entry], last: str) -> None:
-    table = Table("kind", "digest", *_numeric("size", "age"))
-    table.add_column(last, overflow="fold")
+    table = Grid("kind", "digest", "size", "age", last, numeric=NUMERIC, folded=(last,))
     for one in listed:
-        used = escape(held.used_by(one))
-        table.add_row(escape(one.kind), escape(one.digest[:SHORT]), size(one.bytes), age(one.modified), used)
-    Console(highlight=False).print(table)
-
-
-def _numeric(*heads: str) -> list[Column]:
-    return [Column(head, justify="right", no_wrap=True) for head in heads]
+        table.add(one.kind, one.digest[:SHORT], size(one.bytes), age(one.modified), held.used_by(one))
+    table.show()
 
 
 def _total(listed: Iterable[Entry]) -> int:

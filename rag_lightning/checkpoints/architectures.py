@@ -5,14 +5,13 @@ The shape of a BERT or BART, from a table or from its folder, and its number of 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rag_lightning.config.generator import GeneratorConfig
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import read_object
 
 SIZES = {
@@ -128,7 +127,7 @@ SHAPES: Mapping[str, Shape] = {
     "facebook/bart-large": BART_LARGE,
 }
 BERT_FIELDS = ("hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size", "max_position_embeddings")
-BART_FIELDS = ("d_model", "encoder_ffn_dim", "encoder_layers", "vocab_size", "max_position_embeddings")
+BART_FIELDS = ("d_model", "encoder_ffn_dim", "encoder_layers", *BERT_FIELDS[-2:], "decoder_layers")
 PARTS = {"encoder": "question_encoder", "generator": "generator"}
 """Part -> its key in the config.json of a RAG checkpoint."""
 
@@ -150,17 +149,16 @@ def shape_of(name: str, part: str) -> Shape:
             f"{', '.join(SHAPES)}"
         )
     try:
-        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        raw = raw.get(PARTS[part], raw)
-        kind = raw.get("model_type")
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        whole = read_object(file)
+    except DataError as error:
         raise ConfigError(
             f"{file}: is no model's configuration; give the folder of a BERT, DPR, BART or RAG"
         ) from error
+    found = whole.get(PARTS[part])
+    raw: dict[str, Any] = found if isinstance(found, dict) else whole
+    kind = raw.get("model_type")
     names = {"bert": BERT_FIELDS, "dpr": BERT_FIELDS, "bart": BART_FIELDS}.get(str(kind))
     if names is None or not all(isinstance(raw.get(field), int) for field in names):
         raise ConfigError(f"{file}: a model of type {kind!r} cannot be planned with; a BERT, DPR, BART or RAG can")
-    width, ffn, layers, vocabulary, positions = (int(raw[field]) for field in names)
-    if kind != "bart":
-        return Shape(width, ffn, layers, vocabulary, positions)
-    return Shape(width, ffn, layers, vocabulary, positions + BART_ROWS, int(raw["decoder_layers"]))
+    width, ffn, layers, vocabulary, positions, *decoder = (int(raw[field]) for field in names)
+    return Shape(width, ffn, layers, vocabulary, positions + (BART_ROWS if decoder else 0), *decoder)

@@ -21,6 +21,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
+from rag_lightning.checkpoints.opening import open_tokenizer
 from rag_lightning.checkpoints.rag_layout import Part, RagCheckpoint, is_rag, open_rag
 from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
@@ -53,12 +54,8 @@ def generator_tokenizer(source: str | Path) -> Any:
     """
     if is_rag(source):
         checkpoint = open_rag(Path(source))
-        return _tokenizer(checkpoint, "generator", BartConfig(**checkpoint.settings_of("generator")))
-    try:
-        return AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        problem = " ".join(str(error).split())[:200]
-        raise AssetError(f"generator {source!s}: its tokenizer cannot be loaded ({problem})") from error
+        return _tokenizer(checkpoint, "generator", checkpoint.config_of("generator", BartConfig))
+    return open_tokenizer(source, "generator")
 
 
 def question_tokenizer_of(folder: Path) -> Any:
@@ -72,16 +69,12 @@ def question_tokenizer_of(folder: Path) -> Any:
     checkpoint = open_rag(folder)
     if checkpoint.has_no_questions:
         return None
-    return _tokenizer(checkpoint, "question_encoder", DPRConfig(**checkpoint.settings_of("question_encoder")))
+    return _tokenizer(checkpoint, "question_encoder", checkpoint.config_of("question_encoder", DPRConfig))
 
 
 def _tokenizer(checkpoint: RagCheckpoint, part: Part, settings: Any) -> Any:
     """The tokenizer of a part; released folders do not name their class: the model's configuration does."""
-    place = checkpoint.tokenizer_folder(part)
-    try:
-        return AutoTokenizer.from_pretrained(place, config=settings, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise AssetError(f"RAG checkpoint {checkpoint.folder}: {place.name} cannot be loaded ({error})") from error
+    return open_tokenizer(checkpoint.tokenizer_folder(part), "RAG checkpoint", settings)
 
 
 WANTED = {"pooling": "pooler", "normalize": False, "score_scale": 1.0}

@@ -13,10 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from safetensors import SafetensorError, safe_open
-
+from rag_lightning.checkpoints.opening import (
+    check_missing,
+    check_settings,
+    check_size,
+    opening,
+    safetensors,
+    weight_files,
+)
 from rag_lightning.core.errors import AssetError, ConfigError, DataError
-from rag_lightning.core.files import read_object
+from rag_lightning.core.files import UNREADABLE, read_object
 
 Part = Literal["generator", "question_encoder"]
 CLASSES = {"rag_sequence": "RagSequenceForGeneration", "rag_token": "RagTokenForGeneration"}
@@ -26,10 +32,13 @@ INPUT_TEXT = {"prefix": None, "title_sep": " / ", "doc_sep": " // "}
 """Settings of the input text that the template `hf_rag` writes."""
 OURS = "rag_lightning"
 """Key of config.json for our own settings."""
-WEIGHTS, SHARDS = "model.safetensors", "model.safetensors.index.json"
-VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
-"""Files of a tokenizer, one of these sets; without any, transformers silently makes an empty tokenizer."""
-CONVERT = "load it with transformers where you trust the file, and save_pretrained it again as safetensors"
+TYPES: Mapping[str, tuple[type, str]] = {
+    "architectures": (list, "a list"),
+    "max_combined_length": (int, "a whole number"),
+    OURS: (dict, "an object"),
+}
+"""Fields of config.json that are read before the model is -> their types."""
+WHAT = "RAG checkpoint"
 
 
 def is_rag(source: Path | str) -> bool:
@@ -44,7 +53,7 @@ def model_type(source: Path | str) -> str:
     """The `model_type` in config.json of a folder; empty for a hub name or an unreadable one, which loading reports."""
     try:
         settings = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, *UNREADABLE):
         return ""
     return str(settings.get("model_type", "")) if isinstance(settings, dict) else ""
 
@@ -86,14 +95,11 @@ class RagCheckpoint:
         """The folder of the tokenizer of a part.
 
         Raises:
-            AssetError: no such folder, or one without a vocabulary.
+            AssetError: no such folder.
         """
         folder = self.folder / f"{part}_tokenizer"
         if not folder.is_dir():
             raise AssetError(f"RAG checkpoint {self.folder}: the folder {folder.name} is missing")
-        if not any(all((folder / name).is_file() for name in names) for names in VOCABULARIES):
-            wanted = " or ".join(" with ".join(names) for names in VOCABULARIES)
-            raise AssetError(f"RAG checkpoint {self.folder}: {folder.name} lacks its vocabulary, {wanted}")
         return folder
 
     def load(self, part: Part, model_class: Any, **changes: Any) -> Any:
@@ -108,26 +114,29 @@ class RagCheckpoint:
             AssetError: weights missing, unreadable, of another shape, or only as pickle.
             ConfigError: the part is of another kind of model.
         """
-        settings = self.settings_of(part)
-        tensors = self._tensors(part)
+        config = self.config_of(part, model_class.config_class, **changes)
+        with opening(WHAT, self.folder):
+            tensors = self._tensors(part)
         if not tensors:
-            raise AssetError(f"RAG checkpoint {self.folder}: its weights lack {part}{self._why(part)}")
-        try:
+            raise AssetError(f"{WHAT} {self.folder}: its weights lack {part}{self._why(part)}")
+        with opening(f"{part} of the {WHAT}", self.folder):
+            check_size(model_class, config, sum(tensor.numel() for tensor in tensors.values()), self.folder)
             model, report = model_class.from_pretrained(
-                None,
-                config=model_class.config_class(**{**settings, **changes}),
-                state_dict=tensors,
-                dtype="float32",
-                output_loading_info=True,
+                None, config=config, state_dict=tensors, dtype="float32", output_loading_info=True
             )
-        except RuntimeError as error:  # transformers' error for weights of another shape
-            reason = " ".join(str(error).split())[:200]
-            raise AssetError(f"RAG checkpoint {self.folder}: the weights of {part} do not fit: {reason}") from error
-        missing = sorted(report["missing_keys"])
-        if missing:
-            lacking = f"{part}.{missing[0]} and {len(missing) - 1} more"
-            raise AssetError(f"RAG checkpoint {self.folder}: its weights lack {lacking}")
+            check_missing(report, self.folder)
         return model
+
+    def config_of(self, part: Part, config_class: Any, **changes: Any) -> Any:
+        """The configuration of a part as transformers has it, with changed fields.
+
+        Raises:
+            AssetError: it cannot be one.
+            ConfigError: missing, or of another kind of model.
+        """
+        settings = {**self.settings_of(part), **changes}
+        with opening(f"{part} of the {WHAT}", self.folder / "config.json"):
+            return config_class(**settings)
 
     def settings_of(self, part: Part) -> dict[str, Any]:
         """The configuration of a part.
@@ -144,29 +153,13 @@ class RagCheckpoint:
     def _tensors(self, part: Part) -> dict[str, Any]:
         """Tensors of a part by the names they have in its own model."""
         found: dict[str, Any] = {}
-        for file in self._files():
-            try:
-                with safe_open(file, framework="pt") as handle:
-                    for key in handle.keys():  # noqa: SIM118 - no mapping
-                        name = key.removeprefix("rag.")
-                        if name.startswith(f"{part}."):
-                            found[name.removeprefix(f"{part}.")] = handle.get_tensor(key)
-            except (OSError, SafetensorError) as error:
-                raise AssetError(f"RAG checkpoint {self.folder}: {file.name} cannot be read ({error})") from error
+        for file in weight_files(self.folder, WHAT):
+            with safetensors(file) as handle:
+                for key in handle.keys():  # noqa: SIM118 - no mapping
+                    name = key.removeprefix("rag.")
+                    if name.startswith(f"{part}."):
+                        found[name.removeprefix(f"{part}.")] = handle.get_tensor(key)
         return found
-
-    def _files(self) -> list[Path]:
-        if (self.folder / SHARDS).is_file():
-            index = read_object(self.folder / SHARDS).get("weight_map")
-            if not isinstance(index, dict):
-                raise DataError(self.folder / SHARDS, "is missing or no object", field="weight_map")
-            # a shard is a plain name: nothing outside the folder is read
-            return [self.folder / Path(str(name)).name for name in sorted(set(index.values()))]
-        if (self.folder / WEIGHTS).is_file():
-            return [self.folder / WEIGHTS]
-        pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.ckpt") for p in self.folder.glob(pattern))
-        found = f"only {', '.join(pickles)}, which is pickle and can run code" if pickles else "no safetensors"
-        raise AssetError(f"RAG checkpoint {self.folder}: has {found}; {CONVERT}")
 
     def _why(self, part: Part) -> str:
         reason = (self.settings.get(OURS) or {}).get(part)
@@ -177,10 +170,14 @@ def open_rag(folder: Path) -> RagCheckpoint:
     """Read and check the configuration of a checkpoint.
 
     Raises:
-        DataError: no config.json, or not a JSON object.
+        DataError: no config.json, not a JSON object, or one that names code or has fields of a wrong type.
         ConfigError: not a RAG model, or an input text that the template hf_rag does not write.
     """
     settings = read_object(folder / "config.json")
+    check_settings(folder / "config.json", settings)
+    for name, (of, said) in TYPES.items():
+        if not isinstance(settings.get(name), of | None) or isinstance(settings.get(name), bool):
+            raise DataError(folder / "config.json", f"must be {said}", field=name, value=settings[name])
     if settings.get("model_type") != "rag":
         raise ConfigError(f"{folder}: is a {settings.get('model_type')!r} checkpoint, not a RAG checkpoint")
     for name, wanted in INPUT_TEXT.items():

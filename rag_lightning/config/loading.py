@@ -18,8 +18,8 @@ from rag_lightning.config.bounds import BOUNDS, LONGEST_SHOWN
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import build, leaves, sections_of
 from rag_lightning.config.presets import UNSET, expand
-from rag_lightning.config.yaml_files import make_parser
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.config.yaml_files import check_words, make_parser
+from rag_lightning.core.errors import ConfigError, shown
 from rag_lightning.core.plain import shorten
 from rag_lightning.core.redact import redacted
 from rag_lightning.core.registry import Registry, nearest
@@ -54,6 +54,7 @@ def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any])
         ArgumentError, TypeError, ValueError: jsonargparse cannot read the words or a file.
     """
     plain = [word for word in words if not word.startswith(PRINT)]
+    check_words(plain)
     given = parser.parse_args(plain, defaults=False)
     flat = {name: value for name, value in given.items() if value is not None}
     prefix = "experiment." if "experiment" in sections_of(cls) else ""
@@ -67,8 +68,8 @@ def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any])
     made = build(cls, parsed)
     if len(plain) < len(words):
         hidden = {name: redacted(value) for name, value in parsed.items() if redacted(value) != value}
-        shown = [f"--{name}={one if isinstance(one, str) else json.dumps(one)}" for name, one in hidden.items()]
-        parser.parse_args([*words, *shown])  # prints it, and exits
+        safe = [f"--{name}={one if isinstance(one, str) else json.dumps(one)}" for name, one in hidden.items()]
+        parser.parse_args([*words, *safe])  # prints it, and exits
     return made, parsed
 
 
@@ -182,7 +183,7 @@ def explain(message: str, keys: Sequence[str]) -> str:
         return _out_of_bounds(found[1], found[2], found[3])
     union = r"key \"([^\"]*)\":.*Union subtypes.*<class '(\w+)'>, .*NoneType.* value: (.*)"
     if found := re.search(union, message, re.DOTALL):
-        return f"{found[1]}: must be {found[2]} or null, not {found[3]!r}"
+        return f"{found[1]}: must be {found[2]} or null, not {shown(found[3])}"
     return _explain_text(message)
 
 
@@ -234,16 +235,16 @@ def _out_of_bounds(key: str, bounded: str, problem: str) -> str:
 def _wrong_type(expected: str, value: str) -> str:
     if expected.startswith("typing.Literal"):
         names = re.findall(r"'([^']*)'", expected)
-        return f"must be one of {', '.join(names)}, not {value!r}{nearest(value, names)}"
+        return f"must be one of {', '.join(names)}, not {shown(value)}{nearest(value, names)}"
     kind = {"tuple": "list, such as [a, b]", "collections.abc.Mapping": "mapping, such as {a: 1}"}
     plain = re.sub(r"<class '(.*)'>", r"\1", expected)
-    return f"must be {kind.get(plain, plain)}, not {value!r}"
+    return f"must be {kind.get(plain, plain)}, not {shown(value)}"
 
 
 def _missing_file(path: Path) -> str:
     """The message for a missing file, with the YAML files of its folder."""
-    shown = os.path.relpath(path)
-    folder = find_shipped(Path(shown).parent)
+    place = os.path.relpath(path)
+    folder = find_shipped(Path(place).parent)
     there = sorted(other.name for other in folder.glob("*.yaml")) if folder.is_dir() else []
     known = f" ({os.path.relpath(folder)} holds {', '.join(there)})" if there else ""
-    return f"{shown}: no such file{known}{nearest(path.name, there)}"
+    return f"{place}: no such file{known}{nearest(path.name, there)}"

@@ -5,7 +5,8 @@ A repeated key is an error here; YAML readers silently keep the last one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 import yaml
 
 from rag_lightning.config.bounds import BOUNDS, Name, is_name
-from rag_lightning.core.errors import DataError
+from rag_lightning.core.errors import ConfigError, DataError, shown
 from rag_lightning.core.registry import check_name
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ MERGE = "tag:yaml.org,2002:merge"
 """Tag of the merge key `<<`, which may be repeated."""
 DEEPEST = 100
 """Deepest nesting of a document."""
+TOO_DEEP = "is nested too deeply"
 MOST_NODES = 100_000
 """Most values of a document with its aliases expanded; an alias of aliases of aliases can stand for billions."""
+TOO_MANY = f"holds more than {MOST_NODES:,} values, counted with those that aliases stand for"
 
 
 def plain_values(text: str) -> Any:
@@ -62,14 +65,32 @@ def check_document(text: str) -> None:
             first[key.tag, key.value] = key.start_mark
 
 
+def check_words(words: Sequence[str]) -> None:
+    """Raise ConfigError for a value of a command line, --key value or --key=value, that is nested too deeply."""
+    for before, word in zip(["", *words], words, strict=False):
+        name, _, value = word.partition("=") if word.startswith("--") else (before, "", word)
+        if not name.startswith("--") or value.count("[") + value.count("{") <= DEEPEST:
+            continue
+        try:
+            _check_depth(value)
+        except yaml.MarkedYAMLError as error:
+            if error.problem == TOO_DEEP:
+                raise ConfigError(f"{name.removeprefix('--')}: {TOO_DEEP}, {shown(value)}") from error
+
+
 def _check_depth(text: str) -> None:
-    """Raise yaml.YAMLError if a text is nested too deeply; read as events, since composing it would end the process."""
+    """Raise yaml.YAMLError if a text is nested too deeply or has too many values.
+
+    It is read as events, since composing it would end the process.
+    """
     depth = 0
-    for event in yaml.parse(text, Loader=SCANNER):
+    for number, event in enumerate(yaml.parse(text, Loader=SCANNER)):
+        if number > 2 * MOST_NODES:  # a list or mapping has two
+            raise yaml.MarkedYAMLError(problem=TOO_MANY, problem_mark=event.start_mark)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             mark: Any = event.start_mark
-            raise yaml.MarkedYAMLError(problem="is nested too deeply", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem=TOO_DEEP, problem_mark=mark)
 
 
 def _check_size(root: yaml.Node) -> None:
@@ -88,8 +109,7 @@ def _check_size(root: yaml.Node) -> None:
             continue
         sizes[id(waiting.pop())] = size = 1 + sum(sizes[id(part)] for part in parts)
         if size > MOST_NODES:
-            problem = f"aliases stand for more than {MOST_NODES:,} values"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(problem=TOO_MANY, problem_mark=node.start_mark)
 
 
 def _parts(node: yaml.Node) -> list[yaml.Node]:

@@ -64,6 +64,8 @@ _OTHERS = (
 )
 OTHERS = tuple((re.compile(start, re.DOTALL), what, hint) for start, what, hint in _OTHERS)
 _ENOUGH = 512
+LONGEST = 64 << 20
+"""Bytes of a line, or of a value in a JSON file, that is read: a few kilobytes, compressed, can hold gigabytes."""
 
 
 def find_compression(path: Path) -> Compression | None:
@@ -108,3 +110,32 @@ def read_some(path: Path, read: Callable[[int], bytes], size: int, row: int) -> 
             raise
         problem = f"is a cut or damaged {compression.name} file ({error})"
         raise DataError(path, problem, row=row, hint="fetch or compress it again") from error
+
+
+def read_bounded(path: Path, read: Callable[[int], bytes], row: int) -> bytes:
+    """The next line of an opened file, by its `readline`.
+
+    Raises:
+        DataError: as `read_some`, or a line of more than LONGEST bytes.
+    """
+    line = read_some(path, read, LONGEST + 1, row)
+    check_length(path, len(line), row)
+    return line
+
+
+def read_member(path: Path, opened: IO[bytes]) -> bytes:
+    """The content of a file that holds one row, such as a member of an archive.
+
+    Raises:
+        DataError: more than LONGEST bytes.
+    """
+    content = opened.read(LONGEST + 1)
+    check_length(path, len(content), None, "file of one row")
+    return content
+
+
+def check_length(path: Path, size: int, row: int | None, what: str = "line") -> None:
+    """Raise DataError for a line or value of more than LONGEST bytes, which is told before more of it is read."""
+    if size > LONGEST:
+        problem = f"is a {what} of more than {LONGEST >> 20} MiB"
+        raise DataError(path, problem, row=row, hint="is it the file that is meant? split it where it is")

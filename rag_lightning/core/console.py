@@ -1,4 +1,4 @@
-"""Output to the user, on stderr: one line per stage, tables printed row by row, transient progress bars.
+"""Output to the user, on stderr: one line per stage, transient progress bars; tables are in core/tables.py.
 
 --verbose shows details, which the manifests of artifacts also keep. If stderr is not a terminal there are no bars and
 no colours, and a stage that takes long prints a line that it is running.
@@ -10,20 +10,19 @@ import os
 import shutil
 import signal
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import zip_longest
+from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.text import Text
 from tqdm import tqdm
 
 from rag_lightning.core.errors import Terminated
+from rag_lightning.core.plain import visible
 from rag_lightning.core.redact import redact
 
 WIDTH = 100
@@ -54,23 +53,29 @@ def say(message: str) -> None:
     if _within and message in _said:
         return
     _said.add(message)
-    write(Text(redact(message)))
+    write(redact(message))
 
 
 def detail(message: str) -> None:
     """Show a line with --verbose only."""
     if is_verbose():
-        write(Text(redact(message), style="dim"))
+        write(redact(message), "dim")
 
 
 def ignore(message: str) -> None:
     """Show nothing; for all processes but the first."""
 
 
-def write(line: Text) -> None:
-    """Print a line above the bars, without wrapping and without interpreting brackets as markup."""
+def write(text: str, style: str = "", then: str = "") -> None:
+    """Print a line above the bars, without wrapping, as it is: no markup, no control characters, no direction marks.
+
+    Args:
+        text: The line.
+        style: Its style, as rich names it.
+        then: What follows on the line in the ordinary style.
+    """
     with tqdm.external_write_mode(file=sys.stderr):
-        CONSOLE.print(line, soft_wrap=True)
+        CONSOLE.print(Text.assemble((visible(text), style), visible(then)), soft_wrap=True)
 
 
 def is_verbose() -> bool:
@@ -214,49 +219,6 @@ def summary(kind: str, info: Mapping[str, Any]) -> str:
     left_out = info.get("dropped", 0) + info.get("left_out", 0)
     counts |= {"dropped": left_out} if left_out else {}
     return ", ".join([*parts, *(f"{count:,} {what}" for what, count in counts.items())])
-
-
-@dataclass(frozen=True)
-class Head:
-    """The head of a column. Its width is that of the text or `width`; with width 0 it takes the remaining room."""
-
-    text: str
-    width: int = 0
-    align: Literal["<", ">"] = ">"
-
-    @property
-    def columns(self) -> int:
-        """Width in characters."""
-        return max(self.width, len(self.text))
-
-
-@dataclass
-class LiveTable:
-    """A table that is printed row by row, with the head before the first row.
-
-    Args:
-        heads: Heads of the columns; exactly one has width 0, and its long texts are wrapped.
-    """
-
-    heads: Sequence[Head]
-    begun: bool = field(default=False, init=False)
-
-    def add(self, *cells: str, style: str = "") -> None:
-        """Print a row."""
-        if not self.begun:
-            self.begun = True
-            write(Text(""))
-            self._row([head.text for head in self.heads], "bold")
-        self._row(cells, style)
-
-    def _row(self, cells: Sequence[str], style: str) -> None:
-        room = WIDTH - sum(head.columns + 2 for head in self.heads if head.width)
-        widths = [head.columns if head.width else room for head in self.heads]
-        columns = [textwrap.wrap(cell, width) or [""] for cell, width in zip(cells, widths, strict=True)]
-        for line in zip_longest(*columns, fillvalue=""):
-            padded = zip(line, self.heads, widths, strict=True)
-            shown = "  ".join(f"{text:{head.align}{width}}" for text, head, width in padded)
-            write(Text(shown.rstrip(), style=style))
 
 
 T = TypeVar("T")

@@ -78,12 +78,21 @@ class DataError(RagLightningError):
             where += f", row {row}"
         if field is not None:
             where += f", field {field!r}"
-        shown = "" if value is None else f" (got {_shorten(repr(value))})"
-        super().__init__(f"{where}: {problem}{shown}" + (f"; {hint}" if hint else ""))
+        said = "" if value is None else f" (got {shown(value)})"
+        super().__init__(f"{where}: {problem}{said}" + (f"; {hint}" if hint else ""))
         self.path, self.problem, self.row, self.field, self.value = Path(path), problem, row, field, value
 
 
-def _shorten(text: str, limit: int = 120) -> str:
+def shown(value: object, limit: int = 120) -> str:
+    """A value as a message shows it: its repr, cut where it is long.
+
+    >>> shown("a" * 10, 8)
+    "'aaaaaa…"
+    """
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = "a value that is nested too deeply"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

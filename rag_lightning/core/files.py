@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from rag_lightning.core.compression import open_file, read_some
+from rag_lightning.core.compression import check_length, open_file, read_bounded, read_some
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.links import files_below
 
@@ -40,12 +40,13 @@ def read_lines(path: Path) -> Generator[str, None, None]:
     """Yield the lines of a UTF-8 file with their line ends, without a byte order mark; bounded memory.
 
     Raises:
-        DataError: missing, empty, cut or damaged, no text, or bytes that are not UTF-8 (with their row).
+        DataError: missing, empty, cut or damaged, no text, a line of more than 64 MiB, or bytes that are not UTF-8
+            (with their row).
     """
     check_file(path)
     row = 0
     with open_file(path) as handle:
-        while raw := read_some(path, handle.readline, -1, row + 1):
+        while raw := read_bounded(path, handle.readline, row + 1):
             row += 1
             yield decode_line(path, row, raw)
     if row == 0:
@@ -118,9 +119,10 @@ def read_object(path: Path, hint: str = "is the folder a model or a checkpoint?"
     """The JSON object in a small file, such as the config.json of a model.
 
     Raises:
-        DataError: missing, unreadable, or no JSON object; `hint` is its remedy.
+        DataError: missing, unreadable, of more than 64 MiB, or no JSON object; `hint` is its remedy.
     """
     try:
+        check_length(path, path.stat().st_size, None, "file")
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(path, "is missing", hint=hint) from error

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from rag_lightning.core.compression import open_file, read_some
+from rag_lightning.core.compression import check_length, open_file, read_some
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE, check_file
 
 BLOCK = 1 << 20
 """Bytes read at a time, at least."""
 _DECODER = json.JSONDecoder()
-_SPACE = " \t\r\n"
+_SPACE = re.compile(r"[ \t\r\n]*")
 _NEAR_END = 16
 """Characters before the end of a block within which a fault may be the cut: the longest literal is -Infinity."""
 
@@ -27,7 +28,8 @@ def json_items(path: Path) -> Generator[tuple[int, Any], None, None]:
     """(position from 1, item) of a file that is one JSON list.
 
     Raises:
-        DataError: missing, empty, damaged, not UTF-8, not JSON (with its line), or no list.
+        DataError: missing, empty, damaged, not UTF-8, not JSON (with its line), no list, or an item that is longer than
+            a line may be.
     """
     check_file(path)
     with open_file(path) as handle:
@@ -36,8 +38,20 @@ def json_items(path: Path) -> Generator[tuple[int, Any], None, None]:
         stream.end()
 
 
-def json_members(path: Path, wanted: Callable[[str], bool]) -> Generator[tuple[str, Any], None, None]:
-    """(name, value) of the wanted members of a file that is one JSON object; the values of the others are passed over.
+def json_objects(path: Path) -> Generator[tuple[int, dict[str, Any]], None, None]:
+    """(position from 1, object) of a file that is one JSON list of objects.
+
+    Raises:
+        DataError: as `json_items`, or an item that is no object.
+    """
+    for row, item in json_items(path):
+        if not isinstance(item, dict):
+            raise DataError(path, "must be a list of objects", row=row, value=item)
+        yield row, item
+
+
+def json_members(path: Path) -> Generator[tuple[str, Any], None, None]:
+    """(name, value) of the members of a file that is one JSON object.
 
     Raises:
         DataError: as `json_items`, or no object.
@@ -46,10 +60,27 @@ def json_members(path: Path, wanted: Callable[[str], bool]) -> Generator[tuple[s
     with open_file(path) as handle:
         stream = JsonStream(path, handle)
         for name in stream.names():
-            if wanted(name):
-                yield name, stream.value()
-            else:
+            yield name, stream.value()
+        stream.end()
+
+
+def json_columns(path: Path, wanted: Callable[[str], bool]) -> Generator[tuple[str, str, Any], None, None]:
+    """(column, row, value) of the wanted columns of a file that is one JSON object of objects; others are passed over.
+
+    Raises:
+        DataError: as `json_items`, or a column that is no object.
+    """
+    check_file(path)
+    with open_file(path) as handle:
+        stream = JsonStream(path, handle)
+        for name in stream.names():
+            if not wanted(name):
                 stream.skip()
+                continue
+            if stream.peek() != "{":
+                raise DataError(path, "must be a dictionary keyed by row number", field=name, value=stream.value())
+            for row in stream.names():
+                yield name, row, stream.value()
         stream.end()
 
 
@@ -68,8 +99,7 @@ class JsonStream:
     def peek(self) -> str:
         """The next character that is no white space, "" at the end."""
         while True:
-            while self._at < len(self._text) and self._text[self._at] in _SPACE:
-                self._at += 1
+            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]  # it matches nothing, too
             if self._at < len(self._text) or self._whole:
                 return self._text[self._at : self._at + 1]
             self._more()
@@ -160,9 +190,14 @@ class JsonStream:
         return error.msg.startswith("Unterminated string") or error.pos >= len(self._text) - _NEAR_END
 
     def _more(self) -> None:
-        """Read as much again as is kept, so that a long value is not parsed more than a few times."""
+        """Read as much again as is kept, so that a long value is not parsed more than a few times.
+
+        Raises:
+            DataError: what is kept is longer than a value may be; not UTF-8.
+        """
         line = self.line
         kept = self._text[self._at :]
+        check_length(self.path, len(kept), line, "value")
         raw = read_some(self.path, self._handle.read, max(BLOCK, len(kept)), line)
         self._whole = not raw
         try:

@@ -9,12 +9,34 @@ LONGEST = 600
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def clean(text: str) -> str:
-    """Text on one line without control characters, direction marks and surrogates."""
+def visible(text: str) -> str:
+    """Text on one line without control characters, direction marks and surrogates; white space becomes spaces.
+
+    >>> visible("a\\x1b[31m\\t  b\\u202e")
+    'a[31m   b'
+    """
     if text.isprintable():  # holds none of them; most texts, much faster
-        return " ".join(text.split())
-    kept = (sign if sign.isspace() or unicodedata.category(sign) not in ("Cc", "Cs") else "" for sign in text)
-    return " ".join("".join(sign for sign in kept if sign not in _BIDI).split())
+        return text
+    kept = (" " if sign.isspace() else sign for sign in text if sign not in _BIDI)
+    return "".join(sign for sign in kept if unicodedata.category(sign) not in ("Cc", "Cs"))
+
+
+def clean(text: str) -> str:
+    """Visible text whose words are one space apart."""
+    return " ".join(visible(text).split())
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text holds no half of a surrogate pair, with which no file can be written.
+
+    >>> is_whole("\\U0001f600"), is_whole("\\ud83d")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shorten(text: str, longest: int = LONGEST) -> str:

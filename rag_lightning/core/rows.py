@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from rag_lightning.core.compression import ZIP_DAMAGE
+from rag_lightning.core.compression import ZIP_DAMAGE, read_member
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE, check_file, file_digest, folder_digest, read_head, read_jsonl_objects
-from rag_lightning.core.json_stream import json_items, json_members
+from rag_lightning.core.json_stream import json_columns, json_items
 from rag_lightning.core.separated import column_names, read_csv, read_tsv
 
 Numbered = Iterator[tuple[int, Any]]
@@ -148,10 +148,8 @@ def read_rows(path: Path, shape: Shape | None = None, columns: frozenset[str] = 
 
 def _columns(path: Path) -> Numbered:
     columns: dict[str, dict[str, Any]] = {}
-    for name, column in json_members(path, lambda name: name not in LARGE):
-        if not isinstance(column, dict):
-            raise DataError(path, "must be a dictionary keyed by row number", field=name, value=column)
-        columns[name] = column
+    for name, number, value in json_columns(path, lambda name: name not in LARGE):
+        columns.setdefault(name, {})[number] = value
     numbers = dict.fromkeys(number for column in columns.values() for number in column)
     for row, number in enumerate(numbers, 1):
         yield row, {name: column[number] for name, column in columns.items() if number in column}
@@ -238,21 +236,23 @@ def _json_files(path: Path) -> Numbered:
 
 def _folder_members(path: Path) -> Iterator[tuple[str, bytes]]:
     for file in sorted(path.glob("*.json")):
-        yield file.name, file.read_bytes()
+        with file.open("rb") as opened:
+            yield file.name, read_member(file, opened)
 
 
 def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             if name.endswith(".json"):
-                yield name, archive.read(name)
+                with archive.open(name) as opened:
+                    yield name, read_member(path / name, opened)
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path) as archive:
         for member in archive:
             if member.isfile() and member.name.endswith(".json") and (content := archive.extractfile(member)):
-                yield member.name, content.read()
+                yield member.name, read_member(path / member.name, content)
 
 
 def data_digest(path: Path) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.plain import is_whole
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.chunking import make_passages, split_text
 
@@ -80,11 +81,10 @@ def _passage(path: Path, row: int, identifier: object, title: object, text: str,
     if not (text.strip() or (title or "").strip()):
         raise DataError(path, "is empty, and so is the title", row=row, field=field, value=text)
     found = Passage(str(identifier), title or "", text)
-    try:
-        f"{found.passage_id}{found.title}{text}".encode()
-    except UnicodeEncodeError as error:
-        problem = "holds half of a surrogate pair"
-        raise DataError(path, problem, row=row, value=found.passage_id, hint="write the whole sign") from error
+    for name, value in {"id": found.passage_id, "title": found.title, field: text}.items():
+        if not is_whole(value):
+            problem, hint = "holds half of a surrogate pair", "write the whole character"
+            raise DataError(path, problem, row=row, field=name, hint=hint)
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag_lightning.core.compression import check_length
 from rag_lightning.core.files import read_lines
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.chunking import make_passages, split_text
@@ -29,11 +30,15 @@ def read_article(path: Path, folder: Path) -> Iterator[Passage]:
         folder: The folder that ids begin below: `guide/install.md#0`.
 
     Raises:
-        DataError: damaged, or not UTF-8.
+        DataError: damaged, not UTF-8, or longer than an article may be.
     """
     if not path.stat().st_size:
         return
-    text, title = "".join(read_lines(path)), ""
+    lines, size, title = [], 0, ""
+    for row, line in enumerate(read_lines(path), 1):
+        check_length(path, size := size + len(line), row, "text")
+        lines.append(line)
+    text = "".join(lines)
     if ending_of(path) != ".txt":
         title, text = from_markdown(text)
     name = path.relative_to(folder)

@@ -13,9 +13,6 @@ from typing import Literal, get_args
 import faiss
 import psutil
 import torch
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from rag_lightning.config.data import TESTS
 from rag_lightning.config.experiment import ExperimentConfig, Formulation
@@ -25,6 +22,7 @@ from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
+from rag_lightning.core.tables import Grid
 from rag_lightning.runs import ledger
 from rag_lightning.runs.origin import git_state, package_versions
 from rag_lightning.runs.record import run_folders
@@ -60,10 +58,10 @@ def run(config: ExperimentConfig, deep: bool = False) -> None:
     """
     get_task(config.task.name)
     found = findings(Path(config.folder), deep, config.tracking_uri)
-    table = Table("", "state", "detail", title="rag-lightning doctor", title_justify="left")
+    table = Grid("", "state", "detail", title="rag-lightning doctor", left=True)
     for finding in found:
-        table.add_row(escape(finding.what), f"[{COLOURS[finding.state]}]{finding.state}[/]", escape(finding.detail))
-    Console(highlight=False).print(table)
+        table.add(finding.what, (finding.state, COLOURS[finding.state]), finding.detail)
+    table.show()
     damaged = [finding for finding in found if finding.state == "damaged" and finding.what.startswith("artifact")]
     if damaged:
         raise ArtifactError(f"{len(damaged)} damaged artifacts; {damaged[0].detail}")

@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.tables import Grid
 
 
 @dataclass(frozen=True)
@@ -47,14 +44,14 @@ def show(path: Path, findings: Iterable[Finding], about: str = "") -> None:
     Raises:
         DataError: all findings are errors; it is the first.
     """
-    table = Table("given as", "format", "state", title=escape(f"{path.name}{about}"), title_justify="left")
-    table.add_column("detail", overflow="fold")
+    heads = ("given as", "format", "state", "detail")
+    table = Grid(*heads, title=f"{path.name}{about}", folded=("detail",), left=True)
     listed = list(findings)
     for one in listed:
         bad = isinstance(one.detail, DataError)
         text = str(one.detail).removeprefix(f"{path}").lstrip(", :") if bad else str(one.detail)
-        table.add_row(one.given_as, escape(one.layout), "[red]bad[/]" if bad else "[green]ok[/]", escape(text))
-    Console(highlight=False).print(table)
+        table.add(one.given_as, one.layout, ("bad", "red") if bad else ("ok", "green"), text)
+    table.show()
     faults = [one.detail for one in listed if isinstance(one.detail, DataError)]
     if len(faults) == len(listed):
         raise faults[0]

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from rag_lightning.checkpoints.loading import generator_tokenizer
+from rag_lightning.checkpoints.opening import checked_settings, open_model
 from rag_lightning.config.generator import GeneratorConfig
-from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.heads import Classes
 from rag_lightning.generator.inputs import Pair, closing_ids, encode_prompts, encode_targets, pad_ids, shift_right
 from rag_lightning.generator.likelihoods import smoothed_log_probs, spread_log_probs, target_log_probs
@@ -141,16 +142,13 @@ def load_llama(source: str | Path) -> Any:
     """Load a Llama in float32, safetensors only.
 
     Raises:
-        AssetError: not there, or only as pickle.
+        AssetError: not there, damaged, or only as pickle.
         ConfigError: another kind of model.
     """
-    try:
-        model = LlamaForCausalLM.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise AssetError(f"generator {source!s}: cannot be loaded as safetensors ({_line(error)})") from error
-    if model.config.model_type != "llama":
-        raise ConfigError(f"generator {source!s}: is a {model.config.model_type}, not a Llama")
-    return model
+    kind = checked_settings(source, "generator").get("model_type")
+    if kind != "llama":
+        raise ConfigError(f"generator {source!s}: is a {kind}, not a Llama")
+    return open_model(LlamaForCausalLM, source, "generator")
 
 
 def _check(sizes: Any, tokenizer: Any, config: GeneratorConfig) -> None:
@@ -168,7 +166,3 @@ def _check(sizes: Any, tokenizer: Any, config: GeneratorConfig) -> None:
             f"generator: max_source_length + max_target_length = {wanted}, but the model has only "
             f"{sizes.max_position_embeddings} positions"
         )
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

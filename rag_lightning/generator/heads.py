@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.checkpoints.opening import safetensors
+from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
 
 Candidate = tuple[int, ...]
 HEAD_FILE = "class_head.safetensors"
@@ -110,10 +110,10 @@ class ClassHead(nn.Module):
         file = folder / HEAD_FILE
         head = cls(labels, width)
         try:
-            with safe_open(file, framework="pt") as opened:
-                labels_of_file = tuple(json.loads((opened.metadata() or {}).get("labels", "[]")))
+            with safetensors(file) as opened:
+                labels_of_file = _labels(opened)
                 head.load_state_dict({name: opened.get_tensor(name) for name in head.state_dict()})
-        except (OSError, SafetensorError, RuntimeError, json.JSONDecodeError) as error:
+        except (DataError, RuntimeError, ValueError, RecursionError) as error:
             raise ArtifactError(f"{file}: missing or damaged ({' '.join(str(error).split())}); train again") from error
         if labels_of_file != head.labels:
             raise ArtifactError(f"{file}: was trained for {list(labels_of_file)}, the task has {list(head.labels)}")
@@ -124,12 +124,25 @@ Classes = LabelTokens | ClassHead
 
 
 def holds_head(folder: Path, labels: Sequence[str]) -> bool:
-    """Whether a folder holds a head of these labels."""
+    """Whether a folder holds a head of these labels.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
     file = folder / HEAD_FILE
     if not file.is_file():
         return False
-    with safe_open(file, framework="pt") as opened:
-        return tuple(json.loads((opened.metadata() or {}).get("labels", "[]"))) == tuple(labels)
+    try:
+        with safetensors(file) as opened:
+            return _labels(opened) == tuple(labels)
+    except (DataError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{file}: damaged ({' '.join(str(error).split())}); train again") from error
+
+
+def _labels(opened: Any) -> tuple[Any, ...]:
+    """The labels in the head of a file; none where it has no list of them."""
+    found = json.loads((opened.metadata() or {}).get("labels", "[]"))
+    return tuple(found) if isinstance(found, list) else ()
 
 
 def label_number(classes: Classes, label: str) -> int:

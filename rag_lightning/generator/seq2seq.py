@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer, BartForConditionalGeneration
+from transformers import BartForConditionalGeneration
 
 from rag_lightning.checkpoints.loading import generator_of, generator_tokenizer, question_tokenizer_of
+from rag_lightning.checkpoints.opening import checked_settings, open_model, open_tokenizer
 from rag_lightning.checkpoints.rag_layout import is_rag
 from rag_lightning.config.generator import GeneratorConfig
-from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.generator.bart import BartSteps
 from rag_lightning.generator.fusion import fuse
 from rag_lightning.generator.heads import Classes, ClassHead, LabelTokens
@@ -43,7 +44,8 @@ class Seq2SeqGenerator(nn.Module):
         classes: Label tokens or class head of a classification task, None where it writes text (`set_classes`).
 
     Raises:
-        ConfigError: the tokenizer knows ids the model does not, or a template of decoder-only generators.
+        ConfigError: the tokenizer knows ids the model does not, a template of decoder-only generators, or a start, end
+            or padding token that is none of the model's.
     """
 
     def __init__(self, model: Any, tokenizer: Any, config: GeneratorConfig, question_tokenizer: Any = None) -> None:
@@ -57,6 +59,10 @@ class Seq2SeqGenerator(nn.Module):
             raise ConfigError(
                 f"generator: its tokenizer has {len(tokenizer)} tokens, the model only {model.config.vocab_size}"
             )
+        for name in ("decoder_start_token_id", "eos_token_id", "pad_token_id"):
+            found = getattr(model.config, name)
+            if not isinstance(found, int) or not 0 <= found < model.config.vocab_size:
+                raise ConfigError(f"generator: {name} of its config.json is {found!r}, no token of the model")
         self.start_id: int = model.config.decoder_start_token_id
         self.eos_id: int = model.config.eos_token_id
         self.pad_id: int = model.config.pad_token_id
@@ -86,11 +92,16 @@ class Seq2SeqGenerator(nn.Module):
 
     @classmethod
     def load(cls, folder: Path, config: GeneratorConfig) -> Seq2SeqGenerator:
-        """A generator saved by `save`."""
+        """A generator saved by `save`.
+
+        Raises:
+            AssetError: not there, or damaged.
+            ConfigError: another kind of model.
+        """
         asked = folder / QUESTIONS
-        question_tokenizer = AutoTokenizer.from_pretrained(asked) if asked.is_dir() else None
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        return cls(load_bart(folder, dropout=config.dropout), tokenizer, config, question_tokenizer)
+        model = load_bart(folder, dropout=config.dropout)
+        question_tokenizer = open_tokenizer(asked, "generator") if asked.is_dir() else None
+        return cls(model, open_tokenizer(folder, "generator"), config, question_tokenizer)
 
     def save(self, folder: Path) -> None:
         """Write a plain transformers folder (safetensors, no pickle), with the class head and the question encoder's
@@ -256,22 +267,13 @@ def load_bart(source: str | Path, dropout: float) -> Any:
     """Load a BART in float32, safetensors only.
 
     Raises:
-        AssetError: not there, or only as pickle.
+        AssetError: not there, damaged, or only as pickle.
         ConfigError: another kind of model.
     """
-    try:
-        model = BartForConditionalGeneration.from_pretrained(
-            source, use_safetensors=True, dtype=torch.float32, dropout=dropout, attention_dropout=0.0
-        )
-    except (OSError, ValueError) as error:
-        raise AssetError(f"generator {source!s}: cannot be loaded as a safetensors BART ({_line(error)})") from error
-    if model.config.model_type != "bart":
-        raise ConfigError(f"generator {source!s}: is a {model.config.model_type}, not a BART")
-    return model
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    kind = checked_settings(source, "generator").get("model_type")
+    if kind != "bart":
+        raise ConfigError(f"generator {source!s}: is a {kind}, not a BART")
+    return open_model(BartForConditionalGeneration, source, "generator", dropout=dropout, attention_dropout=0.0)
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from transformers import AutoModel, BartConfig, BartForConditionalGeneration
 
-from rag_lightning.core.errors import AssetError, ConfigError
+from rag_lightning.checkpoints.opening import checked_settings, open_model
+from rag_lightning.core.errors import ConfigError
 
 POSITION_OFFSET = 2
 """Rows BART's position table has in front of position 0."""
@@ -29,18 +30,13 @@ def bart_from_bert(source: str | Path, tokenizer: Any, decoder_layers: int, drop
         dropout: Dropout of hidden states while training (attention has none).
 
     Raises:
-        AssetError: not there, or only as pickle.
+        AssetError: not there, damaged, or only as pickle.
         ConfigError: the source is not of the BERT family, or has fewer layers than asked for.
     """
-    try:
-        bert = AutoModel.from_pretrained(source, use_safetensors=True, dtype=torch.float32)
-    except OSError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise AssetError(f"generator.encoder={source!s}: cannot be loaded as safetensors ({reason})") from error
-    if bert.config.model_type != "bert":
-        raise ConfigError(
-            f"generator.encoder={source!s}: a {bert.config.model_type} cannot warm-start a BART; use a BERT"
-        )
+    kind = checked_settings(source, "generator.encoder").get("model_type")
+    if kind != "bert":
+        raise ConfigError(f"generator.encoder={source!s}: a {kind} cannot warm-start a BART; use a BERT")
+    bert = open_model(AutoModel, source, "generator.encoder", "pooler")
     total = bert.config.num_hidden_layers
     if not 1 <= decoder_layers <= total:
         raise ConfigError(
@@ -93,6 +89,7 @@ def _copy_embeddings(bert: Any, model: Any) -> None:
     model.model.shared.weight.copy_(embeddings.word_embeddings.weight)
     for side in (model.model.encoder, model.model.decoder):
         side.embed_tokens.weight.copy_(embeddings.word_embeddings.weight)
+        side.embed_positions.weight[:POSITION_OFFSET].zero_()  # never read, and not to be left to chance
         side.embed_positions.weight[POSITION_OFFSET:].copy_(positions)
         _copy_linear(embeddings.LayerNorm, side.layernorm_embedding)
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from rag_lightning.config.commands import InspectConfig
 from rag_lightning.config.loading import load_experiment
-from rag_lightning.core.console import CONSOLE, say, within
+from rag_lightning.core.console import say, within, write
 from rag_lightning.core.errors import ArtifactError, ConfigError, RagLightningError, written_as
 from rag_lightning.core.files import write_text
 from rag_lightning.core.plain import clean, shorten
@@ -135,13 +133,13 @@ def _taken(config: InspectConfig) -> tuple[str, ...]:
 
 def _print(found: Inspected) -> None:
     """The same in a terminal."""
-    CONSOLE.print(Text(shorten(found.query), style="bold"))
-    CONSOLE.print(Text(shorten(f"{found.system} — {found.source}"), style="dim"))
+    write(shorten(found.query), "bold")
+    write(shorten(f"{found.system} — {found.source}"), "dim")
     if found.accepted:
-        CONSOLE.print(Text(f"accepted: {shorten('; '.join(found.accepted))}"))
+        write(f"accepted: {shorten('; '.join(found.accepted))}")
     if found.values:
         values = (f"{name} {value:.2f}" for name, value in found.values.items() if "@" not in name)
-        CONSOLE.print(Text("  ".join(map(shorten, values))))
+        write("  ".join(map(shorten, values)))
     for note in found.notes:
-        CONSOLE.print(Text(f"! {shorten(note)}"))
+        write(f"! {shorten(note)}")
     show(found.answer)

@@ -9,11 +9,12 @@ from time import perf_counter
 import yaml
 
 from rag_lightning.config.commands import MatrixConfig
-from rag_lightning.core.console import Head, LiveTable, say, time_left
+from rag_lightning.core.console import say, time_left
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.files import write_text
 from rag_lightning.core.links import make_folder
 from rag_lightning.core.shipped import find_shipped
+from rag_lightning.core.tables import Head, LiveTable
 from rag_lightning.matrix.cells import FAILURES, Job, make_job, reachable, run_job
 from rag_lightning.matrix.matrix import Cell, Matrix, load_matrix, select
 from rag_lightning.metrics.metric import Estimate

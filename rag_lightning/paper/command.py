@@ -123,7 +123,8 @@ def _compare(root: str, names: Sequence[str], metric: str) -> None:
     page = write_comparison(found, folders.report(root))
     for line in lines(found):
         say(line)
-    say(f"\ncompare           {page}")
+    say("")
+    say(f"compare           {page}")
 
 
 def one_table(results: Results, name: str) -> list[Table]:

@@ -10,14 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from rag_lightning.checkpoints.architectures import BART_ROWS, Shape, shape_of
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.tables import Grid
 from rag_lightning.corpus.passages import read_passages
 from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.plan import rates
@@ -60,10 +57,10 @@ def run(config: ExperimentConfig) -> None:
         ConfigError: a corpus or model of unknown size before its download, or settings that train nothing.
         DataError: the file of passages cannot be read.
     """
-    table = Table("", "value", "basis", title=escape(f"plan of {config.name}"), title_justify="left")
+    table = Grid("", "value", "basis", title=f"plan of {config.name}", left=True)
     for line in plan(Workspace(config)):
-        table.add_row(*map(escape, (line.what, line.value, line.basis)))
-    Console(highlight=False).print(table)
+        table.add(line.what, line.value, line.basis)
+    table.show()
 
 
 def plan(workspace: Workspace) -> list[Line]:

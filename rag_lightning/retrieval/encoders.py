@@ -6,27 +6,26 @@ https://arxiv.org/abs/1908.10084 (title and text as one string).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, DPRConfig, DPRContextEncoder, DPRQuestionEncoder
+from transformers import AutoModel, DPRConfig, DPRContextEncoder, DPRQuestionEncoder
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
-from transformers.utils import logging as transformers_logging
 
 from rag_lightning.checkpoints.loading import question_encoder_of
+from rag_lightning.checkpoints.opening import open_model, open_settings, open_tokenizer
 from rag_lightning.checkpoints.rag_layout import is_rag, open_rag
 from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.records import Passage, passage_text
 
 Role = Literal["query", "passage"]
+WHAT = "encoder"
 DPR_CLASSES = {"query": DPRQuestionEncoder, "passage": DPRContextEncoder}
 
 
@@ -148,45 +147,29 @@ def encoder_width(source: Path | str) -> int:
         DataError: config.json of a RAG checkpoint cannot be read.
     """
     if is_rag(source):
-        return _width(DPRConfig(**open_rag(Path(source)).settings_of("question_encoder")))
-    try:
-        return _width(AutoConfig.from_pretrained(source, local_files_only=Path(source).is_dir()))
-    except (OSError, ValueError) as error:
-        raise AssetError(f"encoder {source}: has no readable config.json ({_line(error)})") from error
+        return _width(open_rag(Path(source)).config_of("question_encoder", DPRConfig))
+    settings = open_settings(source, WHAT)
+    _check_family(source, settings)
+    return _width(settings)
 
 
 def _width(settings: Any) -> int:
     return int(getattr(settings, "projection_dim", 0) or settings.hidden_size)
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
 def _load(source: Path | str, role: Role, config: EncoderConfig) -> tuple[Any, Any]:
     if is_rag(source):
-        with _quiet():
-            return question_encoder_of(Path(source), config, role)
-    local = Path(source).is_dir()
-    if not local and (isinstance(source, Path) or str(source).startswith(("/", ".", "~"))):
+        return question_encoder_of(Path(source), config, role)
+    if not Path(source).is_dir() and (isinstance(source, Path) or str(source).startswith(("/", ".", "~"))):
         raise AssetError(f"encoder folder {source} does not exist; run `rag-lightning fetch` or check the path")
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        settings = AutoConfig.from_pretrained(source, local_files_only=local)
-        _check_family(source, settings)
-        cls: Any = DPR_CLASSES[role] if settings.model_type == "dpr" else AutoModel
-        with _quiet():
-            model, report = cls.from_pretrained(
-                source, use_safetensors=True, dtype=torch.float32, local_files_only=local, output_loading_info=True
-            )
-        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise AssetError(f"encoder {source}: cannot be loaded with safetensors weights: {_line(error)}") from error
-    missing = sorted(key for key in report["missing_keys"] if "pooler." not in key)
-    if missing:
-        raise AssetError(
-            f"encoder {source}: its weights lack {missing[0]} and {len(missing) - 1} more; wrong model type?"
-        )
+    settings = open_settings(source, WHAT)
+    _check_family(source, settings)
+    spared = "" if config.pooling == "pooler" else "pooler"
+    model = open_model(DPR_CLASSES[role] if settings.model_type == "dpr" else AutoModel, source, WHAT, spared)
+    tokenizer = open_tokenizer(source, WHAT)
+    if len(tokenizer) > model.config.vocab_size:
+        known = f"{len(tokenizer)} tokens, the model only {model.config.vocab_size}"
+        raise ConfigError(f"{WHAT} {source}: its tokenizer has {known}")
     return model, tokenizer
 
 
@@ -195,17 +178,6 @@ def _check_family(source: Path | str, settings: Any) -> None:
     kind = settings.model_type
     if kind != "dpr" and (settings.is_encoder_decoder or kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES):
         raise ConfigError(f"encoder {source}: is a {kind}, not a BERT-family encoder or a DPR")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Missing weights are checked here; transformers' table of them would only alarm (a pooler that is not used)."""
-    before = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(before)
 
 
 def _check_pooling(config: EncoderConfig, model: Any, is_dpr: bool) -> None:

@@ -13,7 +13,9 @@ import numpy as np
 
 from rag_lightning.core.arrays import DAMAGE
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import check_file, read_json, read_lines
+from rag_lightning.core.files import check_file, read_lines
+from rag_lightning.core.json_stream import json_items
+from rag_lightning.core.plain import is_whole
 
 NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
 PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
@@ -36,7 +38,7 @@ def read_ids(path: Path) -> Iterable[str]:
     if head.startswith(NPY):
         return to_ids(path, load_array(path))
     if head.lstrip().startswith(b"["):
-        return to_ids(path, read_json(path))
+        return to_ids(path, (value for _, value in json_items(path)))
     return (line.rstrip("\r\n") for line in read_lines(path))
 
 
@@ -71,7 +73,7 @@ def to_ids(path: Path, values: Iterable[Any]) -> Iterator[str]:
     for row, value in enumerate(values, 1):
         if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
             raise DataError(path, "must be a string or a whole number", row=row, field="id", value=value)
-        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        if isinstance(value, str) and not is_whole(value):
             raise DataError(path, "holds half of a surrogate pair", row=row, field="id", value=value)
         yield str(value)
 

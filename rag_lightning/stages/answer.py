@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from rich.table import Table
-from rich.text import Text
 from torch import Tensor
 
-from rag_lightning.core.console import CONSOLE
+from rag_lightning.core.console import write
 from rag_lightning.core.plain import shorten
 from rag_lightning.core.records import Passage, Prediction
+from rag_lightning.core.tables import Grid
 from rag_lightning.decoding import posterior
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.question import Question
@@ -93,16 +92,15 @@ def by_token(encodings: Encodings, asked: Question, found: Answer, formulation: 
 
 def show(found: Answer) -> None:
     """Print the prediction, the passages, the passages behind each token, and the hypotheses."""
-    line = Text(shorten(found.prediction.text), style="bold")
-    CONSOLE.print(line + Text(f"   log p(y|x) = {found.prediction.log_prob:.3f}", style="not bold"))
+    write(shorten(found.prediction.text), "bold", f"   log p(y|x) = {found.prediction.log_prob:.3f}")
     if found.passages:
-        CONSOLE.print(_passages(found))
+        _passages(found).show("stderr")
     if found.tokens:
-        table = Table("token", "p(z|x,y_i), the largest", title="passages behind each token")
+        table = Grid("token", "p(z|x,y_i), the largest", title="passages behind each token")
         for name, shares in found.tokens:
-            table.add_row(Text(shorten(name, LENGTH)), largest(shares))
-        CONSOLE.print(table)
-    CONSOLE.print(_hypotheses(found))
+            table.add(shorten(name, LENGTH), largest(shares))
+        table.show("stderr")
+    _hypotheses(found).show("stderr")
 
 
 def largest(shares: Sequence[float], most: int = SHOWN) -> str:
@@ -120,23 +118,23 @@ def passages_title(found: Answer) -> str:
     return "passages" + ", read together: p(z|x) of the retriever is not used, there is no p(z|x,y)" * found.together
 
 
-def _passages(found: Answer) -> Table:
+def _passages(found: Answer) -> Grid:
     heads = ("z", "score", "p(z|x)", "p(z|x,y)", "title", "passage")
-    table = Table(*heads, title=passages_title(found))
+    table = Grid(*heads, title=passages_title(found))
     scores = [f"{score:.2f}" for score in found.doc_scores] or [""] * len(found.passages)
     shares = [f"{share:.3f}" for share in found.posteriors]
     shares = shares or ["none" if found.together else "by token"] * len(found.passages)
     columns = zip(found.passages, scores, found.priors, shares, strict=True)
     for z, (passage, score, prior, share) in enumerate(columns, 1):
-        texts = Text(shorten(passage.title, LENGTH)), Text(shorten(passage.text, LENGTH))
-        table.add_row(str(z), score, f"{prior:.3f}", share, *texts)
+        texts = shorten(passage.title, LENGTH), shorten(passage.text, LENGTH)
+        table.add(str(z), score, f"{prior:.3f}", share, *texts)
     return table
 
 
-def _hypotheses(found: Answer) -> Table:
+def _hypotheses(found: Answer) -> Grid:
     shared = bool(found.by_hypothesis)
-    table = Table("log p(y|x)", "hypothesis", *["p(z|x,y), the largest"] * shared, title="hypotheses")
+    table = Grid("log p(y|x)", "hypothesis", *["p(z|x,y), the largest"] * shared, title="hypotheses")
     for place, one in enumerate(found.prediction.hypotheses):
         shares = [largest(found.by_hypothesis[place])] if shared else []
-        table.add_row(f"{one.log_prob:.3f}", Text(shorten(one.text)), *shares)
+        table.add(f"{one.log_prob:.3f}", shorten(one.text), *shares)
     return table

@@ -10,10 +10,8 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from io import TextIOWrapper, UnsupportedOperation
 
-from rich.text import Text
-
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.console import CONSOLE, duration, say, within
+from rag_lightning.core.console import duration, say, within, write
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.plain import clean, shorten
 from rag_lightning.core.records import Example, Passage
@@ -151,7 +149,8 @@ def answer_all(config: ExperimentConfig) -> None:
 def _answered(system: OpenSystem, asked: str, *, repeat: bool) -> str:
     """Print the answer to a question, after the question itself if it is to be repeated; returns the prediction."""
     if repeat:
-        CONSOLE.print(Text(f"\n{shorten(asked)}", style="italic"))
+        write("")
+        write(shorten(asked), "italic")
     started = time.perf_counter()
     try:
         with within("ask"):

@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from rag_lightning.checkpoints.architectures import describe, expected_generator, expected_query_encoder, read_settings
+from rag_lightning.checkpoints.opening import open_tokenizer
 from rag_lightning.checkpoints.rag_layout import is_rag
 from rag_lightning.config.retrieval import retriever_kind, training_kind, trains_encoder
 from rag_lightning.core.artifacts import MANIFEST, open_artifact
@@ -170,7 +169,7 @@ def _tokenizer_folder(source: Path, part: str) -> Path:
 
 def _check_tokenizer(name: str, part: str, theirs: Path, ours: Path) -> None:
     """Raise ConfigError unless both have the same vocabulary and tokenize a text alike."""
-    found, wanted = AutoTokenizer.from_pretrained(theirs), AutoTokenizer.from_pretrained(ours)
+    found, wanted = open_tokenizer(theirs, f"init_from={name}"), open_tokenizer(ours, part)
     if found.get_vocab() != wanted.get_vocab() or found(PROBE)["input_ids"] != wanted(PROBE)["input_ids"]:
         raise ConfigError(
             f"init_from={name}: the tokenizer of its {part} ({theirs}: {len(found)} tokens) is not the configuration's "

@@ -12,11 +12,12 @@ from time import perf_counter
 import optuna
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.core.console import LiveTable, say, within
+from rag_lightning.core.console import say, within
 from rag_lightning.core.errors import DataError, TrainingError
 from rag_lightning.core.files import read_sealed, write_sealed
 from rag_lightning.core.links import check_unlinked, make_folder
 from rag_lightning.core.redact import redact
+from rag_lightning.core.tables import LiveTable
 from rag_lightning.report.reading import need
 from rag_lightning.runs import evaluate, folders
 from rag_lightning.runs.monitor import sampled

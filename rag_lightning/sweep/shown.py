@@ -10,8 +10,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.artifacts import read_manifest
-from rag_lightning.core.console import Head, LiveTable, say, time_left
+from rag_lightning.core.console import say, time_left
 from rag_lightning.core.shipped import find_shipped
+from rag_lightning.core.tables import Head, LiveTable
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.command import PAPER
 from rag_lightning.report.paper import Where, compare, is_held_out, paper_system, read_paper

@@ -10,10 +10,11 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.core.console import Head, LiveTable, duration, say, time_left
+from rag_lightning.core.console import duration, say, time_left
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_sealed
 from rag_lightning.core.registry import nearest
+from rag_lightning.core.tables import Head, LiveTable
 from rag_lightning.report.page import INDEX
 from rag_lightning.report.reading import need
 from rag_lightning.runs import folders

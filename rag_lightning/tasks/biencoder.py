@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import read_json
+from rag_lightning.core.json_stream import json_objects
 from rag_lightning.core.records import Passage
 from rag_lightning.tasks.results.record import id_of, list_of, text_of
 
@@ -48,11 +48,11 @@ def read_biencoder(path: Path, k: int) -> Iterator[LabelledQuestion | None]:
     Raises:
         DataError: not a JSON list of such rows, naming row and field.
     """
-    rows = list_of(path, 1, "the whole file", read_json(path))
-    if not rows:
-        raise DataError(path, "is an empty list", hint=f"expected rows of question, answers, {POSITIVE}, …")
-    for number, row in enumerate(rows, 1):
+    number = 0
+    for number, row in json_objects(path):
         yield _known(path, number, row, k)
+    if not number:
+        raise DataError(path, "is an empty list", hint=f"expected rows of question, answers, {POSITIVE}, …")
 
 
 def _known(path: Path, number: int, row: Mapping[str, Any], k: int) -> LabelledQuestion | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE, content_digest
+from rag_lightning.core.plain import is_whole
 from rag_lightning.core.records import Example
 from rag_lightning.metrics.pages import TOGETHER, normalize_title
 
@@ -140,12 +141,11 @@ def to_examples(path: Path, raws: Iterable[RawExample]) -> list[tuple[Example, s
 
 def _check_text(path: Path, raw: RawExample) -> None:
     """JSON can escape half of a surrogate pair, which is no text, and NUL, which ends one for many a program."""
-    for text in (raw.question, *raw.answers, raw.own_id, raw.entity, *raw.gold, *raw.titles, *raw.tags.values()):
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            problem = "holds half of a surrogate pair"
-            raise DataError(path, problem, row=raw.row, value=text, hint="write the whole sign") from error
+    names = (raw.own_id, raw.entity, *raw.gold, *raw.titles, *raw.tags.values())
+    for text in (raw.question, *raw.answers, raw.paragraph, *names):
+        if not is_whole(text):
+            problem, hint = "holds half of a surrogate pair", "write the whole character"
+            raise DataError(path, problem, row=raw.row, value=text, hint=hint)
         if "\0" in text:
             raise DataError(path, "holds a NUL", row=raw.row, value=text, hint="remove it")
 

@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from rag_lightning.core.compression import LONGEST
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.files import UNREADABLE, read_json, read_jsonl_objects, read_lines, write_lines
+from rag_lightning.core.files import UNREADABLE, read_head, read_jsonl_objects, write_lines
+from rag_lightning.core.json_stream import json_members, json_objects
+from rag_lightning.core.plain import is_whole
 from rag_lightning.core.records import Example
 from rag_lightning.core.registry import Registry
 from rag_lightning.metrics.outcomes import join_by_id
@@ -117,22 +120,26 @@ def text_of(path: Path, row: int, field: str, value: Any) -> str:
     """
     if not isinstance(value, str):
         raise DataError(path, "is missing" if value is None else "must be a string", row=row, field=field, value=value)
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    return _whole(path, row, field, value)
+
+
+def _whole(path: Path, row: int, field: str, text: str) -> str:
+    if not is_whole(text):
         raise DataError(path, "holds half of a surrogate pair", row=row, field=field, hint="write the whole character")
-    return value
+    return text
 
 
 def id_of(path: Path, row: int, field: str, value: Any) -> str:
     """An id, a string or a whole number in the file.
 
     Raises:
-        DataError: missing, empty or of another type.
+        DataError: missing, empty, of another type, or holding half of a surrogate pair.
     """
     if value is None:
         raise DataError(path, "is missing", row=row, field=field)
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
         raise DataError(path, "must be a string or a whole number", row=row, field=field, value=value)
-    return str(value).strip()
+    return _whole(path, row, field, str(value).strip())
 
 
 def score_of(path: Path, row: int, value: Any) -> float:
@@ -176,7 +183,7 @@ def items_of(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         return iter(enumerate(by_id.values(), 1))
     if _first_line(path).startswith("{"):
         return read_jsonl_objects(path)
-    return iter(enumerate(list_of(path, 1, "the whole file", read_json(path)), 1))
+    return json_objects(path)
 
 
 def mapping_of(path: Path, is_like: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
@@ -195,12 +202,13 @@ def mapping_of(path: Path, is_like: Callable[[dict[str, Any]], bool]) -> dict[st
     try:
         found = json.loads(start)
     except UNREADABLE:
-        found = read_json(path)
+        found = dict(json_members(path))
     return found if isinstance(found, dict) and found and is_like(found) else None
 
 
 def _first_line(path: Path) -> str:
-    return next((line.strip() for line in read_lines(path) if line.strip()), "")
+    """The first line that is not blank; cut where it is longer than a row may be, as a whole file in one line is."""
+    return read_head(path, LONGEST).strip().partition("\n")[0]
 
 
 def passages_of(result: Result) -> tuple[RetrievedPassage, ...]:

@@ -124,13 +124,13 @@ def test_tokenizer_files_as_released(toy: Seq2SeqGenerator, tmp_path: Path) -> N
 
 def test_a_damaged_tokenizer(folder: Path) -> None:
     (folder / "generator_tokenizer" / "tokenizer.json").write_text("{")
-    with pytest.raises(AssetError, match="generator_tokenizer cannot be loaded"):
+    with pytest.raises(AssetError, match=r"generator_tokenizer/tokenizer\.json: cannot be loaded"):
         generator_of(folder, 0.0)
 
 
 def test_missing_weights(folder: Path) -> None:
     keep(folder, lambda key: "decoder.layers.1" not in key)
-    with pytest.raises(AssetError, match=r"weights lack generator\.model\.decoder\.layers\.1\..* more"):
+    with pytest.raises(AssetError, match=r"weights lack model\.decoder\.layers\.1\..* more"):
         generator_of(folder, 0.0)
     keep(folder, lambda key: "generator" not in key)
     with pytest.raises(AssetError, match=r"weights lack generator$"):
@@ -139,7 +139,7 @@ def test_missing_weights(folder: Path) -> None:
 
 def test_weights_of_another_shape(folder: Path) -> None:
     change(folder, lambda settings: settings["generator"].update(decoder_ffn_dim=8))
-    with pytest.raises(AssetError, match="weights of generator do not fit"):
+    with pytest.raises(AssetError, match=r"generator of the RAG checkpoint .*: cannot be loaded"):
         generator_of(folder, 0.0)
 
 
@@ -156,7 +156,7 @@ def test_pickle_is_never_opened(folder: Path) -> None:
 def test_damaged_weights(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(AssetError, match=r"model\.safetensors cannot be read"):
+    with pytest.raises(AssetError, match=r"model\.safetensors: cannot be read as safetensors"):
         generator_of(folder, 0.0)
 
 
@@ -166,7 +166,7 @@ def test_a_damaged_or_missing_shard(toy: Seq2SeqGenerator, tmp_path: Path) -> No
     with pytest.raises(AssetError, match="cannot be read"):
         generator_of(tmp_path, 0.0)
     (tmp_path / "model.safetensors.index.json").write_text("{}")
-    with pytest.raises(DataError, match="weight_map"):
+    with pytest.raises(AssetError, match="weight_map"):
         generator_of(tmp_path, 0.0)
 
 

@@ -53,7 +53,8 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for 
     [
         ("a: &a [*a]\n", "an alias stands within what it names"),
         ("a: &a {x: {y: *a}}\n", "an alias stands within what it names"),
-        (BOMB, "aliases stand for more than 100,000 values"),
+        (BOMB, "holds more than 100,000 values"),
+        ("[" + "x, " * 300_000 + "x]", "holds more than 100,000 values"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )

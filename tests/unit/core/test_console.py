@@ -8,8 +8,9 @@ import signal
 import pytest
 
 from rag_lightning.core import console
-from rag_lightning.core.console import QUIET, VERBOSE, Head, LiveTable, StageLines, duration, opened, summary, within
+from rag_lightning.core.console import QUIET, VERBOSE, StageLines, duration, opened, summary, within
 from rag_lightning.core.errors import Terminated
+from rag_lightning.core.tables import Grid, Head, LiveTable
 
 HEADS = (Head("done", 7), Head("system", align="<"), Head("em", 8))
 
@@ -31,12 +32,32 @@ def test_a_table_has_one_head_and_fits_the_width(capsys: pytest.CaptureFixture[s
     assert max(map(len, lines)) == console.WIDTH
 
 
+def print_everywhere(text: str) -> None:
+    """The text as every kind of line and in every part of a table that can hold data."""
+    console.say(text)
+    console.write("in front: ", "bold", text)
+    LiveTable(HEADS).add("1/1", text, "0.0", style="bold")
+    table = Grid("head", text, title=text, folded=(text,))
+    table.add(text, (text, "red"))
+    table.show("stderr")
+
+
 @pytest.mark.parametrize("text", ["[red]x[/red]", "[/]", "a\\[b]", "who is [[?]", ":smile:"])
 def test_markup_in_data_is_shown_as_it_is(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    console.say(text)
-    LiveTable(HEADS).add("1/1", text, "0.0", style="bold")
+    print_everywhere(text)
     shown = capsys.readouterr().err
-    assert shown.count(text) == 2 and "\x1b" not in shown
+    assert shown.count(text) == 7 and "\x1b" not in shown
+
+
+SIGNS = {*map(chr, range(32)), *map(chr, range(127, 160)), *"\u061c\u200e\u200f\u202a\u202e\u2066\u2069\ud800"}
+
+
+@pytest.mark.parametrize("sign", sorted(SIGNS))
+def test_no_sign_in_data_steers_a_terminal(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters of both sets, direction marks, half characters."""
+    print_everywhere(f"a{sign}b{sign}[2Jc")
+    lines = capsys.readouterr().err.splitlines()
+    assert not SIGNS & set("".join(lines)) and sum("[2Jc" in line for line in lines) == 6
 
 
 def test_details_are_shown_when_asked_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.json_stream import BLOCK, json_items, json_members
+from rag_lightning.core.json_stream import BLOCK, json_columns, json_items, json_members
 from rag_lightning.core.rows import read_rows
 from rag_lightning.tasks.layout import look_at_head
 from rag_lightning.tasks.spec import get_task
@@ -106,9 +106,11 @@ def test_a_long_list_is_read_in_pieces(tmp_path: Path) -> None:
         row = '[" ", 1234567, true, false, -Infinity, "\\u00e9é"]'
         (tmp_path / "cut.json").write_text(f"[{' ' * (at - len(row))}{row}]")
         assert [len(item) for _, item in json_items(tmp_path / "cut.json")] == [6]
-    members = {"large": [{"x": [1, {"y": 2}]}] * 3, "kept": {"0": "a"}, "n": 5}
+    members = {"large": [{"x": [1, {"y": 2}]}] * 3, "kept": {"0": "a", "1": [2]}}
     (tmp_path / "o.json").write_text(json.dumps(members))
-    assert dict(json_members(tmp_path / "o.json", lambda name: name != "large")) == {"kept": {"0": "a"}, "n": 5}
+    assert dict(json_members(tmp_path / "o.json")) == members
+    found = json_columns(tmp_path / "o.json", lambda name: name != "large")
+    assert list(found) == [("kept", "0", "a"), ("kept", "1", [2])]
 
 
 def test_questions_with_their_passages_are_read_in_bounded_memory(tmp_path: Path) -> None:

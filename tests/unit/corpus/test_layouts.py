@@ -103,7 +103,7 @@ def test_queries_are_no_passages(name: str, tmp_path: Path) -> None:
 
 def test_half_of_a_surrogate_pair_is_named(tmp_path: Path) -> None:
     (tmp_path / "c").write_text('{"id": "1", "text": "a\\ud800"}')
-    with pytest.raises(DataError, match="row 1: holds half of a surrogate pair"):
+    with pytest.raises(DataError, match="row 1, field 'text': holds half of a surrogate pair"):
         list(read_passages(tmp_path / "c"))
 
 

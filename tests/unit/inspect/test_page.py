@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
+from rag_lightning.core import console, tables
 from rag_lightning.core.records import Hypothesis, Passage, Prediction
 from rag_lightning.inspect import command
 from rag_lightning.inspect.command import Inspected
 from rag_lightning.inspect.page import page_of
 from rag_lightning.report.page import to_text
-from rag_lightning.stages import answer
 from rag_lightning.stages.answer import Answer
 from tests.made_pages import inspected
 
@@ -48,7 +48,7 @@ def test_hostile_texts_do_nothing_to_a_page() -> None:
 
 def test_hostile_texts_do_nothing_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
-    for module in (command, answer):
+    for module in (console, tables):
         monkeypatch.setattr(module, "CONSOLE", Console(file=screen, width=120))
     command._print(inspected(LONG, BAD))
     shown = screen.getvalue()

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from rag_lightning.core import console, tables
 from rag_lightning.core.records import Hypothesis, Passage, Prediction
 from rag_lightning.stages import answer
 
@@ -16,7 +17,8 @@ SAID = Prediction("ask", "rome", "rome", -0.5, (Hypothesis("rome", -0.5, (5, 3))
 
 def printed(monkeypatch: pytest.MonkeyPatch, found: answer.Answer) -> list[str]:
     page = io.StringIO()
-    monkeypatch.setattr(answer, "CONSOLE", Console(file=page, width=120))
+    for module in (console, tables):
+        monkeypatch.setattr(module, "CONSOLE", Console(file=page, width=120))
     answer.show(found)
     return page.getvalue().splitlines()
 
