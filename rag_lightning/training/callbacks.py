@@ -163,7 +163,9 @@ class Terminable(pl.Callback):
         if trainer.received_sigterm:
             raise SIGTERMException
 
-    on_validation_batch_end = on_predict_batch_end
+    def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Called after every batch of an evaluation."""
+        self.on_predict_batch_end(trainer)
 
 
 class Metered(pl.Callback):

@@ -78,9 +78,9 @@ def test_a_short_training_has_resume_points_by_time(
     def train(module: Reader, folder: Path) -> None:
         step = module.training_step
 
-        def timed(batch: list[Item], index: int) -> Tensor:
+        def timed(batch: list[Item], batch_idx: int) -> Tensor:
             now[0] += seconds
-            return step(batch, index)
+            return step(batch, batch_idx)
 
         monkeypatch.setattr(module, "training_step", timed)
         fit(module, folder, settings)
