@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,12 +31,11 @@ def test_a_second_sweep_of_a_name_is_refused_and_the_first_ends_as_if_alone(
 ) -> None:
     with started(tiny_copy, "--workers", workers) as first:
         at_work(tiny_copy, first)
-        with started(tiny_copy, "--workers", workers) as second:
-            assert second.wait(LIMIT) == 1
-            assert first.poll() is None, "the second ended while the first ran"
-        other = replace(tiny_copy, space={"k": (1, 2)})
-        with started(other) as third:
-            assert third.wait(LIMIT) == 1
+        os.killpg(first.pid, signal.SIGSTOP)  # it lives, and does not end before the others have begun
+        for other in (tiny_copy, replace(tiny_copy, space={"k": (1, 2)})):
+            with started(other, "--workers", workers) as second:
+                assert second.wait(LIMIT) == 1, log_of(tiny_copy)
+        os.killpg(first.pid, signal.SIGCONT)
         assert first.wait(LIMIT) == 0, log_of(tiny_copy)
     shown = log_of(tiny_copy)
     assert shown.count("runs/tiny.lock: is held: this sweep is running; wait for it, or give another name") == 2
@@ -49,8 +50,9 @@ def test_a_second_sweep_of_a_name_is_refused_and_the_first_ends_as_if_alone(
 def test_two_that_start_together_are_one(tiny_copy: SweepConfig) -> None:
     with started(tiny_copy) as one, started(tiny_copy) as other:
         codes = sorted(process.wait(LIMIT) for process in (one, other))
-    assert codes == [0, 1], log_of(tiny_copy)
-    assert log_of(tiny_copy).count("is held: this sweep is running") == 1 and "Traceback" not in log_of(tiny_copy)
+    assert codes in ([0, 1], [0, 0]), log_of(tiny_copy)  # one that begins after the end of the other finds all done
+    assert log_of(tiny_copy).count("is held: this sweep is running") == codes.count(1)
+    assert "Traceback" not in log_of(tiny_copy)
     assert len(evaluated_once(tiny_copy)) == 4 and failures(tiny_copy) == []
     ended = json.loads((Path(tiny_copy.experiment.folder) / "runs" / "tiny" / "sweep.json").read_text())
     assert ended["finished"] is True
