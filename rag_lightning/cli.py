@@ -6,8 +6,10 @@ The function of a command is imported only when it is called, so that help needs
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
@@ -38,7 +40,17 @@ OCCUPIED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMET
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 1 failed, 2 misused, 130 interrupted, 143 ended by SIGTERM."""
-    given = sys.argv[1:] if arguments is None else arguments
+    if arguments is not None:
+        return _run(arguments)
+    code = _run(sys.argv[1:])
+    if code in (INTERRUPTED, TERMINATED):  # no thread that still sends or waits keeps the process
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+def _run(given: Sequence[str]) -> int:
     limit_compiled_products()
     _keep_printing()
     try:

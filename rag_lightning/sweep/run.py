@@ -29,7 +29,7 @@ from rag_lightning.stages import beforehand, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import importances, selection, shown
 from rag_lightning.sweep.attributes import WORKER, reason_of
-from rag_lightning.sweep.description import describe
+from rag_lightning.sweep.description import describe, is_done
 from rag_lightning.sweep.objectives import quality
 from rag_lightning.sweep.sampling import planned
 from rag_lightning.sweep.space import SPLIT, Space, open_space
@@ -228,5 +228,6 @@ def _open_folder(space: Space, alone: bool) -> Path:
         say(f"sweep {config.name}: an earlier folder with these settings is continued")
     make_folder(folder, folder.parent)
     write_sealed(stored, {"digest": space.digest, "budget": space.budget, "spec": space.spec})
-    describe(space, folder)
+    if not is_done(space, folder):
+        describe(space, folder)
     return folder

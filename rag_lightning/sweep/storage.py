@@ -207,7 +207,7 @@ def joined(config: SweepConfig) -> Iterator[bool]:
         alone = _locked(held, runs / f"{config.name}.lock", is_server(config))
         if config.storage and not is_server(config):
             with explained(config):
-                file = _database(config)
+                file = _database(config).resolve()  # one lock, whatever way leads to the file
             if file.parent.is_dir():
                 _locked(held, file.with_name(f"{file.name}.{config.name}.lock"), False)
         yield alone

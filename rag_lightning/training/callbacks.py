@@ -24,6 +24,8 @@ from rag_lightning.training.module import OptimisedModule
 from rag_lightning.training.watch import ALARMS
 
 RESUME = "resume.ckpt"
+SHARE = 0.05
+"""Largest share of a training's time that saving takes, unless the points would be too far apart."""
 HISTORY = "history.jsonl"
 TRIM_EVERY = 4
 """Batches between two returns of free memory."""
@@ -35,17 +37,20 @@ def has_stepped(trainer: pl.Trainer, batch_index: int) -> bool:
 
 
 class ResumePoint(pl.Callback):
-    """Saves the whole training state by rename: every `every` steps, `seconds` after the last time, and on SIGTERM.
+    """Saves the whole training state by rename: every `every` steps, by time, and on SIGTERM.
+
+    By time: as often as saving takes at most a share of the training, but not before `soonest` seconds have passed
+    since the last time, and whatever it takes after `latest`. So a kill costs a short training seconds, too.
 
     On SIGTERM Lightning ends a training of one process after the batch; one that ends no step is not saved. A step that
     is followed by an evaluation is not saved but the one after it: a run resumed in between would take the evaluation
     for done, without its score.
     """
 
-    def __init__(self, folder: Path, every: int, seconds: float) -> None:
-        self.path, self.every, self.seconds = folder / RESUME, every, seconds
+    def __init__(self, folder: Path, every: int, soonest: float, latest: float) -> None:
+        self.path, self.every, self.soonest, self.latest = folder / RESUME, every, soonest, latest
         self._due = False
-        self._saved_at = perf_counter()
+        self._saved_at, self._cost = perf_counter(), 0.0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -60,15 +65,18 @@ class ResumePoint(pl.Callback):
         step = trainer.global_step
         self._due |= step % self.every == 0 or self._late(trainer)
         if self._due and step < (trainer.max_steps or 0) and not _evaluates(trainer, batch_idx):
+            began = perf_counter()
             temporary = self.path.with_suffix(".tmp")
             trainer.save_checkpoint(temporary)  # every process takes part, the first writes
             if trainer.is_global_zero:
                 replace_file(temporary, self.path)
             self._due, self._saved_at = False, perf_counter()
+            self._cost = self._saved_at - began
 
     def _late(self, trainer: pl.Trainer) -> bool:
         """Whether the time has come, or the end: for the first process, so that all save together."""
-        late = trainer.received_sigterm or perf_counter() - self._saved_at >= self.seconds
+        wait = min(max(self._cost / SHARE, self.soonest), self.latest)
+        late = trainer.received_sigterm or perf_counter() - self._saved_at >= wait
         return bool(trainer.strategy.broadcast(late)) if trainer.world_size > 1 else late
 
 
@@ -148,12 +156,16 @@ class History(pl.Callback):
 
 
 class Terminable(pl.Callback):
-    """Ends a prediction after its batch on SIGTERM, which Lightning catches but obeys in training only."""
+    """Ends a prediction or evaluation after its batch on SIGTERM, which Lightning obeys between training steps only."""
 
     def on_predict_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Called after every batch."""
         if trainer.received_sigterm:
             raise SIGTERMException
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Called after every batch of an evaluation."""
+        self.on_predict_batch_end(trainer)
 
 
 class Metered(pl.Callback):

@@ -45,8 +45,8 @@ from rag_lightning.training.module import TRAINED, OptimisedModule
 
 SAVE_EVERY = 100
 """Steps between two resume points at most."""
-SAVE_AFTER = 120.0
-"""Seconds after which there is a resume point again, as soon as a step ends."""
+SAVE_SOONEST, SAVE_LATEST = 5.0, 120.0
+"""Seconds between two resume points, as soon as a step ends; more than the first where saving takes long."""
 BEST = "best"
 EXPECTED = (
     ".*does not have many workers.*",  # faiss does not survive a fork
@@ -133,7 +133,7 @@ def fit(
         ArtifactError, ConfigError: a resume point of something else; too few examples, or a bad value of `trainer`.
     """
     _make_room()
-    history, saved = History(), ResumePoint(folder, SAVE_EVERY, SAVE_AFTER)
+    history, saved = History(), ResumePoint(folder, SAVE_EVERY, SAVE_SOONEST, SAVE_LATEST)
     evaluated = bool(dev) and config.eval_every > 0
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
     start = open_resume(folder / RESUME, module, announce)

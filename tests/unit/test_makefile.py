@@ -1,11 +1,7 @@
 """The Makefile calls the command line with what it parses, lists itself, and removes nothing by accident."""
 
-import os
 import re
 import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import optuna
@@ -13,36 +9,41 @@ import pytest
 
 from rag_lightning.cli import parse
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import experiment_of
 from rag_lightning.core.files import sqlite_url
 from rag_lightning.sweep.space import open_space
+from tests.making import NEEDS_MAKE, ROOT, calls, make, new_project, script, words_of
 
-ROOT = Path(__file__).parents[2]
-STAMP = ".venv/.installed"
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-
-
-def make(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = ["make", "-f", str(ROOT / "Makefile"), *words]
-    outside = {name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, env=outside, check=False)
+pytestmark = NEEDS_MAKE
 
 
-def dry(*words: str) -> list[list[str]]:
-    """The words of every rag-lightning call a target would make, without the program."""
-    done = make("--dry-run", *words)
-    assert done.returncode == 0, done.stderr
-    calls = [shlex.split(line) for line in done.stdout.splitlines() if line.startswith(".venv/bin/rag-lightning ")]
-    return [call[1:] for call in calls]
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return new_project(tmp_path_factory.mktemp("project"))
 
 
-def sweep(*words: str) -> SweepConfig:
-    """What `make sweep` sweeps; the report must be of the same."""
-    (stage, *first), (report, *second) = dry("sweep", *words)
-    assert (stage, report) == ("sweep", "report") and first == second
-    parsed = parse("sweep", first)
-    assert parsed is not None and isinstance(parsed[0], SweepConfig)
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def config_of(target: str, *given: str) -> object:
+    """The configuration that the program reads from the words of a target."""
+    name, *words = words_of(target, *given)
+    parsed = parse(name, words)
+    assert parsed is not None
     return parsed[0]
+
+
+def sweep(*given: str) -> SweepConfig:
+    """What `make sweep` sweeps; the report and the status are of the same."""
+    (name, *words), (report, *same) = words_of("sweep", *given), words_of("report", *given)
+    assert (name, report) == ("sweep", "report") and words == same
+    assert words_of("status", *given) == [name, *words, "--status"]
+    found = config_of("sweep", *given)
+    assert isinstance(found, SweepConfig)
+    return found
 
 
 def test_sweep_runs_the_file_of_the_task() -> None:
@@ -80,9 +81,10 @@ def test_a_shared_reader_is_not_for_a_users_passages() -> None:
     assert sweep("TASK=jeopardy", "CORPUS=p.tsv", "TRAIN=a").experiment.reader.task == ""
 
 
-@pytest.mark.parametrize("target", ["sweep", "smoke", "matrix", "claims"])
+@pytest.mark.parametrize("target", ["sweep", "matrix", "claims", "experiment"])
 def test_details_are_shown_when_asked_for(target: str) -> None:
-    assert "--verbose" in dry(target, "VERBOSE=yes")[0] and "--verbose" not in dry(target)[0]
+    assert "--verbose" in words_of(target, "NAME=x", "VERBOSE=yes")
+    assert "--verbose" not in words_of(target, "NAME=x")
 
 
 def test_sweep_takes_trials_and_seed() -> None:
@@ -91,32 +93,25 @@ def test_sweep_takes_trials_and_seed() -> None:
 
 
 def test_sweep_takes_workers_engine_and_storage() -> None:
-    config = sweep("WORKERS=2", "ENGINE=ray", "STORAGE=postgresql://ann:secret@db/x")
-    assert (config.workers, config.engine) == (2, "ray")
-    assert config.storage == "$STORAGE", "the shell expands it, so that make prints no password"
-    assert "secret" not in make("--dry-run", "sweep", "STORAGE=postgresql://ann:secret@db/x").stdout
+    config = sweep("WORKERS=2", "ENGINE=ray", "STORAGE=postgresql://ann@db/x")
+    assert (config.workers, config.engine, config.storage) == (2, "ray", "postgresql://ann@db/x")
     assert sweep().workers == 1
 
 
-def test_quotes_and_spaces_stay_inside_their_variable() -> None:
-    (call, _) = dry("sweep", "NAME=it's; exit 3", "WORKERS=2' 3", 'ENGINE=a"b', "TRIALS=$$(x)'", "TASK=o'k")
-    given = dict(zip(call[1::2], call[2::2], strict=True))
-    assert given["--name"] == "it's; exit 3" and given["--workers"] == "2' 3" and given["--engine"] == 'a"b'
-    assert given["--trials"] == "$(x)'" and given["--config"] == "sweeps/o'k.yaml"
-    assert sweep("CORPUS=my 'own'.tsv", "TRAIN=a'b").experiment.task.train == ("a'b",)
+def test_quotes_dollars_and_spaces_reach_the_configuration() -> None:
+    config = sweep("CORPUS=my 'own' cost$5.tsv", "TRAIN='a b' c", "DATASET=Anna's data", "DEV=-d", "TEST= #t")
+    task = config.experiment.task
+    assert config.experiment.corpus.source == "my 'own' cost$5.tsv"
+    assert (task.train, task.dataset, task.dev, task.test) == (("a b", "c"), "Anna's data", "-d", " #t")
 
 
-def test_status_is_of_the_same_sweep() -> None:
-    (call,) = dry("status", "TASK=fever2", "SEED=3")
-    parsed = parse(call[0], call[1:])
-    assert parsed is not None and parsed == (sweep("TASK=fever2", "SEED=3"), [True])
-
-
-def test_a_scale_without_a_sweep_file_is_refused_in_one_line() -> None:
-    done = make("--dry-run", "sweep", "TASK=triviaqa", "SCALE=paper")
-    assert done.returncode != 0 and done.stdout == "" and len(done.stderr.splitlines()) == 1
-    assert "there is no sweep of TASK=triviaqa for SCALE=paper, only for mini" in done.stderr
-    assert "only for mini mini-long paper" in make("--dry-run", "report", "SCALE=papr").stderr
+def test_a_scale_without_a_sweep_file_is_refused_in_one_line(project: Path) -> None:
+    done = make("sweep", "TASK=triviaqa", "SCALE=paper", cwd=project)
+    assert done.returncode != 0 and done.stdout == "" and calls(project) == []
+    line, _ = done.stderr.splitlines()
+    assert line == "make sweep: there is no sweep of TASK=triviaqa for SCALE=paper, only for mini"
+    with pytest.raises(script.Misuse, match="only for mini mini-long paper"):
+        words_of("report", "SCALE=papr")
 
 
 def test_sweep_takes_the_file_of_the_scale() -> None:
@@ -139,42 +134,49 @@ def test_the_name_is_the_label_of_a_users_data_unless_it_has_one() -> None:
 
 
 def test_an_unknown_task_reaches_the_command_line() -> None:
-    assert dry("sweep", "TASK=nqq")[0][:3] == ["sweep", "--config", "sweeps/nqq.yaml"]
+    assert words_of("sweep", "TASK=nqq")[:2] == ["sweep", "--config=sweeps/nqq.yaml"]
 
 
 def test_an_experiment_is_run_by_its_name() -> None:
-    (call,) = dry("experiment", "NAME=fever3_rag_token", "SEED=2")
-    parsed = parse(call[0], call[1:])
-    assert call[0] == "matrix" and parsed is not None
-    assert parsed[0] == MatrixConfig(only=("fever3_rag_token",), seeds=(2,))
+    found = config_of("experiment", "NAME=fever3_rag_token", "SEED=2")
+    assert found == MatrixConfig(only=("fever3_rag_token",), seeds=(2,))
 
 
-def test_an_experiment_needs_a_name() -> None:
-    done = make("-o", STAMP, "experiment")
-    assert done.returncode != 0 and "make experiment NAME=nq_rag_sequence" in done.stderr
+@pytest.mark.parametrize("given", [[], ["NAME= "], ["NAME=x", "SEED=y"], ["NAME=x", "SEED=1,2"]])
+def test_an_experiment_needs_a_name_and_a_seed(given: list[str]) -> None:
+    with pytest.raises(script.Misuse, match=r"make experiment NAME=nq_rag_sequence|SEED=.* is no whole number"):
+        words_of("experiment", *given)
 
 
 def test_matrix_claims_and_plan_call_their_stages() -> None:
-    assert dry("matrix", "SCALE=mini-long") == [["matrix", "--scale", "mini-long"]]
-    assert dry("claims") == [["claims", "--scale", "mini", "--split", "dev"]]
-    own = ["--corpus", "p.tsv", "--train", '["q.jsonl","squad.json"]']
+    assert words_of("matrix", "SCALE=mini-long") == ["matrix", "--scale=mini-long"]
+    assert words_of("claims") == ["claims", "--scale=mini", "--split=dev"]
+    own = ["--corpus=p.tsv", '--train=["q.jsonl", "squad.json"]']
     files = ("SCALE=nq-subset", "CORPUS=p.tsv", "TRAIN=q.jsonl squad.json")
-    assert dry("matrix", *files) == [["matrix", "--scale", "nq-subset", *own]]
-    assert dry("claims", *files) == [["claims", "--scale", "nq-subset", *own, "--split", "dev"]]
-    one = ["matrix", "--only", '["nq_no_reader_subset"]', "--seeds", "[0]", *own]
-    assert dry("experiment", "NAME=nq_no_reader_subset", *files) == [one]
-    (call,) = dry("claims", "SPLIT=test")
-    parsed = parse(call[0], call[1:])
-    assert parsed is not None and parsed[0] == ClaimsConfig(split="test")
-    assert dry("plan") == [["plan", "--config", "experiments/nq_rag_sequence.yaml"]]
+    assert words_of("matrix", *files) == ["matrix", "--scale=nq-subset", *own]
+    assert words_of("claims", *files) == ["claims", "--scale=nq-subset", *own, "--split=dev"]
+    one = ["matrix", '--only=["nq_no_reader_subset"]', "--seeds=[0]", *own]
+    assert words_of("experiment", "NAME=nq_no_reader_subset", *files) == one
+    assert config_of("claims", "SPLIT=test") == ClaimsConfig(split="test")
+    assert config_of("matrix", *files) == MatrixConfig(
+        scale="nq-subset", corpus="p.tsv", train=("q.jsonl", "squad.json")
+    )
+    assert config_of("plan") == config_of("plan", "EXPERIMENT=experiments/nq_rag_sequence.yaml")
+    assert isinstance(config_of("fetch"), ExperimentConfig)
 
 
-def test_demo_shows_the_bundle_of_the_project() -> None:
-    assert dry("demo") == [["demo"]]
-
-
-def test_smoke_calls_its_own_file() -> None:
-    assert dry("smoke") == [[stage, "--config", "sweeps/smoke.yaml"] for stage in ("sweep", "report")]
+def test_a_target_runs_its_commands_and_shows_them(project: Path) -> None:
+    done = make("sweep", "smoke", "demo", "status", "VERBOSE=yes", "TASK=fever2", cwd=project)
+    assert done.returncode == 0, done.stderr
+    sweep, report, smoke, of_smoke, demo, status = calls(project)
+    assert sweep == ["rag-lightning", *words_of("sweep", "TASK=fever2", "VERBOSE=yes")]
+    assert report == ["rag-lightning", *words_of("report", "TASK=fever2")]
+    assert smoke == ["rag-lightning", "sweep", "--config", "sweeps/smoke.yaml", "--verbose"]
+    assert of_smoke == ["rag-lightning", "report", "--config", "sweeps/smoke.yaml"]
+    assert demo == ["rag-lightning", "demo"]
+    assert status == ["rag-lightning", *words_of("status", "TASK=fever2")]
+    shown = [shlex.split(line) for line in done.stdout.splitlines()]
+    assert shown == [[f".venv/bin/{name}", *words] for name, *words in (sweep, report, smoke, of_smoke, demo)]
 
 
 def test_help_lists_every_target() -> None:
@@ -251,35 +253,38 @@ def test_the_dashboard_is_installed_for_its_own_target_only(tmp_path: Path) -> N
 
 
 def test_the_dashboard_opens_the_study_of_a_sweep(tmp_path: Path) -> None:
-    def opened(*words: str) -> subprocess.CompletedProcess[str]:
-        return make("-o", STAMP, "-o", f"{STAMP}-dashboard", "optuna-ui", f"BIN={bin_}", *words, cwd=folder)
-
-    folder, bin_ = tmp_path / "a {b} 50%?", tmp_path / "bin"
-    for path in (folder / "runs" / "nq-seed3", bin_):
-        path.mkdir(parents=True)
-    (bin_ / "python").symlink_to(sys.executable)
-    (bin_ / "optuna-dashboard").write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
-    (bin_ / "optuna-dashboard").chmod(0o755)
-    done = opened("SEED=3")
+    folder = new_project(tmp_path / "a {b} 50%?")
+    done = make("optuna-ui", "SEED=3", cwd=folder)
     assert done.returncode != 0 and "runs/nq-seed3/study.db: no study yet" in done.stderr
-    done = opened(f"STORAGE=sqlite:///{tmp_path}/typo.db")
-    assert done.returncode != 0 and f"{tmp_path}/typo.db: no study yet" in done.stderr and done.stdout == ""
+    done = make("optuna-ui", f"STORAGE=sqlite:///{tmp_path}/typo.db", cwd=folder)
+    assert done.returncode != 0 and f"{tmp_path}/typo.db: no study yet" in done.stderr and not calls(folder)
     study = folder / "runs" / "nq-seed3" / "study.db"
+    study.parent.mkdir(parents=True)
     url = sqlite_url(study)
     optuna.create_study(storage=url, study_name="s")
-    words = opened("SEED=3", f"PYTHONPATH={ROOT}").stdout.split("|")
-    assert words[:5] == [url, "--host", "127.0.0.1", "--port", "8080"]
-    assert optuna.load_study(storage=words[0], study_name="s").study_name == "s"
-    shown = opened("STORAGE=postgresql://host/db", "PORT=9").stdout.split("|")
-    assert shown[::4] == ["postgresql+psycopg://host/db", "9"], "the driver that the extra postgres installs"
+    assert "open http://127.0.0.1:8080/ in a browser" in make("optuna-ui", "SEED=3", cwd=folder).stderr
+    assert make("optuna-ui", "STORAGE=postgresql://host/db", "PORT=9", cwd=folder).returncode == 0
+    first, second = calls(folder)
+    assert first == ["optuna-dashboard", url, "--host", "127.0.0.1", "--port=8080"]
+    assert optuna.load_study(storage=url, study_name="s").study_name == "s"
+    driver = "postgresql+psycopg://host/db"
+    assert (second[1], second[-1]) == (driver, "--port=9"), "the driver that the extra postgres installs"
 
 
-def test_ask_passes_a_question_on_as_it_is() -> None:
-    printed = 'RAG=printf "%s|"'
-    done = make("-o", STAMP, "ask", printed, 'Q=what\'s "this" `ls` $$HOME?')
-    assert done.stdout.splitlines()[-1].startswith('ask|what\'s "this" `ls` $HOME?|--config|')
+def test_the_mlflow_ui_has_its_port(project: Path) -> None:
+    assert make("mlflow-ui", cwd=project).stderr.startswith("open http://127.0.0.1:5000/ in a browser")
+    (words,) = calls(project)
+    assert words[:4] == ["mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db"] and words[-1] == "--port=5000"
+
+
+def test_ask_passes_a_question_on_as_it_is(project: Path) -> None:
+    question = 'what\'s "this" `ls` $HOME?'
+    assert make("ask", f"Q={question}", cwd=project).returncode == 0
+    assert calls(project)[0][:3] == ["rag-lightning", "ask", question]
+    for option in ("-h", "--help", "--config=x"):
+        with pytest.raises(script.Misuse, match="a question cannot begin with -"):
+            words_of("ask", f"Q={option}")
 
 
 def test_ask_opens_a_prompt_without_a_question() -> None:
-    assert dry("ask", 'Q=who is "this" $$x')[0][:3] == ["ask", "$QUESTION", "--config"]
-    assert dry("ask")[0][:2] == dry("ask", "Q= ")[0][:2] == ["ask", "--config"]
+    assert words_of("ask") == words_of("ask", "Q= ") == ["ask", "--config=experiments/nq_rag_sequence.yaml"]

