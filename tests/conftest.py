@@ -96,10 +96,14 @@ def _save_tokenizer(folder: Path, vocabulary: Sequence[str]) -> None:
 @pytest.fixture(scope="session")
 def bert_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """An uncased BERT of 4 layers, 32 wide, with random weights and BERT's own LayerNorm epsilon."""
+    return make_bert(tmp_path_factory.mktemp("bert"))
+
+
+def make_bert(folder: Path) -> Path:
+    """Write the model and tokenizer of `bert_folder`."""
     import torch
     from transformers import BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("bert")
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(BERT_VOCAB),
