@@ -16,7 +16,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NU
 
 from tests.campaign import flips, kills, names, texts, together
 from tests.campaign.children import preload, run_to_end
-from tests.campaign.project import Project, complete, copy, give
+from tests.campaign.project import Project, complete, copy, give, take
 from tests.campaign.tally import Tally
 
 
@@ -24,27 +24,26 @@ def main() -> int:
     """Run the parts that have a number; returns the exit code."""
     given = _options().parse_args()
     place = Path(given.place or mkdtemp(prefix="campaign-")).resolve()
-    tally = Tally()
+    tally, seed = Tally(), given.seed
     preload()
     clean = _project(place, given.project)
+
+    def kill_tiny(count: int) -> None:
+        kills.kill(kills.tiny(place, clean.given, tally, bool(given.project)), place, tally, count, seed)
+
+    def kill_smoke(count: int) -> None:
+        kills.kill(kills.smoke(place, given.assets, tally), place, tally, count, seed)
+
     parts = {
-        "kills": (
-            given.kills,
-            lambda n: kills.kill(kills.tiny(place, clean.given, tally), place, tally, n, given.seed),
-        ),
-        "smoke": (
-            given.smoke,
-            lambda n: kills.kill(kills.smoke(place, given.assets, tally), place, tally, n, given.seed),
-        ),
-        "flips": (
-            given.flips + given.sealed,
-            lambda n: flips.run(_attacked(clean, place), tally, given.flips, given.sealed, given.seed, given.first),
-        ),
-        "texts": (given.texts, lambda n: texts.run_texts(place / "texts", tally, n, given.seed)),
-        "names": (given.names, lambda n: names.run_names(clean, place / "names", tally, n, given.seed)),
+        "kills": (given.kills, kill_tiny),
+        "smoke": (given.smoke, kill_smoke),
+        "flips": (given.flips + given.sealed, lambda _: _flips(given, clean, place, tally)),
+        "texts": (given.texts, lambda n: texts.run_texts(place / "texts", tally, n, seed, not given.project)),
+        "names": (given.names, lambda n: names.run_names(clean, place / "names", tally, n, seed)),
         "folders": (given.folders, lambda n: names.run_folders(clean, place / "names", tally, n)),
-        "make": (given.make, lambda n: names.run_make(place / "make", tally, n, given.seed)),
-        "pairs": (given.pairs, lambda n: together.run_together(clean, place, tally, n, given.seed)),
+        "moved": (given.folders, lambda _: names.run_moved(clean, place / "names", tally)),
+        "make": (given.make, lambda n: names.run_make(place / "make", tally, n, seed)),
+        "pairs": (given.pairs, lambda n: together.run_together(clean, place, tally, n, seed)),
     }
     for name, (count, part) in parts.items():
         if count:
@@ -54,7 +53,7 @@ def main() -> int:
             if given.json:
                 tally.write(Path(given.json))
     print(tally.table())
-    return 1 if sum(tally.wrong.values()) else 0
+    return 1 if tally.wrong.total() else 0
 
 
 def _options() -> argparse.ArgumentParser:
@@ -78,6 +77,7 @@ def _options() -> argparse.ArgumentParser:
         "--place", default="", help="folder to work in, whose finished sweep is used again; default: a new one"
     )
     parser.add_argument("--project", default="", help="folder of a finished tiny sweep to begin with")
+    parser.add_argument("--readers", default="", help="commands that read damaged files, with commas; default: all")
     parser.add_argument("--assets", default="assets", help="folder of the data that smoke needs")
     parser.add_argument("--json", default="", help="file to write the table to")
     return parser
@@ -87,20 +87,18 @@ def _project(place: Path, finished: str) -> Project:
     """The project of a finished sweep; made once in a folder."""
     clean = Project(place / "clean", give(place / "given"))
     if finished and not clean.root.exists():
-        copy(Path(finished), clean.root)
-        for path in (clean.root / "mlflow.db", *clean.root.rglob("mlflow.json")):  # its places are absolute
-            path.unlink(missing_ok=True)
+        take(Path(finished), clean.root)
     elif not clean.root.exists():
         run_to_end(clean.sweep(), clean.log, 3600)
     return clean
 
 
-def _attacked(clean: Project, place: Path) -> Project:
-    """A copy of the project with everything that is made from it."""
-    attacked = Project(place / "attacked", clean.given)
+def _flips(given: argparse.Namespace, clean: Project, place: Path, tally: Tally) -> None:
+    """Damage a copy of the project with everything that is made from it."""
+    attacked, only = Project(place / "attacked", clean.given), list(filter(None, given.readers.split(",")))
     copy(clean.root, attacked.root)
-    complete(attacked)
-    return attacked
+    complete(attacked, briefly=bool(only))
+    flips.run(attacked, tally, {"flips": given.flips, "sealed": given.sealed}, given.seed, given.first, only)
 
 
 if __name__ == "__main__":

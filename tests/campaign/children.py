@@ -23,6 +23,7 @@ from time import monotonic
 from typing import NoReturn
 
 import rag_lightning
+from rag_lightning.core.console import QUIET
 
 LIBRARIES = (
     "torch",
@@ -72,7 +73,8 @@ class Ended:
 
 
 def preload() -> None:
-    """Import everything a command may import."""
+    """Import everything a command may import; libraries read how quiet they are to be when they are imported."""
+    os.environ.update(QUIET)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in LIBRARIES:

@@ -31,6 +31,7 @@ VALUES: tuple[Any, ...] = (
 )
 """What is put in the place of a value of a JSON file."""
 Rng = random.Random
+Way = Callable[[bytes, Rng], bytes]
 
 
 def flip(raw: bytes, rng: Rng) -> bytes:
@@ -98,7 +99,7 @@ def leave_out(raw: bytes, rng: Rng) -> bytes:
     return b"".join(lines[:place] + lines[place + 1 :])
 
 
-WAYS: tuple[Callable[[bytes, Rng], bytes], ...] = (
+WAYS: tuple[Way, ...] = (
     flip, flip, flip_in_head, cut, cut, empty, zero, lengthen, edit, edit, retype, leave_out,
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,8 @@ KINDS = (
     ("another file", r""),
 )
 """Kinds of files, by the beginning of their path in the project."""
-SEALED = "content under a right checksum"
+NAMED = re.compile(r"[0-9a-f]{8}")
+"""What the names of artifacts and of runs have."""
 RARE = 1.5
 """How much rarer a reader is that takes twice as long (an exponent)."""
 
@@ -66,13 +67,13 @@ class Range:
     usual: dict[str, Usual] = field(default_factory=dict)
     readers: dict[str, Reader] = field(default_factory=dict)
 
-    def prepare(self, tally: Tally) -> None:
+    def prepare(self, tally: Tally, only: Sequence[str]) -> None:
         """Learn what each reader gives; a reader that gives two results is noted and left out."""
         copy(self.project.root, self.whole)
         self.before = files_of(self.project.root)
         root = self.project.root
         self.contents = {path: content(root / path, root) for path in self.before if not path.startswith("mlartifacts")}
-        for reader in readers(self.project):
+        for reader in (one for one in readers(self.project) if not only or one.name in only):
             first, second = (self._usual(reader) for _ in range(2))
             if first.ended.code or (first.shown, first.changed) != (second.shown, second.changed):
                 what = (
@@ -87,26 +88,30 @@ class Range:
         self.restore()
         return found
 
-    def restore(self) -> None:
-        """Bring the project back to what it was."""
+    def restore(self, harmed: str = "") -> None:
+        """Bring the project back to what it was; the state of a harmed file may look as before."""
         root = self.project.root
         now = files_of(root)
         for path in now.keys() - self.before.keys():
             (root / path).unlink()
+            for folder in (root / path).parents:
+                if folder == root or any(folder.iterdir()):
+                    break
+                folder.rmdir()
         for path, state in self.before.items():
-            if now.get(path) != state:
+            if now.get(path) != state or path == harmed:
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(self.whole / path, root / path)
-        for path in [*root.rglob("*-wal"), *root.rglob("*-shm"), *root.rglob("*-journal")]:
+        for path in root.rglob("*-shm"):
             path.unlink()
 
     @contextmanager
-    def damaged(self) -> Iterator[None]:
-        """The project is whole again at the end."""
+    def damaged(self, path: str) -> Iterator[Path]:
+        """Yields a file that may be harmed; the project is whole again at the end."""
         try:
-            yield
+            yield self.project.root / path
         finally:
-            self.restore()
+            self.restore(path)
 
 
 def _first_difference(first: Usual, second: Usual) -> str:
@@ -117,10 +122,19 @@ def _first_difference(first: Usual, second: Usual) -> str:
     return f"two runs differ in {[*paths, *lines][:3]}"
 
 
-def run(project: Project, tally: Tally, count: int, sealed: int, seed: int, first: int = 0) -> None:
-    """Damage files of a project, so many times; and so many times under a checksum that fits."""
+def run(project: Project, tally: Tally, counts: Mapping[str, int], seed: int, first: int, only: Sequence[str]) -> None:
+    """Damage files of a project, so many times (`flips`), and so many times under a checksum that fits (`sealed`).
+
+    Args:
+        project: The project, which is complete.
+        tally: Where tries are counted.
+        counts: Number of tries of both kinds.
+        seed: Seed of every choice.
+        first: Number of the first try, to repeat one.
+        only: Names of the readers; empty for all.
+    """
     place = Range(project, project.given / "whole")
-    place.prepare(tally)
+    place.prepare(tally, only)
     by_kind: dict[str, list[str]] = {}
     for path in sorted({path for one in place.usual.values() for path in one.opened}):
         by_kind.setdefault(kind_of(path), []).append(path)
@@ -129,8 +143,8 @@ def run(project: Project, tally: Tally, count: int, sealed: int, seed: int, firs
     tally.notes.append(f"{opened}; no file of: {', '.join(never) or 'no kind'}")
     contents = {kind: [path for path in paths if _artifact(project, path)] for kind, paths in by_kind.items()}
     contents = {kind: paths for kind, paths in contents.items() if paths and "manifest" not in kind}
-    for option, number_of, chosen in (("flips", count, by_kind), ("sealed", sealed, contents)):
-        for number in range(first, first + number_of):
+    for option, chosen in (("flips", by_kind), ("sealed", contents)):
+        for number in range(first, first + counts[option]):
             rng = random.Random(f"{seed}-{option}-{number}")
             kind = rng.choice(sorted(chosen))
             how = f"--seed {seed} --first {number} --{option} 1"
@@ -150,8 +164,7 @@ def _try(place: Range, tally: Tally, rng: random.Random, kind: str, path: str, h
         return
     weights = [place.usual[name].seconds ** -RARE for name in suited]
     name = rng.choices(suited, weights)[0]
-    with place.damaged():
-        target = place.project.root / path
+    with place.damaged(path) as target:
         way = damage.harm(target, rng)
         folder = _artifact(place.project, path)
         if sealed and folder is not None:
@@ -160,7 +173,7 @@ def _try(place: Range, tally: Tally, rng: random.Random, kind: str, path: str, h
         begun = monotonic()
         ended = place.readers[name].start(place.project).wait(60 + 10 * place.usual[name].seconds)
         problem, outcome = judge(place, name, path, ended, harmed, sealed)
-        title = f"{SEALED} ({kind})" if sealed else kind
+        title = f"{'crafted content' if sealed else 'damage'}: {kind}"
         slow = f", {monotonic() - begun:.0f} s" if monotonic() - begun > 20 else ""
         tally.add(title, problem, f"{how}: {path} {way}, then `{' '.join(place.readers[name].words)}`{slow}", outcome)
 
@@ -178,7 +191,7 @@ def judge(place: Range, name: str, path: str, ended: Ended, harmed: bytes, seale
         return f"{name}: {problem}", ""
     changed = differences(place.project, place.before, place.contents)
     target = place.project.root / path
-    told = _tells(ended, before, target)
+    told = _tells(ended, before, path)
     if not target.exists() or target.read_bytes() == harmed:
         changed.pop(path, None)  # as it was damaged; one that was made again is compared
     if ended.code:
@@ -197,12 +210,12 @@ def judge(place: Range, name: str, path: str, ended: Ended, harmed: bytes, seale
     return f"{name}: silently another result, in {differing[:2] or 'what it prints'}", ""
 
 
-def _tells(ended: Ended, before: Usual, target: Path) -> bool:
+def _tells(ended: Ended, before: Usual, path: str) -> bool:
     """Whether a line that is not usual names the file, its artifact or its run."""
     usual_lines = set((before.ended.out + before.ended.err).splitlines())
     new = " ".join(line for line in (ended.out + ended.err).splitlines() if line not in usual_lines)
-    names = {target.name, target.parent.name, target.parent.parent.name}
-    return any(name in new for name in names)
+    *folders, name = path.split("/")
+    return any(one in new for one in (name, *(folder for folder in folders if NAMED.search(folder))))
 
 
 def _lost(changed: Mapping[str, str], before: Usual, reader: Reader) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic
 
 from tests.campaign.children import ROOT, Child, Ended, command, program
-from tests.campaign.project import NAME, Project, content, files_of
+from tests.campaign.project import NAME, Project, content, files_of, half_done
 from tests.campaign.tally import Tally, explain
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -26,6 +26,7 @@ A_ROUND = 12
 """Kills in each sweep, on average."""
 FULL = 10
 """Every such start is a new interpreter with all imports; the others are forked."""
+NO_RESULT = (".sqlite", "mlflow.json", "sweep.yaml", ".tmp", "-wal", "-journal")
 NOT_COMPARED = ("artifacts/cost/", "mlartifacts/", "reports/", "sweep.log")
 
 
@@ -41,6 +42,7 @@ class Target:
         name: Its name in runs/.
         forked: Whether starts are forked from this process, most of the time.
         assets: Folder of data that a project needs beside its own; none if empty.
+        half: Whether each sweep begins where all is trained.
         varying: What differs between two sweeps that were left alone, and is not compared.
     """
 
@@ -51,23 +53,27 @@ class Target:
     name: str = NAME
     forked: bool = True
     assets: str = ""
+    half: bool = False
     varying: frozenset[str] = frozenset()
 
     def begin(self, root: Path) -> None:
         """Make the folder of a new project."""
         shutil.rmtree(root, ignore_errors=True)
-        root.mkdir(parents=True)
+        if self.half:
+            half_done(self.clean, root)
+        root.mkdir(parents=True, exist_ok=True)
         if self.assets:
             (root / "assets").symlink_to(Path(self.assets).resolve())
 
 
-def tiny(place: Path, given: Path, tally: Tally) -> Target:
-    """The tests' tiny sweep."""
+def tiny(place: Path, given: Path, tally: Tally, briefly: bool = False) -> Target:
+    """The tests' tiny sweep, from nothing or, briefly, from where all is trained."""
 
     def words(root: Path) -> list[str]:
         return Project(root, given).sweep()
 
-    return _measured(Target("kill, tiny sweep", words, place / "clean", 0), place, tally)
+    target = Target("kill, tiny sweep", words, place / "clean", 10.0, half=briefly)
+    return target if briefly else _measured(target, place, tally)
 
 
 def smoke(place: Path, assets: str, tally: Tally) -> Target:
@@ -215,7 +221,7 @@ def compare(clean: Path, root: Path, name: str) -> list[str]:
 
 
 def _compared(path: str) -> bool:
-    left_out = path.startswith(NOT_COMPARED) or path.endswith((".db", ".sqlite", "mlflow.json", "sweep.yaml", ".tmp"))
+    left_out = path.startswith(NOT_COMPARED) or ".db" in path or path.endswith(NO_RESULT)
     return not left_out and ".partial" not in path
 
 

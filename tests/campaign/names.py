@@ -57,8 +57,8 @@ def run_names(project: Project, place: Path, tally: Tally, count: int, seed: int
         if not problem and (gone := sorted(whole.keys() - now.keys())):
             problem = f"{gone[0]} is gone" + (" (and more)" if len(gone) > 1 else "")
         tally.add(
-            "hostile name",
-            f"{kind}: {problem}" if problem else "",
+            f"name: {kind}",
+            problem,
             f"{name!r:.100} in `{' '.join(commands[kind])}`",
             "refused" if ended.code else "accepted",
         )
@@ -138,7 +138,7 @@ def run_folders(project: Project, place: Path, tally: Tally, count: int) -> None
         ):
             ended = run(words, place / "log", 300)
             problem = explain(ended) or (f"refused: {ended.last}" if ended.code else "")
-            tally.add("folder with signs in its name", f"{words[0]}: {problem}" if problem else "", f"{name!r:.100}")
+            tally.add(f"folder: {words[0]}", problem, f"{name!r:.100}")
         shutil.rmtree(place / "folders", ignore_errors=True)
 
 
@@ -158,7 +158,7 @@ def run_moved(project: Project, place: Path, tally: Tally) -> None:
     for words in (["sweep", *there], ["report", *there], ["track", "--folder", str(root), "--all"]):
         ended = run(words, place / "log", 300)
         problem = explain(ended) or (f"writes to the old place {old}" if old.exists() else "") or _unsent(ended.err)
-        tally.add("project that was moved", f"{words[0]}: {problem}" if problem else "", " ".join(words))
+        tally.add(f"moved project: {words[0]}", problem, " ".join(words))
 
 
 def _unsent(text: str) -> str:
@@ -213,7 +213,7 @@ def run_make(place: Path, tally: Tally, count: int, seed: int) -> None:
         )
         problem = _made(checkout, calls, done, variable, value, way)
         tally.add(
-            f"make variable, as {way}",
+            f"make: {way}",
             problem and f"{target} {variable}: {problem}",
             f"make {target} {variable}={value!r:.80}",
             "",
@@ -254,5 +254,8 @@ def _stubs(venv: Path) -> None:
         (venv / "bin" / name).write_text(RECORD.format(python=sys.executable))
         (venv / "bin" / name).chmod(0o755)
     (venv / "bin" / "python").symlink_to(sys.executable)
+    (venv / "lib").symlink_to(Path(sys.prefix) / "lib")
+    if (settings := Path(sys.prefix) / "pyvenv.cfg").exists():
+        shutil.copy(settings, venv)
     for name in (".installed", ".installed-dev", ".installed-dashboard"):
         (venv / name).touch()

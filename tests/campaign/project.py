@@ -22,11 +22,13 @@ from tests.tiny_project import sweep, write_data
 
 NAME = "tiny"
 FLEETING = re.compile(
-    r"seconds|^(time|started|ended|command|hardware|user|made|mtime_ns|timings|peak_memory|git|packages|planned_seconds|"
+    r"second|retrieval_share|^(time|started|ended|command|hardware|user|made|mtime_ns|timings|peak_memory|git|packages|planned_seconds|"
     r"sha256|size|build_time|cpu|monitor|pid)$"
 )
 """Fields whose values differ from run to run: clocks, and the checksums of files that hold some."""
-LOCKS = (".lock", "-wal", "-shm", "-journal", ".log")
+HALF_DONE = ("predictions", "scores", "pairs", "rankings", "cost")
+"""Kinds of artifacts that a sweep makes in its last minute."""
+LOCKS = (".lock", "-shm", ".log")
 DURATION = re.compile(r"\d+(?:\.\d+)? ?(?:ms|s|min|h|d)\b(?: \d\d (?:s|min))?")
 
 
@@ -96,29 +98,22 @@ def give(place: Path) -> Path:
     return place
 
 
-def complete(made: Project) -> None:
-    """Add what other commands make from a sweep: report, bundle, results, assessment, comparison."""
+def complete(made: Project, briefly: bool = False) -> None:
+    """Add what other commands make from a sweep: bundle, results, report, comparison, an interrupted training."""
     folder, records = str(made.root), made.records()
     on_dev = [name for name, record in records.items() if record["split"] == "dev" and record["role"] != "final"]
     reports = made.root / "reports" / "out"
-    for words in (
-        made.report(),
+    commands = [
         ["export", NAME, "--folder", folder, "--to", str(reports / "tiny.zip")],
-        [
-            "export",
-            f"{NAME}/{on_dev[0]}",
-            "--folder",
-            folder,
-            "--format",
-            "trec_rag",
-            "--to",
-            str(reports / "results.jsonl"),
-        ],
+        made.report(),
+        ["export", on_dev[0], "--folder", folder, "--format", "trec_rag", "--to", str(reports / "results.jsonl")],
         ["report", "--experiment.folder", folder, "--compare", on_dev[0], on_dev[1]],
         ["paper", "--folder", folder],
-    ):
+    ]
+    for words in commands[:1] if briefly else commands:
         run_to_end(words, made.log)
-    _leave_resume_point(made)
+    if not briefly:
+        _leave_resume_point(made)
 
 
 def _leave_resume_point(made: Project) -> None:
@@ -188,3 +183,25 @@ def copy(source: Path, target: Path) -> None:
     """Copy a folder with the times of its files."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, symlinks=True)
+
+
+def half_done(source: Path, target: Path) -> None:
+    """Copy the project of a finished sweep as it was before its first trial: all is built and trained."""
+    copy(source, target)
+    for name in ("runs", "mlartifacts", "reports", *(f"artifacts/{kind}" for kind in HALF_DONE)):
+        shutil.rmtree(target / name, ignore_errors=True)
+    (target / "mlflow.db").unlink(missing_ok=True)
+
+
+def take(source: Path, target: Path) -> None:
+    """Copy a finished sweep without its mirror, whose places are absolute, and without what was made after it."""
+    copy(source, target)
+    marker = target / "finished"
+    if marker.exists():
+        ended = marker.stat().st_mtime
+        for manifest in target.glob("artifacts/*/*/manifest.json"):
+            if manifest.stat().st_mtime > ended:
+                shutil.rmtree(manifest.parent)
+        marker.unlink()
+    for path in (target / "mlflow.db", *target.rglob("mlflow.json")):
+        path.unlink(missing_ok=True)

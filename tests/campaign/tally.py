@@ -43,7 +43,7 @@ class Tally:
         """Count a try that went wrong; failures that differ in numbers only are one."""
         self.tries[kind] += 1
         self.wrong[kind] += 1
-        key = kind.partition(" (")[0], VARYING.sub("#", problem)
+        key = kind, VARYING.sub("#", problem)
         if key in self.failures:
             self.failures[key].count += 1
         else:
@@ -59,8 +59,12 @@ class Tally:
     def table(self) -> str:
         """The table, and a line for each kind of failure."""
         rows = [(kind, str(n), str(n - self.wrong[kind]), str(self.wrong[kind])) for kind, n in self.tries.items()]
-        total = sum(self.tries.values()), sum(self.wrong.values())
-        rows.append(("all", str(total[0]), str(total[0] - total[1]), str(total[1])))
+        groups = dict.fromkeys(kind.partition(": ")[0] for kind in self.tries)
+        rows.append(("", "", "", ""))
+        for group in (*groups, ""):
+            within = [kind for kind in self.tries if group in ("", kind.partition(": ")[0])]
+            counts = sum(self.tries[kind] for kind in within), sum(self.wrong[kind] for kind in within)
+            rows.append((group or "all", str(counts[0]), str(counts[0] - counts[1]), str(counts[1])))
         head = ("kind", "tries", "right", "wrong")
         widths = [max(len(row[i]) for row in (head, *rows)) for i in range(4)]
         lines = [

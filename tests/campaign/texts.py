@@ -66,7 +66,7 @@ def _read(place: Path, tally: Tally, text: str, how: str) -> bool:
         ended = run(["doctor", "--data", str(file), *more], place / "log")
         problem = explain(ended) or in_terminal(ended)
         way = "refused" if ended.code else "accepted"
-        tally.add("hostile text, read", problem, f"{how}: {name}, {text[:80]!r}", way)
+        tally.add("text: read", problem, f"{how}: {name}, {text[:80]!r}", way)
         accepted &= not ended.code and not problem
     return accepted
 
@@ -86,7 +86,7 @@ def _pages(place: Path, tally: Tally, some: Sequence[str], how: str, chromium: A
             return 0
 
         ended = Child(work, place / "log").wait()
-        kind = f"hostile text, {make.__name__.removeprefix('hostile_').replace('_', ' ')}"
+        kind = f"text: {make.__name__.removeprefix('hostile_').replace('_', ' ')}"
         if ended.last.startswith("rag_lightning.core.errors."):  # in a line, where a command prints it
             tally.right(kind, "refused")
             continue
@@ -118,7 +118,7 @@ def _whole_way(place: Path, given: Path, tally: Tally, some: Sequence[str], how:
         problems.append(on_page(page.parent, place, chromium, page.name))
     wrong = [problem for problem in problems if problem]
     for number in range(max(len(some), len(wrong))):
-        tally.add("hostile text, whole way", wrong[number] if number < len(wrong) else "", how)
+        tally.add("text: whole way", wrong[number] if number < len(wrong) else "", how)
 
 
 def _sweep_over(place: Path, given: Path, some: Sequence[str]) -> Path:

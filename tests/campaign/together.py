@@ -10,11 +10,8 @@ from time import sleep
 
 from tests.campaign.children import Child, Ended, command
 from tests.campaign.kills import compare, mirrored
-from tests.campaign.project import NAME, Project, copy
+from tests.campaign.project import NAME, Project, half_done
 from tests.campaign.tally import Tally, explain
-
-HALF_DONE = ("predictions", "scores", "pairs", "rankings")
-"""Artifacts that are removed, so that a sweep has work for some seconds."""
 
 
 def run_together(clean: Project, place: Path, tally: Tally, count: int, seed: int) -> None:
@@ -24,7 +21,7 @@ def run_together(clean: Project, place: Path, tally: Tally, count: int, seed: in
         how = f"--seed {seed}, pair {number}"
         for title, pair in _pairs(clean, place).items():
             root = place / "together"
-            _half_done(clean, root)
+            half_done(clean.root, root)
             ended = _both(pair, place, rng)
             problem = next((found for one in ended if (found := explain(one))), "")
             problem = problem or ("both refused: " + ended[1].last if all(one.code for one in ended) else "")
@@ -51,15 +48,6 @@ def _pairs(clean: Project, place: Path) -> dict[str, tuple[list[str], list[str]]
         "sweep and report": (sweep, project.report()),
         "sweep and gc": (sweep, ["artifacts", "gc", "--confirm", "yes", *folder]),
     }
-
-
-def _half_done(clean: Project, root: Path) -> None:
-    copy(clean.root, root)
-    for kind in HALF_DONE:
-        shutil.rmtree(root / "artifacts" / kind, ignore_errors=True)
-    for name in ("runs", "mlartifacts", "reports"):
-        shutil.rmtree(root / name, ignore_errors=True)
-    (root / "mlflow.db").unlink(missing_ok=True)
 
 
 def _both(pair: Sequence[list[str]], place: Path, rng: random.Random) -> list[Ended]:
