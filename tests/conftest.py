@@ -33,6 +33,7 @@ TOY_LENGTH = 3
 
 
 ONE_PROCESS = {
+    "campaign/test_campaign": "tiny_sweep",
     "contracts/test_extending": "toys",
     "contracts/test_registries": "tiny_sweep",
     "golden/test_sweep": "golden_sweep",

@@ -24,7 +24,7 @@ def main() -> int:
     """Run the parts that have a number; returns the exit code."""
     given = _options().parse_args()
     place = Path(given.place or mkdtemp(prefix="campaign-")).resolve()
-    tally, seed = Tally(), given.seed
+    tally, seed, table = Tally(), given.seed, Path(given.json).resolve() if given.json else None
     preload()
     clean = _project(place, given.project)
 
@@ -50,8 +50,8 @@ def main() -> int:
             begun = monotonic()
             part(count)
             print(f"{name}: {monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-            if given.json:
-                tally.write(Path(given.json))
+            if table is not None:
+                tally.write(table)
     print(tally.table())
     return 1 if tally.wrong.total() else 0
 

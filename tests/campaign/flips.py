@@ -72,7 +72,7 @@ class Range:
         copy(self.project.root, self.whole)
         self.before = files_of(self.project.root)
         root = self.project.root
-        self.contents = {path: content(root / path, root) for path in self.before if not path.startswith("mlartifacts")}
+        self.contents = {path: content(root / path, root) for path in self.before}
         for reader in (one for one in readers(self.project) if not only or one.name in only):
             first, second = (self._usual(reader) for _ in range(2))
             if first.ended.code or (first.shown, first.changed) != (second.shown, second.changed):
@@ -102,8 +102,6 @@ class Range:
             if now.get(path) != state or path == harmed:
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(self.whole / path, root / path)
-        for path in root.rglob("*-shm"):
-            path.unlink()
 
     @contextmanager
     def damaged(self, path: str) -> Iterator[Path]:

@@ -22,12 +22,12 @@ SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 CPU_TO_END = 10.0
 """Seconds of CPU within which a command ends after SIGTERM or SIGINT."""
-A_ROUND = 12
+A_ROUND = 6
 """Kills in each sweep, on average."""
 FULL = 10
 """Every such start is a new interpreter with all imports; the others are forked."""
 NO_RESULT = (".sqlite", "mlflow.json", "sweep.yaml", ".tmp", "-wal", "-journal")
-NOT_COMPARED = ("artifacts/cost/", "mlartifacts/", "reports/", "sweep.log")
+NOT_COMPARED = ("artifacts/cost/", "reports/", "sweep.log")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Target:
             half_done(self.clean, root)
         root.mkdir(parents=True, exist_ok=True)
         if self.assets:
-            (root / "assets").symlink_to(Path(self.assets).resolve())
+            (root / "assets").symlink_to(self.assets)
 
 
 def tiny(place: Path, given: Path, tally: Tally, briefly: bool = False) -> Target:
@@ -82,7 +82,9 @@ def smoke(place: Path, assets: str, tally: Tally) -> Target:
     def words(root: Path) -> list[str]:
         return ["sweep", "--config", str(ROOT / "sweeps" / "smoke.yaml"), "--experiment.folder", str(root)]
 
-    target = Target("kill, smoke sweep", words, place / "smoke-clean", 0, "smoke", forked=False, assets=assets)
+    target = Target(
+        "kill, smoke sweep", words, place / "smoke-clean", 0, "smoke", forked=False, assets=str(Path(assets).resolve())
+    )
     return _measured(target, place, tally)
 
 
@@ -153,11 +155,17 @@ def _ending(ended: Ended, number: int, spent: float) -> str:
         return f"does not end after {signal.Signals(number).name}"
     if ended.cpu - spent > CPU_TO_END:
         return f"takes {ended.cpu - spent:.0f} s of CPU to end"
+    if ended.code == 0 or _before_main(ended, number):
+        return ""
     if problem := explain(ended):
         return problem
-    if ended.code == 0:
-        return ""  # it had finished
     return "" if ended.code == CODES[number] else f"exit code {ended.code}, signal {ended.signal}: {ended.last}"
+
+
+def _before_main(ended: Ended, number: int) -> bool:
+    """Whether a signal came while the interpreter was importing, where no line of ours can be printed."""
+    unheard = ended.signal == number and not ended.err
+    return unheard or ("KeyboardInterrupt" in ended.err and "in _dispatch" not in ended.err)
 
 
 @dataclass(frozen=True)

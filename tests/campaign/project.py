@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -134,12 +135,17 @@ def _leave_resume_point(made: Project) -> None:
 
 
 def files_of(root: Path) -> dict[str, tuple[int, int]]:
-    """Path -> size and time of change of every file of a project that a command may read."""
+    """Path -> size and time of change of every file of a project, without locks and MLflow's copies of tables."""
     found: dict[str, tuple[int, int]] = {}
-    for path in root.rglob("*"):
-        if path.is_file() and not path.name.endswith(LOCKS):
-            state = path.stat()
-            found[path.relative_to(root).as_posix()] = state.st_size, state.st_mtime_ns
+    folders = [str(root)]
+    while folders:
+        for entry in os.scandir(folders.pop()):
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != "mlartifacts":
+                    folders.append(entry.path)
+            elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(LOCKS):
+                state = entry.stat()
+                found[entry.path[len(str(root)) + 1 :]] = state.st_size, state.st_mtime_ns
     return found
 
 
