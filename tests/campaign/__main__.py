@@ -44,6 +44,7 @@ def main() -> int:
         "moved": (given.folders, lambda _: names.run_moved(clean, place / "names", tally)),
         "make": (given.make, lambda n: names.run_make(place / "make", tally, n, seed)),
         "pairs": (given.pairs, lambda n: together.run_together(clean, place, tally, n, seed)),
+        "locked": (given.pairs, lambda _: together.run_locked(clean, place, tally)),
     }
     for name, (count, part) in parts.items():
         if count:

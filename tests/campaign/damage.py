@@ -6,12 +6,13 @@ import json
 import os
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.core import files
 from rag_lightning.core.artifacts import MANIFEST
-from rag_lightning.core.files import write_json
 
 VALUES: tuple[Any, ...] = (
     None,
@@ -30,6 +31,8 @@ VALUES: tuple[Any, ...] = (
     "<b>",
 )
 """What is put in the place of a value of a JSON file."""
+SEAL = "seal"
+"""Field of a JSON file with the digest of the others."""
 Rng = random.Random
 Way = Callable[[bytes, Rng], bytes]
 
@@ -117,13 +120,13 @@ def _replaced(value: Any, rng: Rng) -> Any:
     return rng.choice(VALUES)
 
 
-def harm(path: Path, rng: Rng) -> str:
+def harm(path: Path, rng: Rng, ways: Sequence[Way] = WAYS) -> str:
     """Damage a file in some way; returns which. In half of all cases it keeps its time, as with rotten bits."""
     raw, state = path.read_bytes(), path.stat()
     if not raw:
         path.write_bytes(b"\x01")
         return "filled"
-    way = rng.choice(WAYS)
+    way = rng.choice(ways)
     for _ in range(9):
         if (changed := way(raw, rng)) != raw:
             break
@@ -135,13 +138,22 @@ def harm(path: Path, rng: Rng) -> str:
     return way.__name__
 
 
-def seal(path: Path, artifact: Path) -> None:
-    """Let a manifest say of a changed file what it holds now, as somebody would who means harm."""
-    from rag_lightning.core import files
-
+def seal(path: Path, artifact: Path | None) -> None:
+    """Let the seal of a changed file, and the manifest of its artifact, fit it, as somebody would who means harm."""
+    _seal(path)
+    if artifact is None or path.name == MANIFEST:
+        return
     files._sha256.cache_clear()
     manifest = json.loads((artifact / MANIFEST).read_text(encoding="utf-8"))
     state = path.stat()
     about = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "sha256": files.file_sha256(path)}
     manifest["files"][path.relative_to(artifact).as_posix()] = about
-    write_json(artifact / MANIFEST, manifest)
+    files.write_json(artifact / MANIFEST, manifest)
+    _seal(artifact / MANIFEST)
+
+
+def _seal(path: Path) -> None:
+    with suppress(ValueError, OverflowError):
+        value = json.loads(path.read_bytes())
+        if isinstance(value, dict) and value.pop(SEAL, None):
+            files.write_json(path, value | {SEAL: files.digest(value)})

@@ -139,14 +139,19 @@ def run(project: Project, tally: Tally, counts: Mapping[str, int], seed: int, fi
     never = sorted({kind_of(path) for path in place.before} - by_kind.keys())
     opened = f"{sum(map(len, by_kind.values()))} of {len(place.before)} files are opened by {len(place.usual)} commands"
     tally.notes.append(f"{opened}; no file of: {', '.join(never) or 'no kind'}")
-    contents = {kind: [path for path in paths if _artifact(project, path)] for kind, paths in by_kind.items()}
-    contents = {kind: paths for kind, paths in contents.items() if paths and "manifest" not in kind}
-    for option, chosen in (("flips", by_kind), ("sealed", contents)):
+    checked = {kind: [path for path in paths if _is_checked(project, path)] for kind, paths in by_kind.items()}
+    checked = {kind: paths for kind, paths in checked.items() if paths}
+    for option, chosen in (("flips", by_kind), ("sealed", checked)):
         for number in range(first, first + counts[option]):
             rng = random.Random(f"{seed}-{option}-{number}")
             kind = rng.choice(sorted(chosen))
             how = f"--seed {seed} --first {number} --{option} 1"
             _try(place, tally, rng, kind, rng.choice(chosen[kind]), how, option == "sealed")
+
+
+def _is_checked(project: Project, path: str) -> bool:
+    """Whether a checksum or a seal protects a file."""
+    return _artifact(project, path) is not None or bool(re.match(r"runs/.*\.json", path))
 
 
 def _artifact(project: Project, path: str) -> Path | None:
@@ -163,10 +168,10 @@ def _try(place: Range, tally: Tally, rng: random.Random, kind: str, path: str, h
     weights = [place.usual[name].seconds ** -RARE for name in suited]
     name = rng.choices(suited, weights)[0]
     with place.damaged(path) as target:
-        way = damage.harm(target, rng)
-        folder = _artifact(place.project, path)
-        if sealed and folder is not None:
-            damage.seal(target, folder)
+        of_values = sealed and path.endswith((".json", ".jsonl"))
+        way = damage.harm(target, rng, (damage.retype, damage.edit) if of_values else damage.WAYS)
+        if sealed:
+            damage.seal(target, _artifact(place.project, path))
         harmed = target.read_bytes()
         begun = monotonic()
         ended = place.readers[name].start(place.project).wait(60 + 10 * place.usual[name].seconds)
@@ -196,7 +201,7 @@ def judge(place: Range, name: str, path: str, ended: Ended, harmed: bytes, seale
         lost = _lost(changed, before, reader)
         if lost:
             return f"{name}: refused, but {lost[0]} is lost or altered", ""
-        return ("", "told") if told else (f"{name}: does not name the file: {ended.last}", "")
+        return ("", "told") if told or sealed else (f"{name}: does not name the file: {ended.last}", "")
     same = all(changed.get(one) == before.changed.get(one) for one in {*changed, *before.changed} - {path})
     if same and shown(ended, place.project, reader.shows) == before.shown:
         return "", "same"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
+import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import sleep
 
-from tests.campaign.children import Child, Ended, command
+from tests.campaign.children import Child, Ended, command, run
 from tests.campaign.kills import compare, mirrored
-from tests.campaign.project import NAME, Project, half_done
+from tests.campaign.project import NAME, Project, copy, half_done
 from tests.campaign.tally import Tally, explain
 
 
@@ -48,6 +51,34 @@ def _pairs(clean: Project, place: Path) -> dict[str, tuple[list[str], list[str]]
         "sweep and report": (sweep, project.report()),
         "sweep and gc": (sweep, ["artifacts", "gc", "--confirm", "yes", *folder]),
     }
+
+
+def run_locked(clean: Project, place: Path, tally: Tally) -> None:
+    """Run commands while another process holds a database; what they have done is there afterwards."""
+    project = Project(place / "together", clean.given)
+    commands = (project.sweep("--status"), project.sweep(), ["track", "--folder", str(project.root), "--all"])
+    for name in (f"runs/{NAME}/study.db", "mlflow.db"):
+        for words in commands:
+            copy(clean.root, project.root)
+            if not (project.root / name).exists():
+                continue
+            holder = Child(partial(_hold, project.root / name), place / "log-first")
+            sleep(1)
+            ended = run(words, place / "log-second", 200)
+            holder.send(signal.SIGKILL)
+            holder.wait()
+            again = run(words, place / "log-second")
+            problem = explain(ended) or (f"does not go on afterwards: {again.last}" if again.code else "")
+            tally.add(f"locked {Path(name).name}: {words[0]}", problem, f"`{' '.join(words)}` while {name} is locked")
+    shutil.rmtree(project.root, ignore_errors=True)
+
+
+def _hold(path: Path) -> int:
+    """Hold a database for itself, for good."""
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("BEGIN EXCLUSIVE")
+    sleep(3600)
+    return 0
 
 
 def _both(pair: Sequence[list[str]], place: Path, rng: random.Random) -> list[Ended]:
