@@ -18,7 +18,11 @@ from tests.campaign.hostile import FOLDERS, NAMES, VALUES, VARIABLES
 from tests.campaign.project import NAME, Project, copy
 from tests.campaign.tally import Tally, explain
 
-GIVEN: Mapping[str, Mapping[str, str]] = {"experiment": {"NAME": "nq_rag_sequence", "SEED": "0"}, "ask": {"Q": "who"}}
+GIVEN: Mapping[str, Mapping[str, str]] = {
+    "sweep": {"CORPUS": "corpus.jsonl"},
+    "experiment": {"NAME": "nq_rag_sequence", "SEED": "0"},
+    "ask": {"Q": "who"},
+}
 BROKEN = re.compile(
     r"unexpected EOF|syntax error|unterminated|missing separator|command not found|directory.*CANARY|Traceback"
 )
@@ -214,7 +218,7 @@ def run_make(place: Path, tally: Tally, count: int, seed: int) -> None:
         problem = _made(checkout, calls, done, variable, value, way)
         tally.add(
             f"make: {way}",
-            problem and f"{target} {variable}: {problem}",
+            problem and f"{problem} ({target} {variable})",
             f"make {target} {variable}={value!r:.80}",
             "",
         )

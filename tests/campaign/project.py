@@ -27,6 +27,8 @@ FLEETING = re.compile(
     r"sha256|seal|size|build_time|cpu|monitor|pid)$"
 )
 """Fields whose values differ from run to run: clocks, and the checksums of files that hold some."""
+STOPPED_AT = 40
+"""Step of the training whose resume point is left."""
 HALF_DONE = ("predictions", "scores", "pairs", "rankings", "cost")
 """Kinds of artifacts that a sweep makes in its last minute."""
 LOCKS = (".lock", "-shm", ".log")
@@ -123,12 +125,22 @@ def _leave_resume_point(made: Project) -> None:
     copy(made.root, other.root)
     for folder in other.root.glob("artifacts/reader/*/"):
         shutil.rmtree(folder)
-    child = Child(command(["reader", "--config", str(made.experiment), "--folder", str(other.root)]), made.log)
-    while not list(other.root.glob("artifacts/reader/*.partial/*")) and not child.ends_within(0.02):
-        pass
-    child.ends_within(1.5)
-    child.send(signal.SIGTERM)
-    child.wait()
+    words = ["reader", "--config", str(made.experiment), "--folder", str(other.root)]
+
+    def work() -> int:
+        from rag_lightning.training.rag import ReaderModule
+
+        real = ReaderModule.training_step
+
+        def step(self: ReaderModule, batch: Any, index: int) -> Any:
+            if self.global_step == STOPPED_AT:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return real(self, batch, index)
+
+        ReaderModule.training_step = step  # type: ignore[method-assign]
+        return command(words)()
+
+    Child(work, made.log).wait()
     for folder in other.root.glob("artifacts/reader/*.partial"):
         copy(folder, made.root / folder.relative_to(other.root))
     shutil.rmtree(other.root)

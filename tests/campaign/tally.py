@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.campaign.children import Ended
 
 FRAME = re.compile(r'File "[^"]*?/((?:rag_lightning|tests)/[^"]+)", line \d+, in (\S+)')
+WHERE = re.compile(r"(: \[.*)? \([^()]*\)$", re.DOTALL)
+"""The end of a problem that says where it was seen."""
 VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,64}\b|\d+")
 
 
@@ -43,7 +45,7 @@ class Tally:
         """Count a try that went wrong; failures that differ in numbers only are one."""
         self.tries[kind] += 1
         self.wrong[kind] += 1
-        key = kind, VARYING.sub("#", problem)
+        key = kind, VARYING.sub("#", WHERE.sub("", problem))
         if key in self.failures:
             self.failures[key].count += 1
         else:
