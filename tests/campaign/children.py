@@ -112,6 +112,13 @@ class Child:
         """Wait for its end; returns whether it has ended."""
         return bool(select.select([self.file], [], [], max(0.0, seconds))[0])
 
+    def ends_before(self, seconds: float) -> bool:
+        """Let it work for some seconds of CPU; returns whether it has ended before."""
+        while self.cpu() < seconds:
+            if self.ends_within(0.02):
+                return True
+        return False
+
     def send(self, number: int) -> None:
         """Send a signal, SIGKILL to the whole group."""
         with suppress(ProcessLookupError):
