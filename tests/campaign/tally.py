@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.campaign.children import Ended
 
+EVERY = 100
+"""Tries after which a line says how many there were."""
 FRAME = re.compile(r'File "[^"]*?/((?:rag_lightning|tests)/[^"]+)", line \d+, in (\S+)')
 WHERE = re.compile(r"(: \[.*)? \([^()]*\)$", re.DOTALL)
 """The end of a problem that says where it was seen."""
@@ -36,15 +39,20 @@ class Tally:
     failures: dict[tuple[str, str], Wrong] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def _count(self, kind: str) -> None:
+        self.tries[kind] += 1
+        if (done := self.tries.total()) % EVERY == 0:
+            print(f"{done} tries, {self.wrong.total()} wrong", file=sys.stderr, flush=True)
+
     def right(self, kind: str, way: str = "") -> None:
         """Count a try that ended as it must, and in which way."""
-        self.tries[kind] += 1
+        self._count(kind)
         self.ways[kind, way] += 1
 
     def fail(self, kind: str, problem: str, how: str) -> None:
         """Count a try that went wrong; failures that differ in numbers only are one."""
-        self.tries[kind] += 1
         self.wrong[kind] += 1
+        self._count(kind)
         key = kind, VARYING.sub("#", WHERE.sub("", problem))
         if key in self.failures:
             self.failures[key].count += 1
