@@ -19,6 +19,7 @@ from tests.browsing import BROWSER, injected, opened
 from tests.campaign.children import Ended
 from tests.campaign.tally import Tally
 
+LINKS = ("href", "src", "action", "formaction", "xlink:href")
 HARMLESS = {
     "text",
     "softbreak",
@@ -54,11 +55,10 @@ class _Seen(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in ("iframe", "b", "object", "embed", "base", "link", "form"):
             self.bad.append(f"<{tag}>")
-        self.bad += [
-            f"<{tag} {name}>"
-            for name, value in attrs
-            if name.startswith("on") or re.match(r"\s*javascript:", value or "")
-        ]
+        for name, value in attrs:
+            runs = name in LINKS and re.match(r"\s*(javascript|data|vbscript):", value or "", re.IGNORECASE)
+            if name.startswith("on") or runs:
+                self.bad.append(f"<{tag} {name}>")
 
 
 def on_page(folder: Path, place: Path, chromium: Any, page: str = "index.html") -> str:

@@ -23,6 +23,7 @@ from tests.tiny_project import ANSWERS, SPLITS, passages, questions, write_lines
 
 IN_A_PAGE = 6
 """Texts on one made-up page."""
+FEW = 3
 IN_A_SWEEP = 96
 """Texts in one sweep: as titles, passages, questions, answers and ids."""
 
@@ -106,6 +107,10 @@ def _whole_way(place: Path, given: Path, tally: Tally, some: Sequence[str], how:
         ended = run(words, log, 900)
         refused = f"{words[0]} refused: {ended.last}" if ended.code else ""
         problems.append(explain(ended) or refused or in_terminal(ended))
+        if problems[0] and len(some) > FEW:  # which text it was, and what else there is
+            for part in (some[: len(some) // 2], some[len(some) // 2 :]):
+                _whole_way(place, given, tally, part, how, chromium)
+            return
         if words[0] == "sweep" and "--status" not in words and not ended.code:
             names = [path.parent.name for path in sorted(place.glob("project/runs/tiny/dev-*/run.json"))]
             commands += [["report", "--config", str(file)], ["sweep", "--config", str(file), "--status"]]
@@ -118,7 +123,7 @@ def _whole_way(place: Path, given: Path, tally: Tally, some: Sequence[str], how:
         problems.append(on_page(page.parent, place, chromium, page.name))
     wrong = [problem for problem in problems if problem]
     for number in range(max(len(some), len(wrong))):
-        tally.add("text: whole way", wrong[number] if number < len(wrong) else "", how)
+        tally.add("text: whole way", wrong[number] if number < len(wrong) else "", f"{how}: {[t[:40] for t in some]}")
 
 
 def _sweep_over(place: Path, given: Path, some: Sequence[str]) -> Path:
