@@ -214,7 +214,7 @@ bench: $(INSTALLED_DEV) ## Run the benchmarks, on one thread
 ##@ SLOW=yes           also the long ones, of BART-base size; one needs 16 GB of memory
 	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(if $(SLOW),,-m "not slow")
 
-campaign: $(INSTALLED_DEV) ## Attack a finished sweep: kills, damaged files, hostile texts and names; docs/reliability.md
+campaign: $(INSTALLED_DEV) ## Attack a sweep: kills, damaged files, hostile texts and names (docs/reliability.md)
 ##@ KILLS=20 FLIPS=1000 TEXTS=100   how often
 	$(TEST_ENV) $(BIN)/python -m tests.campaign --kills "$${KILLS:-20}" --flips "$${FLIPS:-1000}" --sealed 200 \
 		--texts "$${TEXTS:-100}" --names 300 --folders 30 --make 500 --pairs 3
