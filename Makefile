@@ -33,7 +33,7 @@ TASKS := $(sort $(filter-out smoke $(addprefix %-,$(SCALES)),$(basename $(notdir
 # Tests never use the hub. They run in parallel processes of one thread each; JOBS=0 runs them in one process.
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep status smoke report demo experiment matrix claims paper plan mlflow-ui optuna-ui ask test test-all bench docs check clean clean-runs
+.PHONY: help install fetch sweep status smoke report demo experiment matrix claims paper plan mlflow-ui optuna-ui ask test test-all bench campaign docs check clean clean-runs
 
 help: export SHOWN := $(TASKS)
 help: ## Show this list
@@ -163,6 +163,11 @@ test-all: $(INSTALLED_DEV) ## Run all tests
 bench: $(INSTALLED_DEV) ## Run the benchmarks, on one thread
 ##@ SLOW=yes           also the long ones, of BART-base size; one needs 16 GB of memory
 	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(if $(SLOW),,-m "not slow")
+
+campaign: $(INSTALLED_DEV) ## Attack a sweep: kills, damaged files, hostile texts and names (docs/reliability.md)
+##@ KILLS=20 FLIPS=1000 TEXTS=100   how often
+	$(TEST_ENV) $(BIN)/python -m tests.campaign --kills "$${KILLS:-20}" --flips "$${FLIPS:-1000}" --sealed 200 \
+		--texts "$${TEXTS:-100}" --names 300 --folders 30 --make 500 --pairs 3
 
 docs: $(INSTALLED_DEV) ## Write the tables of results and formats into README.md and the pages of docs/
 	$(BIN)/python .ci/render_results.py

@@ -33,6 +33,7 @@ TOY_LENGTH = 3
 
 
 ONE_PROCESS = {
+    "campaign/test_campaign": "tiny_sweep",
     "contracts/test_extending": "toys",
     "contracts/test_registries": "tiny_sweep",
     "golden/test_sweep": "golden_sweep",
@@ -100,10 +101,14 @@ def _save_tokenizer(folder: Path, vocabulary: Sequence[str]) -> None:
 @pytest.fixture(scope="session")
 def bert_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """An uncased BERT of 4 layers, 32 wide, with random weights and BERT's own LayerNorm epsilon."""
+    return make_bert(tmp_path_factory.mktemp("bert"))
+
+
+def make_bert(folder: Path) -> Path:
+    """Write the model and tokenizer of `bert_folder`."""
     import torch
     from transformers import BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("bert")
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(BERT_VOCAB),

@@ -31,10 +31,10 @@ def sweep_page(root: Path) -> Path:
     return render(maker.folder, maker.artifacts, root / "out", ROOT / "reports/paper.yaml", ROOT / "reports/later.yaml")
 
 
-def hostile_sweep_page(root: Path) -> Path:
-    maker = Maker(root, dataset=HOSTILE[2])
-    maker.sweep(name=HOSTILE[0], warnings=list(HOSTILE))
-    for place, bad in enumerate(HOSTILE):
+def hostile_sweep_page(root: Path, texts: Sequence[str] = HOSTILE) -> Path:
+    maker = Maker(root, dataset=texts[-2])
+    maker.sweep(name=texts[0], warnings=list(texts))
+    for place, bad in enumerate(texts):
         changes = {"label": bad, "notes": [bad], "packages": {bad: bad}, "git": {"sha": bad}, "command": bad}
         system = {"retriever": bad, "formulation": bad}
         maker.run(f"t{place}", "trial", "dev", 0.5, system=system, label=bad)
@@ -46,8 +46,8 @@ def claims_page(root: Path) -> Path:
     return _claims(root, ["A is above B on all questions of the data."] * 2)
 
 
-def hostile_claims_page(root: Path) -> Path:
-    return _claims(root, HOSTILE)
+def hostile_claims_page(root: Path, texts: Sequence[str] = HOSTILE) -> Path:
+    return _claims(root, texts)
 
 
 def _claims(root: Path, texts: Sequence[str]) -> Path:
@@ -71,12 +71,12 @@ def assessed(root: Path, make: Callable[[int], str]) -> Path:
     return folder
 
 
-def hostile(place: int) -> str:
-    return f"{HOSTILE[place % len(HOSTILE)]} {place}"
+def hostile(texts: Sequence[str]) -> Callable[[int], str]:
+    return lambda place: f"{texts[place % len(texts)]} {place}"
 
 
-def hostile_paper_page(root: Path) -> Path:
-    assessed(root, hostile)
+def hostile_paper_page(root: Path, texts: Sequence[str] = HOSTILE) -> Path:
+    assessed(root, hostile(texts))
     return paper_page(root)
 
 
@@ -84,16 +84,16 @@ def assess_page(root: Path) -> Path:
     return assessed(root, lambda place: f"A sentence of some words on the author number {place}") / PAGE
 
 
-def hostile_assess_page(root: Path) -> Path:
-    return assessed(root, hostile) / PAGE
+def hostile_assess_page(root: Path, texts: Sequence[str] = HOSTILE) -> Path:
+    return assessed(root, hostile(texts)) / PAGE
 
 
 def compare_page(root: Path) -> Path:
     return _compared(root, "who was it")
 
 
-def hostile_compare_page(root: Path) -> Path:
-    return _compared(root, BAD)
+def hostile_compare_page(root: Path, texts: Sequence[str] = (BAD,)) -> Path:
+    return _compared(root, " ".join(texts))
 
 
 def _compared(root: Path, text: str) -> Path:
@@ -107,8 +107,8 @@ def inspect_page(root: Path) -> Path:
     return write_page(root / "out", page_of(inspected("a passage on Rome", "the capital of Italy")))
 
 
-def hostile_inspect_page(root: Path) -> Path:
-    return write_page(root / "out", page_of(inspected(LONG, BAD)))
+def hostile_inspect_page(root: Path, texts: Sequence[str] = (LONG, BAD)) -> Path:
+    return write_page(root / "out", page_of(inspected(texts[0], texts[-1])))
 
 
 def inspected(long: str, bad: str) -> Inspected:
