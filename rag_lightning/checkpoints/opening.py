@@ -236,4 +236,7 @@ def safetensors(file: Path) -> Iterator[Any]:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(f"{error}".split())[:200] or type(error).__name__
+    if "ignore_mismatched_sizes" in str(error):
+        return "its weights have other shapes than config.json says"
+    said = " ".join(str(error).split())[:200]
+    return said if said and not isinstance(error, KeyError) else f"{type(error).__name__} {said}".rstrip()

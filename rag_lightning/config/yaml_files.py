@@ -84,12 +84,10 @@ def _check_depth(text: str) -> None:
     """
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=SCANNER)):
-        if number > 2 * MOST_NODES:  # a list or mapping has two
-            raise yaml.MarkedYAMLError(problem=TOO_MANY, problem_mark=event.start_mark)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+        if depth > DEEPEST or number > 2 * MOST_NODES:  # a list or mapping has two events
             mark: Any = event.start_mark
-            raise yaml.MarkedYAMLError(problem=TOO_DEEP, problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem=TOO_DEEP if depth > DEEPEST else TOO_MANY, problem_mark=mark)
 
 
 def _check_size(root: yaml.Node) -> None:

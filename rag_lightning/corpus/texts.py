@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,11 +35,11 @@ def read_article(path: Path, folder: Path) -> Iterator[Passage]:
     """
     if not path.stat().st_size:
         return
-    lines, size, title = [], 0, ""
+    written, title = StringIO(), ""  # lines of a list would take ten times their length
     for row, line in enumerate(read_lines(path), 1):
-        check_length(path, size := size + len(line), row, "text")
-        lines.append(line)
-    text = "".join(lines)
+        written.write(line)
+        check_length(path, written.tell(), row, "text")
+    text = written.getvalue()
     if ending_of(path) != ".txt":
         title, text = from_markdown(text)
     name = path.relative_to(folder)
