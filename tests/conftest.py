@@ -41,6 +41,7 @@ ONE_PROCESS = {
     "integration/test_claims_sweep": "claims_sweep",
     "integration/test_console": "tiny_sweep",
     "integration/test_inspect": "tiny_sweep",
+    "integration/test_killed_training": "tiny_sweep",
     "integration/test_odd_folders": "tiny_sweep",
     "integration/test_signals_in_phases": "tiny_sweep",
     "integration/test_sweep": "tiny_sweep",
