@@ -132,7 +132,6 @@ def run_folders(project: Project, place: Path, tally: Tally, count: int) -> None
         for left in (root / "mlflow.db", *root.rglob("mlflow.json")):
             left.unlink(missing_ok=True)
         shutil.rmtree(root / "mlartifacts", ignore_errors=True)
-        shutil.rmtree(root / "artifacts" / "scores")
         there = ["--config", str(project.file), "--experiment.folder", str(root)]
         for words in (
             ["sweep", *there],
