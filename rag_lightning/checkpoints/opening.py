@@ -176,8 +176,9 @@ def check_missing(report: Mapping[str, Any], file: Path, missing: str = "") -> N
 
 def check_size(cls: Any, settings: Any, numbers: int, folder: Path) -> None:
     """Raise DataError if config.json describes a far larger model than its files hold; nothing of its size is made."""
+    auto: Any = AutoModel
     with torch.device("meta"):
-        model = AutoModel.from_config(settings, trust_remote_code=False) if cls is AutoModel else cls(settings)
+        model = auto.from_config(settings, trust_remote_code=False) if cls is AutoModel else cls(settings)
     described = sum(parameter.numel() for parameter in model.parameters())
     if described > _SPARE * numbers:
         problem = f"describes a model of {described:,} parameters, and its weights are {numbers:,}"

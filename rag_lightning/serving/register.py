@@ -21,9 +21,8 @@ from mlflow.types.schema import Array, ColSpec, Object, Property, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 import rag_lightning
-from rag_lightning.core.files import write_sealed
+from rag_lightning.core.files import read_sealed, write_sealed
 from rag_lightning.core.records import Example, read_jsonl
-from rag_lightning.runs.record import read_run, read_summary
 from rag_lightning.serving import parts as packing
 from rag_lightning.tasks.spec import get_task
 
@@ -229,9 +228,9 @@ def _scores(folder: Path, record: Mapping[str, Any]) -> dict[str, str]:
     objective = get_task(record["task"]).metrics[0]
     found = {}
     for other in sorted(folder.parent.glob("*/summary.json")):
-        run = read_run(other.parent)
+        run = read_sealed(other.with_name("run.json"))
         if run["label"] == record["label"] and run["status"] == "finished":
-            estimate = read_summary(other.parent)["metrics"].get(objective)
+            estimate = read_sealed(other)["metrics"].get(objective)
             if estimate is not None:
                 found[f"{run['split']}_{objective}"] = f"{estimate['mean']:.2f}"
     return found
