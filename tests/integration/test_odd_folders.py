@@ -18,6 +18,7 @@ from rag_lightning.runs import folders
 from rag_lightning.sweep.run import run
 from rag_lightning.sweep.status import show_status
 from rag_lightning.tracking import track
+from rag_lightning.tracking.places import for_client
 from rag_lightning.tracking.store import default_uri
 from tests.odd_folders import ALL_AT_ONCE
 from tests.tiny_project import moved
@@ -35,7 +36,7 @@ def test_a_sweep_in_a_folder_of_any_name(
     track.run(config.experiment)
     shown = capsys.readouterr().err
     assert "cannot be used" not in shown and "not sent" not in shown
-    client, group = MlflowClient(default_uri(root)), folders.run_group(root, "tiny")
+    client, group = MlflowClient(for_client(default_uri(root))), folders.run_group(root, "tiny")
     experiment = client.get_experiment_by_name("nq")
     assert experiment
     for one in client.search_runs([experiment.experiment_id], "tags.role != 'model'"):

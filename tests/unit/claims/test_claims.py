@@ -86,8 +86,8 @@ def test_a_bad_comparison_is_named(changes: dict[str, Any], said: str, matrix: M
         ({"split": "train"}, "unknown .*split"),
         ({"seeds": [0, 0]}, "repeats a seed"),
         ({"test": "t_over_seeds"}, "needs several seeds"),
-        ({"name": "../c"}, "must be 1 to 100 letters"),
-        ({"name": ""}, "must be 1 to 100 letters"),
+        ({"name": "../c"}, "must be 1 to 80 letters"),
+        ({"name": ""}, "must be 1 to 80 letters"),
     ],
 )
 def test_a_bad_claim_is_named(changes: dict[str, Any], said: str, matrix: Matrix, tmp_path: Path) -> None:

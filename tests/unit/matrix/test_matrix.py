@@ -235,7 +235,7 @@ def test_a_system_can_belong_to_a_scale(tmp_path: Path) -> None:
         ({"seeds": []}, "'seeds': must name at least one, each once"),
         ({"tasks": ["nq", "nq"]}, "'tasks': must name at least one, each once"),
         ({"systems": {}}, "'systems': must name at least one"),
-        ({"systems": {"../x": {"row": "x"}}}, "'systems': must be 1 to 100 letters"),
+        ({"systems": {"../x": {"row": "x"}}}, "'systems': must be 1 to 80 letters"),
         ({"path": "x"}, "'path': is not a key of a matrix"),
         ({"decoding": {"mini": {"qaa": {}}}}, "unknown kind of task in decoding .*did you mean 'qa'"),
         (

@@ -110,8 +110,8 @@ def test_a_copied_project_leaves_the_first_alone(project: Project, tmp_path: Pat
 def test_a_place_that_somebody_chose_is_kept(project: Project, tmp_path: Path) -> None:
     root, chosen = project("project"), tmp_path / "disk" / "mlartifacts"
     chosen.mkdir(parents=True)
-    client(default_uri(root)).create_experiment("nq", artifact_location=chosen.as_uri())
-    sent(root)
+    client(default_uri(root)).create_experiment("chosen", artifact_location=chosen.as_uri())
+    assert Mirror("", "chosen", root, pytest.fail).child(root / "runs" / "s1" / "r1")
     assert list(chosen.rglob("run.json"))
 
 
