@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from rag_lightning import cli
-from rag_lightning.config.yaml_files import plain_values, read_yaml
-from rag_lightning.core.errors import DataError
+from rag_lightning.config.yaml_files import check_words, plain_values, read_yaml
+from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.report.paper import read_paper
 
 
@@ -61,6 +61,15 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for 
 def test_a_document_without_end_is_refused(text: str, says: str) -> None:
     with pytest.raises(yaml.YAMLError, match=says):
         plain_values(text)
+
+
+@pytest.mark.parametrize("value", ["[" * 1000 + "]" * 1000, '{"a": ' * 1000 + "1" + "}" * 1000])
+def test_a_value_of_a_command_line_is_refused(value: str) -> None:
+    for words in (["ask", "--seed", value], [f"--seed={value}"]):
+        with pytest.raises(ConfigError, match=r"^seed: is nested too deeply") as caught:
+            check_words(words)
+        assert len(str(caught.value)) < 200
+    check_words([value])  # a question
 
 
 @pytest.mark.parametrize("read", [read_yaml, read_paper])
