@@ -32,7 +32,7 @@ STOPPED_AT = 40
 HALF_DONE = ("predictions", "scores", "pairs", "rankings", "cost")
 """Kinds of artifacts that a sweep makes in its last minute."""
 LOCKS = (".lock", "-shm", ".log")
-PATH = re.compile(r'"/[^"]*"')
+PATH = re.compile(r'"(?:/[^"]*|FOLDER)"')
 """A path outside of the project: of the user's data, which may lie elsewhere for another one."""
 DURATION = re.compile(r"\d+(?:\.\d+)? ?(?:ms|s|min|h|d)\b(?: \d\d (?:s|min))?")
 
