@@ -32,6 +32,8 @@ STOPPED_AT = 40
 HALF_DONE = ("predictions", "scores", "pairs", "rankings", "cost")
 """Kinds of artifacts that a sweep makes in its last minute."""
 LOCKS = (".lock", "-shm", ".log")
+PATH = re.compile(r'"(?:/[^"]*|FOLDER)"')
+"""A path outside of the project: of the user's data, which may lie elsewhere for another one."""
 DURATION = re.compile(r"\d+(?:\.\d+)? ?(?:ms|s|min|h|d)\b(?: \d\d (?:s|min))?")
 
 
@@ -181,7 +183,8 @@ def content(path: Path, root: Path) -> str:
     if path.suffix in (".json", ".jsonl"):
         try:
             values = [json.loads(line) for line in raw.splitlines()] if path.suffix == ".jsonl" else json.loads(raw)
-            return content_digest(masked(json.dumps(plain(values), sort_keys=True), root))
+            text = masked(json.dumps(plain(values), sort_keys=True), root)
+            return content_digest(PATH.sub('"PATH"', text))
         except ValueError:
             return content_digest(raw)
     if path.suffix in (".html", ".md", ".tex", ".csv"):
