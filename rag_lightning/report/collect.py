@@ -146,7 +146,8 @@ def collect(sweep_dir: Path) -> Sweep:
         DataError: the folder or sweep.json is missing, or a file is truncated, lacks a field or has a wrong value.
     """
     path = sweep_dir / "sweep.json"
-    raw = read_sealed(path, hint="run the sweep first, or give the folder runs/<sweep>")
+    missing = "run the sweep first, or give the folder runs/<sweep>"
+    raw = read_sealed(path, "remove it and run the sweep again" if path.exists() else missing)
     return Sweep(
         name=str(need(path, raw, "name", str)),
         dataset=str(need(path, raw, "dataset", str)),

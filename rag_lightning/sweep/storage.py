@@ -139,7 +139,8 @@ def explained(config: SweepConfig) -> Iterator[None]:
     except (*REFUSED, ImportError, KeyError, TypeError, ValueError) as error:
         other = "give another URL, or none for a file beside the runs"
         reason = f"no value for {error}" if isinstance(error, KeyError) else _first_line(error)
-        hint = remedy_of(reason, other if config.storage else DAMAGED)
+        elsewhere = config.storage and "unable to open" in reason
+        hint = other if elsewhere else remedy_of(reason, other if config.storage else DAMAGED)
         if isinstance(error, ImportError) and is_server(config):
             reason, hint = "psycopg is not installed", "pip install 'rag-lightning[postgres]', or " + hint
         raise DataError(_place(config), f"cannot be opened by Optuna: {reason}", hint=hint) from error

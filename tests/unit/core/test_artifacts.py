@@ -151,56 +151,6 @@ def test_a_manifest_without_a_field_names_it(built: Artifact, field: str) -> Non
         open_artifact(built.path)
 
 
-def changed(built: Artifact, **changes: Any) -> None:
-    """Alter the manifest and seal it again, as one who shares a folder can."""
-    write_sealed(built.path / MANIFEST, json.loads((built.path / MANIFEST).read_text()) | changes)
-
-
-def test_an_altered_manifest_is_found(built: Artifact) -> None:
-    manifest = built.path / MANIFEST
-    manifest.write_text(manifest.read_text().replace('"rows": 1', '"rows": 2'))
-    with pytest.raises(ArtifactError, match=r"manifest\.json: was altered: .*; remove the folder .* and run again"):
-        open_artifact(built.path)
-
-
-@pytest.mark.parametrize("named", [{}, {"data.txt": None}])
-def test_a_file_that_the_manifest_does_not_name_is_refused(built: Artifact, named: dict[str, None]) -> None:
-    stated = built.manifest["files"]
-    changed(built, files={name: stated[name] for name in named})
-    with pytest.raises(ArtifactError, match=r"(data\.txt|more\.bin): is not named in manifest\.json; move it away"):
-        open_artifact(built.path)
-
-
-def test_hidden_files_of_the_system_are_no_files_of_an_artifact(built: Artifact) -> None:
-    (built.path / ".DS_Store").write_text("x")
-    (built.path / "sub" / ".nfs0001").write_text("x")
-    assert open_artifact(built.path).digest == RECIPE.digest
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"../../other": {"size": 1, "mtime_ns": 1, "sha256": "0"}},
-        {"/etc/passwd": {"size": 1, "mtime_ns": 1, "sha256": "0"}},
-        {"data.txt": {"size": "8"}},
-        {"data.txt": 8},
-        ["data.txt"],
-    ],
-)
-def test_an_entry_of_a_manifest_that_is_no_file_of_the_folder_is_refused(built: Artifact, entry: Any) -> None:
-    changed(built, files=entry)
-    with pytest.raises(
-        ArtifactError, match=r"manifest\.json: field 'files.*' is missing or damaged; remove the folder"
-    ):
-        open_artifact(built.path)
-
-
-def test_the_manifest_of_another_artifact_is_refused(built: Artifact, store: ArtifactStore) -> None:
-    changed(built, digest="f" * 16)
-    with pytest.raises(ArtifactError, match=r"manifest\.json: is of things/f{16}; remove the folder"):
-        ArtifactStore(store.root).build(RECIPE, never)
-
-
 def test_a_big_file_is_checked_by_time_and_deep_by_content(built: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(artifacts, "HASH_LIMIT", 4)
     path = built.path / "data.txt"
