@@ -78,11 +78,7 @@ class RunResult:
 
 
 def start_run(folder: Path, info: RunInfo) -> dict[str, Any]:
-    """Write run.json with status `running` and return it; an earlier attempt in the folder is replaced.
-
-    Raises:
-        DataError: the folder, or that of its sweep, is a link.
-    """
+    """Write run.json with status `running` and return it; an earlier attempt is replaced, a link is a DataError."""
     make_folder(folder, folder.parent.parent)
     (folder / SUMMARY).unlink(missing_ok=True)
     record = {
