@@ -53,8 +53,11 @@ class WordRule:
             check_name("stemmer", self.stemmer, stemmers.algorithms())
 
     def index(self, texts: Sequence[str]) -> Any:
-        """The words of all texts as bm25s numbers them."""
-        return self._tokenized(texts, True)
+        """The words of all texts, numbered in their order; bm25s numbers stems by a set, another in every process."""
+        found = self._tokenized(texts, True)
+        vocabulary = {word: number for number, word in enumerate(sorted(found.vocab))}
+        numbers = {found.vocab[word]: number for word, number in vocabulary.items()}
+        return found._replace(ids=[[numbers[one] for one in row] for row in found.ids], vocab=vocabulary)
 
     def words(self, texts: Sequence[str]) -> list[list[str]]:
         """The words of each text, in its order."""

@@ -15,6 +15,7 @@ import pytest
 
 from rag_lightning.core.artifacts import MANIFEST
 from rag_lightning.core.files import file_sha256
+from rag_lightning.stages.training_start import RAG_FILE
 
 ROOT = Path(__file__).parents[2]
 SWEEP = """
@@ -29,6 +30,8 @@ config = sweep(*map(Path, sys.argv[1:]))
 run(config)
 report(config)
 """
+RATES = ("retrieval_share", "pairs_per_second")
+"""What rag.json holds of measured time."""
 MEASURED = ("cost", "bm25_scale")
 """Kinds of artifacts that hold seconds."""
 SECONDS = re.compile(r"s/query|ms/query|.*\b(s|ms|seconds)\b.*")
@@ -44,6 +47,11 @@ def swept(root: Path, data: Path, bert: Path, hashing: int) -> Path:
     return root
 
 
+def without(value: Any) -> Any:
+    """A value of rag.json without rates."""
+    return {key: one for key, one in value.items() if key not in RATES} if isinstance(value, dict) else value
+
+
 def contents(root: Path) -> dict[str, Any]:
     """Every file of the artifacts -> its digest; a manifest without its times."""
     found: dict[str, Any] = {}
@@ -54,7 +62,10 @@ def contents(root: Path) -> dict[str, Any]:
         found[name.as_posix()] = file_sha256(file)
         if file.name == MANIFEST:
             manifest = json.loads(file.read_text())
-            found[name.as_posix()] = {key: manifest[key] for key in ("digest", "config", "inputs", "files")}
+            found[name.as_posix()] = {key: manifest[key] for key in ("digest", "config", "inputs")}
+        elif file.name == RAG_FILE:
+            info = json.loads(file.read_text())
+            found[name.as_posix()] = {key: without(value) for key, value in info.items()}
     return found
 
 

@@ -74,3 +74,10 @@ def test_passages_whose_words_the_rule_does_not_see_are_counted(tmp_path: Path) 
     built = BM25Retriever.build(BM25Config(), passages, WordRule())
     assert built.save(tmp_path)["unseen"] == built.unseen == 2
     assert BM25Retriever.build(BM25Config(), passages, WordRule("japanese", "")).unseen == 0
+
+
+def test_words_are_numbered_in_their_order() -> None:
+    """bm25s numbers stems by a set, whose order is another in every process."""
+    found = WordRule().index(["rivers of rome", "the porto river", "paris"])
+    assert found.vocab == {"pari": 0, "porto": 1, "river": 2, "rome": 3}
+    assert [list(row) for row in found.ids] == [[2, 3], [1, 2], [0]]
