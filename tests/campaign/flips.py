@@ -218,7 +218,8 @@ def _tells(ended: Ended, before: Usual, path: str) -> bool:
     usual_lines = set((before.ended.out + before.ended.err).splitlines())
     new = " ".join(line for line in (ended.out + ended.err).splitlines() if line not in usual_lines)
     *folders, name = path.split("/")
-    return any(one in new for one in (name, *(folder for folder in folders if NAMED.search(folder))))
+    digests = [folder[:8] if len(folder) == 16 else folder for folder in folders if NAMED.search(folder)]
+    return any(one in new for one in (name, *digests))
 
 
 def _lost(changed: Mapping[str, str], before: Usual, reader: Reader) -> list[str]:
