@@ -16,6 +16,7 @@ from rag_lightning.config.fields import to_dict
 from rag_lightning.config.retrieval import IndexConfig, retriever_kind, training_kind
 from rag_lightning.core import artifacts
 from rag_lightning.core.console import within
+from rag_lightning.core.links import make_folder
 from rag_lightning.core.records import Score, read_jsonl
 from rag_lightning.core.redact import redacted
 from rag_lightning.runs import folders, ledger
@@ -59,7 +60,7 @@ def run(system: System, group: str, split: str, role: str) -> Path:
 @contextmanager
 def _turn(folder: Path) -> Iterator[None]:
     """The turn of this process to run a cell, which others may want too; a sweep has a lock of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, folder.parent.parent)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # a file system without locks
