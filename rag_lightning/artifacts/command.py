@@ -1,4 +1,4 @@
-"""Command `artifacts`: list artifacts with the runs that use them, sum their sizes, or remove those that no run uses."""
+"""Command `artifacts`: list artifacts with the runs that use them, sum sizes, or remove those that no run uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
 
 from rag_lightning.artifacts import inventory
 from rag_lightning.artifacts.inventory import Entry, State, User, entries, files_beside, unfinished_sweeps, users

@@ -23,7 +23,7 @@ from rag_lightning.runs import folders, ledger
 from rag_lightning.runs import record as runs
 from rag_lightning.runs.ledger import Evaluation
 from rag_lightning.runs.system import CLOSED_BOOK, System
-from rag_lightning.stages import bm25, corpus, cost, examples, index, predict, retrieve, score, train, training_start
+from rag_lightning.stages import bm25, cost, index, predict, retrieve, score, train
 from rag_lightning.stages.workspace import Workspace
 
 SEARCHED = {"index": index.STAGE, "bm25": bm25.STAGE}
@@ -38,7 +38,7 @@ def folder_of(system: System, group: str, split: str) -> Path:
 
 
 def run(system: System, group: str, split: str, role: str) -> Path:
-    """Evaluate a system, or reuse its finished run; returns the run folder. An evaluation of a test goes into the ledger.
+    """Evaluate a system, or reuse its finished run; returns the run folder. A test goes into the ledger.
 
     A second process that wants the same cell waits, and finds the run.
 
@@ -114,7 +114,7 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
 
 
 def exact_scores(workspace: Workspace, split: str) -> str:
-    """Digest of the scores of exact search, at the same k with the same query encoder, for an approximate index on a test.
+    """Digest of the scores of exact search, at the same k with the same query encoder, for an approximate index on test.
 
     They tell errors of the index from those of the retriever. Empty on other splits, where the search is exact anyway,
     and where exact search would first have to build an index, or to read a large one.
@@ -211,5 +211,6 @@ def swap_notes(config: ExperimentConfig) -> list[str]:
         return []
     name = retriever_kind(kind).title
     return [
-        f"{name[0].upper()}{name[1:]} was swapped in at test: the model was trained with {retriever_kind(trained).title}"
+        f"{name[:1].upper()}{name[1:]} was swapped in at test: the model was trained with "
+        f"{retriever_kind(trained).title}"
     ]

@@ -1,7 +1,7 @@
 """The ledger of test: runs/ledger.jsonl has one line for each evaluation of a system on test or test2.
 
-A line is appended in one write under a lock, before the result is shown or recorded: a kill leaves whole lines, and a run
-that is done again after a kill adds none. A finished run that is reused adds none either.
+A line is appended in one write under a lock, before the result is shown or recorded: a kill leaves whole lines, and a
+run that is done again after a kill adds none. A finished run that is reused adds none either.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ KEYS = ("time", *Evaluation.__dataclass_fields__)
 
 
 def append(root: str | Path, done: Evaluation) -> None:
-    """Append an evaluation of test or test2 with the current time, unless a line differs from it in nothing but the time.
+    """Append an evaluation of test or test2 with the current time, unless a line differs in the time alone.
 
     Evaluations of other splits are ignored.
 

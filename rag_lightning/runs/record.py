@@ -68,7 +68,7 @@ class RunInfo:
 
 @dataclass
 class RunResult:
-    """The result of a run: digests of its artifacts, timings in seconds (peak_memory in bytes), counted work, summary, notes."""
+    """Digests of artifacts, timings in seconds (peak_memory in bytes), counted work, summary and notes of a run."""
 
     digests: dict[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from rag_lightning.core.files import write_sealed
 from rag_lightning.artifacts import command
 from rag_lightning.artifacts.command import holdings
 from rag_lightning.cli import main
 from rag_lightning.core import artifacts
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.core.files import write_sealed
 from rag_lightning.runs.record import RunInfo, RunResult, finish_run, start_run
 
 
@@ -179,7 +179,14 @@ def test_links_damage_and_strangers_are_left_alone(
     shown = capsys.readouterr().out
     assert shown.count("left alone") == 8
     assert gc_run(tmp_path) == 0
-    alone = (outside / "manifest.json", root / "model" / ("8" * 16), root / "linked", root / "model" / "notes", root / "model" / f"{'a' * 16}.node3.partial")
+    model = root / "model"
+    alone = (
+        outside / "manifest.json",
+        model / ("8" * 16),
+        root / "linked",
+        model / "notes",
+        model / f"{'a' * 16}.node3.partial",
+    )
     assert all(path.exists() for path in (*alone, listed, root / "mine" / "file.txt", project["old"], moved))
     assert not inside.exists() and not list((root / "pairs").glob(f"{project['old'].name}*"))
 
@@ -195,7 +202,8 @@ def test_a_killed_removal_leaves_no_half_artifact(tmp_path: Path) -> None:
     path = build(tmp_path, "model")
     for i in range(3000):
         (path / f"f{i}").touch()
-    code = "import sys, pathlib; from rag_lightning.artifacts.inventory import remove; remove(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from rag_lightning.artifacts import inventory; "
+    code += "inventory.remove(pathlib.Path(sys.argv[1]))"
     process = subprocess.Popen([sys.executable, "-c", code, str(path)])
     while path.exists():
         time.sleep(0.001)
@@ -251,9 +259,7 @@ def test_a_sweep_lists_what_it_uses(
         ([], "required: action"),
     ],
 )
-def test_a_wrong_word_is_told(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_word_is_told(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["artifacts", *words, "--folder", str(tmp_path)]) == 2
     assert said in capsys.readouterr().err
 

@@ -133,7 +133,8 @@ def test_a_field_of_another_type_is_named(run_folder: Path, changes: dict[str, o
 def test_a_damaged_summary_is_named(run_folder: Path, text: str) -> None:
     path = run_folder / "summary.json"
     path.write_text(text) if len(text) > 1000 else write_sealed(path, json.loads(text))
-    with pytest.raises(DataError, match=r"summary\.json(: is cut short or damaged|, field '(metrics|em)': has the wrong type)"):
+    told = r"summary\.json(: is cut short or damaged|, field '(metrics|em)': has the wrong type)"
+    with pytest.raises(DataError, match=told):
         read_summary(run_folder)
 
 

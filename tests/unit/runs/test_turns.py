@@ -1,4 +1,4 @@
-"""Two that want the same experiment of the matrix run it once: the second waits. Locks of threads are as of processes."""
+"""Two that want the same experiment of the matrix run it once: the second waits."""
 
 from __future__ import annotations
 
