@@ -114,7 +114,7 @@ def evaluate(workspace: Workspace, split: str, result: runs.RunResult) -> None:
 
 
 def exact_scores(workspace: Workspace, split: str) -> str:
-    """Digest of the scores of exact search, at the same k with the same query encoder, for an approximate index on test.
+    """Digest of the scores of exact search, at the same k and query encoder, for an approximate index on test.
 
     They tell errors of the index from those of the retriever. Empty on other splits, where the search is exact anyway,
     and where exact search would first have to build an index, or to read a large one.
