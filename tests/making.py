@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from sysconfig import get_path
 
 import pytest
 
@@ -41,7 +42,8 @@ def words_of(target: str, *given: str) -> list[str]:
 
 def make(*words: str, cwd: Path = ROOT, **outside: str) -> subprocess.CompletedProcess[str]:
     """Run make with the project's Makefile."""
-    environment = OUTSIDE | {"PYTHONPATH": str(ROOT)} | outside
+    found = os.pathsep.join((str(ROOT), get_path("purelib")))  # the link in a stub's .venv finds no packages itself
+    environment = OUTSIDE | {"PYTHONPATH": found} | outside
     command = ["make", "-f", str(ROOT / "Makefile"), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, env=environment, check=False)
 

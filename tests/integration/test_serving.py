@@ -27,6 +27,7 @@ from mlflow.tracking import MlflowClient
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import ArtifactError, DataError
+from rag_lightning.core.files import read_sealed, write_sealed
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.runs import evaluate, record
 from rag_lightning.runs.system import System, make_system
@@ -162,9 +163,9 @@ def test_an_altered_or_missing_file_is_refused(project: Project) -> None:
 def test_a_damaged_description_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     whole = {"config": {"formulation": "rag_token"}, "score_scale": 1.0, "parts": {"generator": {"files": {}}}}
     path = tmp_path / "system.json"
-    path.write_text(json.dumps(whole))
+    write_sealed(path, whole)
     assert parts.read_system(path) == whole
-    path.write_text(json.dumps(whole | changes))
+    write_sealed(path, whole | changes)
     with pytest.raises(DataError, match=r"system\.json: is damaged: .*; log the model again"):
         parts.read_system(path)
 
@@ -179,7 +180,7 @@ def test_a_large_corpus_stays_where_it_is(project: Project, monkeypatch: pytest.
     elsewhere = shutil.copytree(artifacts, tmp_path / "artifacts")
     assert comparable(answers(folder, model_config={"artifacts": str(elsewhere)})) == expected
     [corpus] = (elsewhere / "corpus").glob("*/manifest.json")
-    corpus.write_text(corpus.read_text().replace(corpus.parent.name, "0" * 16))
+    write_sealed(corpus, read_sealed(corpus) | {"digest": "0" * 16})
     with pytest.raises(ArtifactError, match="has digest 0000000000000000, but the corpus of this model has"):
         answers(folder, model_config={"artifacts": str(elsewhere)})
     shutil.rmtree(elsewhere / "corpus")

@@ -11,6 +11,7 @@ from rag_lightning.cli import parse
 from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import experiment_of
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import sqlite_url
 from rag_lightning.sweep.space import open_space
 from tests.making import NEEDS_MAKE, ROOT, calls, make, new_project, script, words_of
@@ -99,10 +100,12 @@ def test_sweep_takes_workers_engine_and_storage() -> None:
 
 
 def test_quotes_dollars_and_spaces_reach_the_configuration() -> None:
-    config = sweep("CORPUS=my 'own' cost$5.tsv", "TRAIN='a b' c", "DATASET=Anna's data", "DEV=-d", "TEST= #t")
+    config = sweep("CORPUS=my 'own' cost$5.tsv", "TRAIN='a b' c", "DATASET=anna.s-data", "DEV=-d", "TEST= #t")
     task = config.experiment.task
     assert config.experiment.corpus.source == "my 'own' cost$5.tsv"
-    assert (task.train, task.dataset, task.dev, task.test) == (("a b", "c"), "Anna's data", "-d", " #t")
+    assert (task.train, task.dataset, task.dev, task.test) == (("a b", "c"), "anna.s-data", "-d", " #t")
+    with pytest.raises(ConfigError, match="must be 1 to 80 letters"):
+        sweep("CORPUS=f.tsv", "DATASET=Anna's data")
 
 
 def test_a_scale_without_a_sweep_file_is_refused_in_one_line(project: Path) -> None:

@@ -58,7 +58,7 @@ def test_altered_scores_are_refused(full: Any) -> None:
         ("closed/run.json", "\x00", r"closed/run\.json: is cut short"),
         ("closed/summary.json", None, r"closed/summary\.json: is missing"),
         ("closed/summary.json", '{"metrics": {"em": {"mean": "x"}}, "slices": {}}', r"summary.*metrics\.em\.mean"),
-        ("closed/summary.json", '{"metrics": {"em": 3}, "slices": {}}', r"summary.*'metrics\.em': is not an estimate"),
+        ("closed/summary.json", '{"metrics": {"em": 3}, "slices": {}}', r"summary.*'em': has the wrong type"),
         ("closed/summary.json", '{"metrics": {}, "slices": {}, "notes": 3}', r"'notes': has the wrong type"),
         (
             "closed/summary.json",

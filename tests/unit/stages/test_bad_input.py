@@ -133,11 +133,11 @@ def test_vectors_of_another_kind_are_refused(project: ExperimentConfig, monkeypa
     workspace = Workspace(project)
     path = embed.build(workspace).path / "vectors.npy"
     for made, says in (
-        (np.zeros((64, 32), dtype=np.float64), "must be float32"),
-        (np.zeros(64, dtype=np.float32), r"must be \[N, D\]"),
+        (np.zeros((64, 32), dtype=np.float64), "of float64, not float32 with 2 axes"),
+        (np.zeros(64, dtype=np.float32), r"\[64\] of float32, not float32 with 2 axes"),
     ):
         monkeypatch.setattr(np, "load", lambda file, made=made, **_: made)
-        with pytest.raises(DataError, match=f"{path.name}.*{says}"):
+        with pytest.raises(ArtifactError, match=f"{path.name}.*{says}"):
             index.build(workspace)
 
 

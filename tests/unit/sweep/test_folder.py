@@ -12,6 +12,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import MACHINE
 from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.files import read_sealed, write_sealed
 from rag_lightning.sweep.run import _open_folder, run
 from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.status import show_status
@@ -49,7 +50,8 @@ def test_a_damaged_space_file_is_told_by_its_path(tmp_path: Path, text: str) -> 
 def test_a_finished_sweep_that_is_run_again_stays_finished_until_it_changes(tmp_path: Path) -> None:
     swept = config(tmp_path)
     file = _open_folder(open_space(swept), True) / "sweep.json"
-    text = file.read_text().replace('"finished": false', '"finished": true')
+    write_sealed(file, read_sealed(file) | {"finished": True})
+    text = file.read_text()
     for same in (swept, replace(swept, workers=2, retries=3, trial_seconds=9.0)):
         file.write_text(text)
         _open_folder(open_space(same), True)

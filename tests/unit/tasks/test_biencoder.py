@@ -58,9 +58,9 @@ def test_psg_id_and_missing_ids_are_known_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ({}, "whole file.*must be a list of objects"),
+        ({}, r"row 1.*is not JSON: expected '\['"),
         ([], "is an empty list"),
-        (["x"], "whole file.*must be a list of objects"),
+        (["x"], "row 1.*must be a list of objects"),
         ([ROW, ROW | {"question": " "}], "row 2.*question.*is empty"),
         ([ROW, {"question": "q"}], "row 2.*positive_ctxs.*is missing"),
         ([ROW | {"hard_negative_ctxs": "x"}], "row 1.*hard_negative_ctxs.*must be a list of objects"),

@@ -168,7 +168,7 @@ BAD = [
         "(got ['gold_answers', 'question']); a row has question and ctxs",
     ),
     ("dpr", '{"0": {"question": "q", "contexts": [{"id": "1", "text": "x"}]}}', "field 'contexts.docid': is missing"),
-    ("dpr", '"text"', "must be a list of objects"),
+    ("dpr", '"text"', "is not JSON: expected '['"),
     ("dpr", '[{"question": "q", "ctxs": [{"text": "x"}]}]', "field 'ctxs.id': is missing"),
     ("dpr", '[{"question": "q", "ctxs": 3}]', "row 1, field 'ctxs'"),
     ("dpr", '[{"ctxs": []}]', "field 'question': is missing"),
