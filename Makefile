@@ -7,7 +7,7 @@ SHELL := bash
 # What may stand behind a target, NAME=value. Only make's command line is read, and no variable of the environment except
 # STORAGE. The recipes find the values in the environment, as they were typed: neither make nor a shell reads them.
 override ARGUMENTS := PYTHON TORCH_INDEX TASK SCALE TRIALS SEED WORKERS ENGINE STORAGE CORPUS TRAIN DEV TEST NAME DATASET \
-	EXPERIMENT SPLIT PORT CONFIRM SLOW VERBOSE Q JOBS
+	EXPERIMENT SPLIT PORT CONFIRM SLOW VERBOSE Q JOBS KILLS FLIPS TEXTS
 override name :=
 override UNKNOWN := $(foreach name,$(filter-out $(ARGUMENTS),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name)))
 $(if $(strip $(UNKNOWN)),$(error no argument: $(strip $(UNKNOWN)); make help lists them (a variable of the environment stands before make)))

@@ -62,7 +62,7 @@ def others(leaf: Leaf, value: Any) -> list[Any]:
     elif get_origin(hint) is not None:
         columns = {"query": "q", "answers": "a"}
         found = [columns if leaf.path == "task.columns" else {"precision": "bf16-mixed"}]
-    elif hint is str:
+    elif getattr(hint, "_type", hint) is str:
         found = list(NAMED.get(leaf.path, ["other", "triviaqa"]))
     elif hint is bool:
         found = [True, False]

@@ -97,7 +97,7 @@ def _sentence_questions(passage: Passage) -> Iterator[tuple[str, str]]:
         if not 6 <= words <= 40:
             continue
         # A sentence that says "it" cannot be asked without its subject.
-        named = re.sub(r"^(?:It|He|She|They)\b(?!')", title, sentence)
+        named = re.sub(r"^(?:It|He|She|They)\b(?!')", lambda _: title, sentence)  # as it is, also with a backslash
         if title.lower() not in named.lower() and words < 14:
             named = f"{title}: {named}"
         for span in _spans(named):

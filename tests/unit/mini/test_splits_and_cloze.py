@@ -179,3 +179,9 @@ def test_the_real_assets() -> None:
     held = {entity_key(e.entity) for split in ("dev", *TESTS) for e in data.splits[split]}
     assert not held & {entity_key(passage.title) for passage in shown}
     assert not held & {entity_key(example.entity) for example in cloze}
+
+
+@pytest.mark.parametrize("title", [r"\write18{x}", r"\g<1>", "a\\", r"\1"])
+def test_a_title_with_a_backslash_is_text(title: str) -> None:
+    made = build_cloze([Passage("1", title, "It was founded by Maria Braun in the city of Leeds in 1901.")], 0, 9)
+    assert made and any(title.lower() in example.query.lower() for example in made)
