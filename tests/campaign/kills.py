@@ -246,7 +246,8 @@ def _evaluations(path: Path) -> list[str]:
     if not path.exists():
         return []
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [json.dumps({key: value for key, value in line.items() if key != "time"}, sort_keys=True) for line in lines]
+    shown = [{key: value for key, value in line.items() if key not in ("time", "seal")} for line in lines]
+    return [json.dumps(line, sort_keys=True) for line in shown]
 
 
 def _mlflow(clean: Path, root: Path) -> list[str]:
