@@ -25,7 +25,7 @@ from rag_lightning.core.hub import describe_paper_scale, hub_reachable
 from rag_lightning.core.tables import Grid
 from rag_lightning.runs import ledger
 from rag_lightning.runs.origin import git_state, package_versions
-from rag_lightning.runs.record import run_folders
+from rag_lightning.runs.record import is_finished, read_run, run_folders
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.tracking.places import file_of
 from rag_lightning.tracking.store import default_uri
@@ -134,9 +134,18 @@ def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
     yield Finding("formulations", "ok", ", ".join(get_args(Formulation)))
     for what, registry in REGISTRIES.items():
         yield Finding(what, "ok", ", ".join(registry))
-    yield Finding("runs", "ok", f"{len(run_folders(root / 'runs'))} in {root / 'runs'}")
-    found = Counter(line["split"] for line in ledger.read(root))
+    made = run_folders(root / "runs")
+    yield Finding("runs", "ok", f"{len(made)} in {root / 'runs'}")
+    lines = ledger.read(root)
+    found = Counter(line["split"] for line in lines)
     yield Finding("ledger of test", "ok", ", ".join(f"{found[split]} evaluations on {split}" for split in TESTS))
+    listed = {line["run_id"] for line in lines}
+    lost = [f.name for f in made if f.name not in listed and is_finished(f) and read_run(f)["split"] in TESTS]
+    if lost:
+        problem = (
+            f"runs/ledger.jsonl lacks {len(lost)} finished runs on test, the first {lost[0]}; restore it from a copy"
+        )
+        yield Finding("ledger of test", "damaged", problem)
     local = file_of(default_uri(root))
     known = "another store" if tracking_uri else str(local) if local.exists() else f"{local}, created by the first run"
     yield Finding("mlflow", "ok", known)

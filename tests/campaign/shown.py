@@ -19,6 +19,7 @@ from tests.browsing import BROWSER, injected, opened
 from tests.campaign.children import Ended
 from tests.campaign.tally import Tally
 
+LATEX = shutil.which("xelatex") or shutil.which("pdflatex")
 LINKS = ("href", "src", "action", "formaction", "xlink:href")
 HARMLESS = {
     "text",
@@ -94,14 +95,13 @@ def _latex(path: Path, place: Path) -> str:
     plain = re.sub(r"\\[\\{}%&#$_]", "", text)
     if plain.count("{") != plain.count("}"):
         return "has braces that do not match"
-    engine = shutil.which("xelatex") or shutil.which("pdflatex")
-    if engine is None:
+    if LATEX is None:
         return ""
     folder = place / "tex"
     folder.mkdir(exist_ok=True)
     (folder / "table.tex").write_text(text, encoding="utf-8")
     (folder / "paper.tex").write_text(PAPER, encoding="utf-8")
-    words = [engine, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
+    words = [LATEX, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
     done = subprocess.run(words, cwd=folder, capture_output=True, check=False, timeout=120)
     errors = [line for line in done.stdout.decode(errors="replace").splitlines() if line.startswith("!")]
     return f"does not compile: {errors[:1]}" if done.returncode else ""
@@ -124,6 +124,8 @@ def browser(tally: Tally) -> Iterator[Any]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         sync_playwright = None
+    if LATEX is None:
+        tally.notes.append("no LaTeX: tables were read, not compiled")
     if BROWSER is None or sync_playwright is None:
         tally.notes.append("no browser: pages were read by a parser of HTML")
         yield None
