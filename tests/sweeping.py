@@ -31,7 +31,7 @@ LIMIT = 240
 
 def command(config: SweepConfig, *more: str) -> list[str]:
     """The command line of a sweep, its configuration in a file of its folder."""
-    file = Path(config.experiment.folder) / "sweep.yaml"
+    file = Path(config.experiment.folder) / f"{config.name}.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(to_dict(config)))
     return [sys.executable, *PROGRAM, "sweep", "--config", str(file), *more]
@@ -45,7 +45,9 @@ def started(
     words = [sys.executable, *program, *command(config, *more)[3:]]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | variables
     with (Path(config.experiment.folder) / "sweep.log").open("a") as log:
+        heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         process = subprocess.Popen(words, env=environment, stderr=log, stdout=log, text=True, start_new_session=True)
+        signal.signal(signal.SIGINT, heard)
         try:
             yield process
         finally:

@@ -28,7 +28,7 @@ A_ROUND = 6
 """Kills in each sweep, on average."""
 FULL = 10
 """Every such start is a new interpreter with all imports; the others are forked."""
-NO_RESULT = (".sqlite", "mlflow.json", "sweep.yaml", ".tmp", "-wal", "-journal")
+NO_RESULT = (".sqlite", "mlflow.json", "sweep.yaml", "tiny.yaml", ".tmp", "-wal", "-journal")
 NOT_COMPARED = ("artifacts/cost/", "reports/", f"runs/{NAME}/system.jsonl", "runs/smoke/system.jsonl")
 
 

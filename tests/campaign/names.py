@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -241,11 +242,12 @@ def _made(
         [*(word for words, _ in made for word in words), *(one for _, env in made for one in env.values())],
         ensure_ascii=False,
     )
-    kept = [json.dumps(part, ensure_ascii=False)[1:-1] for part in value.split()]
+    words = shlex.split(value) if variable == "TRAIN" else value.split()  # the files of TRAIN are words of a shell
+    kept = [json.dumps(part, ensure_ascii=False)[1:-1] for part in words]
     kept += [json.dumps(part, ensure_ascii=False)[1:-1] for part in kept]
     if variable in ("VERBOSE", "PORT", "SLOW") or value.strip() in ("", "x"):
         return ""
-    if not all(part in arrived or json.dumps(part)[1:-1] in arrived for part in kept[: len(value.split())]):
+    if not all(part in arrived or json.dumps(part)[1:-1] in arrived for part in kept[: len(words)]):
         return f"arrives changed: {arrived[:160]}"
     return ""
 

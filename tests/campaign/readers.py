@@ -127,7 +127,7 @@ def usual(
     names, begun = project.given / "opened", monotonic()
     ended = reader.start(project, names).wait()
     seconds, opened = monotonic() - begun, set()
-    for name in names.read_text(encoding="utf-8").splitlines():
+    for name in names.read_text(encoding="utf-8", errors="replace").splitlines():  # children of it write at once
         with suppress(ValueError):
             opened.add(Path(name).relative_to(project.root).as_posix())
     changed = differences(project, before, contents)

@@ -174,7 +174,7 @@ def test_four_workers_on_postgresql_one_killed(postgres: str, tiny_copy: SweepCo
         assert process.wait(LIMIT) == 0, log_of(config)
     assert failures(config) == ["worker lost (SIGKILL)"] and len(evaluated_once(config)) == 12
     password = postgres.partition("rag:")[2].partition("@")[0].encode()
-    (Path(config.experiment.folder) / "sweep.yaml").unlink()  # the test's own, with the URL
+    (Path(config.experiment.folder) / f"{config.name}.yaml").unlink()  # the test's own, with the URL
     files = [path for path in Path(config.experiment.folder).rglob("*") if path.is_file()]
     assert [path for path in files if password in path.read_bytes()] == []
 
