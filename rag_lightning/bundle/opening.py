@@ -5,6 +5,7 @@ A bundle is a zip file, or the folder it was unpacked to. It holds text only; no
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import stat
@@ -96,7 +97,10 @@ def _unpack(bundle: Path, folder: Path) -> None:
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise DataError(bundle, "holds a file where another has its folder", hint=NOT_OURS) from error
     except ZIP_DAMAGE as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in (
+            None,
+            errno.EINVAL,
+        ):  # a place before it
             raise
         hint = "it is cut short or damaged: get it again"
         raise DataError(bundle, f"is not a readable zip file ({error})", hint=hint) from error

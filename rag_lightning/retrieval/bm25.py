@@ -116,11 +116,22 @@ class BM25Retriever:
         try:
             info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
             model = bm25s.BM25.load(str(folder), mmap=True, show_progress=False, allow_pickle=False)
+            _check(model, info["ntotal"])
             return cls(rule, model, info["ntotal"])
         except (FileNotFoundError, ValueError, KeyError, TypeError, EOFError) as error:
             raise ArtifactError(
                 f"{folder}: bm25 files missing or damaged ({error}); remove it and build it again"
             ) from error
+
+
+def _check(model: Any, ntotal: int) -> None:
+    """Raise ValueError for a model of another number of passages, or a word without a place in it."""
+    held, words = model.scores["num_docs"], len(model.scores["indptr"]) - 1
+    if type(held) is not int or held != ntotal:
+        raise ValueError(f"num_docs is {held!r}, not {ntotal}")
+    for word, at in model.vocab_dict.items():
+        if type(at) is not int or not 0 <= at < words + (word == ""):  # bm25s adds an empty word behind the last
+            raise ValueError(f"the word {word!r} has no place")
 
 
 def _best(scores: NDArray[np.float32], k: int) -> Hits:
