@@ -207,6 +207,6 @@ def _edge(group: tuple[float, list[int]], gap: float, side: int) -> float:
 
 
 def plain(text: str, longest: int = 46) -> str:
-    """A label of a chart: clean, and cut if it is long."""
-    found = clean(text)
+    """A label of a chart: clean, and cut if it is long; matplotlib's PDF fails for a byte order mark alone."""
+    found = clean(text).replace("\ufeff", "")
     return found if len(found) <= longest else f"{found[: longest - 1]}…"

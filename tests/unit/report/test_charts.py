@@ -42,6 +42,13 @@ def test_any_text_is_drawn_as_it_is() -> None:
     assert "var(--c0)" in first and "var(--ink)" in first and "metadata" not in first
 
 
+@pytest.mark.parametrize("text", ["\ufeff", "\u200f", "\u200b", "\u2028", "\x85", " "])
+def test_a_text_without_a_visible_sign_is_saved(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "FORMATS", FORMATS)
+    chart(text).save(tmp_path)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".svg", ".pdf", ".png"}
+
+
 def test_labels_are_moved_apart_in_their_order() -> None:
     placed = spread([0.5, 0.51, 0.1, 0.52], 0.1)
     ordered = sorted(placed)
