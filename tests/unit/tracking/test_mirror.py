@@ -166,11 +166,8 @@ def test_a_damaged_file_is_told_by_its_path(
     path = run_folder.parent / file
     if file == "sweep.json":
         describe(run_folder.parent)
-    if isinstance(text, dict):
-        before = json.loads(path.read_text()) if path.exists() and text.get("dataset") is None else {}
-        write_sealed(path, before | text)
-    else:
-        path.write_text(text)
+    before = json.loads(path.read_text()) if path.exists() and isinstance(text, dict) and "dataset" not in text else {}
+    write_sealed(path, before | text) if isinstance(text, dict) else path.write_text(text)
     with pytest.raises(RagLightningError, match=says):
         track.run(ExperimentConfig(folder=str(tmp_path), tracking_uri=uri))
 
