@@ -12,7 +12,7 @@ from rag_lightning.artifacts import inventory
 from rag_lightning.artifacts.inventory import Entry, State, User, entries, files_beside, unfinished_sweeps, users
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.console import say
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.plain import clean
 from rag_lightning.core.registry import check_name
 from rag_lightning.core.tables import Grid
@@ -74,7 +74,7 @@ def run(config: ExperimentConfig, action: str, sweep: str = "", confirm: str = "
     Raises:
         UnknownNameError: an unknown action or sweep.
         ConfigError: an option of another action.
-        ArtifactError: gc while another process uses the artifacts.
+        ArtifactError: gc while another process uses the artifacts, or beside a damaged manifest.
         DataError: the record of a run or sweep is damaged.
     """
     check_name("action of artifacts", action, ("ls", "du", "gc"))
@@ -144,7 +144,7 @@ def collect(root: Path, *, confirmed: bool) -> None:
         confirmed: Remove; otherwise only list.
 
     Raises:
-        ArtifactError: another process uses the artifacts.
+        ArtifactError: another process uses the artifacts, or what one was made from is not known.
         ConfigError: confirmed while a sweep has not finished.
         DataError: the record of a run or sweep is damaged.
     """
@@ -153,19 +153,32 @@ def collect(root: Path, *, confirmed: bool) -> None:
     open_sweeps = [str(folder) for folder in unfinished_sweeps(root)]
     problem = f"not finished: {', '.join(open_sweeps)}; their artifacts are not all recorded yet: finish or remove them"
     if not confirmed:
-        held = holdings(root)
+        held = _known(holdings(root))
         _print_entries(held, held.garbage, "why")
         print(f"gc would remove {len(held.garbage)} artifacts, {size(_total(held.garbage))}")
         return print(f"but refuses to: {clean(problem)}" if open_sweeps else "to remove: artifacts gc --confirm yes")
     if open_sweeps:
         raise ConfigError(problem)
     with inventory.unused(folders.artifacts(root)):
-        held = holdings(root)
+        held = _known(holdings(root))
         removed = [entry for entry in held.garbage if _remove(entry)]
     for entry in held.garbage:
         if entry not in removed:
             say(f"{entry.path}: is being built; kept")
     print(f"{len(removed)} artifacts removed, {size(_total(removed))}; {len(held.entries) - len(removed)} kept")
+
+
+def _known(held: Holdings) -> Holdings:
+    """The holdings, unless an artifact cannot tell what it was made from, which would count as unused.
+
+    Raises:
+        ArtifactError: the manifest of an artifact is damaged.
+    """
+    for entry in held.entries:
+        if entry.state == "damaged":
+            problem = "the manifest is damaged, so that what it was made from would count as unused"
+            raise ArtifactError(f"{entry.path}: {problem}; remove this folder, then run gc again")
+    return held
 
 
 def _remove(entry: Entry) -> bool:

@@ -23,6 +23,7 @@ from rag_lightning.bundle.numbers import comparisons
 from rag_lightning.bundle.opening import CHECKSUMS, CONTENTS, sums_text
 from rag_lightning.bundle.public import attribution, publishable
 from rag_lightning.core.artifacts import MANIFEST, Artifact
+from rag_lightning.core.console import say
 from rag_lightning.core.errors import DataError, UnknownNameError
 from rag_lightning.core.files import open_atomic, read_sealed, sealed, write_json, write_lines, write_sealed, write_text
 from rag_lightning.core.records import Score, read_checked, write_jsonl
@@ -188,6 +189,8 @@ def _comparisons(group: Path, runs: Sequence[Run], materials: Mapping[str, Mater
 def _write_ledger(root: Path, selected: Selected, folder: Path) -> None:
     """The evaluations on test of these runs."""
     names = {run.run_id for run in selected.runs}
+    if lost := [one for one in ledger.lacking(root) if one.parent == selected.group and one.name in names]:
+        say(ledger.loss(root, lost))
     lines = [one for one in ledger.read(root) if one["sweep"] == selected.group.name and one["run_id"] in names]
     if lines:
         write_lines(

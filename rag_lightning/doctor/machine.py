@@ -25,7 +25,7 @@ from rag_lightning.core.hub import describe_paper_scale, hub_reachable
 from rag_lightning.core.tables import Grid
 from rag_lightning.runs import ledger
 from rag_lightning.runs.origin import git_state, package_versions
-from rag_lightning.runs.record import is_finished, read_run, run_folders
+from rag_lightning.runs.record import run_folders
 from rag_lightning.tasks.spec import get_task
 from rag_lightning.tracking.places import file_of
 from rag_lightning.tracking.store import default_uri
@@ -139,13 +139,8 @@ def _names(root: Path, tracking_uri: str) -> Iterator[Finding]:
     lines = ledger.read(root)
     found = Counter(line["split"] for line in lines)
     yield Finding("ledger of test", "ok", ", ".join(f"{found[split]} evaluations on {split}" for split in TESTS))
-    listed = {line["run_id"] for line in lines}
-    lost = [f.name for f in made if f.name not in listed and is_finished(f) and read_run(f)["split"] in TESTS]
-    if lost:
-        problem = (
-            f"runs/ledger.jsonl lacks {len(lost)} finished runs on test, the first {lost[0]}; restore it from a copy"
-        )
-        yield Finding("ledger of test", "damaged", problem)
+    if lost := ledger.lacking(root):
+        yield Finding("ledger of test", "damaged", ledger.loss(root, lost))
     local = file_of(default_uri(root))
     known = "another store" if tracking_uri else str(local) if local.exists() else f"{local}, created by the first run"
     yield Finding("mlflow", "ok", known)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import read_jsonl_objects, sealed, unsealed
 from rag_lightning.core.links import no_link
 from rag_lightning.runs import folders
-from rag_lightning.runs.record import now
+from rag_lightning.runs.record import is_finished, now, read_run, run_folders
 
 FILE = "ledger.jsonl"
 COMMAND = "command"
@@ -75,6 +76,23 @@ def append(root: str | Path, done: Evaluation) -> None:
             handle.truncate(size)
             raise OSError(28, "No space left on device", str(path))
         os.fsync(handle.fileno())
+
+
+def lacking(root: str | Path) -> list[Path]:
+    """The folders of finished runs on test or test2 that the ledger lacks, as after a loss of lines.
+
+    Raises:
+        DataError: the ledger or the record of a run is damaged.
+    """
+    listed = {line["run_id"] for line in read(root)}
+    others = (folder for folder in run_folders(folders.runs(root)) if folder.name not in listed)
+    return [folder for folder in others if is_finished(folder) and read_run(folder)["split"] in TESTS]
+
+
+def loss(root: str | Path, lost: Sequence[Path]) -> str:
+    """What to say about the runs that the ledger lacks."""
+    runs = f"{len(lost)} finished runs on test, the first {lost[0].name}"
+    return f"{folders.runs(root) / FILE}: lacks {runs}; restore it from a copy"
 
 
 def read(root: str | Path) -> list[dict[str, Any]]:

@@ -200,9 +200,9 @@ def is_finished(folder: Path) -> bool:
     return all((folder / name).exists() for name in (RUN, SUMMARY)) and read_run(folder)["status"] == "finished"
 
 
-def run_folders(runs: Path) -> list[Path]:
-    """All run folders `<sweep>/<run_id>/` in a folder of runs, in order of name."""
-    return sorted(file.parent for file in runs.glob(f"*/*/{RUN}"))
+def run_folders(runs: Path, group: str = "*") -> list[Path]:
+    """All run folders `<sweep>/<run_id>/` in a folder of runs, or those of one sweep, in order of name."""
+    return sorted(file.parent for file in runs.glob(f"{group}/*/{RUN}"))
 
 
 def now() -> str:

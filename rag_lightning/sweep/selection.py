@@ -71,7 +71,7 @@ def superseded(config: SweepConfig, chosen: Sequence[System]) -> list[str]:
     """Labels of systems that an earlier search with fewer trials chose and ran on test."""
     folder = folders.run_group(config.experiment.folder, config.name)
     now = {folder_of(system, config.name, "test") for system in chosen}
-    earlier = [path for path in run_folders(folder.parent) if path.parent == folder and path not in now]
+    earlier = [path for path in run_folders(folder.parent, folder.name) if path not in now]
     found = [read_run(path) for path in earlier if is_finished(path)]
     return sorted(record["label"] for record in found if record["role"] == "final")
 

@@ -128,7 +128,7 @@ def show_end(space: Space, chosen: Sequence[System], folder: Path, mlflow: str) 
 
 def _pairs(folder: Path, artifacts: Path) -> tuple[int, int]:
     """Numbers of question-passage pairs that the predictions of a sweep generated and reused."""
-    runs = [run for run in run_folders(folder.parent) if run.parent == folder]
+    runs = run_folders(folder.parent, folder.name)
     digests = {read_run(run)["digests"].get("predictions") for run in runs}
     found = [artifacts / "predictions" / digest for digest in digests if digest]
     infos = [read_manifest(path)["info"] for path in found if path.exists()]  # a user may have removed some

@@ -18,9 +18,10 @@ from rag_lightning.core.tables import Head, LiveTable
 from rag_lightning.report.page import INDEX
 from rag_lightning.report.reading import need
 from rag_lightning.runs import folders
+from rag_lightning.runs.record import is_finished, run_folders
 from rag_lightning.sweep.attributes import DIGEST, SYSTEM, WORKER, duration_of, is_failure, reason_of
 from rag_lightning.sweep.objectives import MEASURES
-from rag_lightning.sweep.storage import is_held, is_server, missing_study, study_name
+from rag_lightning.sweep.storage import is_held, is_server, missing_study, study_file, study_name
 from rag_lightning.sweep.study import stored_trials
 
 
@@ -49,6 +50,10 @@ def show_status(config: SweepConfig) -> None:
     say(f"{'sweep':<17} {config.name}: {_state(config, folder, len(running))}")
     counts = f"{len(done)} done, {len(running)} running, {len(failed)} failed"
     say(f"{'trials':<17} {counts}, of {budget}")
+    made = [one for one in run_folders(folder.parent, folder.name) if is_finished(one)]
+    if made and not trials and not config.storage:
+        problem = f"has no trial, though {len(made)} runs are finished; run the sweep again, which finds them"
+        say(f"{'lost':<17} {study_file(config)}: {problem}")
     if done:
         position = objectives.index(metric) if metric in objectives else 0
         best = max(done, key=lambda trial: trial.values[position])

@@ -126,8 +126,8 @@ class Mirror:
         described = sweeps.read_sweep(folder / SWEEP)
         shown = [
             pages.Shown(record, read_summary(path), str(self._link(path).get("mlflow_run_id", "")))
-            for path in run_folders(folder.parent)
-            if path.parent == folder and ((record := read_run(path))["task"] == self.experiment or described)
+            for path in run_folders(folder.parent, folder.name)
+            if ((record := read_run(path))["task"] == self.experiment or described)
         ]
         return self._attempt(lambda: self._send_parent(name, folder, described, shown))
 
@@ -188,7 +188,7 @@ class Mirror:
         """MLflow id of a sweep, created if it does not exist."""
         if name not in self._parents:
             group = folders.run_group(self.root, name)
-            starts = [millis(read_run(path)["started"]) for path in run_folders(group.parent) if path.parent == group]
+            starts = [millis(read_run(path)["started"]) for path in run_folders(group.parent, group.name)]
             run = self._store.run([name, ""], name, min(starts, default=int(time.time() * 1000)))
             self._store.send(run, [], {}, {"role": "sweep"})
             self._parents[name] = (str(run.info.run_id), 0.0)

@@ -148,8 +148,8 @@ def command(words: Sequence[str]) -> Callable[[], int]:
     def work() -> int:
         from rag_lightning.cli import main
 
-        sys.argv = ["rag-lightning", *words]
-        return main(list(words))
+        sys.argv = ["rag-lightning", *words]  # and no arguments, so that it ends as the program does
+        return main()
 
     return work
 

@@ -49,6 +49,8 @@ NAMED = re.compile(r"[0-9a-f]{8}")
 """What the names of artifacts and of runs have."""
 RARE = 1.5
 """How much rarer a reader is that takes twice as long (an exponent)."""
+OWN = ("result file",)
+"""Kinds of files that are a user's own: an edit is other data, which has another result."""
 
 
 def kind_of(path: str) -> str:
@@ -205,7 +207,7 @@ def judge(place: Range, name: str, path: str, ended: Ended, harmed: bytes, seale
     same = all(changed.get(one) == before.changed.get(one) for one in {*changed, *before.changed} - {path})
     if same and shown(ended, place.project, reader.shows) == before.shown:
         return "", "same"
-    if told or sealed:
+    if told or sealed or kind_of(path) in OWN:
         return "", "told" if told else "another result"
     differing = sorted(
         one for one in {*changed, *before.changed} - {path} if changed.get(one) != before.changed.get(one)

@@ -34,7 +34,7 @@ HALF_DONE = ("predictions", "scores", "pairs", "rankings", "cost")
 LOCKS = (".lock", "-shm", ".log")
 PATH = re.compile(r'"(?:/[^"]*|FOLDER)"')
 """A path outside of the project: of the user's data, which may lie elsewhere for another one."""
-DURATION = re.compile(r"\d+(?:\.\d+)? ?(?:ms|s|min|h|d)\b(?: \d\d (?:s|min))?")
+DURATION = re.compile(r"\d+(?:\.\d+)? ?(?:ms|s|min|h|d)\b(?: \d\d (?:s|min))?|\d+(?:\.\d+)? of \S+ GiB free *")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,18 @@ def test_nothing_goes_while_a_sweep_is_not_finished(
     assert "refuses" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("confirm", [[], ["--confirm", "yes"]])
+def test_nothing_goes_where_an_artifact_cannot_tell_what_it_was_made_from(
+    project: dict[str, Path], tmp_path: Path, confirm: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = project["predictions"] / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-9])
+    before = left(tmp_path)
+    assert main(["artifacts", "gc", *confirm, "--folder", str(tmp_path)]) == 1
+    assert f"{project['predictions']}: the manifest is damaged" in " ".join(capsys.readouterr().err.split())
+    assert left(tmp_path) == before
+
+
 def test_nothing_goes_while_another_process_uses_the_artifacts(
     project: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,6 +191,9 @@ def test_links_damage_and_strangers_are_left_alone(
     assert main(["artifacts", "ls", "--folder", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert shown.count("left alone") == 8
+    assert gc_run(tmp_path) == 1 and inside.exists() and project["old_pairs"].exists()
+    for damaged in (project["old"], listed, moved):
+        shutil.rmtree(damaged)
     assert gc_run(tmp_path) == 0
     model = root / "model"
     alone = (
@@ -187,7 +203,7 @@ def test_links_damage_and_strangers_are_left_alone(
         model / "notes",
         model / f"{'a' * 16}.node3.partial",
     )
-    assert all(path.exists() for path in (*alone, listed, root / "mine" / "file.txt", project["old"], moved))
+    assert all(path.exists() for path in (*alone, root / "mine" / "file.txt"))
     assert not inside.exists() and not list((root / "pairs").glob(f"{project['old'].name}*"))
 
 

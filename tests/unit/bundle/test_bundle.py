@@ -223,6 +223,17 @@ def test_what_another_tool_computed_is_not_checked_but_named(small: Path, monkey
     assert any("f1 of scores" in line and "here is 'counter 2'" in line for line in checked.unchecked)
 
 
+def test_a_ledger_without_its_lines_is_named(
+    tiny_sweep: SweepConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(tiny_sweep.experiment.folder, root)
+    (root / "runs" / "ledger.jsonl").write_bytes(b"")
+    assert main(["export", "tiny", "--to", str(tmp_path / "a.zip"), "--folder", str(root)]) == 0
+    shown = "".join(capsys.readouterr().err.split())
+    assert f"{root}/runs/ledger.jsonl:lacks" in shown and "restoreitfromacopy" in shown
+
+
 def test_unfinished_runs_are_left_out_and_named(
     small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

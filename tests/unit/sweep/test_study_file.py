@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.errors import DataError
+from rag_lightning.runs import folders
 from rag_lightning.runs.system import System
 from rag_lightning.sweep import storage
 from rag_lightning.sweep.run import run as sweep
@@ -97,3 +101,15 @@ def test_the_status_of_a_damaged_study_is_one_line(folder: Path) -> None:
     (folder / "runs" / "s" / "space.json").unlink(missing_ok=True)
     with pytest.raises(DataError, match=r"space\.json: does not exist"):
         show_status(swept)
+
+
+def test_the_status_of_an_emptied_study_names_it(tiny_sweep: SweepConfig, tmp_path: Path, capsys: Any) -> None:
+    runs = folders.run_group(tiny_sweep.experiment.folder, tiny_sweep.name)
+    shutil.copytree(runs, tmp_path / "runs" / tiny_sweep.name)
+    swept = replace(tiny_sweep, experiment=replace(tiny_sweep.experiment, folder=str(tmp_path)))
+    show_status(swept)
+    assert "study.db" not in capsys.readouterr().err
+    study_file(swept).write_bytes(b"")
+    show_status(swept)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"{study_file(swept)}: has no trial, though" in shown and "run the sweep again" in shown
