@@ -47,8 +47,8 @@ KINDS = (
 """Kinds of files, by the beginning of their path in the project."""
 NAMED = re.compile(r"[0-9a-f]{8}")
 """What the names of artifacts and of runs have."""
-RARE = 1.5
-"""How much rarer a reader is that takes twice as long (an exponent)."""
+RARE = 3
+"""How much rarer a reader is that takes twice as long (an exponent); a kind of files is as rare as its fastest is slow."""
 OWN = ("result file",)
 """Kinds of files that are a user's own: an edit is other data, which has another result."""
 
@@ -144,11 +144,18 @@ def run(project: Project, tally: Tally, counts: Mapping[str, int], seed: int, fi
     checked = {kind: [path for path in paths if _is_checked(project, path)] for kind, paths in by_kind.items()}
     checked = {kind: paths for kind, paths in checked.items() if paths}
     for option, chosen in (("flips", by_kind), ("sealed", checked)):
+        kinds = sorted(chosen)
+        rarity = [1 / _seconds(place, chosen[kind]) for kind in kinds]
         for number in range(first, first + counts[option]):
             rng = random.Random(f"{seed}-{option}-{number}")
-            kind = rng.choice(sorted(chosen))
+            kind = rng.choices(kinds, rarity)[0]
             how = f"--seed {seed} --first {number} --{option} 1"
             _try(place, tally, rng, kind, rng.choice(chosen[kind]), how, option == "sealed")
+
+
+def _seconds(place: Range, paths: Sequence[str]) -> float:
+    """Seconds of the fastest reader of any of some files."""
+    return min(one.seconds for one in place.usual.values() if not one.opened.isdisjoint(paths))
 
 
 def _is_checked(project: Project, path: str) -> bool:
