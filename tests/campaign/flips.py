@@ -48,7 +48,7 @@ KINDS = (
 NAMED = re.compile(r"[0-9a-f]{8}")
 """What the names of artifacts and of runs have."""
 RARE = 3
-"""How much rarer a reader is that takes twice as long (an exponent); a kind of files is as rare as its fastest is slow."""
+"""How much rarer a reader is that takes twice as long (an exponent); a kind of files is as rare as its fastest one."""
 OWN = ("result file",)
 """Kinds of files that are a user's own: an edit is other data, which has another result."""
 

@@ -58,6 +58,7 @@ class Tally:
             self.failures[key].count += 1
         else:
             self.failures[key] = Wrong(kind, problem, how)
+            print(f"wrong: {kind}: {problem} ({how})", file=sys.stderr, flush=True)
 
     def add(self, kind: str, problem: str, how: str, way: str = "") -> None:
         """Count a try; it went wrong if there is a problem."""
