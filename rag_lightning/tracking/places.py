@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import replace_file, sqlite_url
 from rag_lightning.core.redact import redact
 
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
@@ -44,6 +45,33 @@ def for_client(uri: str) -> str:
 def place_of(uri: str) -> str:
     """Where the files of an SQLite store are: beside it."""
     return (file_of(uri).resolve().parent / FILES).as_uri()
+
+
+def is_absent(uri: str) -> bool:
+    """Whether an SQLite store is still to be made: its file is missing or empty."""
+    url = make_url(uri)
+    return not url.query and bool(url.database) and not (file_of(uri).exists() and file_of(uri).stat().st_size)
+
+
+def create(uri: str) -> None:
+    """Make the tables of a new SQLite store beside its place, then move it there.
+
+    MLflow makes them by dozens of migrations, and one that a kill ended half-way is never finished.
+
+    Raises:
+        OSError, SQLAlchemyError: it cannot be written.
+    """
+    from mlflow.store.db.utils import _initialize_tables
+
+    place = file_of(uri)
+    made = place.with_name(f"{place.name}.new")
+    for path in (made, made.with_name(f"{made.name}-journal")):
+        path.unlink(missing_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(sqlite_url(made), poolclass=NullPool)
+    _initialize_tables(engine)  # type: ignore[no-untyped-call]
+    engine.dispose()
+    replace_file(made, place)
 
 
 def check_apart(uri: str, study: str) -> None:

@@ -30,7 +30,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest, sqlite_url
 from rag_lightning.core.links import open_lock
 from rag_lightning.core.redact import has_bare_at, redact
-from rag_lightning.tracking.places import PORTS, bring_along, file_of, for_client, place_of
+from rag_lightning.tracking.places import PORTS, bring_along, create, file_of, for_client, is_absent, place_of
 
 KEY, MADE, DIGEST = "mlflow.ragLightning.key", "mlflow.ragLightning.made", "mlflow.ragLightning.dataset"
 """Tags, hidden in the UI: identity of a run, time in nanoseconds of its creation in MLflow, digest of its data."""
@@ -100,6 +100,8 @@ class Store:
             logging.getLogger(name).setLevel(logging.WARNING)
         _check_reachable(self.uri)
         with self.locked():  # two processes that create one SQLite store at once fail with `duplicate column name`
+            if self.uri.startswith(SQLITE) and is_absent(self.uri):
+                create(self.uri)
             client = MlflowClient(for_client(self.uri))
             client.search_experiments(max_results=1)
             if self.uri.startswith(SQLITE):

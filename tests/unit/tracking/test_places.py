@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from mlflow.artifacts import download_artifacts
 from mlflow.tracking import MlflowClient
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
+from sqlalchemy import Engine, event
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
@@ -165,3 +167,20 @@ def test_neither_opens_the_database_of_the_other(project: Project, warnings: lis
     mirror = Mirror(sqlite_url(study_file(swept(root))), "nq", root, warnings.append)
     assert mirror.child(root / "runs" / "s1" / "r1") is None
     assert len(warnings) == 1 and "study.db is the database of Optuna; give MLflow another tracking_uri" in warnings[0]
+
+
+def test_a_store_whose_creation_was_killed_is_made_anew(tmp_path: Path, run_maker: Callable[..., Path]) -> None:
+    def killed(*given: Any) -> None:
+        if "CREATE TABLE model_version_tags" in given[2]:
+            raise KeyboardInterrupt
+
+    uri, folder = default_uri(tmp_path), run_maker(tmp_path, "r1")
+    event.listen(Engine, "after_cursor_execute", killed)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Mirror(uri, "nq", tmp_path, pytest.fail).child(folder)
+    finally:
+        event.remove(Engine, "after_cursor_execute", killed)
+    assert not (tmp_path / "mlflow.db").exists()
+    assert Mirror(uri, "nq", tmp_path, pytest.fail).child(folder)
+    assert not list(tmp_path.glob("mlflow.db.new*"))
