@@ -22,6 +22,8 @@ CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 CPU_TO_END = 10.0
 """Seconds of CPU within which a command ends after SIGTERM or SIGINT."""
 HOUR = 3600.0
+LAST = "mlflow ui --backend-store-uri"
+"""What the last line of a sweep names."""
 IMPORTS = 8.0
 """Seconds of CPU that a new interpreter needs before it begins."""
 A_ROUND = 6
@@ -152,16 +154,16 @@ def _ending(ended: Ended, number: int, spent: float) -> str:
         return f"does not end after {signal.Signals(number).name}"
     if ended.cpu - spent > CPU_TO_END:
         return f"takes {ended.cpu - spent:.0f} s of CPU to end"
-    if ended.code == 0 or _before_main(ended, number):
+    if ended.code == 0 or _outside_main(ended, number):
         return ""
     if problem := explain(ended):
         return problem
     return "" if ended.code == CODES[number] else f"exit code {ended.code}, signal {ended.signal}: {ended.last}"
 
 
-def _before_main(ended: Ended, number: int) -> bool:
-    """Whether a signal came while the interpreter was importing, where no line of ours can be printed."""
-    unheard = ended.signal == number and not ended.err
+def _outside_main(ended: Ended, number: int) -> bool:
+    """Whether a signal came in imports, where no line of ours can be printed, or behind the last line of a sweep."""
+    unheard = ended.signal == number and (not ended.err or LAST in ended.err)
     return unheard or ("KeyboardInterrupt" in ended.err and "in _dispatch" not in ended.err)
 
 
