@@ -19,7 +19,7 @@ from tests.tiny_project import experiment, place
 WARM, MEASURED = 200, 1000
 """Questions before memory is first looked at, and after that."""
 STATES = 4 << 20
-"""Bytes of encoder states that `predict` keeps here: full within WARM questions, as its own bound is within thousands."""
+"""Bytes of encoder states that `predict` keeps here, full within WARM questions, as its own bound is in longer runs."""
 
 
 def ask(system: OpenSystem, numbers: range) -> None:
