@@ -165,3 +165,25 @@ def test_neither_opens_the_database_of_the_other(project: Project, warnings: lis
     mirror = Mirror(sqlite_url(study_file(swept(root))), "nq", root, warnings.append)
     assert mirror.child(root / "runs" / "s1" / "r1") is None
     assert len(warnings) == 1 and "study.db is the database of Optuna; give MLflow another tracking_uri" in warnings[0]
+
+
+@pytest.mark.parametrize("linked", ["mlflow.db", "mlartifacts/outside"])
+def test_nothing_is_written_through_a_link(linked: str, project: Project, tmp_path: Path) -> None:
+    root, outside = project("linked"), tmp_path / "outside"
+    outside.mkdir()
+    shutil.copyfile(root / "mlflow.db", outside / "mlflow.db")
+    before = (outside / "mlflow.db").read_bytes()
+    (root / "mlartifacts").mkdir()
+    (root / linked).unlink(missing_ok=True)
+    (root / linked).symlink_to(outside / "mlflow.db" if linked == "mlflow.db" else outside)
+    said: list[str] = []
+    assert Mirror("", "nq", root, said.append).child(root / "runs" / "s1" / "r1") is None
+    assert f"{linked} is a link, and nothing is written through one; remove it, or put a copy there" in said[0]
+    assert [path.name for path in outside.iterdir()] == ["mlflow.db"] and (outside / "mlflow.db").read_bytes() == before
+
+
+def test_the_folder_of_all_files_may_be_a_link_to_another_disk(project: Project, tmp_path: Path) -> None:
+    root = project("large")
+    (tmp_path / "disk").mkdir()
+    (root / "mlartifacts").symlink_to(tmp_path / "disk")
+    assert "run.json" in files_of(root, sent(root))
