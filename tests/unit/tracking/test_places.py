@@ -21,6 +21,7 @@ from rag_lightning.tracking import track
 from rag_lightning.tracking.mirror import Mirror
 from rag_lightning.tracking.places import check_apart, file_of, for_client
 from rag_lightning.tracking.store import default_uri
+from tests.making import script
 from tests.odd_folders import ODD
 from tests.run_folders import make_run
 
@@ -95,6 +96,39 @@ def test_a_moved_project_keeps_its_files_and_writes_nothing_where_it_was(
     track.run(ExperimentConfig(folder=str(after)))
     assert [path.read_bytes() for path in after.glob("runs/*/*/mlflow.json")] == links, "nothing is sent again"
     assert "has moved" not in capsys.readouterr().err and not before.exists()
+
+
+class Started(Exception):
+    """The server runs."""
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_make_shows_the_files_of_a_moved_project_before_any_other_command(
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damaged: bool,
+) -> None:
+    before, after = project("before"), tmp_path / "after"
+    run_id = sent(before)
+    before.rename(after)
+    if damaged:
+        (after / "mlflow.db").write_bytes(b"no database" * 100)
+
+    def start(program: Path, words: list[str]) -> None:
+        raise Started
+
+    monkeypatch.chdir(after)
+    monkeypatch.setattr(script.os, "execv", start)
+    capsys.readouterr()
+    with pytest.raises(Started):
+        script.main("mlflow-ui", ["PORT"])
+    shown = capsys.readouterr().err
+    if damaged:
+        assert "mlflow.db: the places of its files were not checked (" in shown and "not a database" in shown
+    else:
+        assert "has moved" in shown and "run.json" in files_of(after, run_id) and not before.exists()
 
 
 def test_a_copied_project_leaves_the_first_alone(project: Project, tmp_path: Path) -> None:
