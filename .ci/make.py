@@ -179,6 +179,23 @@ def command(target: str, given: Given) -> list[str]:
     return ["mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db", *server]
 
 
+def find_files() -> None:
+    """Let MLflow find the files of a store that was moved with the project, as every command does that sends runs."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from rag_lightning.tracking.places import bring_along
+
+    store = Path("mlflow.db")
+    if store.is_symlink() or not store.is_file() or not store.stat().st_size:
+        return
+    try:
+        bring_along(sqlite_url(store))
+    except SQLAlchemyError as error:  # the server says more about a file that cannot be used
+        print(
+            clean(f"{store}: the places of its files were not checked ({str(error).splitlines()[0]})"), file=sys.stderr
+        )
+
+
 def main(target: str, names: list[str]) -> NoReturn:
     """Run what a target stands for, in the place of this process."""
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -192,6 +209,8 @@ def main(target: str, names: list[str]) -> NoReturn:
         print(clean(f"make {target}: {error}"), file=sys.stderr)
         sys.exit(MISUSED)
     program = Path(sys.executable).with_name(words[0])
+    if target == "mlflow-ui":
+        find_files()
     if target.endswith("-ui"):
         port = given["PORT"] or DEFAULTS["PORT"]
         print(clean(f"open http://127.0.0.1:{port}/ in a browser; Ctrl-C ends the server"), file=sys.stderr)

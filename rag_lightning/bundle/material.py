@@ -260,10 +260,6 @@ class Material:
             ArtifactError, DataError: something is missing or damaged, or of other questions.
         """
         predictions, rankings = self.artifact("predictions"), self.artifact("rankings")
-        if predictions is not None:
-            read_checked(predictions.path / "predictions.jsonl", Prediction)
-        if rankings is not None:
-            read_checked(rankings.path / "rankings.jsonl", Ranking)
         passages = self.source.passages(self.corpus) if self.corpus else None
         return from_artifacts(self.task, passages, self.asked, predictions, rankings, self.k)
 

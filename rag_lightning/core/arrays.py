@@ -16,11 +16,17 @@ DAMAGE = (*ZIP_DAMAGE, ValueError, TypeError, MemoryError, SyntaxError, tokenize
 """Errors of NumPy about a damaged header or archive."""
 
 
-def open_array(path: Path, dtype: DTypeLike, ndim: int) -> NDArray[Any]:
+def open_array(path: Path, dtype: DTypeLike, ndim: int, shape: tuple[int, ...] = ()) -> NDArray[Any]:
     """The array in a .npy file of an artifact, memory-mapped.
 
+    Args:
+        path: The file.
+        dtype: Type of its numbers.
+        ndim: Number of its axes.
+        shape: Its shape; empty for any.
+
     Raises:
-        ArtifactError: damaged, of Python objects, or of another type or number of axes; nothing in it was run.
+        ArtifactError: damaged, of Python objects, or of another type or shape; nothing in it was run.
     """
     remedy = f"remove the folder {path.parent} and run again"
     try:
@@ -30,4 +36,6 @@ def open_array(path: Path, dtype: DTypeLike, ndim: int) -> NDArray[Any]:
     if not isinstance(found, np.ndarray) or found.dtype != np.dtype(dtype) or found.ndim != ndim or not found.size:
         held = f"{list(found.shape)} of {found.dtype}" if isinstance(found, np.ndarray) else "an archive"
         raise ArtifactError(f"{path}: holds {held}, not {np.dtype(dtype)} with {ndim} axes; {remedy}")
+    if shape and found.shape != shape:
+        raise ArtifactError(f"{path}: has shape {list(found.shape)}, not {list(shape)}; {remedy}")
     return found

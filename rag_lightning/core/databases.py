@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,6 +27,8 @@ SETTINGS = ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0")
 cut while it is mapped would end the process."""
 STEPS, LONGEST = 100_000, 60.0
 """Steps of SQLite's machine between two looks at the clock, and seconds that a statement may take."""
+DEAF = 1.0
+"""Seconds that SQLite waits at a time: it hears no signal while it does."""
 REMEDIES = {
     "locked": "another program holds it: run again when that has ended",
     "readonly": "make it and its folder writable, then run again",
@@ -55,7 +57,7 @@ def connect(path: Path | None, wait: float, create: bool = True) -> sqlite3.Conn
             db.setlimit(limit, value)
         for setting in SETTINGS:
             db.execute(f"PRAGMA {setting}")
-    except sqlite3.Error:
+    except BaseException:  # Ctrl-C too
         db.close()
         raise
     return db
@@ -69,7 +71,8 @@ def bounded(db: sqlite3.Connection, seconds: float = LONGEST) -> Iterator[None]:
     try:
         yield
     finally:
-        db.set_progress_handler(None, 0)
+        with suppress(sqlite3.ProgrammingError):  # Ctrl-C has closed it
+            db.set_progress_handler(None, 0)
 
 
 def problem_of(path: Path, wait: float) -> str:
@@ -79,8 +82,15 @@ def problem_of(path: Path, wait: float) -> str:
 
     Args:
         path: The file.
-        wait: Seconds to wait while another process writes.
+        wait: Seconds to wait while another process writes; Ctrl-C ends the waiting.
     """
+    until = time.monotonic() + wait
+    while "locked" in (problem := _problem_now(path, min(wait, DEAF))) and time.monotonic() < until:
+        pass
+    return problem
+
+
+def _problem_now(path: Path, wait: float) -> str:
     try:
         with path.open("rb") as handle:
             head = handle.read(len(HEAD))

@@ -256,10 +256,10 @@ def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sqlite_url(path: Path) -> str:
-    """SQLAlchemy's URL of a file; signs that mean something in a URL or in Optuna's templates (? % {}) are quoted."""
+    """SQLAlchemy's URL of a file, of a link its own; signs of URLs and of Optuna's templates (? % {}) are quoted."""
     from sqlalchemy import URL
 
-    return URL.create("sqlite", database=str(path.resolve())).render_as_string()
+    return URL.create("sqlite", database=str(path.parent.resolve() / path.name)).render_as_string()
 
 
 def digest(value: Any) -> str:

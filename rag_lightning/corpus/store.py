@@ -87,9 +87,14 @@ class PassageStore:
         return len(self._offsets) - 1
 
     def __getitem__(self, row: int) -> Passage:
-        """The passage of a row; IndexError outside 0..N-1, so that row -1 (nothing found) never gives a passage."""
+        """The passage of a row.
+
+        Raises:
+            ArtifactError: a row outside of 0..N-1, as -1 (nothing found) or a ranking of another corpus names it.
+        """
         if not 0 <= row < len(self):
-            raise IndexError(f"row {row} is not in a corpus of {len(self)} passages")
+            problem = f"has no row {row}, only {len(self)} passages; the rankings that name it are of another corpus"
+            raise ArtifactError(f"{self.path / PASSAGES}: {problem}: remove them and run again")
         start, stop = int(self._offsets[row]), int(self._offsets[row + 1])
         try:
             raw = json.loads(self._bytes[max(start, 0) : stop])

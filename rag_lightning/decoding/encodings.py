@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import ClassVar
 
 import numpy as np
@@ -48,6 +49,12 @@ class Encodings:
         self.reused = 0
         self._states: OrderedDict[str, Tensor] = OrderedDict()
         self._bytes = 0
+
+    def emptied(self) -> Encodings:
+        """The same model with a memory of its own: of questions that do not come again, and of threads that answer."""
+        other = copy(self)
+        other._states, other._bytes = OrderedDict(), 0
+        return other
 
     def keys(self, pairs: Sequence[Pair]) -> tuple[list[str], list[list[int]]]:
         """Digest of the encoded input ids of each pair, and the ids: two passages with one text are one pair."""

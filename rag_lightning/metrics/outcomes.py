@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, read_jsonl
+from rag_lightning.core.records import Example, Passage, Prediction, Ranking, Score, read_checked
 from rag_lightning.metrics.answers import AnswerMatcher
 from rag_lightning.metrics.metric import AnyMetric, Metric, Outcome, parse_metric, score_outcome, statistics_of
 from rag_lightning.metrics.pages import evidence_sets, normalize_title
@@ -113,12 +113,12 @@ def from_artifacts(
         k: Passages of a ranking that count.
 
     Raises:
-        DataError: their ids are not those of the examples.
+        DataError: a line that is no record, or their ids are not those of the examples.
     """
     texts: dict[str, str] = {}
     if predictions is not None:
         file = predictions.path / "predictions.jsonl"
-        texts = {p.example_id: p.text for p, _ in join_by_id(read_jsonl(file, Prediction), asked, file)}
+        texts = {p.example_id: p.text for p, _ in join_by_id(read_checked(file, Prediction), asked, file)}
     outcomes = [Outcome(example, texts.get(example.example_id)) for example in asked]
     if rankings is None or passages is None:
         return Outcomes(outcomes, faults=find_faults(task, outcomes, None), patterns=has_patterns(task))
@@ -142,10 +142,10 @@ def read_rankings(rankings: Artifact, asked: Sequence[Example], k: int) -> list[
     """The first k of every example's ranking.
 
     Raises:
-        DataError: the ids are not those of the examples.
+        DataError: a line that is no ranking, or the ids are not those of the examples.
     """
     file = rankings.path / "rankings.jsonl"
-    joined = join_by_id(read_jsonl(file, Ranking), asked, file)
+    joined = join_by_id(read_checked(file, Ranking), asked, file)
     return [replace(ranking, rows=ranking.rows[:k], scores=ranking.scores[:k]) for ranking, _ in joined]
 
 

@@ -56,6 +56,7 @@ def embed_corpus(
     Raises:
         ConfigError: a passage encoder is needed, or a size below 1.
         DataError: the encoder gave a vector that is not finite.
+        ArtifactError: a shard of an interrupted run is damaged, or of another shape.
     """
     if encoder.role != "passage" or tokens_per_batch < 1 or shard_size < 1:
         raise ConfigError("embed_corpus needs a passage encoder, tokens_per_batch >= 1 and shard_size >= 1")
@@ -128,7 +129,8 @@ def _merge(folder: Path, count: int, dim: int, shard_size: int) -> None:
     temporary = folder / (VECTORS + ".tmp")
     merged = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(count, dim))
     for start in range(0, count, shard_size):
-        merged[start : start + shard_size] = open_array(_shard(folder, start), np.float32, 2)
+        shape = min(shard_size, count - start), dim
+        merged[start : start + shard_size] = open_array(_shard(folder, start), np.float32, 2, shape)
     merged.flush()
     del merged
     replace_file(temporary, folder / VECTORS)

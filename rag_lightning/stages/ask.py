@@ -57,9 +57,10 @@ class OpenSystem:
             ConfigError: an empty question, or one that is too long for the generator.
         """
         asked, passages = self._retrieve(_example(question))
-        predictor = Predictor(self.config.formulation, self.encodings, self.config.decoding, self.store, PairStore())
+        encodings = self.encodings.emptied()  # what is kept of a question leaves with it
+        predictor = Predictor(self.config.formulation, encodings, self.config.decoding, self.store, PairStore())
         found = answer_of(self.config.formulation, asked, passages, predictor.predict([asked])[0])
-        return replace(found, tokens=by_token(self.encodings, asked, found, self.config.formulation))
+        return replace(found, tokens=by_token(encodings, asked, found, self.config.formulation))
 
     def _retrieve(self, example: Example) -> tuple[Question, tuple[Passage, ...]]:
         """The question with the rows of its passages, and the passages."""

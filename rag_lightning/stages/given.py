@@ -14,7 +14,7 @@ import numpy as np
 
 from rag_lightning.config.retrieval import training_kind
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.core.records import Ranking, read_jsonl, write_jsonl
+from rag_lightning.core.records import Ranking, read_checked, write_jsonl
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.metrics.tokens import normalize_answer
 from rag_lightning.retrieval.given import GivenRetriever
@@ -31,7 +31,7 @@ FILE = "given.jsonl"
 
 def open_given(workspace: Workspace) -> GivenRetriever:
     """The passages that the question files give."""
-    found = read_jsonl(STAGE.build(workspace).path / FILE, Ranking)
+    found = read_checked(STAGE.build(workspace).path / FILE, Ranking)
     hits = {one.example_id: Hits(np.array(one.rows, np.int64), np.array(one.scores, np.float32)) for one in found}
     return GivenRetriever(hits, len(corpus.open_store(workspace)))
 

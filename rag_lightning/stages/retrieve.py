@@ -17,7 +17,7 @@ from rag_lightning.config.retrieval import check_retriever, retriever_kind, trai
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import file_sha256
-from rag_lightning.core.records import Ranking, read_jsonl, write_jsonl
+from rag_lightning.core.records import Ranking, read_checked, write_jsonl
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.index.index import Index
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -117,8 +117,12 @@ def _count_bare(workspace: Workspace, rankings: Sequence[Ranking]) -> int:
 
 
 def read(artifact: Artifact) -> list[Ranking]:
-    """The rankings of an artifact."""
-    return list(read_jsonl(artifact.path / RANKINGS, Ranking))
+    """The rankings of an artifact.
+
+    Raises:
+        DataError: a line that is no ranking.
+    """
+    return read_checked(artifact.path / RANKINGS, Ranking)
 
 
 def _is_learnt(workspace: Workspace, state: EncoderState) -> bool:

@@ -30,7 +30,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import digest, sqlite_url
 from rag_lightning.core.links import open_lock
 from rag_lightning.core.redact import has_bare_at, redact
-from rag_lightning.tracking.places import PORTS, bring_along, create, file_of, for_client, is_absent, place_of
+from rag_lightning.tracking.places import FILES, PORTS, bring_along, create, file_of, for_client, is_absent, place_of
 
 KEY, MADE, DIGEST = "mlflow.ragLightning.key", "mlflow.ragLightning.made", "mlflow.ragLightning.dataset"
 """Tags, hidden in the UI: identity of a run, time in nanoseconds of its creation in MLflow, digest of its data."""
@@ -236,8 +236,11 @@ def _protocol(uri: str) -> str:
 
 
 def _check_database(uri: str) -> None:
-    """Raise OSError for a file that cannot be used as a database, or is Optuna's."""
+    """Raise OSError for a file that cannot be used as a database, or is Optuna's, and for links to other places."""
     path = file_of(uri)
+    files = path.parent / FILES  # may be a link itself, to another disk
+    if linked := next((one for one in (path, *files.glob("*")) if one.is_symlink()), None):
+        raise OSError(f"{linked} is a link, and nothing is written through one; remove it, or put a copy there")
     if problem := problem_of(path, WAIT):
         raise OSError(f"{path}: {problem}; {remedy_of(problem, 'remove or replace it')}")
     if path.is_file() and inspect(create_engine(uri, poolclass=NullPool)).has_table("studies"):

@@ -18,6 +18,8 @@ from tests.tiny_project import experiment, place
 
 WARM, MEASURED = 200, 1000
 """Questions before memory is first looked at, and after that."""
+STATES = 4 << 20
+"""Bytes of encoder states that `predict` keeps here, full within WARM questions, as its own bound is in longer runs."""
 
 
 def ask(system: OpenSystem, numbers: range) -> None:
@@ -28,6 +30,7 @@ def ask(system: OpenSystem, numbers: range) -> None:
 
 def predict(system: OpenSystem, numbers: range) -> None:
     """All questions of a data set, as stage `predict` does."""
+    system.encodings.max_bytes = STATES
     found = [system._retrieve(Example(f"q{n}", f"what is the capital of {place(n)} {n}", ()))[0] for n in numbers]
     config = system.config
     predict_all(Predictor(config.formulation, system.encodings, config.decoding, system.store, PairStore()), found)

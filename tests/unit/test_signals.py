@@ -80,3 +80,28 @@ def test_a_signal_ends_the_process_with_one_line(
             process.kill()
     assert (process.returncode, shown) == (code, f"rag-lightning: {said}; run the same command again to continue\n")
     assert (tmp_path / "cleaned").exists() == (work == "cleaning")
+
+
+PRESSED = """
+import sys
+from rag_lightning.__main__ import main
+
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == pressed_at:
+            raise KeyboardInterrupt
+
+pressed_at = sys.argv.pop()
+sys.meta_path.insert(0, Pressed())
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("module", ["rag_lightning.cli", "rag_lightning.config.fields", "jsonargparse"])
+def test_ctrl_c_while_modules_are_imported_is_one_line(module: str) -> None:
+    command = [sys.executable, "-c", PRESSED, "plan", "--k", "1", module]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 130 and line.startswith("rag-lightning: interrupted; ") and not done.stdout

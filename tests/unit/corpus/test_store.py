@@ -32,7 +32,7 @@ def test_rows_and_ids_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("row", [-1, 50])
 def test_row_outside_is_an_error(tmp_path: Path, row: int) -> None:
     write_passages(tmp_path, PASSAGES)
-    with pytest.raises(IndexError, match="50 passages"):
+    with pytest.raises(ArtifactError, match=f"passages.jsonl: has no row {row}, only 50 passages"):
         PassageStore(tmp_path)[row]
 
 

@@ -33,6 +33,16 @@ def test_each_pair_is_encoded_once(toy: Seq2SeqGenerator) -> None:
     assert (encodings.encoded, encodings.reused) == (4, 4)
 
 
+def test_an_emptied_memory_is_of_the_same_model_and_its_own(toy: Seq2SeqGenerator) -> None:
+    encodings = Encodings(toy)
+    first = states(encodings, PAIRS)
+    other = encodings.emptied()
+    assert_same(states(other, PAIRS[:2]), first[:2])
+    assert other.encoded - encodings.encoded == 2
+    states(encodings, PAIRS)
+    assert (encodings.encoded, encodings.reused) == (4, 4)
+
+
 def test_two_passages_of_one_text_are_one_pair(toy: Seq2SeqGenerator) -> None:
     encodings = Encodings(toy)
     twins = [

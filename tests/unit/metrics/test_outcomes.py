@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from rag_lightning.core.errors import DataError
-from rag_lightning.core.records import Example, Passage, Prediction, Ranking
+from rag_lightning.core.artifacts import Artifact
+from rag_lightning.core.errors import ArtifactError, DataError
+from rag_lightning.core.records import Example, Passage, Prediction, Ranking, write_jsonl
+from rag_lightning.corpus.store import PassageStore, write_passages
 from rag_lightning.metrics.metric import METRICS, Metric
 from rag_lightning.metrics.outcomes import (
     evidence_hits,
+    from_artifacts,
     join_by_id,
     judged_evidence_hits,
     objectives,
@@ -52,6 +56,26 @@ def test_missing_extra_and_double_ids_are_listed() -> None:
 def test_long_lists_are_cut_and_counted() -> None:
     with pytest.raises(DataError, match=r"30 missing: .* and 20 more"):
         join_by_id([], [Example(str(i), "q", ("a",)) for i in range(30)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ((0, 2), "passages.jsonl: has no row 2, only 2 passages; the rankings that name it are of another corpus"),
+        ((-1,), "passages.jsonl: has no row -1"),
+        ((10**30,), "passages.jsonl: has no row 1000"),
+        (("0",), "rankings.jsonl, row 2: is not a Ranking: a field has the wrong type"),
+        ((0.5,), "rankings.jsonl, row 2: is not a Ranking: a field has the wrong type"),
+    ],
+)
+def test_a_ranking_that_names_no_passage_is_told(tmp_path: Path, rows: tuple[object, ...], problem: str) -> None:
+    """As in a folder of artifacts that somebody shares, under checksums that fit."""
+    write_passages(tmp_path, [Passage("1", "", "a"), Passage("2", "", "b")])
+    wrong = Ranking("b", rows, (1.0,) * len(rows))  # type: ignore[arg-type]
+    write_jsonl(tmp_path / "rankings.jsonl", [Ranking("a", (1,), (1.0,)), wrong, Ranking("c", (), ())])
+    rankings = Artifact("rankings", "0" * 16, tmp_path, {"info": {}})
+    with pytest.raises((ArtifactError, DataError), match=problem):
+        from_artifacts(QA, PassageStore(tmp_path), EXAMPLES, None, rankings, 5)
 
 
 def test_objectives_are_metrics_of_one_prediction(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rag_lightning.config.retrieval import EncoderConfig
-from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
 from rag_lightning.core.records import Passage
 from rag_lightning.retrieval.embed import embed_corpus, length_batches
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -54,6 +54,20 @@ def test_interrupted_run_goes_on_and_gives_the_same_bytes(model: TextEncoder, tm
     (broken / "shards" / "0000000010.tmp").write_bytes(b"half a shard")
     assert embed_corpus(model, PASSAGES, broken, **SIZES)["reused"] == 10
     assert (broken / "vectors.npy").read_bytes() == (whole / "vectors.npy").read_bytes()
+
+
+@pytest.mark.parametrize("shape", [(1, 16), (6, 16), (5, 15), (5, 1)])
+def test_a_shard_of_another_shape_is_refused(model: TextEncoder, tmp_path: Path, shape: tuple[int, int]) -> None:
+    """One row, or one column, would be repeated in every place of the shard."""
+
+    def kill(done: int, total: int) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        embed_corpus(model, PASSAGES, tmp_path, progress=kill, **SIZES)
+    np.save(tmp_path / "shards" / "0000000000.npy", np.zeros(shape, np.float32))
+    with pytest.raises(ArtifactError, match=r"0000000000.npy: has shape .*, not \[5, 16\]; remove the folder"):
+        embed_corpus(model, PASSAGES, tmp_path, **SIZES)
 
 
 def test_shards_of_another_plan_are_not_used(model: TextEncoder, tmp_path: Path) -> None:

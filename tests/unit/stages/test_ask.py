@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
 
+from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core import console, tables
 from rag_lightning.core.records import Hypothesis, Passage, Prediction
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 from rag_lightning.stages import answer
+from rag_lightning.stages.ask import OpenSystem
 
 PASSAGES = (Passage("1", "Rome", "a city"), Passage("2", "Paris", "[b]"), Passage("3", "", "c"), Passage("4", "", "d"))
 SAID = Prediction("ask", "rome", "rome", -0.5, (Hypothesis("rome", -0.5, (5, 3)),))
@@ -53,3 +59,12 @@ def test_hostile_texts_do_nothing_to_a_terminal(monkeypatch: pytest.MonkeyPatch)
     text = "".join(lines)
     assert not {"\x1b", "\x00", "\u202e", "\r"} & set(text) and len(text) < 12_000
     assert lines[0].startswith("[bold red]x[/] [31m <script>")
+
+
+def test_nothing_is_kept_of_a_question_that_was_answered(toy: Seq2SeqGenerator) -> None:
+    decoding = DecodingConfig(strategy="greedy", options={"max_length": 3})
+    system = OpenSystem(ExperimentConfig(formulation="closed_book", decoding=decoding), Encodings(toy))
+    alone = {question: system.answer(question) for question in ("a b", "b", "c a", "c")}
+    with ThreadPoolExecutor(2) as threads:  # as the server of MLflow answers
+        assert list(threads.map(system.answer, [*alone] * 5)) == [*alone.values()] * 5
+    assert not system.encodings._states

@@ -23,6 +23,7 @@ from rag_lightning.tracking import track
 from rag_lightning.tracking.mirror import Mirror
 from rag_lightning.tracking.places import check_apart, file_of, for_client
 from rag_lightning.tracking.store import default_uri
+from tests.making import script
 from tests.odd_folders import ODD
 from tests.run_folders import make_run
 
@@ -97,6 +98,39 @@ def test_a_moved_project_keeps_its_files_and_writes_nothing_where_it_was(
     track.run(ExperimentConfig(folder=str(after)))
     assert [path.read_bytes() for path in after.glob("runs/*/*/mlflow.json")] == links, "nothing is sent again"
     assert "has moved" not in capsys.readouterr().err and not before.exists()
+
+
+class Started(Exception):
+    """The server runs."""
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_make_shows_the_files_of_a_moved_project_before_any_other_command(
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damaged: bool,
+) -> None:
+    before, after = project("before"), tmp_path / "after"
+    run_id = sent(before)
+    before.rename(after)
+    if damaged:
+        (after / "mlflow.db").write_bytes(b"no database" * 100)
+
+    def start(program: Path, words: list[str]) -> None:
+        raise Started
+
+    monkeypatch.chdir(after)
+    monkeypatch.setattr(script.os, "execv", start)
+    capsys.readouterr()
+    with pytest.raises(Started):
+        script.main("mlflow-ui", ["PORT"])
+    shown = capsys.readouterr().err
+    if damaged:
+        assert "mlflow.db: the places of its files were not checked (" in shown and "not a database" in shown
+    else:
+        assert "has moved" in shown and "run.json" in files_of(after, run_id) and not before.exists()
 
 
 def test_a_copied_project_leaves_the_first_alone(project: Project, tmp_path: Path) -> None:
@@ -184,3 +218,25 @@ def test_a_store_whose_creation_was_killed_is_made_anew(tmp_path: Path, run_make
     assert not (tmp_path / "mlflow.db").exists()
     assert Mirror(uri, "nq", tmp_path, pytest.fail).child(folder)
     assert not list(tmp_path.glob("mlflow.db.new*"))
+
+
+@pytest.mark.parametrize("linked", ["mlflow.db", "mlartifacts/outside"])
+def test_nothing_is_written_through_a_link(linked: str, project: Project, tmp_path: Path) -> None:
+    root, outside = project("linked"), tmp_path / "outside"
+    outside.mkdir()
+    shutil.copyfile(root / "mlflow.db", outside / "mlflow.db")
+    before = (outside / "mlflow.db").read_bytes()
+    (root / "mlartifacts").mkdir()
+    (root / linked).unlink(missing_ok=True)
+    (root / linked).symlink_to(outside / "mlflow.db" if linked == "mlflow.db" else outside)
+    said: list[str] = []
+    assert Mirror("", "nq", root, said.append).child(root / "runs" / "s1" / "r1") is None
+    assert f"{linked} is a link, and nothing is written through one; remove it, or put a copy there" in said[0]
+    assert [path.name for path in outside.iterdir()] == ["mlflow.db"] and (outside / "mlflow.db").read_bytes() == before
+
+
+def test_the_folder_of_all_files_may_be_a_link_to_another_disk(project: Project, tmp_path: Path) -> None:
+    root = project("large")
+    (tmp_path / "disk").mkdir()
+    (root / "mlartifacts").symlink_to(tmp_path / "disk")
+    assert "run.json" in files_of(root, sent(root))
