@@ -24,7 +24,7 @@ from rag_lightning.sweep.space import open_space
 from rag_lightning.sweep.study import open_study
 
 ROOT = Path(__file__).parents[1]
-PROGRAM = ("-m", "rag_lightning.cli")
+PROGRAM = ("-m", "rag_lightning")
 LIMIT = 240
 """Seconds for any sweep of the tiny project."""
 

@@ -29,7 +29,7 @@ from rag_lightning.core.console import StageLines
 from rag_lightning.core.errors import DISK_ERRORS, ArtifactError, DataError
 from rag_lightning.core.files import digest as digest_of
 from rag_lightning.core.files import file_sha256, read_sealed, sync, write_sealed
-from rag_lightning.core.links import check_unlinked, make_folder, open_lock
+from rag_lightning.core.links import check_unlinked, make_folder, open_lock, remove_leftovers
 
 MANIFEST = "manifest.json"
 FIELDS: dict[str, type] = {"kind": str, "digest": str, **dict.fromkeys(("config", "inputs", "info", "files"), dict)}
@@ -137,6 +137,7 @@ class ArtifactStore:
             shutil.rmtree(partial)
         for path in chain((final, partial), partial.rglob("*")):  # also what the build left that this one continues
             check_unlinked(path, self.root)
+        remove_leftovers(partial)  # which would become part of it
         partial.mkdir(exist_ok=True)
         started = time.perf_counter()
         try:

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from rag_lightning.core.compression import check_length, open_file, read_bounded, read_some
 from rag_lightning.core.errors import DataError
-from rag_lightning.core.links import files_below
+from rag_lightning.core.links import TEMPORARY, files_below
 
 UNREADABLE = (ValueError, RecursionError)
 """Errors that valid JSON can raise: a number of thousands of digits, brackets nested too deeply."""
@@ -194,7 +194,7 @@ def open_atomic(path: Path) -> Iterator[IO[bytes]]:
 
     The content is flushed to the disk before the rename: a reader finds the old file or the complete new one.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     temporary.unlink(missing_ok=True)
     try:
         with temporary.open("xb") as handle:  # of this call alone: nothing that lies there is followed

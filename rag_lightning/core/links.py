@@ -1,4 +1,4 @@
-"""Symbolic links: what the project writes stays in its folders, what a user gives is read through them."""
+"""Symbolic links and leftovers: what the project writes stays in its folders, and what a kill left there goes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import os
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from rag_lightning.core.errors import DataError
+
+TEMPORARY = ".tmp"
+"""End of the name of a file that is being written, behind the number of its process."""
 
 
 def open_lock(path: Path) -> IO[bytes]:
@@ -72,3 +77,11 @@ def files_below(folder: Path) -> list[Path]:
         seen.add(real)
         found += [Path(place, name) for name in names]
     return sorted(found)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the files below a folder that processes were writing which live no more; links are not followed."""
+    for path in folder.rglob(f"*{TEMPORARY}"):
+        number = path.name.removesuffix(TEMPORARY).rpartition(".")[2]
+        if number.isdecimal() and not path.is_dir() and not psutil.pid_exists(int(number)):
+            path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core.console import say, within
 from rag_lightning.core.errors import DataError, TrainingError
 from rag_lightning.core.files import read_sealed, write_sealed
-from rag_lightning.core.links import check_unlinked, make_folder
+from rag_lightning.core.links import check_unlinked, make_folder, remove_leftovers
 from rag_lightning.core.redact import redact
 from rag_lightning.core.tables import LiveTable
 from rag_lightning.report.reading import need
@@ -90,6 +90,9 @@ def _run_joined(space: Space, alone: bool) -> None:
     for system in space.always:
         beforehand.check(Workspace(system.config))
     folder = _open_folder(space, alone)
+    if not is_server(config):  # whose other machines have processes that are not seen here
+        for killed in (folder, folders.report(config.experiment.folder, config.name)):
+            remove_leftovers(killed)
     try:
         with sampled(folder):
             for system in space.shared_models:  # the others are trained when their first trial runs

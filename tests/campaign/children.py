@@ -171,7 +171,7 @@ def program(words: Sequence[str]) -> Callable[[], int]:
 
     def work() -> NoReturn:
         os.environ["PYTHONPATH"] = str(ROOT)
-        os.execv(sys.executable, [sys.executable, "-m", "rag_lightning.cli", *words])
+        os.execv(sys.executable, [sys.executable, "-m", "rag_lightning", *words])
 
     return work
 

@@ -170,9 +170,12 @@ def test_a_big_file_is_checked_by_time_and_deep_by_content(built: Artifact, monk
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from rag_lightning.core.files import open_atomic
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 def make(folder):
     (folder / "half.txt").write_text("half")
+    writing = open_atomic(folder / "other.json")
+    writing.__enter__().write(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 ArtifactStore(Path(sys.argv[1])).build(Recipe("things", {"a": 1, "b": [2, 3]}, {"corpus": "0" * 16}, 1), make)
 """
@@ -194,6 +197,7 @@ def test_a_killed_build_leaves_only_a_partial_folder_and_is_done_again(store: Ar
     built = store.build(RECIPE, again, resumable=resumable)
     assert seen == [resumable]
     assert (built.path / "half.txt").exists() is resumable
+    assert not list(built.path.glob("other.json*"))
     assert not built.path.with_suffix(".partial").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import folder_digest, write_text
-from rag_lightning.core.links import check_unlinked, files_below, make_folder, no_link, open_lock
+from rag_lightning.core.links import check_unlinked, files_below, make_folder, no_link, open_lock, remove_leftovers
 from rag_lightning.corpus.passages import read_passages
 from rag_lightning.corpus.rows import list_files
 from rag_lightning.decoding.pair_database import PairDatabase
@@ -213,3 +214,13 @@ def test_each_folder_is_visited_once(tmp_path: Path) -> None:
             with suppress(FileExistsError):
                 (tmp_path / name / other).symlink_to(tmp_path / other)
     assert len(files_below(tmp_path)) == 2
+
+
+def test_only_what_dead_processes_were_writing_goes(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    kept = [f"a.json.{os.getpid()}.tmp", "mine.tmp", f"{dead.pid}.txt"]
+    for name in (*kept, f"a.json.{dead.pid}.tmp"):
+        (tmp_path / name).write_text("half")
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
