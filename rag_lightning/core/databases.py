@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -39,6 +39,14 @@ REMEDIES = {
 """Part of SQLite's message -> what to do; any other message is damage."""
 
 
+class Connection(sqlite3.Connection):
+    """A connection that is closed when nothing holds it any more, in whatever thread that is."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # one that was never opened
+            self.close()
+
+
 def connect(path: Path | None, wait: float, create: bool = True) -> sqlite3.Connection:
     """A connection with limits; transactions are begun by the caller.
 
@@ -51,7 +59,9 @@ def connect(path: Path | None, wait: float, create: bool = True) -> sqlite3.Conn
         sqlite3.Error: it cannot be opened.
     """
     address = f"file:{quote(str(path.resolve()))}?mode={'rwc' if create else 'rw'}" if path else ":memory:"
-    db = sqlite3.connect(address, uri=True, timeout=wait, isolation_level=None)
+    db = sqlite3.connect(
+        address, timeout=wait, isolation_level=None, check_same_thread=False, factory=Connection, uri=True
+    )
     try:
         for limit, value in LIMITS.items():
             db.setlimit(limit, value)

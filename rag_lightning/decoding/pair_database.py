@@ -128,7 +128,8 @@ class PairDatabase:
             return f"has layout {layout or 1}, and {LAYOUT} is read"
         if there != set(SCHEMA[:-1]):
             return "has other tables than a pair store"
-        found = {name.decode(): value.decode() for name, value in db.execute("SELECT name, value FROM meta")}
+        rows = db.execute("SELECT CAST(coalesce(name, '') AS TEXT), CAST(coalesce(value, '') AS TEXT) FROM meta")
+        found = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in rows}
         return "" if found == self._owner else f"belongs to {_shown(found)}, not to {_shown(self._owner)}"
 
     def _put_aside(self, problem: str) -> None:

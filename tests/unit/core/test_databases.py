@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sqlite3
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core.databases import problem_of
+from rag_lightning.core.databases import connect, problem_of
 
 
 @pytest.fixture
@@ -45,3 +46,13 @@ def test_ctrl_c_ends_the_wait_for_a_locked_file(locked: Path) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - started < 30
+
+
+def test_a_connection_that_nothing_holds_is_closed(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    db = connect(tmp_path / "a.db", 1)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE a (b)")
+    assert (tmp_path / "a.db-wal").exists()
+    del db
+    gc.collect()
+    assert not (tmp_path / "a.db-wal").exists() and not recwarn.list

@@ -67,6 +67,24 @@ def test_a_crafted_value_with_a_fitting_checksum_is_dropped(
         assert store.damaged == 1
 
 
+@pytest.mark.parametrize("change", ["name = 7", "value = NULL", "value = x'ff'", "value = 1.5"])
+def test_an_owner_of_another_type_is_another_owner(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "store.sqlite"
+    names = filled(path, 3)
+    with closing(sqlite3.connect(path)) as db:
+        schema = db.execute("SELECT sql FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
+        db.execute("PRAGMA writable_schema = ON")  # as a flipped bit would, against what the table declares
+        db.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE meta (name PRIMARY KEY, value) WITHOUT ROWID' WHERE name = 'meta'")
+        db.commit()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE meta SET {change} WHERE name = 'generator'")
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'meta'", (schema,))
+        db.commit()
+    with PairStore(path, OWNER) as store:
+        assert not store.find(names) and store.rebuilt == 1
+
+
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x, x, x, x, x FROM c"
 
 
