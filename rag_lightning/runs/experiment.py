@@ -6,11 +6,13 @@
 >>> print(experiment.score("dev"))                                      # doctest: +SKIP
 >>> print(experiment.ask("what is the capital of bhutan"))              # doctest: +SKIP
 >>> experiment.swap({"corpus.source": "newer.tsv"})                     # doctest: +SKIP
+>>> experiment.update(removed=["p7"])                                   # doctest: +SKIP
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,14 @@ from typing import Any
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.core.artifacts import Artifact
-from rag_lightning.core.records import Prediction, read_jsonl
+from rag_lightning.core.records import Passage, Prediction, read_jsonl
 from rag_lightning.runs.score import enter
 from rag_lightning.runs.system import Point, configure, label_of
 from rag_lightning.stages import ask, predict, score, train
 from rag_lightning.stages.answer import Answer
 from rag_lightning.stages.ask import OpenSystem
 from rag_lightning.stages.memory import check_swap, open_swapped
+from rag_lightning.stages.updates import update_memory
 from rag_lightning.stages.workspace import Workspace
 
 
@@ -89,6 +92,30 @@ class Experiment:
         check_swap(self.workspace.config, point)
         config = configure(self.workspace.config, point)
         self.system.swap(open_swapped(self.workspace, config, self.system.encoder, name))
+        return self.system.versions
+
+    def update(
+        self, passages: Sequence[Passage] = (), removed: Collection[str] = (), name: str = ""
+    ) -> tuple[str, ...]:
+        """Add, replace and remove passages of the memory in use, which is swapped for the updated one.
+
+        Answers are those of a memory that is built anew of the changed corpus, for an exact index and for BM25. The
+        update is kept in memory only: a corpus that is to last is a file for `swap`.
+
+        Args:
+            passages: Passages to add at the end of the corpus; one whose id the corpus holds replaces it.
+            removed: Ids of passages to remove.
+            name: Name of the version; empty for that of the memory in use, whose place it takes.
+
+        Returns:
+            As `swap`.
+
+        Raises:
+            ConfigError: closed book, an id that is given twice or cannot be removed, a passage without text, or
+                decoding.k is larger than the corpus.
+        """
+        check_swap(self.workspace.config, {})
+        self.system.swap(update_memory(self.workspace, self.system.memory, passages, removed, name))
         return self.system.versions
 
     def rollback(self, name: str = "") -> tuple[str, ...]:

@@ -85,7 +85,8 @@ class _StoredParts:
         self.seed, self.store = config.seed, PassageStore(self._folder("corpus"))
 
     def dense(self) -> DenseRetriever:
-        self.encoder = TextEncoder(self._config.encoder, self._folder(QUERY_ENCODER), "query").eval()
+        if self.encoder is None:
+            self.encoder = TextEncoder(self._config.encoder, self._folder(QUERY_ENCODER), "query").eval()
         return DenseRetriever(self.encoder, self.index())
 
     def vectors(self) -> Floats:

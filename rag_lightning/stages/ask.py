@@ -91,6 +91,15 @@ class OpenSystem:
         return self._memories().rollback(name)
 
     @property
+    def memory(self) -> Memory:
+        """The memory in use.
+
+        Raises:
+            ConfigError: closed book, which has none.
+        """
+        return self._memories().current
+
+    @property
     def versions(self) -> tuple[str, ...]:
         """Names of the versions of the memory in the order of their last use; the last is in use."""
         return self.memories.names if self.memories else ()

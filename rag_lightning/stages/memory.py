@@ -37,11 +37,15 @@ class Memory:
         name: Name of the version.
         store: The passages.
         retriever: The retriever, whose rows are those of the passages.
+        config: Its configuration: sections corpus, index, bm25 and retriever.
+        parts: What the retriever was opened from, for an update.
     """
 
     name: str
     store: PassageStore
     retriever: QuestionRetriever
+    config: ExperimentConfig
+    parts: Parts
 
 
 class Memories:
@@ -105,8 +109,9 @@ def open_memory(config: ExperimentConfig, parts: Parts, name: str = "") -> Memor
     """
     kind: RetrieverKind = config.retriever.made()
     searched = config.index.kind if kind.searches == "index" else config.retriever.kind
-    check_k(config.decoding.k, len(parts.store))
-    return Memory(name or f"{Path(config.corpus.source).name} · {searched}", parts.store, kind.open(parts))
+    store, name = parts.store, name or f"{Path(config.corpus.source).name} · {searched}"
+    check_k(config.decoding.k, len(store))
+    return Memory(name, store, kind.open(parts), config, parts)
 
 
 def swapped(workspace: Workspace, config: ExperimentConfig) -> Workspace:

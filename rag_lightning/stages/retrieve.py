@@ -147,6 +147,7 @@ class SystemParts(BuiltParts):
     ) -> None:
         super().__init__(workspace)
         self._state, self.encoder = state, encoder
+        self._index: Index | None = None
 
     def dense(self) -> DenseRetriever:
         """The dense retriever: query encoder and configured index."""
@@ -161,8 +162,10 @@ class SystemParts(BuiltParts):
         return TextEncoder(self.workspace.config.encoder, start.source, "query").eval()
 
     def index(self) -> Index:
-        """The configured index."""
-        return index.open_index(self.workspace)
+        """The configured index, opened once."""
+        if self._index is None:
+            self._index = index.open_index(self.workspace)
+        return self._index
 
 
 def open_retriever(workspace: Workspace, state: EncoderState = "trained") -> tuple[QuestionRetriever, float]:

@@ -125,11 +125,14 @@ def test_bm25_is_swapped_with_the_corpus(project: ExperimentConfig, tmp_path: Pa
 
 
 def test_only_the_versions_used_last_are_kept() -> None:
-    memories = Memories(Memory("0", None, None))  # type: ignore[arg-type]
+    def memory(name: str) -> Memory:
+        return Memory(name, None, None, None, None)  # type: ignore[arg-type]
+
+    memories = Memories(memory("0"))
     for number in range(1, KEPT + 3):
-        memories.publish(Memory(str(number), None, None))  # type: ignore[arg-type]
+        memories.publish(memory(str(number)))
     assert memories.names == tuple(str(number) for number in range(3, KEPT + 3))
-    memories.publish(Memory("4", None, None))  # type: ignore[arg-type]
+    memories.publish(memory("4"))
     assert memories.names == ("3", "5", "6", "4")
 
 
