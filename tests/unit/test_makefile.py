@@ -149,7 +149,7 @@ def test_the_hot_swap_is_a_command_of_its_own() -> None:
     words = words_of("experiment", "NAME=hotswap", "SEED=2", "VERBOSE=yes")
     assert words == ["hotswap", "--config=experiments/hotswap.yaml", "--seed=2", "--verbose"]
     config = config_of("experiment", "NAME=hotswap", "SEED=2")
-    assert isinstance(config, ExperimentConfig) and config.seed == 2 and len(config.task.without) == 68
+    assert isinstance(config, ExperimentConfig) and config.seed == 2 and len(config.task.without) == 71
 
 
 @pytest.mark.parametrize("given", [[], ["NAME= "], ["NAME=x", "SEED=y"], ["NAME=x", "SEED=1,2"]])
