@@ -113,8 +113,8 @@ class UpdatedParts:
         return BM25Retriever.build(self._config.bm25, self.store, rule_of(self._config))
 
     def given(self) -> Retriever:
-        """The passages that the question files have."""
-        return self._base.given()
+        """Raise ConfigError: the passages of question files are rows of the corpus as it was."""
+        raise ConfigError("retriever.kind=given has its passages from the question files; give others there")
 
     def _delta(self) -> Floats:
         """[M, D] float32 of the added passages; each is encoded once."""

@@ -114,6 +114,8 @@ def test_few_changes_are_searched_beside_the_index_and_many_build_it_anew(tmp_pa
     few = parts.changed([Passage("new", "", "city")], ["p0", "p1"])
     assert isinstance(few.index(), UpdatedIndex)
     many = few.changed([Passage("newer", "", "lake")], ["p2", "p3"])
+    with pytest.raises(ConfigError, match=r"retriever\.kind=given has its passages from the question files"):
+        many.given()
     assert isinstance(many.index(), FaissIndex) and many.index().ntotal == 38
     after = many.changed([], ["new"])
     assert isinstance(after.index(), UpdatedIndex) and [p.passage_id for p in after.store][-1] == "newer"
