@@ -111,7 +111,7 @@ demo: $(INSTALLED) ## Show the report of a finished sweep that comes with the pr
 	$(RAG) demo
 
 experiment: $(INSTALLED) ## Run one experiment on dev: a file of experiments/ or a cell of experiments/matrix.yaml
-##@ NAME=…             its name, such as nq_rag_sequence or fever3_rag_token_frozen
+##@ NAME=…             its name, such as nq_rag_sequence, fever3_rag_token_frozen, hotswap
 ##@ SEED=0             seed of the experiment
 ##@ CORPUS=F TRAIN="F …"   as for matrix
 ##@ VERBOSE=yes        as for sweep

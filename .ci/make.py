@@ -27,6 +27,8 @@ DEFAULTS = {
     "EXPERIMENT": "experiments/nq_rag_sequence.yaml",
     "PORT": "5000",
 }
+HOTSWAP = "hotswap"
+"""An experiment that is a command of its own."""
 SILENT = ("status",)
 """Targets whose command is not shown."""
 Given = Mapping[str, str]
@@ -121,6 +123,8 @@ def experiment(given: Given) -> list[str]:
         raise Misuse("needs a name: make experiment NAME=nq_rag_sequence SEED=0")
     if not given["SEED"].isdecimal():
         raise Misuse(f"SEED={given['SEED']}: is no whole number")
+    if given["NAME"] == HOTSWAP:
+        return [HOTSWAP, f"--config=experiments/{HOTSWAP}.yaml", f"--seed={given['SEED']}", *details(given)]
     words = [f"--only={listed([given['NAME']])}", f"--seeds=[{given['SEED']}]"]
     return ["matrix", *words, *cells(given), *details(given)]
 

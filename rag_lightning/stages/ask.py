@@ -6,23 +6,24 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from io import TextIOWrapper, UnsupportedOperation
+from threading import RLock
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.console import duration, say, within, write
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.core.plain import clean, shorten
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.decoding.question import Question, questions
-from rag_lightning.retrieval.retriever import QuestionRetriever
-from rag_lightning.stages import corpus, predict, retrieve, train
+from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.stages import predict, retrieve, train
 from rag_lightning.stages.answer import EMPTY, Answer, answer_of, by_token, show
+from rag_lightning.stages.memory import NO_MEMORY, Memories, Memory, open_memory
 from rag_lightning.stages.workspace import Workspace
 
 QUIT = ("", "quit", "exit")
@@ -34,21 +35,25 @@ PROMPT = "question> "
 class OpenSystem:
     """A system that is open to answer questions: command `ask` and the served MLflow model.
 
+    Several threads may ask it while another swaps its memory: the model answers one question at a time, each from the
+    memory that was in use when it was asked.
+
     Args:
         config: Its configuration.
         encodings: Encodings of the trained generator.
-        store: The corpus; None for closed book.
-        retriever: The retriever; None for closed book.
+        memories: Its corpus with retriever, and earlier versions; None for closed book.
         score_scale: Factor of the retriever's scores in p(z|x).
         null_score: Logit of the null document, None without one.
+        encoder: The query encoder, None if the retriever has none.
     """
 
     config: ExperimentConfig
     encodings: Encodings
-    store: PassageStore | None = None
-    retriever: QuestionRetriever | None = None
+    memories: Memories | None = None
     score_scale: float = 1.0
     null_score: float | None = None
+    encoder: TextEncoder | None = None
+    _model: RLock = field(default_factory=RLock, init=False, repr=False, compare=False)
 
     def answer(self, question: str) -> Answer:
         """The answer to one question.
@@ -56,22 +61,63 @@ class OpenSystem:
         Raises:
             ConfigError: an empty question, or one that is too long for the generator.
         """
-        asked, passages = self._retrieve(_example(question))
-        encodings = self.encodings.emptied()  # what is kept of a question leaves with it
-        predictor = Predictor(self.config.formulation, encodings, self.config.decoding, self.store, PairStore())
-        found = answer_of(self.config.formulation, asked, passages, predictor.predict([asked])[0])
-        return replace(found, tokens=by_token(encodings, asked, found, self.config.formulation))
+        example = example_of(question)
+        memory = self.memories.current if self.memories else None
+        store = memory.store if memory else None
+        with self._model:  # tokenizers and cached states are not made for several threads
+            asked, passages = self._retrieve(example, memory) if memory else (Question(example, (), ()), ())
+            encodings = self.encodings.emptied()  # what is kept of a question leaves with it
+            predictor = Predictor(self.config.formulation, encodings, self.config.decoding, store, PairStore())
+            found = answer_of(self.config.formulation, asked, passages, predictor.predict([asked])[0])
+            return replace(found, tokens=by_token(encodings, asked, found, self.config.formulation))
 
-    def _retrieve(self, example: Example) -> tuple[Question, tuple[Passage, ...]]:
+    def swap(self, memory: Memory) -> None:
+        """Answer every question asked from now on from another memory; questions in flight finish with theirs.
+
+        Raises:
+            ConfigError: closed book, which has no memory.
+        """
+        self._memories().publish(memory)
+
+    def rollback(self, name: str = "") -> Memory:
+        """Use an earlier version of the memory again, and return it.
+
+        Args:
+            name: Name of the version; empty for the one in use before the current one.
+
+        Raises:
+            UnknownNameError: no version of this name is kept.
+            ConfigError: there is no earlier version, or closed book, which has no memory.
+        """
+        return self._memories().rollback(name)
+
+    @property
+    def memory(self) -> Memory:
+        """The memory in use.
+
+        Raises:
+            ConfigError: closed book, which has none.
+        """
+        return self._memories().current
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Names of the versions of the memory in the order of their last use; the last is in use."""
+        return self.memories.names if self.memories else ()
+
+    def _memories(self) -> Memories:
+        if self.memories is None:
+            raise ConfigError(NO_MEMORY)
+        return self.memories
+
+    def _retrieve(self, example: Example, memory: Memory) -> tuple[Question, tuple[Passage, ...]]:
         """The question with the rows of its passages, and the passages."""
-        if self.retriever is None or self.store is None:
-            return Question(example, (), ()), ()
         k = self.config.decoding.k
-        ranking = self.retriever.retrieve([example], k)[0].ranking(example.example_id)
+        ranking = memory.retriever.retrieve([example], k)[0].ranking(example.example_id)
         asked = questions([example], [ranking], self.score_scale, k, self.null_score)[0]
         if not asked.rows and asked.null_score is None:
             return asked, ()
-        return asked, tuple(EMPTY if row is None else self.store[row] for row in asked.read_rows)
+        return asked, tuple(EMPTY if row is None else memory.store[row] for row in asked.read_rows)
 
 
 def open_system(workspace: Workspace) -> OpenSystem:
@@ -85,12 +131,13 @@ def open_system(workspace: Workspace) -> OpenSystem:
         raise ConfigError(f"decoding.strategy={config.decoding.strategy!r} has no model to ask; choose another")
     if config.formulation == "closed_book":
         return OpenSystem(config, predict.model_encodings(workspace, train.build(workspace)))
-    retriever, scale = retrieve.open_retriever(workspace)
+    parts = retrieve.SystemParts(workspace)
+    memories, scale = Memories(open_memory(config, parts)), retrieve.score_scale(workspace)
     if config.retriever.made().gold_first:
         workspace.announce("oracle: the question has no known gold passage; plain dense retrieval is used")
-    null, store = predict.null_score(workspace), corpus.open_store(workspace)
+    null = predict.null_score(workspace)
     encodings = predict.model_encodings(workspace, train.build(workspace))
-    return OpenSystem(config, encodings, store, retriever, scale, null)
+    return OpenSystem(config, encodings, memories, scale, null, parts.encoder)
 
 
 def answer(workspace: Workspace, question: str) -> Answer:
@@ -99,11 +146,16 @@ def answer(workspace: Workspace, question: str) -> Answer:
     Raises:
         ConfigError: an empty question.
     """
-    _example(question)  # before anything is built
+    example_of(question)  # before anything is built
     return open_system(workspace).answer(question)
 
 
-def _example(question: str) -> Example:
+def example_of(question: str) -> Example:
+    """The question as an example without answers.
+
+    Raises:
+        ConfigError: it is empty.
+    """
     if not question.strip():
         raise ConfigError('the question is empty; give one, for example: ask "what is the capital of bhutan"')
     return Example("ask", question.strip(), ())

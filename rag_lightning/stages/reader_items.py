@@ -22,6 +22,7 @@ from rag_lightning.generator.opening import Writer
 from rag_lightning.metrics.answers import has_answer, tokenize
 from rag_lightning.metrics.pages import evidence_sets, normalize_title
 from rag_lightning.mini.cloze import build_cloze, train_passages
+from rag_lightning.mini.names import CountryNames
 from rag_lightning.retrieval.retriever import Hits
 from rag_lightning.stages import biencoder, bm25, classes, corpus, examples, targets
 from rag_lightning.stages.ranking import rows_with_answers
@@ -67,7 +68,7 @@ def training_items(workspace: Workspace) -> list[Item]:
             f"reader.distractor_loss={config.reader.distractor_loss}: no train question {lacking}; set "
             "reader.distractor_loss=target"
         )
-    cloze = build_cloze(train_passages(tuple(store), examples.read_all(workspace)), config.seed, count)
+    cloze = build_cloze(cloze_passages(workspace, store), config.seed, count)
     items = questions + [
         Item(example.query, example.answers[0], store[store.row(example.gold_passage_ids[0])]) for example in cloze
     ]
@@ -78,6 +79,19 @@ def training_items(workspace: Workspace) -> list[Item]:
             "with a trained generator"
         )
     return [items[i] for i in rng.permutation(len(items))]
+
+
+def cloze_passages(workspace: Workspace, store: PassageStore) -> list[Passage]:
+    """The passages that cloze questions are made from: those of train, of which none names a country of task.without.
+
+    How many are left out for such a name is a detail.
+    """
+    found = train_passages(tuple(store), examples.read_all(workspace))
+    names = CountryNames(workspace.config.task.without)
+    kept = [passage for passage in found if not names.in_passage(passage)]
+    if len(kept) < len(found):
+        workspace.detail(f"cloze: {len(found) - len(kept)} of {len(found)} passages name a country of task.without")
+    return kept
 
 
 def lessons(items: Sequence[Item], config: ReaderConfig, seed: int) -> list[Lesson]:

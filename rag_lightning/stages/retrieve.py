@@ -134,31 +134,42 @@ def _is_learnt(workspace: Workspace, state: EncoderState) -> bool:
     return config.kind == training_kind(config) or (kind.encodes and trains_encoder(config))
 
 
-class _Parts(BuiltParts):
+class SystemParts(BuiltParts):
     """The parts that retrievers are opened from at prediction, with one state of the query encoder.
+
+    Args:
+        workspace: The workspace of corpus and index.
+        state: State of the query encoder.
+        encoder: The query encoder, if it is loaded already.
 
     Attributes:
         encoder: The query encoder, once it is opened.
     """
 
-    encoder: TextEncoder | None = None
-
-    def __init__(self, workspace: Workspace, state: EncoderState) -> None:
+    def __init__(
+        self, workspace: Workspace, state: EncoderState = "trained", encoder: TextEncoder | None = None
+    ) -> None:
         super().__init__(workspace)
-        self._state = state
+        self._state, self.encoder = state, encoder
+        self._index: Index | None = None
 
     def dense(self) -> DenseRetriever:
         """The dense retriever: query encoder and configured index."""
-        if _is_learnt(self.workspace, self._state):
-            self.encoder = train.load_query_encoder(self.workspace)
-        else:
-            start = _before_training(self.workspace, self._state)
-            self.encoder = TextEncoder(self.workspace.config.encoder, start.source, "query").eval()
+        if self.encoder is None:
+            self.encoder = self._load_encoder()
         return DenseRetriever(self.encoder, self.index())
 
+    def _load_encoder(self) -> TextEncoder:
+        if _is_learnt(self.workspace, self._state):
+            return train.load_query_encoder(self.workspace)
+        start = _before_training(self.workspace, self._state)
+        return TextEncoder(self.workspace.config.encoder, start.source, "query").eval()
+
     def index(self) -> Index:
-        """The configured index."""
-        return index.open_index(self.workspace)
+        """The configured index, opened once."""
+        if self._index is None:
+            self._index = index.open_index(self.workspace)
+        return self._index
 
 
 def open_retriever(workspace: Workspace, state: EncoderState = "trained") -> tuple[QuestionRetriever, float]:
@@ -173,12 +184,17 @@ def open_retriever(workspace: Workspace, state: EncoderState = "trained") -> tup
 def _open(workspace: Workspace, state: EncoderState) -> tuple[QuestionRetriever, float, TextEncoder | None]:
     """The retriever, its score_scale, and the query encoder if it has one."""
     workspace = biencoder.with_pretrained(workspace) if state == "pretrained" else workspace
-    kind, parts = workspace.config.retriever.made(), _Parts(workspace, state)
+    kind, parts = workspace.config.retriever.made(), SystemParts(workspace, state)
     retriever = kind.open(parts)
-    return retriever, _scale(workspace, state, kind), parts.encoder
+    return retriever, score_scale(workspace, state), parts.encoder
 
 
-def _scale(workspace: Workspace, state: EncoderState, kind: RetrieverKind) -> float:
+def score_scale(workspace: Workspace, state: EncoderState = "trained") -> float:
+    """The score_scale of the configured retriever in p(z|x).
+
+    If the model was trained with another kind of retriever, BM25's is configured or fitted.
+    """
+    kind: RetrieverKind = workspace.config.retriever.made()
     if _is_learnt(workspace, state):
         return float(train.read_info(train.build(workspace))["score_scale"])
     if kind.scale == "encoder":

@@ -19,6 +19,8 @@ from rag_lightning.core.stage import Bound, Inputs, Stage
 
 HUB = "hub:"
 """Prefix of the name of a hub data set, or of a local folder with the same layout."""
+FACTBOOK = "factbook:"
+"""Prefix of an edition of the country profiles: the name of a package, or a path."""
 
 
 @dataclass(frozen=True)

