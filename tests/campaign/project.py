@@ -37,6 +37,9 @@ PATH = re.compile(r'"(?:/[^"]*|FOLDER)"')
 DURATION = re.compile(r"\d+(?:\.\d+)? ?(?:ms|s|min|h|d)\b(?: \d\d (?:s|min))?|\d+(?:\.\d+)? of \S+ GiB free *")
 
 
+ROOM = re.compile("[ ━─]+")
+
+
 @dataclass(frozen=True)
 class Project:
     """A project's folder, with the folder that holds its data and its encoder."""
@@ -171,8 +174,8 @@ def plain(value: Any) -> Any:
 
 
 def masked(text: str, root: Path) -> str:
-    """A text without the name of the folder and without durations."""
-    return DURATION.sub("TIME", text.replace(str(root), "FOLDER"))
+    """A text without the name of the folder, durations, and the room that columns have for them."""
+    return ROOM.sub(" ", DURATION.sub("TIME", text.replace(str(root), "FOLDER")))
 
 
 def content(path: Path, root: Path) -> str:
