@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.index import building
 from rag_lightning.retrieval.embed import VECTORS
