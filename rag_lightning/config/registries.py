@@ -27,6 +27,8 @@ RETRIEVERS = Registry(
     {
         "dense": "rag_lightning.retrieval.retriever:Dense",
         "bm25": "rag_lightning.retrieval.bm25:BM25",
+        "hybrid": "rag_lightning.retrieval.hybrid:Hybrid",
+        "reranked": "rag_lightning.retrieval.reranked:Reranked",
         "oracle": "rag_lightning.retrieval.questions:Oracle",
         "random": "rag_lightning.retrieval.questions:Random",
         "given": "rag_lightning.retrieval.given:Given",

@@ -22,8 +22,8 @@ from rag_lightning.stages.workspace import Workspace
 from tests.points import system
 from tests.tiny_project import K_MAX, passages
 
-UNFIT = ("ivf_pq", "opq_ivf_pq", "factory", "vectors", "given")
-"""Retrievers that need more passages, or options and files of their own."""
+UNFIT = ("ivf_pq", "opq_ivf_pq", "factory", "vectors", "given", "reranked")
+"""Retrievers that need more passages, or options, files and models of their own."""
 
 
 def at(config: SweepConfig, text: str) -> Workspace:
