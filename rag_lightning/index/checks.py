@@ -54,3 +54,17 @@ def check_lengths(vectors: NDArray[np.float32], unit: bool = False, source: Path
             length = np.sqrt(squares[bad[0]])
             problem = f"vector has length {length:.4g}, but encoder.normalize makes all of length 1"
             raise DataError(source, problem, row=start + int(bad[0]), hint="embed the corpus again")
+
+
+def check_queries(queries: NDArray[np.float32], dim: int) -> None:
+    """Check queries [Q, D]; what is right costs one pass.
+
+    Raises:
+        DataError: as `check_vectors` and `check_lengths`.
+    """
+    if queries.ndim == 2 and queries.dtype == np.float32 and queries.shape[1] == dim and len(queries):
+        squares = np.einsum("nd,nd->n", queries, queries)
+        if squares.min() > 0 and squares.max() < np.inf:  # not so for any NaN
+            return
+    check_vectors(queries, dim, source="queries")
+    check_lengths(queries, source="queries")

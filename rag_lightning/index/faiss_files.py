@@ -107,6 +107,8 @@ def _codebook(index: Any) -> int:
 
 def ordered(scores: NDArray[Any], rows: NDArray[Any], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The best k of [Q, any] in descending order of score, ties by row; row -1 has score -inf."""
+    if rows.shape[1] == k and rows[:, -1].min() >= 0 and (scores[:, 1:] < scores[:, :-1]).all():
+        return scores, rows  # as FAISS ordered them, without ties or gaps
     scores = np.where(rows < 0, -np.inf, scores).astype(np.float32)
     order = np.lexsort((rows, -scores), axis=-1)[:, :k]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1).astype(np.int64)

@@ -21,7 +21,7 @@ from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import UNREADABLE
 from rag_lightning.core.registry import LazyModule
 from rag_lightning.index import building
-from rag_lightning.index.checks import check_lengths, check_vectors
+from rag_lightning.index.checks import check_lengths, check_queries, check_vectors
 from rag_lightning.index.faiss_files import by_inner_product, faiss_threads, file_bytes, ordered, read_faiss
 
 Floats = NDArray[np.float32]
@@ -122,6 +122,9 @@ class FaissIndex:
         self.config = config
         self.kind: IndexKind = config.made()
         self.faiss_index = index
+        self._parameters: dict[
+            tuple[IndexKind, int], Any
+        ] = {}  # for each kind of search; two threads may write the same
 
     @property
     def ntotal(self) -> int:
@@ -144,16 +147,16 @@ class FaissIndex:
         """
         if k < 1:
             raise ConfigError(f"k is {k}; choose at least 1")
-        check_vectors(queries, self.dim, source="queries")
-        check_lengths(queries, source="queries")
+        check_queries(queries, self.dim)
         return self._found(np.ascontiguousarray(queries), k)
 
     def _found(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """Search for checked queries."""
         refine = self._refine
         wanted = min(max(k, refine * k), max(k, self.ntotal))
-        parameters = self.kind.search_parameters(self.faiss_index, wanted)
-        scores, rows = self.faiss_index.search(queries, wanted, params=parameters)
+        if (self.kind, wanted) not in self._parameters:
+            self._parameters[self.kind, wanted] = self.kind.search_parameters(self.faiss_index, wanted)
+        scores, rows = self.faiss_index.search(queries, wanted, params=self._parameters[self.kind, wanted])
         return ordered(self._exact(queries, rows) if refine else scores, rows, k)
 
     @property

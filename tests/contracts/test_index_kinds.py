@@ -270,8 +270,9 @@ def test_an_interrupted_build_continues_to_the_same_bytes(
 
 def test_the_page_of_indexes_lists_every_kind() -> None:
     page = (Path(__file__).parents[2] / "docs" / "indexes.md").read_text(encoding="utf-8")
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
-    shown = [(name.strip("`"), title, searching.replace("`", "")) for name, title, _, searching in rows[1:]]
+    table = page.split("## Kinds")[1].split("\n\n")[1]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    shown = [(name.strip("`"), title, searching.replace("`", "")) for name, title, _, searching in rows]
     assert shown == [(kind, INDEX_KINDS.get(kind).title, ", ".join(searched(kind))) for kind in KINDS]
 
 
