@@ -116,6 +116,7 @@ def fill(index: Any, vectors: Vectors, report: Callable[[int, int], None], folde
     rows = _part_rows(index)
     if folder is None or not rows or len(vectors) <= rows:
         train(index, vectors, folder)
+        _reserve(index, len(vectors))
         for start in range(0, len(vectors), BLOCK):
             index.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
             report(min(start + BLOCK, len(vectors)), len(vectors))
@@ -134,6 +135,14 @@ def fill(index: Any, vectors: Vectors, report: Callable[[int, int], None], folde
     joined = _joined(parts / TRAINED, list(files.values()))
     shutil.rmtree(parts)
     return joined
+
+
+def _reserve(index: Any, count: int) -> None:
+    """Room for all codes at once: a list that grows by half is in memory twice."""
+    held = innermost(index)
+    if isinstance(held, faiss.IndexFlatCodes) and isinstance(held.codes, faiss.MaybeOwnedVectorUInt8):
+        held.codes.resize(count * int(held.code_size))
+        held.codes.resize(0)  # keeps the room
 
 
 def _part_rows(index: Any) -> int:

@@ -51,6 +51,8 @@ def test_a_search_takes_little_more_than_faiss(
         benchmark.extra_info["ratio"] = paired.ratio
         with capsys.disabled():
             each = min(paired.ours) / ASKED * 1e3
-            print(paired.line(f"{index.config.kind}, {COUNT:,} vectors, batch {batch}", f", {each:.2f} ms a query"))
+            fastest = min(paired.ours) / min(paired.theirs)
+            more = f", {each:.2f} ms a query, fastest {fastest:.3f} of FAISS's"
+            print(paired.line(f"{index.config.kind}, {COUNT:,} vectors, batch {batch}", more))
         benchmark.pedantic(index.search, args=(asked[0], K), rounds=1)
-    assert 1 / paired.ratio <= MOST
+    assert min(paired.ours) <= MOST * min(paired.theirs), "the fastest of each: a busy machine counts less"
