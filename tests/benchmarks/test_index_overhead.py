@@ -14,7 +14,7 @@ from tests.benchmarks.rag_models import Paired
 
 COUNT, WIDTH, CLUSTERS, ASKED, K, PAIRS = 200_000, 384, 2_000, 128, 20, 9
 MOST, CALL = 1.05, 30e-6
-"""Largest time of a search in units of FAISS's, and seconds of a call beside that: those of Python, whatever the index is,
+"""Largest time of a search in units of FAISS's, and seconds of a call beside that: those of Python for any index,
 and less than 5 % where FAISS takes 0.6 ms."""
 KINDS = {"flat": {}, "sq8": {}, "ivf_flat": {"nlist": 512}, "ivf_rabitq": {"nlist": 512}, "pq_fastscan": {"parts": 192}}
 pytestmark = [pytest.mark.benchmark, pytest.mark.slow, pytest.mark.timeout(3600)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,12 @@ import pytest
 
 from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.config.retrieval import IndexConfig
+from rag_lightning.core.artifacts import ArtifactStore, Recipe, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
-from rag_lightning.index import building
 from rag_lightning.index.building import rules_of
 from rag_lightning.index.faiss_files import by_inner_product
 from rag_lightning.index.index import (
     FAISS_FILE,
-    SEARCH,
     FaissIndex,
     Floats,
     build_index,
@@ -25,23 +24,12 @@ from rag_lightning.index.index import (
     faiss,
     load_index,
 )
+from tests.index_kinds import COUNT, DIM, KINDS, clustered, config, searched
 
-KINDS = list(INDEX_KINDS)
-COUNT, DIM = 1500, 32
-SMALL = {"pq": "PQ16x6np", "factory": "PCA24,SQ8", "nlist": 20, "nprobe": 20, "ef_construction": 60, "parts": 16}
-"""Options that fit 1,500 vectors of width 32."""
 TOLERANCE, HEADERS = 0.005, 512
 """How far the computed size of a file may be off: half a percent, and the bytes of its headers."""
 SWEPT = {"nprobe": 1, "ef_search": 1, "qb": 1, "refine": 4}
 """A value of each search field that changes what is found."""
-
-
-def config(kind: str, **values: Any) -> IndexConfig:
-    return IndexConfig(kind, SMALL | values)
-
-
-def searched(kind: str) -> list[str]:
-    return [one.name for one in fields(INDEX_KINDS.get(kind)) if one.metadata.get("stages") == SEARCH]
 
 
 COMPRESSED = [kind for kind in KINDS if "refine" in searched(kind)]
@@ -49,9 +37,7 @@ COMPRESSED = [kind for kind in KINDS if "refine" in searched(kind)]
 
 @pytest.fixture(scope="module")
 def vectors() -> Floats:
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(40, DIM))[rng.integers(0, 40, COUNT)] + 0.5 * rng.normal(size=(COUNT, DIM))
-    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    return clustered()
 
 
 @pytest.fixture(scope="module")
@@ -235,37 +221,28 @@ def test_the_rules_of_thumb_hold_for_the_papers_corpus(kind: str) -> None:
     assert str(rules) == "not trained" or f"trained on {rules.training:,} vectors" in str(rules)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith(("ivf", "opq"))])
-def test_an_interrupted_build_continues_to_the_same_bytes(
-    kind: str, vectors: Floats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_is_found_and_reading_what_is_damaged_crashes_nothing(
+    kind: str, built: dict[str, FaissIndex], tmp_path: Path
 ) -> None:
-    """Whatever was added before: parts that are there are not made again, and nothing is left behind."""
-    monkeypatch.setattr(building, "BLOCK", 100)
-    monkeypatch.setattr(building, "PART_BYTES", 0)
-    monkeypatch.setattr(building, "LEAST_POINTS", 300)
-    whole = build_index(config(kind), vectors)
+    """Cut files and flipped bits, most of them where sizes stand: the checksum finds all, and FAISS survives all."""
+    artifact = ArtifactStore(tmp_path).build(Recipe("index", {"kind": kind}, {}, 1), built[kind].save)
+    file, draw = artifact.path / FAISS_FILE, np.random.default_rng(7)
+    whole = file.read_bytes()
+    cuts = [whole[:at] for at in (0, 4, 33, 100, *draw.integers(0, len(whole), 20))]
+    places = [*range(0, 240), *range(len(whole) - 60, len(whole)), *draw.integers(0, len(whole), 40)]
+    for number, damaged in enumerate([*cuts, *(_flipped(whole, at, int(draw.integers(8))) for at in places)]):
+        file.unlink()  # it may be mapped
+        file.write_bytes(damaged)
+        if number % 9 == 0:
+            with pytest.raises(ArtifactError, match=r"was altered|the manifest says"):
+                open_artifact(artifact.path)
+        with suppress(ArtifactError, ConfigError):
+            load_index(artifact.path)
 
-    def interrupt(done: int, total: int) -> None:
-        if done >= 700:
-            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        build_index(config(kind), vectors, report=interrupt, folder=tmp_path)
-    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "parts").iterdir()}
-    assert len(made) == 8, "the trained index and seven parts"
-    (tmp_path / "parts" / "000000000700.faiss.tmp").write_bytes(b"cut")
-    trained = []
-    monkeypatch.setattr(building, "train", lambda *_: trained.append(1))
-    with pytest.MonkeyPatch.context() as patch:
-        kept = {}
-        patch.setattr(building.shutil, "rmtree", lambda parts: kept.update({p.name: p.stat() for p in parts.iterdir()}))
-        build_index(config(kind), vectors, folder=tmp_path)
-    assert all(kept[name].st_mtime_ns == stamp for name, stamp in made.items())
-    joined = build_index(config(kind), vectors, folder=tmp_path)
-    assert not list(tmp_path.iterdir())
-    one, two = (faiss.serialize_index(index.faiss_index) for index in (whole, joined))
-    np.testing.assert_array_equal(one, two)
-    assert joined.search(vectors[:5], 1)[1].ravel().tolist() == whole.search(vectors[:5], 1)[1].ravel().tolist()
+def _flipped(content: bytes, at: int, bit: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
 
 
 def test_the_page_of_indexes_lists_every_kind() -> None:
@@ -274,11 +251,3 @@ def test_the_page_of_indexes_lists_every_kind() -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
     shown = [(name.strip("`"), title, searching.replace("`", "")) for name, title, _, searching in rows]
     assert shown == [(kind, INDEX_KINDS.get(kind).title, ", ".join(searched(kind))) for kind in KINDS]
-
-
-def test_a_large_sample_is_drawn_once_for_all_builds(vectors: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "LEAST_POINTS", 200)
-    monkeypatch.setattr(building, "POINTS_PER_CELL", 10)
-    one, two = (build_index(config("ivf_sq8"), vectors, threads=n).faiss_index for n in (1, 2))
-    np.testing.assert_array_equal(faiss.serialize_index(one), faiss.serialize_index(two))
-    assert rules_of(config("ivf_sq8").made().empty(COUNT, DIM), COUNT).training == 200
