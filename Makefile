@@ -7,7 +7,7 @@ SHELL := bash
 # What may stand behind a target, NAME=value. Only make's command line is read, and no variable of the environment except
 # STORAGE. The recipes find the values in the environment, as they were typed: neither make nor a shell reads them.
 override ARGUMENTS := PYTHON TORCH_INDEX TASK SCALE TRIALS SEED WORKERS ENGINE STORAGE CORPUS TRAIN DEV TEST NAME DATASET \
-	EXPERIMENT SPLIT PORT CONFIRM SLOW VERBOSE Q JOBS KILLS FLIPS TEXTS
+	EXPERIMENT SPLIT PORT CONFIRM SLOW VERBOSE Q JOBS KILLS FLIPS TEXTS SIZES KINDS THREADS
 override name :=
 override UNKNOWN := $(foreach name,$(filter-out $(ARGUMENTS),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name)))
 $(if $(strip $(UNKNOWN)),$(error no argument: $(strip $(UNKNOWN)); make help lists them (a variable of the environment stands before make)))
@@ -33,7 +33,7 @@ TASKS := $(sort $(filter-out smoke $(addprefix %-,$(SCALES)),$(basename $(notdir
 # Tests never use the hub. They run in parallel processes of one thread each; JOBS=0 runs them in one process.
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep status smoke report demo experiment matrix claims paper plan mlflow-ui optuna-ui ask test test-all bench campaign docs check clean clean-runs
+.PHONY: help install fetch sweep status smoke report demo experiment matrix claims paper plan index-bench mlflow-ui optuna-ui ask test test-all bench campaign docs check clean clean-runs
 
 help: export SHOWN := $(TASKS)
 help: ## Show this list
@@ -136,6 +136,14 @@ paper: $(INSTALLED) ## Write the paper's tables and figures from stored runs, ea
 
 plan: $(INSTALLED) ## Estimate memory, disk and time of an experiment before it runs
 ##@ EXPERIMENT=F       file of the experiment; default:
+##@                    experiments/nq_rag_sequence.yaml
+	@$(call run,$@)
+
+index-bench: $(INSTALLED) ## Measure recall, speed, memory and size of every kind of index; a table and a chart
+##@ SIZES="N …"        numbers of generated vectors beside the real ones, as 100000
+##@ KINDS="K …"        kinds to measure; default: all of experiments/index_bench.yaml
+##@ THREADS=1          threads of FAISS
+##@ EXPERIMENT=F       whose passages and questions; default:
 ##@                    experiments/nq_rag_sequence.yaml
 	@$(call run,$@)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from rag_lightning.bench.command import read_bill
 from rag_lightning.claims.claims import load_claims
 from rag_lightning.cli import parse
 from rag_lightning.commands import COMMANDS
@@ -21,7 +22,7 @@ from rag_lightning.matrix.matrix import load_matrix
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = ("Reproduces:", "Command:", "Cost:", "Expected:")
 DOCUMENTS = ("*.md", "docs/**/*.md", "experiments/*.md", "sweeps/*.md", "reports/*.md", "rag_lightning/**/*.md")
-TABLES = ("matrix", "claims")
+TABLES = ("matrix", "claims", "index_bench")
 """Files of experiments/ that are not experiments."""
 FIELD = re.compile(r"(?<![\w./-])(--)?(?:experiment\.)?([a-z_0-9]+)\.([a-z_0-9]+)(?![\w/(])")
 """`--section.field`, `section.field` or a sweep's `experiment.section.field`."""
@@ -60,9 +61,12 @@ def configs(root: Path) -> Iterator[str]:
 
 
 def table_of(root: Path, name: str) -> Iterator[str]:
-    """Problems of matrix.yaml or claims.yaml: cells must be experiments, claims must name cells."""
+    """Problems of the other files: cells must be experiments, claims must name cells, indexes must be kinds."""
     folder = root / "experiments"
     try:
+        if name == "index_bench":
+            read_bill(folder / "index_bench.yaml")
+            return
         matrix = load_matrix(folder / "matrix.yaml")
         if name == "claims":
             load_claims(folder / "claims.yaml", matrix)

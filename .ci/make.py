@@ -141,6 +141,16 @@ def claims(given: Given) -> list[str]:
     return ["claims", f"--scale={given['SCALE']}", *cells(given), f"--split={given['SPLIT']}", *details(given)]
 
 
+def index_bench(given: Given) -> list[str]:
+    """The words of the bench of indexes."""
+    words = [f"--experiment={given['EXPERIMENT']}", *option("threads", given["THREADS"])]
+    if sizes := given["SIZES"].split():
+        if not all(size.isdecimal() for size in sizes):
+            raise Misuse(f"SIZES={given['SIZES']}: must be whole numbers, such as SIZES='10000 100000'")
+        words.append(f"--sizes=[{','.join(sizes)}]")
+    return ["index_bench", *words, *(["--only=" + listed(kinds)] if (kinds := given["KINDS"].split()) else [])]
+
+
 COMMANDS: Mapping[str, Callable[[Given], list[str]]] = {
     "fetch": lambda given: ["fetch", f"--scale={given['SCALE']}"],
     "sweep": lambda given: ["sweep", *swept(given), *details(given)],
@@ -150,6 +160,7 @@ COMMANDS: Mapping[str, Callable[[Given], list[str]]] = {
     "matrix": lambda given: ["matrix", f"--scale={given['SCALE']}", *cells(given), *details(given)],
     "claims": claims,
     "paper": lambda given: ["paper", f"--scale={given['SCALE']}"],
+    "index-bench": index_bench,
     "plan": lambda given: ["plan", f"--config={given['EXPERIMENT']}"],
     "ask": ask,
 }

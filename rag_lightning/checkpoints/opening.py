@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from rag_lightning.checkpoints.architectures import read_settings
@@ -140,7 +140,7 @@ def open_model(cls: Any, source: Path | str, what: str, missing: str = "", **cha
     """A model in float32, its weights read from safetensors only.
 
     Args:
-        cls: transformers' class, or AutoModel.
+        cls: transformers' class, or one of its Auto classes.
         source: Its folder, or a hub name.
         what: What it is opened as.
         missing: A part whose weights may be missing.
@@ -176,9 +176,9 @@ def check_missing(report: Mapping[str, Any], file: Path, missing: str = "") -> N
 
 def check_size(cls: Any, settings: Any, numbers: int, folder: Path) -> None:
     """Raise DataError if config.json describes a far larger model than its files hold; nothing of its size is made."""
-    auto: Any = AutoModel
+    auto = hasattr(cls, "from_config")  # AutoModel and the like
     with torch.device("meta"):
-        model = auto.from_config(settings, trust_remote_code=False) if cls is AutoModel else cls(settings)
+        model = cls.from_config(settings, trust_remote_code=False) if auto else cls(settings)
     described = sum(parameter.numel() for parameter in model.parameters())
     if described > _SPARE * numbers:
         problem = f"describes a model of {described:,} parameters, and its weights are {numbers:,}"

@@ -1,4 +1,4 @@
-"""The dataclasses that are the command lines of `sweep`, `matrix`, `claims`, `paper`, `assess` and `inspect`."""
+"""The dataclasses of the command lines that are no experiment: `sweep`, `matrix`, `claims`, `paper` and others."""
 
 from __future__ import annotations
 
@@ -201,6 +201,31 @@ class AssessConfig(Section):
         super().__post_init__()
         if self.name:
             check_value("name", Name, self.name)
+
+
+@dataclass(frozen=True)
+class BenchConfig(Section):
+    """The indexes to measure, and on what.
+
+    Args:
+        file: YAML file of the indexes.
+        experiment: YAML file of the experiment whose passages and questions are searched, with the pretrained encoder.
+        sizes: Numbers of generated vectors to measure beside the real ones; empty for the real ones only.
+        only: Kinds to measure; empty for all of the file.
+        queries: Largest number of questions, at least 64.
+        k: Results of a query that is timed; recall is measured up to 100.
+        threads: FAISS's threads in building and searching.
+        folder: Folder that holds artifacts, assets and reports.
+    """
+
+    file: str = "experiments/index_bench.yaml"
+    experiment: str = "experiments/nq_rag_sequence.yaml"
+    sizes: tuple[PositiveInt, ...] = ()
+    only: tuple[str, ...] = ()
+    queries: PositiveInt = 500
+    k: PositiveInt = 20
+    threads: PositiveInt = 1
+    folder: str = "."
 
 
 @dataclass(frozen=True)

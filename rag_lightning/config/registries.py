@@ -8,10 +8,17 @@ INDEX_KINDS = Registry(
     "index kind",
     {
         "flat": "rag_lightning.index.flat:Flat",
+        "sq8": "rag_lightning.index.codes:SQ8",
+        "sqfp16": "rag_lightning.index.codes:SQFP16",
         "hnsw": "rag_lightning.index.hnsw:HNSW",
+        "hnsw_sq8": "rag_lightning.index.hnsw:HNSWSQ8",
         "ivf_flat": "rag_lightning.index.ivf:IVFFlat",
+        "ivf_sq8": "rag_lightning.index.ivf:IVFSQ8",
         "ivf_pq": "rag_lightning.index.ivf:IVFPQ",
-        "sq8": "rag_lightning.index.flat:SQ8",
+        "opq_ivf_pq": "rag_lightning.index.ivf:OPQIVFPQ",
+        "ivf_rabitq": "rag_lightning.index.ivf:IVFRaBitQ",
+        "pq_fastscan": "rag_lightning.index.codes:PQFastScan",
+        "factory": "rag_lightning.index.codes:Factory",
     },
 )
 
@@ -20,6 +27,8 @@ RETRIEVERS = Registry(
     {
         "dense": "rag_lightning.retrieval.retriever:Dense",
         "bm25": "rag_lightning.retrieval.bm25:BM25",
+        "hybrid": "rag_lightning.retrieval.hybrid:Hybrid",
+        "reranked": "rag_lightning.retrieval.reranked:Reranked",
         "oracle": "rag_lightning.retrieval.questions:Oracle",
         "random": "rag_lightning.retrieval.questions:Random",
         "given": "rag_lightning.retrieval.given:Given",

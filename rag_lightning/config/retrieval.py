@@ -134,7 +134,9 @@ def retriever_kind(name: str) -> Any:
 
 def training_kind(config: RetrieverConfig) -> str:
     """The kind of retriever in training."""
-    return config.kind if config.trained_with == "same" else config.trained_with
+    if config.trained_with != "same":
+        return config.trained_with
+    return retriever_kind(config.kind).trained_as or config.kind
 
 
 def training_retriever(config: RetrieverConfig) -> Any:
@@ -158,6 +160,8 @@ def check_retriever(config: RetrieverConfig, formulation: str) -> None:
         return
     if training_kind(config) == "none":
         raise ConfigError(f"retriever.kind=none: {formulation} needs passages; set another kind, or closed_book")
+    if trained := retriever_kind(training_kind(config)).trained_as:
+        raise ConfigError(f"retriever.trained_with={training_kind(config)}: is for search alone; train with {trained}")
     if config.train and retriever_kind(training_kind(config)).scale == "configured":
         raise ConfigError(
             f"retriever.kind={training_kind(config)}: query vectors that are given have no encoder to train; "

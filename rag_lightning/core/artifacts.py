@@ -30,6 +30,7 @@ from rag_lightning.core.errors import DISK_ERRORS, ArtifactError, DataError
 from rag_lightning.core.files import digest as digest_of
 from rag_lightning.core.files import file_sha256, read_sealed, sync, write_sealed
 from rag_lightning.core.links import check_unlinked, make_folder, open_lock, remove_leftovers
+from rag_lightning.core.stamps import STAMPS, read_stamps, stamp_of, write_stamps
 
 MANIFEST = "manifest.json"
 FIELDS: dict[str, type] = {"kind": str, "digest": str, **dict.fromkeys(("config", "inputs", "info", "files"), dict)}
@@ -43,7 +44,8 @@ MACHINE = "RAG_LIGHTNING_MACHINE"
 """Environment variable with the name of this machine, set where several machines may share a folder: their locks may
 not hold, so each builds in partial folders of its own, and the first complete one stays."""
 HASH_LIMIT = 1 << 30
-"""Larger files are checked by size and modification time only; `doctor --deep` also verifies their checksums."""
+"""Larger files are hashed when they are published and at their first opening in a place, later compared with the stamp
+(size, modification time, inode) of then; `doctor --deep` hashes them again."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,8 @@ def _disk_refused(error: Exception) -> bool:
 
 
 def _publish(recipe: Recipe, partial: Path, final: Path, info: Mapping[str, Any], seconds: float) -> None:
-    (partial / MANIFEST).unlink(missing_ok=True)
+    for name in (MANIFEST, STAMPS):
+        (partial / name).unlink(missing_ok=True)
     files = {str(p.relative_to(partial)): _describe(p) for p in sorted(partial.rglob("*")) if p.is_file()}
     manifest = {
         "kind": recipe.kind,
@@ -174,6 +177,7 @@ def _publish(recipe: Recipe, partial: Path, final: Path, info: Mapping[str, Any]
         "files": files,
     }
     write_sealed(partial / MANIFEST, manifest)
+    write_stamps(partial, {name: stamp_of(partial / name) for name in files if _is_large(partial / name)})
     for path in partial.rglob("*"):
         sync(path)
     sync(partial)
@@ -197,13 +201,19 @@ def open_artifact(path: Path, kind: str | None = None, *, deep: bool = False) ->
     if kind and (manifest["kind"], manifest["digest"]) != (kind, path.name):
         other = f"{manifest['kind']}/{manifest['digest']}"
         raise ArtifactError(f"{path / MANIFEST}: is of {other}; remove the folder {path} and run again")
+    known, stamps = read_stamps(path), {}
     for name, expected in manifest["files"].items():
-        problem = _problem(path / name, expected, deep)
-        if problem:
+        file, stamps[name] = path / name, stamp_of(path / name)
+        stamped = not deep and stamps[name] and _is_large(file) and known.get(name) == stamps[name]
+        if not stamped and (problem := _problem(file, expected)):
             raise ArtifactError(f"{path / name}: {problem}; remove the folder {path} and run again to rebuild it")
     if more := _files(path) - {MANIFEST, *manifest["files"]}:
         remedy = f"move it away, or remove the folder {path} and run again"
         raise ArtifactError(f"{path / min(more)}: is not named in {MANIFEST}; {remedy}")
+    large = {name: stamp for name, stamp in stamps.items() if _is_large(path / name)}
+    if large != known and not path.is_symlink():  # nothing is written through a link
+        with suppress(OSError):  # a place that is only read: hashed at every opening
+            write_stamps(path, large)
     return Artifact(kind or manifest["kind"], manifest["digest"], path, manifest)
 
 
@@ -249,14 +259,16 @@ def _describe(path: Path) -> dict[str, Any]:
     return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": file_sha256(path)}
 
 
-def _problem(path: Path, expected: Mapping[str, Any], deep: bool) -> str | None:
+def _is_large(path: Path) -> bool:
+    return path.stat().st_size > HASH_LIMIT
+
+
+def _problem(path: Path, expected: Mapping[str, Any]) -> str | None:
     if not path.is_file():
         return "is missing"
     stat = path.stat()
     if stat.st_size != expected["size"]:
         return f"has {stat.st_size} bytes, the manifest says {expected['size']}"
-    if stat.st_size > HASH_LIMIT and not deep:
-        return None if stat.st_mtime_ns == expected["mtime_ns"] else "was modified after it was published"
     if file_sha256(path) != expected["sha256"]:
         return "was altered (its checksum differs from the manifest's)"
     return None

@@ -1,4 +1,4 @@
-"""Search over all vectors, in float32 (`flat`) or quantised to 8 bits per number (`sq8`).
+"""Search over all vectors, in float32.
 
 Candidates of the best k are found by matrix products over all vectors, with a bound on their rounding error.
 
@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_lightning.config.retrieval import IndexConfig
-from rag_lightning.core.errors import ArtifactError
-from rag_lightning.index.index import FAISS_FILE, FaissIndex, Floats, IndexKind, Rows, faiss, ordered
+from rag_lightning.index.faiss_files import ordered
+from rag_lightning.index.index import FaissIndex, Floats, IndexKind, Rows, faiss
 
 LARGE = 1 << 27
 """Size of all vectors, in bytes, that exceeds the cache of a processor."""
@@ -46,12 +46,7 @@ class FlatIndex(FaissIndex):
         Raises:
             ArtifactError: FAISS cannot read the file, or it holds another number or width of vectors.
         """
-        index = cls.read(folder, IndexConfig("flat"), mapped=True)
-        if vectors.shape != (index.ntotal, index.dim):
-            held = f"{index.ntotal} vectors of width {index.dim}, not {vectors.shape}"
-            raise ArtifactError(f"{folder / FAISS_FILE}: holds {held}; remove {folder} and build it again")
-        index._candidates = Candidates(vectors)
-        return index
+        return cls.read(folder, IndexConfig("flat")).with_vectors(vectors)
 
     def _found(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         if len(queries) == 1 or k > min(TOGETHER, self.ntotal) or 4 * self.ntotal * self.dim < LARGE:
@@ -62,8 +57,11 @@ class FlatIndex(FaissIndex):
 
     def _best(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         if self._candidates is None or len(self._candidates.vectors) != self.ntotal:
-            numbers = faiss.rev_swig_ptr(self.faiss_index.get_xb(), self.ntotal * self.dim)
-            self._candidates = Candidates(numbers.reshape(self.ntotal, self.dim))
+            vectors = self.vectors
+            if vectors is None or len(vectors) != self.ntotal:
+                numbers = faiss.rev_swig_ptr(self.faiss_index.get_xb(), self.ntotal * self.dim)
+                vectors = numbers.reshape(self.ntotal, self.dim)
+            self._candidates = Candidates(vectors)
         rows = self._candidates.rows(queries, k)
         among = faiss.IDSelectorRange(0, self.ntotal) if rows is None else faiss.IDSelectorArray(rows)
         scores, found = self.faiss_index.search(queries, k, params=faiss.SearchParameters(sel=among))
@@ -80,29 +78,15 @@ class Flat(IndexKind):
         """An IndexFlatIP."""
         return faiss.IndexFlatIP(dim)
 
-    def bytes(self, count: int, dim: int) -> int:
-        """4 * D bytes per vector."""
-        return count * 4 * dim
+    @property
+    def reads_vectors(self) -> bool:
+        """It does: matrix products with numbers in FAISS's file, which are not aligned, are slower."""
+        return True
 
     @property
     def opened_as(self) -> type[FaissIndex]:
         """FlatIndex, which searches batches of queries."""
         return FlatIndex
-
-
-@dataclass(frozen=True)
-class SQ8(IndexKind):
-    """Search over vectors with 8 bits per number, scaled to the range of its dimension; D bytes per vector."""
-
-    title: ClassVar[str] = "8 bits a number"
-
-    def empty(self, count: int, dim: int) -> Any:
-        """An IndexScalarQuantizer of 8 bits."""
-        return faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
-
-    def bytes(self, count: int, dim: int) -> int:
-        """D bytes per vector, and the range of each dimension."""
-        return count * dim + 8 * dim
 
 
 Doubles = NDArray[np.float64]

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file
-from rag_lightning.index.index import Floats, faiss, read_faiss
+from rag_lightning.index.faiss_files import faiss, read_faiss
+from rag_lightning.index.index import Floats
 
 LOSSLESS = ("IndexFlat", "IndexFlatIP", "IndexFlatL2", "IndexHNSWFlat", "IndexIVFFlat")
 """FAISS's classes that keep vectors as they were added."""

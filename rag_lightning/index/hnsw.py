@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,10 +11,9 @@ import numpy as np
 from rag_lightning.config.bounds import PositiveInt
 from rag_lightning.config.fields import setting
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.index import building
+from rag_lightning.index.codes import CompressedKind
 from rag_lightning.index.index import SEARCH, Floats, IndexKind, Report, faiss
-
-LINK, NODE = 4, 12
-"""Bytes per link, and per node for its level and offset."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,31 @@ class HNSW(IndexKind):
 
     def empty(self, count: int, dim: int) -> Any:
         """An IndexHNSWFlat."""
-        index = faiss.IndexHNSWFlat(dim, self.m, faiss.METRIC_INNER_PRODUCT)
+        return self._constructing(faiss.IndexHNSWFlat(dim, self.m, faiss.METRIC_INNER_PRODUCT))
+
+    def _constructing(self, index: Any) -> Any:
         index.hnsw.efConstruction = self.ef_construction
         return index
 
-    def fill(self, index: Any, vectors: Floats, report: Report) -> None:
+    def fill(self, index: Any, vectors: Floats, report: Report, folder: Path | None) -> Any:
         """Add all vectors in one call: FAISS orders the nodes of a call by level; blocks would give another graph."""
+        building.train(index, vectors, folder)
         index.add(np.ascontiguousarray(vectors))
         report(len(vectors), len(vectors))
+        return index
 
     def search_parameters(self, index: Any, k: int) -> Any:
         """ef_search, at least k."""
         return faiss.SearchParametersHNSW(efSearch=max(self.ef_search, k))
 
-    def bytes(self, count: int, dim: int) -> int:
-        """2 m links per vector on level 0, m on each level above, where level l has a share of m ** -l."""
-        return round(count * (4 * dim + LINK * (2 * self.m + self.m / (self.m - 1)) + NODE))
+
+@dataclass(frozen=True)
+class HNSWSQ8(HNSW, CompressedKind):
+    """HNSW graph over 8 bits per number, the paper's 36 GB kind; D bytes per vector and about 8 * m for its links."""
+
+    title: ClassVar[str] = "HNSW graph, 8 bits a number"
+
+    def empty(self, count: int, dim: int) -> Any:
+        """An IndexHNSWSQ of 8 bits."""
+        bits = faiss.ScalarQuantizer.QT_8bit
+        return self._constructing(faiss.IndexHNSWSQ(dim, bits, self.m, faiss.METRIC_INNER_PRODUCT))

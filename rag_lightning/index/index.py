@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -18,9 +17,12 @@ from numpy.typing import NDArray
 
 from rag_lightning.config.fields import Section
 from rag_lightning.config.retrieval import IndexConfig
-from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
+from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import UNREADABLE
 from rag_lightning.core.registry import LazyModule
+from rag_lightning.index import building
+from rag_lightning.index.checks import check_lengths, check_queries, check_vectors
+from rag_lightning.index.faiss_files import by_inner_product, faiss_threads, file_bytes, ordered, read_faiss
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -28,9 +30,6 @@ Report = Callable[[int, int], None]
 FAISS_FILE, INFO_FILE = "index.faiss", "index.json"
 SEARCH = ("rankings",)
 """The stage that reads the fields of a search, which do not affect the index file."""
-BLOCK = 1 << 16
-"""Number of vectors checked and added at a time, so that a memory-mapped array is never fully in memory."""
-
 
 faiss: Any = LazyModule("faiss")
 
@@ -56,45 +55,6 @@ def check_k(k: int, ntotal: int) -> None:
         raise ConfigError(f"k is {k}, but the corpus has {ntotal} passages; choose 1 <= k <= {ntotal}")
 
 
-def check_vectors(vectors: NDArray[Any], dim: int | None = None, source: Path | str = "vectors") -> None:
-    """Check [N, D] float32 vectors block by block.
-
-    Raises:
-        DataError: not two-dimensional, empty, not float32, not of size `dim`, or not finite (names the row, from 0).
-    """
-    if vectors.ndim != 2 or vectors.shape[0] == 0:
-        raise DataError(source, "must be [N, D] with N > 0", field="shape", value=vectors.shape)
-    if vectors.dtype != np.float32:
-        raise DataError(source, "must be float32", field="dtype", value=str(vectors.dtype))
-    if dim is not None and vectors.shape[1] != dim:
-        raise DataError(
-            source, f"vectors are {vectors.shape[1]} wide instead of {dim}", field="shape", value=vectors.shape
-        )
-    for start in range(0, len(vectors), BLOCK):
-        bad = np.flatnonzero(~np.isfinite(vectors[start : start + BLOCK]).all(axis=1))
-        if len(bad):
-            row = start + int(bad[0])
-            raise DataError(source, "vector is not finite (rows count from 0)", row=row, hint="embed the corpus again")
-
-
-@contextmanager
-def faiss_threads(count: int) -> Iterator[None]:
-    """Set FAISS's number of threads (0: unchanged) in a block; torch's number is independent of it."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
-
-
-def ordered(scores: NDArray[Any], rows: NDArray[Any], k: int) -> tuple[Floats, Rows]:
-    """The best k of [Q, any] in descending order of score, ties by row; row -1 has score -inf."""
-    scores = np.where(rows < 0, -np.inf, scores).astype(np.float32)
-    order = np.lexsort((rows, -scores), axis=-1)[:, :k]
-    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1).astype(np.int64)
-
-
 @dataclass(frozen=True)
 class IndexKind(Section):
     """Base class of the kinds of index: building, search parameters and size.
@@ -103,12 +63,14 @@ class IndexKind(Section):
 
     Attributes:
         title: Name in tables.
+        deterministic: Whether builds over any number of threads give the same file, byte by byte.
         opened_as: Class that searches it.
     """
 
     PATH: ClassVar[str] = "index"
     STAGES: ClassVar[tuple[str, ...]] = ("index",)
     title: ClassVar[str]
+    deterministic: ClassVar[bool] = True
 
     def empty(self, count: int, dim: int) -> Any:
         """An untrained FAISS index for `count` vectors of width `dim`.
@@ -117,6 +79,11 @@ class IndexKind(Section):
             ConfigError: values that do not fit the vectors.
         """
         raise NotImplementedError
+
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether its search reads the vectors, too."""
+        return False
 
     def search_parameters(self, index: Any, k: int) -> Any:
         """FAISS's search parameters, or None."""
@@ -128,31 +95,36 @@ class IndexKind(Section):
         Raises:
             ConfigError: as `empty`.
         """
-        raise NotImplementedError
+        return file_bytes(self.empty(count, dim), count)
 
     @property
     def opened_as(self) -> type[FaissIndex]:
         """The class that searches this kind."""
         return FaissIndex
 
-    def fill(self, index: Any, vectors: Floats, report: Report) -> None:
-        """Train FAISS's index on all vectors and add them, block by block."""
-        if not index.is_trained:
-            index.train(np.ascontiguousarray(vectors))
-        for start in range(0, len(vectors), BLOCK):
-            index.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
-            report(min(start + BLOCK, len(vectors)), len(vectors))
+    def fill(self, index: Any, vectors: Floats, report: Report, folder: Path | None) -> Any:
+        """Train FAISS's empty index and add all vectors; see `building.fill`."""
+        return building.fill(index, vectors, report, folder)
 
 
 class FaissIndex:
-    """A built index of any kind: search with ordered ties, save and load."""
+    """A built index of any kind: search with ordered ties, save and load.
+
+    Attributes:
+        vectors: The vectors [N, D] that it was built from, may be memory-mapped; None where it is searched without.
+    """
+
+    vectors: Floats | None = None
 
     def __init__(self, config: IndexConfig, index: Any) -> None:
-        if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        if not by_inner_product(index):
             raise ConfigError(f"index kind {config.kind!r} does not search by inner product")
         self.config = config
         self.kind: IndexKind = config.made()
         self.faiss_index = index
+        self._parameters: dict[
+            tuple[IndexKind, int], Any
+        ] = {}  # for each kind of search; two threads may write the same
 
     @property
     def ntotal(self) -> int:
@@ -171,18 +143,53 @@ class FaissIndex:
 
         Raises:
             ConfigError: k < 1.
-            DataError: queries of another width or type, or not finite.
+            DataError: queries of another width or type, not finite, or zero.
         """
         if k < 1:
             raise ConfigError(f"k is {k}; choose at least 1")
-        check_vectors(queries, self.dim, source="queries")
+        check_queries(queries, self.dim)
         return self._found(np.ascontiguousarray(queries), k)
 
     def _found(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """Search for checked queries."""
-        parameters = self.kind.search_parameters(self.faiss_index, k)
-        scores, rows = self.faiss_index.search(queries, k, params=parameters)
-        return ordered(scores, rows, k)
+        refine = self._refine
+        wanted = min(max(k, refine * k), max(k, self.ntotal))
+        if (self.kind, wanted) not in self._parameters:
+            self._parameters[self.kind, wanted] = self.kind.search_parameters(self.faiss_index, wanted)
+        scores, rows = self.faiss_index.search(queries, wanted, params=self._parameters[self.kind, wanted])
+        return ordered(self._exact(queries, rows) if refine else scores, rows, k)
+
+    @property
+    def _refine(self) -> int:
+        return int(getattr(self.kind, "refine", 0))
+
+    def _exact(self, queries: Floats, rows: Rows) -> Floats:
+        """Inner products [Q, any] of queries with the vectors of these rows; of row -1 any number."""
+        vectors = self._check_vectors(self.vectors)
+        scores = np.empty(rows.shape, np.float32)
+        arrays = (faiss.swig_ptr(array) for array in (scores, queries, vectors, rows))
+        faiss.fvec_inner_products_by_idx(*arrays, self.dim, len(queries), rows.shape[1])
+        return scores
+
+    def with_vectors(self, vectors: Floats | None) -> Self:
+        """The index, which refines with the vectors [N, D] that it was built from.
+
+        Raises:
+            ArtifactError: it holds another number or width of vectors.
+            ConfigError: None, but the index is to be refined.
+        """
+        if vectors is not None or self._refine:
+            self.vectors = self._check_vectors(vectors)
+        return self
+
+    def _check_vectors(self, vectors: Floats | None) -> Floats:
+        if vectors is None:
+            needs = "needs the vectors that the index was built from; give them, or set 0"
+            raise ConfigError(f"index.refine={self._refine}: {needs}")
+        if vectors.shape != (self.ntotal, self.dim):
+            held = f"{self.ntotal} vectors of width {self.dim}, not {vectors.shape}"
+            raise ArtifactError(f"the index holds {held}; remove its folder and build it again")
+        return vectors
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the index into a folder; returns its kind, ntotal, dim, bytes and metric."""
@@ -194,21 +201,26 @@ class FaissIndex:
         return info
 
     @classmethod
-    def read(cls, folder: Path, config: IndexConfig, mapped: bool = False) -> Self:
-        """Read a saved index; `mapped` maps the file instead of reading it into memory.
+    def read(cls, folder: Path, config: IndexConfig) -> Self:
+        """A saved index, memory-mapped; it must not be added to, and its file not be cut while it is open.
 
         Raises:
             ArtifactError: FAISS cannot read the file.
         """
         try:
-            index = read_faiss(folder / FAISS_FILE, mapped)
+            index = read_faiss(folder / FAISS_FILE, mapped=True)
         except (RuntimeError, MemoryError, OSError) as error:
             raise ArtifactError(f"{folder / FAISS_FILE}: cannot be read; remove {folder} and build it again") from error
         return cls(config, index)
 
 
 def build_index(
-    config: IndexConfig, vectors: Floats, threads: int = 0, report: Report = lambda done, total: None
+    config: IndexConfig,
+    vectors: Floats,
+    threads: int = 0,
+    report: Report = lambda done, total: None,
+    folder: Path | None = None,
+    unit: bool = False,
 ) -> FaissIndex:
     """Build the configured index over vectors [N, D] float32 (may be memory-mapped); deterministic.
 
@@ -217,25 +229,37 @@ def build_index(
         vectors: Vectors; checked block by block.
         threads: FAISS's threads while building; 0 for the current number.
         report: Called with (number of added vectors, total).
+        folder: Folder for the parts of an inverted file, from which an interrupted build continues; None for none.
+        unit: Whether all vectors must have length 1.
 
     Raises:
-        DataError: see `check_vectors`.
+        DataError: see `check_vectors`; also a vector of length 0, or of another length than 1 if `unit`.
         ConfigError: values that do not fit the vectors.
     """
     check_vectors(vectors)
+    check_lengths(vectors, unit)
     kind: IndexKind = config.made()
-    built = kind.opened_as(config, kind.empty(*vectors.shape))
     with faiss_threads(threads):
-        kind.fill(built.faiss_index, vectors, report)
-    return built
+        try:
+            filled = kind.opened_as(config, kind.empty(*vectors.shape)).faiss_index
+            filled = kind.fill(filled, vectors, report, folder)
+        except RuntimeError as error:
+            problem = " ".join(str(error).split(": ")[-1].split())
+            raise ConfigError(f"index.kind={config.kind}: FAISS cannot build it ({problem})") from error
+    return kind.opened_as(config, filled).with_vectors(vectors)
 
 
-def load_index(folder: Path, config: IndexConfig | None = None) -> FaissIndex:
-    """Load a saved index; only search fields are taken from `config`, the others from the file.
+def load_index(folder: Path, config: IndexConfig | None = None, vectors: Floats | None = None) -> FaissIndex:
+    """Load a saved index, memory-mapped; only search fields are taken from `config`, the others from the file.
+
+    Args:
+        folder: Folder of `FaissIndex.save`.
+        config: The search fields; None for those it was built with.
+        vectors: The vectors that it was built from, to refine with; may be memory-mapped.
 
     Raises:
-        ArtifactError: a file is missing or unreadable.
-        ConfigError: `config` is of another kind.
+        ArtifactError: a file is missing or unreadable, or the vectors are others.
+        ConfigError: `config` is of another kind, or refines without vectors.
     """
     built, shape = _read_config(folder)
     if config is not None:
@@ -251,24 +275,7 @@ def load_index(folder: Path, config: IndexConfig | None = None) -> FaissIndex:
     if (read.ntotal, read.dim) != shape:
         held = f"holds {read.ntotal:,} vectors of width {read.dim}, not {shape[0]:,} of {shape[1]:,}"
         raise ArtifactError(f"{folder / FAISS_FILE}: {held}; remove {folder} and build the index again")
-    return read
-
-
-def read_faiss(path: Path, mapped: bool) -> Any:
-    """Read a FAISS file with as much memory as it has bytes, whatever its header claims; `mapped` maps the file.
-
-    Raises:
-        RuntimeError, MemoryError: it is damaged, or claims more than it holds.
-    """
-    vectors, loops = faiss.get_deserialization_vector_byte_limit(), faiss.get_deserialization_loop_limit()
-    size = path.stat().st_size
-    try:
-        faiss.set_deserialization_vector_byte_limit(size)
-        faiss.set_deserialization_loop_limit(size)
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
-    finally:
-        faiss.set_deserialization_vector_byte_limit(vectors)
-        faiss.set_deserialization_loop_limit(loops)
+    return read.with_vectors(vectors)
 
 
 def _read_config(folder: Path) -> tuple[IndexConfig, tuple[int, int]]:

@@ -7,7 +7,8 @@ import numpy as np
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.numbering import Left
-from rag_lightning.index.index import Floats, Index, Rows, build_index, ordered
+from rag_lightning.index.faiss_files import ordered
+from rag_lightning.index.index import Floats, Index, Rows, build_index
 
 
 class UpdatedIndex:

@@ -17,6 +17,8 @@ from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.tables import Grid
 from rag_lightning.corpus.passages import read_passages
 from rag_lightning.decoding.strategy import strategies_of
+from rag_lightning.index.building import rules_of
+from rag_lightning.index.index import IndexKind
 from rag_lightning.plan import rates
 from rag_lightning.runs.evaluate import pairs
 from rag_lightning.stages import classes
@@ -159,13 +161,16 @@ def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]
     yield Line("vectors", _bytes(4 * size.passages * width), f"size {width}, float32")
     for kind in INDEX_KINDS:
         mine = " (configured)" if kind == config.index.kind and config.retriever.made().encodes else ""
+        basis = "arithmetic"
         try:
-            value = _bytes(replace(config.index, kind=kind).made().bytes(size.passages, width))
+            made: IndexKind = replace(config.index, kind=kind).made()
+            value = _bytes(made.bytes(size.passages, width))
+            basis += f"; {rules_of(made.empty(size.passages, width), size.passages)}"
         except ConfigError as error:
             if mine:
                 raise
             value = f"not possible: {error}"
-        yield Line(f"index {kind}{mine}", value, "arithmetic")
+        yield Line(f"index {kind}{mine}", value, basis)
 
 
 def _space(config: ExperimentConfig, size: Size, encoder: Shape, generator: Shape) -> Iterator[Line]:

@@ -141,7 +141,7 @@ def _attribute(
 def _exact_hits(run: Run, runs: Sequence[Run], scores: Scores, artifacts: Path) -> Mapping[str, float] | None:
     """Example id -> whether exact search with its query encoder had evidence at its k; None: unknown."""
     kind, evidence = str(run.config["retriever"]["kind"]), _evidence(run)
-    approximate = kind not in RETRIEVERS or RETRIEVERS.get(kind).searches == "index"
+    approximate = kind not in RETRIEVERS or "index" in RETRIEVERS.get(kind).searches
     if not approximate or run.config["index"]["kind"] == EXACT:
         return {}  # what it did not find, exact search has not found either
     stored = read_records(artifacts, "scores", run.exact, Score)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -29,7 +29,7 @@ class BM25(RetrieverKind):
     """The words of title and text."""
 
     title: ClassVar[str] = "BM25"
-    searches: ClassVar[Searched] = "bm25"
+    searches: ClassVar[Searched] = ("bm25",)
     scale: ClassVar[Literal["encoder", "bm25", "configured", ""]] = "bm25"
     reads: ClassVar[tuple[str, ...]] = ("bm25.",)
     query: ClassVar[str] = "words"
@@ -86,13 +86,14 @@ class BM25Retriever:
         check_k(k, self.ntotal)
         if not len(queries):
             return []
-        return [self._hits(words, k) for words in self.rule.words(queries)]
+        return [best(scores, k) for scores in self.scores(queries)]
 
-    def _hits(self, words: list[str], k: int) -> Hits:
-        indexed = [word for word in words if word in self.model.vocab_dict]
-        if not indexed:
-            return Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
-        return _best(np.asarray(self.model.get_scores(indexed), dtype=np.float32), k)
+    def scores(self, queries: Sequence[str]) -> Iterator[NDArray[np.float32]]:
+        """The scores [N] of all passages for each query; 0 where they share no word."""
+        for words in self.rule.words(queries):
+            indexed = [word for word in words if word in self.model.vocab_dict]
+            found = self.model.get_scores(indexed) if indexed else np.zeros(self.ntotal)
+            yield np.asarray(found, dtype=np.float32)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write plain arrays and JSON (no pickle) into a folder; returns kind, ntotal, bytes and unseen."""
@@ -134,7 +135,7 @@ def _check(model: Any, ntotal: int) -> None:
             raise ValueError(f"the word {word!r} has no place")
 
 
-def _best(scores: NDArray[np.float32], k: int) -> Hits:
+def best(scores: NDArray[np.float32], k: int) -> Hits:
     """The k largest positive scores [N], ties to the lower row."""
     rows = np.flatnonzero(scores > 0)
     if len(rows) > k:

@@ -20,7 +20,7 @@ from rag_lightning.core.files import open_atomic, read_sealed, replace_file, wri
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.index.index import check_vectors
+from rag_lightning.index.checks import check_vectors
 from rag_lightning.retrieval.encoders import TextEncoder
 
 VECTORS, SHARDS, PLAN = "vectors.npy", "shards", "plan.json"

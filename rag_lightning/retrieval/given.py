@@ -16,7 +16,7 @@ class Given(RetrieverKind):
     """The passages of the question files, with their scores."""
 
     title: ClassVar[str] = "given passages"
-    searches: ClassVar[Searched] = "given"
+    searches: ClassVar[Searched] = ("given",)
     query: ClassVar[str] = "as given"
     answers_new: ClassVar[bool] = False
 

@@ -25,6 +25,7 @@ from rag_lightning.retrieval.retriever import (
     Parts,
     QuestionRetriever,
     RetrieverKind,
+    Searched,
     search,
 )
 from rag_lightning.retrieval.vector_checks import finite
@@ -45,7 +46,7 @@ class Vectors(RetrieverKind):
     """
 
     title: ClassVar[str] = "given query vectors"
-    searches: ClassVar[Literal["index", "bm25", ""]] = "index"
+    searches: ClassVar[Searched] = ("index",)
     scale: ClassVar[Literal["encoder", "bm25", "configured", ""]] = "configured"
     reads: ClassVar[tuple[str, ...]] = ("encoder.score_scale", "index.")
     query: ClassVar[str] = "given vectors"

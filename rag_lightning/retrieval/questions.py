@@ -42,6 +42,7 @@ class Oracle(Dense):
 
     title: ClassVar[str] = "the oracle"
     gold_first: ClassVar[bool] = True
+    reads_vectors: ClassVar[bool] = True
 
     def open(self, parts: Parts) -> QuestionRetriever:
         """Dense retrieval that is told the gold passage."""

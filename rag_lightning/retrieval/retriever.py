@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -19,11 +20,12 @@ from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Floats, Index, check_k
 
 if TYPE_CHECKING:
+    from rag_lightning.retrieval.bm25 import BM25Retriever
     from rag_lightning.retrieval.encoders import TextEncoder
 
 
-Searched = Literal["index", "bm25", "given", ""]
-"""What a kind of retriever searches: an artifact of this name beside the corpus; "" for none."""
+Searched = tuple[Literal["index", "bm25", "given"], ...]
+"""What a kind of retriever searches: artifacts of these names beside the corpus."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,17 @@ class Parts(Protocol):
     def index(self) -> Index:
         """The index over them: the configured one, in training the flat one."""
 
-    def bm25(self) -> Retriever:
+    def bm25(self) -> BM25Retriever:
         """Lexical retrieval."""
 
     def given(self) -> Retriever:
         """The passages that the question files have."""
+
+    def model(self, name: str) -> Path:
+        """The folder of a model beside the encoders."""
+
+    def bm25_weight(self) -> float:
+        """The weight of BM25 in the scores, as it was fitted on dev."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +118,13 @@ class RetrieverKind(Section):
     Attributes:
         title: What tables and notes call it.
         encodes: It searches with the query encoder, which RAG training then trains.
-        searches: What it searches, an artifact of its own beside the corpus.
+        searches: What it searches, artifacts of their own beside the corpus.
+        reads_vectors: It reads the vectors of the passages, too.
         scale: What gives the factor of its scores before training: the encoder, or the one tuned for BM25. No factor is
             trained where it is the configured one (encoder.score_scale), or where scores are taken as they are.
         gold_first: A known gold passage is put first, in training too.
         reads: Fields of the configuration, by how they begin, that decide its rankings.
+        trained_as: Kind of retriever that it is trained as; empty for itself.
         query: What stands for a query encoder in tables, of a kind that has none.
         answers_new: It ranks passages for any question, not only for those that it was given.
     """
@@ -123,10 +133,12 @@ class RetrieverKind(Section):
     STAGES: ClassVar[tuple[str, ...]] = ("model", "rankings")
     title: ClassVar[str]
     encodes: ClassVar[bool] = False
-    searches: ClassVar[Searched] = ""
+    searches: ClassVar[Searched] = ()
+    reads_vectors: ClassVar[bool] = False
     scale: ClassVar[Literal["encoder", "bm25", "configured", ""]] = ""
     gold_first: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
+    trained_as: ClassVar[str] = ""
     query: ClassVar[str] = ""
     answers_new: ClassVar[bool] = True
 
@@ -134,6 +146,16 @@ class RetrieverKind(Section):
     def files(self) -> tuple[str, ...]:
         """Files of the user whose content decides its rankings."""
         return ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Models beside the encoders that decide its rankings, by folder or hub name."""
+        return ()
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the weight of BM25 in its scores is fitted on dev."""
+        return False
 
     def check(self, asked: Sequence[Asked], width: int) -> None:
         """Check before training that it can rank passages for these questions.
@@ -157,7 +179,7 @@ class Dense(RetrieverKind):
 
     title: ClassVar[str] = "dense retrieval"
     encodes: ClassVar[bool] = True
-    searches: ClassVar[Searched] = "index"
+    searches: ClassVar[Searched] = ("index",)
     scale: ClassVar[Literal["encoder", "bm25", "configured", ""]] = "encoder"
     reads: ClassVar[tuple[str, ...]] = ("encoder.", "index.")
 

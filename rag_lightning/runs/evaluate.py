@@ -120,7 +120,7 @@ def exact_scores(workspace: Workspace, split: str) -> str:
     and where exact search would first have to build an index, or to read a large one.
     """
     config = workspace.config
-    if split not in TESTS or config.formulation == CLOSED_BOOK or config.retriever.made().searches != "index":
+    if split not in TESTS or config.formulation == CLOSED_BOOK or "index" not in config.retriever.made().searches:
         return ""
     exact = workspace.with_config(index=IndexConfig("flat"))
     if index.STAGE.digest(exact) == index.STAGE.digest(workspace):
@@ -149,21 +149,19 @@ def pairs(config: ExperimentConfig) -> int:
 
 def index_bytes(workspace: Workspace) -> int:
     """Size of the searched index in bytes; 0 without one."""
-    return int(_searched(workspace).get("bytes", 0))
+    return sum(int(info.get("bytes", 0)) for info in _searched(workspace))
 
 
 def build_seconds(workspace: Workspace) -> float:
     """Build time of the searched index in seconds; 0 without one."""
-    return float(_searched(workspace).get("build_seconds", 0))
+    return float(sum(info.get("build_seconds", 0) for info in _searched(workspace)))
 
 
-def _searched(workspace: Workspace) -> Mapping[str, Any]:
-    """The info of the searched index; empty without one."""
+def _searched(workspace: Workspace) -> list[Mapping[str, Any]]:
+    """The infos of the searched indexes."""
     config = workspace.config
-    searched = SEARCHED.get(config.retriever.made().searches)
-    if config.formulation == CLOSED_BOOK or searched is None:
-        return {}
-    return searched.build(workspace).info
+    names = () if config.formulation == CLOSED_BOOK else config.retriever.made().searches
+    return [SEARCHED[name].build(workspace).info for name in names if name in SEARCHED]
 
 
 def scores_of(folder: Path, root: str | Path) -> list[Score]:

@@ -21,7 +21,7 @@ from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import DenseRetriever, Retriever
 from rag_lightning.retrieval.words import rule_of
-from rag_lightning.serving.parts import GENERATOR, QUERY_ENCODER, SYSTEM, check, read_system
+from rag_lightning.serving.parts import GENERATOR, QUERY_ENCODER, RERANKER, SYSTEM, check, read_system
 from rag_lightning.stages import train
 from rag_lightning.stages.answer import Answer
 from rag_lightning.stages.ask import OpenSystem
@@ -47,7 +47,7 @@ def open_parts(given: Mapping[str, str], artifacts: str = "") -> OpenSystem:
     encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))
     if config.formulation == "closed_book":
         return OpenSystem(config, encodings)
-    parts = _StoredParts(config, folders)
+    parts = _StoredParts(config, folders, float(described.get("bm25_weight", 0)))
     memories = Memories(open_memory(config, parts))
     scale, null = float(described["score_scale"]), described.get("null_score")
     return OpenSystem(config, encodings, memories, scale, null, parts.encoder)
@@ -80,8 +80,8 @@ class _StoredParts:
 
     encoder: TextEncoder | None = None
 
-    def __init__(self, config: ExperimentConfig, folders: Mapping[str, Path]) -> None:
-        self._config, self._folders = config, folders
+    def __init__(self, config: ExperimentConfig, folders: Mapping[str, Path], weight: float) -> None:
+        self._config, self._folders, self._weight = config, folders, weight
         self.seed, self.store = config.seed, PassageStore(self._folder("corpus"))
 
     def dense(self) -> DenseRetriever:
@@ -94,7 +94,9 @@ class _StoredParts:
         return vectors
 
     def index(self) -> FaissIndex:
-        return load_index(self._folder("index"), self._config.index)
+        config = self._config.index
+        refined = getattr(config.made(), "refine", 0) > 0
+        return load_index(self._folder("index"), config, self.vectors() if refined else None)
 
     def bm25(self) -> BM25Retriever:
         return BM25Retriever.load(self._folder("bm25"), rule_of(self._config))
@@ -102,6 +104,12 @@ class _StoredParts:
     def given(self) -> Retriever:
         """Raise ArtifactError: the passages of question files answer no other question."""
         raise ArtifactError(f"a model with retriever {self._config.retriever.kind} answers no new question")
+
+    def model(self, name: str) -> Path:
+        return self._folder(RERANKER)
+
+    def bm25_weight(self) -> float:
+        return self._weight
 
     def _folder(self, name: str) -> Path:
         if name not in self._folders:

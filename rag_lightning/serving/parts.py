@@ -21,7 +21,7 @@ TRAVELS = 10**9
 """Largest size in bytes of the corpus with its index that travels with a model."""
 SYSTEM = "system"
 """Name of the file that describes the system, `system.json`, among the parts of a model."""
-GENERATOR, QUERY_ENCODER = "generator", "query_encoder"
+GENERATOR, QUERY_ENCODER, RERANKER = "generator", "query_encoder", "reranker"
 LOADED = (".json", ".txt", ".model", ".safetensors")
 """Files of a pretrained model that are read; pickles beside them do not travel."""
 UNSHARED = {"folder": ".", "tracking_uri": ""}
@@ -63,6 +63,8 @@ def collect(record: Mapping[str, Any], root: Path) -> tuple[dict[str, Part], dic
         described["score_scale"] = rankings.info["score_scale"]
         if config["retriever"]["null_document"] != "none":
             described["null_score"] = model.info["null_bias"]
+        if weight := rankings.manifest["inputs"].get("hybrid_weight"):
+            described["bm25_weight"] = _open(root, "hybrid_weight", weight).info["weight"]
         parts |= _memory(record, root, rankings.manifest["inputs"])
     return parts, described
 
@@ -111,9 +113,11 @@ def _memory(record: Mapping[str, Any], root: Path, inputs: Mapping[str, str]) ->
     kind = retriever_kind(record["config"]["retriever"]["kind"])
     if kind.encodes:
         parts[QUERY_ENCODER] = _query_encoder(record, root, inputs)
-    if kind.gold_first:
+    if "index" in parts and (kind.reads_vectors or record["config"]["index"].get("refine")):
         vectors = read_manifest(parts["index"].folder)["inputs"]["vectors"]
         parts["vectors"] = _whole(_open(root, "vectors", vectors))
+    for name in experiment_of(record["config"], f"run {record['run_id']}").retriever.made().models:
+        parts[RERANKER] = _model(record, root, name)
     return parts
 
 
@@ -124,8 +128,13 @@ def _query_encoder(record: Mapping[str, Any], root: Path, inputs: Mapping[str, s
     for kind in ("retriever_warmup", "biencoder"):
         if (root / "artifacts" / kind / inputs["query_model"]).exists():
             return _folder_of(_open(root, kind, inputs["query_model"]), QUERY_ENCODER)
+    return _model(record, root, record["config"]["encoder"]["model"])
+
+
+def _model(record: Mapping[str, Any], root: Path, name: str) -> Part:
+    """A model that others made."""
     config = experiment_of({**record["config"], "folder": str(root)}, f"run {record['run_id']}")
-    folder = Workspace(config).model_source(config.encoder.model)
+    folder = Workspace(config).model_source(name)
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix in LOADED and path.is_file()]
     files = {str(path.relative_to(folder)): file_sha256(path) for path in paths}
     return Part(folder, files, sum(path.stat().st_size for path in paths))

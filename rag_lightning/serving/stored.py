@@ -19,7 +19,7 @@ from rag_lightning.stages.answer import EMPTY, Answer, answer_of
 from rag_lightning.stages.ask import OpenSystem, open_system
 from rag_lightning.stages.workspace import Workspace
 
-OPENED = ("corpus", "index", "bm25", "bm25_scale", "biencoder", "retriever_warmup", "model")
+OPENED = ("corpus", "index", "bm25", "bm25_scale", "hybrid_weight", "biencoder", "retriever_warmup", "model")
 """Kinds of artifacts that a system is opened from."""
 
 

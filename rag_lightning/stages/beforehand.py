@@ -66,7 +66,7 @@ def check_retrieval(workspace: Workspace) -> None:
         _check_passages(workspace)
         kind: RetrieverKind = workspace.config.retriever.made()
         _check_asked(workspace, kind, (workspace.config.split,))
-        if kind.searches == "index":
+        if "index" in kind.searches:
             workspace.config.index.made().bytes(len(corpus.open_store(workspace)), _passage_width(workspace))
 
 
@@ -76,7 +76,7 @@ def _retrieves(workspace: Workspace) -> bool:
 
 def _check_asked(workspace: Workspace, kind: RetrieverKind, splits: Sequence[str]) -> None:
     """Check that a kind which knows its questions beforehand knows these."""
-    if kind.searches == "given":
+    if "given" in kind.searches:
         given.build(workspace)
     elif not kind.answers_new:
         asked = [example for split in dict.fromkeys(splits) for example in examples.read(workspace, split)]

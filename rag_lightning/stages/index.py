@@ -11,33 +11,44 @@ from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.console import progress
+from rag_lightning.index.codes import CompressedKind
 from rag_lightning.index.flat import FlatIndex
-from rag_lightning.index.index import FaissIndex, Floats, build_index, load_index
-from rag_lightning.stages import embed
+from rag_lightning.index.index import FaissIndex, Floats, IndexKind, build_index, load_index
+from rag_lightning.stages import embed, vectors
 from rag_lightning.stages.workspace import Workspace, config_stage
 
 
 def open_index(workspace: Workspace) -> FaissIndex:
-    """The configured index, ready to search."""
-    return load_index(build(workspace).path, workspace.config.index)
+    """The configured index, memory-mapped, with the vectors if its search reads them.
+
+    Vectors that are needed to refine are embedded again if their artifact was removed.
+    """
+    config = workspace.config.index
+    kind: IndexKind = config.made()
+    found = embed.STAGE.open(workspace) if kind.reads_vectors else None
+    if found is None and isinstance(kind, CompressedKind) and kind.refine:
+        found = embed.build(workspace)
+    return load_index(build(workspace).path, config, vectors.mapped(found) if found else None)
 
 
-def open_flat(workspace: Workspace, vectors: Floats) -> FlatIndex:
+def open_flat(workspace: Workspace, passages: Floats) -> FlatIndex:
     """Exact search for training, over memory-mapped vectors and a memory-mapped index file.
 
     All processes of a machine share one read-only copy of both.
     """
-    return FlatIndex.mapped(FLAT.build(workspace).path, vectors)
+    return FlatIndex.mapped(FLAT.build(workspace).path, passages)
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config, started = workspace.config.index, time.perf_counter()
     with progress(f"adding to {config.kind}", "vectors") as report:
-        index = build_index(config, embed.open_vectors(workspace), report=report)
+        encoder = workspace.config.encoder
+        unit = encoder.normalize and not encoder.passage_vectors
+        index = build_index(config, vectors.mapped(embed.build(workspace)), report=report, folder=folder, unit=unit)
     return {**index.save(folder), "build_seconds": round(time.perf_counter() - started, 3)}
 
 
-STAGE = config_stage("index", 2, lambda workspace: {"vectors": embed.STAGE.at(workspace)}, _make)
+STAGE = config_stage("index", 2, lambda workspace: {"vectors": embed.STAGE.at(workspace)}, _make, resumable=True)
 FLAT = replace(
     STAGE,
     settings=lambda workspace: settings(_flat(workspace).config, "index"),

@@ -108,7 +108,7 @@ def open_memory(config: ExperimentConfig, parts: Parts, name: str = "") -> Memor
         ConfigError: decoding.k is larger than the corpus.
     """
     kind: RetrieverKind = config.retriever.made()
-    searched = config.index.kind if kind.searches == "index" else config.retriever.kind
+    searched = config.index.kind if "index" in kind.searches else config.retriever.kind
     store, name = parts.store, name or f"{Path(config.corpus.source).name} · {searched}"
     check_k(config.decoding.k, len(store))
     return Memory(name, store, kind.open(parts), config, parts)

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
+from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import check_retriever, retriever_kind, training_kind, trains_encoder
 from rag_lightning.core.artifacts import Artifact
@@ -20,8 +21,10 @@ from rag_lightning.core.files import file_sha256
 from rag_lightning.core.records import Ranking, read_checked, write_jsonl
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.index.index import Index
+from rag_lightning.metrics.outcomes import evidence_hits
 from rag_lightning.retrieval.encoders import TextEncoder
-from rag_lightning.retrieval.retriever import DenseRetriever, QuestionRetriever, RetrieverKind
+from rag_lightning.retrieval.hybrid import HybridRetriever, fit_weight
+from rag_lightning.retrieval.retriever import DenseRetriever, Hits, QuestionRetriever, RetrieverKind
 from rag_lightning.stages import (
     beforehand,
     biencoder,
@@ -42,6 +45,7 @@ from rag_lightning.stages.training_retrieval import (
 )
 from rag_lightning.stages.vectors import Start
 from rag_lightning.stages.workspace import Workspace, config_stage
+from rag_lightning.tasks.spec import get_task
 
 EncoderState = Literal["pretrained", "warmed_up", "trained"]
 """State of the query encoder."""
@@ -53,6 +57,18 @@ def stage(state: EncoderState = "trained") -> Stage[Workspace]:
     """The stage that ranks the workspace's split with the configured retriever and a state of the query encoder."""
     inputs, make = partial(_inputs, state=state), partial(_make, state=state)
     return config_stage("rankings", 2, inputs, make, check=_check, check_data=beforehand.check_retrieval)
+
+
+@lru_cache(maxsize=3)
+def weight_stage(state: EncoderState) -> Stage[Workspace]:
+    """The stage that fits the weight of BM25 in the scores of a retriever on dev."""
+    return Stage(
+        "hybrid_weight",
+        1,
+        lambda workspace: settings(workspace.on("dev").config, "rankings"),
+        lambda workspace: _searched(workspace.on("dev"), state),
+        lambda workspace, folder: _fit(workspace.on("dev"), state),
+    )
 
 
 def build(workspace: Workspace, split: str, state: EncoderState = "trained") -> Artifact:
@@ -72,14 +88,21 @@ def _check(workspace: Workspace) -> None:
 
 
 def _inputs(workspace: Workspace, state: EncoderState) -> dict[str, str | Bound[Workspace]]:
+    fitted = workspace.config.retriever.made().fitted
+    weight: dict[str, str | Bound[Workspace]] = {"hybrid_weight": weight_stage(state).at(workspace)} if fitted else {}
+    return _searched(workspace, state) | weight
+
+
+def _searched(workspace: Workspace, state: EncoderState) -> dict[str, str | Bound[Workspace]]:
+    """Questions, model, and what is searched."""
     kind: RetrieverKind = workspace.config.retriever.made()
-    found: dict[str, str | Bound[Workspace]] = {"examples": examples.STAGE.at(workspace), **file_inputs(kind)}
-    found |= {"corpus": corpus.STAGE.at(workspace), **searched_input(workspace, kind)}
+    found: dict[str, str | Bound[Workspace]] = {"examples": examples.STAGE.at(workspace)}
+    found |= {**file_inputs(workspace, kind), "corpus": corpus.STAGE.at(workspace), **searched_input(workspace, kind)}
     learnt = _is_learnt(workspace, state)
     if learnt:
         found["model"] = train.STAGE.at(workspace)
     searched = biencoder.with_pretrained(workspace) if state == "pretrained" else workspace
-    if kind.searches == "index":
+    if "index" in kind.searches:
         found["index"] = index.STAGE.at(searched)
     if kind.encodes:
         return found if learnt else found | {"query_model": _before_training(searched, state).identity}
@@ -105,12 +128,24 @@ def _make(workspace: Workspace, folder: Path, state: EncoderState) -> dict[str, 
     return info | ({"gold": count_gold(workspace, asked, split)} if kind.gold_first else {})
 
 
+def _fit(workspace: Workspace, state: EncoderState) -> dict[str, Any]:
+    """Fit the weight on the questions of dev."""
+    parts, asked = SystemParts(workspace, state), examples.read(workspace, "dev")
+    config = workspace.config.retriever
+    searching = HybridRetriever(parts.dense(), parts.bm25(), parts.vectors(), config.made().pool)
+    pools = searching.pools([example.query for example in asked], config.k_max)
+    rankings = [Hits(p.rows, p.products).ranking(one.example_id) for p, one in zip(pools, asked, strict=True)]
+    flags = evidence_hits(get_task(workspace.config.task.name), parts.store, asked, rankings)
+    weight, rank = fit_weight(pools, flags)
+    return {"weight": weight, "questions": sum(map(any, flags)), "mean_reciprocal_rank": round(rank, 6)}
+
+
 def _count_bare(workspace: Workspace, rankings: Sequence[Ranking]) -> int:
     """Announce how many questions have no passage, with BM25 because they share no word with any; returns it."""
     bare = sum(not ranking.rows for ranking in rankings)
     if bare:
         config, why = workspace.config, ""
-        if config.retriever.made().searches == "bm25":
+        if config.retriever.made().searches == ("bm25",):
             why = f": they share no word with any by the rule of corpus.language={config.corpus.language}"
         workspace.announce(f"{bare} of {len(rankings)} questions have no passage{why}")
     return bare
@@ -129,7 +164,7 @@ def _is_learnt(workspace: Workspace, state: EncoderState) -> bool:
     """Whether query encoder and scale come from the trained model: it was trained with this kind or its encoder."""
     config = workspace.config.retriever
     kind = retriever_kind(config.kind)
-    if state != "trained" or kind.scale in ("configured", ""):
+    if state != "trained" or not (kind.encodes or kind.scale == "bm25"):
         return False
     return config.kind == training_kind(config) or (kind.encodes and trains_encoder(config))
 
@@ -171,6 +206,10 @@ class SystemParts(BuiltParts):
             self._index = index.open_index(self.workspace)
         return self._index
 
+    def bm25_weight(self) -> float:
+        """The weight of BM25 that was fitted on dev."""
+        return float(weight_stage(self._state).build(self.workspace).info["weight"])
+
 
 def open_retriever(workspace: Workspace, state: EncoderState = "trained") -> tuple[QuestionRetriever, float]:
     """The configured retriever and its score_scale in p(z|x).
@@ -195,7 +234,7 @@ def score_scale(workspace: Workspace, state: EncoderState = "trained") -> float:
     If the model was trained with another kind of retriever, BM25's is configured or fitted.
     """
     kind: RetrieverKind = workspace.config.retriever.made()
-    if _is_learnt(workspace, state):
+    if kind.scale and _is_learnt(workspace, state):
         return float(train.read_info(train.build(workspace))["score_scale"])
     if kind.scale == "encoder":
         return _before_training(workspace, state).score_scale

@@ -68,27 +68,37 @@ class BuiltParts:
         """The passages of the question files."""
         return given.open_given(self.workspace)
 
+    def model(self, name: str) -> Path:
+        """The folder of a model beside the encoders."""
+        return self.workspace.model_source(name)
+
+    def bm25_weight(self) -> float:
+        """Raise ConfigError: training fits no such weight."""
+        raise ConfigError("a kind of retriever with a weight that is fitted on dev sets `trained_as`")
+
 
 def inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
     """The inputs of a training for its retrieval."""
     kind = training_retriever(workspace.config.retriever)
     found: dict[str, str | Bound[Workspace]] = {"corpus": corpus.STAGE.at(workspace)}
-    if kind.searches == "index":
+    if "index" in kind.searches:
         found |= {"vectors": embed.STAGE.at(workspace), "index": index.FLAT.at(workspace)}
     if kind.encodes:
         found["query_model"] = training_start.query(workspace).identity
-    return found | searched_input(workspace, kind) | scale_input(workspace, kind) | file_inputs(kind)
+    return found | searched_input(workspace, kind) | scale_input(workspace, kind) | file_inputs(workspace, kind)
 
 
 def searched_input(workspace: Workspace, kind: RetrieverKind) -> dict[str, str | Bound[Workspace]]:
     """What a kind without a query encoder searches, as an input."""
-    stage = {"bm25": bm25.STAGE, "given": given.STAGE}.get(kind.searches)
-    return {kind.searches: stage.at(workspace)} if stage else {}
+    stages = {"bm25": bm25.STAGE, "given": given.STAGE}
+    return {name: stages[name].at(workspace) for name in kind.searches if name in stages}
 
 
-def file_inputs(kind: RetrieverKind) -> dict[str, str]:
-    """The digests of the user's files that decide the rankings of a kind."""
-    return {f"retriever file {place}": file_digest(Path(name)) for place, name in enumerate(kind.files)}
+def file_inputs(workspace: Workspace, kind: RetrieverKind) -> dict[str, str]:
+    """The digests of the user's files and models that decide the rankings of a kind."""
+    files = {f"retriever file {place}": file_digest(Path(name)) for place, name in enumerate(kind.files)}
+    models = {f"retriever model {place}": workspace.model_digest(name) for place, name in enumerate(kind.models)}
+    return files | models
 
 
 def scale_input(workspace: Workspace, kind: RetrieverKind) -> dict[str, str | Bound[Workspace]]:

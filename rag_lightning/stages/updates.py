@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -108,13 +109,21 @@ class UpdatedParts:
                 self._index = UpdatedIndex(self._base.index(), self._left, self._delta())
         return self._index
 
-    def bm25(self) -> Retriever:
+    def bm25(self) -> BM25Retriever:
         """BM25 over the updated corpus."""
         return BM25Retriever.build(self._config.bm25, self.store, rule_of(self._config))
 
     def given(self) -> Retriever:
         """Raise ConfigError: the passages of question files are rows of the corpus as it was."""
         raise ConfigError("retriever.kind=given has its passages from the question files; give others there")
+
+    def model(self, name: str) -> Path:
+        """The base's."""
+        return self._base.model(name)
+
+    def bm25_weight(self) -> float:
+        """The weight that was fitted with the base."""
+        return self._base.bm25_weight()
 
     def _delta(self) -> Floats:
         """[M, D] float32 of the added passages; each is encoded once."""

@@ -18,7 +18,7 @@ from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import file_digest, file_sha256
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.stage import Bound, Stage
-from rag_lightning.index.index import check_vectors
+from rag_lightning.index.checks import check_vectors
 from rag_lightning.retrieval.corpus_vectors import corpus_order, write_vectors
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus
 from rag_lightning.retrieval.encoders import Role, TextEncoder
@@ -122,13 +122,22 @@ def _from_file(workspace: Workspace, folder: Path) -> dict[str, Any]:
 PRETRAINED = vectors_stage(lambda workspace: pretrained(workspace, "passage"))
 
 
+def mapped(artifact: Artifact) -> NDArray[np.float32]:
+    """[N, D] float32, memory-mapped, as they were checked when they were written.
+
+    Raises:
+        DataError: not float32.
+    """
+    vectors: NDArray[np.float32] = open_array(artifact.path / VECTORS, np.float32, 2)
+    return vectors
+
+
 def read(artifact: Artifact) -> NDArray[np.float32]:
-    """[N, D] float32, memory-mapped.
+    """[N, D] float32, memory-mapped, checked.
 
     Raises:
         DataError: not float32 or not finite, naming the row.
     """
-    path = artifact.path / VECTORS
-    vectors: NDArray[np.float32] = open_array(path, np.float32, 2)
-    check_vectors(vectors, source=path)
+    vectors = mapped(artifact)
+    check_vectors(vectors, source=artifact.path / VECTORS)
     return vectors

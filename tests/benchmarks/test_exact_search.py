@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from rag_lightning.config.retrieval import IndexConfig
+from rag_lightning.index.faiss_files import faiss_threads
 from rag_lightning.index.flat import FlatIndex
-from rag_lightning.index.index import FaissIndex, Floats, build_index, faiss_threads
+from rag_lightning.index.index import FaissIndex, Floats, build_index
 from tests.benchmarks.rag_models import Paired
 
 VECTORS, WIDTH, BLOCK, PAIRS = 1_000_000, 384, 100_000, 3
@@ -70,7 +71,7 @@ def test_mapped_search(tmp_path: Path, capsys: pytest.CaptureFixture[str], bench
     written = filled(np.lib.format.open_memmap(tmp_path / "vectors.npy", "w+", np.float32, (VECTORS, WIDTH)))
     build_index(IndexConfig("flat"), written).save(tmp_path)
     vectors = np.load(tmp_path / "vectors.npy", mmap_mode="r")
-    ours, theirs = FlatIndex.mapped(tmp_path, vectors), FlatIndex.load(tmp_path, IndexConfig("flat"), mapped=True)
+    ours, theirs = FlatIndex.mapped(tmp_path, vectors), FlatIndex.read(tmp_path, IndexConfig("flat"))
     asked = directions(np.random.default_rng(1), AS_IN_TRAINING)
     with faiss_threads(1):
         found, wanted = ours.search(asked, 5), theirs.search(asked, 5)  # reads the files and measures the lengths

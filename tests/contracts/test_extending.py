@@ -60,10 +60,6 @@ class ToyIndex(IndexKind):
         """An IndexFlatIP."""
         return faiss.IndexFlatIP(dim)
 
-    def bytes(self, count: int, dim: int) -> int:
-        """Four bytes a number."""
-        return 4 * count * dim
-
 
 @dataclass(frozen=True)
 class ToyRetriever(RetrieverKind):

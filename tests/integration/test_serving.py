@@ -48,6 +48,8 @@ RARE = {
     "warmed-up query encoder": TRAINED | {"retriever.trained_with": "bm25"},
     "null document": TRAINED | {"retriever.null_document": "bias"},
     "oracle": point("rag_sequence/fast/oracle/2"),
+    "hybrid": point("rag_sequence/fast/hybrid/2"),
+    "refined index": point("rag_token/greedy/sq8/2") | {"index.refine": 4},
 }
 
 

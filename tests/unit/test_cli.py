@@ -103,7 +103,7 @@ def test_without_a_command_the_overview_is_shown_and_it_is_a_mistake(capsys: pyt
 def test_the_help_of_a_section_shows_sentences_types_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help", "index"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "nprobe ivf_flat, ivf_pq: Number of cells that a search visits (int, at least 1; default 32)" in shown
+    assert "ivf_rabitq: Number of cells that a search visits (int, at least 1; default 32)" in shown
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         (["corpus", "--seed", "1.5"], "seed: must be int, not '1.5'"),
         (["corpus", "--train.lr", "fast"], "train.lr: must be float, not 'fast'"),
         (["corpus", "--encoder.normalize", "maybe"], "encoder.normalize: must be bool, not 'maybe'"),
-        (["corpus", "--index.kind", "hnws"], "unknown index kind 'hnws': did you mean 'hnsw'? known: flat, hnsw, ivf"),
+        (["corpus", "--index.kind", "hnws"], "'hnws': did you mean 'hnsw' or 'hnsw_sq8'? known: flat, sq8"),
         (["corpus", "--decoding.strategy", "greedi"], "unknown decoding 'greedi': did you mean 'greedy'?"),
         (["corpus", "--retriever.kind", "bm52"], "unknown retriever 'bm52': did you mean 'bm25'?"),
         (["corpus", "--formulation", "rag_tokens"], "not 'rag_tokens'; did you mean 'rag_token'?"),

@@ -144,6 +144,8 @@ def test_own_files_are_counted(tmp_path: Path, tiny_data: Path, bert_folder: Pat
     assert (found["passages"].value, found["passages"].basis) == ("64", "counted")
     assert found["vectors"].value == f"{64 * 32 * 4:,} bytes"
     assert found["index ivf_pq"].value.startswith("not possible")
+    assert found["index ivf_flat"].basis == "arithmetic; nlist 4, trained on 64 vectors"
+    assert found["index hnsw"].basis == "arithmetic; not trained"
     limited = replace(config, corpus=replace(config.corpus, limit=10))
     assert rows(limited)["passages"].value == "10"
 

@@ -1,0 +1,113 @@
+"""One index in a process of its own: `python -m rag_lightning.bench.child BUILD|SEARCH REQUEST ANSWER`.
+
+A process of its own gives memory that is the index's alone, and cold caches of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_lightning.config.retrieval import IndexConfig
+from rag_lightning.core.errors import RagLightningError
+from rag_lightning.core.files import write_json
+from rag_lightning.core.hardware import peak_memory
+from rag_lightning.index.faiss_files import faiss_threads
+from rag_lightning.index.index import FaissIndex, build_index, load_index
+
+DEPTH = 100
+"""Results a query that recall is measured in."""
+BATCH = 64
+LEAST, SECONDS = 50, 8.0
+"""Batches of one query that are timed at least, and about how long timing may take beyond that."""
+WARM = 5
+"""Batches before timing."""
+MIB = 1 << 20
+
+
+def build(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Build and save an index; seconds, bytes and the largest memory of the process."""
+    vectors = np.load(asked["vectors"], mmap_mode="r")
+    before, begun = peak_memory(), time.perf_counter()
+    made = build_index(_config(asked), vectors, threads=asked["threads"])
+    seconds = time.perf_counter() - begun
+    info = made.save(Path(asked["folder"]))
+    return {"build_seconds": seconds, "bytes": info["bytes"], "build_mib": (peak_memory() - before) / MIB}
+
+
+def search(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Open a saved index and search it; what is found is saved beside the answer."""
+    queries = np.load(asked["queries"])
+    vectors = np.load(asked["vectors"], mmap_mode="r")
+    before, begun = _memory(), time.perf_counter()
+    index = load_index(Path(asked["folder"]), _config(asked), vectors)
+    with faiss_threads(asked["threads"]):
+        index.search(queries[:1], DEPTH)
+        first = time.perf_counter() - begun
+        rows = np.concatenate([index.search(part, DEPTH)[1] for part in _parts(queries, BATCH)])
+        after = _memory()
+        single, batched = _timed(index, queries, 1, asked["k"]), _timed(index, queries, BATCH, asked["k"])
+    np.save(asked["rows"], rows)
+    tail = dict(zip(("p50", "p95", "p99"), (1000 * np.percentile(single, (50, 95, 99))).tolist(), strict=True))
+    return {
+        "first_seconds": first,
+        "anonymous_mib": after["anonymous"] - before["anonymous"],
+        "mapped_mib": after["mapped"] - before["mapped"],
+        "queries_per_second": len(single) / sum(single),
+        "queries_per_second_64": BATCH * len(batched) / sum(batched),
+        "timed": len(single),
+        **{f"{name}_ms": value for name, value in tail.items()},
+    }
+
+
+def _config(asked: Mapping[str, Any]) -> IndexConfig:
+    return IndexConfig(asked["kind"], asked["options"])
+
+
+def _parts(queries: NDArray[np.float32], size: int) -> list[NDArray[np.float32]]:
+    """Batches of one size, the last one filled up from the front."""
+    count = -(-len(queries) // size)
+    return [queries[start : start + size] for start in range(0, count * size, size)]
+
+
+def _timed(index: FaissIndex, queries: NDArray[np.float32], size: int, k: int) -> list[float]:
+    """Seconds of each batch."""
+    parts = [part for part in _parts(queries, size) if len(part) == size]
+    for part in parts[:WARM]:
+        index.search(part, k)
+    seconds: list[float] = []
+    while len(seconds) < len(parts) and (len(seconds) < min(LEAST, len(parts)) or sum(seconds) < SECONDS):
+        begun = time.perf_counter()
+        index.search(parts[len(seconds)], k)
+        seconds.append(time.perf_counter() - begun)
+    return seconds
+
+
+def _memory() -> dict[str, float]:
+    """MiB of this process that are its own, and that are pages of files."""
+    text = Path("/proc/self/smaps_rollup").read_text(encoding="ascii")
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
+    return {"anonymous": kib["Anonymous"] / 1024, "mapped": (kib["Rss"] - kib["Anonymous"]) / 1024}
+
+
+WORK: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"build": build, "search": search}
+
+
+def main(work: str, request: Path, answer: Path) -> None:
+    """Do one piece of work; what cannot be done is answered as `problem`."""
+    try:
+        found = WORK[work](json.loads(request.read_text(encoding="utf-8")))
+    except RagLightningError as error:
+        found = {"problem": str(error)}
+    write_json(answer, found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,193 @@
+"""Measuring indexes one after the other; each result is a sealed file, so that an interrupted bench continues."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_lightning.bench.child import DEPTH
+from rag_lightning.config.retrieval import IndexConfig
+from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
+from rag_lightning.core.files import content_digest, digest, read_sealed, write_json, write_sealed
+from rag_lightning.core.registry import LazyModule
+from rag_lightning.metrics.answers import AnswerMatcher
+
+faiss: Any = LazyModule("faiss")
+CUTOFFS = (1, 5, 20, 100)
+ANSWER_CUTOFFS = (5, 20)
+TIED = 1e-6
+"""Largest difference of inner products that counts as none."""
+VERSION = 1
+"""Changes where the same request is measured in another way."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An index to measure.
+
+    Args:
+        kind: Kind of index.
+        values: Values of its fields.
+        sweep: Field of its search -> values that are measured on one built index.
+    """
+
+    kind: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    sweep: Mapping[str, Any] = field(default_factory=dict)
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """The values of each search."""
+        names = list(self.sweep)
+        for values in product(*(self.sweep[name] for name in names)):
+            yield dict(self.values) | dict(zip(names, values, strict=True))
+
+    def check(self, file: Path) -> None:
+        """Raise DataError for an unknown kind or field, or a field of the sweep that no search reads."""
+        for name, values in self.sweep.items():
+            if not isinstance(values, list) or not values:
+                raise DataError(file, "must be a list of values, such as [1, 8]", field=name, value=values)
+        for options in self.points():
+            try:
+                IndexConfig(self.kind, options)
+            except RagLightningError as error:
+                raise DataError(file, str(error), field="indexes") from error
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The questions that are asked of every index: their vectors, and their answers where passages are real."""
+
+    vectors: Path
+    answers: Sequence[Sequence[str]] = ()
+    matcher: AnswerMatcher | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Vectors to search.
+
+    Args:
+        name: Name in tables: real or generated.
+        file: .npy file of [N, D] float32.
+        identity: What they are made of.
+    """
+
+    name: str
+    file: Path
+    identity: str
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """[N, D], memory-mapped."""
+        found: NDArray[np.float32] = np.load(self.file, mmap_mode="r")
+        return found
+
+
+@dataclass
+class Bench:
+    """What measures, and where results are kept.
+
+    Args:
+        out: Folder of the results.
+        threads: FAISS's threads.
+        k: Results of a query that is timed.
+    """
+
+    out: Path
+    threads: int
+    k: int
+    truths: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def work(self) -> Path:
+        """Folder of what is removed at the end."""
+        return self.out / "work"
+
+    def measured(self, source: Source, listed: Listed, asked: Questions) -> Iterator[dict[str, Any]]:
+        """The results of an index, measured now or before: one for each search, each with `label` and `source`."""
+        folder = self.work / "index"
+        built: dict[str, Any] = {}
+        for options in listed.points():
+            count, width = source.vectors.shape
+            key = {"version": VERSION, "source": source.identity, "count": count, "kind": listed.kind}
+            key |= {"options": options, "threads": self.threads, "k": self.k, "cores": os.cpu_count()}
+            file = self.out / "measures" / f"{source.name}-{count}-{listed.kind}-{digest(key)[:12]}.json"
+            if not file.exists():
+                request = {"kind": listed.kind, "options": options, "threads": self.threads, "k": self.k}
+                request |= {"vectors": str(source.file), "queries": str(asked.vectors), "folder": str(folder)}
+                if not built:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    folder.mkdir(parents=True)
+                    built = self._child("build", request)
+                found = built if "problem" in built else self._searched(source, request, asked) | built
+                file.parent.mkdir(parents=True, exist_ok=True)
+                about = {"source": source.name, "count": count, "width": width, "kind": listed.kind}
+                write_sealed(file, {**about, "options": options, **found})
+            yield read_sealed(file, f"remove {file} and run again")
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _searched(self, source: Source, request: Mapping[str, Any], asked: Questions) -> dict[str, Any]:
+        rows_file = self.work / "rows.npy"
+        found = self._child("search", {**request, "rows": str(rows_file)})
+        if "problem" in found:
+            return found
+        queries = np.load(asked.vectors)
+        rows = np.load(rows_file)[: len(queries)]
+        for k, value in zip(CUTOFFS, self._recall(source, queries, rows), strict=True):
+            found[f"recall@{k}"] = value
+        if asked.matcher is not None:
+            for k, value in zip(ANSWER_CUTOFFS, _answer_recall(asked, rows), strict=True):
+                found[f"answer_recall@{k}"] = value
+        return found
+
+    def _recall(self, source: Source, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> list[float]:
+        """The share in percent of the exact best k that are among the first k, ties counted as found."""
+        vectors = source.vectors
+        if source.identity not in self.truths:
+            contiguous = np.ascontiguousarray(vectors) if not vectors.flags.c_contiguous else vectors
+            depth = min(DEPTH, len(vectors))
+            self.truths[source.identity] = faiss.knn(queries, contiguous, depth, metric=faiss.METRIC_INNER_PRODUCT)[0]
+        truth = self.truths[source.identity]
+        scores = np.full(rows.shape, -np.inf, np.float32)
+        for number, found in enumerate(rows):
+            kept = np.flatnonzero(found >= 0)
+            scores[number, kept] = vectors[found[kept]] @ queries[number]
+        return [100 * float((scores[:, :k] >= truth[:, k - 1 : k] - TIED).mean()) for k in CUTOFFS]
+
+    def _child(self, work: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What a process of its own answers; `problem` for an index that cannot be built or searched."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        asked, answered = self.work / "request.json", self.work / "answer.json"
+        answered.unlink(missing_ok=True)
+        write_json(asked, dict(request))
+        words = [sys.executable, "-m", "rag_lightning.bench.child", work, str(asked), str(answered)]
+        ended = subprocess.run(words, capture_output=True, text=True, check=False)
+        if not answered.exists():
+            last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
+            raise ConfigError(f"index.kind={request['kind']}: its process ended with {ended.returncode}: {last}")
+        answer: dict[str, Any] = json.loads(answered.read_text(encoding="utf-8"))
+        return answer
+
+
+def _answer_recall(asked: Questions, rows: NDArray[np.int64]) -> list[float]:
+    """The share in percent of questions with an answer in the text of the first k passages."""
+    assert asked.matcher is not None
+    pairs = zip(asked.answers, rows, strict=True)
+    hits = [asked.matcher.hits(answers, [int(row) for row in found if row >= 0]) for answers, found in pairs]
+    return [100 * sum(any(one[:k]) for one in hits) / len(hits) for k in ANSWER_CUTOFFS]
+
+
+def identity_of(*parts: Any) -> str:
+    """The identity of a source."""
+    return content_digest(json.dumps(parts, sort_keys=True, default=str))
