@@ -21,6 +21,12 @@ from rag_lightning.core.links import no_link
 SAMPLES = "system.jsonl"
 SECONDS = 10.0
 MB = 1 << 20
+NAMES = (
+    "system/cpu_utilization_percentage",
+    "system/system_memory_usage_megabytes",
+    "system/process_memory_usage_megabytes",
+)
+"""MLflow's names of what a sample holds; it refuses a damaged one, and with it all metrics sent beside it."""
 
 
 @contextmanager
@@ -39,14 +45,8 @@ def sampled(folder: Path, seconds: float = SECONDS) -> Iterator[None]:
 def sample() -> dict[str, Any]:
     """The load now: time in milliseconds since 1970, and MLflow's names of system metrics with their values."""
     memory = psutil.virtual_memory()
-    return {
-        "time": int(time.time() * 1000),
-        "load": {
-            "system/cpu_utilization_percentage": psutil.cpu_percent(),
-            "system/system_memory_usage_megabytes": round(memory.used / MB),
-            "system/process_memory_usage_megabytes": round(_resident() / MB),
-        },
-    }
+    load = psutil.cpu_percent(), round(memory.used / MB), round(_resident() / MB)
+    return {"time": int(time.time() * 1000), "load": dict(zip(NAMES, load, strict=True))}
 
 
 def samples(folder: Path) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ def samples(folder: Path) -> list[dict[str, Any]]:
 
 def _is_sample(row: Any) -> bool:
     load = row.get("load") if isinstance(row, dict) else None
-    if not isinstance(load, dict) or "time" not in row:
+    if not isinstance(load, dict) or "time" not in row or set(load) != set(NAMES):
         return False
     return all(type(one) in (int, float) and abs(one) < math.inf for one in (row["time"], *load.values()))
 

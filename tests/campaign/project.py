@@ -37,6 +37,8 @@ PATH = re.compile(r'"(?:/[^"]*|FOLDER)"')
 DURATION = re.compile(r"\d+(?:\.\d+)? ?(?:ms|s|min|h|d)\b(?: \d\d (?:s|min))?|\d+(?:\.\d+)? of \S+ GiB free *")
 
 
+DIGITS = 5
+"""Digits of a number that do not depend on what else was computed with it in a batch."""
 ROOM = re.compile("[ ━─]+")
 
 
@@ -170,7 +172,9 @@ def plain(value: Any) -> Any:
     """A JSON value without what differs from run to run."""
     if isinstance(value, Mapping):
         return {key: plain(one) for key, one in value.items() if not FLEETING.search(str(key))}
-    return [plain(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return round(value, DIGITS) if isinstance(value, float) else value
 
 
 def masked(text: str, root: Path) -> str:

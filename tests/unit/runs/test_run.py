@@ -1,6 +1,7 @@
 """run.json is there from the start, says how the run ended, and is never half written."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,9 +140,11 @@ def test_a_damaged_summary_is_named(run_folder: Path, text: str) -> None:
 
 
 def test_damaged_samples_of_the_load_are_none(tmp_path: Path) -> None:
-    whole = {"time": 17, "load": {"system/cpu": 0.5}}
+    load = dict.fromkeys(monitor.NAMES, 0.5)
+    whole = {"time": 17, "load": load}
     damaged = ['{"time": 17', "[" * 100_000, '{"time": 1, "load": 5}', '{"time": "x", "load": {}}', "\udcff"]
-    lines = [json.dumps(whole), *damaged, '{"time": 1, "load": {"system/cpu": NaN}}']
+    lines = [json.dumps(whole), *damaged, '{"time": 1, "load": {}}']
+    lines += [json.dumps({"time": 1, "load": load | {name: math.nan}}) for name in (monitor.NAMES[0], "system/cp\x01")]
     (tmp_path / monitor.SAMPLES).write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
     assert monitor.samples(tmp_path) == [whole]
 
