@@ -36,14 +36,14 @@ class Recorded(RagModule):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.gradients: list[dict[str, Tensor]] = []
-        self.losses: list[float] = []
+        self.step_losses: list[float] = []
         self.scored: list[str] = []
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         self.gradients.append({n: p.grad.clone() for n, p in self.named_parameters() if p.grad is not None})
 
     def on_train_batch_end(self, *args: Any) -> None:
-        self.losses.append(float(self.trainer.callback_metrics["loss"]))
+        self.step_losses.append(float(self.trainer.callback_metrics["loss"]))
 
     def configure_optimizers(self) -> Any:
         return torch.optim.SGD(self.parameters(), lr=self.settings.lr)
@@ -87,7 +87,7 @@ def train(rank: int, config: TrainConfig, bert: Path, corpus: Path, folder: Path
     trained = open_module(Recorded, config, bert, corpus)
     lesson = Lesson(ITEMS, config.batch_size)
     result = fit(trained, [lesson], config, folder, seed=5, dev=DEV, progress=False)
-    state = {"gradients": trained.gradients, "losses": trained.losses, "scored": trained.scored, "result": result}
+    state = {"gradients": trained.gradients, "losses": trained.step_losses, "scored": trained.scored, "result": result}
     torch.save(state, folder.parent / f"{folder.name}-rank{rank}.pt")
 
 
@@ -99,7 +99,7 @@ def train_until(rank: int, config: TrainConfig, bert: Path, corpus: Path, folder
     trained.dies_after = dies_after
     fit(trained, [Lesson(ITEMS, config.batch_size)], config, folder, seed=5, progress=False)
     if rank == 0:
-        torch.save({"weights": trained.state_dict(), "losses": trained.losses}, folder / "end.pt")
+        torch.save({"weights": trained.state_dict(), "losses": trained.step_losses}, folder / "end.pt")
 
 
 def killed(rank: int, folder: Path) -> None:
