@@ -11,7 +11,8 @@ from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.index.index import SEARCH, Floats
 
-KINDS = list(INDEX_KINDS)
+KINDS = [kind for kind in INDEX_KINDS if kind != "milvus"]
+"""All that are files of FAISS."""
 COUNT, DIM = 1500, 32
 SMALL = {"pq": "PQ16x6np", "factory": "PCA24,SQ8", "nlist": 20, "nprobe": 20, "ef_construction": 60, "parts": 16}
 """Options that fit 1,500 vectors of width 32."""

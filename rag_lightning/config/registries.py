@@ -19,6 +19,7 @@ INDEX_KINDS = Registry(
         "ivf_rabitq": "rag_lightning.index.ivf:IVFRaBitQ",
         "pq_fastscan": "rag_lightning.index.codes:PQFastScan",
         "factory": "rag_lightning.index.codes:Factory",
+        "milvus": "rag_lightning.index.milvus:Milvus",
     },
 )
 

@@ -250,4 +250,4 @@ def test_the_page_of_indexes_lists_every_kind() -> None:
     table = page.split("## Kinds")[1].split("\n\n")[1]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
     shown = [(name.strip("`"), title, searching.replace("`", "")) for name, title, _, searching in rows]
-    assert shown == [(kind, INDEX_KINDS.get(kind).title, ", ".join(searched(kind))) for kind in KINDS]
+    assert shown == [(kind, INDEX_KINDS.get(kind).title, ", ".join(searched(kind))) for kind in INDEX_KINDS]
