@@ -107,7 +107,7 @@ def test_a_value_is_one_word_of_the_program_or_refused(target: str, name: str, m
             assert value in str(refused)
             return None
 
-    mark = "3" if name == "SEED" else "paper" if chosen else "mark"
+    mark = "3" if name in ("SEED", "SIZES") else "paper" if chosen else "mark"
     expected = words(mark)
     assert expected is not None
     for value in HOSTILE:
@@ -121,13 +121,14 @@ def test_a_value_is_one_word_of_the_program_or_refused(target: str, name: str, m
             if mark not in before:
                 assert after == before
             elif before.startswith(("--only=", "--train=", "--experiment.task.train=")):
-                assert name in ("NAME", "TRAIN")
-                assert name == "TRAIN" or json.loads(after.partition("=")[2]) == [value]
+                assert name in ("NAME", "TRAIN", "KINDS")
+                found_values = json.loads(after.partition("=")[2])
+                assert name == "TRAIN" or found_values == (value.split() if name == "KINDS" else [value])
             elif target != "optuna-ui" or before.startswith("--port"):
                 assert after in (before.replace(mark, value), value.join(before.rsplit(mark, 1)))
 
 
-REFUSING = {("experiment", "SEED"), ("ask", "Q")}
+REFUSING = {("experiment", "SEED"), ("ask", "Q"), ("index-bench", "SIZES")}
 """Values that cannot be given to the program as a word that means them."""
 
 

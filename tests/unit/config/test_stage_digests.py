@@ -106,6 +106,7 @@ def material(tiny_data: Path, bert_folder: Path, toy_folder: Path, tmp_path: Pat
         "generator.init": toy_folder,
         "generator.encoder": bert_folder,
         "biencoder.files": lessons,
+        "retriever.reranker": bert_folder,
         **dict.fromkeys((*PASSAGES, *QUERIES), lessons),
     }
 
@@ -132,7 +133,9 @@ def named(leaf: Leaf, path: Path) -> Any:
 
 
 def with_use_for(config: ExperimentConfig, path: str, file: Path) -> ExperimentConfig:
-    """The project with given vectors, if the field is one of theirs."""
+    """The project with given vectors, or a reranker, if the field is one of theirs."""
+    if path == "retriever.reranker":
+        return replace(config, retriever=replace(config.retriever, kind="reranked", options={"reranker": str(file)}))
     if path in PASSAGES:
         encoder = replace(config.encoder, passage_vectors=str(file))
         return replace(config, encoder=encoder, biencoder=BiencoderConfig())

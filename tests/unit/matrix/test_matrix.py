@@ -27,7 +27,7 @@ from rag_lightning.runs.system import label_of
 from rag_lightning.stages import classes
 
 FOLDER = Path(__file__).parents[3] / "experiments"
-TABLES = ("matrix", "claims")
+TABLES = ("matrix", "claims", "index_bench")
 
 
 @pytest.fixture(scope="module")

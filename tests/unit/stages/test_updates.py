@@ -31,16 +31,16 @@ from tests.tiny_project import PLACES, experiment, passages, place, write_data, 
 
 WORDS = ("river", "city", "bridge", "king", "tower", "lake")
 CONFIG = ExperimentConfig()
-QUERIES = np.array([[1, 0, 0, 0], [0, 1, -1, 0], [1, 1, 1, 1], [-1, 0, 2, 1]], np.float32)
+QUERIES = np.array([[1, 0, 0, 0, 0], [0, 1, -1, 0, 0], [1, 1, 1, 1, 0], [-1, 0, 2, 1, 0]], np.float32)
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join)
 ids = st.integers(0, 14).map("p{}".format)
 changes = st.lists(st.tuples(st.dictionaries(ids, texts, max_size=4), st.sets(ids, max_size=4)), max_size=5)
 
 
 def encode(passages: Sequence[Passage]) -> Floats:
-    """Whole numbers, whose inner products are exact in any order of summation; many tie."""
-    counts = [[passage.text.count(word) - (word == "king") for word in WORDS[:4]] for passage in passages]
-    return np.array(counts, np.float32).reshape(-1, 4)
+    """Whole numbers, whose inner products are exact in any order of summation; many tie. The last is for no zero."""
+    counts = [[*(passage.text.count(word) - (word == "king") for word in WORDS[:4]), 1] for passage in passages]
+    return np.array(counts, np.float32).reshape(-1, 5)
 
 
 class Base:
