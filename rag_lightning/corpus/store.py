@@ -33,12 +33,18 @@ def write_passages(folder: Path, passages: Iterable[Passage]) -> dict[str, Any]:
     """Write a corpus into an existing folder; returns {"passages": N, "bytes": size of the text}.
 
     Raises:
-        DataError: no passages, or a passage id that occurs twice (rows are corpus rows plus one).
+        DataError: no passages, a passage id that occurs twice, or half of a surrogate pair (rows are corpus rows plus
+            one).
     """
     offsets, hashes = array("q", [0]), array("Q")
     with (folder / PASSAGES).open("wb") as handle:
         for passage in passages:
-            offsets.append(offsets[-1] + handle.write(to_json(passage).encode() + b"\n"))
+            try:
+                line = to_json(passage).encode() + b"\n"
+            except UnicodeEncodeError as error:
+                problem, hint = "holds half of a surrogate pair", "write the whole character"
+                raise DataError(folder / PASSAGES, problem, row=len(hashes) + 1, hint=hint) from error
+            offsets.append(offsets[-1] + handle.write(line))
             hashes.append(hash_id(passage.passage_id))
     if not hashes:
         raise DataError(folder / PASSAGES, "the corpus holds no passages")

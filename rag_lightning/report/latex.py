@@ -31,8 +31,11 @@ _LATEX = {
     "✓": r"$\surd$",
     APPROXIMATE: r"\dag{}",
 } | {sign: f"\\{sign}" for sign in "{}$&#%_"}
-HEAD = r"""% Needs \usepackage{booktabs}, \usepackage{graphicx}, \usepackage[T1]{fontenc}, \usepackage{textcomp};
-% names in other scripts need XeLaTeX or LuaLaTeX.
+SIGNS = frozenset(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x180)])) - frozenset("ĦħĸĿŀŉŦŧſ")
+"""Signs that pdfLaTeX prints by the packages of HEAD."""
+HEAD = r"""% Needs \usepackage{booktabs}, \usepackage{graphicx}, \usepackage[T1]{fontenc}, \usepackage{textcomp}.
+% Signs of other scripts: XeLaTeX and LuaLaTeX print them, pdfLaTeX their number.
+\DeclareRobustCommand{\ragsign}[2]{\ifdefined\XeTeXversion#1\else\ifdefined\directlua#1\else\texttt{U+#2}\fi\fi}
 """
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """Makes what follows as wide as the text if it is wider, never larger than it is."""
@@ -47,7 +50,13 @@ def to_latex(tables: Iterable[Table]) -> str:
 
 def escape_latex(text: str) -> str:
     """Text that LaTeX prints as it is."""
-    return "".join(_LATEX.get(sign, sign) for sign in clean(text))
+    return "".join(map(_escaped, clean(text)))
+
+
+def _escaped(sign: str) -> str:
+    if sign in _LATEX:
+        return _LATEX[sign]
+    return sign if sign in SIGNS else rf"\ragsign{{{sign}}}{{{ord(sign):04X}}}"
 
 
 def _latex(table: Table) -> str:
