@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from rag_lightning.cli import parse
-from rag_lightning.config.commands import BenchConfig, ClaimsConfig, MatrixConfig, SweepConfig
+from rag_lightning.config.commands import ClaimsConfig, MatrixConfig, SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import experiment_of
 from rag_lightning.core.errors import ConfigError
@@ -172,15 +172,6 @@ def test_matrix_claims_and_plan_call_their_stages() -> None:
         scale="nq-subset", corpus="p.tsv", train=("q.jsonl", "squad.json")
     )
     assert config_of("plan") == config_of("plan", "EXPERIMENT=experiments/nq_rag_sequence.yaml")
-
-
-def test_the_bench_of_indexes_takes_sizes_and_kinds() -> None:
-    assert config_of("index-bench") == BenchConfig()
-    found = config_of("index-bench", "SIZES=10000 100000", "KINDS=flat hnsw", "THREADS=2")
-    assert found == BenchConfig(sizes=(10_000, 100_000), only=("flat", "hnsw"), threads=2)
-    with pytest.raises(script.Misuse, match="must be whole numbers"):
-        config_of("index-bench", "SIZES=many")
-    assert isinstance(config_of("fetch"), ExperimentConfig)
 
 
 def test_a_target_runs_its_commands_and_shows_them(project: Path) -> None:

@@ -13,11 +13,12 @@ import statsmodels.api as sm
 
 from rag_lightning.bench import command, generated, laws, measuring, shown
 from rag_lightning.bench.measuring import Bench, Listed, Questions, Source
-from rag_lightning.cli import main
+from rag_lightning.cli import main, parse
 from rag_lightning.config.commands import BenchConfig, SweepConfig
 from rag_lightning.config.fields import to_dict
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.metrics.answers import AnswerMatcher
+from tests.making import ROOT, script, words_of
 
 WIDTH = 16
 
@@ -166,3 +167,12 @@ def test_a_bench_needs_as_many_questions_as_a_batch(
     assert main(words) == 2
     assert "queries: 12 questions, but a batch has 64" in " ".join(capsys.readouterr().err.split())
     assert BenchConfig().queries >= 64
+
+
+def test_make_passes_sizes_and_kinds_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    name, *words = words_of("index-bench", "SIZES=10000 100000", "KINDS=flat hnsw", "THREADS=2")
+    parsed = parse(name, words)
+    assert parsed and parsed[0] == BenchConfig(sizes=(10_000, 100_000), only=("flat", "hnsw"), threads=2)
+    with pytest.raises(script.Misuse, match="must be whole numbers"):
+        words_of("index-bench", "SIZES=many")
