@@ -44,7 +44,7 @@ NAMES = [*STAGES, "scores"]
 LEAVES = list(leaves(ExperimentConfig))
 NAMED: Mapping[str, Iterable[str]] = {
     "index.kind": INDEX_KINDS, "decoding.strategy": DECODINGS, "retriever.kind": RETRIEVERS,
-    "retriever.trained_with": RETRIEVERS, "corpus.language": LANGUAGES,
+    "retriever.trained_with": RETRIEVERS, "corpus.language": LANGUAGES, "index.uri": ("", "http://localhost:19530"),
 }  # fmt: skip
 """Names that a field takes."""
 path_of = attrgetter("path")

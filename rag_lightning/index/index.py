@@ -97,6 +97,14 @@ class IndexKind(Section):
         """
         return file_bytes(self.empty(count, dim), count)
 
+    def rules(self, count: int, dim: int) -> str:
+        """What the rules of thumb give for it, in words.
+
+        Raises:
+            ConfigError: as `empty`.
+        """
+        return str(building.rules_of(self.empty(count, dim), count))
+
     @property
     def opened_as(self) -> type[FaissIndex]:
         """The class that searches this kind."""

@@ -81,6 +81,10 @@ class Milvus(CompressedKind):
         """The size of the vectors in Milvus."""
         return count * 4 * dim
 
+    def rules(self, count: int, dim: int) -> str:
+        """Those of Milvus."""
+        return f"Milvus's own for {self.index_type}, {self.uri or 'in a file of Milvus Lite'}"
+
     @property
     def opened_as(self) -> type[FaissIndex]:
         """The class that searches it."""

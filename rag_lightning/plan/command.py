@@ -17,7 +17,6 @@ from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.tables import Grid
 from rag_lightning.corpus.passages import read_passages
 from rag_lightning.decoding.strategy import strategies_of
-from rag_lightning.index.building import rules_of
 from rag_lightning.index.index import IndexKind
 from rag_lightning.plan import rates
 from rag_lightning.runs.evaluate import pairs
@@ -165,7 +164,7 @@ def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]
         try:
             made: IndexKind = replace(config.index, kind=kind).made()
             value = _bytes(made.bytes(size.passages, width))
-            basis += f"; {rules_of(made.empty(size.passages, width), size.passages)}"
+            basis += f"; {made.rules(size.passages, width)}"
         except ConfigError as error:
             if mine:
                 raise
