@@ -22,7 +22,15 @@ from rag_lightning.core.registry import check_name
 from rag_lightning.report.later import read_later
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/results.md", "docs/claims.md", "docs/performance.md", "docs/reliability.md")
+PAGES = (
+    "README.md",
+    "docs/results.md",
+    "docs/claims.md",
+    "docs/performance.md",
+    "docs/reliability.md",
+    "docs/indexes.md",
+    "docs/hotswap.md",
+)
 LATER = "docs/later.md"
 BLOCK = re.compile(r"(<!-- results: (\w+)( brief)? -->\n).*?(<!-- end -->)", re.DOTALL)
 CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
