@@ -114,7 +114,15 @@ def test_a_law_is_that_of_statsmodels() -> None:
 
 def row(label: str, recall: float, speed: float, own: float, count: int = 10, source: str = "real") -> dict[str, Any]:
     timed = {name: 1.0 for name in ("p50_ms", "p95_ms", "p99_ms", "queries_per_second_64", "build_seconds")}
-    about = {"source": source, "count": count, "width": 4, "kind": "flat", "label": label, "bytes": 16 * count}
+    about = {
+        "source": source,
+        "count": count,
+        "width": 4,
+        "kind": "flat",
+        "label": label,
+        "bytes": 16 * count,
+        "options": {},
+    }
     return {**about, **timed, "recall@20": recall, "queries_per_second": speed, "anonymous_mib": own}
 
 
