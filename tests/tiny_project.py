@@ -108,3 +108,16 @@ def sweep(root: Path, data: Path, bert: Path) -> SweepConfig:
 def moved(config: SweepConfig, root: Path) -> SweepConfig:
     """The same sweep kept elsewhere."""
     return replace(config, experiment=replace(config.experiment, folder=str(root)))
+
+
+def barely_trained(root: Path, bert: Path) -> ExperimentConfig:
+    """The experiment of a new project whose model is trained in a second: for what a model answers, not how well."""
+    write_data(root / "data")
+    base = experiment(root, root / "data", bert)
+    return replace(
+        base,
+        retriever_warmup=replace(base.retriever_warmup, steps=0),
+        reader=replace(base.reader, steps=2),
+        train=replace(base.train, steps=1, eval_every=1),
+        decoding=replace(base.decoding, k=3),
+    )

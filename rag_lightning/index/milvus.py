@@ -37,6 +37,8 @@ SENT = 1024
 """Vectors sent at a time; a message of Milvus has at most 64 MiB."""
 COMPARED, TOLERANCE = 16, 1e-5
 """Rows whose vectors are compared when a collection is opened, and the largest difference."""
+LOADING = 600.0
+"""Seconds that Milvus may take to write or load a collection, which hangs on its size."""
 PAUSE = 0.1
 """Seconds before a request is tried again; doubled each time."""
 INSTALL = "index.kind=milvus needs the package pymilvus: pip install -c constraints.txt -e '.[milvus]'"
@@ -144,7 +146,8 @@ class Collection:
         schema.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=self.d)
         index = self._client.prepare_index_params()
         index.add_index(VECTOR, index_type=self.kind.index_type, metric_type="IP")
-        self._ask(lambda client: client.create_collection(self.name, schema=schema, index_params=index))
+        asked = {"schema": schema, "index_params": index, "timeout": self.kind.timeout}
+        self._ask(lambda client: client.create_collection(self.name, **asked))
 
     def send(self, start: int, vectors: Floats) -> None:
         """Add vectors, whose rows begin with `start`; sent again they replace themselves."""
@@ -153,8 +156,8 @@ class Collection:
 
     def load(self) -> None:
         """Let it be searched, also after it was opened again."""
-        self._ask(lambda client: client.flush(self.name))
-        self._ask(lambda client: client.load_collection(self.name))
+        self._ask(lambda client: client.flush(self.name, timeout=LOADING))
+        self._ask(lambda client: client.load_collection(self.name, timeout=LOADING))
 
     def open(self) -> None:
         """Connect, and check that it holds as many vectors as its artifact says.
@@ -168,8 +171,9 @@ class Collection:
         self._connect()
         if not self._ask(lambda client: client.has_collection(self.name, timeout=self.kind.timeout)):
             raise ArtifactError(f"{self.place}: has no collection {self.name}; {remedy}")
-        self._ask(lambda client: client.load_collection(self.name))
-        counted = self._ask(lambda client: client.query(self.name, filter="", output_fields=["count(*)"]))
+        self._ask(lambda client: client.load_collection(self.name, timeout=LOADING))
+        asked = {"filter": "", "output_fields": ["count(*)"], "timeout": self.kind.timeout}
+        counted = self._ask(lambda client: client.query(self.name, **asked))
         if (found := int(counted[0]["count(*)"])) != self.ntotal:
             raise ArtifactError(f"{self.place}: {self.name} holds {found:,} vectors, not {self.ntotal:,}; {remedy}")
 
@@ -210,7 +214,7 @@ class Collection:
         token = os.environ.get(TOKEN, "") if self.kind.uri else ""
         try:
             self._client = MilvusClient(self.place, token=token, timeout=self.kind.timeout)
-        except Exception as error:
+        except _failures() as error:
             raise self._problem(error) from error
 
     def _ask(self, request: Callable[[Any], T]) -> T:
@@ -223,7 +227,7 @@ class Collection:
         while True:
             try:
                 return request(self._client)
-            except Exception as error:
+            except _failures() as error:
                 if not _is_absent(error) or time.monotonic() + pause > until:
                     raise self._problem(error) from error
                 time.sleep(pause)
@@ -232,7 +236,15 @@ class Collection:
     def _problem(self, error: Exception) -> ArtifactError:
         text = " ".join(str(getattr(error, "message", "") or error).split())[:200]
         hint = "start it, or check index.uri" if self.kind.uri else "one process at a time can open it; end the other"
-        return ArtifactError(f"{self.place}: Milvus does not answer ({text}); {hint}")
+        what = "does not answer" if _is_absent(error) else "fails"
+        return ArtifactError(f"{self.place}: Milvus {what} ({text}); {hint}")
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What Milvus's packages raise: their own errors, those of the network, and ValueError for a closed channel."""
+    from pymilvus.exceptions import MilvusException
+
+    return MilvusException, OSError, RuntimeError, ValueError
 
 
 def _is_absent(error: Exception) -> bool:

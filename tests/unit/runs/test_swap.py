@@ -17,7 +17,7 @@ from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
 from rag_lightning.retrieval import encoders
 from rag_lightning.stages import train
 from rag_lightning.stages.memory import KEPT, Memories, Memory
-from tests.tiny_project import PLACES, experiment, passages, place, write_data, write_lines
+from tests.tiny_project import PLACES, barely_trained, passages, place, write_lines
 
 QUESTIONS = [f"what is the capital of {place(i)}" for i in range(0, PLACES, 8)]
 
@@ -31,15 +31,7 @@ def edition(folder: Path, name: str, count: int = PLACES) -> str:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, bert_folder: Path) -> ExperimentConfig:
     folder = tmp_path_factory.mktemp("swap")
-    write_data(folder / "data")
-    base = experiment(folder, folder / "data", bert_folder)
-    return replace(
-        base,
-        retriever_warmup=replace(base.retriever_warmup, steps=0),
-        reader=replace(base.reader, steps=2),
-        train=replace(base.train, steps=1, eval_every=1),
-        decoding=replace(base.decoding, k=3),
-    )
+    return barely_trained(folder, bert_folder)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.words import rule_of
 from rag_lightning.stages import updates
 from rag_lightning.stages.updates import UpdatedParts
-from tests.tiny_project import PLACES, experiment, passages, place, write_data, write_lines
+from tests.tiny_project import PLACES, barely_trained, passages, place, write_lines
 
 WORDS = ("river", "city", "bridge", "king", "tower", "lake")
 CONFIG = ExperimentConfig()
@@ -124,15 +124,7 @@ def test_few_changes_are_searched_beside_the_index_and_many_build_it_anew(tmp_pa
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, bert_folder: Path) -> ExperimentConfig:
     folder = tmp_path_factory.mktemp("updates")
-    write_data(folder / "data")
-    base = experiment(folder, folder / "data", bert_folder)
-    return replace(
-        base,
-        retriever_warmup=replace(base.retriever_warmup, steps=0),
-        reader=replace(base.reader, steps=2),
-        train=replace(base.train, steps=1, eval_every=1),
-        decoding=replace(base.decoding, k=3),
-    )
+    return barely_trained(folder, bert_folder)
 
 
 @pytest.mark.parametrize("kind", ["dense", "bm25"])
