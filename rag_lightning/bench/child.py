@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import RagLightningError
 from rag_lightning.core.files import write_json
-from rag_lightning.core.hardware import peak_memory
 from rag_lightning.index.faiss_files import faiss_threads
 from rag_lightning.index.index import FaissIndex, build_index, load_index
 
@@ -29,17 +28,16 @@ LEAST, SECONDS = 50, 8.0
 """Batches of one query that are timed at least, and about how long timing may take beyond that."""
 WARM = 5
 """Batches before timing."""
-MIB = 1 << 20
 
 
 def build(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Build and save an index; seconds, bytes and the largest memory of the process."""
+    """Build and save an index; seconds and bytes."""
     vectors = np.load(asked["vectors"], mmap_mode="r")
-    before, begun = peak_memory(), time.perf_counter()
+    begun = time.perf_counter()
     made = build_index(_config(asked), vectors, threads=asked["threads"])
     seconds = time.perf_counter() - begun
     info = made.save(Path(asked["folder"]))
-    return {"build_seconds": seconds, "bytes": info["bytes"], "build_mib": (peak_memory() - before) / MIB}
+    return {"build_seconds": seconds, "bytes": info["bytes"]}
 
 
 def search(asked: Mapping[str, Any]) -> dict[str, Any]:

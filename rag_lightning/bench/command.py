@@ -12,12 +12,13 @@ import numpy as np
 
 from rag_lightning.bench import generated, shown
 from rag_lightning.bench.child import BATCH, DEPTH
-from rag_lightning.bench.measuring import Bench, Listed, Questions, Source, identity_of
+from rag_lightning.bench.measuring import Bench, Listed, Questions, Source
 from rag_lightning.config.commands import BenchConfig
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.config.yaml_files import build, read_yaml
 from rag_lightning.core.console import progress, say
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.files import digest
 from rag_lightning.core.registry import check_name
 from rag_lightning.metrics.outcomes import make_matcher
 from rag_lightning.retrieval.embed import VECTORS
@@ -104,5 +105,5 @@ def _sources(workspace: Workspace, bench: Bench, sizes: Sequence[int]) -> Iterat
     for count in dict.fromkeys([len(real.vectors), *sizes]):
         file = bench.work / "generated.npy"
         generated.draw(mixture, count, file)
-        yield Source(shown.GENERATED, file, identity_of(built.digest, generated.RECIPE, count))
+        yield Source(shown.GENERATED, file, digest([built.digest, generated.RECIPE, count]))
         file.unlink()

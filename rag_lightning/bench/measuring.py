@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rag_lightning.bench.child import DEPTH
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
-from rag_lightning.core.files import content_digest, digest, read_sealed, write_json, write_sealed
+from rag_lightning.core.files import digest, read_sealed, write_json, write_sealed
 from rag_lightning.core.registry import LazyModule
 from rag_lightning.metrics.answers import AnswerMatcher
 
@@ -186,8 +186,3 @@ def _answer_recall(asked: Questions, rows: NDArray[np.int64]) -> list[float]:
     pairs = zip(asked.answers, rows, strict=True)
     hits = [asked.matcher.hits(answers, [int(row) for row in found if row >= 0]) for answers, found in pairs]
     return [100 * sum(any(one[:k]) for one in hits) / len(hits) for k in ANSWER_CUTOFFS]
-
-
-def identity_of(*parts: Any) -> str:
-    """The identity of a source."""
-    return content_digest(json.dumps(parts, sort_keys=True, default=str))

@@ -42,7 +42,6 @@ HEADS = (
     "bytes_a_vector",
     "anonymous_mib",
     "mapped_mib",
-    "build_mib",
 )
 DIGITS = {
     "p50_ms": 2,
