@@ -145,13 +145,9 @@ def read_sealed(path: Path, hint: str = "remove it and run again") -> dict[str, 
 
 
 def unsealed(path: Path, found: dict[str, Any], hint: str, row: int | None = None) -> dict[str, Any]:
-    """An object without its seal.
+    """An object as it was read, without its seal.
 
-    Args:
-        path: The file that it stands in, for errors.
-        found: The object as it was read.
-        hint: What to do about one that was altered.
-        row: Its line, in a file with several.
+    `path` and `row` say where it stands, for errors; `hint` what to do about one that was altered.
 
     Raises:
         DataError: it has no seal, or that of another content.
@@ -241,8 +237,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a sealed object as `write_json`."""
-    write_json(path, sealed(value))
+    """Write a sealed object as `write_json`; DataError where a text of it holds half of a surrogate pair."""
+    try:
+        write_json(path, sealed(value))
+    except UnicodeEncodeError as error:
+        raise DataError(path, "would hold half of a surrogate pair", hint="write the whole character") from error
 
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -135,6 +135,12 @@ def test_no_flip_or_cut_of_a_sealed_file_is_read_as_another_value(data: st.DataO
             assert str(error).startswith(str(path)) and str(error).endswith("; remove it and run again")
 
 
+def test_half_of_a_surrogate_pair_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="would hold half of a surrogate pair; write the whole character"):
+        write_sealed(tmp_path / "run.json", {"name": "\ud800"})
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
