@@ -98,6 +98,8 @@ class Maker:
         raw |= {"hardware": {"cores": 2}, "timings": {"seconds_per_query": 0.05}, "notes": ["ceiling 99.6"]}
         raw["digests"] = {"scores": self._keep("scores", run_id, scores)}
         raw["digests"]["predictions"] = self._keep("predictions", run_id, predictions)
+        if rankings := changes.pop("rankings", None):
+            raw["digests"]["rankings"] = self._keep("rankings", run_id, rankings)
         raw |= changes
         write_sealed(folder / "run.json", raw)
         if raw["status"] == "finished":

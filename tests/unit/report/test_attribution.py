@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import write_sealed
-from rag_lightning.core.records import Example, Score, write_jsonl
+from rag_lightning.core.records import Example, Ranking, Score, write_jsonl
 from rag_lightning.report import slices
 from rag_lightning.report.attribution import EITHER, INDEX, READER, RETRIEVER, VARIANT, Attribution, attributions
 from rag_lightning.report.collect import collect, read_scores
@@ -212,10 +214,30 @@ def test_the_price_of_an_index_is_paired_with_its_exact_twin(maker: Any) -> None
     sweep = collect(maker.folder)
     (row,) = price_table(sweep, {}, maker.artifacts).rows
     texts = [cell.text for cell in row.cells]
-    assert texts[1:5] == ["dev", "-25.0", "-25.0", "4"] and row.cells[5].below == "flat 2.0"
+    assert texts[1:6] == ["dev", "-25.0", "-25.0", "–", "4"] and row.cells[6].below == "flat 2.0"
     assert not price_table(sweep, {}, maker.root / "none").rows
     chart = price_chart(sweep)
     assert chart is None, "one value of each cost is no picture"
+
+
+def test_the_slope_of_quality_against_recall_is_that_of_least_squares(maker: Any) -> None:
+    maker.sweep()
+    rng, found = np.random.default_rng(0), {"flat": np.tile(np.arange(5), (40, 1))}
+    for number, kind in enumerate(kind for kind in INDEX_KINDS if kind != "flat"):
+        found[kind] = np.where(rng.random((40, 5)) < number / 16, 9, found["flat"])  # 9 is not of exact search
+    recall = {kind: 100 * (rows < 9).mean() for kind, rows in found.items()}
+    em = {kind: (rng.random(40) < recall[kind] / 150).astype(int) for kind in found}
+    for kind, rows in found.items():
+        listed = [Ranking(f"q{i}", tuple(row), (0.0,) * 5) for i, row in enumerate(rows.tolist())]
+        answers = scores([(hit, 1, 1) for hit in em[kind]])
+        maker.run(kind, "trial", "dev", 0, scores=answers, rankings=listed, system={"retriever": kind})
+    table = price_table(collect(maker.folder), {}, maker.artifacts)
+    shown = {row.cells[0].text: row.cells[4].text for row in table.rows}
+    wanted = [f"{recall[kind]:.1f}" for kind in found if kind != "flat"]
+    assert len(shown) == 12 and sorted(shown.values()) == sorted(wanted)
+    slope = np.polyfit([recall[kind] for kind in found], [100 * em[kind].mean() for kind in found], 1)[0]
+    assert f"em changes by {slope:+.2f} [" in table.notes[-1]
+    assert "over 12 indexes and exact search (n = 40)" in table.notes[-1]
 
 
 def test_later_numbers_stand_where_the_questions_are_the_same(maker: Any, paper_path: Path) -> None:
