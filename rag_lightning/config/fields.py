@@ -12,14 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
-from typing import (
-    Any,
-    ClassVar,
-    Literal,
-    TypeVar,
-    cast,
-    get_type_hints,
-)
+from inspect import cleandoc
+from typing import Any, ClassVar, Literal, TypeVar, cast, get_type_hints
 
 from rag_lightning.config.bounds import BOUNDS, check, check_value
 from rag_lightning.core.errors import ConfigError
@@ -243,8 +237,10 @@ def sentences(cls: type[Any]) -> dict[str, str]:
     """Field -> sentence, from `Args:` in the docstrings of the class and its bases."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        _, _, text = (base.__doc__ or "").partition("Args:\n")
-        for name, sentence in re.findall(r"^ {8}(\w+): ((?:.|\n(?= {12}))*)", text, re.MULTILINE):
+        _, _, text = cleandoc(base.__doc__ or "").partition(
+            "Args:\n"
+        )  # Python 3.13 takes the indentation off, 3.11 not
+        for name, sentence in re.findall(r"^ {4}(\w+): ((?:.|\n(?= {8}))*)", text, re.MULTILINE):
             found[name] = " ".join(sentence.split())
     return found
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import to_dict
+from rag_lightning.config.fields import sentences, to_dict
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.files import digest
@@ -57,7 +57,7 @@ def test_every_field_has_its_sentence(config: type) -> None:
     """The sentences are what `--help` prints."""
     classes = [config, *(type(field.default) for field in fields(config) if is_dataclass(field.default))]
     for cls in classes:
-        missing = [field.name for field in fields(cls) if f"        {field.name}: " not in (cls.__doc__ or "")]
+        missing = [field.name for field in fields(cls) if not sentences(cls).get(field.name)]
         assert not missing, f"{cls.__name__}: {missing}"
 
 
