@@ -237,9 +237,7 @@ def sentences(cls: type[Any]) -> dict[str, str]:
     """Field -> sentence, from `Args:` in the docstrings of the class and its bases."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        _, _, text = cleandoc(base.__doc__ or "").partition(
-            "Args:\n"
-        )  # Python 3.13 takes the indentation off, 3.11 not
+        _, _, text = cleandoc(base.__doc__ or "").partition("Args:\n")
         for name, sentence in re.findall(r"^ {4}(\w+): ((?:.|\n(?= {8}))*)", text, re.MULTILINE):
             found[name] = " ".join(sentence.split())
     return found

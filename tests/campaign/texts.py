@@ -27,6 +27,10 @@ IN_A_SWEEP = 96
 """Texts in one sweep: as titles, passages, questions, answers and ids."""
 
 
+TOO_LONG = "too many for generator.max_source_length"
+"""Of the line that refuses a question whose text has more tokens than the tests' model reads."""
+
+
 def texts(count: int, seed: int) -> list[str]:
     """Hostile texts: each piece once, then pieces and characters of all planes side by side."""
     rng, found = random.Random(seed), list(PIECES[:count])
@@ -104,6 +108,9 @@ def _whole_way(place: Path, given: Path, tally: Tally, some: Sequence[str], how:
     while commands:
         words = commands.pop(0)
         ended = run(words, log, 900)
+        if TOO_LONG in ended.last:
+            tally.right("text: whole way", "refused")
+            return
         refused = f"{words[0]} refused: {ended.last}" if ended.code else ""
         problems.append(explain(ended) or refused or in_terminal(ended))
         if problems[0] and len(some) > FEW:  # which text it was, and what else there is
