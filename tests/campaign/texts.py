@@ -142,7 +142,7 @@ def _sweep_over(place: Path, given: Path, some: Sequence[str]) -> Path:
     write_lines(data / "corpus.jsonl", rows)
     for split in SPLITS:
         for row in (asked := questions(split)):
-            row["question"] = f"{row['question']} {next(turn)[:100]}"
+            row["question"] = f"{row['question']} {next(turn)[:30]}"
             row["answers"] = [ANSWERS[0], next(turn)[:200] or "x"]
         write_lines(data / f"{split}.jsonl", asked)
     files = {"dev": str(data / "dev.jsonl"), "test": str(data / "test.jsonl"), "train": (str(data / "train.jsonl"),)}
