@@ -270,12 +270,14 @@ def test_the_dashboard_opens_the_study_of_a_sweep(tmp_path: Path) -> None:
     study = folder / "runs" / "nq-seed3" / "study.db"
     study.parent.mkdir(parents=True)
     url = sqlite_url(study)
-    optuna.create_study(storage=url, study_name="s")
+    storage = optuna.storages.RDBStorage(url)
+    optuna.create_study(storage=storage, study_name="s")
     assert "open http://127.0.0.1:8080/ in a browser" in make("optuna-ui", "SEED=3", cwd=folder).stderr
     assert make("optuna-ui", "STORAGE=postgresql://host/db", "PORT=9", cwd=folder).returncode == 0
     first, second = calls(folder)
     assert first == ["optuna-dashboard", url, "--host", "127.0.0.1", "--port=8080"]
-    assert optuna.load_study(storage=url, study_name="s").study_name == "s"
+    assert optuna.load_study(storage=storage, study_name="s").study_name == "s"
+    storage.engine.dispose()
     driver = "postgresql+psycopg://host/db"
     assert (second[1], second[-1]) == (driver, "--port=9"), "the driver that the extra postgres installs"
 
