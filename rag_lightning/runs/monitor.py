@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ from rag_lightning.core.links import no_link
 SAMPLES = "system.jsonl"
 SECONDS = 10.0
 MB = 1 << 20
+LARGEST = 2.0**53
+"""Largest number of a sample; larger ones and infinite ones are damage."""
 NAMES = (
     "system/cpu_utilization_percentage",
     "system/system_memory_usage_megabytes",
@@ -64,7 +65,7 @@ def _is_sample(row: Any) -> bool:
     load = row.get("load") if isinstance(row, dict) else None
     if not isinstance(load, dict) or "time" not in row or set(load) != set(NAMES):
         return False
-    return all(type(one) in (int, float) and abs(one) < math.inf for one in (row["time"], *load.values()))
+    return all(type(one) in (int, float) and abs(one) <= LARGEST for one in (row["time"], *load.values()))
 
 
 def _resident() -> int:

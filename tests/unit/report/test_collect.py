@@ -59,6 +59,11 @@ def test_altered_scores_are_refused(full: Any) -> None:
         ("closed/summary.json", None, r"closed/summary\.json: is missing"),
         ("closed/summary.json", '{"metrics": {"em": {"mean": "x"}}, "slices": {}}', r"summary.*metrics\.em\.mean"),
         ("closed/summary.json", '{"metrics": {"em": 3}, "slices": {}}', r"summary.*'em': has the wrong type"),
+        (
+            "closed/summary.json",
+            json.dumps({"metrics": {"em": dict.fromkeys(("mean", "low", "high", "n"), 10**400)}, "slices": {}}),
+            r"'metrics\.em\.mean': is too large a number, or none",
+        ),
         ("closed/summary.json", '{"metrics": {}, "slices": {}, "notes": 3}', r"'notes': has the wrong type"),
         (
             "closed/summary.json",

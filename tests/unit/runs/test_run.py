@@ -145,6 +145,10 @@ def test_damaged_samples_of_the_load_are_none(tmp_path: Path) -> None:
     damaged = ['{"time": 17', "[" * 100_000, '{"time": 1, "load": 5}', '{"time": "x", "load": {}}', "\udcff"]
     lines = [json.dumps(whole), *damaged, '{"time": 1, "load": {}}']
     lines += [json.dumps({"time": 1, "load": load | {name: math.nan}}) for name in (monitor.NAMES[0], "system/cp\x01")]
+    lines += [
+        json.dumps({"time": 10**400, "load": load}),
+        json.dumps({"time": 1, "load": load | {monitor.NAMES[0]: 10**400}}),
+    ]
     (tmp_path / monitor.SAMPLES).write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
     assert monitor.samples(tmp_path) == [whole]
 
