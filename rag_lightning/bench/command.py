@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,10 @@ from rag_lightning.config.commands import BenchConfig
 from rag_lightning.config.loading import load_experiment
 from rag_lightning.config.yaml_files import build, read_yaml
 from rag_lightning.core.console import progress, say
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import digest
 from rag_lightning.core.registry import check_name
+from rag_lightning.index.index import check_k
 from rag_lightning.metrics.outcomes import make_matcher
 from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -44,7 +44,8 @@ def run(config: BenchConfig) -> None:
 
     Raises:
         ConfigError: fewer questions than a batch, fewer vectors than results, or an index's process died.
-        DataError: the file of the bench, or a stored measure, is damaged.
+        DataError: the file of the bench, or a stored measure, is damaged; another process measures, or a folder of the
+            bench is a link.
         UnknownNameError: a kind that the file does not list.
     """
     listed = read_bill(Path(config.file), config.only)
@@ -52,6 +53,11 @@ def run(config: BenchConfig) -> None:
         Workspace(load_experiment(Path(config.experiment), {"folder": config.folder}))
     )
     bench = Bench(folders.report(config.folder, NAME), config.threads, config.k)
+    with bench.alone():
+        _measure(config, workspace, bench, listed)
+
+
+def _measure(config: BenchConfig, workspace: Workspace, bench: Bench, listed: Sequence[Listed]) -> None:
     asked, measures = _questions(workspace, bench, config.queries), []
     for source in _sources(workspace, bench, config.sizes):
         say(f"{source.name}: {len(source.vectors):,} vectors, {len(listed)} indexes")
@@ -60,7 +66,6 @@ def run(config: BenchConfig) -> None:
                 real = asked if source.name == shown.REAL else Questions(asked.vectors)
                 measures += [found | {"label": shown.label_of(found)} for found in bench.measured(source, one, real)]
                 report(done, len(listed))
-    shutil.rmtree(bench.work, ignore_errors=True)
     shown.write(bench.out, measures, bench.threads)
 
 
@@ -68,10 +73,12 @@ def read_bill(file: Path, only: Sequence[str] = ()) -> list[Listed]:
     """The indexes of a bench's file, those of some kinds, or all.
 
     Raises:
-        DataError: the file cannot be read, or a field or value is not one of an index.
+        DataError: the file cannot be read or lists nothing, or a field or value is not one of an index.
         UnknownNameError: an unknown key, or a kind that it does not list.
     """
     found = list(build(Bill, read_yaml(file), file).indexes)
+    if not found:
+        raise DataError(file, "lists no index", field="indexes", hint="give at least one, such as {kind: flat}")
     for one in found:
         one.check(file)
     for name in only:
@@ -85,7 +92,6 @@ def _questions(workspace: Workspace, bench: Bench, most: int) -> Questions:
     if len(asked) < BATCH:
         raise ConfigError(f"queries: {len(asked)} questions, but a batch has {BATCH}; take more, or a larger split")
     encoder = TextEncoder(workspace.config.encoder, biencoder.query_start(workspace).source, "query").eval()
-    bench.work.mkdir(parents=True, exist_ok=True)
     np.save(bench.work / "queries.npy", encoder.encode_texts([one.query for one in asked]))
     store = corpus.open_store(workspace)
     matcher: Any = make_matcher(get_task(workspace.config.task.name), lambda row: store[row].text)
@@ -98,6 +104,7 @@ def _sources(workspace: Workspace, bench: Bench, sizes: Sequence[int]) -> Iterat
     real = Source(shown.REAL, built.path / VECTORS, built.digest)
     if len(real.vectors) < DEPTH:
         raise ConfigError(f"{len(real.vectors)} passages are too few: recall is measured among {DEPTH} results")
+    check_k(bench.k, len(real.vectors))
     yield real
     if not sizes:
         return

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_lightning.core import seeds
+from rag_lightning.core.arrays import new_array
 from rag_lightning.core.registry import LazyModule
 
 faiss: Any = LazyModule("faiss")
@@ -92,7 +93,7 @@ def draw(mixture: Mixture, count: int, file: Path, seed: int = 0) -> Floats:
         [count, D] float32, memory-mapped.
     """
     width = mixture.centres.shape[1]
-    drawn = np.lib.format.open_memmap(file, "w+", np.float32, (count, width))
+    drawn = new_array(file, (count, width))
     for start in range(0, count, BLOCK):
         rng = seeds.generator(seed, f"generated vectors {start}")
         block = _block(mixture, rng, BLOCK)

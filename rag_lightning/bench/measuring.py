@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -20,12 +23,16 @@ from rag_lightning.bench.child import DEPTH
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
 from rag_lightning.core.files import digest, read_sealed, write_json, write_sealed
+from rag_lightning.core.links import make_folder, open_lock
 from rag_lightning.core.registry import LazyModule
 from rag_lightning.metrics.answers import AnswerMatcher
 
 faiss: Any = LazyModule("faiss")
 CUTOFFS = (1, 5, 20, 100)
 ANSWER_CUTOFFS = (5, 20)
+TIMES = ("p50_ms", "p95_ms", "p99_ms", "first_seconds", "queries_per_second", "queries_per_second_64")
+VALUES = (*(f"recall@{k}" for k in CUTOFFS), *TIMES, "build_seconds", "bytes", "anonymous_mib", "mapped_mib")
+"""What is measured of every index that can be built."""
 TIED = 1e-6
 """Largest difference of inner products that counts as none."""
 VERSION = 1
@@ -114,6 +121,26 @@ class Bench:
         """Folder of what is removed at the end."""
         return self.out / "work"
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Measure in the bench's folder as the only process; what an interrupted bench left in `work` is removed.
+
+        Raises:
+            DataError: another process measures there, or a folder is a link.
+        """
+        for folder in (self.out / "measures", self.work):
+            make_folder(folder, self.out.parent)
+        lock = self.out / "bench.lock"
+        with open_lock(lock) as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DataError(lock, "is held: another bench is running", hint="wait until it ends") from error
+            shutil.rmtree(self.work)
+            self.work.mkdir()
+            yield
+            shutil.rmtree(self.work)
+
     def measured(self, source: Source, listed: Listed, asked: Questions) -> Iterator[dict[str, Any]]:
         """The results of an index, measured now or before: one for each search, each with `label` and `source`."""
         folder = self.work / "index"
@@ -122,6 +149,7 @@ class Bench:
             count, width = source.vectors.shape
             key = {"version": VERSION, "source": source.identity, "count": count, "kind": listed.kind}
             key |= {"options": options, "threads": self.threads, "k": self.k, "cores": os.cpu_count()}
+            about = {"source": source.name, "count": count, "width": width, "kind": listed.kind, "options": options}
             file = self.out / "measures" / f"{source.name}-{count}-{listed.kind}-{digest(key)[:12]}.json"
             if not file.exists():
                 request = {"kind": listed.kind, "options": options, "threads": self.threads, "k": self.k}
@@ -131,10 +159,8 @@ class Bench:
                     folder.mkdir(parents=True)
                     built = self._child("build", request)
                 found = built if "problem" in built else self._searched(source, request, asked) | built
-                file.parent.mkdir(parents=True, exist_ok=True)
-                about = {"source": source.name, "count": count, "width": width, "kind": listed.kind}
-                write_sealed(file, {**about, "options": options, **found})
-            yield read_sealed(file, f"remove {file} and run again")
+                write_sealed(file, {**about, **found})
+            yield _checked(file, read_sealed(file, f"remove {file} and run again"), about)
         shutil.rmtree(folder, ignore_errors=True)
 
     def _searched(self, source: Source, request: Mapping[str, Any], asked: Questions) -> dict[str, Any]:
@@ -167,7 +193,6 @@ class Bench:
 
     def _child(self, work: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """What a process of its own answers; `problem` for an index that cannot be built or searched."""
-        self.work.mkdir(parents=True, exist_ok=True)
         asked, answered = self.work / "request.json", self.work / "answer.json"
         answered.unlink(missing_ok=True)
         write_json(asked, dict(request))
@@ -178,6 +203,25 @@ class Bench:
             raise ConfigError(f"index.kind={request['kind']}: its process ended with {ended.returncode}: {last}")
         answer: dict[str, Any] = json.loads(answered.read_text(encoding="utf-8"))
         return answer
+
+
+def _checked(file: Path, found: dict[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored measure; raises DataError if it is of something else, lacks a value, or has one that is no number."""
+    values = {name: value for name, value in found.items() if name not in about}
+    wrong = [name for name, value in about.items() if found.get(name) != value]
+    if "problem" not in found:
+        wrong += [name for name in VALUES if name not in found]
+        wrong += [name for name, value in values.items() if not _is_number(value)]
+    elif not isinstance(found["problem"], str):
+        wrong.append("problem")
+    if wrong:
+        value, remedy = found.get(wrong[0]), f"remove {file} and run again"
+        raise DataError(file, "is missing, or no value of this measure", field=wrong[0], value=value, hint=remedy)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _answer_recall(asked: Questions, rows: NDArray[np.int64]) -> list[float]:

@@ -19,6 +19,8 @@ from rag_lightning.core.registry import check_name
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}\Z")
 """Names of sweeps, experiments, runs, data sets and claims: a folder on every system, and one word of a shell."""
+MOST = 2**31 - 1
+"""Largest whole number of a field, and in size the smallest: libraries in C count no further."""
 LONGEST_SHOWN = 120
 """Characters of a refused name in a message."""
 
@@ -72,6 +74,8 @@ def _check_plain(name: str, hint: type[Any], value: Any) -> None:
     fits = isinstance(value, (int, float) if plain is float else plain)
     check(fits and (plain is bool or not isinstance(value, bool)), name, value, f"must be {plain.__name__}")
     check(not isinstance(value, float) or math.isfinite(value), name, value, "must be a finite number")
+    if plain is int:
+        check(abs(value) <= MOST, name, value, f"must be at most {MOST:,} in size")
     if hint is Name:
         check(is_name(value), name, shorten(repr(value), LONGEST_SHOWN), BOUNDS[Name])
     elif isinstance(value, str):

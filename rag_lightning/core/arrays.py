@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tokenize
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from rag_lightning.core.compression import ZIP_DAMAGE
-from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.errors import DISK_ERRORS, ArtifactError
 
 DAMAGE = (*ZIP_DAMAGE, ValueError, TypeError, MemoryError, SyntaxError, tokenize.TokenError)
 """Errors of NumPy about a damaged header or archive."""
+BLOCK = 512
+"""Bytes of a block of `st_blocks`."""
 
 
 def open_array(path: Path, dtype: DTypeLike, ndim: int, shape: tuple[int, ...] = ()) -> NDArray[Any]:
@@ -39,3 +43,40 @@ def open_array(path: Path, dtype: DTypeLike, ndim: int, shape: tuple[int, ...] =
     if shape and found.shape != shape:
         raise ArtifactError(f"{path}: has shape {list(found.shape)}, not {list(shape)}; {remedy}")
     return found
+
+
+def new_array(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """A new .npy file of float32 numbers, memory-mapped, to be filled; its room on the disk is reserved.
+
+    Raises:
+        OSError: the disk has no room for it; the file is removed.
+    """
+    try:
+        made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        with path.open("r+b") as handle:
+            reserve(handle.fileno(), path.stat().st_size, path)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return made
+
+
+def reserve(descriptor: int, size: int, path: Path) -> None:
+    """Reserve the room of a file that is written through a map: a disk that is full then would end the process.
+
+    Args:
+        descriptor: The file, opened for writing.
+        size: Its size in bytes.
+        path: Its name, or that of its folder, for the error.
+
+    Raises:
+        OSError: the disk has no room.
+    """
+    disk = os.fstatvfs(descriptor)
+    if size - BLOCK * os.fstat(descriptor).st_blocks > disk.f_bavail * disk.f_frsize:  # before the disk is filled
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno in DISK_ERRORS:  # else a file system that reserves nothing
+            raise OSError(error.errno, error.strerror, str(path)) from error

@@ -12,8 +12,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -39,6 +40,9 @@ QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 """Environment variables that keep libraries silent; they are read when a library is imported."""
+SIGNALS = {KeyboardInterrupt: signal.SIGINT, Terminated: signal.SIGTERM}
+AGAIN = 0.01
+"""Seconds after which a signal is sent again that Python has swallowed."""
 CLEARED = "\r\x1b[K"
 """Empties the line, also of the ^C that a terminal echoes behind a bar."""
 CONSOLE = Console(stderr=True, highlight=False)
@@ -95,7 +99,8 @@ def opened(verbose: bool) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update({name: value for name, value in changed.items() if before[name] is None})
     _said.clear()
-    handler = _take_sigterm()
+    handler, hook = _take_sigterm(), sys.unraisablehook
+    sys.unraisablehook = partial(_send_again, hook)
     try:
         yield
     finally:
@@ -107,6 +112,7 @@ def opened(verbose: bool) -> Iterator[None]:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
+        sys.unraisablehook = hook
         if handler is not None:
             signal.signal(signal.SIGTERM, handler)
 
@@ -124,6 +130,18 @@ def _take_sigterm() -> Any:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
+
+
+def _send_again(hook: Callable[[Any], Any], swallowed: Any) -> None:
+    """Send a signal again whose exception Python has swallowed: raised in the callback of a weak reference, say."""
+    number = SIGNALS.get(swallowed.exc_type)
+    if number is None:
+        hook(swallowed)
+        return
+    again = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
+    again.daemon = True
+    with suppress(RuntimeError):  # Python is ending
+        again.start()
 
 
 @contextmanager

@@ -35,6 +35,11 @@ class Editions:
     new: str
 
     def __post_init__(self) -> None:
+        for option, edition in (("--old", self.old), ("--new", self.new)):
+            if not edition.strip():
+                raise ConfigError(
+                    f"{option} is empty; give the name of an edition, or the path of its archive or folder"
+                )
         if self.old == self.new:
             raise ConfigError(f"--old and --new are both {self.old}; give two editions")
 

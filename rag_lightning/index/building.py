@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_lightning.core import seeds
+from rag_lightning.core.arrays import reserve
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import replace_file
 from rag_lightning.core.registry import LazyModule
@@ -95,6 +96,7 @@ def _sample(vectors: Vectors, count: int, folder: Path | None) -> Iterator[Vecto
         return
     rows = np.sort(seeds.generator(0, "training of an index").choice(len(vectors), count, replace=False))
     with tempfile.TemporaryFile(dir=folder) as file:
+        reserve(file.fileno(), 4 * count * vectors.shape[1], folder or Path(tempfile.gettempdir()))
         sample = np.memmap(file, np.float32, "w+", shape=(count, vectors.shape[1]))
         for start in range(0, count, BLOCK):
             sample[start : start + BLOCK] = vectors[rows[start : start + BLOCK]]

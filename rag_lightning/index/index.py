@@ -258,32 +258,39 @@ def build_index(
 
 
 def load_index(folder: Path, config: IndexConfig | None = None, vectors: Floats | None = None) -> FaissIndex:
-    """Load a saved index, memory-mapped; only search fields are taken from `config`, the others from the file.
+    """Load a saved index, memory-mapped.
 
     Args:
         folder: Folder of `FaissIndex.save`.
-        config: The search fields; None for those it was built with.
+        config: Its kind and fields, of which those of a search may be others; None for those it was built with.
         vectors: The vectors that it was built from, to refine with; may be memory-mapped.
 
     Raises:
-        ArtifactError: a file is missing or unreadable, or the vectors are others.
+        ArtifactError: a file is missing or unreadable, the vectors are others, or it was built with other fields.
         ConfigError: `config` is of another kind, or refines without vectors.
     """
     built, shape = _read_config(folder)
     if config is not None:
         if config.kind != built.kind:
             raise ConfigError(f"{folder} holds an index of kind {built.kind!r}, not {config.kind!r}")
-        own = dataclasses.fields(built.made())
-        searched = {one.name for one in own if one.metadata.get("stages") == SEARCH}
-        kept = {name: value for name, value in built.options.items() if name not in searched}
-        changed = {name: value for name, value in config.options.items() if name in searched}
-        built = IndexConfig(built.kind, kept | changed)
+        _check_built(folder, built.made(), config.made())
+        built = config
     kind: IndexKind = built.made()
     read = kind.opened_as.read(folder, built)
     if (read.ntotal, read.dim) != shape:
         held = f"holds {read.ntotal:,} vectors of width {read.dim}, not {shape[0]:,} of {shape[1]:,}"
         raise ArtifactError(f"{folder / FAISS_FILE}: {held}; remove {folder} and build the index again")
     return read.with_vectors(vectors)
+
+
+def _check_built(folder: Path, built: IndexKind, wanted: IndexKind) -> None:
+    """Raise ArtifactError for another value of a field that a search does not choose, such as the place of a server."""
+    for one in dataclasses.fields(built):
+        found, value = getattr(built, one.name), getattr(wanted, one.name)
+        chosen = one.metadata.get("stages") == SEARCH or one.metadata.get("digest") == "never"
+        if found != value and not chosen:
+            problem = f"holds an index of {one.name}={found!r}, not {value!r}"
+            raise ArtifactError(f"{folder / INFO_FILE}: {problem}; remove {folder} and build it again")
 
 
 def _read_config(folder: Path) -> tuple[IndexConfig, tuple[int, int]]:

@@ -24,7 +24,7 @@ from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core import seeds
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import read_object, write_json
-from rag_lightning.core.links import make_folder
+from rag_lightning.core.links import check_unlinked, make_folder
 from rag_lightning.index.codes import CompressedKind
 from rag_lightning.index.index import INFO_FILE, FaissIndex, Floats, Report, Rows
 
@@ -211,6 +211,7 @@ class Collection:
             raise ConfigError(INSTALL) from error
         if not self.kind.uri:
             make_folder(self.file.parent, self.file.parent.parent)
+            check_unlinked(self.file, self.file.parent)
         token = os.environ.get(TOKEN, "") if self.kind.uri else ""
         try:
             self._client = MilvusClient(self.place, token=token, timeout=self.kind.timeout)
@@ -236,15 +237,18 @@ class Collection:
     def _problem(self, error: Exception) -> ArtifactError:
         text = " ".join(str(getattr(error, "message", "") or error).split())[:200]
         hint = "start it, or check index.uri" if self.kind.uri else "one process at a time can open it; end the other"
-        what = "does not answer" if _is_absent(error) else "fails"
+        late = "DEADLINE_EXCEEDED" in str(error)
+        hint = f"raise index.timeout={self.kind.timeout:g}" if late else hint
+        what = "does not answer" if late or _is_absent(error) else "fails"
         return ArtifactError(f"{self.place}: Milvus {what} ({text}); {hint}")
 
 
 def _failures() -> tuple[type[Exception], ...]:
     """What Milvus's packages raise: their own errors, those of the network, and ValueError for a closed channel."""
+    from grpc import RpcError
     from pymilvus.exceptions import MilvusException
 
-    return MilvusException, OSError, RuntimeError, ValueError
+    return MilvusException, RpcError, OSError, RuntimeError, ValueError
 
 
 def _is_absent(error: Exception) -> bool:
@@ -284,7 +288,8 @@ class MilvusIndex(FaissIndex):
             ArtifactError: see `Collection.open`.
         """
         info = read_object(folder / INFO_FILE, f"remove {folder} and run again")
-        name, file = str(info["collection"]), _file_of(folder, str(info["collection"]))
+        name = str(info.get("collection", ""))
+        file = _file_of(folder, name)
         found = Collection(config.made(), name, file, int(info["ntotal"]), int(info["dim"]))
         found.open()
         return cls(config, found)

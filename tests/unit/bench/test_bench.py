@@ -38,7 +38,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Questions]:
 
 
 def measured(made: tuple[Source, Questions], out: Path, listed: Listed) -> list[dict[str, Any]]:
-    found = list(Bench(out, 1, 20).measured(made[0], listed, made[1]))
+    bench = Bench(out, 1, 20)
+    with bench.alone():
+        found = list(bench.measured(made[0], listed, made[1]))
     return [one | {"label": shown.label_of(one)} for one in found]
 
 
@@ -149,6 +151,7 @@ def test_generated_rows_that_differ_from_the_real_ones_are_marked(tmp_path: Path
         ("indexes: [{kind: flat, values: {wrong: 1}}]", "unknown"),
         ("indexes: [{kinds: flat}]", "did you mean 'kind'"),
         ("[", "is not YAML"),
+        ("indexes: []", "field 'indexes': lists no index"),
     ],
 )
 def test_a_file_of_indexes_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, problem: str) -> None:

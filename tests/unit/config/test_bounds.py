@@ -21,6 +21,7 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.matrix.matrix import Cell
 
 BOUNDED = [leaf for leaf in leaves(ExperimentConfig) if leaf.hint in BOUNDS and leaf.hint is not Name]
+WHOLE = [leaf for leaf in leaves(ExperimentConfig) if getattr(leaf.hint, "_type", leaf.hint) is int]
 SECTIONS = sections_of(ExperimentConfig)
 
 
@@ -144,3 +145,15 @@ def test_by_a_point_of_a_sweep(words: list[str], tmp_path: Path, refused: Callab
     folder = tmp_path / "none"
     refused(["sweep", "--experiment.folder", str(folder), *words], "must be at least")
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("leaf", WHOLE, ids=path_of)
+def test_no_whole_number_is_larger_than_libraries_count(leaf: Leaf, refused: Callable[[list[str], str], None]) -> None:
+    """FAISS, PyTorch and islice end in an OverflowError."""
+    for value in (2**31, 10**20, *((-(2**31),) if leaf.hint is int else ())):
+        refused(["corpus", f"--{leaf.path}={value}"], f"{leaf.path}={value}: must be at most 2,147,483,647 in size")
+    section, _, name = leaf.path.rpartition(".")
+    cls = SECTIONS.get(section, ExperimentConfig)
+    options = issubclass(cls, KindSection) and cls.is_option(name)
+    with pytest.raises(ConfigError, match="must be at most 2,147,483,647"):
+        cls(**({"options": {name: 2**31}} if options else {name: 2**31}))

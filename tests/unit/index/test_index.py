@@ -100,7 +100,7 @@ def test_ties_go_to_the_lower_row(vectors: Floats) -> None:
 def test_search_parameters_take_effect(vectors: Floats, queries: Floats, tmp_path: Path) -> None:
     build_index(config("ivf_flat", nlist=50, nprobe=50), vectors).save(tmp_path)
     _, all_cells = load_index(tmp_path).search(queries, 10)
-    _, one_cell = load_index(tmp_path, config("ivf_flat", nprobe=1)).search(queries, 10)
+    _, one_cell = load_index(tmp_path, config("ivf_flat", nlist=50, nprobe=1)).search(queries, 10)
     np.testing.assert_array_equal(all_cells, exact(queries, vectors, 10)[1])
     assert (one_cell != all_cells).any()
     graph = build_index(config("hnsw", m=4, ef_construction=8, ef_search=1), vectors)
@@ -220,3 +220,10 @@ def test_a_small_file_of_many_cells_and_codes_is_read(vectors: Floats, tmp_path:
     """FAISS's tables for L2 would be larger than the file, and none is made."""
     build_index(config("ivf_pq", pq="PQ16x8np", nlist=100), vectors).save(tmp_path)
     assert load_index(tmp_path).search(vectors[:1], 1)[1].tolist() == [[0]]
+
+
+def test_an_index_that_was_built_with_other_values_is_refused(vectors: Floats, tmp_path: Path) -> None:
+    build_index(config("ivf_flat", nlist=4), vectors).save(tmp_path)
+    load_index(tmp_path, config("ivf_flat", nlist=4, nprobe=2))
+    with pytest.raises(ArtifactError, match=r"index\.json: holds an index of nlist=4, not 5; remove"):
+        load_index(tmp_path, config("ivf_flat", nlist=5))

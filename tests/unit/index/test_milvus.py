@@ -19,13 +19,14 @@ import pytest
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.retrieval import IndexConfig
-from rag_lightning.core.errors import ArtifactError, ConfigError
+from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
 from rag_lightning.index.index import Floats, build_index, load_index
 from rag_lightning.index.milvus import Collection, Milvus
 from rag_lightning.stages import retrieve
 from rag_lightning.stages.workspace import Workspace
 from tests.index_kinds import clustered
 
+grpc = pytest.importorskip("grpc")
 pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of Milvus's packages
@@ -105,6 +106,31 @@ def test_a_collection_of_another_size_or_none_is_refused(folder: Path, vectors: 
     build_index(CONFIG, vectors, folder=folder)
 
 
+def test_an_artifact_cannot_name_another_server_or_file(folder: Path, vectors: Floats, tmp_path: Path) -> None:
+    other = tmp_path / "artifacts" / "index" / ("0" * 16)
+    shutil.copytree(folder, other)
+    info = json.loads((folder / "index.json").read_text())
+    crafted = {"options": {"uri": "http://127.0.0.1:9"}}, {"collection": None}, {"collection": [1]}
+    for change in crafted:
+        (other / "index.json").write_text(json.dumps(info | change))
+        with pytest.raises(ArtifactError, match=r"index\.json: .*(uri=|is no collection of ours)"):
+            load_index(other, CONFIG, vectors)
+    del info["collection"]
+    (other / "index.json").write_text(json.dumps(info))
+    with pytest.raises(ArtifactError, match="'' is no collection of ours"):
+        load_index(other, CONFIG, vectors)
+
+
+def test_nothing_is_written_through_a_link(vectors: Floats, tmp_path: Path) -> None:
+    folder, outside = tmp_path / "artifacts" / "index" / ("5" * 16), tmp_path / "outside"
+    for made in (folder, outside, tmp_path / "milvus"):
+        made.mkdir(parents=True)
+    (tmp_path / "milvus" / f"rag_{'5' * 16}.db").symlink_to(outside)
+    with pytest.raises(DataError, match="is a link, and nothing is written through one"):
+        build_index(CONFIG, vectors, folder=folder)
+    assert not list(outside.iterdir())
+
+
 def test_a_file_that_another_process_has_open_is_one_line(folder: Path, vectors: Floats) -> None:
     load_index(folder, CONFIG, vectors)
     text = f"""
@@ -166,6 +192,9 @@ def test_a_request_is_tried_again_until_the_time_is_over() -> None:
     tries.extend([None] * -100)
     with pytest.raises(ArtifactError, match="collection not loaded"):
         collection._ask(lambda client: (_ for _ in ()).throw(RuntimeError("collection not loaded")))
+    late = grpc.RpcError("StatusCode.DEADLINE_EXCEEDED")
+    with pytest.raises(ArtifactError, match=r"a\.db: Milvus does not answer .*; raise index\.timeout=1$"):
+        collection._ask(lambda client: (_ for _ in ()).throw(late))
 
 
 @pytest.mark.parametrize(

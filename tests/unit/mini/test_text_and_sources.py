@@ -1,10 +1,14 @@
 """Traps of the two sources: HTML, entities, "none", brackets, abbreviations."""
 
+import gzip
 import json
+import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from rag_lightning.core.compression import LONGEST
 from rag_lightning.core.errors import DataError
 from rag_lightning.mini.corpus import lead_passages, profile_passages
 from rag_lightning.mini.sources import Lead, load_leads, load_profiles
@@ -89,3 +93,17 @@ def test_the_title_travels_with_later_passages_of_a_lead() -> None:
     passages = list(lead_passages(Lead("Fermi paradox", "word " * 150, "Physics")))
     assert [p.title for p in passages] == ["Fermi paradox"] * 2
     assert passages[1].passage_id == "wiki/Fermi_paradox#1"
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_a_header_of_an_archive_that_claims_too_much_is_refused_in_little_memory(tmp_path: Path, kind: bytes) -> None:
+    member = tarfile.TarInfo("land/aa.json")
+    member.type, member.size = kind, LONGEST + 512
+    with gzip.open(tmp_path / "a.tar.gz", "wb", compresslevel=1) as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT) + bytes(member.size + 1024))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"is no readable tar archive \(a name or a header is of 67,109,376 bytes\)"):
+        load_profiles(tmp_path / "a.tar.gz")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 << 20
