@@ -45,7 +45,7 @@ def open_array(path: Path, dtype: DTypeLike, ndim: int, shape: tuple[int, ...] =
     return found
 
 
-def new_array(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+def new_array(path: Path, shape: tuple[int, int]) -> np.memmap[Any, np.dtype[np.float32]]:
     """A new .npy file of float32 numbers, memory-mapped, to be filled; its room on the disk is reserved.
 
     Raises:

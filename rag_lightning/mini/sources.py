@@ -186,12 +186,12 @@ class _Member(tarfile.TarInfo):
     """An entry of an archive. tarfile reads one that describes the next as a whole, whatever size it claims."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> _Member:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
         """The entry of a header; raises ReadError for one of more than LONGEST bytes that describes the next."""
         found = super().frombuf(buf, encoding, errors)
         if found.type in _DESCRIBING and found.size > LONGEST:
             raise tarfile.ReadError(f"a name or a header is of {found.size:,} bytes")
-        return cast("_Member", found)
+        return found
 
 
 def _archived(place: Path) -> Iterator[Profile]:

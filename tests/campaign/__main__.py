@@ -68,7 +68,7 @@ def _options() -> argparse.ArgumentParser:
         "names": "hostile names",
         "folders": "folders with signs in their names",
         "make": "hostile values of variables of make",
-        "pairs": "how often each pair of commands runs at once",
+        "pairs": "runs of each pair of commands at once",
     }
     for name, text in counts.items():
         parser.add_argument(f"--{name}", type=int, default=0, help=f"number of {text}")
