@@ -27,10 +27,9 @@ from rag_lightning.index.faiss_files import by_inner_product, faiss_threads, fil
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Report = Callable[[int, int], None]
-FAISS_FILE, INFO_FILE = "index.faiss", "index.json"
+FAISS_FILE, INFO_FILE, METRIC = "index.faiss", "index.json", "inner_product"
 SEARCH = ("rankings",)
 """The stage that reads the fields of a search, which do not affect the index file."""
-
 faiss: Any = LazyModule("faiss")
 
 
@@ -130,9 +129,7 @@ class FaissIndex:
         self.config = config
         self.kind: IndexKind = config.made()
         self.faiss_index = index
-        self._parameters: dict[
-            tuple[IndexKind, int], Any
-        ] = {}  # for each kind of search; two threads may write the same
+        self._parameters: dict[tuple[IndexKind, int], Any] = {}  # by search; two threads may write the same
 
     @property
     def ntotal(self) -> int:
@@ -203,8 +200,7 @@ class FaissIndex:
         """Write the index into a folder; returns its kind, ntotal, dim, bytes and metric."""
         faiss.write_index(self.faiss_index, str(folder / FAISS_FILE))
         size = (folder / FAISS_FILE).stat().st_size
-        info = {"kind": self.config.kind, "ntotal": self.ntotal, "dim": self.dim, "bytes": size}
-        info["metric"] = "inner_product"
+        info = {"kind": self.config.kind, "ntotal": self.ntotal, "dim": self.dim, "bytes": size, "metric": METRIC}
         (folder / INFO_FILE).write_text(json.dumps({**info, "options": dict(self.config.options)}, indent=1) + "\n")
         return info
 
@@ -275,8 +271,7 @@ def load_index(folder: Path, config: IndexConfig | None = None, vectors: Floats 
             raise ConfigError(f"{folder} holds an index of kind {built.kind!r}, not {config.kind!r}")
         _check_built(folder, built.made(), config.made())
         built = config
-    kind: IndexKind = built.made()
-    read = kind.opened_as.read(folder, built)
+    read: FaissIndex = built.made().opened_as.read(folder, built)
     if (read.ntotal, read.dim) != shape:
         held = f"holds {read.ntotal:,} vectors of width {read.dim}, not {shape[0]:,} of {shape[1]:,}"
         raise ArtifactError(f"{folder / FAISS_FILE}: {held}; remove {folder} and build the index again")
@@ -286,11 +281,11 @@ def load_index(folder: Path, config: IndexConfig | None = None, vectors: Floats 
 def _check_built(folder: Path, built: IndexKind, wanted: IndexKind) -> None:
     """Raise ArtifactError for another value of a field that a search does not choose, such as the place of a server."""
     for one in dataclasses.fields(built):
-        found, value = getattr(built, one.name), getattr(wanted, one.name)
+        found, value = (getattr(kind, one.name) for kind in (built, wanted))
         chosen = one.metadata.get("stages") == SEARCH or one.metadata.get("digest") == "never"
         if found != value and not chosen:
-            problem = f"holds an index of {one.name}={found!r}, not {value!r}"
-            raise ArtifactError(f"{folder / INFO_FILE}: {problem}; remove {folder} and build it again")
+            problem = f"holds an index of {one.name}={found!r}, not {value!r}; remove {folder} and build it again"
+            raise ArtifactError(f"{folder / INFO_FILE}: {problem}")
 
 
 def _read_config(folder: Path) -> tuple[IndexConfig, tuple[int, int]]:

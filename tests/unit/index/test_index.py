@@ -101,6 +101,7 @@ def test_search_parameters_take_effect(vectors: Floats, queries: Floats, tmp_pat
     build_index(config("ivf_flat", nlist=50, nprobe=50), vectors).save(tmp_path)
     _, all_cells = load_index(tmp_path).search(queries, 10)
     _, one_cell = load_index(tmp_path, config("ivf_flat", nlist=50, nprobe=1)).search(queries, 10)
+    assert load_index(tmp_path, config("ivf_flat", nlist=50)).kind.nprobe == 32, "the default, not the first search's"
     np.testing.assert_array_equal(all_cells, exact(queries, vectors, 10)[1])
     assert (one_cell != all_cells).any()
     graph = build_index(config("hnsw", m=4, ef_construction=8, ef_search=1), vectors)
