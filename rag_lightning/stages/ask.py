@@ -13,8 +13,8 @@ from threading import RLock
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.console import duration, say, within, write
-from rag_lightning.core.errors import ConfigError, RagLightningError
-from rag_lightning.core.plain import clean, shorten
+from rag_lightning.core.errors import ConfigError, RagLightningError, shown
+from rag_lightning.core.plain import clean, is_whole, shorten
 from rag_lightning.core.records import Example, Passage
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
@@ -154,10 +154,12 @@ def example_of(question: str) -> Example:
     """The question as an example without answers.
 
     Raises:
-        ConfigError: it is empty.
+        ConfigError: it is empty, or holds half of a surrogate pair.
     """
     if not question.strip():
         raise ConfigError('the question is empty; give one, for example: ask "what is the capital of bhutan"')
+    if not is_whole(question):
+        raise ConfigError(f"the question {shown(question)} holds half of a surrogate pair; write the whole character")
     return Example("ask", question.strip(), ())
 
 

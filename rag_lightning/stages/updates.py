@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, shown
 from rag_lightning.core.numbering import Left
+from rag_lightning.core.plain import is_whole
 from rag_lightning.core.records import Passage
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.corpus.updates import UpdatedStore
@@ -69,8 +70,8 @@ class UpdatedParts:
             removed: Ids of passages.
 
         Raises:
-            ConfigError: an id is removed that the corpus does not hold, or given twice, a passage without text, or
-                nothing would be left.
+            ConfigError: an id is removed that the corpus does not hold, or given twice, a passage without text or
+                with half of a surrogate pair, or nothing would be left.
         """
         if self._compacts:  # the built index is the base of what follows
             return UpdatedParts(self._config, self, self._encode).changed(passages, removed)
@@ -168,6 +169,9 @@ def _encoder(workspace: Workspace) -> Encode:
 
 
 def _check(store: PassageStore, passages: Sequence[Passage], removed: Collection[str]) -> None:
+    texts = (text for one in passages for text in (one.passage_id, one.title, one.text))
+    if (broken := next((text for text in (*removed, *texts) if not is_whole(text)), None)) is not None:
+        raise ConfigError(f"{shown(broken)} holds half of a surrogate pair; write the whole character")
     names = [*removed, *(passage.passage_id for passage in passages)]
     if twice := next((name for name, count in Counter(names).items() if count > 1), None):
         raise ConfigError(f"passage {twice!r} is given twice in one update; give it once")

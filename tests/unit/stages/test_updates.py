@@ -156,9 +156,13 @@ def test_what_an_update_cannot_do_is_told_and_changes_nothing(project: Experimen
         ([], ["absent"], "'absent' cannot be removed: the corpus does not hold it"),
         ([Passage("p1", "", "x")], ["p1"], "'p1' is given twice"),
         ([Passage("p1", "", " ")], [], "'p1' has no text"),
+        ([Passage("p1", "\ud800", "x")], [], r"'\\ud800' holds half of a surrogate pair"),
+        ([], ["\udfff"], r"'\\udfff' holds half of a surrogate pair"),
         ([], [f"p{number}" for number in range(PLACES)], "every passage would be removed"),
         ([], [f"p{number}" for number in range(PLACES - 2)], "k is 3, but the corpus has 2 passages"),
     ):
         with pytest.raises(ConfigError, match=told):
             opened.update(put, removed)
     assert opened.system.versions == versions and len(opened.system.memory.store) == PLACES
+    with pytest.raises(ConfigError, match=r"the question 'who is \\ud800' holds half of a surrogate pair"):
+        opened.ask("who is \ud800")
