@@ -12,7 +12,13 @@ WORDS = [f"word{i}" for i in range(150)]
 KILT_TEXT = ["Ada\n", " ".join(WORDS[:70]) + "\n", "Section::::Life.\n", "BULLET::::- " + " ".join(WORDS[70:]) + "\n"]
 SEGMENT = {"url": "https://example.org", "headings": "A\nB", "start_char": 0, "end_char": 9}
 
+WIKITEXT = " ".join(WORDS[:70]) + "\n\n== Life ==\n" + " ".join(WORDS[70:]) + "\n* a list\n"
+
 ROWS: Mapping[str, tuple[Rows, list[Passage]]] = {
+    "wikipedia": (
+        [{"page_id": "12", "title": "Ada", "namespace": "0", "wikitext": WIKITEXT}],
+        [Passage("12#0", "Ada", " ".join(WORDS[:100])), Passage("12#1", "Ada", " ".join(WORDS[100:]))],
+    ),
     "kilt": (
         [
             {
@@ -70,6 +76,7 @@ ROWS: Mapping[str, tuple[Rows, list[Passage]]] = {
 """Corpus layout, by its name in the registry -> rows of it, and what they make."""
 
 BECOMES = {
+    "wikipedia": "a page of a dump (XML), or a row of these; an article, cut to passages `ID#0`, `ID#1`, …",
     "kilt": "an article, cut to passages `ID#0`, `ID#1`, …; headings are left out",
     "msmarco_segments": "the segment",
     "flashrag": "the first line is the title, without its quotes; contents of one line have none",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape, quoteattr
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -85,6 +88,42 @@ def text(delimiter: str) -> Callable[[Path, Rows], Path]:
     return write
 
 
+DUMP = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="en">
+  <siteinfo>
+    <namespaces><namespace key="6">File</namespace><namespace key="14">Kategorie</namespace></namespaces>
+  </siteinfo>
+{}</mediawiki>
+"""
+PAGE = """  <page>
+    <title>{title}</title><ns>{namespace}</ns><id>{page_id}</id>{redirect}
+    <revision><id>9</id><model>{model}</model><text xml:space="preserve">{wikitext}</text></revision>
+  </page>
+"""
+
+
+def dump_of(rows: Rows) -> bytes:
+    """A dump with the rows as its pages."""
+    pages = []
+    for row in rows:
+        redirect = f"<redirect title={quoteattr(row['redirect'])} />" if "redirect" in row else ""
+        plain = {name: escape(row[name]) for name in ("page_id", "title", "namespace", "wikitext")}
+        pages.append(PAGE.format(redirect=redirect, model=row.get("model", "wikitext"), **plain))
+    return DUMP.format("".join(pages)).encode()
+
+
+def dump(path: Path, rows: Rows) -> Path:
+    path.write_bytes(bz2.compress(dump_of(rows)))
+    return path
+
+
+def _pages(path: Path) -> Parsed:
+    found = []
+    for page in ElementTree.fromstring(bz2.decompress(path.read_bytes())).iterfind("{*}page"):
+        texts = {"page_id": "id", "title": "title", "namespace": "ns", "wikitext": "revision/{*}text"}
+        found.append({name: page.findtext("{*}" + place) for name, place in texts.items()})
+    return found
+
+
 STORES: Mapping[str, Callable[[Path, Rows], Path]] = {
     "lines": lines,
     "list": json_list,
@@ -101,7 +140,7 @@ STORES: Mapping[str, Callable[[Path, Rows], Path]] = {
 
 def write_rows(path: Path, store: str, rows: Rows) -> Path:
     """The rows in a file of that store."""
-    return STORES[store](path, rows)
+    return dump(path, rows) if store == "dump" else STORES[store](path, rows)
 
 
 def parse(path: Path, store: str) -> Parsed:
@@ -113,6 +152,7 @@ def parse(path: Path, store: str) -> Parsed:
         "parquet": lambda path: pq.read_table(path).to_pylist(),
         "arrow": lambda path: pa.ipc.open_file(path.read_bytes()).read_all().to_pylist(),
         "stream": lambda path: pa.ipc.open_stream(path.read_bytes()).read_all().to_pylist(),
+        "dump": _pages,
         "saved": lambda path: [row for file in sorted(path.glob("*.arrow")) for row in parse(file, "stream")],
         "shards": lambda path: [
             json.loads(gzip.decompress(file.read_bytes())) for file in sorted(path.glob("*.jsonl.gz"))

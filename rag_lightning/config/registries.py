@@ -107,6 +107,7 @@ TASKS = Registry(
 CORPUS_LAYOUTS = Registry(
     "corpus layout",
     {
+        "wikipedia": "rag_lightning.corpus.wikipedia:WIKIPEDIA",
         "kilt": "rag_lightning.corpus.layouts:KILT",
         "msmarco_segments": "rag_lightning.corpus.layouts:MSMARCO",
         "flashrag": "rag_lightning.corpus.layouts:FLASHRAG",

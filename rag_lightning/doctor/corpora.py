@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag_lightning.core.errors import DataError
+from rag_lightning.core.hardware import cpu_count
 from rag_lightning.core.scripts import is_unspaced
 from rag_lightning.corpus.chunking import MAX_WORDS
 from rag_lightning.corpus.passages import CorpusReading, read_passages
+from rag_lightning.corpus.work import Work
 from rag_lightning.doctor.table import Finding, detail_of, show
 
 UNSPACED = "without spaces between words (set corpus.language)"
@@ -21,7 +23,7 @@ def find_corpus(path: Path) -> CorpusReading | None:
         DataError: a folder that is no corpus.
     """
     try:
-        return read_passages(path)
+        return read_passages(path, work=Work(cpu_count()))
     except DataError:
         if path.is_dir():
             raise

@@ -16,18 +16,22 @@ from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.tables import Grid
 from rag_lightning.corpus.passages import read_passages
+from rag_lightning.corpus.work import Work
 from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.index.index import IndexKind
 from rag_lightning.plan import rates
 from rag_lightning.runs.evaluate import pairs
 from rag_lightning.stages import classes
+from rag_lightning.stages.corpus import processes_of
 from rag_lightning.stages.score import metric_names
 from rag_lightning.stages.workspace import FACTBOOK, HUB, Workspace
 from rag_lightning.tasks.spec import get_task
 
 MINI_PASSAGES, MINI_TEXT_BYTES, BM25_BYTES = 25_650, 530, 364
 """The mini corpus: number of passages, and measured bytes of text and of the BM25 index per passage."""
-HUB_CORPORA = {"facebook/wiki_dpr": (21_015_324, 650)}
+SAMPLE_PASSAGES = {"wikipedia_2016": 4_079}
+WIKI_TEXT_BYTES = 650
+HUB_CORPORA = {"facebook/wiki_dpr": (21_015_324, WIKI_TEXT_BYTES)}
 """Number of passages and estimated bytes of text per passage."""
 TRAINED, USED = 16, 4
 """Bytes per parameter: float32 weights, gradients and two moments in training; weights only in use."""
@@ -97,6 +101,9 @@ def count_passages(config: ExperimentConfig) -> Size:
     if source == "mini":
         count = min(limit or MINI_PASSAGES, MINI_PASSAGES)
         return Size(count, count * MINI_TEXT_BYTES, "at most, by limit" if limit else "known")
+    if source in SAMPLE_PASSAGES:
+        count = min(limit or SAMPLE_PASSAGES[source], SAMPLE_PASSAGES[source])
+        return Size(count, count * WIKI_TEXT_BYTES, "known")
     if source.startswith(FACTBOOK):
         raise ConfigError(f"corpus.source={source!r}: its passages are not counted beforehand; plan corpus.source=mini")
     if source.startswith(HUB) and not Path(source.removeprefix(HUB).partition(":")[0]).is_dir():
@@ -114,7 +121,7 @@ def count_passages(config: ExperimentConfig) -> Size:
             f"corpus.source={source!r}: the passages of such a folder are not counted here; run `rag-lightning corpus`"
         )
     count = text = 0
-    for passage in read_passages(Path(source), config.corpus.quoting):
+    for passage in read_passages(Path(source), config.corpus.quoting, Work(processes_of(config))):
         count, text = count + 1, text + len(passage.title.encode()) + len(passage.text.encode())
         if count == limit:
             break

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.assets import ASSETS, EDITIONS
+from rag_lightning.core.assets import ASSETS, DUMPS, EDITIONS
 from rag_lightning.core.console import counted
 from rag_lightning.core.files import file_digest, folder_digest
+from rag_lightning.core.hardware import cpu_count
 from rag_lightning.core.records import Passage
 from rag_lightning.core.rows import data_digest
 from rag_lightning.corpus.passages import READING, CorpusReading, find_source, read_hub, read_passages
 from rag_lightning.corpus.store import PassageStore, write_passages
+from rag_lightning.corpus.work import Work
 from rag_lightning.mini.corpus import build_passages, profile_passages
 from rag_lightning.mini.sources import Profile, load_profiles
 from rag_lightning.stages.workspace import FACTBOOK, HUB, Workspace, config_stage, hub_digest, hub_source
 
+BLOCKS, PARSER = "blocks", "mwparserfromhell"
 MINI_TEXT = ("wiki", "factbook")
 EDITION_READING = "1"
 """Version of how profiles become passages; raised where the same edition gives others."""
@@ -39,6 +43,8 @@ def source_digests(workspace: Workspace) -> dict[str, str]:
         return {"source": hub_digest(*hub_source(source)), "reading": READING}
     if source.startswith(FACTBOOK):
         return {"source": edition_digest(source.removeprefix(FACTBOOK)), "reading": EDITION_READING}
+    if source in DUMPS:
+        return {"source": DUMPS[source].sha256[:16], "reading": READING}
     path = find_source(source)
     return {"source": folder_digest(path) if path.is_dir() else file_digest(path), "reading": READING}
 
@@ -58,17 +64,23 @@ def edition_profiles(workspace: Workspace, edition: str) -> list[Profile]:
     return load_profiles(workspace.asset(edition) if edition in EDITIONS else Path(edition))
 
 
+def processes_of(config: ExperimentConfig) -> int:
+    """The number of processes that read wikitext."""
+    return config.corpus.processes or cpu_count()
+
+
 def mini_text(workspace: Workspace) -> tuple[Path, Path]:
     """The sources of the mini corpus and task data: wiki JSON file, factbook folder."""
     wiki, factbook = (workspace.asset(name) for name in MINI_TEXT)
     return wiki, factbook
 
 
-def _reading(workspace: Workspace) -> CorpusReading:
+def _reading(workspace: Workspace, work: Work) -> CorpusReading:
     config = workspace.config.corpus
     if config.source.startswith(HUB):
         return read_hub(*hub_source(config.source))
-    return read_passages(Path(config.source), config.quoting)
+    path = workspace.asset(config.source) if config.source in DUMPS else Path(config.source)
+    return read_passages(path, config.quoting, work)
 
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
@@ -84,14 +96,16 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
         profiles = edition_profiles(workspace, source.removeprefix(FACTBOOK))
         made = [passage for profile in profiles for passage in profile_passages(profile)]
         return {**write(sample(made, limit) if limit else made), "layout": f"{len(profiles)} country profiles"}
-    reading = _reading(workspace)
+    work = Work(processes_of(workspace.config), folder / BLOCKS, version=f"{READING} {version(PARSER)}")
+    reading = _reading(workspace, work)
     size = write(islice(reading, limit) if limit else reading)
+    work.clear()
     for note in reading.notes:
         workspace.announce(f"corpus: {note}")
     return {**size, "layout": reading.layout, "notes": reading.notes}
 
 
-STAGE = config_stage("corpus", 2, lambda workspace: source_digests(workspace), _make)
+STAGE = config_stage("corpus", 2, lambda workspace: source_digests(workspace), _make, resumable=True)
 build = STAGE.build
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, fetch_asset
+from rag_lightning.core.assets import ASSETS, DUMPS, OPTIONAL_ASSETS, fetch_asset
 from rag_lightning.core.console import say
 from rag_lightning.core.errors import AssetError
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
@@ -25,6 +25,7 @@ def run(config: ExperimentConfig) -> None:
         fetch_models(config)
     root = Path(config.folder) / "assets"
     named = [OPTIONAL_ASSETS[n] for n in (config.generator.init, config.generator.encoder) if n in OPTIONAL_ASSETS]
+    named += [DUMPS[config.corpus.source]] if config.corpus.source in DUMPS else []
     for asset in [*ASSETS.values(), *named]:
         folder = fetch_asset(asset, root, say)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

