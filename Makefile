@@ -33,7 +33,7 @@ TASKS := $(sort $(filter-out smoke $(addprefix %-,$(SCALES)),$(basename $(notdir
 # Tests never use the hub. They run in parallel processes of one thread each; JOBS=0 runs them in one process.
 TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: help install fetch sweep status smoke report demo experiment matrix claims paper plan index-bench mlflow-ui optuna-ui ask test test-all bench campaign docs check clean clean-runs
+.PHONY: help install fetch sweep status smoke report demo experiment matrix claims paper plan embed index-bench mlflow-ui optuna-ui ask test test-all bench campaign docs check clean clean-runs
 
 help: export SHOWN := $(TASKS)
 help: ## Show this list
@@ -137,6 +137,14 @@ paper: $(INSTALLED) ## Write the paper's tables and figures from stored runs, ea
 plan: $(INSTALLED) ## Estimate memory, disk and time of an experiment before it runs
 ##@ EXPERIMENT=F       file of the experiment; default:
 ##@                    experiments/nq_rag_sequence.yaml
+	@$(call run,$@)
+
+embed: $(INSTALLED) ## Compute the vectors of the passages of an experiment; an interrupted run continues
+##@ EXPERIMENT=F       as for plan; CORPUS=F passages of yours
+##@ ENGINE=process     process: this one; ray: actors on the cluster of RAY_ADDRESS, or
+##@                    a local one, with the same vectors
+##@ WORKERS=1          number of these actors, each of one core
+##@ VERBOSE=yes        as for sweep
 	@$(call run,$@)
 
 index-bench: $(INSTALLED) ## Measure recall, speed, memory and size of every kind of index; a table and a chart

@@ -151,6 +151,13 @@ def index_bench(given: Given) -> list[str]:
     return ["index_bench", *words, *(["--only=" + listed(kinds)] if (kinds := given["KINDS"].split()) else [])]
 
 
+def embed(given: Given) -> list[str]:
+    """The words that embed the corpus of an experiment."""
+    words = [f"--config={given['EXPERIMENT']}", *option("corpus.source", given["CORPUS"])]
+    words += option("encoder.engine", given["ENGINE"]) + option("encoder.workers", given["WORKERS"])
+    return ["embed", *words, *details(given)]
+
+
 COMMANDS: Mapping[str, Callable[[Given], list[str]]] = {
     "fetch": lambda given: ["fetch", f"--scale={given['SCALE']}"],
     "sweep": lambda given: ["sweep", *swept(given), *details(given)],
@@ -160,6 +167,7 @@ COMMANDS: Mapping[str, Callable[[Given], list[str]]] = {
     "matrix": lambda given: ["matrix", f"--scale={given['SCALE']}", *cells(given), *details(given)],
     "claims": claims,
     "paper": lambda given: ["paper", f"--scale={given['SCALE']}"],
+    "embed": embed,
     "index-bench": index_bench,
     "plan": lambda given: ["plan", f"--config={given['EXPERIMENT']}"],
     "ask": ask,

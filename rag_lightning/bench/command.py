@@ -101,6 +101,8 @@ def _questions(workspace: Workspace, bench: Bench, most: int) -> Questions:
 def _sources(workspace: Workspace, bench: Bench, sizes: Sequence[int]) -> Iterator[Source]:
     """The real vectors, and generated ones of as many, then of the given sizes; one size at a time is on the disk."""
     built = embed.build(workspace)
+    if (stored := workspace.config.encoder.stored) != "float32":
+        raise ConfigError(f"encoder.stored={stored}: the bench measures float32 vectors; set encoder.stored=float32")
     real = Source(shown.REAL, built.path / VECTORS, built.digest)
     if len(real.vectors) < DEPTH:
         raise ConfigError(f"{len(real.vectors)} passages are too few: recall is measured among {DEPTH} results")

@@ -14,6 +14,7 @@ from rag_lightning.core.registry import Registry, check_name
 
 SEARCHING = ("targets", "biencoder", "retriever_warmup", "reader", "model", "rankings")
 """Stages that encode queries."""
+Stored = Literal["float32", "float16"]
 EMBEDDING = ("vectors", "biencoder")
 """Stages that encode passages."""
 
@@ -38,6 +39,12 @@ class EncoderConfig(Section):
         score_scale: Initial factor of inner products in the softmax of p(z|x); training learns it.
         dtype: Type of the passage encoder's weights; auto uses bfloat16 if the CPU or GPU supports it.
         tokens_per_batch: Tokens per batch of passages, with padding; affects time and memory only.
+        stored: Type of the numbers in the file of vectors; float16 halves it, and indexes, refinement and training read
+            the rounded vectors.
+        engine: What embeds the corpus: process for this one; ray for actors on the cluster of RAY_ADDRESS or a local
+            one, with the same vectors. It affects time only.
+        workers: Number of actors of engine ray, each of one core with a copy of the encoder; affects time only.
+        worker_gpus: GPUs of each of these actors, which may be a part of one; affects time only.
     """
 
     PATH: ClassVar[str] = "encoder"
@@ -56,6 +63,10 @@ class EncoderConfig(Section):
     score_scale: PositiveFloat = setting(20.0, stages=("biencoder", "retriever_warmup", "model", "rankings"))
     dtype: Dtype = setting("auto", stages=("vectors",))
     tokens_per_batch: PositiveInt = setting(4096, digest="never")
+    stored: Stored = setting("float32", stages=("vectors",), digest="unless default")
+    engine: Literal["process", "ray"] = setting("process", stages=("vectors",), digest="never")
+    workers: PositiveInt = setting(1, stages=("vectors",), digest="never")
+    worker_gpus: NonNegativeFloat = setting(0.0, stages=("vectors",), digest="never")
 
 
 @dataclass(frozen=True)

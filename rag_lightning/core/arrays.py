@@ -6,7 +6,7 @@ import errno
 import os
 import tokenize
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,6 +18,44 @@ DAMAGE = (*ZIP_DAMAGE, ValueError, TypeError, MemoryError, SyntaxError, tokenize
 """Errors of NumPy about a damaged header or archive."""
 BLOCK = 512
 """Bytes of a block of `st_blocks`."""
+
+
+class Halves:
+    """An array of float16 numbers that is read as float32: what is taken of it is converted, and nothing else is.
+
+    It stands where code reads rows or blocks of a memory-mapped array [N, D].
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, halves: NDArray[np.float16]) -> None:
+        self._halves, self.shape, self.ndim, self.size = halves, halves.shape, halves.ndim, halves.size
+
+    def __len__(self) -> int:
+        return len(self._halves)
+
+    def __getitem__(self, key: Any) -> NDArray[np.float32]:
+        """Rows or numbers as float32."""
+        return np.asarray(self._halves[key], dtype=np.float32)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.float32]:
+        """The whole array in memory."""
+        return self._halves.astype(dtype or np.float32)
+
+
+def open_floats(path: Path) -> NDArray[np.float32]:
+    """Vectors [N, D] of an artifact, memory-mapped, stored as float32 or float16 and read as float32.
+
+    Raises:
+        ArtifactError: as `open_array`.
+    """
+    try:
+        halves = np.load(path, mmap_mode="r", allow_pickle=False).dtype == np.float16
+    except (*DAMAGE, AttributeError):
+        halves = False
+    if halves:
+        return cast("NDArray[np.float32]", Halves(open_array(path, np.float16, 2)))
+    return open_array(path, np.float32, 2)
 
 
 def open_array(path: Path, dtype: DTypeLike, ndim: int, shape: tuple[int, ...] = ()) -> NDArray[Any]:
@@ -45,14 +83,14 @@ def open_array(path: Path, dtype: DTypeLike, ndim: int, shape: tuple[int, ...] =
     return found
 
 
-def new_array(path: Path, shape: tuple[int, int]) -> np.memmap[Any, np.dtype[np.float32]]:
-    """A new .npy file of float32 numbers, memory-mapped, to be filled; its room on the disk is reserved.
+def new_array(path: Path, shape: tuple[int, int], dtype: DTypeLike = np.float32) -> np.memmap[Any, np.dtype[Any]]:
+    """A new .npy file of numbers, memory-mapped, to be filled; its room on the disk is reserved.
 
     Raises:
         OSError: the disk has no room for it; the file is removed.
     """
     try:
-        made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        made = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
         with path.open("r+b") as handle:
             reserve(handle.fileno(), path.stat().st_size, path)
     except OSError:

@@ -33,6 +33,8 @@ SAMPLE_PASSAGES = {"wikipedia_2016": 4_079}
 WIKI_TEXT_BYTES = 650
 HUB_CORPORA = {"facebook/wiki_dpr": (21_015_324, WIKI_TEXT_BYTES)}
 """Number of passages and estimated bytes of text per passage."""
+NUMBER = {"float32": 4, "float16": 2}
+"""Bytes of a number of a vector."""
 TRAINED, USED = 16, 4
 """Bytes per parameter: float32 weights, gradients and two moments in training; weights only in use."""
 
@@ -164,7 +166,8 @@ def _decodings(config: ExperimentConfig) -> Iterator[Line]:
 
 
 def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]:
-    yield Line("vectors", _bytes(4 * size.passages * width), f"size {width}, float32")
+    stored = config.encoder.stored
+    yield Line("vectors", _bytes(NUMBER[stored] * size.passages * width), f"size {width}, {stored}")
     for kind in INDEX_KINDS:
         mine = " (configured)" if kind == config.index.kind and config.retriever.made().encodes else ""
         basis = "arithmetic"
@@ -180,7 +183,7 @@ def _vectors(config: ExperimentConfig, size: Size, width: int) -> Iterator[Line]
 
 
 def _space(config: ExperimentConfig, size: Size, encoder: Shape, generator: Shape) -> Iterator[Line]:
-    flat, index = 0, 0
+    flat, index, stored = 0, 0, NUMBER[config.encoder.stored]
     if rates.encodes(config):
         flat = 4 * size.passages * encoder.width
         index = config.index.made().bytes(size.passages, encoder.width) if config.retriever.made().encodes else 0
@@ -191,7 +194,7 @@ def _space(config: ExperimentConfig, size: Size, encoder: Shape, generator: Shap
     basis = "derived: exact index, float32 weights, gradients and moments; without activations"
     yield Line("memory", _bytes(max(training, predicting)), basis)
     files = size.text + bm25 + USED * (2 * generator.parameters + encoder.parameters)
-    files += 2 * flat + (index if config.index.kind != "flat" else 0)
+    files += flat + flat * stored // 4 + (index if config.index.kind != "flat" else 0)
     yield Line("disk", _bytes(files), "derived: text, vectors, indexes, reader and model; without downloads")
 
 

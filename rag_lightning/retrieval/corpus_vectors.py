@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_lightning.config.retrieval import Stored
 from rag_lightning.core.arrays import new_array
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import replace_file
@@ -43,24 +44,29 @@ def corpus_order(store: PassageStore, ids: Iterable[str] | None, source: Path) -
     return None if np.array_equal(order, np.arange(len(store))) else order
 
 
-def write_vectors(given: VectorFile, order: NDArray[np.int64] | None, path: Path, report: Progress) -> None:
-    """Write the vectors as float32 in the order of the corpus.
+def write_vectors(
+    given: VectorFile, order: NDArray[np.int64] | None, path: Path, report: Progress, stored: Stored = "float32"
+) -> None:
+    """Write the vectors in the order of the corpus, as float32 or rounded to float16.
 
     Raises:
-        DataError: a vector that is not finite, or fewer than the file announced.
+        DataError: a vector that is not finite or too large for float16, or fewer than the file announced.
     """
     written = path.with_name(path.name + ".tmp")
     try:
-        _write(given, order, written, report)
+        _write(given, order, written, report, stored)
         replace_file(written, path)
     finally:
         written.unlink(missing_ok=True)  # of vectors that are refused
 
 
-def _write(given: VectorFile, order: NDArray[np.int64] | None, path: Path, report: Progress) -> None:
-    out, start = new_array(path, given.shape), 0
+def _write(given: VectorFile, order: NDArray[np.int64] | None, path: Path, report: Progress, stored: Stored) -> None:
+    out, start = new_array(path, given.shape, stored), 0
     for block in given.blocks():
         vectors, stop = finite(given.path, block, start), start + len(block)
+        if stored == "float16":
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+                vectors = finite(given.path, vectors.astype(np.float16), start)
         out[slice(start, stop) if order is None else order[start:stop]] = vectors
         start = stop
         report(stop, given.shape[0])

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import experiment_of
-from rag_lightning.core.arrays import open_array
+from rag_lightning.core.arrays import open_floats
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.corpus.store import PassageStore
@@ -90,8 +88,7 @@ class _StoredParts:
         return DenseRetriever(self.encoder, self.index())
 
     def vectors(self) -> Floats:
-        vectors: Floats = open_array(self._folder("vectors") / VECTORS, np.float32, 2)
-        return vectors
+        return open_floats(self._folder("vectors") / VECTORS)
 
     def index(self) -> FaissIndex:
         config = self._config.index

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.core.arrays import open_floats
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.console import progress, say
 from rag_lightning.core.errors import ConfigError, DataError
@@ -123,8 +124,8 @@ def _publish(
     def make(folder: Path) -> dict[str, Any]:
         started = time.perf_counter()
         with progress("importing", "vectors") as report:
-            write_vectors(given, order, folder / VECTORS, report)
-        vectors = np.load(folder / VECTORS, mmap_mode="r")
+            write_vectors(given, order, folder / VECTORS, report, workspace.config.encoder.stored)
+        vectors = open_floats(folder / VECTORS)
         error = check_sample(vectors, store, encoder, given.path)
         taken = {"seconds": round(time.perf_counter() - started, 3), "passages_per_second": 0.0, "reused": 0}
         checked = {"checked": min(SAMPLE, len(store)), "largest_error": round(error, 5)}

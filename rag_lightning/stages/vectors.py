@@ -1,4 +1,4 @@
-"""Stages that compute one float32 vector per corpus row, for a given passage encoder."""
+"""Stages that compute one vector per corpus row, for a given passage encoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_lightning.config.digesting import settings
-from rag_lightning.core.arrays import open_array
+from rag_lightning.core.arrays import open_floats
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.console import progress
 from rag_lightning.core.errors import ConfigError, DataError
@@ -22,6 +22,7 @@ from rag_lightning.index.checks import check_vectors
 from rag_lightning.retrieval.corpus_vectors import corpus_order, write_vectors
 from rag_lightning.retrieval.embed import VECTORS, embed_corpus
 from rag_lightning.retrieval.encoders import Role, TextEncoder
+from rag_lightning.retrieval.on_ray import Actors
 from rag_lightning.retrieval.vector_files import open_array_file
 from rag_lightning.retrieval.vector_ids import read_ids
 from rag_lightning.stages import corpus
@@ -70,17 +71,21 @@ def vectors_stage(passage_encoder: Callable[[Workspace], Start]) -> Stage[Worksp
         if encoder.passage_vectors:
             return _from_file(workspace, folder)
         dtype: Any = resolve_dtype(encoder.dtype)
-        model = TextEncoder(replace(encoder, dtype=dtype), passage_encoder(workspace).source, "passage")
+        source = passage_encoder(workspace).source
+        model = TextEncoder(replace(encoder, dtype=dtype), source, "passage")
+        crew = Actors(encoder, source) if encoder.engine == "ray" else None
         with progress("embedding", "passages") as report:
-            passages = corpus.open_store(workspace)
-            return embed_corpus(model, passages, folder, encoder.tokens_per_batch, dtype, report)
+            passages, tokens = corpus.open_store(workspace), encoder.tokens_per_batch
+            return embed_corpus(model, passages, folder, tokens, dtype, report, stored=encoder.stored, crew=crew)
 
     return Stage("vectors", 2, _settings, inputs, make, resumable=True, check=_check)
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
-    """The fields of the configuration, of which none has an effect on vectors that are given."""
-    return {} if workspace.config.encoder.passage_vectors else settings(workspace.config, "vectors")
+    """The fields of the configuration, of which only `stored` has an effect on vectors that are given."""
+    found = settings(workspace.config, "vectors")
+    given = workspace.config.encoder.passage_vectors
+    return {path: value for path, value in found.items() if not given or path == "encoder.stored"}
 
 
 def _check(workspace: Workspace) -> None:
@@ -113,7 +118,7 @@ def _from_file(workspace: Workspace, folder: Path) -> dict[str, Any]:
         workspace.announce(f"{given.path.name} has no ids: its vectors are taken in the order of the corpus")
     order = corpus_order(store, listed, Path(ids) if ids else given.path)
     with progress("importing", "vectors") as report:
-        write_vectors(given, order, folder / VECTORS, report)
+        write_vectors(given, order, folder / VECTORS, report, encoder.stored)
     source = {"file": given.path.name, "sha256": file_sha256(given.path), "layout": given.layout}
     made = {"passages": len(store), "dim": given.shape[1], "dtype": given.dtype, "imported": source}
     return made | {"seconds": 0.0, "passages_per_second": 0.0, "reused": 0}
@@ -128,8 +133,7 @@ def mapped(artifact: Artifact) -> NDArray[np.float32]:
     Raises:
         DataError: not float32.
     """
-    vectors: NDArray[np.float32] = open_array(artifact.path / VECTORS, np.float32, 2)
-    return vectors
+    return open_floats(artifact.path / VECTORS)
 
 
 def read(artifact: Artifact) -> NDArray[np.float32]:

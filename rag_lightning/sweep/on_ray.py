@@ -10,23 +10,16 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from rag_lightning.config.commands import SweepConfig
 from rag_lightning.core import console
+from rag_lightning.core.cluster import cluster, import_ray
 from rag_lightning.core.errors import ConfigError, RagLightningError
-from rag_lightning.core.redact import redact
 from rag_lightning.sweep.storage import is_server
 from rag_lightning.sweep.workers import MOST_A_CORE, POLL, SOFT, Crew, work
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-MISSING = "engine=ray needs the extra ray: pip install 'rag-lightning[ray]'"
-LOCAL = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
 
 
 class Tasks(Crew):
@@ -34,7 +27,7 @@ class Tasks(Crew):
 
     def __init__(self, config: SweepConfig) -> None:
         super().__init__(config)
-        self._ray: Any = _import_ray()
+        self._ray = import_ray()
 
     def start(self) -> None:
         """Start a task."""
@@ -62,13 +55,9 @@ def connected(config: SweepConfig) -> Iterator[None]:
     Raises:
         ConfigError: Ray is not installed or not reached, or the cluster lacks the resources.
     """
-    ray = _import_ray()
-    _connect(ray)
-    try:
+    with cluster() as ray:
         _check_cluster(ray, config)
         yield
-    finally:
-        ray.shutdown()
 
 
 def _ending(ray: Any, task: Any) -> str:
@@ -94,34 +83,6 @@ def _work(config: SweepConfig, folder: str, tag: str) -> int:
     if Path(folder).is_dir():
         os.chdir(folder)  # relative paths of the configuration mean the same as in the command
     return work(config, tag)
-
-
-def _import_ray() -> ModuleType:
-    """The module ray, without the collection of usage data.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        return import_module("ray")
-    except ModuleNotFoundError as error:
-        raise ConfigError(MISSING) from error
-
-
-def _connect(ray: Any) -> None:
-    """Connect to the cluster of RAY_ADDRESS, or start one on this machine.
-
-    Raises:
-        ConfigError: the cluster does not answer.
-    """
-    address = os.environ.get("RAY_ADDRESS", "")
-    try:
-        ray.init(**(LOCAL if not address else LOCAL | {"address": address}))
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = redact(address) or "a local cluster"
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"engine=ray: {where} cannot be reached: {reason}; check RAY_ADDRESS") from error
 
 
 def _check_cluster(ray: Any, config: SweepConfig) -> None:

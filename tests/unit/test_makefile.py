@@ -172,6 +172,8 @@ def test_matrix_claims_and_plan_call_their_stages() -> None:
         scale="nq-subset", corpus="p.tsv", train=("q.jsonl", "squad.json")
     )
     assert config_of("plan") == config_of("plan", "EXPERIMENT=experiments/nq_rag_sequence.yaml")
+    encoder = config_of("embed", "ENGINE=ray", "WORKERS=2").encoder
+    assert (encoder.engine, encoder.workers) == ("ray", 2)
 
 
 def test_a_target_runs_its_commands_and_shows_them(project: Path) -> None:
@@ -242,7 +244,20 @@ def installs(folder: Path, target: str) -> list[list[str]]:
     return [shlex.split(line) for line in lines if " pip install " in line]
 
 
-USER = ("install", "fetch", "sweep", "smoke", "report", "status", "experiment", "matrix", "claims", "plan", "ask")
+USER = (
+    "install",
+    "fetch",
+    "sweep",
+    "smoke",
+    "report",
+    "status",
+    "experiment",
+    "matrix",
+    "claims",
+    "plan",
+    "embed",
+    "ask",
+)
 
 
 @pytest.mark.parametrize("target", USER)
