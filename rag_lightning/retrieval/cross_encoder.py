@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +19,15 @@ from rag_lightning.core.records import Passage, passage_text
 
 WHAT = "reranker"
 LONGEST, BATCH = 512, 32
+KEPT = 1 << 20
+"""Pairs whose scores are kept, some 100 MB."""
 
 
 class CrossEncoder:
     """A sequence classifier of one label, whose logit is the score, or of two, whose difference is.
+
+    Scores are kept, so that a pair is scored once, whatever rankings it occurs in. Batches hold pairs of one length: no
+    padding makes the score of a pair depend on the others.
 
     Args:
         source: A local folder (never asks the network) or a hub name; weights must be safetensors.
@@ -32,6 +40,7 @@ class CrossEncoder:
     def __init__(self, source: Path | str) -> None:
         self.model = open_model(AutoModelForSequenceClassification, source, WHAT).eval()
         self.tokenizer = open_tokenizer(source, WHAT)
+        self._known: dict[bytes, float] = {}
         if (labels := int(self.model.config.num_labels)) not in (1, 2):
             raise ConfigError(f"{WHAT} {source}: has {labels} labels; give a cross-encoder of one or two")
 
@@ -46,16 +55,28 @@ class CrossEncoder:
         Raises:
             ConfigError: a query that leaves no room for a passage.
         """
-        found = np.empty(len(pairs), np.float32)
-        encoded = [self._encode(query, passage) for query, passage in pairs]
-        order = sorted(range(len(pairs)), key=lambda at: len(encoded[at]["input_ids"]))
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = self.tokenizer.pad([encoded[row] for row in rows], padding=True, return_tensors="pt")
-            with torch.inference_mode():
-                logits = self.model(**batch.to(self.model.device)).logits.float()
-            found[rows] = (logits[:, -1] - (logits[:, 0] if logits.shape[1] == 2 else 0)).cpu().numpy()
+        names = [_name(query, passage) for query, passage in pairs]
+        missing = {name: pair for name, pair in zip(names, pairs, strict=True) if name not in self._known}
+        encoded = {name: self._encode(query, passage) for name, (query, passage) in missing.items()}
+        new: dict[bytes, float] = {}
+        for _, group in groupby(
+            sorted(encoded, key=lambda name: _length(encoded[name])), lambda n: _length(encoded[n])
+        ):
+            while alike := list(islice(group, batch_size)):
+                new |= zip(alike, self._logits([encoded[name] for name in alike]), strict=True)
+        found = np.array([new[name] if name in new else self._known[name] for name in names], np.float32)
+        self._known |= new
+        for name in list(islice(self._known, max(0, len(self._known) - KEPT))):
+            del self._known[name]
         return found
+
+    def _logits(self, encoded: Sequence[dict[str, list[int]]]) -> list[float]:
+        """The scores of pairs of one length."""
+        batch = self.tokenizer.pad(list(encoded), padding=True, return_tensors="pt")
+        with torch.inference_mode():
+            logits = self.model(**batch.to(self.model.device)).logits.float()
+        scores: list[float] = (logits[:, -1] - (logits[:, 0] if logits.shape[1] == 2 else 0)).tolist()
+        return scores
 
     def _encode(self, query: str, passage: Passage) -> dict[str, list[int]]:
         plain = self.tokenizer(query, passage_text(passage), verbose=False)
@@ -65,3 +86,22 @@ class CrossEncoder:
             problem = f"{WHAT}: a question has more than its {self.max_length} tokens"
             raise ConfigError(f"{problem}; shorten it, or set another retriever.kind: {query[:60]!r}")
         return dict(self.tokenizer(query, passage_text(passage), truncation="only_second", max_length=self.max_length))
+
+
+@lru_cache(maxsize=1)
+def open_cross_encoder(source: Path | str) -> CrossEncoder:
+    """The cross-encoder of a folder; the last one stays open, with the scores of its pairs, for the next trial.
+
+    Raises:
+        AssetError, ConfigError: as `CrossEncoder`.
+    """
+    return CrossEncoder(source)
+
+
+def _length(encoded: dict[str, list[int]]) -> int:
+    return len(encoded["input_ids"])
+
+
+def _name(query: str, passage: Passage) -> bytes:
+    content = "\0".join((query, passage.title, passage.text)).encode(errors="surrogatepass")
+    return hashlib.blake2b(content, digest_size=16).digest()

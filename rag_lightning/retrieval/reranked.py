@@ -53,10 +53,11 @@ class Reranked(Dense):
 
     def open(self, parts: Parts) -> QuestionRetriever:
         """Retrieval by the question's text alone."""
-        from rag_lightning.retrieval.cross_encoder import CrossEncoder  # kinds are listed without torch
+        from rag_lightning.retrieval.cross_encoder import open_cross_encoder  # kinds are listed without torch
 
         (name,) = self.models
-        return ByText(RerankedRetriever(parts.dense(), CrossEncoder(parts.model(name)), parts.store, self.rerank))
+        reranker = open_cross_encoder(parts.model(name))
+        return ByText(RerankedRetriever(parts.dense(), reranker, parts.store, self.rerank))
 
 
 class RerankedRetriever:

@@ -14,6 +14,7 @@ from rag_lightning.config.retrieval import BM25Config, EncoderConfig, IndexConfi
 from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.records import Passage, passage_text
 from rag_lightning.index.index import build_index
+from rag_lightning.retrieval import cross_encoder
 from rag_lightning.retrieval.bm25 import BM25Retriever
 from rag_lightning.retrieval.cross_encoder import CrossEncoder
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -125,11 +126,37 @@ def test_a_cross_encoder_scores_pairs_in_any_batch(reranker: Path, passages: lis
     cross = CrossEncoder(reranker)
     pairs = [(query, passage) for query in QUERIES[:2] for passage in passages[:9]]
     one = cross.scores(pairs, batch_size=1)
-    np.testing.assert_allclose(cross.scores(pairs, batch_size=7), one, atol=1e-5)
+    np.testing.assert_allclose(CrossEncoder(reranker).scores(pairs, batch_size=7), one, atol=1e-6)
     encoded = cross.tokenizer(pairs[3][0], passage_text(pairs[3][1]), return_tensors="pt")
     with torch.inference_mode():
         assert one[3] == pytest.approx(float(cross.model(**encoded).logits[0, 0]), abs=1e-5)
     assert len(cross.scores([])) == 0
+
+
+def test_a_pair_is_scored_once_whatever_n_and_k_are(
+    dense: DenseRetriever, reranker: Path, passages: list[Passage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[int] = []
+    logits = CrossEncoder._logits
+    monkeypatch.setattr(CrossEncoder, "_logits", lambda self, pairs: scored.append(len(pairs)) or logits(self, pairs))
+    cross = CrossEncoder(reranker)
+    trials = [(6, 4), (6, 2), (3, 2), (12, 4), (12, 9)]
+    for rerank, k in trials:
+        shared = RerankedRetriever(dense, cross, passages, rerank).retrieve(QUERIES, k)  # type: ignore[arg-type]
+        before = sum(scored)
+        alone = RerankedRetriever(dense, CrossEncoder(reranker), passages, rerank)  # type: ignore[arg-type]
+        for one, other in zip(shared, alone.retrieve(QUERIES, k), strict=True):
+            assert one.rows.tolist() == other.rows.tolist()
+            np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+        scored[:] = [before]
+    assert scored == [12 * len(set(QUERIES))], "those of the largest n, once"
+    monkeypatch.setattr(cross_encoder, "KEPT", 3)
+    cross.scores([(QUERIES[0], passage) for passage in passages[:5]])
+    assert len(cross._known) == 3
+
+
+def test_the_last_cross_encoder_stays_open(reranker: Path, tmp_path: Path) -> None:
+    assert cross_encoder.open_cross_encoder(reranker) is cross_encoder.open_cross_encoder(reranker)
 
 
 def test_reranked_passages_are_those_of_dense_retrieval_by_the_cross_encoder(
