@@ -118,6 +118,15 @@ def test_mini_is_planned_before_anything_is_there(tmp_path: Path, still: None) -
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_sample_of_a_dump_and_half_precision(tmp_path: Path, still: None) -> None:
+    config = ExperimentConfig(folder=str(tmp_path), corpus=CorpusConfig("wikipedia_2016"))
+    whole, halves = rows(config), rows(replace(config, encoder=EncoderConfig(stored="float16")))
+    assert (whole["passages"].value, whole["passages"].basis) == ("4,079", "known")
+    assert (whole["vectors"].value, halves["vectors"].value) == ("6.3 MB", "3.1 MB")
+    assert halves["vectors"].basis == "size 384, float16" and halves["index flat (configured)"].value == "6.3 MB"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_closed_book_has_no_vectors(tmp_path: Path, still: None) -> None:
     config = replace(load_experiment(ROOT / "experiments" / "nq_closed_book.yaml", {}), folder=str(tmp_path))
     assert {"vectors", "embedding", "retriever warm-up"}.isdisjoint(rows(config))
