@@ -43,6 +43,20 @@ class Halves:
         return self._halves.astype(dtype or np.float32)
 
 
+def gathered(vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The float32 vectors that rows name, and the rows in them: FAISS reads no other type.
+
+    Args:
+        vectors: [N, D]; Halves are read where a row names them, other vectors are returned as they are.
+        rows: Any shape; -1 (nothing found) may stand for any row.
+    """
+    halves: Any = vectors
+    if not isinstance(halves, Halves):
+        return vectors, rows
+    wanted, places = np.unique(np.maximum(rows, 0), return_inverse=True)
+    return halves[wanted], places.reshape(rows.shape).astype(np.int64)
+
+
 def open_floats(path: Path) -> NDArray[np.float32]:
     """Vectors [N, D] of an artifact, memory-mapped, stored as float32 or float16 and read as float32.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rag_lightning.config.fields import Section
 from rag_lightning.config.retrieval import IndexConfig
-from rag_lightning.core.arrays import Halves
+from rag_lightning.core.arrays import gathered
 from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import UNREADABLE
 from rag_lightning.core.registry import LazyModule
@@ -127,9 +127,8 @@ class FaissIndex:
     def __init__(self, config: IndexConfig, index: Any) -> None:
         if not by_inner_product(index):
             raise ConfigError(f"index kind {config.kind!r} does not search by inner product")
-        self.config = config
+        self.config, self.faiss_index = config, index
         self.kind: IndexKind = config.made()
-        self.faiss_index = index
         self._parameters: dict[tuple[IndexKind, int], Any] = {}  # by search; two threads may write the same
 
     @property
@@ -171,10 +170,7 @@ class FaissIndex:
 
     def _exact(self, queries: Floats, rows: Rows) -> Floats:
         """Inner products [Q, any] of queries with the vectors of these rows; of row -1 any number."""
-        vectors: Any = self._check_vectors(self.vectors)
-        if isinstance(vectors, Halves):  # FAISS reads float32 only
-            wanted, places = np.unique(np.maximum(rows, 0), return_inverse=True)
-            vectors, rows = vectors[wanted], places.reshape(rows.shape).astype(np.int64)
+        vectors, rows = gathered(self._check_vectors(self.vectors), rows)
         scores = np.empty(rows.shape, np.float32)
         arrays = (faiss.swig_ptr(array) for array in (scores, queries, vectors, rows))
         faiss.fvec_inner_products_by_idx(*arrays, self.dim, len(queries), rows.shape[1])

@@ -71,8 +71,7 @@ def embed_corpus(
 ) -> dict[str, Any]:
     """Write `folder/vectors.npy` [N, D], row i being corpus row i.
 
-    Finished shards of an interrupted run are kept if made with the same plan; batches never cross a shard, so the
-    result is the same as in one go.
+    Finished shards of an interrupted run are kept if made with the same plan; no batch crosses a shard.
 
     Args:
         encoder: The passage encoder; its own weights are left as they are.
@@ -86,8 +85,8 @@ def embed_corpus(
         crew: What encodes the shards; None for this process.
 
     Returns:
-        passages, dim, dtype, stored, duplicates (passages that repeat another), seconds and passages_per_second (of
-        this run), reused (passages found embedded).
+        passages, dim, dtype, stored, duplicates (passages that repeat another), and of this run seconds,
+        passages_per_second and reused (passages found embedded).
 
     Raises:
         ConfigError: a passage encoder is needed, or a size below 1.
@@ -101,21 +100,30 @@ def embed_corpus(
     settings = {"passages": len(store), "distinct": len(rows), "dim": encoder.dim, "stored": stored}
     settings |= {"tokens_per_batch": tokens_per_batch, "shard_size": shard_size}
     plan = _plan(folder / SHARDS, settings, dtype)
-    started, missing = time.perf_counter(), _missing(folder, len(rows), shard_size)
-    reused = done = len(rows) - sum(map(len, missing))
-    if done:
-        progress(done, len(rows))
+    missing = _missing(folder, len(rows), shard_size)
     shards = ((part.start, [store[int(row)] for row in rows[part.start : part.stop]]) for part in missing)
-    for start, vectors in (crew or Alone(encoder)).embed(shards, plan["dtype"], tokens_per_batch):
-        _save(_shard(folder, start), vectors, stored)
-        done += len(vectors)
-        progress(done, len(rows))
-    seconds = time.perf_counter() - started
+    embedded = (crew or Alone(encoder)).embed(shards, plan["dtype"], tokens_per_batch)
+    reused = len(rows) - sum(map(len, missing))
+    taken = _write(folder, embedded, stored, lambda done: progress(done, len(rows)), reused)
     _merge(folder, first, rows, encoder.dim, shard_size, stored)
-    rate = round((len(rows) - reused) / seconds, 1) if seconds else 0.0
-    taken = {"seconds": round(seconds, 3), "passages_per_second": rate, "reused": reused}
     size = {"passages": len(store), "duplicates": len(store) - len(rows), "dim": encoder.dim}
     return {**size, "dtype": plan["dtype"], "stored": stored, **taken}
+
+
+def _write(
+    folder: Path, embedded: Embedded, stored: Stored, report: Callable[[int], None], reused: int
+) -> dict[str, float]:
+    """Write the shards as they come, and report how many passages are done; returns the time that it took."""
+    started, done = time.perf_counter(), reused
+    if done:
+        report(done)
+    for start, vectors in embedded:
+        _save(_shard(folder, start), vectors, stored)
+        done += len(vectors)
+        report(done)
+    seconds = time.perf_counter() - started
+    rate = round((done - reused) / seconds, 1) if seconds else 0.0
+    return {"seconds": round(seconds, 3), "passages_per_second": rate, "reused": reused}
 
 
 def _plan(shards: Path, plan: dict[str, Any], dtype: Dtype) -> dict[str, Any]:
