@@ -86,7 +86,7 @@ def _renamed(error: DataError, folder: Path, bundle: Path) -> DataError:
 def _unpack(bundle: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(bundle) as archive:
-            entries = [info for info in archive.infolist() if not info.is_dir()]
+            entries = [info for info in archive.infolist() if not info.filename.endswith("/")]
             _check_entries(bundle, entries)
             for info in entries:
                 path = folder / info.filename

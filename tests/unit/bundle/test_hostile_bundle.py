@@ -64,9 +64,11 @@ def test_a_file_that_would_leave_the_folder_is_refused(name: str, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["b.zip"]
 
 
-def test_a_name_with_nul_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [b"a\0b.json", b"\0ab.json"])
+def test_a_name_with_nul_is_refused(name: bytes, tmp_path: Path) -> None:
+    """zipfile cuts it there, and of a name that is empty then Python 3.11 asks for the last sign."""
     bundle = pack(tmp_path / "b.zip", {"aXb.json": b"{}"})
-    bundle.write_bytes(bundle.read_bytes().replace(b"aXb.json", b"a\0b.json"))
+    bundle.write_bytes(bundle.read_bytes().replace(b"aXb.json", name))
     with pytest.raises(DataError, match="unsafe name"):
         open_it(bundle)
 
