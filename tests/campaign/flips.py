@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import shutil
@@ -84,6 +85,14 @@ class Range:
                 tally.notes.append(f"reader {reader.name} left out: {what}")
                 continue
             self.readers[reader.name], self.usual[reader.name] = reader, second
+        self._weigh(self.project.given / "seconds.json")
+
+    def _weigh(self, file: Path) -> None:
+        """Take the seconds of readers from an earlier campaign in this place: choices depend on them."""
+        known: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+        for name, one in self.usual.items():
+            one.seconds = known.setdefault(name, one.seconds)
+        file.write_text(json.dumps(known))
 
     def _usual(self, reader: Reader) -> Usual:
         found = usual(reader, self.project, self.before, self.contents)

@@ -37,7 +37,7 @@ PATH = re.compile(r'"(?:/[^"]*|FOLDER)"')
 DURATION = re.compile(r"\d+(?:\.\d+)? ?(?:ms|s|min|h|d)\b(?: \d\d (?:s|min))?|\d+(?:\.\d+)? of \S+ GiB free *")
 
 
-DIGITS = 5
+DIGITS = 4
 """Digits of a number that do not depend on what else was computed with it in a batch."""
 ROOM = re.compile("[ ━─]+")
 
