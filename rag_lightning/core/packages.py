@@ -155,7 +155,10 @@ _Opened = tuple[list[_Entry], Callable[[str], IO[bytes]]]
 def _open_wheel(path: Path) -> Iterator[_Opened]:
     with zipfile.ZipFile(path) as archive:
         found = archive.infolist()
-        yield [_Entry(i.filename, not i.filename.endswith("/"), stat.S_ISLNK(i.external_attr >> 16)) for i in found], archive.open
+        yield (
+            [_Entry(i.filename, not i.filename.endswith("/"), stat.S_ISLNK(i.external_attr >> 16)) for i in found],
+            archive.open,
+        )
 
 
 @contextmanager
