@@ -40,8 +40,10 @@ HEADS = (
     "first_seconds",
     "build_seconds",
     "bytes_a_vector",
+    "build_mib",
     "anonymous_mib",
     "mapped_mib",
+    "read_mib",
 )
 DIGITS = {
     "p50_ms": 2,
@@ -105,7 +107,8 @@ def _table(rows: Sequence[Measure], threads: int, apart: Container[str]) -> Tabl
         made.append(Row(tuple(cells)))
     notes: tuple[str, ...] = (
         f"Recall in percent against exact search; speed by {threads} thread(s), one query at a time and 64 at once; "
-        "own memory of an opened index beside mapped pages of its file. Bold: no other index is at least as good in "
+        "own memory of a build at its peak, and of an opened index beside the mapped pages of its file, or with that "
+        "read into memory (read_mib). Bold: no other index is at least as good in "
         "recall@20, queries/s and own memory, and better in one.",
     )
     if any(cell.marks for row in made for cell in row.cells):

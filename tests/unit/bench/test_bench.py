@@ -50,6 +50,7 @@ def test_exact_search_finds_everything_and_is_measured_once(
     (flat,) = measured(made, tmp_path, Listed("flat"))
     assert [flat[f"recall@{k}"] for k in measuring.CUTOFFS] == [100.0] * 4
     assert flat["answer_recall@5"] == 100.0 and flat["count"] == 300 and flat["bytes"] > 300 * 4 * WIDTH
+    assert flat["build_mib"] > 0 and {"anonymous_mib", "mapped_mib", "read_mib"} <= flat.keys()
     assert 0 < flat["p50_ms"] <= flat["p95_ms"] <= flat["p99_ms"] and flat["queries_per_second"] > 0
     monkeypatch.setattr(Bench, "_child", lambda *given: pytest.fail("measured again"))
     assert measured(made, tmp_path, Listed("flat")) == [flat]
