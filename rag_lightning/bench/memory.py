@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Self
 
+MIB = 1 << 20
 STATUS = Path("/proc/self/status")
 EACH = 0.005
 """Seconds between two samples of a peak."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-from rag_lightning.config.bounds import NonNegativeFloat, PositiveFloat, PositiveInt, Share
+from rag_lightning.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
 from rag_lightning.config.fields import Dtype, KindSection, Section, setting
 from rag_lightning.config.registries import INDEX_KINDS, RETRIEVERS
 from rag_lightning.core.errors import ConfigError
@@ -75,6 +75,8 @@ class IndexConfig(KindSection):
 
     Args:
         kind: Kind of index.
+        threads: FAISS's threads in building and searching; 0 for OMP_NUM_THREADS, else all cores.
+        search_mb: Memory in MB for the candidates of a search; more queries are searched in batches.
         options: Values of the kinds' own fields.
     """
 
@@ -84,6 +86,8 @@ class IndexConfig(KindSection):
 
     kind: str = "flat"
     options: Mapping[str, Any] = field(default_factory=dict)
+    threads: NonNegativeInt = setting(0, digest="never")
+    search_mb: PositiveInt = setting(512, digest="never")
 
 
 @dataclass(frozen=True)

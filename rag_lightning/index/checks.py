@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.core.errors import DataError
+from rag_lightning.core.errors import ConfigError, DataError
 
 BLOCK = 1 << 16
 """Number of vectors checked and added at a time, so that a memory-mapped array is never fully in memory."""
@@ -56,6 +56,12 @@ def check_lengths(vectors: NDArray[np.float32], unit: bool = False, source: Path
             raise DataError(source, problem, row=start + int(bad[0]), hint="embed the corpus again")
 
 
+def check_k(k: int, ntotal: int) -> None:
+    """Raise ConfigError unless 1 <= k <= ntotal."""
+    if not 1 <= k <= ntotal:
+        raise ConfigError(f"k is {k}, but the corpus has {ntotal} passages; choose 1 <= k <= {ntotal}")
+
+
 def check_queries(queries: NDArray[np.float32], dim: int) -> None:
     """Check queries [Q, D]; what is right costs one pass.
 
@@ -63,8 +69,10 @@ def check_queries(queries: NDArray[np.float32], dim: int) -> None:
         DataError: as `check_vectors` and `check_lengths`.
     """
     if queries.ndim == 2 and queries.dtype == np.float32 and queries.shape[1] == dim and len(queries):
-        squares = np.einsum("nd,nd->n", queries, queries)
-        if squares.min() > 0 and squares.max() < np.inf:  # not so for any NaN
-            return
+        if len(queries) == 1:  # as below, in a call that takes a fifth of the time
+            if 0 < np.vdot(queries, queries) < np.inf:
+                return
+        elif (squares := np.einsum("nd,nd->n", queries, queries)).min() > 0 and squares.max() < np.inf:
+            return  # not so for any NaN
     check_vectors(queries, dim, source="queries")
     check_lengths(queries, source="queries")

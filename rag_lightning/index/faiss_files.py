@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,10 @@ ROW = 8
 """Bytes of a row number in an inverted list."""
 LINK, NODE = 4, 12
 """Bytes per link of a graph, and per node for its level and offset."""
+CANDIDATE = 40
+"""Bytes of a candidate while a search orders it: its score and row twice, its place, its exact score."""
+Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+Search = Callable[[NDArray[np.float32], int], Found]
 INSIDE = ("index", "base_index", "storage")
 """Attributes of FAISS's classes that hold another index."""
 
@@ -107,13 +111,33 @@ def _codebook(index: Any) -> int:
 
 def ordered(scores: NDArray[Any], rows: NDArray[Any], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The best k of [Q, any] in descending order of score, ties by row; row -1 has score -inf."""
-    if rows.shape[1] == k and rows[:, -1].min() >= 0 and (scores[:, 1:] < scores[:, :-1]).all():
+    last = rows[0, -1] if len(rows) == 1 else rows[:, -1].min()
+    if rows.shape[1] == k and last >= 0 and (scores[:, 1:] < scores[:, :-1]).all():
         return scores, rows  # as FAISS ordered them, without ties or gaps
     if rows.min() < 0:
         scores = np.where(rows < 0, np.float32(-np.inf), scores)
     order = np.lexsort((rows, -scores), axis=-1)[:, :k]
     lines = np.arange(len(rows))[:, None]
     return scores[lines, order].astype(np.float32, copy=False), rows[lines, order].astype(np.int64, copy=False)
+
+
+def in_batches(search: Search, queries: NDArray[np.float32], k: int, megabytes: int, wanted: int) -> Found:
+    """What a search finds for queries [Q, D], as many at a time as the memory for their candidates allows.
+
+    Args:
+        search: queries [any, D], k -> (scores [any, k], rows [any, k]).
+        queries: The queries.
+        k: Results of a query.
+        megabytes: Memory for candidates.
+        wanted: Candidates of a query.
+    """
+    size = max(1, megabytes * 10**6 // (CANDIDATE * wanted))
+    if len(queries) <= size:
+        return search(queries, k)
+    scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+    for start in range(0, len(queries), size):
+        scores[start : start + size], rows[start : start + size] = search(queries[start : start + size], k)
+    return scores, rows
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -23,7 +24,7 @@ from rag_lightning.core.files import UNREADABLE
 from rag_lightning.core.registry import LazyModule
 from rag_lightning.index import building
 from rag_lightning.index.checks import check_lengths, check_queries, check_vectors
-from rag_lightning.index.faiss_files import by_inner_product, faiss_threads, file_bytes, ordered, read_faiss
+from rag_lightning.index.faiss_files import by_inner_product, faiss_threads, file_bytes, in_batches, ordered, read_faiss
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -47,12 +48,6 @@ class Index(Protocol):
 
     def search(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """queries [Q, D] -> (scores [Q, k] descending, rows [Q, k]); missing results have row -1, score -inf."""
-
-
-def check_k(k: int, ntotal: int) -> None:
-    """Raise ConfigError unless 1 <= k <= ntotal."""
-    if not 1 <= k <= ntotal:
-        raise ConfigError(f"k is {k}, but the corpus has {ntotal} passages; choose 1 <= k <= {ntotal}")
 
 
 @dataclass(frozen=True)
@@ -136,7 +131,7 @@ class FaissIndex:
         """Number of vectors in the index."""
         return int(self.faiss_index.ntotal)
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """Size of a vector."""
         return int(self.faiss_index.d)
@@ -153,16 +148,24 @@ class FaissIndex:
         if k < 1:
             raise ConfigError(f"k is {k}; choose at least 1")
         check_queries(queries, self.dim)
-        return self._found(np.ascontiguousarray(queries), k)
+        queries, threads = np.ascontiguousarray(queries), self.config.threads
+        if len(queries) == 1 and not threads:
+            return self._found(queries, k)
+        with faiss_threads(threads):
+            return in_batches(self._found, queries, k, self.config.search_mb, self._wanted(k))
+
+    def _wanted(self, k: int) -> int:
+        """Number of candidates of a query."""
+        refine = self._refine
+        return k if refine <= 1 else min(refine * k, max(k, self.ntotal))
 
     def _found(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """Search for checked queries."""
-        refine = self._refine
-        wanted = min(max(k, refine * k), max(k, self.ntotal))
-        if (self.kind, wanted) not in self._parameters:
-            self._parameters[self.kind, wanted] = self.kind.search_parameters(self.faiss_index, wanted)
-        scores, rows = self.faiss_index.search(queries, wanted, params=self._parameters[self.kind, wanted])
-        return ordered(self._exact(queries, rows) if refine else scores, rows, k)
+        search = self.kind, wanted = self.kind, self._wanted(k)
+        if search not in self._parameters:
+            self._parameters[search] = self.kind.search_parameters(self.faiss_index, wanted)
+        scores, rows = self.faiss_index.search(queries, wanted, params=self._parameters[search])
+        return ordered(self._exact(queries, rows) if self._refine else scores, rows, k)
 
     @property
     def _refine(self) -> int:
@@ -231,7 +234,7 @@ def build_index(
     Args:
         config: The kind and its options.
         vectors: Vectors; checked block by block.
-        threads: FAISS's threads while building; 0 for the current number.
+        threads: FAISS's threads while building; 0 for those of the configuration.
         report: Called with (number of added vectors, total).
         folder: Folder for the parts of an inverted file, from which an interrupted build continues; None for none.
         unit: Whether all vectors must have length 1.
@@ -243,7 +246,7 @@ def build_index(
     check_vectors(vectors)
     check_lengths(vectors, unit)
     kind: IndexKind = config.made()
-    with faiss_threads(threads):
+    with faiss_threads(threads or config.threads):
         try:
             filled = kind.opened_as(config, kind.empty(*vectors.shape)).faiss_index
             filled = kind.fill(filled, vectors, report, folder)

@@ -16,7 +16,7 @@ from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import write_json
 from rag_lightning.core.records import Passage, passage_text
 from rag_lightning.core.registry import LazyModule
-from rag_lightning.index.index import check_k
+from rag_lightning.index.checks import check_k
 from rag_lightning.retrieval.retriever import ByText, Hits, Parts, QuestionRetriever, RetrieverKind, Searched
 from rag_lightning.retrieval.words import WordRule
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rag_lightning.core.errors import DataError
-from rag_lightning.index.index import check_k
+from rag_lightning.index.checks import check_k
 from rag_lightning.retrieval.retriever import ByText, Hits, Parts, QuestionRetriever, RetrieverKind, Searched
 
 

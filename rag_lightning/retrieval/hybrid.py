@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from rag_lightning.config.bounds import NonNegativeFloat, PositiveInt
 from rag_lightning.config.fields import setting
-from rag_lightning.index.index import Floats, check_k
+from rag_lightning.index.checks import check_k
+from rag_lightning.index.index import Floats
 from rag_lightning.retrieval.bm25 import BM25Retriever, best
 from rag_lightning.retrieval.retriever import (
     ByText,

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from rag_lightning.config.fields import setting
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import file_digest
-from rag_lightning.index.index import Floats, Index, check_k
+from rag_lightning.index.checks import check_k
+from rag_lightning.index.index import Floats, Index
 from rag_lightning.retrieval.retriever import (
     Asked,
     Hits,

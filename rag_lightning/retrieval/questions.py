@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from rag_lightning.core import seeds
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.index.index import Floats, check_k
+from rag_lightning.index.checks import check_k
+from rag_lightning.index.index import Floats
 from rag_lightning.retrieval.retriever import (
     Asked,
     Dense,

@@ -13,7 +13,7 @@ from rag_lightning.config.bounds import PositiveInt
 from rag_lightning.config.fields import setting
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.index.index import check_k
+from rag_lightning.index.checks import check_k
 from rag_lightning.retrieval.retriever import ByText, Dense, DenseRetriever, Hits, Parts, QuestionRetriever
 
 if TYPE_CHECKING:

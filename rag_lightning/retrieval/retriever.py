@@ -17,7 +17,8 @@ from rag_lightning.config.fields import Section
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Ranking
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.index.index import Floats, Index, check_k
+from rag_lightning.index.checks import check_k
+from rag_lightning.index.index import Floats, Index
 
 if TYPE_CHECKING:
     from rag_lightning.retrieval.bm25 import BM25Retriever

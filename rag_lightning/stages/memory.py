@@ -15,7 +15,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name
 from rag_lightning.corpus.store import PassageStore
-from rag_lightning.index.index import check_k
+from rag_lightning.index.checks import check_k
 from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.retrieval.retriever import Parts, QuestionRetriever, RetrieverKind
 from rag_lightning.stages import biencoder, retrieve

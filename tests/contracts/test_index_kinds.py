@@ -14,13 +14,13 @@ from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
 from rag_lightning.index.building import rules_of
+from rag_lightning.index.checks import check_k
 from rag_lightning.index.faiss_files import by_inner_product
 from rag_lightning.index.index import (
     FAISS_FILE,
     FaissIndex,
     Floats,
     build_index,
-    check_k,
     faiss,
     load_index,
 )

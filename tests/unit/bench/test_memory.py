@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_lightning.bench.memory import EACH, Peak, memory
+from rag_lightning.bench.memory import EACH, MIB, Peak, memory
 from tests.index_kinds import KINDS
 
-MIB = 1 << 20
 COUNT, WIDTH, EXTRA = 200_000, 256, 400
 """Vectors of 195 MiB, and MiB that a build may take beside its index: less than two copies of the vectors, and less
 than half of the GiB that is promised."""

@@ -12,12 +12,11 @@ from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe, open_artifact
 from rag_lightning.core.errors import ArtifactError, ConfigError, DataError, UnknownNameError
 from rag_lightning.index import flat
-from rag_lightning.index.checks import check_vectors
+from rag_lightning.index.checks import check_k, check_vectors
 from rag_lightning.index.index import (
     FaissIndex,
     Floats,
     build_index,
-    check_k,
     faiss,
     load_index,
 )

@@ -1,0 +1,80 @@
+"""A search takes as much memory as it may, and as many threads as it is given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag_lightning.bench.memory import MIB, Peak
+from rag_lightning.config.retrieval import IndexConfig
+from rag_lightning.index import building
+from rag_lightning.index.faiss_files import CANDIDATE
+from rag_lightning.index.index import FaissIndex, Floats, Rows, build_index, faiss, load_index
+from tests.index_kinds import COUNT, KINDS, clustered, config
+
+
+@pytest.fixture(scope="module")
+def vectors() -> Floats:
+    return clustered()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_queries_are_searched_in_batches_that_fit_into_the_memory(
+    kind: str, vectors: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, sizes = build_index(config(kind), vectors), []
+    scores, rows = index.search(vectors[:50], COUNT)
+    found = type(index)._found
+
+    def seen(self: FaissIndex, queries: Floats, k: int) -> tuple[Floats, Rows]:
+        sizes.append(len(queries))
+        return found(self, queries, k)
+
+    monkeypatch.setattr(type(index), "_found", seen)
+    index.config = replace(index.config, search_mb=1)
+    batched = index.search(vectors[:50], COUNT)
+    assert sizes == [16, 16, 16, 2], "of 1 MB at 40 bytes a candidate"
+    np.testing.assert_allclose(batched[0], scores, atol=1e-5)
+    assert (batched[1] == rows).mean() > 0.999, "products of other shapes may round otherwise"
+
+
+@pytest.mark.parametrize("refine", [0, 4])
+def test_a_search_keeps_to_its_memory(vectors: Floats, refine: int) -> None:
+    """A candidate takes most of the bytes that are reckoned with, but no more; results come on top."""
+    index = build_index(config("sq8", refine=refine), vectors).with_vectors(vectors)
+    asked, k = np.tile(vectors, (4, 1)), 300
+    results, slack = len(asked) * k * 12 / MIB, 24
+    peaks = []
+    for megabytes in (1000, 40):
+        index.config = replace(index.config, search_mb=megabytes)
+        with Peak() as peak:
+            assert index.search(asked, k)[0].shape == (len(asked), k)
+        candidates = min(megabytes * 10**6, CANDIDATE * len(asked) * index._wanted(k)) / MIB
+        peaks.append(peak.mib)
+        assert peak.mib <= candidates + results + slack
+    assert peaks[0] > peaks[1] + slack / 2, "the whole takes more"
+
+
+def test_searching_and_building_take_the_threads_of_the_configuration(
+    vectors: Floats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    found, train = FaissIndex._found, building.train
+
+    def searched(self: FaissIndex, queries: Floats, k: int) -> tuple[Floats, Rows]:
+        used.append(faiss.omp_get_max_threads())
+        return found(self, queries, k)
+
+    monkeypatch.setattr(FaissIndex, "_found", searched)
+    monkeypatch.setattr(building, "train", lambda *given: used.append(faiss.omp_get_max_threads()) or train(*given))
+    before = faiss.omp_get_max_threads()
+    for threads in (1, 2, 3):
+        build_index(IndexConfig("sq8", threads=threads), vectors).save(tmp_path)
+        opened = load_index(tmp_path, IndexConfig("sq8", {"refine": 0}, threads=threads, search_mb=7))
+        opened.search(vectors[:1], 1)
+        opened.search(vectors[:3], 1)
+        assert opened.config.search_mb == 7 and faiss.omp_get_max_threads() == before
+    assert used == [1, 1, 1, 2, 2, 2, 3, 3, 3]
