@@ -43,6 +43,8 @@ PAIRS = "pairs"
 MACHINE = "RAG_LIGHTNING_MACHINE"
 """Environment variable with the name of this machine, set where several machines may share a folder: their locks may
 not hold, so each builds in partial folders of its own, and the first complete one stays."""
+FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EFBIG), os.strerror(errno.EDQUOT), "disk is full")
+"""What libraries that keep only the text of an error say of a full disk, a limit and a quota."""
 HASH_LIMIT = 1 << 30
 """Larger files are hashed when they are published and at their first opening in a place, later compared with the stamp
 (size, modification time, inode) of then; `doctor --deep` hashes them again."""
@@ -159,7 +161,7 @@ def _disk_refused(error: Exception) -> bool:
     """Whether the disk is full or refuses writes; faiss, safetensors and sqlite keep only the text of the error."""
     if isinstance(error, OSError):
         return error.errno in DISK_ERRORS
-    return any(words in str(error) for words in ("No space left on device", "disk is full"))
+    return any(words in str(error) for words in FULL)
 
 
 def _publish(recipe: Recipe, partial: Path, final: Path, info: Mapping[str, Any], seconds: float) -> None:

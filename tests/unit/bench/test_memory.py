@@ -17,7 +17,7 @@ from tests.index_kinds import KINDS
 COUNT, WIDTH, EXTRA = 200_000, 256, 400
 """Vectors of 195 MiB, and MiB that a build may take beside its index: less than two copies of the vectors, and less
 than half of the GiB that is promised."""
-VALUES = {"factory": {"factory": "PCA64,SQ8"}}
+VALUES = {"factory": "PCA64,SQ8", "pq": "PQ32x8np", "nlist": 128, "ef_construction": 20, "m": 8}
 
 
 def test_a_peak_is_what_was_allocated_and_freed_within_it() -> None:
@@ -55,8 +55,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_build_takes_the_index_and_little_more(kind: str, many: Path, tmp_path: Path) -> None:
     """A process for each build; the vectors are mapped, and are not the process's own."""
     asked, answer = tmp_path / "request.json", tmp_path / "answer.json"
-    options = VALUES.get(kind, {}) | ({"ef_construction": 40} if kind.startswith("hnsw") else {})
-    request = {"vectors": str(many), "folder": str(tmp_path), "kind": kind, "options": options, "threads": 1}
+    request = {"vectors": str(many), "folder": str(tmp_path), "kind": kind, "options": VALUES, "threads": 1}
     asked.write_text(json.dumps(request))
     subprocess.run([sys.executable, "-m", "rag_lightning.bench.child", "build", asked, answer], check=True)
     found = json.loads(answer.read_text())
