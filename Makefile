@@ -183,7 +183,7 @@ bench: $(INSTALLED_DEV) ## Run the benchmarks, on one thread
 campaign: $(INSTALLED_DEV) ## Attack a sweep: kills, damaged files, hostile texts and names (docs/reliability.md)
 ##@ KILLS=20 FLIPS=1000 TEXTS=100   numbers of kills, damaged files and texts
 	$(TEST_ENV) $(BIN)/python -m tests.campaign --kills "$${KILLS:-20}" --flips "$${FLIPS:-1000}" --sealed 200 \
-		--texts "$${TEXTS:-100}" --names 300 --folders 30 --make 500 --pairs 3
+		--texts "$${TEXTS:-100}" --names 300 --folders 30 --make 500 --pairs 3 --indexes 100
 
 docs: $(INSTALLED_DEV) ## Write the tables of results and formats into README.md and the pages of docs/
 	$(BIN)/python .ci/render_results.py

@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from time import monotonic
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
-from tests.campaign import flips, kills, names, texts, together
+from tests.campaign import flips, indexes, kills, names, texts, together
 from tests.campaign.children import preload, run_to_end
 from tests.campaign.project import Project, complete, copy, give, take
 from tests.campaign.tally import Tally
@@ -26,10 +27,10 @@ def main() -> int:
     place = Path(given.place or mkdtemp(prefix="campaign-")).resolve()
     tally, seed, table = Tally(), given.seed, Path(given.json).resolve() if given.json else None
     preload()
-    clean = _project(place, given.project)
+    project = cache(lambda: _project(place, given.project))  # made for the parts that need it
 
     def kill_tiny(count: int) -> None:
-        kills.kill(kills.tiny(place, clean.given, tally, bool(given.project)), place, tally, count, seed)
+        kills.kill(kills.tiny(place, project().given, tally, bool(given.project)), place, tally, count, seed)
 
     def kill_smoke(count: int) -> None:
         kills.kill(kills.smoke(place, given.assets, tally), place, tally, count, seed)
@@ -37,14 +38,15 @@ def main() -> int:
     parts = {
         "kills": (given.kills, kill_tiny),
         "smoke": (given.smoke, kill_smoke),
-        "flips": (given.flips + given.sealed, lambda _: _flips(given, clean, place, tally)),
+        "flips": (given.flips + given.sealed, lambda _: _flips(given, project(), place, tally)),
+        "indexes": (given.indexes, lambda n: indexes.run_indexes(place / "indexes", tally, n, seed, given.first)),
         "texts": (given.texts, lambda n: texts.run_texts(place / "texts", tally, n, seed, not given.project)),
-        "names": (given.names, lambda n: names.run_names(clean, place / "names", tally, n, seed)),
-        "folders": (given.folders, lambda n: names.run_folders(clean, place / "names", tally, n)),
-        "moved": (given.folders, lambda _: names.run_moved(clean, place / "names", tally)),
+        "names": (given.names, lambda n: names.run_names(project(), place / "names", tally, n, seed)),
+        "folders": (given.folders, lambda n: names.run_folders(project(), place / "names", tally, n)),
+        "moved": (given.folders, lambda _: names.run_moved(project(), place / "names", tally)),
         "make": (given.make, lambda n: names.run_make(place / "make", tally, n, seed)),
-        "pairs": (given.pairs, lambda n: together.run_together(clean, place, tally, n, seed)),
-        "locked": (given.pairs, lambda _: together.run_locked(clean, place, tally)),
+        "pairs": (given.pairs, lambda n: together.run_together(project(), place, tally, n, seed)),
+        "locked": (given.pairs, lambda _: together.run_locked(project(), place, tally)),
     }
     for name, (count, part) in parts.items():
         if count:
@@ -64,6 +66,7 @@ def _options() -> argparse.ArgumentParser:
         "smoke": "kills of the sweep of sweeps/smoke.yaml",
         "flips": "damaged files",
         "sealed": "damaged files under a checksum that fits",
+        "indexes": "damaged files of indexes, each kind in turn",
         "texts": "hostile texts",
         "names": "hostile names",
         "folders": "folders with signs in their names",

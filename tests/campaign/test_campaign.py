@@ -80,7 +80,7 @@ def test_what_a_kill_has_lost_is_seen(tmp_path: Path) -> None:
 def test_a_short_campaign(tiny_sweep: SweepConfig, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tests.campaign", "--place", str(tmp_path), "--json", str(tmp_path / "table.json")]
     words += ["--project", tiny_sweep.experiment.folder, "--readers", "status,verify,inspect"]
-    words += ["--flips", "8", "--sealed", "2", "--texts", "1", "--names", "4", "--kills", "1"]
+    words += ["--flips", "8", "--sealed", "2", "--texts", "1", "--names", "4", "--kills", "1", "--indexes", "3"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
     made = json.loads((tmp_path / "table.json").read_text())
     assert done.returncode == 0, done.stdout + done.stderr
