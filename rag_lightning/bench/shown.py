@@ -34,11 +34,14 @@ HEADS = (
     *(f"answer_recall@{k}" for k in ANSWER_CUTOFFS),
     "queries_per_second",
     "queries_per_second_64",
+    "queries_per_cpu_second",
+    "queries_per_cpu_second_64",
     "p50_ms",
     "p95_ms",
     "p99_ms",
     "first_seconds",
     "build_seconds",
+    "build_cpu_seconds",
     "bytes_a_vector",
     "build_mib",
     "anonymous_mib",
@@ -52,6 +55,8 @@ DIGITS = {
     "first_seconds": 2,
     "queries_per_second": 0,
     "queries_per_second_64": 0,
+    "queries_per_cpu_second": 0,
+    "queries_per_cpu_second_64": 0,
 }
 
 
