@@ -17,7 +17,7 @@ from tests.index_kinds import KINDS
 COUNT, WIDTH, EXTRA = 200_000, 256, 400
 """Vectors of 195 MiB, and MiB that a build may take beside its index: less than two copies of the vectors, and less
 than half of the GiB that is promised."""
-VALUES = {"factory": "PCA64,SQ8", "pq": "PQ32x8np", "nlist": 128, "ef_construction": 20, "m": 8}
+VALUES = {"factory": "PCA64,SQ8", "pq": "PQ16x6np", "nlist": 128, "ef_construction": 20, "m": 8}
 
 
 def test_a_peak_is_what_was_allocated_and_freed_within_it() -> None:
