@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.core.errors import ConfigError, DataError
+from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
 
 BLOCK = 1 << 16
 """Number of vectors checked and added at a time, so that a memory-mapped array is never fully in memory."""
@@ -60,6 +60,17 @@ def check_k(k: int, ntotal: int) -> None:
     """Raise ConfigError unless 1 <= k <= ntotal."""
     if not 1 <= k <= ntotal:
         raise ConfigError(f"k is {k}, but the corpus has {ntotal} passages; choose 1 <= k <= {ntotal}")
+
+
+def check_rows(rows: NDArray[np.int64], count: int) -> None:
+    """Raise ArtifactError unless rows that an index gave are those of `count` vectors, or -1.
+
+    A large file is hashed at its first opening alone: damage after it may name rows that no vector has.
+    """
+    if (rows + 1).view(np.uint64).max() > count:  # negative ones are large
+        row = int(rows[(rows < -1) | (rows >= count)][0])
+        problem = f"the index gives row {row:,}, but has {count:,} vectors: its file is damaged"
+        raise ArtifactError(f"{problem}; `rag-lightning doctor --deep` names the folder, remove it and run again")
 
 
 def check_queries(queries: NDArray[np.float32], dim: int) -> None:

@@ -23,7 +23,7 @@ from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.files import UNREADABLE
 from rag_lightning.core.registry import LazyModule
 from rag_lightning.index import building
-from rag_lightning.index.checks import check_lengths, check_queries, check_vectors
+from rag_lightning.index.checks import check_lengths, check_queries, check_rows, check_vectors
 from rag_lightning.index.faiss_files import by_inner_product, faiss_threads, file_bytes, in_batches, ordered, read_faiss
 
 Floats = NDArray[np.float32]
@@ -165,6 +165,7 @@ class FaissIndex:
         if search not in self._parameters:
             self._parameters[search] = self.kind.search_parameters(self.faiss_index, wanted)
         scores, rows = self.faiss_index.search(queries, wanted, params=self._parameters[search])
+        check_rows(rows, self.ntotal)
         return ordered(self._exact(queries, rows) if self._refine else scores, rows, k)
 
     @property

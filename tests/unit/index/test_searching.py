@@ -10,6 +10,7 @@ import pytest
 
 from rag_lightning.bench.memory import MIB, Peak
 from rag_lightning.config.retrieval import IndexConfig
+from rag_lightning.core.errors import ArtifactError
 from rag_lightning.index import building
 from rag_lightning.index.faiss_files import CANDIDATE
 from rag_lightning.index.index import FaissIndex, Floats, Rows, build_index, faiss, load_index
@@ -78,3 +79,17 @@ def test_searching_and_building_take_the_threads_of_the_configuration(
         opened.search(vectors[:3], 1)
         assert opened.config.search_mb == 7 and faiss.omp_get_max_threads() == before
     assert used == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize("row", [COUNT, 1 << 38, -2])
+@pytest.mark.parametrize("refine", [0, 4])
+def test_a_row_that_no_vector_has_is_damage_and_no_crash(vectors: Floats, row: int, refine: int) -> None:
+    """A row number in an inverted list is damaged after its large file was hashed."""
+    index = build_index(config("ivf_sq8", refine=refine), vectors).with_vectors(vectors)
+    lists = index.faiss_index.invlists
+    for cell in range(lists.nlist):
+        codes = lists.get_codes(cell)
+        for place in range(lists.list_size(cell)):
+            lists.update_entries(cell, place, 1, faiss.swig_ptr(np.array([row])), codes)
+    with pytest.raises(ArtifactError, match=rf"gives row {row:,}, but has 1,500 vectors: its file is damaged"):
+        index.search(vectors[:1], 3)
