@@ -19,7 +19,7 @@ from rag_lightning.core.console import progress, say
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import digest
 from rag_lightning.core.registry import check_name
-from rag_lightning.index.index import check_k
+from rag_lightning.index.checks import check_k
 from rag_lightning.metrics.outcomes import make_matcher
 from rag_lightning.retrieval.embed import VECTORS
 from rag_lightning.retrieval.encoders import TextEncoder

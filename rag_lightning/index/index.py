@@ -5,10 +5,9 @@ Never search in a process that was forked after a search in its parent: FAISS ha
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -148,23 +147,22 @@ class FaissIndex:
         if k < 1:
             raise ConfigError(f"k is {k}; choose at least 1")
         check_queries(queries, self.dim)
-        queries, threads = np.ascontiguousarray(queries), self.config.threads
-        if len(queries) == 1 and not threads:
+        queries = np.ascontiguousarray(queries)
+        if len(queries) == 1 and not self.config.threads:
             return self._found(queries, k)
-        with faiss_threads(threads):
+        with faiss_threads(self.config.threads):
             return in_batches(self._found, queries, k, self.config.search_mb, self._wanted(k))
 
     def _wanted(self, k: int) -> int:
         """Number of candidates of a query."""
-        refine = self._refine
-        return k if refine <= 1 else min(refine * k, max(k, self.ntotal))
+        return k if self._refine <= 1 else min(self._refine * k, max(k, self.ntotal))
 
     def _found(self, queries: Floats, k: int) -> tuple[Floats, Rows]:
         """Search for checked queries."""
-        search = self.kind, wanted = self.kind, self._wanted(k)
+        search = self.kind, self._wanted(k)
         if search not in self._parameters:
-            self._parameters[search] = self.kind.search_parameters(self.faiss_index, wanted)
-        scores, rows = self.faiss_index.search(queries, wanted, params=self._parameters[search])
+            self._parameters[search] = self.kind.search_parameters(self.faiss_index, search[1])
+        scores, rows = self.faiss_index.search(queries, search[1], params=self._parameters[search])
         check_rows(rows, self.ntotal)
         return ordered(self._exact(queries, rows) if self._refine else scores, rows, k)
 
@@ -202,9 +200,9 @@ class FaissIndex:
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the index into a folder; returns its kind, ntotal, dim, bytes and metric."""
-        faiss.write_index(self.faiss_index, str(folder / FAISS_FILE))
-        size = (folder / FAISS_FILE).stat().st_size
-        info = {"kind": self.config.kind, "ntotal": self.ntotal, "dim": self.dim, "bytes": size, "metric": METRIC}
+        faiss.write_index(self.faiss_index, str(file := folder / FAISS_FILE))
+        info = {"kind": self.config.kind, "ntotal": self.ntotal, "dim": self.dim, "metric": METRIC}
+        info["bytes"] = file.stat().st_size
         (folder / INFO_FILE).write_text(json.dumps({**info, "options": dict(self.config.options)}, indent=1) + "\n")
         return info
 
@@ -249,8 +247,7 @@ def build_index(
     kind: IndexKind = config.made()
     with faiss_threads(threads or config.threads):
         try:
-            filled = kind.opened_as(config, kind.empty(*vectors.shape)).faiss_index
-            filled = kind.fill(filled, vectors, report, folder)
+            filled = kind.fill(kind.opened_as(config, kind.empty(*vectors.shape)).faiss_index, vectors, report, folder)
         except RuntimeError as error:
             problem = " ".join(str(error).split(": ")[-1].split())
             raise ConfigError(f"index.kind={config.kind}: FAISS cannot build it ({problem})") from error
@@ -284,10 +281,9 @@ def load_index(folder: Path, config: IndexConfig | None = None, vectors: Floats 
 
 def _check_built(folder: Path, built: IndexKind, wanted: IndexKind) -> None:
     """Raise ArtifactError for another value of a field that a search does not choose, such as the place of a server."""
-    for one in dataclasses.fields(built):
+    for one in fields(built):
         found, value = (getattr(kind, one.name) for kind in (built, wanted))
-        chosen = one.metadata.get("stages") == SEARCH or one.metadata.get("digest") == "never"
-        if found != value and not chosen:
+        if found != value and one.metadata.get("stages") != SEARCH and one.metadata.get("digest") != "never":
             problem = f"holds an index of {one.name}={found!r}, not {value!r}; remove {folder} and build it again"
             raise ArtifactError(f"{folder / INFO_FILE}: {problem}")
 
