@@ -10,6 +10,9 @@ A length penalty ranks finished hypotheses: after the search (`rank`), or also w
 kept. With one within the search a live beam is compared as if it ended now, as transformers does it by default
 (early_stopping=False): no longer exact. Live beams of one length need none. Scores stay true log-probabilities.
 
+The live beams stay on the device of the model. The host reads each step once (`read`): the best continuations, from
+which it keeps the tokens of each beam, the finished hypotheses, and which items go on.
+
 Decoding refuses numbers below 1 and scores that are not finite before it runs.
 """
 
@@ -19,11 +22,20 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.generator.vocabulary import Continuations, best
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+NAN = (
+    "the generator gives log p(y|x) = nan: if decoding.dtype is float16, its numbers overflow there, so use bfloat16 "
+    "or float32; in another type its weights hold numbers that are none, so train again"
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,7 @@ def beam_search(
     max_length: int,
     start_id: int,
     eos_id: int,
+    device: torch.device | str = "cpu",
     length_penalty: float = 0.0,
 ) -> list[list[Finished]]:
     """Search the `width` best sequences of each of `batch` distributions.
@@ -77,91 +90,143 @@ def beam_search(
         max_length: Maximum number of tokens, the end token included.
         start_id: Start token, never part of the result.
         eos_id: End token of a hypothesis.
+        device: Device of the distribution.
         length_penalty: Finished hypotheses are kept by log p / tokens ** length_penalty.
 
     Returns:
         For each item its finished hypotheses, best first, at most `width`.
+
+    Raises:
+        ConfigError: a log-prob that is NaN.
     """
     if width < 1 or max_length < 1:
         raise ValueError(f"width and max_length must be at least 1, got {width} and {max_length}")
-    tokens = torch.full((batch, 1), start_id, dtype=torch.long)
-    scores = torch.zeros((batch, 1))
-    history = torch.empty((batch, 1, 0), dtype=torch.long)
-    pools: list[list[Finished]] = [[] for _ in range(batch)]
-    live = list(range(batch))
+    tokens = torch.full((batch, 1), start_id, dtype=torch.long, device=device)
+    scores = torch.zeros((batch, 1), device=device)
+    found = _Found(batch, width, eos_id, length_penalty)
     moves: Moves | None = None
     for length in range(1, max_length + 1):
-        values, parents, tokens = _best(scores, step(tokens, moves, 2 * width), 2 * width)
-        here = [pools[i] for i in live]
-        parents, tokens, scores = _advance(values, parents, tokens, width, eos_id, history, here, length_penalty)
-        history = torch.cat([_gather(history, parents), tokens.unsqueeze(-1)], dim=-1)
-        if length == max_length:
-            _close(scores, history, here, width, length_penalty)
-            break
-        bests = [_merit(float(score), length, length_penalty) for score in scores[:, 0]]
-        kept = [n for n, pool in enumerate(here) if not _over(pool, bests[n], width, length_penalty)]
+        here = step(tokens, moves, 2 * width)
+        values, parents, tokens = ranked = _best(scores, here, 2 * width)
+        told = read(_packed(scores, here, ranked))
+        if told[-1, 1] and here.again is not None:
+            values, parents, tokens = ranked = _best(scores, here := here.again(), 2 * width)
+            told = read(_packed(scores, here, ranked))
+        kept = found.add(told, length == max_length)
         if not kept:
             break
-        items = torch.tensor(kept) if len(kept) < len(live) else None
+        parents, tokens, scores = _live(values, parents, tokens, width, eos_id)
+        items = torch.tensor(kept, device=device) if len(kept) < len(tokens) else None
         if items is not None:
-            tokens, scores, history, parents = tokens[items], scores[items], history[items], parents[items]
-            live = [live[n] for n in kept]
+            tokens, scores, parents = tokens[items], scores[items], parents[items]
         moves = Moves(items, parents)
-    return pools
+    return found.pools
 
 
-def _over(pool: Sequence[Finished], best_live: float, width: int, penalty: float) -> bool:
-    """No live beam can enter the pool any more; the best has the given merit."""
-    return len(pool) == width and _merit_of(pool[-1], penalty) >= best_live
+def read(values: Tensor) -> Ints:
+    """A tensor on the host; the only place where a search waits for the device, once a step."""
+    return values.cpu().numpy()
+
+
+def _packed(scores: Tensor, found: Continuations, ranked: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """What the host is told of a step, [N + 1, 3 * 2W] int32: the bits of the values, parents and tokens of each item,
+    and a row that begins with whether a log-prob is NaN, and whether some are faint."""
+    values, parents, tokens = ranked
+    wrong = (scores.unsqueeze(-1) + found.log_probs).isnan().any()
+    faint = torch.zeros_like(wrong) if found.faint is None else found.faint
+    whole = torch.cat([values.view(torch.int32), parents.int(), tokens.int()], dim=-1)
+    last = torch.stack([wrong, faint]).int().expand(values.shape[-1] * 3 // 2, 2).flatten()
+    return torch.cat([whole, last.unsqueeze(0)])
 
 
 def _best(scores: Tensor, found: Continuations, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Values, beams and tokens [N, count] of the best continuations of an item; those of a beam are enough of it."""
-    totals = (scores.unsqueeze(-1) + found.log_probs).flatten(1)
-    beams = torch.arange(scores.shape[1]).view(1, -1, 1).expand_as(found.tokens).flatten(1)
-    tokens = found.tokens.flatten(1)
-    order = torch.argsort(beams * (int(tokens.max()) + 1) + tokens, dim=-1)
-    values, at = best(totals.gather(1, order), count)
-    at = order.gather(1, at)
-    return values, beams.gather(1, at), tokens.gather(1, at)
+    order = found.tokens.argsort(dim=-1)  # by beam, then by token: so ties are decided
+    totals = (scores.unsqueeze(-1) + found.log_probs.gather(-1, order)).flatten(1)
+    tokens = found.tokens.gather(-1, order).flatten(1)
+    values, at = best(totals, count)
+    return values, at // order.shape[-1], tokens.gather(1, at)
 
 
-def _advance(
-    values: Tensor,
-    parents: Tensor,
-    tokens: Tensor,
-    width: int,
-    eos_id: int,
-    history: Tensor,
-    pools: Sequence[list[Finished]],
-    penalty: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Split the 2W best continuations into finished hypotheses and W live beams."""
+def _live(values: Tensor, parents: Tensor, tokens: Tensor, width: int, eos_id: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Parents, tokens and scores [N, W] of the live beams, of the 2W best continuations."""
     ended = tokens == eos_id
     # live beams keep their order: ended or impossible continuations are sorted behind them
-    live_order = torch.argsort((ended | torch.isinf(values)).long(), dim=-1, stable=True)[:, :width]
-    for i, rank in (ended & ~torch.isinf(values))[:, :width].nonzero().tolist():
-        prefix = tuple(history[i, parents[i, rank]].tolist())
-        pools[i].append(Finished(float(values[i, rank]), (*prefix, eos_id)))
-    for pool in pools:
-        _trim(pool, width, penalty)
-    live_values = values.masked_fill(ended, -torch.inf).gather(-1, live_order)
-    return parents.gather(-1, live_order), tokens.gather(-1, live_order), live_values
+    order = torch.argsort((ended | torch.isinf(values)).long(), dim=-1, stable=True)[:, :width]
+    scores = values.masked_fill(ended, -torch.inf).gather(-1, order)
+    return parents.gather(-1, order), tokens.gather(-1, order), scores
 
 
-def _gather(history: Tensor, parents: Tensor) -> Tensor:
-    return history.gather(1, parents.unsqueeze(-1).expand(-1, -1, history.shape[-1]))
+class _Found:
+    """The host's side of a search: the hypotheses of all items, and the tokens of the live beams.
 
+    Attributes:
+        pools: The finished hypotheses of each item, best first.
+    """
 
-def _close(scores: Tensor, history: Tensor, pools: Sequence[list[Finished]], width: int, penalty: float) -> None:
-    """At the length limit every live beam is a hypothesis."""
-    for i, pool in enumerate(pools):
-        best_live = _merit(float(scores[i, 0]), history.shape[-1], penalty)
-        live = [] if _over(pool, best_live, width, penalty) else range(width)
-        pool.extend(
-            Finished(float(scores[i, w]), tuple(history[i, w].tolist())) for w in live if scores[i, w] > -torch.inf
-        )
-        _trim(pool, width, penalty)
+    def __init__(self, batch: int, width: int, eos_id: int, penalty: float) -> None:
+        self.pools: list[list[Finished]] = [[] for _ in range(batch)]
+        self._live = list(range(batch))
+        self._history: Ints = np.empty((batch, 1, 0), dtype=np.int32)
+        self._width, self._eos_id, self._penalty = width, eos_id, penalty
+
+    def add(self, told: Ints, is_last: bool) -> list[int]:
+        """Take the continuations of a step, as `_packed`.
+
+        Args:
+            told: The step.
+            is_last: Whether hypotheses may not become longer.
+
+        Returns:
+            Positions of the items that go on; they alone are told of the next time.
+
+        Raises:
+            ConfigError: a log-prob is NaN.
+        """
+        if told[-1, 0]:
+            raise ConfigError(NAN)
+        bits, parents, tokens = np.split(told[:-1], 3, axis=1)
+        values, ended = np.ascontiguousarray(bits).view(np.float32), tokens == self._eos_id
+        self._finish(values, parents, ended)
+        order = np.argsort(ended | np.isinf(values), axis=1, kind="stable")[:, : self._width]
+        scores = np.take_along_axis(np.where(ended, np.float32(-np.inf), values), order, axis=1)
+        origins = np.take_along_axis(parents, order, axis=1)[:, :, None]
+        written = np.take_along_axis(tokens, order, axis=1)[:, :, None]
+        self._history = np.concatenate([np.take_along_axis(self._history, origins, axis=1), written], axis=2)
+        if is_last:
+            self._close(scores)
+            return []
+        length = self._history.shape[2]
+        bests = [_merit(float(score), length, self._penalty) for score in scores[:, 0]]
+        kept = [n for n, i in enumerate(self._live) if not self._is_over(self.pools[i], bests[n])]
+        if len(kept) < len(self._live):
+            self._history, self._live = self._history[kept], [self._live[n] for n in kept]
+        return kept
+
+    def _finish(self, values: Floats, parents: Ints, ended: NDArray[np.bool_]) -> None:
+        """Keep those of the best W continuations that end."""
+        for n, rank in np.argwhere((ended & ~np.isinf(values))[:, : self._width]):
+            prefix = tuple(self._history[n, parents[n, rank]].tolist())
+            self.pools[self._live[n]].append(Finished(float(values[n, rank]), (*prefix, self._eos_id)))
+        for i in self._live:
+            _trim(self.pools[i], self._width, self._penalty)
+
+    def _close(self, scores: Floats) -> None:
+        """At the length limit every live beam is a hypothesis."""
+        for n, i in enumerate(self._live):
+            pool = self.pools[i]
+            best_live = _merit(float(scores[n, 0]), self._history.shape[2], self._penalty)
+            live = [] if self._is_over(pool, best_live) else range(self._width)
+            pool.extend(
+                Finished(float(scores[n, w]), tuple(self._history[n, w].tolist()))
+                for w in live
+                if scores[n, w] > -np.inf
+            )
+            _trim(pool, self._width, self._penalty)
+
+    def _is_over(self, pool: Sequence[Finished], best_live: float) -> bool:
+        """No live beam can enter the pool any more; the best has the given merit."""
+        return len(pool) == self._width and _merit_of(pool[-1], self._penalty) >= best_live
 
 
 def _trim(pool: list[Finished], width: int, penalty: float) -> None:

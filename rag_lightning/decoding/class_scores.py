@@ -25,7 +25,7 @@ from rag_lightning.generator.steps import Cache, Memory
 
 @torch.inference_mode()
 def class_log_probs(encodings: Encodings, questions: Sequence[Sequence[Pair]], store: PairStore) -> list[Tensor]:
-    """log p(c|x,z) [K, C] of each question's K pairs; those in the store are not computed again.
+    """log p(c|x,z) [K, C] of each question's K pairs, on the host; those in the store are not computed again.
 
     Raises:
         ConfigError: the generator has no labels.
@@ -44,7 +44,7 @@ def class_log_probs(encodings: Encodings, questions: Sequence[Sequence[Pair]], s
             known[name] = dict(zip(classes.candidates, values, strict=True))
             store.add_scores(name, known[name])
         store.commit()
-    whole = torch.tensor([[known[name][c] for c in classes.candidates] for name in names])
+    whole = torch.tensor([[known[name][c] for c in classes.candidates] for name in names], device="cpu")
     return list(torch.split(whole, [len(listed) for listed in questions]))
 
 
@@ -63,9 +63,8 @@ def decode(encodings: Encodings, log_probs: Tensor, doc_log_probs: Tensor) -> li
     scores = torch.log_softmax(rag_class(kept.unsqueeze(0), doc_log_probs.unsqueeze(0))[0], dim=-1).tolist()
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     ids = classes.token_ids if isinstance(classes, LabelTokens) else None
-    return [
-        Hypothesis(classes.labels[i], scores[i], (ids[i],) if ids else (), tuple(kept[:, i].tolist())) for i in order
-    ]
+    each = kept.T.tolist()
+    return [Hypothesis(classes.labels[i], scores[i], (ids[i],) if ids else (), tuple(each[i])) for i in order]
 
 
 def _classes(encodings: Encodings) -> Classes:
@@ -77,14 +76,14 @@ def _classes(encodings: Encodings) -> Classes:
 def _score(encodings: Encodings, classes: Classes, memory: Memory, queries: Sequence[str]) -> Tensor:
     """[P, C] of P pairs and their queries."""
     if not isinstance(classes, ClassHead):
-        start = torch.full((memory.pairs, 1), encodings.generator.start_id)
+        start = torch.full((memory.pairs, 1), encodings.generator.start_id, device=encodings.device)
         states, _ = encodings.steps.step(start, memory, Cache([], []))
         return encodings.steps.vocabulary.of(states[:, 0], classes.token_ids)
     if not isinstance(encodings.generator, Seq2SeqGenerator):
         raise ConfigError("a class head reads the decoder of a seq2seq generator; this one has none")
-    inputs, last = encodings.generator.claim_inputs(queries)
+    inputs, last = encodings.generator.claim_inputs(queries, encodings.device)
     states = encodings.steps.states(inputs.unsqueeze(1), memory)[:, 0]
-    log_probs: Tensor = classes(states[torch.arange(len(last)), last])
+    log_probs: Tensor = classes(states[torch.arange(len(last), device=last.device), last])
     return log_probs
 
 

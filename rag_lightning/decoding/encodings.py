@@ -27,9 +27,13 @@ class Encodings:
 
     Args:
         generator: The generator, in eval mode.
-        dtype: "float32" or "bfloat16", of the encoder's and the decoder's forward passes; log-probs are float32.
+        dtype: "float32", "bfloat16" or "float16", of the encoder's and the decoder's forward passes; log-probs are
+            float32.
         tokens_per_batch: budget of padded tokens of one forward pass.
         max_bytes: bound of the memory; the least recently used states leave first.
+
+    Attributes:
+        device: Device of the model; states stay there.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Encodings:
     ) -> None:
         generator.eval()
         self.generator = generator
+        self.device: torch.device = generator.model.device
         self.steps: Steps = generator.steps(getattr(torch, dtype))
         self.encoder = generator.frozen_encoder(getattr(torch, dtype))
         self.tokens_per_batch = tokens_per_batch
@@ -74,11 +79,13 @@ class Encodings:
 
     def _padded(self, states: Sequence[Tensor]) -> Memory:
         """The memory of states [S, D], one of each pair or question."""
-        lengths = torch.tensor([len(s) for s in states])
-        hidden = torch.zeros(len(states), int(lengths.max()), states[0].shape[-1], dtype=self.steps.dtype)
+        lengths = torch.tensor([len(s) for s in states], device=self.device).unsqueeze(1)
+        shape = len(states), max(map(len, states)), states[0].shape[-1]
+        hidden = torch.zeros(shape, dtype=self.steps.dtype, device=self.device)
         for row, state in zip(hidden, states, strict=True):
             row[: len(state)] = state
-        return self.steps.memory(hidden, (torch.arange(hidden.shape[1]) < lengths.unsqueeze(1)).long())
+        mask = torch.arange(shape[1], device=self.device) < lengths
+        return self.steps.memory(hidden, mask.long())
 
     def _lookup(self, keys: Sequence[str], rows: Sequence[Sequence[int]]) -> list[Tensor]:
         found = {key: self._states[key] for key in keys if key in self._states}
@@ -87,7 +94,7 @@ class Encodings:
         self.reused += len(keys) - len(missing)
         names = list(missing)
         for batch in token_batches([len(missing[n]) for n in names], self.tokens_per_batch):
-            ids, mask = pad_ids([missing[names[i]] for i in batch], self.generator.pad_id)
+            ids, mask = pad_ids([missing[names[i]] for i in batch], self.generator.pad_id, self.device)
             hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
             for state, i in zip(hidden, batch, strict=True):
                 found[names[i]] = state[: len(missing[names[i]])].clone()

@@ -59,12 +59,13 @@ def decode(query: str, texts: Sequence[str], doc_log_probs: Tensor) -> list[Hypo
     import torch
 
     names = [first_entity(query, text) for text in texts]
-    found = []
-    for name in dict.fromkeys(names):
-        same = torch.tensor([other == name for other in names])
-        each = tuple(0.0 if other == name else None for other in names)
-        log_prob = min(float(doc_log_probs[same].logsumexp(0)), 0.0)  # the sum of all may round above 1
-        found.append(Hypothesis(name, log_prob, passage_log_probs=each))
+    own = list(dict.fromkeys(names))
+    other = torch.tensor([[name != one for name in names] for one in own], device=doc_log_probs.device)
+    sums = doc_log_probs.masked_fill(other, -torch.inf).logsumexp(-1).clamp(max=0.0)  # that of all may round above 0
+    found = [
+        Hypothesis(one, log_prob, passage_log_probs=tuple(0.0 if name == one else None for name in names))
+        for one, log_prob in zip(own, sums.tolist(), strict=True)
+    ]
     return sorted(found, key=lambda hypothesis: -hypothesis.log_prob)
 
 

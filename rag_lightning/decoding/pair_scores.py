@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,11 +78,11 @@ def _scored(
     """The missing scores of each pair."""
     own = list(dict.fromkeys(w.candidates for w in pairs))
     number = {candidates: i for i, candidates in enumerate(own)}
-    asked = torch.zeros((len(pairs), max(map(len, own))), dtype=torch.bool)
+    asked = np.zeros((len(pairs), max(map(len, own))), dtype=np.bool_)
     for row, w in zip(asked, pairs, strict=True):
-        row[: len(w.candidates)] = torch.tensor([c not in scores[w.key] for c in w.candidates])
+        row[: len(w.candidates)] = [c not in scores[w.key] for c in w.candidates]
     memory = encodings.memory([w.key for w in pairs], [w.row for w in pairs])
-    owners = torch.tensor([number[w.candidates] for w in pairs])
+    owners = np.array([number[w.candidates] for w in pairs])
     found = token_tree.score(encodings.steps, [trees[c] for c in own], owners, memory, asked).tolist()
     return [
         {c: value for c, value, new in zip(w.candidates, values, row, strict=False) if new}
@@ -105,13 +106,13 @@ class PairSteps:
     def __init__(self, steps: Steps, memory: Memory, together: int = 1) -> None:
         self._steps, self._memory, self._together = steps, memory, together
         self._cache = Cache([], [])
-        self._rows = torch.arange(memory.pairs)
+        self._rows = torch.arange(memory.pairs, device=memory.states.device)
 
     def step(self, tokens: Tensor, moves: Moves | None) -> Tensor:
         """Last tokens [N, W] -> states under each pair [N, K, W, D]; the vocabulary reads the next token from them."""
         if moves is not None:
             self._move(moves)
-        fed = torch.zeros((self._memory.pairs, tokens.shape[1]), dtype=torch.long)
+        fed = tokens.new_zeros((self._memory.pairs, tokens.shape[1]))
         fed[self._rows] = tokens.repeat_interleave(self._together, dim=0)
         states, self._cache = self._steps.step(fed, self._memory, self._cache, self._rows)
         return states.view(-1, self._together, *states.shape[1:])
@@ -123,9 +124,9 @@ class PairSteps:
         if len(self._rows) <= SHRINK_AT * self._memory.pairs:
             self._memory = self._memory.select(self._rows)
             self._cache = self._cache.select(self._rows)
-            self._rows = torch.arange(self._memory.pairs)
+            self._rows = torch.arange(self._memory.pairs, device=parents.device)
         width = parents.shape[1]
         if width > 1:
-            everyone = torch.zeros((self._memory.pairs, width), dtype=torch.long)
+            everyone = parents.new_zeros((self._memory.pairs, width))
             everyone[self._rows] = parents
             self._cache = self._cache.reorder(everyone)

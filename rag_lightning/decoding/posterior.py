@@ -29,7 +29,8 @@ def of_sequence(passage_log_probs: Sequence[float | None], doc_log_probs: Tensor
     """
     if len(passage_log_probs) != len(doc_log_probs) or all(value is None for value in passage_log_probs):
         raise ValueError(f"{len(doc_log_probs)} passages need as many log-probs, one scored; got {passage_log_probs}")
-    values = torch.tensor([-torch.inf if value is None else value for value in passage_log_probs])
+    given = [-torch.inf if value is None else value for value in passage_log_probs]
+    values = torch.tensor(given, device=doc_log_probs.device)
     return sequence_posterior(values.unsqueeze(0), doc_log_probs.unsqueeze(0))[0]
 
 
@@ -44,19 +45,20 @@ def of_tokens(encodings: Encodings, pairs: Sequence[Pair], token_ids: Sequence[i
         doc_log_probs: [K] log p(z|x).
 
     Returns:
-        [T, K]; every row sums to 1.
+        [T, K] on the host; every row sums to 1.
     """
     token_log_probs = _token_log_probs(encodings, pairs, token_ids)
-    return token_posterior(token_log_probs.unsqueeze(0), doc_log_probs.unsqueeze(0))[0].T
+    priors = doc_log_probs.to(token_log_probs.device)
+    return token_posterior(token_log_probs.unsqueeze(0), priors.unsqueeze(0))[0].T.cpu()
 
 
 def _token_log_probs(encodings: Encodings, pairs: Sequence[Pair], token_ids: Sequence[int]) -> Tensor:
     """log p(y_i|x,z,y_<i) [K, T], the hypothesis fed token by token."""
     search = PairSteps(encodings.steps, encodings.memory(*encodings.keys(pairs)), together=len(pairs))
-    fed, found = encodings.generator.start_id, []
-    moves = None
-    for token in token_ids:
-        states = search.step(torch.tensor([[fed]]), moves)[0, :, 0]
+    fed = torch.tensor([encodings.generator.start_id, *token_ids[:-1]], device=encodings.device).view(-1, 1, 1)
+    stay = Moves(None, torch.zeros((1, 1), dtype=torch.long, device=encodings.device))
+    found = []
+    for at, token in enumerate(token_ids):
+        states = search.step(fed[at], stay if at else None)[0, :, 0]
         found.append(encodings.steps.vocabulary.of(states, [token])[:, 0])
-        fed, moves = token, Moves(None, torch.tensor([[0]]))
     return torch.stack(found, dim=-1)

@@ -132,7 +132,7 @@ def decode_all(
 
 
 def _prior(doc_scores: Sequence[float]) -> NDArray[np.float32]:
-    prior: NDArray[np.float32] = doc_log_probs(torch.tensor(doc_scores)).numpy()
+    prior: NDArray[np.float32] = doc_log_probs(torch.tensor(doc_scores, device="cpu")).numpy()
     return prior
 
 
@@ -225,6 +225,7 @@ def search_pairs(
         max_length=max_length,
         start_id=generator.start_id,
         eos_id=generator.eos_id,
+        device=encodings.device,
         length_penalty=beam_penalty if num_beams > 1 else 0.0,  # greedy search compares nothing
     )
 

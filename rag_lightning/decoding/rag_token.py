@@ -40,7 +40,7 @@ def decode(
     Args:
         encodings: Encodings of the generator.
         questions: B lists of 1 to K pairs.
-        doc_log_probs: [B, K]; -inf where a question has fewer pairs.
+        doc_log_probs: [B, K] on the host; -inf where a question has fewer pairs.
         num_beams: 1 is greedy.
         max_length: Maximum number of tokens, the end token included.
         store: Stored results of questions; all pairs of a stored question count as reused. None keeps nothing.
@@ -122,7 +122,7 @@ def _search(
     """The beam search of all questions; those with fewer pairs are filled up with their first, at probability 0."""
     batch, k = len(keys), max(map(len, keys))
     memory = encodings.memory(_filled(keys, k), _filled(rows, k))
-    priors = doc_log_probs[:, :k].float()
+    priors = doc_log_probs[:, :k].float().to(encodings.device)
     search = PairSteps(encodings.steps, memory, together=k)
 
     def step(tokens: Tensor, moves: Moves | None, count: int) -> Continuations:
@@ -133,7 +133,13 @@ def _search(
 
     generator = encodings.generator
     return beam_search(
-        step, batch, width=num_beams, max_length=max_length, start_id=generator.start_id, eos_id=generator.eos_id
+        step,
+        batch,
+        width=num_beams,
+        max_length=max_length,
+        start_id=generator.start_id,
+        eos_id=generator.eos_id,
+        device=encodings.device,
     )
 
 

@@ -59,12 +59,12 @@ class Batch:
 
     @property
     def priors(self) -> list[Tensor]:
-        """log p(z|x) [K] of each question."""
+        """log p(z|x) [K] of each question, on the host."""
         import torch
 
         from rag_lightning.generator.likelihoods import doc_log_probs
 
-        return [doc_log_probs(torch.tensor(question.logits)) for question in self.questions]
+        return [doc_log_probs(torch.tensor(question.logits, device="cpu")) for question in self.questions]
 
     def predictions(self, pools: Sequence[Sequence[Hypothesis]]) -> list[Prediction]:
         """Predictions of hypotheses that are text already, best first."""

@@ -50,13 +50,12 @@ class Greedy(Search):
         from rag_lightning.decoding import rag_token
         from rag_lightning.generator.likelihoods import doc_log_probs
 
-        scores = torch.full((len(batch.questions), max(map(len, batch.read))), -torch.inf)
-        for row, question in zip(scores, batch.questions, strict=True):
-            row[: len(question.logits)] = torch.tensor(question.logits)
+        k = max(map(len, batch.read))
+        logits = [[*q.logits, *[-torch.inf] * (k - len(q.logits))] for q in batch.questions]
         return rag_token.decode(
             batch.encodings,
             batch.pairs,
-            doc_log_probs(scores),
+            doc_log_probs(torch.tensor(logits, device="cpu")),
             num_beams=self.beams,
             max_length=self.max_length,
             store=batch.store if batch.formulation == "rag_token" else None,

@@ -102,12 +102,12 @@ class CausalGenerator(nn.Module):
             [P, T] float32, 0 where not scored; with `smooth` a pair of [P, T] and [P, T, V], of all positions; with
             `spread` a pair of [P, T] and [P, T].
         """
-        fed = self.decoder_inputs(targets).tolist()
-        ids, mask = pad_ids([[*s, *row] for s, row in zip(sources, fed, strict=True)], self.pad_id)
-        ids, mask = ids.to(targets.device), mask.to(targets.device)
-        states = self.model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        blank = [self.pad_id] * targets.shape[1]
+        ids, mask = pad_ids([[*s, *blank] for s in sources], self.pad_id, targets.device)
         starts = torch.tensor([len(s) for s in sources], device=targets.device).unsqueeze(1)
         at = starts + torch.arange(targets.shape[1], device=targets.device)
+        ids = ids.scatter(1, at, self.decoder_inputs(targets))
+        states = self.model.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
         states = states[torch.arange(len(sources), device=targets.device).unsqueeze(1), at]
         weight = self.model.lm_head.weight
         if smooth:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,20 +38,21 @@ def fused_lengths(sources: Sequence[Sequence[Sequence[int]]], limit: int) -> lis
     return lengths
 
 
-def fuse(states: Tensor, mask: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
+def fuse(states: Tensor, lengths: Sequence[int], counts: Sequence[int]) -> tuple[Tensor, Tensor]:
     """States of pairs, one question after the other, to states of questions.
 
     Args:
-        states: [P, S, D] encoder states.
-        mask: [P, S] 1 where there is a token.
+        states: [P, S, D] encoder states, padded.
+        lengths: Tokens of each of the P pairs.
         counts: Pairs of each of B questions, together P.
 
     Returns:
         [B, L, D] states of a question's tokens in the order of its pairs, zeros after the last; and their mask [B, L].
     """
-    owners = torch.arange(len(counts), device=mask.device).repeat_interleave(torch.tensor(counts, device=mask.device))
-    lengths = mask.new_zeros(len(counts)).index_add(0, owners, mask.sum(-1))
-    kept = torch.arange(int(lengths.max()), device=states.device) < lengths.unsqueeze(1)
-    fused = states.new_zeros((*kept.shape, states.shape[-1]))
-    fused[kept] = states[mask.bool()]
-    return fused, kept.long()
+    sizes = np.array(lengths)
+    questions = np.add.reduceat(sizes, np.cumsum([0, *counts[:-1]]))
+    kept, real = (np.arange(n.max()) < n[:, None] for n in (questions, sizes))
+    there, here = (torch.from_numpy(np.flatnonzero(at)).to(states.device) for at in (kept, real))
+    fused = states.new_zeros((kept.size, states.shape[-1]))
+    fused[there] = states[:, : real.shape[1]].flatten(0, 1)[here]
+    return fused.view(*kept.shape, -1), torch.from_numpy(kept).to(states.device).long()

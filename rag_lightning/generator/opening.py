@@ -63,13 +63,14 @@ def start_copying(generator: Seq2SeqGenerator, pairs: Sequence[Pair], scale: flo
     states, tokens = _states(generator, pairs)
     embeddings = generator.model.model.shared.weight.double()
     wanted = embeddings - embeddings.mean(dim=0)
-    inputs = torch.cat([states.double(), torch.ones(len(states), 1, dtype=torch.float64)], dim=1)
+    ones = torch.ones(len(states), 1, dtype=torch.float64, device=states.device)
+    inputs = torch.cat([states.double(), ones], dim=1)
     fitted = max(len(inputs) * 9 // 10, 1)
     solution = ridge(inputs[:fitted], wanted[tokens[:fitted]])
     attention = generator.model.model.decoder.layers[-1].encoder_attn
     attention.v_proj.weight.copy_(solution[:-1].T)
     attention.v_proj.bias.copy_(solution[-1])
-    attention.out_proj.weight.copy_(torch.eye(len(solution) - 1) * scale)
+    attention.out_proj.weight.copy_(torch.eye(len(solution) - 1, device=states.device) * scale)
     attention.out_proj.bias.zero_()
     unit = torch.nn.functional.normalize(wanted, dim=-1)
     hits = ((inputs[fitted:] @ solution) @ unit.T).argmax(dim=-1) == tokens[fitted:]
@@ -78,7 +79,7 @@ def start_copying(generator: Seq2SeqGenerator, pairs: Sequence[Pair], scale: flo
 
 def ridge(inputs: Tensor, outputs: Tensor) -> Tensor:
     """[N, I] and [N, O] -> [I, O] that minimises the squared error plus RIDGE * N times the squared weights."""
-    penalty = RIDGE * len(inputs) * torch.eye(inputs.shape[1], dtype=inputs.dtype)
+    penalty = RIDGE * len(inputs) * torch.eye(inputs.shape[1], dtype=inputs.dtype, device=inputs.device)
     solution: Tensor = torch.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ outputs)
     return solution
 
@@ -88,10 +89,11 @@ def _states(generator: Seq2SeqGenerator, pairs: Sequence[Pair]) -> tuple[Tensor,
     was_training = generator.training
     generator.eval()
     rows = generator.source_ids(pairs)
-    special = torch.tensor(generator.tokenizer.all_special_ids)
+    device = generator.model.device
+    special = torch.tensor(generator.tokenizer.all_special_ids, device=device)
     states, tokens = [], []
     for group in token_batches([len(row) for row in rows], TOKENS_PER_FORWARD):
-        ids, mask = pad_ids([rows[i] for i in group], generator.pad_id)
+        ids, mask = pad_ids([rows[i] for i in group], generator.pad_id, device)
         hidden = generator.model.model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         kept = mask.bool() & ~torch.isin(ids, special)
         states.append(hidden[kept])

@@ -206,27 +206,26 @@ class Seq2SeqGenerator(nn.Module):
 
     def class_log_probs(self, head: ClassHead, sources: Sequence[Sequence[int]], queries: Sequence[str]) -> Tensor:
         """log p(c | x, z) of the class head, with gradient: [P, C] float32 for P rows of ids and their queries."""
-        inputs, last = self.claim_inputs(queries)
-        states = self._states(sources, inputs.to(head.linear.weight.device))
-        log_probs: Tensor = head(states[torch.arange(len(last)), last])
+        inputs, last = self.claim_inputs(queries, head.linear.weight.device)
+        states = self._states(sources, inputs)
+        log_probs: Tensor = head(states[torch.arange(len(last), device=last.device), last])
         return log_probs
 
-    def claim_inputs(self, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def claim_inputs(self, queries: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor]:
         """Decoder inputs for classification [P, T], padded, and the position of the end token in each [P]."""
         pieces = self.tokenizer(list(queries), add_special_tokens=False)["input_ids"]
-        inputs, mask = pad_ids([[self.start_id, *row, self.eos_id] for row in pieces], self.pad_id)
+        inputs, mask = pad_ids([[self.start_id, *row, self.eos_id] for row in pieces], self.pad_id, device)
         return inputs, mask.sum(-1) - 1
 
     def _states(self, sources: Sequence[Sequence[int]], inputs: Tensor, counts: Sequence[int] = ()) -> Tensor:
         """Decoder states [P, T, D] of P rows of source ids and decoder inputs [P, T]; with the numbers of rows of B
         questions those of questions [B, T, D], of inputs [B, T]."""
-        ids, mask = pad_ids(sources, self.pad_id)
-        ids, mask = ids.to(inputs.device), mask.to(inputs.device)
+        ids, mask = pad_ids(sources, self.pad_id, inputs.device)
         encoder, decoder = self.model.model.encoder, self.model.model.decoder
         read, fed = self._embedded(ids, inputs)
         encoded = encoder(inputs_embeds=read, attention_mask=mask).last_hidden_state
         if counts:
-            encoded, mask = fuse(encoded, mask, counts)
+            encoded, mask = fuse(encoded, [len(row) for row in sources], counts)
         states: Tensor = decoder(
             inputs_embeds=fed, encoder_hidden_states=encoded, encoder_attention_mask=mask, use_cache=False
         ).last_hidden_state

@@ -6,7 +6,8 @@ the decoder as one sequence in which each attends to its ancestors only, so noth
 log p(y|x,z) of many target sequences under many pairs, those of several questions in one packed forward.
 
 Every pair has the token tree of its question. The decoder runs over all nodes; the vocabulary, which costs more than
-the decoder, only over nodes that a sequence asked for passes through.
+the decoder, only over nodes that a sequence asked for passes through. Trees, and which of their nodes are used, are
+known to the host (numpy); states and log-probs are on the model's device, which is asked for nothing but the scores.
 
 Shapes: P pairs, G trees, N nodes, E edges and C sequences of the largest tree, D state size, S source tokens.
 """
@@ -15,11 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rag_lightning.generator.steps import Memory, Steps
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,12 @@ class TokenTree:
         paths: [C, E] 1 where the edge belongs to the sequence, else 0; float32.
     """
 
-    tokens: Tensor
-    depths: Tensor
-    ancestors: Tensor
-    edge_nodes: Tensor
-    edge_tokens: Tensor
-    paths: Tensor
+    tokens: Ints
+    depths: Ints
+    ancestors: NDArray[np.bool_]
+    edge_nodes: Ints
+    edge_tokens: Ints
+    paths: NDArray[np.float32]
 
     @classmethod
     def of(cls, sequences: Sequence[tuple[int, ...]], start_id: int) -> TokenTree:
@@ -55,18 +61,18 @@ class TokenTree:
         edges = list(dict.fromkeys(s[:length] for s in sequences for length in range(1, len(s) + 1)))
         node_of = {prefix: i for i, prefix in enumerate(prefixes)}
         edge_of = {edge: i for i, edge in enumerate(edges)}
-        ancestors = torch.zeros((len(prefixes), len(prefixes)), dtype=torch.bool)
+        ancestors = np.zeros((len(prefixes), len(prefixes)), dtype=np.bool_)
         for i, prefix in enumerate(prefixes):
             ancestors[i, [node_of[prefix[:length]] for length in range(len(prefix) + 1)]] = True
-        paths = torch.zeros((len(sequences), len(edges)))
+        paths = np.zeros((len(sequences), len(edges)), dtype=np.float32)
         for i, sequence in enumerate(sequences):
             paths[i, [edge_of[sequence[:length]] for length in range(1, len(sequence) + 1)]] = 1.0
         return cls(
-            tokens=torch.tensor([prefix[-1] if prefix else start_id for prefix in prefixes]),
-            depths=torch.tensor([len(prefix) for prefix in prefixes]),
+            tokens=np.array([prefix[-1] if prefix else start_id for prefix in prefixes]),
+            depths=np.array([len(prefix) for prefix in prefixes]),
             ancestors=ancestors,
-            edge_nodes=torch.tensor([node_of[edge[:-1]] for edge in edges]),
-            edge_tokens=torch.tensor([edge[-1] for edge in edges]),
+            edge_nodes=np.array([node_of[edge[:-1]] for edge in edges]),
+            edge_tokens=np.array([edge[-1] for edge in edges]),
             paths=paths,
         )
 
@@ -75,7 +81,7 @@ POSITIONS = 1024
 """Approximate number of nodes in one forward pass, so that its activations stay in the processor's cache."""
 
 
-def score(steps: Steps, trees: Sequence[TokenTree], owners: Tensor, memory: Memory, asked: Tensor) -> Tensor:
+def score(steps: Steps, trees: Sequence[TokenTree], owners: Ints, memory: Memory, asked: NDArray[np.bool_]) -> Tensor:
     """Score sequences under pairs.
 
     Args:
@@ -86,30 +92,37 @@ def score(steps: Steps, trees: Sequence[TokenTree], owners: Tensor, memory: Memo
         asked: [P, C] true where the score of a sequence is computed.
 
     Returns:
-        [P, C] float32, NaN where not asked for.
+        [P, C] float32 on the device of the memory, NaN where not asked for.
     """
-    tokens, depths, ancestors = (_stacked(trees, name) for name in ("tokens", "depths", "ancestors"))
-    edge_nodes, edge_tokens, paths = (_stacked(trees, name)[owners] for name in ("edge_nodes", "edge_tokens", "paths"))
-    ancestors |= torch.eye(ancestors.shape[-1], dtype=torch.bool)  # what fills a tree up sees itself, or it were NaN
-    states = steps.tree_states(tokens[owners], depths[owners], ancestors[owners], memory)
-    wanted = torch.einsum("pc,pce->pe", asked.float(), paths) > 0
-    pairs, edges = wanted.nonzero(as_tuple=True)
+
+    def there(values: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(values).to(memory.states.device)
+
+    tokens, depths, ancestors, paths = (_stacked(trees, name) for name in ("tokens", "depths", "ancestors", "paths"))
+    edge_nodes, edge_tokens = (_stacked(trees, name)[owners] for name in ("edge_nodes", "edge_tokens"))
+    ancestors |= np.eye(ancestors.shape[-1], dtype=np.bool_)  # what fills a tree up sees itself, or it were NaN
+    of_pair = there(owners)
+    fed, at, seen = (there(part)[of_pair] for part in (tokens, depths, ancestors))
+    states = steps.tree_states(fed, at, seen, memory)
+    wanted = np.matmul(asked[:, None].astype(np.float32), paths[owners])[:, 0] > 0
+    pairs, edges = wanted.nonzero()
     nodes = edge_nodes[pairs, edges]
-    used = torch.zeros(states.shape[:2], dtype=torch.bool)
+    used = np.zeros(states.shape[:2], dtype=np.bool_)
     used[pairs, nodes] = True
-    sums = torch.zeros(used.shape)
-    sums[used] = steps.vocabulary.logsumexp(states[used])
-    log_probs = torch.zeros(wanted.shape)
-    logits = steps.vocabulary.logits(states[pairs, nodes], edge_tokens[pairs, edges].unsqueeze(-1))
-    log_probs[pairs, edges] = logits.squeeze(-1) - sums[pairs, nodes]
-    return torch.einsum("pe,pce->pc", log_probs, paths).masked_fill(~asked, torch.nan)
+    number = np.cumsum(used).reshape(used.shape) - 1  # of a used node among those used
+    sums = steps.vocabulary.logsumexp(states[tuple(map(there, used.nonzero()))])
+    asked_of = there(edge_tokens[pairs, edges]).unsqueeze(-1)
+    logits = steps.vocabulary.logits(states[there(pairs), there(nodes)], asked_of).squeeze(-1)
+    log_probs = torch.zeros(wanted.shape, device=states.device)
+    log_probs[there(pairs), there(edges)] = logits - sums[there(number[pairs, nodes])]
+    return torch.einsum("pe,pce->pc", log_probs, there(paths)[of_pair]).masked_fill(there(~asked), torch.nan)
 
 
-def _stacked(trees: Sequence[TokenTree], name: str) -> Tensor:
+def _stacked(trees: Sequence[TokenTree], name: str) -> NDArray[Any]:
     """One field of all trees, filled up with 0 to the largest."""
-    fields: list[Tensor] = [getattr(tree, name) for tree in trees]
+    fields: list[NDArray[Any]] = [getattr(tree, name) for tree in trees]
     sizes = [max(lengths) for lengths in zip(*(field.shape for field in fields), strict=True)]
-    stacked = torch.zeros((len(fields), *sizes), dtype=fields[0].dtype)
+    stacked = np.zeros((len(fields), *sizes), dtype=fields[0].dtype)
     for row, field in zip(stacked, fields, strict=True):
         row[tuple(slice(size) for size in field.shape)] = field
     return stacked

@@ -7,6 +7,9 @@ once. All numbers that leave are float32. Ties go to the lower token id.
 In bfloat16 the products only say which tokens are the best and what all others add up to; the logits of the best are
 computed again in float32, so that no tie of rounded logits decides, and log-probs are not rounded.
 
+Nothing here asks the host: shapes depend on no value, and ties are decided by one comparison (`_keys`). On a device
+other than the CPU, which has no such cache, a slice is the whole vocabulary.
+
 Shapes: M states, D state size, V vocabulary, N questions, K passages, W beams, C tokens asked for.
 
 The best of many values that come a slice at a time.
@@ -20,7 +23,8 @@ Shapes: M rows, V values a row, C asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,10 +35,12 @@ SLICE = 1024
 """Tokens of the vocabulary that are multiplied at once."""
 ROWS = 512
 """States that are multiplied at once: a slice of theirs is what the cache holds."""
+ROWS_ELSEWHERE = 4096
+"""The same on a device without such a cache, a bound of its memory."""
 FORBIDDEN = -1e30
 """The least bias: a token that a model forbids by -inf is never among the best, and no value becomes NaN."""
-TINY = 1e-30
-"""Marginal probabilities below this are computed as logarithms."""
+LOG_TINY = math.log(1e-30)
+"""Marginal log-probs below this are computed as logarithms."""
 SPARE = 4
 """Tokens computed again beside those asked for, where products are rounded."""
 
@@ -46,10 +52,14 @@ class Continuations:
     Attributes:
         log_probs: [..., C] float32.
         tokens: [..., C].
+        faint: Scalar, true where some are so improbable that `again` must compute them; None where none can be.
+        again: Computes them as logarithms.
     """
 
     log_probs: Tensor
     tokens: Tensor
+    faint: Tensor | None = None
+    again: Callable[[], Continuations] | None = None
 
     @classmethod
     def of(cls, log_probs: Tensor, count: int) -> Continuations:
@@ -90,18 +100,14 @@ class Vocabulary:
 
     def of(self, states: Tensor, tokens: Sequence[int]) -> Tensor:
         """States [M, D] -> log-probs of C tokens [M, C]."""
-        at = torch.tensor(tokens)
+        at = torch.tensor(tokens, device=states.device)
         logits = F.linear(states, self.weight[at], None if self.bias is None else self.bias[at])
         return logits - self.logsumexp(states).unsqueeze(-1)
 
     def best(self, states: Tensor, count: int) -> Continuations:
         """States [..., D] -> the `count` best next tokens of each, by their own distribution."""
-        rows = states.flatten(0, -2)
-        sums, top, tokens, doubtful = self._rough(rows, count)
+        sums, top, tokens = self._rough(states.flatten(0, -2), count)
         found, tokens = _ordered(top - sums.unsqueeze(-1), tokens, count)
-        if bool(doubtful.any()):
-            again = Continuations.of(self.log_probs(rows[doubtful]), count)
-            found[doubtful], tokens[doubtful] = again.log_probs, again.tokens
         return Continuations(found.view(*states.shape[:-1], -1), tokens.view(*states.shape[:-1], -1))
 
     def marginal_best(self, states: Tensor, doc_log_probs: Tensor, count: int) -> Continuations:
@@ -113,83 +119,92 @@ class Vocabulary:
             count: C.
 
         Returns:
-            [N, W, C].
+            [N, W, C]; sums of probabilities, which are exact only where none is `faint`.
         """
         questions, _, width, _ = states.shape
         beams = states.transpose(1, 2).flatten(0, 1)
-        found = self._marginal(beams, doc_log_probs.repeat_interleave(width, dim=0), count)
-        return Continuations(*(part.view(questions, width, -1) for part in (found.log_probs, found.tokens)))
-
-    def _marginal(self, states: Tensor, priors: Tensor, count: int) -> Continuations:
-        """The best next tokens of M beams: states [M, K, D] and priors [M, K] -> [M, C]."""
-        parts, peaks, sums = self._parts(states)
-        tops = Tops(len(states), len(self.lower))
-        for i, (part, peak) in enumerate(zip(parts, peaks, strict=True)):
-            weights = (priors + peak - sums).exp()
-            tops.add(i * SLICE, torch.bmm(weights.unsqueeze(1), part).squeeze(1))
-        top, tokens, doubtful = tops.best(count + self.spare)
+        priors = doc_log_probs.repeat_interleave(width, dim=0)
+        top, tokens = (part.view(questions, width, -1) for part in self._marginal(beams, priors, count))
         if self.spare:
-            return Continuations(*_ordered(self._mixed(states, tokens, priors, (parts, peaks, sums)), tokens, count))
-        found = top.log()
-        again = doubtful | (top[:, -1] < TINY)
-        if bool(again.any()):
-            log_probs = self.log_probs(states[again]) + priors[again].unsqueeze(-1)
-            exact = Continuations.of(log_probs.logsumexp(1), count)
-            found[again], tokens[again] = exact.log_probs, exact.tokens
-        return Continuations(found, tokens)
+            return Continuations(top, tokens)
+        faint = top[..., -1:] < LOG_TINY
 
-    def _parts(self, states: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """exp(logit - peak) [M, K, v] and peaks [M, K] of every slice, and logsumexp, of states [M, K, D]."""
-        sums, peaks, parts = [], [], []
-        for _, logits in self._slices(states):
+        def again() -> Continuations:
+            whole = (self.log_probs(beams) + priors.unsqueeze(-1)).logsumexp(1)
+            exact = Continuations.of(whole.view(questions, width, -1), count)
+            return Continuations(torch.where(faint, exact.log_probs, top), torch.where(faint, exact.tokens, tokens))
+
+        return Continuations(top, tokens, faint.any(), again)
+
+    def _marginal(self, states: Tensor, priors: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Log-probs and tokens [M, C] of the best of M beams: states [M, K, D] and priors [M, K]."""
+        whole, peaks, sums = self._parts(states)
+        tops = Tops(len(states), len(self.lower), states.device)
+        for (start, stop), peak in zip(self._bounds(), peaks, strict=True):
+            weights = (priors + peak - sums).exp()
+            tops.add(start, torch.bmm(weights.unsqueeze(1), whole[..., start:stop]).squeeze(1))
+        top, tokens = tops.best(count + self.spare)
+        if not self.spare:
+            return top.log(), tokens
+        return _ordered(self._mixed(states, tokens, priors, (whole, peaks, sums)), tokens, count)
+
+    def _parts(self, states: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """exp(logit - peak of its slice) [M, K, V], peaks [M, K] of every slice, and logsumexp, of states [M, K, D]."""
+        whole = states.new_empty((*states.shape[:-1], len(self.lower)), dtype=torch.float32)
+        sums, peaks = [], []
+        for start, logits in self._slices(states):
             peak = logits.amax(-1, keepdim=True)
-            parts.append(logits.sub_(peak).exp_())
+            part = torch.sub(logits, peak, out=whole[..., start : start + logits.shape[-1]]).exp_()
             peaks.append(peak.squeeze(-1))
-            sums.append(peaks[-1] + parts[-1].sum(-1).log())
-        return parts, peaks, torch.stack(sums).logsumexp(0)
+            sums.append(peaks[-1] + part.sum(-1).log())
+        return whole, peaks, torch.stack(sums).logsumexp(0)
 
     def _mixed(
-        self, states: Tensor, tokens: Tensor, priors: Tensor, rough: tuple[list[Tensor], list[Tensor], Tensor]
+        self, states: Tensor, tokens: Tensor, priors: Tensor, rough: tuple[Tensor, list[Tensor], Tensor]
     ) -> Tensor:
         """Marginals [M, C] of tokens [M, C] by their float32 logits under each passage."""
-        parts, peaks, sums = rough
+        whole, peaks, sums = rough
         everywhere = tokens.unsqueeze(1).expand(-1, states.shape[1], -1)
         logits = self.logits(states, everywhere)
-        which = everywhere // SLICE
-        peak = torch.stack(peaks, dim=-1).gather(-1, which)
-        held = torch.zeros_like(logits)
-        for i, part in enumerate(parts):
-            inside = which == i
-            if bool(inside.any()):
-                held += part.gather(-1, (everywhere - i * SLICE).clamp(0, part.shape[-1] - 1)) * inside
-        corrected = _corrected(sums, held.log() + peak, logits)
+        peak = torch.stack(peaks, dim=-1).gather(-1, everywhere // self._slice)
+        corrected = _corrected(sums, whole.gather(-1, everywhere).log() + peak, logits)
         return (logits - corrected.unsqueeze(-1) + priors.unsqueeze(-1)).logsumexp(1)
 
-    def _rough(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """logsumexp [M], logits and tokens of the best [M, C], and where ties are undecided [M], of states [M, D]."""
-        found = [self._rough_rows(rows, count + self.spare) for rows in torch.split(states, ROWS)]
-        total, top, tokens, doubtful = (torch.cat(parts) for parts in zip(*found, strict=True))
+    def _rough(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """logsumexp [M], and logits and tokens of the best [M, C], of states [M, D]."""
+        rows = ROWS if states.device.type == "cpu" else ROWS_ELSEWHERE
+        found = [self._rough_rows(part, count + self.spare) for part in torch.split(states, rows)]
+        total, top, tokens = (torch.cat(parts) for parts in zip(*found, strict=True))
         if not self.spare:
-            return total, top, tokens, doubtful
+            return total, top, tokens
         logits = self.logits(states, tokens)
-        return _corrected(total, top, logits), logits, tokens, torch.zeros_like(doubtful)
+        return _corrected(total, top, logits), logits, tokens
 
-    def _rough_rows(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _rough_rows(self, states: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """`_rough` of at most ROWS states, by the products alone."""
         kept = self.lower.dtype if self.bias is None else torch.float32
-        sums, tops = [], Tops(len(states), len(self.lower), kept)
+        sums, tops = [], Tops(len(states), len(self.lower), states.device, kept)
         for start, logits in self._slices(states):
             peak = tops.add(start, logits).amax(-1)
             sums.append(logits.sub_(peak.unsqueeze(-1)).exp_().sum(-1).log_().add_(peak))
         return torch.stack(sums).logsumexp(0), *tops.best(count)
 
+    @property
+    def _slice(self) -> int:
+        """Tokens of a slice."""
+        return SLICE if self.lower.device.type == "cpu" else len(self.lower)
+
+    def _bounds(self) -> list[tuple[int, int]]:
+        """First token of each slice, and the one after its last."""
+        size = len(self.lower)
+        return [(start, min(start + self._slice, size)) for start in range(0, size, self._slice)]
+
     def _slices(self, states: Tensor) -> Iterator[tuple[int, Tensor]]:
         """(first token, logits [..., at most SLICE] in float32) of one slice of the vocabulary after the other."""
         states = states.to(self.lower.dtype)
-        for start in range(0, len(self.lower), SLICE):
-            part = slice(start, start + SLICE)
-            logits = F.linear(states, self.lower[part]).float()
-            yield start, logits if self.bias is None else logits.add_(self.bias[part])
+        for start, stop in self._bounds():
+            logits = F.linear(states, self.lower[start:stop]).float()
+            yield start, logits if self.bias is None else logits.add_(self.bias[start:stop])
 
 
 def _corrected(sums: Tensor, rough: Tensor, logits: Tensor) -> Tensor:
@@ -205,21 +220,34 @@ def _ordered(values: Tensor, tokens: Tensor, count: int) -> tuple[Tensor, Tensor
     return top[..., :count], tokens.gather(-1, order).gather(-1, at)[..., :count]
 
 
+LAST = (1 << 32) - 1
+"""What a position is taken from, so that the lower of two is the larger number."""
+
+
+def _keys(values: Tensor, positions: Tensor) -> Tensor:
+    """Values and their positions [N, M] as integers, no two of a row alike, in the order of the values.
+
+    Of equal values the lower position is the larger number. The bits of a float32 are in its order once those below the
+    sign of a negative are turned over.
+    """
+    bits = (values.float() + 0.0).view(torch.int32)  # -0.0 becomes 0.0
+    return ((bits ^ (bits >> 31 & 0x7FFFFFFF)).long() << 32) + (LAST - positions)
+
+
+def _unlocked(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """The values and positions of keys."""
+    bits = (keys >> 32).int()
+    return (bits ^ (bits >> 31 & 0x7FFFFFFF)).view(torch.float32), LAST - (keys & LAST)
+
+
 def best(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of each row [N, M], equal values in the order of their position.
+    """The `count` largest of each row [N, M] of float32, equal values in the order of their position.
 
     Rows shorter than `count` are padded with -inf at position 0.
     """
     kept = min(count, values.shape[-1])
-    top, at = values.topk(kept, dim=-1)
-    tied = (values >= top[:, -1:]).sum(-1) > kept
-    if bool(tied.any()):
-        full, order = values[tied].sort(dim=-1, descending=True, stable=True)
-        top[tied], at[tied] = full[:, :kept], order[:, :kept]
-    order = torch.argsort(at, dim=-1, stable=True)
-    top, at = top.gather(-1, order), at.gather(-1, order)
-    order = torch.argsort(top, dim=-1, descending=True, stable=True)
-    top, at = top.gather(-1, order), at.gather(-1, order)
+    positions = torch.arange(values.shape[-1], device=values.device)
+    top, at = _unlocked(_keys(values, positions).topk(kept, dim=-1).values)
     if kept == count:
         return top, at
     missing = (values.shape[0], count - kept)
@@ -232,17 +260,20 @@ BLOCK = 64
 class Tops:
     """Values [M, V], kept until the best are asked for.
 
+    The `count` best lie in the `count` blocks with the largest maxima, of equal ones the first, so that no tie is left.
+
     Args:
         rows: M.
         size: V.
+        device: Their device.
         dtype: Type in which they are kept; it must represent them exactly.
     """
 
-    def __init__(self, rows: int, size: int, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, rows: int, size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         blocks = -(-size // BLOCK)
         self._size = size
-        self._kept = torch.empty((rows, blocks, BLOCK), dtype=dtype)
-        self._maxima = torch.empty((rows, blocks))
+        self._kept = torch.empty((rows, blocks, BLOCK), dtype=dtype, device=device)
+        self._maxima = torch.empty((rows, blocks), device=device)
 
     def add(self, start: int, values: Tensor) -> Tensor:
         """Values [M, v] of a slice that begins at a multiple of BLOCK -> the maxima of its blocks [M, v / BLOCK]."""
@@ -254,12 +285,11 @@ class Tops:
         self._maxima[:, here] = maxima = blocks.amax(-1)
         return maxima
 
-    def best(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Values and positions [M, C], best first, C = `count` or V; and where ties leave them undecided [M]."""
-        looked_at = min(count + 1, self._size)  # one more tells a tie at the cut
-        blocks = self._maxima.topk(min(looked_at, self._maxima.shape[1]), dim=-1).indices
-        values = self._kept.gather(1, blocks.unsqueeze(-1).expand(-1, -1, BLOCK)).flatten(1).float()
-        top, at = values.topk(looked_at, dim=-1)
-        positions = blocks.gather(-1, at // BLOCK) * BLOCK + at % BLOCK
-        doubtful = (top[:, 1:] == top[:, :-1]).any(-1) | (positions >= self._size).any(-1)  # -inf, as what fills up
-        return top[:, :count], positions[:, :count].clamp(max=self._size - 1), doubtful
+    def best(self, count: int) -> tuple[Tensor, Tensor]:
+        """Values and positions [M, C], best first, C = `count` or V; equal values in the order of their position."""
+        kept = min(count, self._size)
+        _, blocks = best(self._maxima, min(kept, self._maxima.shape[1]))
+        values = self._kept.gather(1, blocks.unsqueeze(-1).expand(-1, -1, BLOCK)).flatten(1)
+        within = torch.arange(BLOCK, device=values.device)
+        positions = (blocks.unsqueeze(-1) * BLOCK + within).flatten(1)
+        return _unlocked(_keys(values, positions).topk(kept, dim=-1).values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -72,8 +73,8 @@ def test_whole_continuations_equal_single_steps(toy_llama: CausalGenerator, memo
 @torch.inference_mode()
 def test_scores_of_a_tree_equal_the_forward_of_each_sequence(toy_llama: CausalGenerator, memory: Memory) -> None:
     sequences = [(4, 5, 3), (4, 5, 6, 3), (3,), (6, 3), (4, 3), (5, 5, 5, 5)]
-    tree, asked = TokenTree.of(sequences, toy_llama.start_id), torch.ones((P, len(sequences)), dtype=torch.bool)
-    found = token_tree.score(toy_llama.steps(), [tree], torch.zeros(P, dtype=torch.long), memory, asked)
+    tree, asked = TokenTree.of(sequences, toy_llama.start_id), np.ones((P, len(sequences)), dtype=np.bool_)
+    found = token_tree.score(toy_llama.steps(), [tree], np.zeros(P, dtype=np.int64), memory, asked)
     assert found.dtype == torch.float32 and found.shape == (P, len(sequences))
     for p, source in enumerate(toy_llama.source_ids(PAIRS)):
         for c, sequence in enumerate(sequences):
