@@ -23,6 +23,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.help import OVERVIEW_END, command_help, section_help
 from rag_lightning.config.loading import PRINT, UNREADABLE, add_fields, explain, keys_of, parse_expanded
 from rag_lightning.core import console
+from rag_lightning.core.devices import named_memory
 from rag_lightning.core.errors import DISK_ERRORS, TERMINATED, ConfigError, RagLightningError, Terminated, disk_problem
 from rag_lightning.core.hardware import limit_compiled_products
 from rag_lightning.core.plain import clean
@@ -37,6 +38,7 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 VERBOSE, VERBOSE_HELP = "--verbose", "Show details: stages of each trial, dropped examples, messages of libraries."
 OCCUPIED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 """Errors of a file in the place of one of our folders, or the reverse, and of a path that cannot be one."""
+LESS_MEMORY = "lower decoding.pairs_per_batch, encoder.tokens_per_batch or train.batch_size, or use device=cpu"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,7 +99,8 @@ def _dispatch(words: list[str]) -> int:
         print(describe(name))
         return 0
     if (parsed := parse(name, words[1:])) is not None:
-        load(COMMANDS[name].target)(parsed[0], *parsed[1])
+        with named_memory(LESS_MEMORY):
+            load(COMMANDS[name].target)(parsed[0], *parsed[1])
     return 0
 
 

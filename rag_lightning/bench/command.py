@@ -91,7 +91,8 @@ def _questions(workspace: Workspace, bench: Bench, most: int) -> Questions:
     asked = examples.read(workspace, workspace.config.split)[:most]
     if len(asked) < BATCH:
         raise ConfigError(f"queries: {len(asked)} questions, but a batch has {BATCH}; take more, or a larger split")
-    encoder = TextEncoder(workspace.config.encoder, biencoder.query_start(workspace).source, "query").eval()
+    source = biencoder.query_start(workspace).source
+    encoder = TextEncoder(workspace.config.encoder, source, "query").to(workspace.device).eval()
     np.save(bench.work / "queries.npy", encoder.encode_texts([one.query for one in asked]))
     store = corpus.open_store(workspace)
     matcher: Any = make_matcher(get_task(workspace.config.task.name), lambda row: store[row].text)

@@ -13,6 +13,7 @@ from dataclasses import is_dataclass
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Union, get_args, get_origin
 
+from rag_lightning.core.devices import DEVICE
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.plain import shorten
 from rag_lightning.core.registry import check_name
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
     NonNegativeFloat: TypeAlias = float
     Share: TypeAlias = float
     Name: TypeAlias = str
+    Device: TypeAlias = str
 else:
     from jsonargparse.typing import ClosedUnitInterval as Share
     from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, restricted_string_type
 
     Name = restricted_string_type("Name", NAME)
+    Device = restricted_string_type("Device", DEVICE)
 
 BOUNDS = {
     PositiveInt: "must be at least 1",
@@ -44,6 +47,7 @@ BOUNDS = {
     NonNegativeFloat: "must be at least 0",
     Share: "must be between 0 and 1",
     Name: "must be 1 to 80 letters (a-z, A-Z), digits, . _ or -, and not begin with . or -",
+    Device: "must be auto, cpu, cuda, cuda:N or mps",
 }
 
 
@@ -78,6 +82,8 @@ def _check_plain(name: str, hint: type[Any], value: Any) -> None:
         check(abs(value) <= MOST, name, value, f"must be at most {MOST:,} in size")
     if hint is Name:
         check(is_name(value), name, shorten(repr(value), LONGEST_SHOWN), BOUNDS[Name])
+    elif hint is Device:
+        check(DEVICE.match(value) is not None, name, shorten(repr(value), LONGEST_SHOWN), BOUNDS[Device])
     elif isinstance(value, str):
         check(not re.search("[\0\ud800-\udfff]", value), name, repr(value), "must hold no NUL and no half characters")
     if hint in BOUNDS:

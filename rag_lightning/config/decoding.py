@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from rag_lightning.config.bounds import PositiveInt
-from rag_lightning.config.fields import Dtype, KindSection, setting
+from rag_lightning.config.fields import InferenceDtype, KindSection, setting
 from rag_lightning.config.registries import DECODINGS
 from rag_lightning.core.registry import Registry
 
@@ -20,7 +20,8 @@ class DecodingConfig(KindSection):
         strategy: Decoding strategy; each one supports some of the formulations.
         options: Values of the strategies' own fields.
         k: Number of passages to marginalise over (n_docs).
-        dtype: Type of the forward passes; auto uses bfloat16 if the CPU or GPU supports it.
+        dtype: Type of the forward passes; auto uses bfloat16 if the CPU or GPU supports it, float16 is for GPUs.
+            Log-probs are always float32.
         pairs_per_batch: Question-passage pairs per batch; affects time and memory only.
         pair_store_mb: Largest size of each file of stored generations of pairs, in 10^6 bytes; the least recently used
             are removed first. Affects time and disk only.
@@ -34,6 +35,6 @@ class DecodingConfig(KindSection):
     strategy: str = "greedy"
     options: Mapping[str, Any] = field(default_factory=dict)
     k: PositiveInt = setting(5, stages=("predictions", "scores"))
-    dtype: Dtype = "auto"
+    dtype: InferenceDtype = "auto"
     pairs_per_batch: PositiveInt = setting(256, digest="never")
     pair_store_mb: PositiveInt = setting(512, digest="never")

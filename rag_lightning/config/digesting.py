@@ -1,5 +1,7 @@
 """The settings of a stage that its digest is computed from: all fields that name it, of the effective configuration.
 
+Of `device` only the class counts, and the CPU, which all results were first made on, not at all.
+
 Two cases are excluded: fields whose metadata exclude them (`fields.py`), and fields without effect. A field that the
 formulation, the retriever or the strategy does not use is set to a neutral value here, so that configurations with the
 same result have the same digest.
@@ -13,11 +15,12 @@ from typing import Any
 
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import Dtype, KindSection, Leaf, leaves
+from rag_lightning.config.fields import Dtype, InferenceDtype, KindSection, Leaf, leaves
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.languages import LANGUAGES
 from rag_lightning.config.retrieval import RetrieverConfig, retriever_kind, training_kind, trains_encoder
 from rag_lightning.config.training import ReaderConfig, TrainConfig
+from rag_lightning.core.devices import device_class
 from rag_lightning.core.hardware import resolve_dtype
 
 _RECENT: dict[int, tuple[ExperimentConfig, ExperimentConfig]] = {}
@@ -34,6 +37,7 @@ def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
     effective = effective_config(config)
     kind = {"rankings": config.retriever.kind, "model": training_kind(effective.retriever)}.get(stage)
     found: dict[str, Any] = {}
+    on = device_class(config.device)
     for leaf in leaves(ExperimentConfig):
         if stage not in leaf.stages or leaf.digest in ("never", "by content"):
             continue
@@ -42,8 +46,10 @@ def settings(config: ExperimentConfig, stage: str) -> dict[str, Any]:
         value = value_of(effective, leaf)
         if leaf.digest == "unless default" and value == leaf.default:
             continue
+        if leaf.path == "device":
+            value = None if on == "cpu" else on
         if value is not None:
-            found[leaf.path] = resolve_dtype(value) if leaf.hint is Dtype else plain(value)
+            found[leaf.path] = resolve_dtype(value, on) if leaf.hint in (Dtype, InferenceDtype) else plain(value)
     return found
 
 

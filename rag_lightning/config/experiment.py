@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from rag_lightning.config.bounds import Name
+from rag_lightning.config.bounds import Device, Name
 from rag_lightning.config.data import CorpusConfig, Split, TargetsConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.fields import Section, setting
@@ -41,6 +41,9 @@ class ExperimentConfig(Section):
             the paper starts WebQuestions and CuratedTREC from its NQ model. Empty for the warm-ups.
         split: Split to predict and score.
         seed: Seed of every random choice.
+        device: Device of all models, for embedding, training, decoding, reranking and exact search: auto (first CUDA
+            device, else mps, else CPU), cpu, cuda, cuda:N or mps. Predictions of different classes of devices (cpu,
+            cuda, mps) are kept apart.
         folder: Folder that holds artifacts, assets, runs and reports.
         tracking_uri: MLflow tracking URI; empty for an SQLite file in `folder`.
         task: The task and its data.
@@ -68,6 +71,7 @@ class ExperimentConfig(Section):
     init_from: str = setting("", stages=("model",), digest="by content")
     split: Split = setting("dev", stages=SPLIT)
     seed: int = setting(0, stages=SEEDED)
+    device: Device = setting("auto", stages=("predictions",))
     folder: str = setting(".", digest="never")
     tracking_uri: str = setting("", digest="never")
     task: TaskConfig = field(default_factory=TaskConfig)

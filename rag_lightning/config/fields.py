@@ -20,6 +20,8 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import Registry, check_name
 
 Dtype = Literal["auto", "float32", "bfloat16"]
+InferenceDtype = Literal["auto", "float32", "bfloat16", "float16"]
+"""Types of a forward pass alone; float16 on a GPU only."""
 Policy = Literal["always", "unless default", "by content", "never"]
 """When a field is part of a stage's digest. unless default: the field came later, and its default is what results had
 before it. by content: the field names a file, model or data set, whose content is an input of the stage. never: the

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from rag_lightning.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
-from rag_lightning.config.fields import Dtype, KindSection, Section, setting
+from rag_lightning.config.fields import InferenceDtype, KindSection, Section, setting
 from rag_lightning.config.registries import INDEX_KINDS, RETRIEVERS
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import Registry, check_name
@@ -37,7 +37,8 @@ class EncoderConfig(Section):
         max_query_length: Largest number of tokens of a query; longer ones are truncated.
         max_passage_length: Largest number of tokens of title and text of a passage; longer ones are truncated.
         score_scale: Initial factor of inner products in the softmax of p(z|x); training learns it.
-        dtype: Type of the passage encoder's weights; auto uses bfloat16 if the CPU or GPU supports it.
+        dtype: Type of the passage encoder's weights; auto uses bfloat16 if the CPU or GPU supports it, float16 is for
+            GPUs.
         tokens_per_batch: Tokens per batch of passages, with padding; affects time and memory only.
         stored: Type of the numbers in the file of vectors; float16 halves it, and indexes, refinement and training read
             the rounded vectors.
@@ -61,7 +62,7 @@ class EncoderConfig(Section):
     max_query_length: PositiveInt = setting(64, stages=SEARCHING)
     max_passage_length: PositiveInt = setting(256, stages=EMBEDDING)
     score_scale: PositiveFloat = setting(20.0, stages=("biencoder", "retriever_warmup", "model", "rankings"))
-    dtype: Dtype = setting("auto", stages=("vectors",))
+    dtype: InferenceDtype = setting("auto", stages=("vectors",))
     tokens_per_batch: PositiveInt = setting(4096, digest="never")
     stored: Stored = setting("float32", stages=("vectors",), digest="unless default")
     engine: Literal["process", "ray"] = setting("process", stages=("vectors",), digest="never")

@@ -12,6 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from rag_lightning.core import devices
+from rag_lightning.core.errors import ConfigError
+
 COMPILED = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 """Number of compiled matrix products that oneDNN (torch's bfloat16 on CPU) keeps; its default is 1,024."""
 COMPILED_PRODUCTS = 64
@@ -66,19 +69,24 @@ def cpu_flags() -> frozenset[str]:
     return frozenset(lines[0].split(":", 1)[1].split()) if lines else frozenset()
 
 
-def has_bfloat16() -> bool:
-    """Whether bfloat16 matrix products are fast: AVX-512 BF16, AMX or ARM BF16 on CPU, or any CUDA device."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
+def has_bfloat16(kind: str = "cpu") -> bool:
+    """Whether bfloat16 matrix products are fast on a class of devices; on CPU with AVX-512 BF16, AMX or ARM BF16."""
+    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}) if kind == "cpu" else devices.has_bfloat16(kind)
 
 
-def resolve_dtype(name: str) -> str:
-    """`bfloat16` (where it is fast) or `float32` for `auto`; other names are returned unchanged."""
-    if name != "auto":
-        return name
-    return "bfloat16" if has_bfloat16() else "float32"
+def resolve_dtype(name: str, kind: str) -> str:
+    """The type of a name on a class of devices (cpu, cuda, mps): for `auto` bfloat16 where it is fast, else float32.
+
+    Raises:
+        ConfigError: float16 on a CPU, or bfloat16 on a GPU without it.
+    """
+    if name == "auto":
+        return "bfloat16" if has_bfloat16(kind) else "float32"
+    if name == "float16" and kind == "cpu":
+        raise ConfigError("dtype=float16 is for GPUs, and the device is a CPU; use auto, bfloat16 or float32")
+    if name == "bfloat16" and kind != "cpu" and not has_bfloat16(kind):
+        raise ConfigError(f"dtype=bfloat16: this {kind} device multiplies no bfloat16; use auto, float16 or float32")
+    return name
 
 
 def cpu_count() -> int:
@@ -90,10 +98,12 @@ def describe() -> dict[str, Any]:
     """The hardware, as in run.json."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     load = os.getloadavg()[0]
+    gpus = devices.gpu_names()
     return {
         "machine": platform.machine(),
         "cores": cpu_count(),
         "memory_gib": round(memory / 2**30, 1),
         "bfloat16": has_bfloat16(),
         "load": round(load, 2),
+        **({"gpus": gpus} if gpus else {}),
     }

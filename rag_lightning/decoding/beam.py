@@ -104,20 +104,16 @@ def beam_search(
     tokens = torch.full((batch, 1), start_id, dtype=torch.long, device=device)
     scores = torch.zeros((batch, 1), device=device)
     found = _Found(batch, width, eos_id, length_penalty)
-    moves: Moves | None = None
+    moves = None
     for length in range(1, max_length + 1):
-        here = step(tokens, moves, 2 * width)
-        values, parents, tokens = ranked = _best(scores, here, 2 * width)
-        told = read(_packed(scores, here, ranked))
-        if told[-1, 1] and here.again is not None:
-            values, parents, tokens = ranked = _best(scores, here := here.again(), 2 * width)
-            told = read(_packed(scores, here, ranked))
+        (values, parents, tokens), told = _ranked(scores, step(tokens, moves, 2 * width), 2 * width)
         kept = found.add(told, length == max_length)
         if not kept:
             break
         parents, tokens, scores = _live(values, parents, tokens, width, eos_id)
-        items = torch.tensor(kept, device=device) if len(kept) < len(tokens) else None
-        if items is not None:
+        items = None
+        if len(kept) < len(tokens):
+            items = torch.tensor(kept, device=device)
             tokens, scores, parents = tokens[items], scores[items], parents[items]
         moves = Moves(items, parents)
     return found.pools
@@ -126,6 +122,13 @@ def beam_search(
 def read(values: Tensor) -> Ints:
     """A tensor on the host; the only place where a search waits for the device, once a step."""
     return values.cpu().numpy()
+
+
+def _ranked(scores: Tensor, found: Continuations, count: int) -> tuple[tuple[Tensor, Tensor, Tensor], Ints]:
+    """The best continuations of all beams, and what the host is told of them; computed again where some are faint."""
+    ranked = _best(scores, found, count)
+    told = read(_packed(scores, found, ranked))
+    return _ranked(scores, found.again(), count) if told[-1, 1] and found.again is not None else (ranked, told)
 
 
 def _packed(scores: Tensor, found: Continuations, ranked: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -206,7 +209,7 @@ class _Found:
     def _finish(self, values: Floats, parents: Ints, ended: NDArray[np.bool_]) -> None:
         """Keep those of the best W continuations that end."""
         for n, rank in np.argwhere((ended & ~np.isinf(values))[:, : self._width]):
-            prefix = tuple(self._history[n, parents[n, rank]].tolist())
+            prefix = tuple(map(int, self._history[n, parents[n, rank]]))
             self.pools[self._live[n]].append(Finished(float(values[n, rank]), (*prefix, self._eos_id)))
         for i in self._live:
             _trim(self.pools[i], self._width, self._penalty)
@@ -218,7 +221,7 @@ class _Found:
             best_live = _merit(float(scores[n, 0]), self._history.shape[2], self._penalty)
             live = [] if self._is_over(pool, best_live) else range(self._width)
             pool.extend(
-                Finished(float(scores[n, w]), tuple(self._history[n, w].tolist()))
+                Finished(float(scores[n, w]), tuple(map(int, self._history[n, w])))
                 for w in live
                 if scores[n, w] > -np.inf
             )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import Formulation
 from rag_lightning.config.registries import DECODINGS
+from rag_lightning.core.devices import in_smaller_batches
 from rag_lightning.core.records import Passage, Prediction
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.beam import check_doc_scores
@@ -63,8 +64,13 @@ class Predictor:
 
         Raises:
             DataError: doc_scores that are not one finite number a passage.
+            ConfigError: a device without memory for a quarter of the batch.
         """
-        return self.strategy.predict(self._batch(batch))
+        return in_smaller_batches(lambda part: self.strategy.predict(self._batch(part)), batch, self._size)
+
+    @property
+    def _size(self) -> str:
+        return f"decoding.pairs_per_batch={self.decoding.pairs_per_batch}"
 
     def _batch(self, batch: Sequence[Question]) -> Batch:
         """The questions with what they are answered from."""
@@ -111,8 +117,15 @@ class GridPredictor(Predictor):
         """Predictions of the first cell, in the order of the batch; those of all cells are kept in `found`.
 
         Raises:
-            DataError: doc_scores that are not one finite number a passage.
+            DataError, ConfigError: as `Predictor.predict`.
         """
+        each = in_smaller_batches(self._cells, batch, self._size)
+        for cell, found in self.found.items():
+            found += [one[cell] for one in each]
+        return [one[next(iter(self.found))] for one in each]
+
+    def _cells(self, batch: Sequence[Question]) -> list[dict[tuple[int, str], Prediction]]:
+        """The prediction of each cell for each question."""
         whole = self._batch(batch)
         marginals = {strategy: DECODINGS.get(strategy).marginal for _, strategy in self.found}
         decoded = decode_all(
@@ -130,5 +143,4 @@ class GridPredictor(Predictor):
         for k, strategy in self.found:
             cut = replace(whole, read=[passages[:k] for passages in whole.read])
             made[k, strategy] = cut.realised(decoded[k, marginals[strategy]], self.decoding.length_penalty)
-            self.found[k, strategy] += made[k, strategy]
-        return next(iter(made.values()))
+        return [dict(zip(made, row, strict=True)) for row in zip(*made.values(), strict=True)]

@@ -19,6 +19,7 @@ from rag_lightning.config.experiment import ExperimentConfig, Formulation
 from rag_lightning.config.registries import REGISTRIES
 from rag_lightning.core.artifacts import PARTIAL, open_artifact, published
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, verify_asset
+from rag_lightning.core.devices import device_class, gpu_names, resolve_device
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import cpu_count, describe, resolve_dtype
 from rag_lightning.core.hub import describe_paper_scale, hub_reachable
@@ -79,9 +80,9 @@ def _machine(root: Path) -> Iterator[Finding]:
     yield Finding("versions", "ok", ", ".join(f"{name} {version}" for name, version in package_versions().items()))
     threads = f"{cpu_count()} cores; threads: torch {torch.get_num_threads()}, faiss {faiss.omp_get_max_threads()}"
     yield Finding("cpu", "ok", f"{threads}; load {describe()['load']}")
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    yield Finding("gpu", "ok" if gpus else "note", ", ".join(gpus) or "none; scale mini does not need one")
-    fast = resolve_dtype("auto") == "bfloat16"
+    yield Finding("gpu", "ok" if gpu_names() else "note", ", ".join(gpu_names()) or "none; scale mini needs none")
+    yield Finding("device auto", "ok", resolve_device("auto"))
+    fast = resolve_dtype("auto", device_class("auto")) == "bfloat16"
     yield Finding("bfloat16", "ok" if fast else "note", "fast" if fast else "not fast here: float32 is used")
     memory = psutil.virtual_memory()
     yield Finding("memory", "ok", f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free")

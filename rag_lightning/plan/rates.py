@@ -18,9 +18,10 @@ from torch import nn
 from rag_lightning.checkpoints.architectures import Shape
 from rag_lightning.config.digesting import effective_training, settings
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import Dtype
+from rag_lightning.config.fields import InferenceDtype
 from rag_lightning.config.retrieval import trains_encoder
 from rag_lightning.core.artifacts import MANIFEST, published, read_manifest
+from rag_lightning.core.devices import device_class
 from rag_lightning.core.hardware import cpu_count, resolve_dtype
 from rag_lightning.stages.workspace import Workspace
 
@@ -192,7 +193,7 @@ HEAD = 64
 """Width of an attention head."""
 
 
-def encode_seconds(shape: Shape, tokens: int, dtype: Dtype) -> float:
+def encode_seconds(shape: Shape, tokens: int, dtype: InferenceDtype) -> float:
     """Seconds to encode one text of `tokens` tokens: one layer timed, times the number of layers."""
     layer, states = _encoder(shape).eval(), _states(shape, tokens)
 
@@ -203,7 +204,7 @@ def encode_seconds(shape: Shape, tokens: int, dtype: Dtype) -> float:
     return shape.layers * _best(step, dtype, states.device.type) / BATCH
 
 
-def train_seconds(shape: Shape, tokens: int, dtype: Dtype, target_tokens: int = 0) -> float:
+def train_seconds(shape: Shape, tokens: int, dtype: InferenceDtype, target_tokens: int = 0) -> float:
     """Seconds of forward and backward pass of one text (and target), from one timed layer of each kind."""
     layer, states = _encoder(shape), _states(shape, tokens)
     device = states.device.type
@@ -226,16 +227,16 @@ def search_seconds(width: int, count: int) -> float:
 
 def device() -> str:
     """The device on which models are timed: the GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return device_class("auto")
 
 
-def _best(step: Callable[[], object], dtype: Dtype, kind: str) -> float:
+def _best(step: Callable[[], object], dtype: InferenceDtype, kind: str) -> float:
     """Seconds of the fastest of several calls, after one warm-up call."""
-    fast = resolve_dtype(dtype) == "bfloat16"
+    lower = getattr(torch, resolve_dtype(dtype, kind))
     seconds = []
     for _ in range(1 + REPEATS):
         started = time.perf_counter()
-        with torch.autocast(kind, torch.bfloat16, enabled=fast):
+        with torch.autocast(kind, lower, enabled=lower != torch.float32):
             step()
         if kind == "cuda":
             torch.cuda.synchronize()

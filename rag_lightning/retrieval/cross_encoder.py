@@ -31,14 +31,15 @@ class CrossEncoder:
 
     Args:
         source: A local folder (never asks the network) or a hub name; weights must be safetensors.
+        device: Its device.
 
     Raises:
         AssetError: the model cannot be reached or read, or lacks weights, such as those of the classifier.
         ConfigError: another number of labels.
     """
 
-    def __init__(self, source: Path | str) -> None:
-        self.model = open_model(AutoModelForSequenceClassification, source, WHAT).eval()
+    def __init__(self, source: Path | str, device: str = "cpu") -> None:
+        self.model = open_model(AutoModelForSequenceClassification, source, WHAT).to(device).eval()
         self.tokenizer = open_tokenizer(source, WHAT)
         self._known: dict[bytes, float] = {}
         if (labels := int(self.model.config.num_labels)) not in (1, 2):
@@ -89,13 +90,13 @@ class CrossEncoder:
 
 
 @lru_cache(maxsize=1)
-def open_cross_encoder(source: Path | str) -> CrossEncoder:
+def open_cross_encoder(source: Path | str, device: str = "cpu") -> CrossEncoder:
     """The cross-encoder of a folder; the last one stays open, with the scores of its pairs, for the next trial.
 
     Raises:
         AssetError, ConfigError: as `CrossEncoder`.
     """
-    return CrossEncoder(source)
+    return CrossEncoder(source, device)
 
 
 def _length(encoded: dict[str, list[int]]) -> int:

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rag_lightning.config.fields import Dtype
+from rag_lightning.config.fields import InferenceDtype
 from rag_lightning.config.retrieval import Stored
 from rag_lightning.core.arrays import new_array, open_array
+from rag_lightning.core.devices import in_smaller_batches
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import open_atomic, read_sealed, replace_file, write_sealed
 from rag_lightning.core.hardware import resolve_dtype
@@ -63,7 +64,7 @@ def embed_corpus(
     store: PassageStore | Sequence[Passage],
     folder: Path,
     tokens_per_batch: int = 4096,
-    dtype: Dtype = "auto",
+    dtype: InferenceDtype = "auto",
     progress: Progress = lambda done, total: None,
     shard_size: int = 2048,
     stored: Stored = "float32",
@@ -89,7 +90,7 @@ def embed_corpus(
         passages_per_second and reused (passages found embedded).
 
     Raises:
-        ConfigError: a passage encoder is needed, or a size below 1.
+        ConfigError: a passage encoder is needed, a size below 1, or a device without memory for a quarter of a batch.
         DataError: the encoder gave a vector that is not finite, or too large for float16.
         ArtifactError: a shard of an interrupted run is damaged, or of another shape.
     """
@@ -99,7 +100,7 @@ def embed_corpus(
     rows = np.flatnonzero(first == np.arange(len(first)))
     settings = {"passages": len(store), "distinct": len(rows), "dim": encoder.dim, "stored": stored}
     settings |= {"tokens_per_batch": tokens_per_batch, "shard_size": shard_size}
-    plan = _plan(folder / SHARDS, settings, dtype)
+    plan = _plan(folder / SHARDS, settings, dtype, encoder.model.device.type)
     missing = _missing(folder, len(rows), shard_size)
     shards = ((part.start, [store[int(row)] for row in rows[part.start : part.stop]]) for part in missing)
     embedded = (crew or Alone(encoder)).embed(shards, plan["dtype"], tokens_per_batch)
@@ -126,7 +127,7 @@ def _write(
     return {"seconds": round(seconds, 3), "passages_per_second": rate, "reused": reused}
 
 
-def _plan(shards: Path, plan: dict[str, Any], dtype: Dtype) -> dict[str, Any]:
+def _plan(shards: Path, plan: dict[str, Any], dtype: InferenceDtype, kind: str) -> dict[str, Any]:
     """The settings the shards depend on; shards made with others are removed."""
     file = shards / PLAN
     if file.exists():
@@ -136,17 +137,23 @@ def _plan(shards: Path, plan: dict[str, Any], dtype: Dtype) -> dict[str, Any]:
             return {**plan, "dtype": chosen}
         shutil.rmtree(shards)
     shards.mkdir(parents=True, exist_ok=True)
-    chosen = resolve_dtype(dtype)
+    chosen = resolve_dtype(dtype, kind)
     write_sealed(file, {**plan, "dtype": chosen})
     return {**plan, "dtype": chosen}
 
 
 def embed_shard(passages: Sequence[Passage], model: TextEncoder, tokens_per_batch: int) -> NDArray[np.float32]:
-    """Vectors [size, D] of the passages of a shard."""
-    encoded = model.token_ids(passages)
+    """Vectors [size, D] of the passages of a shard.
+
+    Raises:
+        ConfigError: a device without memory for a quarter of a batch.
+    """
+    encoded, setting = model.token_ids(passages), f"encoder.tokens_per_batch={tokens_per_batch}"
     vectors = np.empty((len(passages), model.dim), dtype=np.float32)
     for rows in length_batches([len(item["input_ids"]) for item in encoded], tokens_per_batch):
-        vectors[rows] = model.encode_batch([encoded[row] for row in rows])
+        vectors[rows] = in_smaller_batches(
+            lambda part: list(model.encode_batch([encoded[row] for row in part])), rows, setting
+        )
     return vectors
 
 

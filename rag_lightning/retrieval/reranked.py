@@ -56,7 +56,7 @@ class Reranked(Dense):
         from rag_lightning.retrieval.cross_encoder import open_cross_encoder  # kinds are listed without torch
 
         (name,) = self.models
-        reranker = open_cross_encoder(parts.model(name))
+        reranker = open_cross_encoder(parts.model(name), parts.device)
         return ByText(RerankedRetriever(parts.dense(), reranker, parts.store, self.rerank))
 
 

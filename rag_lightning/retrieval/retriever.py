@@ -87,6 +87,10 @@ class Parts(Protocol):
         """Seed of the experiment."""
 
     @property
+    def device(self) -> str:
+        """The device of all models."""
+
+    @property
     def store(self) -> PassageStore:
         """The corpus."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import experiment_of
 from rag_lightning.core.arrays import open_floats
+from rag_lightning.core.devices import device_class, resolve_device
 from rag_lightning.core.errors import ArtifactError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.corpus.store import PassageStore
@@ -41,8 +42,9 @@ def open_parts(given: Mapping[str, str], artifacts: str = "") -> OpenSystem:
     described = read_system(path)
     folders = check(described, given, artifacts)
     config = experiment_of(described["config"], str(path))
-    generator = train.open_generator(folders[GENERATOR], config)
-    encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))
+    device = resolve_device(config.device)
+    generator = train.open_generator(folders[GENERATOR], config).to(device)
+    encodings = Encodings(generator, resolve_dtype(config.decoding.dtype, device_class(device)))
     if config.formulation == "closed_book":
         return OpenSystem(config, encodings)
     parts = _StoredParts(config, folders, float(described.get("bm25_weight", 0)))
@@ -80,11 +82,13 @@ class _StoredParts:
 
     def __init__(self, config: ExperimentConfig, folders: Mapping[str, Path], weight: float) -> None:
         self._config, self._folders, self._weight = config, folders, weight
+        self.device = resolve_device(config.device)
         self.seed, self.store = config.seed, PassageStore(self._folder("corpus"))
 
     def dense(self) -> DenseRetriever:
         if self.encoder is None:
-            self.encoder = TextEncoder(self._config.encoder, self._folder(QUERY_ENCODER), "query").eval()
+            encoder = TextEncoder(self._config.encoder, self._folder(QUERY_ENCODER), "query")
+            self.encoder = encoder.to(self.device).eval()
         return DenseRetriever(self.encoder, self.index())
 
     def vectors(self) -> Floats:

@@ -19,7 +19,7 @@ from rag_lightning.generator.inputs import leaves_room, query_lengths
 from rag_lightning.retrieval.encoders import encoder_width
 from rag_lightning.retrieval.retriever import RetrieverKind
 from rag_lightning.stages import corpus, examples, given, vectors
-from rag_lightning.stages.workspace import Workspace
+from rag_lightning.stages.workspace import Workspace, check_device
 from rag_lightning.tasks.load import find_row
 
 BATCH = 1 << 12
@@ -43,10 +43,12 @@ def check_training(workspace: Workspace, splits: Sequence[str]) -> None:
         splits: Splits that the trained model will answer.
 
     Raises:
-        ConfigError: k above the corpus, encoders of different widths, or a question without a given vector.
+        ConfigError: a device that is not there, k above the corpus, encoders of different widths, or a question without
+            a given vector.
         DataError: a question that is too long for the generator, or vectors that do not fit the corpus.
     """
     config = workspace.config
+    check_device(workspace)
     if config.decoding.made().from_train:
         return
     _check_lengths(workspace)

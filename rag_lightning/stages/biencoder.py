@@ -89,7 +89,9 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     training = config.biencoder.training()
     module = BiencoderModule(encoders["query"], encoders["passage"], scale, training, config.seed)
     lesson = Lesson(items, training.batch_size)
-    result = fit(module, [lesson], training, folder, seed=config.seed, announce=workspace.announce)
+    result = fit(
+        module, [lesson], training, folder, seed=config.seed, device=workspace.device, announce=workspace.announce
+    )
     for role, trained in encoders.items():
         trained.model.save_pretrained(folder / FOLDERS[role])
         trained.tokenizer.save_pretrained(folder / FOLDERS[role])
@@ -119,7 +121,7 @@ def _from_task(workspace: Workspace) -> tuple[list[LabelledQuestion], int]:
 def pretrained_retriever(workspace: Workspace) -> DenseRetriever:
     """Exact search with the pretrained encoders."""
     start = pretrained(workspace, "query")
-    encoder = TextEncoder(workspace.config.encoder, start.source, "query").eval()
+    encoder = TextEncoder(workspace.config.encoder, start.source, "query").to(workspace.device).eval()
     found = vectors.read(vectors.PRETRAINED.build(workspace))
     return DenseRetriever(encoder, build_index(IndexConfig("flat"), found))
 

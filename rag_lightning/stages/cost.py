@@ -33,7 +33,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
         trivial.predict(workspace, asked)
         return _measured(len(asked), 0.0, time.perf_counter() - started)
     generator = predict.model_encodings(workspace, train.build(workspace)).generator
-    encodings = Encodings(generator, resolve_dtype(config.decoding.dtype))
+    encodings = Encodings(generator, resolve_dtype(config.decoding.dtype, generator.model.device.type))
     _forget_peak()
     found, seconds = [Question(example, (), ()) for example in asked], 0.0
     if config.formulation != "closed_book":

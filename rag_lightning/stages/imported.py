@@ -102,7 +102,11 @@ def _check_new(workspace: Workspace, kind: str) -> None:
 
 
 def _encoder(workspace: Workspace) -> TextEncoder:
-    return TextEncoder(workspace.config.encoder, biencoder.passage_start(workspace).source, "passage").eval()
+    return (
+        TextEncoder(workspace.config.encoder, biencoder.passage_start(workspace).source, "passage")
+        .to(workspace.device)
+        .eval()
+    )
 
 
 def _source(path: Path, layout: str) -> dict[str, Any]:

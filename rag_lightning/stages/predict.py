@@ -1,6 +1,7 @@
 """Stage `predict`: rankings + model -> artifacts/predictions.
 
-Predictions are made with Lightning's Trainer, which handles devices and progress.
+Predictions are made with Lightning's Trainer, which handles interruptions and progress; the models are on the device of
+the configuration already.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.generator import check_generator
 from rag_lightning.core.artifacts import PAIRS, Artifact
+from rag_lightning.core.devices import device_class
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import collect_memory, resolve_dtype
 from rag_lightning.core.records import Prediction, write_jsonl
@@ -35,9 +37,10 @@ PREDICTIONS = "predictions.jsonl"
 
 def model_encodings(workspace: Workspace, model: Artifact) -> Encodings:
     """The encodings of a model; the model stays loaded for later predictions of the process."""
-    dtype = resolve_dtype(workspace.config.decoding.dtype)
-    name = f"{model.path.resolve()} {dtype}"
-    return Loaded.encodings(name, lambda: Encodings(train.load_generator(workspace), dtype))
+    device = workspace.device
+    dtype = resolve_dtype(workspace.config.decoding.dtype, device_class(device))
+    name = f"{model.path.resolve()} {device} {dtype}"
+    return Loaded.encodings(name, lambda: Encodings(train.load_generator(workspace).to(device), dtype))
 
 
 def build(workspace: Workspace, split: str) -> Artifact:
@@ -121,11 +124,14 @@ def make_predictor(workspace: Workspace, encodings: Encodings, pairs: PairStore)
 def open_pairs(workspace: Workspace, model: Artifact) -> PairStore:
     """The pair store of the model and decoding; in memory only if its results cannot be shared."""
     decoding = workspace.config.decoding
-    stored, dtype = decoding.made().stored, resolve_dtype(decoding.dtype)
+    stored, kind = decoding.made().stored, device_class(workspace.device)
+    dtype = resolve_dtype(decoding.dtype, kind)
     if workspace.config.formulation == "closed_book" or not stored:
         return PairStore()
-    path = workspace.root / "artifacts" / PAIRS / f"{model.digest}-{stored}-{dtype}.sqlite"
-    owner = {"generator": model.digest, "decoding": stored, "dtype": dtype, "code": str(VERSION)}
+    on = {} if kind == "cpu" else {"device": kind}
+    name = "-".join([model.digest, stored, dtype, *on.values()])
+    path = workspace.root / "artifacts" / PAIRS / f"{name}.sqlite"
+    owner = {"generator": model.digest, "decoding": stored, "dtype": dtype, "code": str(VERSION), **on}
     return PairStore(path, owner, decoding.pair_store_mb * 10**6, workspace.announce)
 
 

@@ -87,7 +87,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     source = workspace.model_source(config.generator.source)
     check_start(workspace)
     _announce_lengths(workspace)
-    generator = create_generator(config.generator, source)
+    generator = create_generator(config.generator, source).to(workspace.device)
     generator.set_classes(classes.labels(config), seed=head_seed(config.seed))
     if config.reader.steps == 0:
         generator.save(folder / "generator")
@@ -102,7 +102,9 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     module = ReaderModule(generator, training, config.seed)
     lessons = reader_items.lessons(items, config.reader, config.seed)
     taught = [reader_items.sized(lesson, generator) for lesson in lessons]
-    result = fit(module, taught, training, folder, seed=config.seed, announce=workspace.announce)
+    result = fit(
+        module, taught, training, folder, seed=config.seed, device=workspace.device, announce=workspace.announce
+    )
     generator.save(folder / "generator")
     shown = sum(item.distractor for item in items)
     return {**result, "items": len(items), "distractors": shown, "copied_tokens": copied}

@@ -196,9 +196,9 @@ class SystemParts(BuiltParts):
 
     def _load_encoder(self) -> TextEncoder:
         if _is_learnt(self.workspace, self._state):
-            return train.load_query_encoder(self.workspace)
+            return train.load_query_encoder(self.workspace).to(self.device)
         start = _before_training(self.workspace, self._state)
-        return TextEncoder(self.workspace.config.encoder, start.source, "query").eval()
+        return TextEncoder(self.workspace.config.encoder, start.source, "query").to(self.device).eval()
 
     def index(self) -> Index:
         """The configured index, opened once."""

@@ -69,7 +69,9 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     settings = replace(settings, k=min(settings.k, len(store)))
     module = QueryEncoderModule(live, settings, config.seed)
     lesson = Lesson(items, settings.batch_size)
-    result = fit(module, [lesson], settings, folder, seed=config.seed, announce=workspace.announce)
+    result = fit(
+        module, [lesson], settings, folder, seed=config.seed, device=workspace.device, announce=workspace.announce
+    )
     scale = live.learnt_scale("retriever_warmup.scale_lr")
     encoder.model.save_pretrained(folder / "query_encoder")
     encoder.tokenizer.save_pretrained(folder / "query_encoder")

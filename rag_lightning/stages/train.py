@@ -115,7 +115,14 @@ def train_here(workspace: Workspace, folder: Path) -> dict[str, Any]:
     if config.train.steps:
         lesson = Lesson(items, config.train.batch_size)
         result = fit(
-            module, [lesson], config.train, folder, seed=config.seed, dev=together, announce=workspace.announce
+            module,
+            [lesson],
+            config.train,
+            folder,
+            seed=config.seed,
+            device=workspace.device,
+            dev=together,
+            announce=workspace.announce,
         )
     info = {"formulation": config.formulation, **result, "items": len(items), "targets_cut": cut, **chosen}
     if module.global_rank == 0:
@@ -211,7 +218,8 @@ def evaluator(
     decoding = DecodingConfig("classify" if generator.classes else strategy, length, k=config.train.k)
 
     def start() -> Scorer:
-        encodings = Encodings(trained_part.merged(generator), resolve_dtype(config.train.dtype))
+        dtype = resolve_dtype(config.train.dtype, generator.model.device.type)
+        encodings = Encodings(trained_part.merged(generator), dtype)
         predictor = Predictor(config.formulation, encodings, decoding, store)
 
         def score(batch: Sequence[Example]) -> list[float]:

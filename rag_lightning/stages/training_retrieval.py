@@ -44,6 +44,11 @@ class BuiltParts:
         return self.workspace.config.seed
 
     @property
+    def device(self) -> str:
+        """The device of all models."""
+        return self.workspace.device
+
+    @property
     def store(self) -> PassageStore:
         """The corpus."""
         return corpus.open_store(self.workspace)

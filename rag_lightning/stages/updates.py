@@ -93,6 +93,11 @@ class UpdatedParts:
     def _passages(self) -> tuple[Passage, ...]:
         return tuple(self._added.values())
 
+    @property
+    def device(self) -> str:
+        """The base's."""
+        return self._base.device
+
     def dense(self) -> DenseRetriever:
         """The base's query encoder with the updated index."""
         return DenseRetriever(self._base.dense().encoder, self.index())
@@ -162,7 +167,7 @@ def _encoder(workspace: Workspace) -> Encode:
     def encode(passages: Sequence[Passage]) -> Floats:
         if not loaded:
             source = biencoder.passage_start(workspace).source
-            loaded.append(TextEncoder(workspace.config.encoder, source, "passage").eval())
+            loaded.append(TextEncoder(workspace.config.encoder, source, "passage").to(workspace.device).eval())
         return loaded[0].encode_texts(passages)
 
     return encode

@@ -14,6 +14,7 @@ from rag_lightning.config.digesting import settings
 from rag_lightning.core.arrays import open_floats
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.console import progress
+from rag_lightning.core.devices import device_class
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.files import file_digest, file_sha256
 from rag_lightning.core.hardware import resolve_dtype
@@ -26,7 +27,7 @@ from rag_lightning.retrieval.on_ray import Actors
 from rag_lightning.retrieval.vector_files import open_array_file
 from rag_lightning.retrieval.vector_ids import read_ids
 from rag_lightning.stages import corpus
-from rag_lightning.stages.workspace import Workspace
+from rag_lightning.stages.workspace import Workspace, check_device
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,15 @@ def vectors_stage(passage_encoder: Callable[[Workspace], Start]) -> Stage[Worksp
         encoder = workspace.config.encoder
         if encoder.passage_vectors:
             return _from_file(workspace, folder)
-        dtype: Any = resolve_dtype(encoder.dtype)
+        dtype: Any = resolve_dtype(encoder.dtype, device_class(workspace.device))
         source = passage_encoder(workspace).source
-        model = TextEncoder(replace(encoder, dtype=dtype), source, "passage")
+        model = TextEncoder(replace(encoder, dtype=dtype), source, "passage").to(workspace.device)
         crew = Actors(encoder, source) if encoder.engine == "ray" else None
         with progress("embedding", "passages") as report:
             passages, tokens = corpus.open_store(workspace), encoder.tokens_per_batch
             return embed_corpus(model, passages, folder, tokens, dtype, report, stored=encoder.stored, crew=crew)
 
-    return Stage("vectors", 2, _settings, inputs, make, resumable=True, check=_check)
+    return Stage("vectors", 2, _settings, inputs, make, resumable=True, check=_check, check_data=check_device)
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:

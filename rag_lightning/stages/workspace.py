@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core.artifacts import ArtifactStore, Recipe
 from rag_lightning.core.assets import ASSETS, OPTIONAL_ASSETS, asset_path, fetch_asset, find_asset
 from rag_lightning.core.console import Say, StageLines, detail, say
+from rag_lightning.core.devices import resolve_device
 from rag_lightning.core.files import folder_digest
 from rag_lightning.core.hub import HUB_REVISION, download_model, downloaded_model, resolve_commit
 from rag_lightning.core.stage import Bound, Inputs, Stage
@@ -46,6 +47,15 @@ class Workspace:
     def root(self) -> Path:
         """The folder that holds artifacts, assets, runs and reports."""
         return Path(self.config.folder)
+
+    @property
+    def device(self) -> str:
+        """The device of all models.
+
+        Raises:
+            ConfigError: it is not there.
+        """
+        return resolve_device(self.config.device)
 
     @property
     def store(self) -> ArtifactStore:
@@ -138,7 +148,24 @@ def config_stage(
     version: int,
     inputs: Callable[[Workspace], Inputs],
     make: Callable[[Workspace, Path], Mapping[str, Any]],
+    check_data: Callable[[Workspace], None] = lambda workspace: None,
     **more: Any,
 ) -> Stage[Workspace]:
-    """A stage whose settings are the fields of the configuration that name it."""
-    return Stage(kind, version, lambda workspace: settings(workspace.config, kind), inputs, make, **more)
+    """A stage whose settings are the fields of the configuration that name it; it is refused where the device is not
+    there."""
+
+    def check_all(workspace: Workspace) -> None:
+        check_device(workspace)
+        check_data(workspace)
+
+    named = partial(_settings, kind=kind)
+    return Stage(kind, version, named, inputs, make, check_data=check_all, **more)
+
+
+def _settings(workspace: Workspace, kind: str) -> dict[str, Any]:
+    return settings(workspace.config, kind)
+
+
+def check_device(workspace: Workspace) -> None:
+    """Raise ConfigError where the device is not there; called before a stage or any of its inputs is built."""
+    _ = workspace.device

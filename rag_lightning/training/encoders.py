@@ -147,7 +147,7 @@ class BiencoderModule(OptimisedModule):
         encoded = self.passage_encoder.token_ids(passages)
         groups = list(length_batches([len(item["input_ids"]) for item in encoded], TOKENS_PER_FORWARD))
         parts = [self.passage_encoder(**self.passage_encoder.collate([encoded[i] for i in group])) for group in groups]
-        order = torch.tensor([i for group in groups for i in group])
+        order = torch.tensor([i for group in groups for i in group], device=parts[0].device)
         return torch.cat(parts)[order.argsort()]
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-define
 
 from rag_lightning.config.training import TrainConfig, accumulation, processes
 from rag_lightning.core.console import is_terminal
+from rag_lightning.core.devices import device_class, named_memory, trainer_settings
 from rag_lightning.core.errors import ArtifactError, ConfigError, Terminated
 from rag_lightning.core.hardware import collect_memory, resolve_dtype
 from rag_lightning.decoding.encodings import Loaded
@@ -60,7 +61,8 @@ EXPECTED = (
 def quiet_trainer(**settings: Any) -> pl.Trainer:
     """A Trainer without Lightning's own logging, checkpoints and tips; any setting may be given.
 
-    The cluster is hidden from it: under SLURM it would catch signals that are the job's, and queue it again itself.
+    It stays on the CPU unless told otherwise: batches are text, and a model that predicts is on its device already. The
+    cluster is hidden from it: under SLURM it would catch signals that are the job's, and queue it again itself.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in EXPECTED:
@@ -68,7 +70,7 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
             "ignore", module="pytorch_lightning|lightning_fabric|lightning_utilities", message=message
         )
     defaults = {
-        "accelerator": "cpu" if not torch.cuda.is_available() else "auto",
+        "accelerator": "cpu",
         "devices": 1,
         "logger": False,
         "enable_checkpointing": False,
@@ -109,6 +111,7 @@ def fit(
     folder: Path,
     *,
     seed: int,
+    device: str = "cpu",
     dev: Sequence[object] = (),
     progress: bool = True,
     announce: Callable[[str], None] = lambda message: None,
@@ -121,6 +124,7 @@ def fit(
         config: Settings of the optimisation.
         folder: Folder of the resume point and history.jsonl.
         seed: Seed of the order and of dropout.
+        device: Resolved device (core/devices.py), unless the configuration's `trainer` names another accelerator.
         dev: Batches for `validation_step`, which logs dev_score.
         progress: Whether to show a bar.
         announce: Called with a line about a resume point that cannot be used.
@@ -130,22 +134,19 @@ def fit(
 
     Raises:
         TrainingError: a loss or gradient that is not finite; its batch is in the folder.
-        ArtifactError, ConfigError: a resume point of something else; too few examples, or a bad value of `trainer`.
+        ArtifactError, ConfigError: a resume point of something else; too few examples, a bad value of `trainer`, or a
+            device without memory for a batch.
     """
     _make_room()
     history, saved = History(), ResumePoint(folder, SAVE_EVERY, SAVE_SOONEST, SAVE_LATEST)
     evaluated = bool(dev) and config.eval_every > 0
     best = ModelCheckpoint(folder / BEST, monitor="dev_score", mode="max", save_top_k=1, save_weights_only=True)
     start = open_resume(folder / RESUME, module, announce)
-    watching = _of_evaluation(config, best) if evaluated else []
-    trainer = _trainer(config, evaluated, [history, Metered(module.meter), Trimmed(), saved, *watching], progress)
+    callbacks = [history, Metered(module.meter), Trimmed(), saved, *(_of_evaluation(config, best) if evaluated else [])]
+    trainer = _trainer(config, device, evaluated, callbacks, progress)
     module.train()
     data = TrainingData(lessons, seed, start, dev if evaluated else (), trainer.accumulate_grad_batches)
-    try:
-        with interruptible():
-            trainer.fit(module, datamodule=data, ckpt_path=folder / RESUME if start else None, weights_only=True)
-    except NotFinite as failure:
-        raise keep_batch(failure, folder, trainer.global_rank) from failure
+    _train(trainer, module, data, folder, start > 0)
     score = None
     if trainer.is_global_zero:
         history.write(folder)
@@ -154,15 +155,29 @@ def fit(
     return {"steps": trainer.global_step, "dev_score": score, "training": module.meter.summary(), **history.summary()}
 
 
+def _train(trainer: pl.Trainer, module: OptimisedModule, data: TrainingData, folder: Path, resumes: bool) -> None:
+    less = (
+        f"lower batch_size={module.settings.batch_size} of this training (trainer.accumulate_grad_batches keeps the "
+        "size of a step), or set its checkpoint_encoder=true; the resume point is kept"
+    )
+    try:
+        with named_memory(less), interruptible():
+            trainer.fit(module, datamodule=data, ckpt_path=folder / RESUME if resumes else None, weights_only=True)
+    except NotFinite as failure:
+        raise keep_batch(failure, folder, trainer.global_rank) from failure
+
+
 def _make_room() -> None:
     """Free what the model before holds: one process trains those of a sweep one after the other."""
     Loaded.clear()
     collect_memory()
 
 
-def _trainer(config: TrainConfig, evaluated: bool, callbacks: Sequence[pl.Callback], progress: bool) -> pl.Trainer:
+def _trainer(
+    config: TrainConfig, device: str, evaluated: bool, callbacks: Sequence[pl.Callback], progress: bool
+) -> pl.Trainer:
     """Raises ConfigError for values of `trainer` that Lightning refuses."""
-    settings = _settings(config, evaluated)
+    settings = _settings(config, device, evaluated)
     try:
         return quiet_trainer(**settings, callbacks=callbacks, enable_progress_bar=progress)
     except (TypeError, ValueError, MisconfigurationException) as error:
@@ -180,7 +195,7 @@ def _take_best(module: OptimisedModule, best: ModelCheckpoint) -> float | None:
     """Load the weights of the best evaluation; its score."""
     if not best.best_model_path:
         return None
-    module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+    module.load_state_dict(torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"])
     return float(best.best_model_score) if best.best_model_score is not None else None
 
 
@@ -192,16 +207,18 @@ def _of_evaluation(config: TrainConfig, best: ModelCheckpoint) -> list[pl.Callba
     return [stop, best]
 
 
-def _settings(config: TrainConfig, evaluated: bool) -> dict[str, Any]:
+def _settings(config: TrainConfig, device: str, evaluated: bool) -> dict[str, Any]:
     """Lightning's Trainer arguments; what the configuration passes through wins.
 
     Lightning counts batches between evaluations, the configuration optimiser steps. Processes are started by `launch`,
     never by Lightning, and share out the data themselves.
     """
+    dtype = resolve_dtype(config.dtype, device_class(device))
     settings = {
+        **trainer_settings(device),
         "max_steps": config.steps,
         "gradient_clip_val": config.clip,
-        "precision": "bf16-mixed" if resolve_dtype(config.dtype) == "bfloat16" else "32-true",
+        "precision": "bf16-mixed" if dtype == "bfloat16" else "32-true",
         "enable_checkpointing": evaluated,
         "limit_val_batches": 1.0 if evaluated else 0,
         "num_sanity_val_steps": 0,
@@ -211,6 +228,8 @@ def _settings(config: TrainConfig, evaluated: bool) -> dict[str, Any]:
         **config.trainer,
     }
     if processes("train", config) > 1:
+        if ":" in device and "accelerator" not in config.trainer:
+            raise ConfigError(f"device={device} is one device, and trainer.devices asks for several; use device=cuda")
         strategy = config.trainer.get("strategy", "auto")
         settings |= {"strategy": "ddp" if strategy == "auto" else strategy}
     return settings
@@ -227,7 +246,7 @@ def open_resume(path: Path, module: OptimisedModule, announce: Callable[[str], N
     if not path.exists():
         return 0
     try:
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, map_location="cpu", weights_only=True)  # it may have been saved on a GPU
         step, state = int(saved["global_step"]), saved["state_dict"]
     except (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, pickle.UnpicklingError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

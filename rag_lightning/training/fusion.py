@@ -81,5 +81,5 @@ class FusionModule(RagModule):
             parts.append(result[0] if smooth else result)
             vocabulary += result[1:] if smooth else ()
             order += group
-        back = torch.tensor(order).argsort()
+        back = torch.tensor(order, device=self.device).argsort()
         return torch.cat(parts)[back], torch.cat(vocabulary)[back] if smooth else None

@@ -15,12 +15,13 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from rag_lightning.config.training import TrainConfig, accumulation
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import collect_memory
 from rag_lightning.core.records import Example
 from rag_lightning.generator.heads import ClassHead, LabelTokens, label_number
+from rag_lightning.generator.inputs import pad_ids
 from rag_lightning.generator.opening import Writer
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator, token_batches
 from rag_lightning.generator.trained_part import checkpoint_encoder
@@ -114,6 +115,17 @@ class OptimisedModule(pl.LightningModule):
         """A batch as plain JSON values, for inspection."""
         return [asdict(item) for item in batch]
 
+    def setup(self, stage: str) -> None:
+        """Refuse processes on different classes of devices, whose numbers would differ.
+
+        Raises:
+            ConfigError: some are on one, some on another.
+        """
+        kinds = set(gather_items([self.trainer.strategy.root_device.type]))
+        if len(kinds) > 1:
+            found = " and ".join(sorted(kinds))
+            raise ConfigError(f"processes that train together are on {found}; set device to one of them everywhere")
+
     def on_validation_epoch_start(self) -> None:
         """Start the evaluator with the current weights, and return free memory to the system."""
         collect_memory()
@@ -193,11 +205,8 @@ class TrainedModule(OptimisedModule):
                 [classes.token_ids[label_number(classes, item.target)]] if item.kind == "label" else row
                 for item, row in zip(batch, ids, strict=True)
             ]
-        rows = [torch.tensor(row) for row in ids]
-        padded = pad_sequence(rows, batch_first=True, padding_value=self.generator.pad_id)
-        lengths = torch.tensor([len(row) for row in rows]).unsqueeze(1)
-        mask = torch.arange(padded.shape[1]) < lengths
-        return padded.to(self.device), mask.to(self.device)
+        padded, mask = pad_ids(ids, self.generator.pad_id, self.device)
+        return padded, mask.bool()
 
     def pair_log_probs(
         self, sources: Sequence[Sequence[int]], targets: Tensor, mask: Tensor, spread: Tensor | None = None
@@ -216,7 +225,7 @@ class TrainedModule(OptimisedModule):
             result = self.generator.token_log_probs(asked, targets[group], smooth, mask[group], marked)
             parts.append(result if isinstance(result, tuple) else (result,))
             order += group
-        back = torch.tensor(order).argsort()
+        back = torch.tensor(order, device=self.device).argsort()
         found = [torch.cat(part)[back] for part in zip(*parts, strict=True)]
         return found[0], found[1] if len(found) > 1 else None
 
@@ -229,7 +238,7 @@ class TrainedModule(OptimisedModule):
         for group in self._forwards(sources):
             parts.append(self.generator.class_log_probs(head, [sources[i] for i in group], [queries[i] for i in group]))
             order += group
-        return torch.cat(parts)[torch.tensor(order).argsort()]
+        return torch.cat(parts)[torch.tensor(order, device=self.device).argsort()]
 
     def _forwards(self, sources: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         """Positions of the pairs of each forward pass, counted with their padding."""

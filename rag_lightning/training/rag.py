@@ -184,7 +184,7 @@ class ReaderModule(TrainedModule):
         parts = [self._text([batch[i] for i in texts])] if texts else []
         if claims and isinstance(head, ClassHead):
             parts.append(self._labels(head, [batch[i] for i in claims]))
-        back = torch.tensor([*texts, *claims]).argsort()
+        back = torch.tensor([*texts, *claims], device=self.device).argsort()
         likelihood, smooth = (torch.cat(part)[back] for part in zip(*parts, strict=True))
         return likelihood, smooth
 

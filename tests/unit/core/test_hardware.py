@@ -21,9 +21,8 @@ def test_hardware_is_described_by_plain_values() -> None:
 @pytest.mark.parametrize(("flags", "dtype"), [({"amx_bf16"}, "bfloat16"), ({"avx2"}, "float32"), (set(), "float32")])
 def test_auto_takes_bfloat16_where_it_is_fast(monkeypatch: pytest.MonkeyPatch, flags: set[str], dtype: str) -> None:
     monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset(flags))
-    monkeypatch.setitem(hardware.sys.modules, "torch", None)
-    assert hardware.resolve_dtype("auto") == dtype
-    assert hardware.resolve_dtype("float32") == "float32"
+    assert hardware.resolve_dtype("auto", "cpu") == dtype
+    assert hardware.resolve_dtype("float32", "cpu") == "float32"
 
 
 def test_the_command_line_bounds_compiled_products_unless_the_user_does(monkeypatch: pytest.MonkeyPatch) -> None:
