@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rag_lightning.core.errors import ConfigError, DataError
-from rag_lightning.generator.vocabulary import Continuations, best
+from rag_lightning.generator.vocabulary import Continuations
+from rag_lightning.largest import best
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]

@@ -7,7 +7,7 @@ once. All numbers that leave are float32. Ties go to the lower token id.
 In bfloat16 the products only say which tokens are the best and what all others add up to; the logits of the best are
 computed again in float32, so that no tie of rounded logits decides, and log-probs are not rounded.
 
-Nothing here asks the host: shapes depend on no value, and ties are decided by one comparison (`_keys`). On a device
+Nothing here asks the host: shapes depend on no value, and ties are decided by one comparison (largest.py). On a device
 other than the CPU, which has no such cache, a slice is the whole vocabulary.
 
 Shapes: M states, D state size, V vocabulary, N questions, K passages, W beams, C tokens asked for.
@@ -30,6 +30,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from rag_lightning.largest import best, keys, unlocked
 
 SLICE = 1024
 """Tokens of the vocabulary that are multiplied at once."""
@@ -220,40 +222,6 @@ def _ordered(values: Tensor, tokens: Tensor, count: int) -> tuple[Tensor, Tensor
     return top[..., :count], tokens.gather(-1, order).gather(-1, at)[..., :count]
 
 
-LAST = (1 << 32) - 1
-"""What a position is taken from, so that the lower of two is the larger number."""
-
-
-def _keys(values: Tensor, positions: Tensor) -> Tensor:
-    """Values and their positions [N, M] as integers, no two of a row alike, in the order of the values.
-
-    Of equal values the lower position is the larger number. The bits of a float32 are in its order once those below the
-    sign of a negative are turned over.
-    """
-    bits = (values.float() + 0.0).view(torch.int32)  # -0.0 becomes 0.0
-    return ((bits ^ (bits >> 31 & 0x7FFFFFFF)).long() << 32) + (LAST - positions)
-
-
-def _unlocked(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """The values and positions of keys."""
-    bits = (keys >> 32).int()
-    return (bits ^ (bits >> 31 & 0x7FFFFFFF)).view(torch.float32), LAST - (keys & LAST)
-
-
-def best(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of each row [N, M] of float32, equal values in the order of their position.
-
-    Rows shorter than `count` are padded with -inf at position 0.
-    """
-    kept = min(count, values.shape[-1])
-    positions = torch.arange(values.shape[-1], device=values.device)
-    top, at = _unlocked(_keys(values, positions).topk(kept, dim=-1).values)
-    if kept == count:
-        return top, at
-    missing = (values.shape[0], count - kept)
-    return torch.cat([top, top.new_full(missing, -torch.inf)], -1), torch.cat([at, at.new_zeros(missing)], -1)
-
-
 BLOCK = 64
 
 
@@ -292,4 +260,4 @@ class Tops:
         values = self._kept.gather(1, blocks.unsqueeze(-1).expand(-1, -1, BLOCK)).flatten(1)
         within = torch.arange(BLOCK, device=values.device)
         positions = (blocks.unsqueeze(-1) * BLOCK + within).flatten(1)
-        return _unlocked(_keys(values, positions).topk(kept, dim=-1).values)
+        return unlocked(keys(values, positions).topk(kept, dim=-1).values)

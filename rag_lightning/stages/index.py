@@ -13,9 +13,17 @@ from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.console import progress
 from rag_lightning.index.codes import CompressedKind
 from rag_lightning.index.flat import FlatIndex
-from rag_lightning.index.index import FaissIndex, Floats, IndexKind, build_index, load_index
+from rag_lightning.index.index import FaissIndex, Floats, Index, IndexKind, build_index, load_index
+from rag_lightning.retrieval.exact import ExactSearch
 from rag_lightning.stages import embed, vectors
 from rag_lightning.stages.workspace import Workspace, config_stage
+
+
+def open_searched(workspace: Workspace) -> Index:
+    """What is searched at prediction: the configured index, whose exact search runs on the device of the models."""
+    if workspace.config.index.kind == "flat" and workspace.device != "cpu":
+        return ExactSearch(vectors.mapped(embed.build(workspace)), workspace.device)
+    return open_index(workspace)
 
 
 def open_index(workspace: Workspace) -> FaissIndex:
@@ -31,11 +39,13 @@ def open_index(workspace: Workspace) -> FaissIndex:
     return load_index(build(workspace).path, config, vectors.mapped(found) if found else None)
 
 
-def open_flat(workspace: Workspace, passages: Floats) -> FlatIndex:
-    """Exact search for training, over memory-mapped vectors and a memory-mapped index file.
+def open_flat(workspace: Workspace, passages: Floats) -> Index:
+    """Exact search for training, on the device of the models; on a CPU over a memory-mapped index file.
 
-    All processes of a machine share one read-only copy of both.
+    All processes of a machine share one read-only copy of the file and of the memory-mapped vectors.
     """
+    if workspace.device != "cpu":
+        return ExactSearch(passages, workspace.device)
     return FlatIndex.mapped(FLAT.build(workspace).path, passages)
 
 

@@ -203,7 +203,7 @@ class SystemParts(BuiltParts):
     def index(self) -> Index:
         """The configured index, opened once."""
         if self._index is None:
-            self._index = index.open_index(self.workspace)
+            self._index = index.open_searched(self.workspace)
         return self._index
 
     def bm25_weight(self) -> float:

@@ -25,6 +25,7 @@ from torch import Tensor
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.index import Index
 from rag_lightning.retrieval.encoders import TextEncoder
+from rag_lightning.retrieval.exact import ExactSearch
 from rag_lightning.retrieval.questions import OracleRetriever, gold_first, gold_rows
 from rag_lightning.retrieval.retriever import Asked, DenseRetriever
 from rag_lightning.training.scaled_retrieval import ScaledRetrieval, pad_hits
@@ -78,7 +79,7 @@ class LiveRetrieval(ScaledRetrieval):
             FloatingPointError: a vector is not finite.
         """
         vectors = self.encoder(**self.encoder.tokenize(queries)).float()
-        search = self._search(vectors.detach().cpu().numpy(), k)
+        search = self._search(vectors.detach(), k)
         with self.meter.retrieving():
             rows = search() if self.ahead is None else self.ahead.rows(search)
         return vectors, rows
@@ -86,13 +87,17 @@ class LiveRetrieval(ScaledRetrieval):
     def _prepare(self, queries: Sequence[str], k: int) -> Search:
         with torch.autocast(self.log_scale.device.type, enabled=False):  # it would keep weights cast without gradient
             vectors = self.encoder.encode_texts(queries)
-        return self._search(vectors, k)
+        return self._search(torch.from_numpy(vectors).to(self.log_scale.device), k)
 
-    def _search(self, vectors: NDArray[np.float32], k: int) -> Search:
-        """The search for [B, D], which gives rows [B, k]."""
-        if not np.isfinite(vectors).all():
+    def _search(self, vectors: Tensor, k: int) -> Search:
+        """The search for [B, D], which gives rows [B, k]; only they leave a device that searches itself."""
+        if not bool(torch.isfinite(vectors).all()):
             raise FloatingPointError("a query vector is not finite")
-        return lambda: self._index.search(np.ascontiguousarray(vectors), k)[1]
+        if isinstance(self._index, ExactSearch):
+            exact = self._index
+            return lambda: exact.find(vectors, k)[1].cpu().numpy()
+        queries = np.ascontiguousarray(vectors.cpu().numpy())
+        return lambda: self._index.search(queries, k)[1]
 
     def gather(self, rows: NDArray[np.int64]) -> Tensor:
         """Frozen passage vectors [*rows, D]."""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rag_lightning.generator import vocabulary
-from rag_lightning.generator.vocabulary import Continuations, Vocabulary, best
+from rag_lightning.generator.vocabulary import Continuations, Vocabulary
+from rag_lightning.largest import best
 
 N, K, W, D, V = 3, 4, 2, 16, 50
 
