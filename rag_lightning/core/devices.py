@@ -60,8 +60,8 @@ def device_class(name: str) -> str:
 
 
 def has_bfloat16(kind: str) -> bool:
-    """Whether a GPU class (cuda, mps) multiplies bfloat16 itself."""
-    return kind == "cuda" and bool(_torch().cuda.is_bf16_supported(including_emulation=False))
+    """Whether a GPU class (cuda, mps) multiplies bfloat16 itself; a CUDA device that is elsewhere is taken to."""
+    return kind == "cuda" and (not _cuda_devices() or _torch().cuda.is_bf16_supported(including_emulation=False))
 
 
 def gpu_names() -> list[str]:

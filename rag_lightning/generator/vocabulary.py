@@ -260,4 +260,5 @@ class Tops:
         values = self._kept.gather(1, blocks.unsqueeze(-1).expand(-1, -1, BLOCK)).flatten(1)
         within = torch.arange(BLOCK, device=values.device)
         positions = (blocks.unsqueeze(-1) * BLOCK + within).flatten(1)
-        return unlocked(keys(values, positions).topk(kept, dim=-1).values)
+        top, at = unlocked(keys(values, positions).topk(kept, dim=-1).values)
+        return top, at.clamp(max=self._size - 1)  # a NaN may be less than what fills up

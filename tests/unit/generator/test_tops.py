@@ -13,7 +13,7 @@ def best_of(values: Tensor, slices: int, count: int, dtype: torch.dtype = torch.
     tops = Tops(*values.shape, values.device, dtype)
     for start in range(0, values.shape[1], slices * BLOCK):
         part = values[:, start : start + slices * BLOCK]
-        torch.testing.assert_close(tops.add(start, part).amax(-1), part.amax(-1), rtol=0, atol=0)
+        torch.testing.assert_close(tops.add(start, part).amax(-1), part.amax(-1), rtol=0, atol=0, equal_nan=True)
     return tops.best(count)
 
 
@@ -72,3 +72,8 @@ def test_what_fills_a_block_up_is_never_a_position(count: int) -> None:
     assert positions.tolist() == [[0, 2, 1][:count], [0, 1, 2][:count]]
     _, positions = best_of(torch.full((1, 3), -torch.inf), 1, count)
     assert positions.tolist() == [[0, 1, 2][:count]]
+
+
+def test_numbers_that_are_none_have_positions() -> None:
+    _, positions = best_of(torch.full((2, BLOCK + 3), -torch.nan), 1, 5)
+    assert int(positions.max()) < BLOCK + 3
