@@ -7,7 +7,7 @@ SHELL := bash
 # What may stand behind a target, NAME=value. Only make's command line is read, and no variable of the environment except
 # STORAGE. The recipes find the values in the environment, as they were typed: neither make nor a shell reads them.
 override ARGUMENTS := PYTHON TORCH_INDEX TASK SCALE TRIALS SEED WORKERS ENGINE STORAGE CORPUS TRAIN DEV TEST NAME DATASET \
-	EXPERIMENT SPLIT PORT CONFIRM SLOW VERBOSE Q JOBS KILLS FLIPS TEXTS SIZES KINDS THREADS
+	EXPERIMENT SPLIT PORT CONFIRM SLOW VERBOSE Q JOBS KILLS FLIPS TEXTS SIZES KINDS THREADS DEVICE
 override name :=
 override UNKNOWN := $(foreach name,$(filter-out $(ARGUMENTS),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name)))
 $(if $(strip $(UNKNOWN)),$(error no argument: $(strip $(UNKNOWN)); make help lists them (a variable of the environment stands before make)))
@@ -178,6 +178,7 @@ test-all: $(INSTALLED_DEV) ## Run all tests
 
 bench: $(INSTALLED_DEV) ## Run the benchmarks, on one thread
 ##@ SLOW=yes           also the long ones, of BART-base size; one needs 16 GB of memory
+##@ DEVICE=cpu         device of decoding and of transformers beside it: cpu, cuda, cuda:1, mps
 	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(if $(SLOW),,-m "not slow")
 
 campaign: $(INSTALLED_DEV) ## Attack a sweep: kills, damaged files, hostile texts and names (docs/reliability.md)

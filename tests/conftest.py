@@ -64,6 +64,15 @@ Marks of pytest-xdist 3.8 do not group tests of pytest 9.2, whose ids it cannot 
 """
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip the tests of a GPU where there is none."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device here")
+
+
 @pytest.fixture(autouse=True)
 def no_shared_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep with a storage says for its whole process that machines share the folder; the next test is new."""

@@ -45,6 +45,7 @@ LEAVES = list(leaves(ExperimentConfig))
 NAMED: Mapping[str, Iterable[str]] = {
     "index.kind": INDEX_KINDS, "decoding.strategy": DECODINGS, "retriever.kind": RETRIEVERS,
     "retriever.trained_with": RETRIEVERS, "corpus.language": LANGUAGES, "index.uri": ("", "http://localhost:19530"),
+    "device": ("cuda",),
 }  # fmt: skip
 """Names that a field takes."""
 path_of = attrgetter("path")

@@ -12,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.profiler import ProfilerActivity, profile
 
 ROOT = Path(__file__).parents[2]
@@ -34,15 +35,22 @@ def said_by(module: str, *arguments: Any, **variables: str) -> dict[str, Any]:
     return found
 
 
-def resident(peak: bool) -> int:
-    """Bytes of memory this process has now, or has had at most since `forget_peak` (Linux)."""
+CPU = torch.device("cpu")
+
+
+def resident(peak: bool, device: torch.device = CPU) -> int:
+    """Bytes of memory this process has now, or has had at most since `forget_peak` (Linux); on CUDA, of its tensors."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) if peak else torch.cuda.memory_allocated(device)
     name = "VmHWM:" if peak else "VmRSS:"
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
-def forget_peak() -> None:
+def forget_peak(device: torch.device = CPU) -> None:
     """What loading the model took is not what is measured."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -1,5 +1,6 @@
 """What the benchmarks of decoding and training share: models, inputs of one length, and paired times.
 
+`DEVICE` (cpu, cuda, cuda:1, mps; cpu where it is not given) is the device of decoding, ours and transformers'.
 `RAG_BENCH_MODEL` names the folder of a trained BART-family generator; without it the mini size has random weights.
 """
 
@@ -25,10 +26,12 @@ from transformers import (
 )
 
 from rag_lightning.config.generator import GeneratorConfig
+from rag_lightning.core.devices import resolve_device
 from rag_lightning.core.records import Passage
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.generator.seq2seq import Seq2SeqGenerator
 
+DEVICE = torch.device(resolve_device(os.environ.get("DEVICE") or "cpu"))
 SIZES = {
     "mini": {"vocab_size": 30522, "d_model": 384, "layers": 6, "decoder_layers": 3, "heads": 12, "ffn": 1536},
     "base": {"vocab_size": 50265, "d_model": 768, "layers": 6, "decoder_layers": 6, "heads": 12, "ffn": 3072},
@@ -62,7 +65,7 @@ def generator(size: str, vocab_size: int = 0) -> IdsGenerator:
     folder = os.environ.get("RAG_BENCH_MODEL")
     if folder and size == "mini":
         loaded = Seq2SeqGenerator.load(Path(folder), GeneratorConfig(dropout=0.0))
-        return IdsGenerator(loaded.model, loaded.tokenizer, loaded.config).eval()
+        return IdsGenerator(loaded.model, loaded.tokenizer, loaded.config).to(DEVICE).eval()
     torch.manual_seed(0)
     s = SIZES[size]
     config = BartConfig(
@@ -84,7 +87,8 @@ def generator(size: str, vocab_size: int = 0) -> IdsGenerator:
         decoder_start_token_id=0,
         forced_eos_token_id=None,
     )
-    return IdsGenerator(BartForConditionalGeneration(config), NoTokenizer(), GeneratorConfig(dropout=0.0)).eval()
+    made = IdsGenerator(BartForConditionalGeneration(config), NoTokenizer(), GeneratorConfig(dropout=0.0))
+    return made.to(DEVICE).eval()
 
 
 def rows(made: IdsGenerator, questions: int, k: int, length: int, seed: int = 0) -> list[list[tuple[int, ...]]]:
@@ -114,18 +118,18 @@ def reference(made: IdsGenerator, formulation: str, n_docs: int) -> Any:
     config = RagConfig.from_question_encoder_generator_configs(
         question.config, made.model.config, n_docs=n_docs, vocab_size=made.model.config.vocab_size
     )
-    return REFERENCES[formulation](config=config, question_encoder=question, generator=made.model).eval()
+    return REFERENCES[formulation](config=config, question_encoder=question, generator=made.model).to(DEVICE).eval()
 
 
 def generated(
     model: Any, made: IdsGenerator, asked: list[list[tuple[int, ...]]], scores: torch.Tensor, **how: Any
 ) -> Any:
     """Token ids of transformers' best hypotheses, without the start token and what follows the end."""
-    contexts = torch.tensor([row for rows in asked for row in rows])
+    contexts = torch.tensor([row for rows in asked for row in rows], device=DEVICE)
     found = model.generate(
         context_input_ids=contexts,
         context_attention_mask=torch.ones_like(contexts),
-        doc_scores=scores,
+        doc_scores=scores.to(DEVICE),
         n_docs=len(asked[0]),
         decoder_start_token_id=made.start_id,
         bos_token_id=made.start_id,
@@ -171,11 +175,21 @@ class Paired:
     def line(self, case: str, more: str = "") -> str:
         """One line of the table."""
         times = f"{median(self.theirs):.2f} s against {median(self.ours):.2f} s"
-        return f"\n{case}: ratio {self.ratio:.2f} (median of {len(self.ours)} pairs, 1 thread; {times}){more}"
+        return f"\n{case}: ratio {self.ratio:.2f} (median of {len(self.ours)} pairs, {_where()}; {times}){more}"
+
+
+def _where() -> str:
+    return "cpu, 1 thread" if DEVICE.type == "cpu" else str(DEVICE)
 
 
 def seconds(action: Callable[[], Any]) -> float:
-    """Processor time of this process: a busy machine counts less."""
-    started = time.process_time()
+    """Processor time of this process, as a busy machine counts less; of another device the time until it is done."""
+    if DEVICE.type == "cpu":
+        started = time.process_time()
+        action()
+        return time.process_time() - started
+    torch.get_device_module(DEVICE).synchronize()
+    started = time.perf_counter()
     action()
-    return time.process_time() - started
+    torch.get_device_module(DEVICE).synchronize()
+    return time.perf_counter() - started

@@ -12,7 +12,17 @@ from rag_lightning.decoding import rag_token
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.generator.likelihoods import doc_log_probs
 from tests.benchmarks.processes import said_by
-from tests.benchmarks.rag_models import IdsGenerator, Paired, against, generated, generator, reference, rows, seconds
+from tests.benchmarks.rag_models import (
+    DEVICE,
+    IdsGenerator,
+    Paired,
+    against,
+    generated,
+    generator,
+    reference,
+    rows,
+    seconds,
+)
 from tests.benchmarks.thorough import LENGTH, SOURCE, thorough
 
 PAIRS = 3
@@ -98,10 +108,10 @@ def test_rag_token_with_beams(size: str, length: int, capsys: pytest.CaptureFixt
 @torch.inference_mode()
 def needed(made: IdsGenerator, asked: list[list[tuple[int, ...]]], beams: int, length: int) -> None:
     """The products of a search: pairs through the encoder, beams through the decoder's layers and the vocabulary."""
-    ids = torch.tensor([row for pairs in asked for row in pairs])
+    ids = torch.tensor([row for pairs in asked for row in pairs], device=DEVICE)
     made.model.model.encoder(input_ids=ids, attention_mask=torch.ones_like(ids))
     for width in [1, *[beams] * (length - 1)]:
-        states = torch.zeros((len(ids) * width, made.model.config.d_model))
+        states = torch.zeros((len(ids) * width, made.model.config.d_model), device=DEVICE)
         for layer in made.model.model.decoder.layers:
             own, crossed = layer.self_attn, layer.encoder_attn
             for product in (own.q_proj, own.k_proj, own.v_proj, own.out_proj, crossed.q_proj, crossed.out_proj):

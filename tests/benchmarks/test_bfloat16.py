@@ -13,7 +13,7 @@ from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.rag_sequence import decode_all
 from rag_lightning.generator.likelihoods import doc_log_probs
-from tests.benchmarks.rag_models import NoTokenizer, Paired, generator, rows
+from tests.benchmarks.rag_models import DEVICE, NoTokenizer, Paired, generator, rows
 from tests.benchmarks.thorough import LENGTH, SOURCE
 
 QUESTIONS, K, BEAMS, PAIRS = 24, 5, 4, 3
@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.slow, pytest.mark.timeout(7200)
 
 @pytest.mark.parametrize("formulation", ["rag_sequence", "rag_token"])
 def test_bfloat16_against_float32(formulation: str, capsys: pytest.CaptureFixture[str], benchmark: Any) -> None:
-    if not has_bfloat16():
-        pytest.skip("this machine has no fast bfloat16")
+    if not has_bfloat16(DEVICE.type):
+        pytest.skip(f"{DEVICE} has no fast bfloat16")
     made = generator("mini")
     asked = rows(made, QUESTIONS, K, SOURCE)
     scores = torch.randn((QUESTIONS, K), generator=torch.Generator().manual_seed(1))

@@ -16,7 +16,7 @@ from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.likelihoods import doc_log_probs
 from tests.benchmarks.processes import forget_peak, resident
-from tests.benchmarks.rag_models import IdsGenerator, generated, generator, reference, rows, seconds
+from tests.benchmarks.rag_models import DEVICE, IdsGenerator, generated, generator, reference, rows, seconds
 
 SOURCE, LENGTH = 96, 5
 
@@ -36,8 +36,8 @@ def main(whose: str, size: str, k: int, beams: int, questions: int) -> None:
     scores = torch.randn((questions, k), generator=torch.Generator().manual_seed(1))
     model = reference(made, "rag_sequence", k) if whose == "transformers" else None
     found: dict[str, Any] = {}
-    forget_peak()
-    before = resident(peak=False)
+    forget_peak(DEVICE)
+    before = resident(peak=False, device=DEVICE)
 
     def run() -> None:
         if model is None:
@@ -46,7 +46,7 @@ def main(whose: str, size: str, k: int, beams: int, questions: int) -> None:
             found["tokens"] = generated(model, made, asked, scores, num_beams=beams, max_length=LENGTH + 1)
 
     found["seconds"] = seconds(run)
-    print(json.dumps(found | {"bytes": resident(peak=True) - before}))
+    print(json.dumps(found | {"bytes": resident(peak=True, device=DEVICE) - before}))
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ import yaml
 from rag_lightning.cli import main
 from rag_lightning.commands import COMMANDS
 from rag_lightning.config import presets
-from rag_lightning.config.bounds import Name
+from rag_lightning.config.bounds import Device, Name
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import BOUNDS, KindSection, Leaf, leaves, sections_of
 from rag_lightning.config.loading import experiment_of, load_experiment
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.matrix.matrix import Cell
 
-BOUNDED = [leaf for leaf in leaves(ExperimentConfig) if leaf.hint in BOUNDS and leaf.hint is not Name]
+BOUNDED = [leaf for leaf in leaves(ExperimentConfig) if leaf.hint in BOUNDS and leaf.hint not in (Name, Device)]
 WHOLE = [leaf for leaf in leaves(ExperimentConfig) if getattr(leaf.hint, "_type", leaf.hint) is int]
 SECTIONS = sections_of(ExperimentConfig)
 

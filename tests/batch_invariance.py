@@ -1,0 +1,144 @@
+"""How many predictions change with the number of questions that are decoded together.
+
+`python -m tests.batch_invariance [--device cpu] [--dtype float32] [--questions 1000]` prints one line for each
+formulation, decoding and batch size. The model is that of the tests' tiny project, trained for a few seconds; each
+question reads passages drawn at random, so that batches hold sources and outputs of all lengths.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.stats import binomtest
+
+from rag_lightning.config.decoding import DecodingConfig
+from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.core.console import ignore
+from rag_lightning.core.devices import device_class, resolve_device
+from rag_lightning.core.hardware import resolve_dtype
+from rag_lightning.core.records import Example, Prediction
+from rag_lightning.decoding.encodings import Encodings
+from rag_lightning.decoding.predictor import Predictor
+from rag_lightning.decoding.question import Question
+from rag_lightning.stages import corpus, train
+from rag_lightning.stages.workspace import Workspace
+from tests.tiny_project import PLACES, experiment, place, write_data
+
+SIZES = (1, 7, 64)
+"""Questions decoded together; predictions of the first size are those the others are compared with."""
+CASES = (
+    ("rag_token", "greedy", {}),
+    ("rag_token", "beam", {"num_beams": 4}),
+    ("rag_sequence", "thorough", {"passage_beams": 4}),
+    ("rag_sequence", "fast", {"passage_beams": 4}),
+)
+K, LENGTH, TIE = 5, 6, 1e-5
+ASKED = (
+    "what is the capital of {}",
+    "what is the river in {}",
+    "capital of {}",
+    "what is in {} the city of the capital",
+)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Predictions of one batch size beside those of the first.
+
+    Args:
+        case: Formulation and decoding.
+        size: Questions decoded together.
+        questions: Number of questions.
+        gaps: Of each prediction that differs, log p of the first size's best hypothesis above that of the other's, 0
+            at least: how far it is from a tie.
+        moved: Largest difference of log p between the best hypotheses of both.
+    """
+
+    case: str
+    size: int
+    questions: int
+    gaps: tuple[float, ...]
+    moved: float
+
+    def __str__(self) -> str:
+        low, high = binomtest(len(self.gaps), self.questions).proportion_ci(method="exact")
+        ties = sum(gap <= TIE for gap in self.gaps)
+        return (
+            f"{self.case}, batches of {self.size}: {len(self.gaps)} of {self.questions} predictions change "
+            f"[{100 * low:.2f} %, {100 * high:.2f} %], {ties} of them ties within {TIE:g}; "
+            f"log p moves by {self.moved:.1e} at most"
+        )
+
+
+def questions(count: int) -> list[Question]:
+    """Questions of all lengths, each with K passages drawn at random and scores near each other."""
+    draw = random.Random(0)
+    made = []
+    for number in range(count):
+        query = ASKED[number % len(ASKED)].format(place(draw.randrange(PLACES)))
+        rows = tuple(draw.sample(range(PLACES), K))
+        scores = tuple(sorted((draw.gauss(0, 1) for _ in range(K)), reverse=True))
+        made.append(Question(Example(f"q{number}", query, ("x",)), rows, scores))
+    return made
+
+
+def measure(config: ExperimentConfig, dtype: str, count: int) -> Iterator[Changed]:
+    """One result for each case and size but the first.
+
+    Args:
+        config: The project; its model is trained where it is not there.
+        dtype: Type of the forward passes.
+        count: Number of questions.
+    """
+    workspace, asked = Workspace(config, ignore), questions(count)
+    generator = train.load_generator(workspace).to(workspace.device)
+    dtype = resolve_dtype(dtype, device_class(workspace.device))
+    store = corpus.open_store(workspace)
+    for formulation, strategy, options in CASES:
+        decoding = DecodingConfig(strategy, {"max_length": LENGTH, **options}, k=K)
+        found: list[list[Prediction]] = []
+        for size in SIZES:
+            predictor = Predictor(formulation, Encodings(generator, dtype), decoding, store)  # type: ignore[arg-type]
+            parts = [asked[at : at + size] for at in range(0, count, size)]
+            found.append([prediction for part in parts for prediction in predictor.predict(part)])
+        for size, other in zip(SIZES[1:], found[1:], strict=True):
+            yield compared(f"{formulation} {strategy}", size, found[0], other)
+
+
+def compared(case: str, size: int, first: Sequence[Prediction], other: Sequence[Prediction]) -> Changed:
+    """Two lists of predictions of the same questions."""
+    gaps = []
+    for a, b in zip(first, other, strict=True):
+        if a.hypotheses[0].token_ids != b.hypotheses[0].token_ids:
+            of_a = {h.token_ids: h.log_prob for h in a.hypotheses}
+            gaps.append(max(a.log_prob - of_a.get(b.hypotheses[0].token_ids, float("-inf")), 0.0))
+    moved = max(abs(a.log_prob - b.log_prob) for a, b in zip(first, other, strict=True))
+    return Changed(case, size, len(first), tuple(gaps), moved)
+
+
+def main() -> None:
+    """Print the results of a new project."""
+    from tests.conftest import make_bert
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--questions", type=int, default=1000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "bert").mkdir()
+        write_data(folder / "data")
+        config = experiment(folder, folder / "data", make_bert(folder / "bert"))
+        config = ExperimentConfig(**{**vars(config), "device": resolve_device(given.device)})
+        for one in measure(config, given.dtype, given.questions):
+            print(f"{given.device} {given.dtype}: {one}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
