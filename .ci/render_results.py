@@ -30,6 +30,7 @@ PAGES = (
     "docs/reliability.md",
     "docs/indexes.md",
     "docs/hotswap.md",
+    "docs/scale.md",
 )
 LATER = "docs/later.md"
 BLOCK = re.compile(r"(<!-- results: (\w+)( brief)? -->\n).*?(<!-- end -->)", re.DOTALL)

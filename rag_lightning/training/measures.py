@@ -119,9 +119,9 @@ def dev_score(scored: Sequence[ScoredBatch]) -> float:
     ids = [example_id for batch in scored for example_id in batch.example_ids]
     if len(set(ids)) != len(ids):
         raise RuntimeError(f"{len(ids) - len(set(ids))} dev questions were scored twice")
-    total = torch.tensor(0.0)
+    total = torch.tensor(0.0, device="cpu")
     for batch in sorted(scored, key=lambda b: b.number):
-        total += torch.tensor(sum(batch.values) / len(batch.values)) * len(batch.values)
+        total += torch.tensor(sum(batch.values) / len(batch.values), device="cpu") * len(batch.values)
     return float(total / len(ids))
 
 

@@ -97,7 +97,8 @@ class ScaledRetrieval(nn.Module):
         """Begin a null document as an average passage: its logit is the mean doc_score of these questions."""
         _, scores = self.ranked(asked, k)
         found = scores[np.isfinite(scores)]
-        self.null_bias = nn.Parameter(torch.tensor(float(found.mean()) if len(found) else 0.0))
+        mean = float(found.mean()) if len(found) else 0.0
+        self.null_bias = nn.Parameter(torch.tensor(mean, device=self.log_scale.device))
 
 
 class FixedRetrieval(ScaledRetrieval):

@@ -145,9 +145,9 @@ class RetrievalMonitor:
 def _seen(
     question: Question, prediction: Prediction, right: tuple[bool, ...] | None, right_frozen: tuple[bool, ...] | None
 ) -> Seen:
-    prior = doc_log_probs(torch.tensor(question.logits))
+    prior = doc_log_probs(torch.tensor(question.logits, device="cpu"))
     known = prediction.hypotheses[0].passage_log_probs if prediction.hypotheses else ()
-    posterior = of_sequence(known, prior) if known and len(known) == len(prior) else torch.empty(0)
+    posterior = of_sequence(known, prior) if known and len(known) == len(prior) else torch.empty(0, device="cpu")
     return Seen(
         question.example.example_id,
         question.rows,
