@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rag_lightning.core import devices
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # How fast inputs are made says how busy the machine is, not whether the code is right.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
+
+DRIVERS = devices.DRIVERS
+"""Without them `device: auto` is the CPU."""
 
 if TYPE_CHECKING:
     from rag_lightning.config.commands import SweepConfig
@@ -64,13 +69,16 @@ Marks of pytest-xdist 3.8 do not group tests of pytest 9.2, whose ids it cannot 
 """
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip the tests of a GPU where there is none."""
-    if item.get_closest_marker("gpu"):
+    """Tests marked `gpu` run where a CUDA device is, and all others on the CPU there too."""
+    is_for_gpu = item.get_closest_marker("gpu") is not None
+    if is_for_gpu:
         import torch
 
         if not torch.cuda.is_available():
             pytest.skip("no CUDA device here")
+    devices.DRIVERS = DRIVERS if is_for_gpu else ()
 
 
 @pytest.fixture(autouse=True)

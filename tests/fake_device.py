@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from rag_lightning.decoding.encodings import Encodings
 
@@ -31,12 +32,15 @@ class _Valueless(FakeTensorMode):
 class Elsewhere:
     """The device, and what is there.
 
+    Args:
+        open_shapes: Shapes may depend on values, as where a mask selects; a value that is read still raises.
+
     Attributes:
         mode: torch follows tensors of the device within it.
     """
 
-    def __init__(self) -> None:
-        self.mode = _Valueless()
+    def __init__(self, open_shapes: bool = False) -> None:
+        self.mode = _Valueless(shape_env=ShapeEnv(allow_dynamic_output_shape_ops=True) if open_shapes else None)
 
     @contextmanager
     def running(self) -> Iterator[None]:

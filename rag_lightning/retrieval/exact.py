@@ -45,7 +45,7 @@ class ExactSearch:
         if not len(vectors):
             raise ConfigError("exact search needs at least one vector")
         self._vectors, self._device = vectors, torch.device(device)
-        self._left = self._free() if kept_bytes is None else kept_bytes
+        self._left = kept_bytes
         self._kept: dict[int, Tensor] = {}
 
     @property
@@ -91,6 +91,8 @@ class ExactSearch:
 
     def _blocks(self) -> Iterator[tuple[int, Tensor]]:
         """First row and vectors [BLOCK, D] on the device of each block."""
+        if self._left is None:  # at the first search, when a process among several has its own device
+            self._left = self._free()
         for start in range(0, len(self._vectors), BLOCK):
             block = self._kept.get(start)
             if block is None:
