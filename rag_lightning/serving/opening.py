@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def open_parts(given: Mapping[str, str], artifacts: str = "") -> OpenSystem:
     described = read_system(path)
     folders = check(described, given, artifacts)
     config = experiment_of(described["config"], str(path))
+    if config.device != "cpu":  # that of the machine which trained; this may have another
+        config = replace(config, device="auto")
     device = resolve_device(config.device)
     generator = train.open_generator(folders[GENERATOR], config).to(device)
     encodings = Encodings(generator, resolve_dtype(config.decoding.dtype, device_class(device)))

@@ -17,6 +17,8 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.core import devices, hardware
 from rag_lightning.core.devices import device_class, in_smaller_batches, named_memory, resolve_device
 from rag_lightning.core.errors import ConfigError
+from rag_lightning.stages.predict import open_pairs
+from rag_lightning.stages.workspace import Workspace
 
 
 class Machine:
@@ -120,6 +122,32 @@ def test_the_command_line_refuses_before_anything_is_built(tmp_path: Path, capsy
     said = capsys.readouterr().err
     assert said == "rag-lightning: device=cuda:7: torch finds no CUDA device here; use auto or cpu\n"
     assert not list(tmp_path.rglob("*.jsonl"))
+
+
+@pytest.mark.usefixtures("without_driver")
+def test_float16_on_a_cpu_is_refused_before_anything_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--folder", str(tmp_path), "--decoding.dtype", "float16"]) == 2
+    assert "dtype=float16 is for GPUs, and the device is a CPU" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_stored_pairs_are_named_by_type_and_class_of_device(on: Any, tmp_path: Path) -> None:
+    on(Machine(2))
+    model: Any = SimpleNamespace(digest="d1")
+    names = []
+    for device, dtype in (("cpu", "float32"), ("cuda:1", "float32"), ("cuda", "auto")):
+        decoding = DecodingConfig("greedy", {"max_length": 4}, dtype=dtype)  # type: ignore[arg-type]
+        config = ExperimentConfig(folder=str(tmp_path), device=device, decoding=decoding)
+        with open_pairs(Workspace(config), model) as pairs:
+            assert pairs.path is not None
+            names.append(pairs.path.name)
+    assert names == [
+        "d1-token1-4-float32.sqlite",
+        "d1-token1-4-float32-cuda.sqlite",
+        "d1-token1-4-bfloat16-cuda.sqlite",
+    ]
 
 
 FULL = "CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity of 8 GiB."
