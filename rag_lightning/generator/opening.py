@@ -61,15 +61,16 @@ def start_copying(generator: Seq2SeqGenerator, pairs: Sequence[Pair], scale: flo
         The share of held-out tokens that the map alone gives back, 0 to 1.
     """
     states, tokens = _states(generator, pairs)
-    embeddings = generator.model.model.shared.weight.double()
+    states, tokens = states.cpu(), tokens.cpu()  # float64 is slow on a GPU, or not there
+    embeddings = generator.model.model.shared.weight.cpu().double()
     wanted = embeddings - embeddings.mean(dim=0)
     ones = torch.ones(len(states), 1, dtype=torch.float64, device=states.device)
     inputs = torch.cat([states.double(), ones], dim=1)
     fitted = max(len(inputs) * 9 // 10, 1)
     solution = ridge(inputs[:fitted], wanted[tokens[:fitted]])
     attention = generator.model.model.decoder.layers[-1].encoder_attn
-    attention.v_proj.weight.copy_(solution[:-1].T)
-    attention.v_proj.bias.copy_(solution[-1])
+    attention.v_proj.weight.copy_(solution[:-1].T.float())
+    attention.v_proj.bias.copy_(solution[-1].float())
     attention.out_proj.weight.copy_(torch.eye(len(solution) - 1, device=states.device) * scale)
     attention.out_proj.bias.zero_()
     unit = torch.nn.functional.normalize(wanted, dim=-1)
