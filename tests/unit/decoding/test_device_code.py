@@ -21,7 +21,6 @@ ALLOWED = {
     ("generator/heads.py", "save"): "weights leave for a file",
     ("generator/token_tree.py", "score"): "places in a tree, which are numpy's",
     ("generator/vocabulary.py", "__init__"): "whether a model has a bias, once for a model",
-    ("retrieval/cross_encoder.py", "scores"): "the scores of a batch leave",
 }
 """Reads that are meant, and why."""
 MOVED = {
