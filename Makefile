@@ -7,7 +7,7 @@ SHELL := bash
 # What may stand behind a target, NAME=value. Only make's command line is read, and no variable of the environment except
 # STORAGE. The recipes find the values in the environment, as they were typed: neither make nor a shell reads them.
 override ARGUMENTS := PYTHON TORCH_INDEX TASK SCALE TRIALS SEED WORKERS ENGINE STORAGE CORPUS TRAIN DEV TEST NAME DATASET \
-	EXPERIMENT SPLIT PORT CONFIRM SLOW VERBOSE Q JOBS KILLS FLIPS TEXTS SIZES KINDS THREADS DEVICE
+	EXPERIMENT SPLIT PORT CONFIRM SLOW VERBOSE Q JOBS KILLS FLIPS TEXTS SIZES KINDS THREADS DEVICE MEASURE DEVICES
 override name :=
 override UNKNOWN := $(foreach name,$(filter-out $(ARGUMENTS),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name)))
 $(if $(strip $(UNKNOWN)),$(error no argument: $(strip $(UNKNOWN)); make help lists them (a variable of the environment stands before make)))
@@ -77,6 +77,8 @@ sweep: $(INSTALLED) ## Search systems on dev, test the best, write the report; b
 ##@                    sweeps/TASK-SCALE.yaml also mini-long (trains about an hour)
 ##@                    or paper (needs the hub)
 ##@ WORKERS=1          processes that evaluate trials side by side, up to 4 a core
+##@ DEVICES=1          processes, one a device, that share embedding and prediction:
+##@                    docs/scale.md
 ##@ STORAGE=URL        study that several machines share, postgresql://…, also from
 ##@                    the environment; the password in PGPASSFILE or PGPASSWORD
 ##@ ENGINE=process     process: workers on this machine; ray: on the cluster of
@@ -137,6 +139,7 @@ paper: $(INSTALLED) ## Write the paper's tables and figures from stored runs, ea
 plan: $(INSTALLED) ## Estimate memory, disk and time of an experiment before it runs
 ##@ EXPERIMENT=F       file of the experiment; default:
 ##@                    experiments/nq_rag_sequence.yaml
+##@ MEASURE=yes        time single real steps on the device at hand
 	@$(call run,$@)
 
 embed: $(INSTALLED) ## Compute the vectors of the passages of an experiment; an interrupted run continues
@@ -178,7 +181,7 @@ test-all: $(INSTALLED_DEV) ## Run all tests
 
 bench: $(INSTALLED_DEV) ## Run the benchmarks, on one thread
 ##@ SLOW=yes           also the long ones, of BART-base size; one needs 16 GB of memory
-##@ DEVICE=cpu         device of decoding and of transformers beside it: cpu, cuda, cuda:1, mps
+##@ DEVICE=cpu         device of decoding and of transformers: cpu, cuda, cuda:1, mps
 	$(TEST_ENV) $(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(if $(SLOW),,-m "not slow")
 
 campaign: $(INSTALLED_DEV) ## Attack a sweep: kills, damaged files, hostile texts and names (docs/reliability.md)

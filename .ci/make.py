@@ -104,6 +104,7 @@ def swept(given: Given) -> list[str]:
         words += option("experiment.task.train", training_files(given))
         words += option("experiment.task.dev", given["DEV"]) + option("experiment.task.test", given["TEST"])
     words += option("workers", given["WORKERS"]) + option("engine", given["ENGINE"])
+    words += option("experiment.devices", given["DEVICES"])
     return words + option("storage", storage(given))
 
 
@@ -169,7 +170,7 @@ COMMANDS: Mapping[str, Callable[[Given], list[str]]] = {
     "paper": lambda given: ["paper", f"--scale={given['SCALE']}"],
     "embed": embed,
     "index-bench": index_bench,
-    "plan": lambda given: ["plan", f"--config={given['EXPERIMENT']}"],
+    "plan": lambda given: ["plan", f"--config={given['EXPERIMENT']}", *(["--measure"] if given["MEASURE"] else [])],
     "ask": ask,
 }
 """Target -> words of its `rag-lightning` command."""

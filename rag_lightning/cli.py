@@ -22,6 +22,7 @@ from rag_lightning.config import yaml_files
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.help import OVERVIEW_END, command_help, section_help
 from rag_lightning.config.loading import PRINT, UNREADABLE, add_fields, explain, keys_of, parse_expanded
+from rag_lightning.config.trainer import place_of
 from rag_lightning.core import console
 from rag_lightning.core.devices import named_memory
 from rag_lightning.core.errors import DISK_ERRORS, TERMINATED, ConfigError, RagLightningError, Terminated, disk_problem
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+JOB = "rag_lightning.training.job:run_as_part"
 VERBOSE, VERBOSE_HELP = "--verbose", "Show details: stages of each trial, dropped examples, messages of libraries."
 OCCUPIED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 """Errors of a file in the place of one of our folders, or the reverse, and of a path that cannot be one."""
@@ -100,8 +102,18 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if (parsed := parse(name, words[1:])) is not None:
         with named_memory(LESS_MEMORY):
-            load(COMMANDS[name].target)(parsed[0], *parsed[1])
+            _call(name, *parsed)
     return 0
+
+
+def _call(name: str, config: Config, extras: Sequence[Any]) -> None:
+    """Run a command, or its part in the job of several machines or devices that it was started for."""
+    experiment = config if isinstance(config, ExperimentConfig) else getattr(config, "experiment", None)
+    if not isinstance(experiment, ExperimentConfig) or (place := place_of(experiment)) is None:
+        load(COMMANDS[name].target)(config, *extras)
+    else:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a lost connection is one line, without torch's frames
+        load(JOB)(place, experiment.device, lambda: load(COMMANDS[name].target)(config, *extras))
 
 
 def _complain(message: str, code: int) -> int:

@@ -130,7 +130,14 @@ COMMANDS = {
     "index_bench": Command(
         "rag_lightning.bench.command:run", "measure recall, speed and memory of every index", BenchConfig
     ),
-    "plan": Command("rag_lightning.plan.command:run", "estimate memory, disk and time of an experiment"),
+    "plan": Command(
+        "rag_lightning.plan.command:run",
+        "estimate memory, disk and time of an experiment",
+        extras=(
+            Extra("--measure", "Time single steps of embedding, training and prediction on the device at hand.", False),
+            Extra("--sweep", "Sweep file: time each of its decodings and numbers of passages too; implies --measure."),
+        ),
+    ),
     "doctor": Command(
         "rag_lightning.doctor.command:run",
         "check the installation and the artifacts, or a file of data",

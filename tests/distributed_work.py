@@ -54,13 +54,13 @@ class Recorded(RagModule):
 
 
 class Mortal(Recorded):
-    """Its second process dies as by the kernel when it has taken so many steps."""
+    """One of its processes dies as by the kernel when it has taken so many steps."""
 
-    dies_after = 0
+    dies_after, dying = 0, 1
 
     def on_train_batch_end(self, *args: Any) -> None:
         super().on_train_batch_end(*args)
-        if self.dies_after and self.global_step == self.dies_after and self.global_rank == 1:
+        if self.dies_after and self.global_step == self.dies_after and self.global_rank == self.dying:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -91,12 +91,14 @@ def train(rank: int, config: TrainConfig, bert: Path, corpus: Path, folder: Path
     torch.save(state, folder.parent / f"{folder.name}-rank{rank}.pt")
 
 
-def train_until(rank: int, config: TrainConfig, bert: Path, corpus: Path, folder: Path, dies_after: int) -> None:
+def train_until(
+    rank: int, config: TrainConfig, bert: Path, corpus: Path, folder: Path, dies_after: int, dying: int
+) -> None:
     """The same with a resume point after every step; the first process leaves the weights of the end."""
     fitting.SAVE_EVERY = 1
     trained = open_module(Mortal, config, bert, corpus)
     assert isinstance(trained, Mortal)
-    trained.dies_after = dies_after
+    trained.dies_after, trained.dying = dies_after, dying
     fit(trained, [Lesson(ITEMS, config.batch_size)], config, folder, seed=5, progress=False)
     if rank == 0:
         torch.save({"weights": trained.state_dict(), "losses": trained.step_losses}, folder / "end.pt")
@@ -107,6 +109,13 @@ def killed(rank: int, folder: Path) -> None:
     if rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     signal.pause()
+
+
+def killed_or_done(rank: int, folder: Path) -> None:
+    """The second process dies as by the kernel; the others do their work."""
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    (folder / str(rank)).touch()
 
 
 def waiting(rank: int, folder: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from rag_lightning.config.bounds import Device, Name
+from rag_lightning.config.bounds import Device, Name, PositiveInt
 from rag_lightning.config.data import CorpusConfig, Split, TargetsConfig, TaskConfig
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.fields import Section, setting
@@ -46,6 +46,9 @@ class ExperimentConfig(Section):
             cuda, mps) are kept apart.
         folder: Folder that holds artifacts, assets, runs and reports.
         tracking_uri: MLflow tracking URI; empty for an SQLite file in `folder`.
+        devices: Processes of each machine, one a device, that share embedding and prediction; the result is the same.
+            Training has its own number, which makes its steps larger: train.trainer.
+        num_nodes: Machines that share embedding and prediction; the command is started on each (docs/scale.md).
         task: The task and its data.
         corpus: The corpus of passages.
         encoder: The query and passage encoders.
@@ -74,6 +77,8 @@ class ExperimentConfig(Section):
     device: Device = setting("auto", stages=("predictions",))
     folder: str = setting(".", digest="never")
     tracking_uri: str = setting("", digest="never")
+    devices: PositiveInt = setting(1, digest="never")
+    num_nodes: PositiveInt = setting(1, digest="never")
     task: TaskConfig = field(default_factory=TaskConfig)
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_lightning.config.bounds import BOUNDS, LONGEST_SHOWN
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import build, leaves, sections_of
 from rag_lightning.config.presets import UNSET, expand
@@ -88,6 +89,20 @@ def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
         return replace(config, **kept)
     except TypeError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def load_sweep(path: Path) -> SweepConfig:
+    """The sweep of a YAML file, with presets expanded.
+
+    Raises:
+        ConfigError: as `load_experiment`.
+    """
+    path, parser = find_shipped(path), make_parser()
+    parser.add_argument("--config", action="config")
+    add_fields(parser, SweepConfig)
+    words = ["--config", str(path)]
+    made: SweepConfig = _read(str(path), parser, lambda: parse_expanded(parser, words, SweepConfig)[0])
+    return made
 
 
 def experiment_of(values: Mapping[str, Any], where: str) -> ExperimentConfig:

@@ -45,6 +45,8 @@ DECODINGS = Registry(
         "beam": "rag_lightning.decoding.token_search:Beam",
         "thorough": "rag_lightning.decoding.sequence_search:Thorough",
         "fast": "rag_lightning.decoding.sequence_search:Fast",
+        "thorough_served": "rag_lightning.decoding.served:ThoroughServed",
+        "fast_served": "rag_lightning.decoding.served:FastServed",
         "first_entity": "rag_lightning.decoding.first_entity:FirstEntity",
         "classify": "rag_lightning.decoding.classify:Classify",
         "most_common": "rag_lightning.decoding.trivial:MostCommon",

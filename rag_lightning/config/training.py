@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from rag_lightning.config.bounds import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
 from rag_lightning.config.fields import Dtype, Section, setting
+from rag_lightning.config.trainer import accumulation, processes
 from rag_lightning.core.errors import ConfigError
 
 Decay = Literal["linear", "polynomial"]
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class TrainConfig(Optimisation):
     """Training of the formulation: retriever and generator end to end, or the closed-book generator.
 
     Args:
-        batch_size: Questions per batch; a step has batch_size * trainer.accumulate_grad_batches * trainer.devices.
+        batch_size: Questions per batch; a step has batch_size * trainer.accumulate_grad_batches * trainer.devices *
+            trainer.num_nodes.
         lr: Peak learning rate of the generator.
         warmup: Steps of linear warm-up; the learning rates then follow `decay`.
         k: Passages per question in training.
@@ -72,7 +73,8 @@ class TrainConfig(Optimisation):
             memory, more time, the same result.
         retrieve_ahead: Retrieve the passages of each step during the previous step, with the query encoder of that
             moment; doc_scores are computed with the current one. No effect if retrieval uses no query encoder.
-        trainer: More arguments of Lightning's Trainer (accumulate_grad_batches, devices, strategy, precision, …).
+        trainer: More arguments of Lightning's Trainer (accumulate_grad_batches, devices, num_nodes, strategy,
+            precision, …).
     """
 
     PATH: ClassVar[str] = "train"
@@ -172,7 +174,7 @@ class ReaderConfig(Optimisation):
                 "reader.distractors above 0, or reader.distractor_loss=target"
             )
         if processes(self.PATH, self) > 1:
-            raise ConfigError("reader.trainer.devices: the reader trains in one process; set it to 1")
+            raise ConfigError("reader.trainer.devices, num_nodes: the reader trains in one process; set them to 1")
 
     def training(self) -> TrainConfig:
         """The fields of the training loop."""
@@ -248,45 +250,6 @@ class BiencoderConfig(Optimisation):
     def training(self) -> TrainConfig:
         """The fields of the training loop."""
         return TrainConfig(**_shared(self, {"k", "scale_lr"}) | {"lr": 0.0}, retriever_lr=self.lr, eval_every=0)
-
-
-class HasTrainer(Protocol):
-    """A section with arguments of Lightning's Trainer."""
-
-    @property
-    def trainer(self) -> Mapping[str, Any]:
-        """Arguments of the Trainer, name -> value."""
-
-
-def processes(section: str, config: HasTrainer) -> int:
-    """Number of processes that train together (`trainer.devices`).
-
-    Raises:
-        ConfigError: not a positive integer, several machines, or a strategy that is not distributed data parallel.
-    """
-    count, nodes = config.trainer.get("devices", 1), config.trainer.get("num_nodes", 1)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ConfigError(f"{section}.trainer.devices={count!r} must be a number of processes, at least 1")
-    if nodes != 1:
-        raise ConfigError(f"{section}.trainer.num_nodes={nodes!r}: training runs on one machine; set devices alone")
-    strategy = config.trainer.get("strategy", "auto")
-    if count > 1 and strategy not in STRATEGIES:
-        raise ConfigError(
-            f"{section}.trainer.strategy={strategy!r}: several devices train with {' or '.join(STRATEGIES)}"
-        )
-    return count
-
-
-def accumulation(section: str, config: HasTrainer) -> int:
-    """Number of batches per process and step (`trainer.accumulate_grad_batches`).
-
-    Raises:
-        ConfigError: not a positive integer.
-    """
-    count = config.trainer.get("accumulate_grad_batches", 1)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ConfigError(f"{section}.trainer.accumulate_grad_batches={count!r} must be a number, at least 1")
-    return count
 
 
 def _shared(config: Optimisation, own: set[str]) -> dict[str, Any]:

@@ -32,6 +32,14 @@ class TrainingError(RagLightningError):
     """Training that cannot continue: a loss that is not finite, or a process that died."""
 
 
+class JobError(RagLightningError):
+    """Work of several processes or machines that cannot continue: they are gone, or do not fit together."""
+
+
+class ServerError(RagLightningError):
+    """A server of a model that does not answer, refuses, or serves another model."""
+
+
 class AssetError(RagLightningError):
     """A model or data set that cannot be fetched or does not match its checksum."""
 

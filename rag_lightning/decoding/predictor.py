@@ -54,10 +54,7 @@ class Predictor:
 
     def batches(self, items: Sequence[Question]) -> Iterator[list[Question]]:
         """Groups of questions whose pairs fit `pairs_per_batch`."""
-        k = 1 if self.formulation == "closed_book" else self.decoding.k
-        size = max(1, self.decoding.pairs_per_batch // k)
-        for start in range(0, len(items), size):
-            yield list(items[start : start + size])
+        return batches(items, self.formulation, self.decoding)
 
     def predict(self, batch: Sequence[Question]) -> list[Prediction]:
         """Predictions in the order of the batch.
@@ -86,6 +83,14 @@ class Predictor:
         if passages is None:
             return [None]
         return [None if row is None else passages[row] for row in question.read_rows]
+
+
+def batches(items: Sequence[Question], formulation: Formulation, decoding: DecodingConfig) -> Iterator[list[Question]]:
+    """Groups of questions whose pairs fit `pairs_per_batch`."""
+    k = 1 if formulation == "closed_book" else decoding.k
+    size = max(1, decoding.pairs_per_batch // k)
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
 
 
 class GridPredictor(Predictor):

@@ -149,15 +149,15 @@ def matrices(
     """The candidate matrix of each question; pairs and scores in the store are not computed again."""
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
     hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length, beam_penalty)
-    here = list(_slices(questions))
-    candidates = [_candidates(keys[h], hypotheses) for h in here]
+    here = list(slices_of(questions))
+    candidates = [candidates_of(keys[h], hypotheses) for h in here]
     scores = {key: known | hypotheses[key] for key, known in store.scores(keys).items()}
     wanted = [
         Wanted(keys[at], rows[at], c) for h, c in zip(here, candidates, strict=True) for at in range(len(keys))[h]
     ]
     complete(encodings, wanted, scores, store)
     store.commit()
-    return [_matrix(keys[h], hypotheses, c, scores) for h, c in zip(here, candidates, strict=True)]
+    return [matrix_of(keys[h], hypotheses, c, scores) for h, c in zip(here, candidates, strict=True)]
 
 
 @torch.inference_mode()
@@ -174,16 +174,19 @@ def produced_matrices(
     keys, rows = encodings.keys([pair for pairs in questions for pair in pairs])
     hypotheses = _hypotheses(encodings, keys, rows, store, num_beams, max_length, beam_penalty)
     store.commit()
-    return [_matrix(keys[h], hypotheses, _candidates(keys[h], hypotheses), hypotheses) for h in _slices(questions)]
+    return [
+        matrix_of(keys[h], hypotheses, candidates_of(keys[h], hypotheses), hypotheses) for h in slices_of(questions)
+    ]
 
 
-def _slices(questions: Sequence[Sequence[Pair]]) -> Iterator[slice]:
+def slices_of(questions: Sequence[Sequence[Pair]]) -> Iterator[slice]:
     """The slice of each question's pairs."""
     ends = accumulate(len(pairs) for pairs in questions)
     return (slice(end - len(pairs), end) for end, pairs in zip(ends, questions, strict=True))
 
 
-def _candidates(keys: Sequence[str], hypotheses: Hypotheses) -> tuple[Candidate, ...]:
+def candidates_of(keys: Sequence[str], hypotheses: Hypotheses) -> tuple[Candidate, ...]:
+    """The hypotheses of the pairs of a question, each once, in their order."""
     return tuple(dict.fromkeys(c for key in keys for c in hypotheses[key]))
 
 
@@ -230,12 +233,13 @@ def search_pairs(
     )
 
 
-def _matrix(
+def matrix_of(
     keys: Sequence[str],
     hypotheses: Hypotheses,
     candidates: tuple[Candidate, ...],
     scores: dict[str, dict[Candidate, float]],
 ) -> CandidateMatrix:
+    """The candidate matrix of a question from the scores of its pairs; what is not scored is -inf."""
     log_probs = np.array([[scores[key].get(c, -np.inf) for key in keys] for c in candidates], dtype=np.float32)
     produced = np.array([[c in hypotheses[key] for key in keys] for c in candidates], dtype=np.bool_)
     return CandidateMatrix(candidates, log_probs, produced)

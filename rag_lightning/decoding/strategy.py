@@ -102,6 +102,8 @@ class Strategy(Section):
         labels: It ranks the labels of a task, and so needs a generator.head; the others cannot use one.
         generates: It asks the generator; False is a baseline without one.
         from_train: It answers from the training examples, without a model (decoding/trivial.py).
+        served: It asks a server for the generator's results, which is not loaded here.
+        unfit: Why it decodes no other formulations, for messages; empty where that is plain.
         beams: Beams of each pair, by which its work is counted.
         marginal: The marginal of RAG-Sequence that it computes (rag_sequence.MARGINALS), for every k from one pass over
             the largest; empty for a strategy of its own.
@@ -115,6 +117,8 @@ class Strategy(Section):
     labels: ClassVar[bool] = False
     generates: ClassVar[bool] = True
     from_train: ClassVar[bool] = False
+    served: ClassVar[bool] = False
+    unfit: ClassVar[str] = ""
     marginal: ClassVar[str] = ""
 
     @property
@@ -170,5 +174,8 @@ def trivial_strategies() -> list[str]:
 def check_strategy(formulation: str, strategy: str) -> None:
     """Raise ConfigError unless the strategy decodes the formulation."""
     known = strategies_of(formulation)
-    if strategy not in known:
-        raise ConfigError(f"decoding.strategy={strategy!r} does not decode {formulation}; use {' or '.join(known)}")
+    if strategy in known:
+        return
+    unfit = DECODINGS.get(strategy).unfit if strategy in DECODINGS else ""
+    problem = f"does not decode {formulation}" + f" ({unfit})" * bool(unfit)
+    raise ConfigError(f"decoding.strategy={strategy!r} {problem}; use {' or '.join(known)}")

@@ -1,17 +1,20 @@
 """Command `plan`: estimates of passages, bytes, memory, disk and hours of an experiment, before anything is built.
 
 Numbers of passages are published or counted, and bytes are computed. Hours come from rates: those of earlier artifacts
-of the same models, else of layers that are timed on this machine (`rates.py`).
+of the same models, else of layers that are timed on this machine (`rates.py`), or of single real steps (`steps.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rag_lightning.checkpoints.architectures import BART_ROWS, Shape, shape_of
+from rag_lightning.config.commands import SweepConfig
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.loading import load_sweep
 from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.core.errors import ConfigError, DataError
 from rag_lightning.core.tables import Grid
@@ -20,6 +23,7 @@ from rag_lightning.corpus.work import Work
 from rag_lightning.decoding.strategy import strategies_of
 from rag_lightning.index.index import IndexKind
 from rag_lightning.plan import rates
+from rag_lightning.plan.steps import Steps
 from rag_lightning.runs.evaluate import pairs
 from rag_lightning.stages import classes
 from rag_lightning.stages.corpus import processes_of
@@ -57,20 +61,47 @@ class Size:
     basis: str
 
 
-def run(config: ExperimentConfig) -> None:
+def run(config: ExperimentConfig, measure: bool = False, sweep: str = "") -> None:
     """Print the plan.
 
+    Args:
+        config: The experiment.
+        measure: Whether single real steps are timed on the device at hand.
+        sweep: Sweep file whose experiment and points are planned in the place of the experiment; empty for none.
+
     Raises:
-        ConfigError: a corpus or model of unknown size before its download, or settings that train nothing.
+        ConfigError: a corpus or model of unknown size before its download, settings that train nothing, or steps of
+            models that are not here.
         DataError: the file of passages cannot be read.
     """
+    points: Sequence[Mapping[str, Any]] = ({},)
+    if sweep:
+        swept = load_sweep(Path(sweep))
+        config, points = swept.experiment, points_of(swept)
     table = Grid("", "value", "basis", title=f"plan of {config.name}", left=True)
-    for line in plan(Workspace(config)):
+    for line in plan(Workspace(config), measure or bool(sweep), points):
         table.add(line.what, line.value, line.basis)
     table.show()
 
 
-def plan(workspace: Workspace) -> list[Line]:
+def points_of(sweep: SweepConfig) -> list[dict[str, Any]]:
+    """The decodings and numbers of passages of a sweep, whose product its predictions take their time by.
+
+    Of a range of k the ends are planned.
+    """
+    decodings, ks = sweep.space.get("decoding", (None,)), sweep.space.get("k", (None,))
+    if isinstance(ks, Mapping):
+        ks = [ks[name] for name in ("low", "high") if name in ks] or (None,)
+    points: list[dict[str, Any]] = []
+    for decoding in decodings:
+        closed = str(decoding).startswith("closed_book")
+        for k in ks[:1] if closed else ks:
+            given = {"decoding": decoding, "k": None if closed else k}
+            points.append({name: value for name, value in given.items() if value is not None})
+    return points
+
+
+def plan(workspace: Workspace, measure: bool = False, points: Sequence[Mapping[str, Any]] = ({},)) -> list[Line]:
     """The rows of the plan; see `run`."""
     config = workspace.config
     classes.labels(config)
@@ -80,7 +111,9 @@ def plan(workspace: Workspace) -> list[Line]:
         raise ConfigError(
             f"encoder.model has vectors of size {encoder.width}, encoder.passage_model of size {passage.width}"
         )
-    generator = generator_shape(config)
+    generator, steps = generator_shape(config), Steps(workspace) if measure else None
+    if steps is not None and not steps.has_models:
+        raise ConfigError("--measure needs the models, which are not on this machine; run `rag-lightning fetch` first")
     return [
         *_task(config),
         Line("passages", f"{size.passages:,}", size.basis),
@@ -88,7 +121,7 @@ def plan(workspace: Workspace) -> list[Line]:
         Line("bm25", _bytes(size.passages * BM25_BYTES), f"derived: {BM25_BYTES} bytes per passage, as on mini"),
         *_decodings(config),
         *_space(config, size, encoder, generator),
-        *_hours(rates.Rates(workspace, encoder, passage, generator), size.passages),
+        *_hours(rates.Rates(workspace, encoder, passage, generator, steps), size.passages, points),
     ]
 
 
@@ -198,12 +231,14 @@ def _space(config: ExperimentConfig, size: Size, encoder: Shape, generator: Shap
     yield Line("disk", _bytes(files), "derived: text, vectors, indexes, reader and model; without downloads")
 
 
-def _hours(rates: rates.Rates, passages: int) -> Iterator[Line]:
+def _hours(rates: rates.Rates, passages: int, points: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     total = 0.0
     for part in rates.parts(passages):
         total += part.seconds
         yield Line(part.what, f"{part.seconds / 3600:,.2f} h", f"derived: {part.amount}, {part.basis}")
     yield Line("total hours", f"{total / 3600:,.2f} h", f"derived, for this machine ({rates.machine})")
+    for part in rates.predictions(points):
+        yield Line(part.what, f"{part.seconds / 3600:,.3f} h", f"derived: {part.amount}, {part.basis}")
 
 
 def _bytes(count: int) -> str:

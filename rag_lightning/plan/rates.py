@@ -1,13 +1,14 @@
 """Rates of the parts of an experiment, from the manifests of earlier artifacts or from layers timed now.
 
 The newest artifact of the same encoder or generator is used. An interrupted training records only the time of its last
-part, so its rate is too high. Without artifacts, single layers of each model are timed.
+part, so its rate is too high. Without artifacts, single layers of each model are timed; on demand, single real steps
+take the place of both (steps.py).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,17 @@ from rag_lightning.config.retrieval import trains_encoder
 from rag_lightning.core.artifacts import MANIFEST, published, read_manifest
 from rag_lightning.core.devices import device_class
 from rag_lightning.core.hardware import cpu_count, resolve_dtype
+from rag_lightning.plan.steps import ROWS as SEARCHED
+from rag_lightning.plan.steps import Steps
+from rag_lightning.runs.system import make_system
 from rag_lightning.stages.workspace import Workspace
 
 PASSAGE_TOKENS, QUERY_TOKENS = 140, 16
 """Typical numbers of tokens of 100 words and of a question."""
 TOKENS_A_WORD = PASSAGE_TOKENS / 100
 TIMED = "layers timed on this machine"
+STEP = "one step measured on this machine"
+THOUSAND = 1000
 
 
 @dataclass(frozen=True)
@@ -50,12 +56,14 @@ class Rates:
         encoder: Shape of the query encoder.
         passage: Shape of the passage encoder.
         generator: Shape of the generator.
+        steps: Steps to measure in the place of earlier artifacts and layers; None for those.
     """
 
     workspace: Workspace
     encoder: Shape
     passage: Shape
     generator: Shape
+    steps: Steps | None = None
 
     @property
     def machine(self) -> str:
@@ -85,8 +93,26 @@ class Rates:
             rate, basis = self._training(passages)
             yield Part("training", f"{count:,} questions", count / rate, basis)
 
+    def predictions(self, points: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+        """Prediction of 1,000 questions at each point, if steps are measured; points of other weights are named so.
+
+        Raises:
+            ConfigError: a point with an unknown field or value.
+        """
+        if self.steps is None:
+            return
+        for point in points:
+            system = make_system(self.workspace.config, point)
+            if not system.config.decoding.made().generates:
+                continue
+            rate, weights = self.steps.prediction(system.config)
+            basis = f"{_text(rate)} questions/s, {STEP}, {weights}"
+            yield Part(f"point {system.label}", f"{THOUSAND:,} questions", THOUSAND / rate, basis)
+
     def _embedding(self) -> tuple[float, str]:
         encoder = self.workspace.config.encoder
+        if self.steps is not None and not encoder.passage_vectors:
+            return _stepped(self.steps.embedding(), "passages/s")
         name = encoder.passage_model or encoder.model
         if name in ("mini", *_folders(name)):
             model = self.workspace.model_digest(name)
@@ -120,6 +146,11 @@ class Rates:
 
     def _training(self, passages: int) -> tuple[float, str]:
         config = self.workspace.config
+        if self.steps is not None and self.steps.trains_as_configured():
+            seconds = 1 / self.steps.training(passages)
+            if trains_encoder(config.retriever) and config.formulation != "closed_book":
+                seconds += search_seconds(self.encoder.width, max(0, passages - SEARCHED))
+            return _stepped(1 / seconds, "questions/s")
         if found := self._newest("model", self._alike("model", ("generator.", "formulation", "train.k"), "train")):
             return _measured(_done(found, "train"), found, "questions/s")
         if config.formulation == "closed_book":
@@ -143,7 +174,6 @@ class Rates:
         return alike
 
     def _pair_seconds(self, tokens: int = PASSAGE_TOKENS + QUERY_TOKENS) -> float:
-
         generator = self.workspace.config.generator
         source = min(tokens, generator.max_source_length)
         return train_seconds(
@@ -151,7 +181,6 @@ class Rates:
         )
 
     def _query_seconds(self, passages: int, *, learns: bool) -> float:
-
         encode = train_seconds if learns else encode_seconds
         dtype = self.workspace.config.train.dtype
         return encode(self.encoder, QUERY_TOKENS, dtype) + search_seconds(self.encoder.width, passages)
@@ -185,7 +214,15 @@ def _measured(rate: float, manifest: Mapping[str, Any], unit: str) -> tuple[floa
 
 def _timed(seconds: float, unit: str) -> tuple[float, str]:
     rate = 1 / max(seconds, 1e-9)
-    return rate, f"{rate:,.2g} {unit}, {TIMED}" if rate < 10 else f"{rate:,.0f} {unit}, {TIMED}"
+    return rate, f"{_text(rate)} {unit}, {TIMED}"
+
+
+def _stepped(rate: float, unit: str) -> tuple[float, str]:
+    return rate, f"{_text(rate)} {unit}, {STEP}"
+
+
+def _text(rate: float) -> str:
+    return f"{rate:,.2g}" if rate < 10 else f"{rate:,.0f}"
 
 
 BATCH, REPEATS, ROWS = 8, 3, 1 << 14

@@ -32,6 +32,7 @@ from rag_lightning.retrieval.encoders import TextEncoder
 
 VECTORS, SHARDS, PLAN = "vectors.npy", "shards", "plan.json"
 BLOCK = 1 << 16
+SHARD_SIZE = 2048
 Progress = Callable[[int, int], None]
 Shard = tuple[int, Sequence[Passage]]
 """Position of its first passage among the distinct ones, which names it, and its passages."""
@@ -66,7 +67,7 @@ def embed_corpus(
     tokens_per_batch: int = 4096,
     dtype: InferenceDtype = "auto",
     progress: Progress = lambda done, total: None,
-    shard_size: int = 2048,
+    shard_size: int = SHARD_SIZE,
     stored: Stored = "float32",
     crew: Crew | None = None,
 ) -> dict[str, Any]:

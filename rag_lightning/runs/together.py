@@ -16,6 +16,7 @@ from rag_lightning.decoding.predictor import GridPredictor
 from rag_lightning.decoding.question import Question
 from rag_lightning.runs.system import System
 from rag_lightning.stages import corpus, predict, train
+from rag_lightning.stages.together import is_shared
 from rag_lightning.stages.workspace import Workspace
 
 
@@ -34,6 +35,8 @@ def _predict_groups(systems: Sequence[System], split: str) -> None:
         config = system.config
         strategy = config.decoding.made()
         if not strategy.marginal or config.formulation not in strategy.formulations:
+            continue
+        if is_shared(config):  # each prediction is dealt to the processes by itself
             continue
         if config.retriever.null_document != "none":  # it follows the last passage, so a smaller k is not a prefix
             continue

@@ -1,17 +1,19 @@
 """Stage `predict`: rankings + model -> artifacts/predictions.
 
-Predictions are made with Lightning's Trainer, which handles interruptions and progress; the models are on the device of
-the configuration already.
+Predictions of one process are made with Lightning's Trainer, which handles interruptions and progress; those of several
+are dealt out in parts (predict_parts.py). The models are on the device of the configuration already.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch.utils.data import DataLoader
 
 from rag_lightning.config.experiment import ExperimentConfig
@@ -25,9 +27,13 @@ from rag_lightning.core.stage import Bound
 from rag_lightning.decoding.encodings import Encodings, Loaded
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.predictor import Predictor
+from rag_lightning.decoding.predictor import batches as batches_of
 from rag_lightning.decoding.question import Question, questions
+from rag_lightning.decoding.served import open_served
 from rag_lightning.decoding.strategy import check_strategy
-from rag_lightning.stages import beforehand, classes, corpus, examples, retrieve, train, trivial
+from rag_lightning.stages import beforehand, classes, corpus, examples, retrieve, together, train, trivial
+from rag_lightning.stages.predict_parts import PARTS, missing, parts_of, take, write_part
+from rag_lightning.stages.training_start import GENERATOR
 from rag_lightning.stages.workspace import Workspace, config_stage
 from rag_lightning.training.fitting import interruptible, quiet_trainer
 
@@ -37,6 +43,8 @@ PREDICTIONS = "predictions.jsonl"
 
 def model_encodings(workspace: Workspace, model: Artifact) -> Encodings:
     """The encodings of a model; the model stays loaded for later predictions of the process."""
+    if workspace.config.decoding.made().served:
+        return open_served(model.path / GENERATOR, workspace.config.generator)
     device = workspace.device
     dtype = resolve_dtype(workspace.config.decoding.dtype, device_class(device))
     name = f"{model.path.resolve()} {device} {dtype}"
@@ -77,23 +85,79 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
         count = write_jsonl(folder / PREDICTIONS, trivial.predict(workspace, examples.read(workspace, split)))
         seconds = round(time.perf_counter() - started, 3)
         return {"questions": count, "seconds": seconds, "pairs_generated": 0, "pairs_reused": 0}
+    if together.is_shared(workspace.config):
+        return _make_together(workspace, folder)
     model = train.build(workspace)
     encodings = model_encodings(workspace, model)
     asked = asked_questions(workspace, split)
     with open_pairs(workspace, model) as pairs:
         predictor = make_predictor(workspace, encodings, pairs)
-        before = encodings.encoded, encodings.reused
+        before = _counts(pairs, encodings)
         started = time.perf_counter()
         predictions = predict_all(predictor, asked, progress=True)
         seconds = time.perf_counter() - started
-        reuse = {"pairs_generated": pairs.generated, "pairs_reused": pairs.reused}
-        lost = {"pairs_damaged": pairs.damaged, "pairs_evicted": pairs.evicted, "pair_stores_rebuilt": pairs.rebuilt}
+        counts = _since(before, pairs, encodings)
     write_jsonl(folder / PREDICTIONS, predictions)
-    encoded = {"encoded": encodings.encoded - before[0], "encodings_reused": encodings.reused - before[1]}
-    if reuse["pairs_generated"] + reuse["pairs_reused"]:
-        total = reuse["pairs_generated"] + reuse["pairs_reused"]
-        workspace.detail(f"reused {reuse['pairs_reused']} of {total} pair generations")
-    return {"questions": len(predictions), "seconds": round(seconds, 3), **reuse, **lost, **encoded}
+    _tell_reuse(workspace, counts)
+    return {"questions": len(predictions), "seconds": round(seconds, 3), **counts}
+
+
+def _tell_reuse(workspace: Workspace, counts: Mapping[str, int]) -> None:
+    total = counts["pairs_generated"] + counts["pairs_reused"]
+    if total:
+        workspace.detail(f"reused {counts['pairs_reused']} of {total} pair generations")
+
+
+def _make_together(workspace: Workspace, folder: Path) -> dict[str, Any]:
+    """The predictions of several processes, which are those of one."""
+    started = time.perf_counter()
+    (folder / PARTS).mkdir()
+    batches = _batches(workspace)
+    parts = parts_of(batches)
+    together.finish("predict", workspace, folder, lambda: missing(folder, len(parts)), {})
+    predictions, counts = take(folder, parts)
+    write_jsonl(folder / PREDICTIONS, predictions)
+    _tell_reuse(workspace, counts)
+    return {"questions": len(predictions), "seconds": round(time.perf_counter() - started, 3), **counts}
+
+
+def _batches(workspace: Workspace) -> list[list[Question]]:
+    config = workspace.config
+    asked = asked_questions(workspace, config.split)
+    return list(batches_of(asked, config.formulation, config.decoding))
+
+
+def predict_share(rank: int, config: ExperimentConfig, folder: Path, values: Mapping[str, Any]) -> None:
+    """Predict the parts of one of several processes.
+
+    The stored pairs are those of the first machine: SQLite is not for network file systems.
+    """
+    workspace = together.quiet(config)
+    model = train.build(workspace)
+    encodings, batches = model_encodings(workspace, model), _batches(workspace)
+    parts = parts_of(batches)
+    with open_pairs(workspace, model) if os.environ["NODE_RANK"] == "0" else PairStore() as pairs:
+        predictor = make_predictor(workspace, encodings, pairs)
+        for number in together.share(rank, values):
+            before = _counts(pairs, encodings)
+            with torch.inference_mode():
+                made = [predictor.predict(batches[batch]) for batch in parts[number]]
+            counts = _since(before, pairs, encodings)
+            found = [prediction for batch in made for prediction in batch]
+            write_part(folder, number, found, counts | {"sizes": [len(batch) for batch in made]})
+
+
+def _counts(pairs: PairStore, encodings: Encodings) -> dict[str, int]:
+    """The counts of the info, since the beginning."""
+    return {
+        "pairs_generated": pairs.generated,
+        "pairs_reused": pairs.reused,
+        "pairs_damaged": pairs.damaged,
+        "pairs_evicted": pairs.evicted,
+        "pair_stores_rebuilt": pairs.rebuilt,
+        "encoded": encodings.encoded,
+        "encodings_reused": encodings.reused,
+    }
 
 
 def asked_questions(workspace: Workspace, split: str) -> list[Question]:
@@ -145,7 +209,16 @@ def predict_all(predictor: Predictor, asked: Sequence[Question], progress: bool 
     return module.predictions
 
 
-STAGE = config_stage("predictions", VERSION, _inputs, _make, check=_check, check_data=beforehand.check)
+def _since(before: Mapping[str, int], pairs: PairStore, encodings: Encodings) -> dict[str, int]:
+    return {name: value - before[name] for name, value in _counts(pairs, encodings).items()}
+
+
+def _check_data(workspace: Workspace) -> None:
+    together.check(workspace)
+    beforehand.check(workspace)
+
+
+STAGE = config_stage("predictions", VERSION, _inputs, _make, check=_check, check_data=_check_data)
 
 
 def run(config: ExperimentConfig) -> None:

@@ -12,7 +12,8 @@ from typing import Literal, cast
 import numpy as np
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.training import ReaderConfig, accumulation
+from rag_lightning.config.trainer import accumulation
+from rag_lightning.config.training import ReaderConfig
 from rag_lightning.core import seeds
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Example, Passage, passage_text

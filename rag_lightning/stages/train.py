@@ -18,7 +18,7 @@ from rag_lightning.config.digesting import effective_training, settings
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.generator import check_generator
 from rag_lightning.config.retrieval import check_retriever
-from rag_lightning.config.training import processes
+from rag_lightning.config.trainer import devices_of, processes
 from rag_lightning.core import seeds
 from rag_lightning.core.artifacts import Artifact
 from rag_lightning.core.console import detail, ignore, say, within
@@ -51,14 +51,16 @@ from rag_lightning.tasks.spec import get_task
 from rag_lightning.training.batches import Item, Lesson
 from rag_lightning.training.fitting import fit
 from rag_lightning.training.fusion import FusionModule
+from rag_lightning.training.job import check_started, work_together
 from rag_lightning.training.measures import Evaluator, Scorer
 from rag_lightning.training.module import TrainedModule
-from rag_lightning.training.processes import launch
 from rag_lightning.training.rag import RagModule, ReaderModule
 from rag_lightning.training.scaled_retrieval import ScaledRetrieval
 from rag_lightning.training.watch import ALARMS, RetrievalMonitor
+from rag_lightning.training.work import Work
 
 EVALUATED_TOGETHER = 20
+SETTING = "train.trainer."
 
 
 def _check(workspace: Workspace) -> None:
@@ -67,6 +69,13 @@ def _check(workspace: Workspace) -> None:
     check_generator(workspace.config.generator, workspace.config.formulation)
     classes.labels(workspace.config)
     answerable.check(workspace.config)
+
+
+def _check_data(workspace: Workspace) -> None:
+    """Check the data, and that this command runs on as many machines as train."""
+    if workspace.config.train.steps:
+        check_started(*devices_of("train", workspace.config.train), SETTING)
+    beforehand.check(workspace)
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
@@ -82,15 +91,14 @@ def _inputs(workspace: Workspace) -> dict[str, str | Bound[Workspace]]:
 
 def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     config = workspace.config
-    count = processes("train", config.train)
-    if count == 1 or not config.train.steps:
+    if processes("train", config.train) == 1 or not config.train.steps:
         return train_here(workspace, folder)
-    launch(_train_as_one_of, count, (config, folder), folder)
+    work_together(Work("train", config, folder, {}, *devices_of("train", config.train), setting=SETTING))
     info: dict[str, Any] = json.loads((folder / RAG_FILE).read_text(encoding="utf-8"))
     return info
 
 
-def _train_as_one_of(rank: int, config: ExperimentConfig, folder: Path) -> None:
+def train_as_one_of(rank: int, config: ExperimentConfig, folder: Path, values: Mapping[str, Any]) -> None:
     """The work of one process of a distributed training; only the first one prints."""
     with within("training"):
         train_here(Workspace(config, say, detail) if rank == 0 else Workspace(config, ignore, ignore), folder)
@@ -156,7 +164,7 @@ def make_module(
         module.evaluator = evaluator(config, generator, None, None, None)
         return module
     store, retrieval = corpus.open_store(workspace), training_retrieval.open_retrieval(workspace, items)
-    module = _trained_on_passages(config, generator, retrieval)
+    module = trained_on_passages(config, generator, retrieval)
     monitor = None
     if config.formulation == "fid":
         workspace.announce("fid does not train its retriever, so retrieval is not watched")
@@ -170,7 +178,8 @@ def make_module(
     return module
 
 
-def _trained_on_passages(config: ExperimentConfig, generator: Writer, retrieval: ScaledRetrieval) -> RagModule:
+def trained_on_passages(config: ExperimentConfig, generator: Writer, retrieval: ScaledRetrieval) -> RagModule:
+    """The LightningModule of a formulation that reads passages."""
     if config.formulation == "fid":
         return FusionModule(generator, retrieval, effective_training(config), config.seed)
     return RagModule(config.formulation, generator, retrieval, effective_training(config), config.seed)
@@ -271,7 +280,7 @@ def load_query_encoder(workspace: Workspace) -> TextEncoder:
     return TextEncoder(workspace.config.encoder, build(workspace).path / QUERY_ENCODER, "query").eval()
 
 
-STAGE = Stage("model", 5, _settings, _inputs, _make, resumable=True, check=_check, check_data=beforehand.check)
+STAGE = Stage("model", 5, _settings, _inputs, _make, resumable=True, check=_check, check_data=_check_data)
 build = STAGE.build
 
 

@@ -21,13 +21,14 @@ from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.core.stage import Bound, Stage
 from rag_lightning.index.checks import check_vectors
 from rag_lightning.retrieval.corpus_vectors import corpus_order, write_vectors
-from rag_lightning.retrieval.embed import VECTORS, embed_corpus
+from rag_lightning.retrieval.embed import SHARD_SIZE, VECTORS, Crew, embed_corpus
 from rag_lightning.retrieval.encoders import Role, TextEncoder
 from rag_lightning.retrieval.on_ray import Actors
 from rag_lightning.retrieval.vector_files import open_array_file
 from rag_lightning.retrieval.vector_ids import read_ids
-from rag_lightning.stages import corpus
-from rag_lightning.stages.workspace import Workspace, check_device
+from rag_lightning.stages import corpus, together
+from rag_lightning.stages.embed_parts import Processes
+from rag_lightning.stages.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,14 @@ def vectors_stage(passage_encoder: Callable[[Workspace], Start]) -> Stage[Worksp
         dtype: Any = resolve_dtype(encoder.dtype, device_class(workspace.device))
         source = passage_encoder(workspace).source
         model = TextEncoder(replace(encoder, dtype=dtype), source, "passage").to(workspace.device)
-        crew = Actors(encoder, source) if encoder.engine == "ray" else None
+        crew: Crew | None = Actors(encoder, source) if encoder.engine == "ray" else None
+        if together.is_shared(workspace.config):
+            crew = Processes(workspace, folder, source)
         with progress("embedding", "passages") as report:
             passages, tokens = corpus.open_store(workspace), encoder.tokens_per_batch
-            return embed_corpus(model, passages, folder, tokens, dtype, report, stored=encoder.stored, crew=crew)
+            return embed_corpus(model, passages, folder, tokens, dtype, report, SHARD_SIZE, encoder.stored, crew)
 
-    return Stage("vectors", 2, _settings, inputs, make, resumable=True, check=_check, check_data=check_device)
+    return Stage("vectors", 2, _settings, inputs, make, resumable=True, check=_check, check_data=together.check)
 
 
 def _settings(workspace: Workspace) -> dict[str, Any]:
@@ -91,6 +94,8 @@ def _settings(workspace: Workspace) -> dict[str, Any]:
 
 def _check(workspace: Workspace) -> None:
     encoder = workspace.config.encoder
+    if encoder.engine == "ray" and together.is_shared(workspace.config):
+        raise ConfigError("encoder.engine=ray shares embedding out itself; set devices and num_nodes to 1")
     if encoder.passage_vectors and workspace.config.biencoder.steps:
         raise ConfigError("encoder.passage_vectors are of an encoder that is not trained here; set biencoder.steps=0")
     if encoder.passage_ids and not encoder.passage_vectors:

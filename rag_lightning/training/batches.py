@@ -99,7 +99,7 @@ class Lesson:
         if parts > 1 and len(sizes) < parts * self.batch_size:
             raise ConfigError(
                 f"{len(sizes)} training examples are fewer than a step takes: batch_size={self.batch_size} times "
-                f"{parts} (trainer.accumulate_grad_batches x trainer.devices); lower them"
+                f"{parts} (trainer.accumulate_grad_batches x devices x num_nodes); lower them"
             )
         for epoch in count():
             for batch in batch_plan(sizes, parts * self.batch_size, seed, epoch):

@@ -25,7 +25,8 @@ from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-define
     SIGTERMException,
 )
 
-from rag_lightning.config.training import TrainConfig, accumulation, processes
+from rag_lightning.config.trainer import accumulation, processes
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.console import is_terminal
 from rag_lightning.core.devices import device_class, named_memory, trainer_settings
 from rag_lightning.core.errors import ArtifactError, ConfigError, Terminated
@@ -53,7 +54,7 @@ EXPECTED = (
     ".*does not have many workers.*",  # faiss does not survive a fork
     ".*It will use the implementation from `LightningModule`.*",  # batches are text for both
     ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning 2.6 with torch 2.13
-    ".*`srun` command is available on your system but is not used.*",  # one process, or those that `launch` starts
+    ".*`srun` command is available on your system but is not used.*",  # one process, or those that a command starts
 )
 """Lightning's warnings that are expected here."""
 
@@ -210,8 +211,8 @@ def _of_evaluation(config: TrainConfig, best: ModelCheckpoint) -> list[pl.Callba
 def _settings(config: TrainConfig, device: str, evaluated: bool) -> dict[str, Any]:
     """Lightning's Trainer arguments; what the configuration passes through wins.
 
-    Lightning counts batches between evaluations, the configuration optimiser steps. Processes are started by `launch`,
-    never by Lightning, and share out the data themselves.
+    Lightning counts batches between evaluations, the configuration optimiser steps. Processes are started by a command
+    (job.py), never by Lightning, and share out the data themselves.
     """
     dtype = resolve_dtype(config.dtype, device_class(device))
     settings = {

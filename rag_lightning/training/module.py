@@ -16,7 +16,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from rag_lightning.config.training import TrainConfig, accumulation
+from rag_lightning.config.trainer import accumulation
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.hardware import collect_memory
 from rag_lightning.core.records import Example

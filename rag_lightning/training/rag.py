@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from rag_lightning.config.experiment import Formulation
-from rag_lightning.config.training import TrainConfig, accumulation
+from rag_lightning.config.trainer import accumulation
+from rag_lightning.config.training import TrainConfig
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.records import Passage
 from rag_lightning.generator import likelihoods

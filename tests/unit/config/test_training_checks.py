@@ -10,14 +10,8 @@ import pytest
 
 from rag_lightning.config.digesting import settings
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.training import (
-    BiencoderConfig,
-    ReaderConfig,
-    RetrieverWarmupConfig,
-    TrainConfig,
-    accumulation,
-    processes,
-)
+from rag_lightning.config.trainer import accumulation, devices_of, processes
+from rag_lightning.config.training import BiencoderConfig, ReaderConfig, RetrieverWarmupConfig, TrainConfig
 from rag_lightning.core.errors import ConfigError
 
 SECTIONS = [TrainConfig, ReaderConfig, RetrieverWarmupConfig, BiencoderConfig]
@@ -58,7 +52,8 @@ def test_a_training_of_no_steps_is_no_mistake(cls: Any) -> None:
         ({"patience": 3, "eval_every": 0}, "patience=3 counts evaluations"),
         ({"trainer": {"devices": "auto"}}, "devices='auto'"),
         ({"trainer": {"devices": 0}}, "devices=0"),
-        ({"trainer": {"num_nodes": 2}}, "num_nodes=2"),
+        ({"trainer": {"num_nodes": "all"}}, "num_nodes='all'"),
+        ({"trainer": {"num_nodes": 2, "strategy": "fsdp"}}, "strategy='fsdp'"),
         ({"trainer": {"devices": 2, "strategy": "fsdp"}}, "strategy='fsdp'"),
         ({"trainer": {"accumulate_grad_batches": 0}}, "accumulate_grad_batches=0"),
     ],
@@ -71,11 +66,13 @@ def test_settings_that_do_not_go_together_are_named(fields: dict[str, Any], says
 def test_what_several_processes_and_batches_are() -> None:
     config = TrainConfig(trainer={"devices": 2, "strategy": "ddp", "accumulate_grad_batches": 4})
     assert (processes("train", config), accumulation("train", config)) == (2, 4)
+    nodes = TrainConfig(trainer={"devices": 4, "num_nodes": 2})
+    assert (processes("train", nodes), devices_of("train", nodes)) == (8, (4, 2))
 
 
 def test_the_reader_trains_in_one_process() -> None:
     assert accumulation("reader", ReaderConfig(trainer={"accumulate_grad_batches": 3})) == 3
-    with pytest.raises(ConfigError, match=r"reader\.trainer\.devices: .* one process; set it to 1"):
+    with pytest.raises(ConfigError, match=r"reader\.trainer\.devices, num_nodes: .* one process; set them to 1"):
         ReaderConfig(trainer={"devices": 2})
 
 

@@ -136,7 +136,7 @@ def test_an_empty_training_split_is_refused(project: ExperimentConfig, monkeypat
 
 
 def test_the_reader_trains_in_one_process(project: ExperimentConfig) -> None:
-    with pytest.raises(ConfigError, match=r"reader\.trainer\.devices: the reader trains in one process"):
+    with pytest.raises(ConfigError, match=r"reader\.trainer\.devices, num_nodes: the reader trains in one process"):
         replace(project.reader, trainer={"devices": 2})
 
 

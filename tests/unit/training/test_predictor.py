@@ -36,7 +36,7 @@ ALL = [
     (formulation, strategy)
     for strategy in DECODINGS
     for formulation in DECODINGS.get(strategy).formulations
-    if strategy != "classify" and not DECODINGS.get(strategy).from_train
+    if strategy != "classify" and not DECODINGS.get(strategy).from_train and not DECODINGS.get(strategy).served
 ]
 LENGTH = 5
 
