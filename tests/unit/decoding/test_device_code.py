@@ -18,6 +18,7 @@ ALLOWED = {
     ("decoding/beam.py", "check_doc_log_probs"): "before a search, of log p(z|x), which is on the host",
     ("decoding/beam.py", "read"): "the one read of a step",
     ("decoding/sequence_search.py", "_decode"): "log p(z|x) is made on the host, and kept by its bytes",
+    ("decoding/served.py", "predict"): "log p(z|x) is made on the host",
     ("generator/heads.py", "save"): "weights leave for a file",
     ("generator/token_tree.py", "score"): "places in a tree, which are numpy's",
     ("generator/vocabulary.py", "__init__"): "whether a model has a bias, once for a model",
