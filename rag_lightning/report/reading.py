@@ -8,8 +8,8 @@ from typing import Any
 from rag_lightning.core.errors import DataError
 from rag_lightning.metrics.metric import Estimate
 
-LARGEST = 2.0**53
-"""Largest number of a file of ours in size: up to here JSON's numbers are exact whole numbers."""
+LARGEST = 1 << 53
+"""Largest whole number of a file of ours in size: those above are not exact as a float."""
 
 
 def estimates_of(path: Path, raw: Any, where: str) -> dict[str, Estimate]:
@@ -41,7 +41,7 @@ def estimate_of(path: Path, raw: Any, where: str) -> Estimate:
 
 
 def need(path: Path, raw: Any, name: str, kind: type | tuple[type, ...], where: str = "") -> Any:
-    """The value of a field, checked for its type, and a number for its size.
+    """The value of a field, checked for its type, and a whole number for its size.
 
     Raises:
         DataError: it is missing or damaged.
@@ -51,6 +51,6 @@ def need(path: Path, raw: Any, name: str, kind: type | tuple[type, ...], where: 
     if isinstance(value, bool) or not isinstance(value, kind):
         problem = "is missing" if value is None else "has the wrong type"
         raise DataError(path, problem, field=full, value=value)
-    if isinstance(value, int | float) and not abs(value) <= LARGEST:
-        raise DataError(path, "is too large a number, or none", field=full, value=value)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise DataError(path, "is too large a number", field=full, value=value)
     return value

@@ -23,7 +23,7 @@ from tests.tiny_project import sweep, write_data
 
 NAME = "tiny"
 FLEETING = re.compile(
-    r"second|retrieval_share|^pairs?_|^encod(ed|ings_reused)$|^(time|started|ended|command|hardware|user|made|mtime_ns|timings|peak_memory|git|packages|planned_seconds|"
+    r"second|retrieval_share|^pairs?_|^reused$|^encod(ed|ings_reused)$|^(time|started|ended|command|hardware|user|made|mtime_ns|timings|peak_memory|git|packages|planned_seconds|"
     r"sha256|seal|size|build_time|cpu|monitor|pid)$"
 )
 """Fields whose values differ from run to run: clocks, and the checksums of files that hold some."""
