@@ -54,7 +54,11 @@ def recipe(kind: str) -> Recipe:
 
 def stop(*given: Any, **named: Any) -> None:
     """Ctrl-C."""
-    signal.raise_signal(signal.SIGINT)
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 @contextmanager
