@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from rag_lightning.matrix.matrix import Cell
 
 BOUNDED = [leaf for leaf in leaves(ExperimentConfig) if leaf.hint in BOUNDS and leaf.hint not in (Name, Device)]
 WHOLE = [leaf for leaf in leaves(ExperimentConfig) if getattr(leaf.hint, "_type", leaf.hint) is int]
-SECTIONS = sections_of(ExperimentConfig)
+SECTIONS = {"": ExperimentConfig, **sections_of(ExperimentConfig)}
 
 
 def path_of(leaf: Leaf) -> str:
@@ -105,7 +106,7 @@ def test_in_python(leaf: Leaf) -> None:
                 make()
             assert str(error.value) == says_of(leaf, value)
     nothing = float("nan")
-    with pytest.raises(ConfigError, match=rf"^{section}\.{name}=nan: must be"):
+    with pytest.raises(ConfigError, match=rf"^{re.escape(leaf.path)}=nan: must be"):
         cls(**({"options": {name: nothing}} if options else {name: nothing}))
 
 

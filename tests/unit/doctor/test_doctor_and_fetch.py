@@ -43,7 +43,7 @@ def test_names_are_those_of_the_registries(tmp_path: Path) -> None:
     details = {finding.what: finding.detail for finding in machine.findings(tmp_path)}
     assert details["index kinds"] == ", ".join(INDEX_KINDS)
     assert details["decodings"] == (
-        "greedy, beam, thorough, fast, first_entity, classify, "
+        "greedy, beam, thorough, fast, thorough_served, fast_served, first_entity, classify, "
         "most_common, most_common_by_type, nearest_question, knn_vote"
     )
     assert "nq" in details["tasks"].split(", ")
