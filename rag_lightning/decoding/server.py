@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from rag_lightning.core.errors import ServerError
+from rag_lightning.core.compression import LONGEST
+from rag_lightning.core.errors import ConfigError, ServerError
 from rag_lightning.core.plain import clean, shorten
 from rag_lightning.core.redact import redact
 
@@ -62,6 +63,13 @@ class Server:
     url: str
     model: str
     timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an address of another kind, or with a password."""
+        if not self.url.startswith(("http://", "https://")):
+            raise ConfigError(f"decoding.server={shorten(self.url, 200)}: must be http://HOST:PORT/v1")
+        if "@" in self.url:
+            raise ConfigError(f"decoding.server: holds a user or password; put a key into {KEY}")
 
     def check(self) -> None:
         """Raise ServerError unless the server is there and serves the model."""
@@ -157,8 +165,11 @@ class Server:
             headers["Authorization"] = f"Bearer {key}"
         try:
             request = Request(f"{self.url.rstrip('/')}/{what}", data, headers)
-            with urlopen(request, timeout=self.timeout) as answer:
-                found = json.loads(answer.read())
+            with _OPENER.open(request, timeout=self.timeout) as answer:
+                text = answer.read(LONGEST + 1)
+            if len(text) > LONGEST:
+                raise ServerError(f"{self._shown}: answers more than {LONGEST >> 20} MiB")
+            found = json.loads(text)
         except TimeoutError as error:
             remedy = "raise decoding.server_timeout, or look at the server"
             raise ServerError(f"{self._shown}: gives no answer within {self.timeout:g} s; {remedy}") from error
@@ -179,6 +190,16 @@ class Server:
 
 class _Unreached(Exception):
     """A server that may answer later."""
+
+
+class _Stay(HTTPRedirectHandler):
+    """Follows no redirection: the key would go with it, to whatever host it names."""
+
+    def redirect_request(self, *given: Any) -> None:
+        """Leave the redirection as the error that it is."""
+
+
+_OPENER = build_opener(_Stay)
 
 
 def _listed(choice: Mapping[str, Any], name: str) -> list[Any]:

@@ -105,6 +105,8 @@ def running(stub: Stub) -> Iterator[str]:
             stub.keys.append(self.headers["Authorization"])
             code, answer = stub.answer(self.path, body)
             self.send_response(code)
+            if code == 302:
+                self.send_header("Location", "/v1/elsewhere")
             self.end_headers()
             with suppress(BrokenPipeError):  # of a client that waits no longer
                 self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
@@ -215,6 +217,7 @@ def test_a_server_that_dies_is_one_line_within_seconds(served: Encodings, stub: 
         ((200, b"<html>"), "is it the URL of an OpenAI-compatible server?"),
         ((200, [1]), "does not answer a JSON object"),
         ((400, {"message": "prompt too long"}), "400 Bad Request: prompt too long"),
+        ((302, {}), "302 Found"),
     ],
 )
 def test_answers_that_are_none(served: Encodings, stub: Stub, url: str, answer: tuple[int, Any], says: str) -> None:
@@ -223,6 +226,18 @@ def test_answers_that_are_none(served: Encodings, stub: Stub, url: str, answer: 
     with pytest.raises(ServerError, match=says) as caught:
         asking.predict(QUESTIONS)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("file:///etc/hosts", r"decoding\.server=file:///etc/hosts: must be http://HOST:PORT/v1"),
+        ("http://me:secret@host/v1", r"decoding\.server: holds a user or password; put a key into OPENAI_API_KEY"),
+    ],
+)
+def test_addresses_that_are_none(served: Encodings, address: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{says}$"):
+        predictor(served, "fast", address)
 
 
 def test_log_probs_that_are_none(stub: Stub, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
