@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -132,17 +131,16 @@ def test_a_machine_that_gives_no_sign_is_gone(
 def test_a_first_command_that_is_gone_ends_the_others() -> None:
     port = free_port()
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    leading = SILENT.replace("Place(1, 2, 1", "Place(0, 2, 0")
+    leading = SILENT.replace("Place(1, 2, 1", "Place(0, 2, 0").replace(
+        "os.kill(", "job._store.wait(['hello/1']); os.kill("
+    )
     command = [sys.executable, "-c", leading, str(port)]
-    with ThreadPoolExecutor(1) as pool:
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as first:
-            assert first.stdout is not None and first.stdout.readline() == "there\n"
-            first.send_signal(signal.SIGCONT)  # it goes on to its end
-            other = pool.submit(follow, Place(1, 2, 1, 0, 1, "127.0.0.1", port))
-            time.sleep(1)
-            first.send_signal(signal.SIGKILL)
+    with ThreadPoolExecutor(1) as pool, subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as first:
+        other = pool.submit(follow, Place(1, 2, 1, 0, 1, "127.0.0.1", port))
+        assert os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT) is not None  # the other has met it
+        first.send_signal(signal.SIGKILL)
         with pytest.raises(JobError, match=r"job of 2 commands at 127.0.0.1:\d+: the first command is gone"):
-            other.result(60)
+            other.result(150)
 
 
 def test_machines_must_be_alike() -> None:
