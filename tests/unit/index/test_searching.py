@@ -56,7 +56,8 @@ def test_a_search_keeps_to_its_memory(vectors: Floats, refine: int) -> None:
         candidates = min(megabytes * 10**6, CANDIDATE * len(asked) * index._wanted(k)) / MIB
         peaks.append(peak.mib)
         assert peak.mib <= candidates + results + slack
-    assert peaks[0] > peaks[1] + slack / 2, "the whole takes more"
+    if refine:  # without, the whole is as little as memory that is free in the process already
+        assert peaks[0] > peaks[1] + 4 * slack, "the whole takes more"
 
 
 def test_searching_and_building_take_the_threads_of_the_configuration(
