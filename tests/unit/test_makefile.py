@@ -244,23 +244,10 @@ def installs(folder: Path, target: str) -> list[list[str]]:
     return [shlex.split(line) for line in lines if " pip install " in line]
 
 
-USER = (
-    "install",
-    "fetch",
-    "sweep",
-    "smoke",
-    "report",
-    "status",
-    "experiment",
-    "matrix",
-    "claims",
-    "plan",
-    "embed",
-    "ask",
-)
+USER = ("install", "fetch", "sweep", "smoke", "report", "status", "experiment", "matrix", "claims", "plan", "ask")
 
 
-@pytest.mark.parametrize("target", USER)
+@pytest.mark.parametrize("target", [*USER, "embed"])
 def test_a_user_installs_neither_linters_nor_oracles(tmp_path: Path, target: str) -> None:
     (words,) = installs(tmp_path, target)
     assert words[-4:] == ["-c", "constraints.txt", "-e", ".[generation]"]
@@ -310,7 +297,3 @@ def test_ask_passes_a_question_on_as_it_is(project: Path) -> None:
     for option in ("-h", "--help", "--config=x"):
         with pytest.raises(script.Misuse, match="a question cannot begin with -"):
             words_of("ask", f"Q={option}")
-
-
-def test_ask_opens_a_prompt_without_a_question() -> None:
-    assert words_of("ask") == words_of("ask", "Q= ") == ["ask", "--config=experiments/nq_rag_sequence.yaml"]

@@ -225,3 +225,7 @@ def test_a_password_never_stands_on_a_command_line(project: Path, url: str) -> N
             done = make(target, *given, cwd=project, **outside)
             assert done.returncode != 0 and "secret" not in done.stdout + done.stderr and not calls(project)
             assert "STORAGE: holds a password; keep it out of the URL, in PGPASSWORD or PGPASSFILE" in done.stderr
+
+
+def test_ask_opens_a_prompt_without_a_question() -> None:
+    assert words_of("ask") == words_of("ask", "Q= ") == ["ask", "--config=experiments/nq_rag_sequence.yaml"]
