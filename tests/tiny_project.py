@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.retrieval import EncoderConfig, IndexConfig, RetrieverConfig
 from rag_lightning.config.training import ReaderConfig, RetrieverWarmupConfig, TrainConfig
+from rag_lightning.stages import score
+from rag_lightning.stages.workspace import Workspace
 
 ANSWERS = ("paris", "rome", "porto", "novo")
 """Words of one piece in the tiny BERT's vocabulary."""
@@ -121,3 +124,14 @@ def barely_trained(root: Path, bert: Path) -> ExperimentConfig:
         train=replace(base.train, steps=1, eval_every=1),
         decoding=replace(base.decoding, k=3),
     )
+
+
+def predicted_alone(config: ExperimentConfig, root: Path) -> bytes:
+    """The predictions of one process with the model that several have made in a project's folder."""
+    shutil.copytree(root / "artifacts", root / "alone" / "artifacts")
+    for kind in ("predictions", "scores", "pairs"):
+        shutil.rmtree(root / "alone" / "artifacts" / kind, ignore_errors=True)
+    artifact = score.build(Workspace(replace(config, folder=str(root / "alone"))), "test")
+    (predictions,) = (root / "alone" / "artifacts" / "predictions").glob("*/predictions.jsonl")
+    assert artifact.path.exists()
+    return predictions.read_bytes()

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,12 +17,9 @@ from pathlib import Path
 import pytest
 
 from rag_lightning import cli
-from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.fields import to_dict
-from rag_lightning.stages import score
-from rag_lightning.stages.workspace import Workspace
 from rag_lightning.training.processes import free_port
-from tests.tiny_project import barely_trained
+from tests.tiny_project import barely_trained, predicted_alone
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "experiments" / "slurm"
@@ -121,17 +117,6 @@ def test_two_nodes_make_the_model_and_the_predictions_together(
     two = replace(config, train=replace(config.train, trainer={"devices": 1, "num_nodes": 2, "strategy": "ddp"}))
     made = {kind: list((tmp_path / "artifacts" / kind).glob("*/manifest.json")) for kind in ("model", "predictions")}
     assert [len(found) for found in made.values()] == [1, 1]
-    alone = _predicted_alone(two, tmp_path)
+    alone = predicted_alone(two, tmp_path)
     (predictions,) = (tmp_path / "artifacts" / "predictions").glob("*/predictions.jsonl")
     assert predictions.read_bytes() == alone
-
-
-def _predicted_alone(config: ExperimentConfig, root: Path) -> bytes:
-    """The predictions of one process with the model that the nodes have made."""
-    shutil.copytree(root / "artifacts", root / "alone" / "artifacts")
-    for kind in ("predictions", "scores", "pairs"):
-        shutil.rmtree(root / "alone" / "artifacts" / kind, ignore_errors=True)
-    artifact = score.build(Workspace(replace(config, folder=str(root / "alone"))), "test")
-    (predictions,) = (root / "alone" / "artifacts" / "predictions").glob("*/predictions.jsonl")
-    assert artifact.path.exists()
-    return predictions.read_bytes()
