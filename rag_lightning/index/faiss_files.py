@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import gt
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,15 @@ def _codebook(index: Any) -> int:
     size = 4 * quantizer.ksub * index.d if quantizer is not None else 0
     ranged = scalar is not None and scalar.qtype in (faiss.ScalarQuantizer.QT_8bit, faiss.ScalarQuantizer.QT_4bit)
     return int(size) + (8 * int(index.d) if ranged else 0)
+
+
+def in_order(scores: NDArray[Any], rows: NDArray[Any], count: int) -> bool:
+    """Whether what was found for one query [1, k] is rows of `count` vectors, in descending order without ties.
+
+    By lists: for some ten results numpy's calls take three times as long.
+    """
+    found, values = rows[0].tolist(), scores[0].tolist()
+    return min(found) >= 0 and max(found) < count and all(map(gt, values, values[1:]))
 
 
 def ordered(scores: NDArray[Any], rows: NDArray[Any], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

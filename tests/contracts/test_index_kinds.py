@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,9 @@ def built(vectors: Floats) -> dict[str, FaissIndex]:
 def test_scores_descend_ties_go_by_row_and_nothing_found_is_row_minus_one(
     kind: str, built: dict[str, FaissIndex], queries: Floats
 ) -> None:
-    for k in (1, 10, COUNT + 7):
-        scores, rows = built[kind].search(queries, k)
-        assert (scores.dtype, rows.dtype, scores.shape, rows.shape) == (np.float32, np.int64, (50, k), (50, k))
+    for asked, k in itertools.product((queries, queries[:1]), (1, 10, COUNT + 7)):
+        scores, rows = built[kind].search(asked, k)
+        assert (scores.dtype, rows.dtype, scores.shape, rows.shape) == (np.float32, np.int64, *[(len(asked), k)] * 2)
         found = rows >= 0
         assert (rows[~found] == -1).all() and np.isneginf(scores[~found]).all() and not found[:, COUNT:].any()
         assert (scores[:, 1:] <= scores[:, :-1]).all()

@@ -94,6 +94,7 @@ def test_ties_go_to_the_lower_row(vectors: Floats) -> None:
     doubled = np.concatenate([vectors[:5]] * 3)
     _, rows = build_index(config("flat"), doubled).search(vectors[:5], 3)
     assert rows.tolist() == [[i, i + 5, i + 10] for i in range(5)]
+    assert build_index(config("flat"), doubled).search(vectors[:1], 3)[1].tolist() == [[0, 5, 10]], "one query"
 
 
 def test_search_parameters_take_effect(vectors: Floats, queries: Floats, tmp_path: Path) -> None:
