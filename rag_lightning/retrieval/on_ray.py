@@ -11,6 +11,7 @@ import torch
 
 from rag_lightning.config.retrieval import EncoderConfig
 from rag_lightning.core.cluster import cluster
+from rag_lightning.core.devices import resolve_device
 from rag_lightning.core.errors import ConfigError, RagLightningError
 from rag_lightning.retrieval.embed import Embedded, Shard, embed_shard
 from rag_lightning.retrieval.encoders import TextEncoder
@@ -29,7 +30,7 @@ class Actor:
     def embed(self, shard: Shard, tokens_per_batch: int) -> Any:
         """The vectors [size, D] of a shard."""
         if self._encoder is None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"  # Ray shows an actor the GPUs that it asked for
+            device = resolve_device("cuda" if self._config.worker_gpus else "cpu")  # Ray shows it those it asked for
             encoder = TextEncoder(self._config, self._source, "passage")
             self._encoder = encoder.to(getattr(torch, self._dtype)).to(device).eval()
         return embed_shard(shard[1], self._encoder, tokens_per_batch)
