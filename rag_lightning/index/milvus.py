@@ -194,10 +194,14 @@ class Collection:
         return client.search(self.name, data=queries, **asked)
 
     def check(self, vectors: Floats) -> None:
-        """Raise ArtifactError if some of the stored vectors are not those of the rows, as those of another encoder."""
+        """Raise ArtifactError if some rows are missing, or their vectors are others, as those of another encoder."""
         rows = seeds.generator(0, "rows compared").choice(len(vectors), min(COMPARED, len(vectors)), replace=False)
         asked = {"ids": rows.tolist(), "output_fields": [ROW, VECTOR], "timeout": self.kind.timeout}
-        for stored in self._ask(lambda client: client.get(self.name, **asked)):
+        found = self._ask(lambda client: client.get(self.name, **asked))
+        if missing := set(asked["ids"]) - {stored[ROW] for stored in found}:
+            problem = f"row {min(missing)} is not in {self.name}"
+            raise ArtifactError(f"{self.place}: {problem}; remove the artifact of the index and run again")
+        for stored in found:
             if not np.allclose(stored[VECTOR], vectors[stored[ROW]], atol=TOLERANCE):
                 problem = f"row {stored[ROW]} of {self.name} is not the passage's vector: of another encoder"
                 raise ArtifactError(f"{self.place}: {problem}; remove the artifact of the index and run again")

@@ -90,6 +90,13 @@ def test_a_collection_of_another_size_or_none_is_refused(folder: Path, vectors: 
             load_index(folder, CONFIG, vectors)
     finally:
         opened.faiss_index.send(3, vectors[3:4])
+    shifted = Collection(opened.kind, opened.faiss_index.name, opened.faiss_index.file, *vectors.shape)
+    shifted.create()
+    shifted.send(1500, vectors)
+    shifted.load()
+    with pytest.raises(ArtifactError, match=r"row \d+ is not in rag_0000000000000000; remove the artifact"):
+        shifted.check(vectors)
+    build_index(CONFIG, vectors, folder=folder)
     other = tmp_path / "artifacts" / "index" / ("2" * 16)
     shutil.copytree(folder, other)
     info = json.loads((folder / "index.json").read_text())
