@@ -99,22 +99,23 @@ def cluster(tmp_path: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.slow  # four processes and two commands import torch and Lightning anew
+@pytest.mark.slow  # up to eight processes and two commands import torch and Lightning anew
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("devices", [1, 2])
 def test_two_nodes_make_the_model_and_the_predictions_together(
-    cluster: dict[str, str], tmp_path: Path, bert_folder: Path
+    cluster: dict[str, str], tmp_path: Path, bert_folder: Path, devices: int
 ) -> None:
     config = replace(barely_trained(tmp_path / "data", bert_folder), folder=str(tmp_path), split="test")
     config = replace(config, decoding=replace(config.decoding, pairs_per_batch=6))
     file = tmp_path / "cell.yaml"
     file.write_text(json.dumps(to_dict(config)))
-    given = cluster | {"CELL": str(file), "DEVICES": "1", "SPLIT": "test"}
+    given = cluster | {"CELL": str(file), "DEVICES": str(devices), "SPLIT": "test"}
     done = subprocess.run(
         ["bash", str(FOLDER / "nodes.sbatch")], env=given, capture_output=True, text=True, timeout=1700, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    two = replace(config, train=replace(config.train, trainer={"devices": 1, "num_nodes": 2, "strategy": "ddp"}))
+    two = replace(config, train=replace(config.train, trainer={"devices": devices, "num_nodes": 2, "strategy": "ddp"}))
     made = {kind: list((tmp_path / "artifacts" / kind).glob("*/manifest.json")) for kind in ("model", "predictions")}
     assert [len(found) for found in made.values()] == [1, 1]
     alone = predicted_alone(two, tmp_path)
