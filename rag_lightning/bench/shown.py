@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 
 from rag_lightning.bench.laws import LAWS, TELLING, UNITS, WIKIPEDIA, Law, laws_of
 from rag_lightning.bench.measuring import ANSWER_CUTOFFS, CUTOFFS
@@ -24,6 +24,8 @@ from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, numbe
 
 REAL, GENERATED = "real", "generated"
 Measure = Mapping[str, Any]
+ROOM = 1.6
+"""Room beside the first and last point of an axis, as a factor: between them is one of 1, 2, 5, 10 at least."""
 APART = 2.0
 """Points of recall@20 from which generated vectors count as another thing than the real ones."""
 SHOWN_FROM = 95.0
@@ -198,7 +200,7 @@ def _derived(law: Law | None, unit: float) -> Cell:
 
 
 def _chart(rows: Sequence[Measure]) -> Chart:
-    """Recall against speed, and against own memory, a colour for each kind."""
+    """Recall against speed, and against bytes a vector, a colour for each kind."""
     count = int(rows[0]["count"])
     speed = Panel("recall@20 against queries/s", _words(rows), partial(_draw, rows, "queries_per_second", "queries/s"))
     memory = Panel(
@@ -220,10 +222,14 @@ def _draw(rows: Sequence[Measure], head: str, words: str, axes: Axes) -> None:
         filled = colour if place < len(COLOURS) else "none"
         style: Any = {"color": colour, "marker": marker, "markerfacecolor": filled, "linestyle": "none", "label": kind}
         axes.plot(*zip(*mine, strict=True), **style)
+    places = [_value(one, head) or 1.0 for one in rows]
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xlim(min(places) / ROOM, max(places) * ROOM)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")  # matplotlib's own has mathematics in it, which STYLE turns off
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(words)
-    axes.set_ylabel("recall@20")
+    axes.set_ylabel("recall@20, %")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=7.5, handlelength=1.6)
 
 

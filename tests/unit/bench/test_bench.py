@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,14 @@ def test_generated_rows_that_differ_from_the_real_ones_are_marked(tmp_path: Path
     text = (tmp_path / "table.md").read_text()
     assert "bᵃ" in text and "aᵃ" not in text and "21,015,324" in text
     assert (tmp_path / "fidelity.csv").exists() and (tmp_path / "pareto.svg").exists()
+
+
+@pytest.mark.parametrize("speeds", [(2100, 4400), (300, 300), (12, 38000)])
+def test_the_chart_has_ticks_that_can_be_read(speeds: tuple[float, float]) -> None:
+    for panel in shown._chart([row(str(speed), 90, speed, 1) for speed in speeds]).inline("x"):
+        texts = re.findall(r"<text[^>]*>([^<]*)</text>", panel)
+        ticks = texts[: next(place for place, text in enumerate(texts) if text in ("queries/s", "bytes a vector"))]
+        assert ticks and all(re.fullmatch(r"[\d,]+", text) for text in ticks), ticks
 
 
 @pytest.mark.parametrize(
