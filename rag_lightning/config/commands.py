@@ -211,7 +211,7 @@ class BenchConfig(Section):
         file: YAML file of the indexes.
         experiment: YAML file of the experiment whose passages and questions are searched, with the pretrained encoder.
         sizes: Numbers of generated vectors to measure beside the real ones; empty for the real ones only.
-        only: Kinds to measure; empty for all of the file.
+        only: Kinds to measure, all of the file if empty.
         queries: Largest number of questions, at least 64.
         k: Results of a query that is timed; recall is measured up to 100.
         threads: FAISS's threads in building and searching.

@@ -36,7 +36,7 @@ class ExperimentConfig(Section):
             recipe at the others); config/presets.py lists the values.
         scale: Size of data and models: mini or mini-long, embedded, for two CPU cores; or paper, those of the hub.
         formulation: Model to train: rag_token, rag_sequence, closed_book (no retrieval), or fid (fusion in decoder: all
-            passages are read together; its retriever is not trained).
+            passages are read together, and its retriever is not trained).
         init_from: Trained model (folder, or digest of a model artifact) to start training from instead of the warm-ups;
             the paper starts WebQuestions and CuratedTREC from its NQ model. Empty for the warm-ups.
         split: Split to predict and score.

@@ -86,7 +86,7 @@ class IVFPQ(IVFFlat, CompressedKind):
         pq: FAISS's name of the product quantizer.
     """
 
-    title: ClassVar[str] = "inverted file, product-quantized"
+    title: ClassVar[str] = "inverted file, product-quantised"
     pq: str = "PQ48x8np"
 
     def empty(self, count: int, dim: int) -> Any:
@@ -105,7 +105,7 @@ class IVFPQ(IVFFlat, CompressedKind):
 class OPQIVFPQ(IVFPQ):
     """Inverted file with product-quantised vectors after a rotation that suits them (Ge et al. 2013)."""
 
-    title: ClassVar[str] = "inverted file, rotated and product-quantized"
+    title: ClassVar[str] = "inverted file, rotated and product-quantised"
 
     def empty(self, count: int, dim: int) -> Any:
         """An IndexPreTransform of an OPQMatrix and an IndexIVFPQ.
@@ -138,7 +138,7 @@ class IVFRaBitQ(IVFFlat, CompressedKind):
     """Inverted file with RaBitQ codes (Gao and Long 2024); D / 8 + 16 bytes per vector.
 
     Args:
-        qb: Bits per number of a query, 1 to 8; 0 for none of its own compression, which is slower.
+        qb: Bits per number of a query, 1 to 8; 0 searches with queries that are not compressed, which is slower.
     """
 
     title: ClassVar[str] = "inverted file, RaBitQ"

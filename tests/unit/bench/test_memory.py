@@ -15,8 +15,8 @@ from rag_lightning.bench.memory import EACH, MIB, Peak, memory
 from tests.index_kinds import KINDS
 
 COUNT, WIDTH, EXTRA = 200_000, 256, 400
-"""Vectors of 195 MiB, and MiB that a build may take beside its index: less than two copies of the vectors, and less
-than half of the GiB that is promised."""
+"""Vectors of 195 MiB, and MiB that a build may take beside its index: about two copies of the vectors, and less than
+half of the GiB that is promised."""
 VALUES = {"factory": "PCA64,SQ8", "pq": "PQ16x6np", "nlist": 128, "ef_construction": 20, "m": 8}
 
 
