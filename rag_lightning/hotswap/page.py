@@ -141,7 +141,7 @@ def show(
 def _answer(found: Mapping[Pair, Measured], count: int) -> str:
     pairs: tuple[tuple[Pair, Pair], ...] = ((("old", "old"), ("new", "new")), (("new", "old"), ("old", "new")))
     right, wrong = (" and ".join(f"{found[cell].exact.mean:.0f} %" for cell in pair) for pair in pairs)
-    return f"{right} right with the index of the date, {wrong} with the other ({count} positions)"
+    return f"{right} right with the index of the same date, {wrong} with that of the other date ({count} positions)"
 
 
 def _table(
@@ -170,10 +170,10 @@ def _table(
         for (index, date), one in found.items()
     ]
     notes = (
-        "EM: exact match with any accepted form of the name; 95 % bootstrap intervals, countries as clusters.",
+        "EM (%): exact match with any accepted form of the name; 95 % bootstrap intervals, countries as clusters.",
         "Paper: 82 world leaders, indexes of December 2016 and December 2018 (section 4.5); its list, model and "
         "scoring are not published, so that the numbers are not comparable.",
-        "In the passages: how often one of those that were read holds the name.",
+        f"In the {config.decoding.k} passages (%): how often a passage that was read holds the name.",
     )
     title = "Index of one date, holders of another"
     return Table(title, columns, tuple(map(Row, rows)), notes, name="hotswap", ordered=True)
