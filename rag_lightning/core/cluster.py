@@ -11,7 +11,7 @@ from typing import Any
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.redact import redact
 
-MISSING = "engine=ray needs the extra ray: pip install 'rag-lightning[ray]'"
+MISSING = "engine=ray needs the extra ray: pip install -c constraints.txt -e '.[ray]'"
 LOCAL = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
 
 

@@ -142,7 +142,7 @@ def explained(config: SweepConfig) -> Iterator[None]:
         elsewhere = config.storage and "unable to open" in reason
         hint = other if elsewhere else remedy_of(reason, other if config.storage else DAMAGED)
         if isinstance(error, ImportError) and is_server(config):
-            reason, hint = "psycopg is not installed", "pip install 'rag-lightning[postgres]', or " + hint
+            reason, hint = "psycopg is not installed", "pip install -c constraints.txt -e '.[postgres]', or " + hint
         raise DataError(_place(config), f"cannot be opened by Optuna: {reason}", hint=hint) from error
 
 
