@@ -43,7 +43,7 @@ def test_without_the_extra_it_is_one_line(tiny_bert: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(cluster, "import_module", missing)
     model = TextEncoder(EncoderConfig(), tiny_bert, "passage")
-    with pytest.raises(ConfigError, match=r"engine=ray needs the extra ray: pip install 'rag-lightning\[ray\]'"):
+    with pytest.raises(ConfigError, match=r"needs the extra ray: pip install -c constraints.txt -e '\.\[ray\]'"):
         embed_corpus(model, PASSAGES, tmp_path, crew=actors(tiny_bert), **SIZES)
 
 
