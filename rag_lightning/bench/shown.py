@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
 
 from rag_lightning.bench.laws import LAWS, TELLING, UNITS, WIKIPEDIA, Law, laws_of
 from rag_lightning.bench.measuring import ANSWER_CUTOFFS, CUTOFFS
@@ -19,13 +18,11 @@ from rag_lightning.core.console import say
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import write_text
 from rag_lightning.core.tables import Grid
-from rag_lightning.report.charts import COLOURS, MARKERS, Chart, Panel
+from rag_lightning.report.charts import COLOURS, MARKERS, Chart, Panel, log_axis
 from rag_lightning.report.tables import NOTHING, Cell, Column, Row, Table, number, to_csv, to_markdown
 
 REAL, GENERATED = "real", "generated"
 Measure = Mapping[str, Any]
-ROOM = 1.6
-"""Room beside the first and last point of an axis, as a factor: between them is one of 1, 2, 5, 10 at least."""
 APART = 2.0
 """Points of recall@20 from which generated vectors count as another thing than the real ones."""
 SHOWN_FROM = 95.0
@@ -223,11 +220,7 @@ def _draw(rows: Sequence[Measure], head: str, words: str, axes: Axes) -> None:
         style: Any = {"color": colour, "marker": marker, "markerfacecolor": filled, "linestyle": "none", "label": kind}
         axes.plot(*zip(*mine, strict=True), **style)
     places = [_value(one, head) or 1.0 for one in rows]
-    axes.set_xscale("log")
-    axes.set_xlim(min(places) / ROOM, max(places) * ROOM)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter("{x:,.0f}")  # matplotlib's own has mathematics in it, which STYLE turns off
-    axes.xaxis.set_minor_locator(NullLocator())
+    log_axis(axes, places, "{x:,.0f}")
     axes.set_xlabel(words)
     axes.set_ylabel("recall@20, %")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=7.5, handlelength=1.6)

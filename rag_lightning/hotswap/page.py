@@ -174,6 +174,7 @@ def _table(
         "Paper: 82 world leaders, indexes of December 2016 and December 2018 (section 4.5); its list, model and "
         "scoring are not published, so that the numbers are not comparable.",
         f"In the {config.decoding.k} passages (%): how often a passage that was read holds the name.",
+        "Every position with its answers: answers.csv beside this page.",
     )
     title = "Index of one date, holders of another"
     return Table(title, columns, tuple(map(Row, rows)), notes, name="hotswap", ordered=True)

@@ -23,6 +23,8 @@ LEAST_PER_CELL = 39
 """FAISS warns if k-means has fewer points per cell."""
 OPQ_ROUNDS = 10
 """Rounds in which OPQ improves its rotation; FAISS's 50 take five times as long."""
+OPQ_BYTES = 40 << 20
+"""Size of the vectors that a rotation is trained on; FAISS holds about eight copies of them."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class OPQIVFPQ(IVFPQ):
         parts, _ = quantizer(self.pq, count, dim)
         rotation = faiss.OPQMatrix(dim, parts)
         rotation.niter = OPQ_ROUNDS
+        rotation.max_train_points = OPQ_BYTES // (4 * dim)
         return faiss.IndexPreTransform(rotation, super().empty(count, dim))
 
     def fill(self, index: Any, vectors: Floats, report: Report, folder: Path | None) -> Any:

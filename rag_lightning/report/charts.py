@@ -18,6 +18,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from rag_lightning.core.files import open_atomic
 from rag_lightning.core.plain import clean
@@ -30,6 +31,8 @@ INK, SOFT, LINE = "#1b2330", "#5d6778", "#e3e7ee"
 VARIABLES = {INK: "--ink", SOFT: "--soft", LINE: "--line"} | {c: f"--c{i}" for i, c in enumerate(COLOURS)}
 WIDTH, HEIGHT = 3.75, 2.75
 """Size of a panel in inches: a phone shows one, a screen three beside each other."""
+ROOM = 1.6
+"""Room beside the first and last point of a logarithmic axis, as a factor: one of 1, 2, 5, 10 is always within it."""
 MARGINS = (0.66, 1.28, 0.5, 0.36)
 """Margins of a panel in inches: the right one is for the labels of lines."""
 FORMATS: dict[str, dict[str, Any]] = {
@@ -158,6 +161,21 @@ def _style(more: Any) -> Iterator[None]:
     with matplotlib.rc_context({**STYLE, **more}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         yield
+
+
+def log_axis(axes: Axes, places: Sequence[float], form: str = "{x:g}") -> None:
+    """A logarithmic x axis with room beside its places, and ticks at 1, 2 and 5 times powers of ten.
+
+    Args:
+        axes: The axes.
+        places: x of all points, above 0.
+        form: How a tick is written; matplotlib's own way has mathematics in it, which STYLE turns off.
+    """
+    axes.set_xscale("log")
+    axes.set_xlim(min(places) / ROOM, max(places) * ROOM)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(form)
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def end_labels(axes: Axes, labels: Sequence[tuple[str, float, float, str]]) -> None:

@@ -12,12 +12,12 @@ from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from rag_lightning.core.plain import clean
 from rag_lightning.metrics.metric import Estimate
 from rag_lightning.report.answer import name_of
-from rag_lightning.report.charts import COLOURS, INK, MARKERS, SOFT, Chart, Panel, end_labels, plain
+from rag_lightning.report.charts import COLOURS, INK, MARKERS, SOFT, Chart, Panel, end_labels, log_axis, plain
 from rag_lightning.report.collect import Run, Sweep, found_family
 from rag_lightning.report.search import SHOWN, Search, Tried
 
@@ -232,10 +232,7 @@ def _draw_cost(search: Search, name: str, axes: Axes) -> None:
             axes.plot(x, y, "o", color=INK, markersize=11, markerfacecolor="none", markeredgewidth=1.1)
     values = [one.values[name] for one in search.tried]
     if min(values) > 0 and max(values) > WIDE * min(values):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter("{x:g}")  # matplotlib's own has mathematics in it, which STYLE turns off
-        axes.xaxis.set_minor_locator(NullLocator())
+        log_axis(axes, [value * factor for value in values])
     axes.set_xlabel(clean(head))
     axes.set_ylabel(plain(search.objective))
     handles = [

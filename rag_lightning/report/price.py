@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
 
 from rag_lightning.core.records import Ranking, Score
 from rag_lightning.metrics.metric import comparable, parse_metric
 from rag_lightning.metrics.statistics import TIE, Floats, bootstrap_sums_interval
 from rag_lightning.report.answer import difference, hint, obstacle
 from rag_lightning.report.attribution import EXACT
-from rag_lightning.report.charts import COLOURS, MARKERS, Chart, Panel, end_labels, plain
+from rag_lightning.report.charts import COLOURS, MARKERS, Chart, Panel, end_labels, log_axis, plain
 from rag_lightning.report.collect import Run, Sweep, found_family, read_records, read_scores
 from rag_lightning.report.search import SHOWN
 from rag_lightning.report.tables import Cell, Column, Row, Table, estimated, number
@@ -28,8 +27,6 @@ MOST = 8
 ENOUGH = 12
 """Approximate indexes from which on a slope is told."""
 COSTS = ("seconds_per_query", "index_bytes")
-ROOM = 1.05
-"""Room beside the first and last point of an axis, as a factor."""
 
 
 def price_chart(sweep: Sweep) -> Chart | None:
@@ -224,11 +221,7 @@ def _draw(sweep: Sweep, series: Mapping[str, Sequence[Run]], cost: str, axes: Ax
         axes.plot(x, y, marker, color=colour, markersize=6)
         labels.append((name, x, y, colour))
     places = [(_cost(run, cost) or 0.0) * factor for runs in series.values() for run in runs]
-    axes.set_xscale("log")
-    axes.set_xlim(min(places) / ROOM, max(places) * ROOM)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter("{x:g}")  # matplotlib's own has mathematics in it, which STYLE turns off
-    axes.xaxis.set_minor_locator(NullLocator())
+    log_axis(axes, places)
     axes.set_xlabel(head)
     axes.set_ylabel(plain(sweep.objective))
     axes.margins(y=0.18)  # for the labels of the best, which stand above one another
