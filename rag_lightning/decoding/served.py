@@ -109,7 +109,9 @@ class _Served(Search):
         known = batch.store.hypotheses(list(prompts))
         missing = [key for key in prompts if key not in known]
         generator = batch.encodings.generator
-        made = self.made_server.complete([prompts[key] for key in missing], self.max_length, generator.eos_id)
+        vocabulary = len(batch.encodings.steps.vocabulary.weight)
+        wanted = [prompts[key] for key in missing]
+        made = self.made_server.complete(wanted, self.max_length, generator.eos_id, vocabulary)
         written: list[Candidate] = []
         for one in made:
             ids = one.token_ids
@@ -117,7 +119,7 @@ class _Served(Search):
                 ids = ids[: ids.index(generator.eos_id) + 1]
             elif one.stopped:
                 ids = (*ids, generator.eos_id)
-            written.append(ids[: self.max_length])
+            written.append(ids[: self.max_length])  # the end token may be one too many
         scores: Scores = {key: {} for key in missing}
         asked = list(zip(missing, written, strict=True))
         for (key, candidate), value in zip(asked, self._log_probs(prompts, asked), strict=True):

@@ -18,7 +18,7 @@ from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.core.errors import ConfigError, ServerError
 from rag_lightning.core.records import Example, Passage
-from rag_lightning.decoding import server as client
+from rag_lightning.decoding import web as client
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.decoding.predictor import Predictor
@@ -256,7 +256,7 @@ def test_log_probs_that_are_none(stub: Stub, url: str, monkeypatch: pytest.Monke
         Server(url, MODEL, timeout=0.01).check()
     stub.named = False
     with pytest.raises(ServerError, match="does not name the tokens that it writes by their ids; it must take"):
-        Server(url, MODEL).complete([[1, 2]], 2, 3)
+        Server(url, MODEL).complete([[1, 2]], 2, 3, 9)
 
 
 def test_another_model_is_refused_before_anything_is_asked(served: Encodings, stub: Stub, url: str) -> None:
