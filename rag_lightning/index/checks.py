@@ -41,19 +41,36 @@ def check_lengths(vectors: NDArray[np.float32], unit: bool = False, source: Path
     """Check the lengths of vectors [N, D] block by block.
 
     Raises:
-        DataError: a vector of length 0, which has no direction: its scores are 0, above all negative ones; or, if
-            `unit`, one of another length than 1.
+        DataError: a vector of length 0, which has no direction: its scores are 0, above all negative ones; one whose
+            inner products vanish or overflow in float32; or, if `unit`, one of another length than 1.
     """
     for start in range(0, len(vectors), BLOCK):
         block = vectors[start : start + BLOCK]
-        squares = np.einsum("nd,nd->n", block, block)
+        with np.errstate(over="ignore"):
+            squares = np.einsum("nd,nd->n", block, block)
         if not squares.all() and (bad := np.flatnonzero(~block.any(axis=1))).size:
             problem = f"vector is zero, as {bad.size} of these are (rows count from 0)"
             raise DataError(source, problem, row=start + int(bad[0]), hint="its scores mean nothing: embed it again")
+        if (bad := np.flatnonzero(~((squares > 0) & np.isfinite(squares)))).size:
+            length = np.linalg.norm(block[bad[0]].astype(np.float64))
+            problem = f"vector has length {length:.4g}, with which inner products are 0 or infinite in float32"
+            raise DataError(source, problem, row=start + int(bad[0]), hint="scale the vectors, or embed them again")
         if unit and (bad := np.flatnonzero(~(np.abs(np.sqrt(squares) - 1) <= UNIT))).size:
             length = np.sqrt(squares[bad[0]])
             problem = f"vector has length {length:.4g}, but encoder.normalize makes all of length 1"
             raise DataError(source, problem, row=start + int(bad[0]), hint="embed the corpus again")
+
+
+def check_half(vectors: NDArray[np.float32], source: Path | str = "vectors") -> None:
+    """Raise DataError for a vector whose largest number is outside the range of float16: it would be infinite, or 0."""
+    half = np.finfo(np.float16)
+    least, most = float(half.tiny), float(half.max)
+    for start in range(0, len(vectors), BLOCK):
+        largest = np.abs(vectors[start : start + BLOCK]).max(axis=1)
+        if (bad := np.flatnonzero(~((largest >= least) & (largest <= most)))).size:
+            found = f"vector has {largest[bad[0]]:.4g} as its largest number"
+            problem = f"{found}, and float16 holds {least:.2g} to {most:g}"
+            raise DataError(source, problem, row=start + int(bad[0]), hint="scale the vectors, or use float32")
 
 
 def check_k(k: int, ntotal: int) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from rag_lightning.config.bounds import NonNegativeInt
 from rag_lightning.config.fields import setting
 from rag_lightning.core.errors import ConfigError
-from rag_lightning.index.index import SEARCH, IndexKind, faiss
+from rag_lightning.index.checks import check_half
+from rag_lightning.index.faiss_files import INSIDE
+from rag_lightning.index.index import SEARCH, Floats, IndexKind, Report, faiss
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,15 @@ class SQFP16(CompressedKind):
         """An IndexScalarQuantizer of half precision."""
         return faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
+    def fill(self, index: Any, vectors: Floats, report: Report, folder: Path | None) -> Any:
+        """As usual, but for numbers that 16 bits do not hold.
+
+        Raises:
+            DataError: a vector of such numbers.
+        """
+        check_half(vectors)
+        return super().fill(index, vectors, report, folder)
+
 
 @dataclass(frozen=True)
 class PQFastScan(CompressedKind):
@@ -69,7 +81,7 @@ class PQFastScan(CompressedKind):
         """
         parts = self.parts or next(dim // size for size in (4, 3, 2, 1) if dim % size == 0)
         if dim % parts:
-            fitting = max(one for one in range(1, parts + 1) if dim % one == 0)
+            fitting = max(one for one in range(1, min(parts, dim) + 1) if dim % one == 0)
             raise ConfigError(f"index.parts={parts}: does not divide the vector size {dim}; use {fitting}, or 0")
         if count < 16:
             raise ConfigError(
@@ -101,7 +113,26 @@ class Factory(CompressedKind):
         if not self.factory:
             raise ConfigError("index.kind=factory needs index.factory, FAISS's factory string such as IVF256,SQ8")
         try:
-            return faiss.index_factory(dim, self.factory, faiss.METRIC_INNER_PRODUCT)
+            made = faiss.index_factory(dim, self.factory, faiss.METRIC_INNER_PRODUCT)
         except (RuntimeError, MemoryError) as error:
             reason = " ".join(str(error).split(": ")[-1].split())
             raise ConfigError(f"index.factory={self.factory!r}: FAISS refuses it for width {dim} ({reason})") from error
+        if problem := _unusable(made):
+            raise ConfigError(f"index.factory={self.factory!r}: {problem}; choose another")
+        return made
+
+
+def _unusable(index: Any) -> str | None:
+    """Why FAISS would abort, hang or find nothing with an index that its factory makes."""
+    found = faiss.downcast_index(index)
+    direct = faiss.ScalarQuantizer
+    if hasattr(found, "hnsw") and found.hnsw.nb_neighbors(0) < 4:  # twice as many on the lowest level
+        return "a graph needs at least 2 links per node"
+    if hasattr(found, "nsg") and found.nsg.R < 2:
+        return "a graph needs at least 2 links per node"
+    if hasattr(found, "nlist") and found.nlist < 1:
+        return "an inverted file needs at least 1 cell"
+    if hasattr(found, "sq") and found.sq.qtype in (direct.QT_8bit_direct, direct.QT_8bit_direct_signed):
+        return "it keeps whole numbers alone, which vectors of an encoder are not"
+    inside = (getattr(found, name, None) for name in (*INSIDE, "quantizer"))
+    return next((problem for one in inside if one and (problem := _unusable(one))), None)

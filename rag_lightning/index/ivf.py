@@ -170,7 +170,7 @@ def quantizer(name: str, count: int, dim: int) -> tuple[int, int]:
         raise ConfigError(f"index.pq={name}: must be a FAISS name such as PQ48x8np")
     parts, bits = int(match[1]), int(match[2])
     if dim % parts:
-        fitting = max(m for m in range(1, parts + 1) if dim % m == 0)
+        fitting = max(m for m in range(1, min(parts, dim) + 1) if dim % m == 0)
         raise ConfigError(
             f"index.pq={name}: {parts} parts do not divide the vector size {dim}; use PQ{fitting}x{bits}np"
         )
