@@ -23,7 +23,7 @@ from rag_lightning.core.arrays import reserve
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.files import replace_file
 from rag_lightning.core.registry import LazyModule
-from rag_lightning.index.checks import BLOCK
+from rag_lightning.index.checks import BLOCK, UNIT
 from rag_lightning.index.faiss_files import ROW, innermost
 
 faiss: Any = LazyModule("faiss")
@@ -81,11 +81,40 @@ def train(index: Any, vectors: Vectors, folder: Path | None = None) -> None:
         return
     try:
         with _sample(vectors, rules_of(index, len(vectors)).training, folder) as sample:
+            _train_cells(index, sample)
             index.train(sample)
     except RuntimeError as error:
         reason = " ".join(str(error).split(": ")[-1].split())
         problem = f"FAISS cannot train {type(index).__name__} on {len(vectors):,} vectors ({reason})"
         raise ConfigError(f"{problem}; choose fewer cells or bits, or index.kind=flat") from error
+
+
+def _train_cells(index: Any, sample: Vectors) -> None:
+    """Train the cells of an inverted file whose codes are of residuals, where vectors are not of length 1.
+
+    FAISS's centres are of length 1 for inner products. The residual of a much shorter vector would be little but its
+    centre, and the code would lose the vector; so the centres get the mean length, which leaves the cells as they are.
+    """
+    inverted = faiss.try_extract_index_ivf(index)
+    if inverted is None or not inverted.by_residual or not inverted.cp.spherical:
+        return
+    length = float(np.linalg.norm(sample[:LEAST_POINTS], axis=1).mean())
+    if abs(length - 1) <= UNIT:
+        return
+    for transform in map(faiss.downcast_VectorTransform, _chain(index)):
+        if not transform.is_trained:
+            transform.train(sample)
+        sample = transform.apply(sample)
+    inverted.train_q1(len(sample), faiss.swig_ptr(np.ascontiguousarray(sample)), False, inverted.metric_type)
+    centres = inverted.quantizer.reconstruct_n(0, inverted.nlist) * np.float32(length)
+    inverted.quantizer.reset()
+    inverted.quantizer.add(centres)
+
+
+def _chain(index: Any) -> list[Any]:
+    """The transforms in front of an index."""
+    chain = getattr(faiss.downcast_index(index), "chain", None)
+    return [chain.at(place) for place in range(chain.size())] if chain is not None else []
 
 
 @contextmanager

@@ -125,6 +125,7 @@ class OPQIVFPQ(IVFPQ):
         """Train on one thread, because the products of the rotation depend on their number, then fill as usual."""
         rotation = faiss.downcast_VectorTransform(index.chain.at(0))
         rotation.pq = codes = faiss.ProductQuantizer(vectors.shape[1], *quantizer(self.pq, *vectors.shape))
+        codes.cp.min_points_per_centroid = 1  # FAISS would warn in every round
         with faiss_threads(1):
             building.train(index, vectors, folder)
         rotation.pq = None  # FAISS does not own it
