@@ -54,7 +54,7 @@ class CrossEncoder:
         """Scores [len(pairs)] float32 in the order given.
 
         Raises:
-            ConfigError: a query that leaves no room for a passage.
+            ConfigError: a query that leaves no room for a passage, or a score that is not finite.
         """
         names = [_name(query, passage) for query, passage in pairs]
         missing = {name: pair for name, pair in zip(names, pairs, strict=True) if name not in self._known}
@@ -76,8 +76,11 @@ class CrossEncoder:
         batch = self.tokenizer.pad(list(encoded), padding=True, return_tensors="pt")
         with torch.inference_mode():
             logits = self.model(**batch.to(self.model.device)).logits.float()
-        scores: list[float] = (logits[:, -1] - (logits[:, 0] if logits.shape[1] == 2 else 0)).tolist()
-        return scores
+        scores = logits[:, -1] - (logits[:, 0] if logits.shape[1] == 2 else 0)
+        if not scores.isfinite().all():  # no order, and no p(z|x)
+            raise ConfigError(f"{WHAT} {self.model.name_or_path}: gives a score that is not finite; give another model")
+        found: list[float] = scores.tolist()
+        return found
 
     def _encode(self, query: str, passage: Passage) -> dict[str, list[int]]:
         plain = self.tokenizer(query, passage_text(passage), verbose=False)

@@ -200,3 +200,10 @@ def test_they_are_trained_with_dense_retrieval() -> None:
         with pytest.raises(ConfigError, match=f"trained_with={kind}: is for search alone; train with dense"):
             check_retriever(RetrieverConfig("bm25", trained_with=kind), "rag_token")
     assert Hybrid().fitted and not Hybrid(bm25_weight=0.1).fitted and not Hybrid(fusion="rrf").fitted
+
+
+def test_a_cross_encoder_whose_scores_are_not_finite_is_refused(reranker: Path, passages: list[Passage]) -> None:
+    cross = CrossEncoder(reranker)
+    cross.model.classifier.bias.data.fill_(float("nan"))
+    with pytest.raises(ConfigError, match=r"^reranker .*: gives a score that is not finite; give another model$"):
+        cross.scores([("who", passages[0])])
