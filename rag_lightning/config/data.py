@@ -10,6 +10,7 @@ from rag_lightning.config.bounds import Name, NonNegativeInt, PositiveInt, check
 from rag_lightning.config.fields import Section, setting
 from rag_lightning.config.languages import ENGLISH, LANGUAGES
 from rag_lightning.config.registries import TASKS
+from rag_lightning.core.errors import ConfigError
 from rag_lightning.core.registry import check_name
 from rag_lightning.core.separated import Quoting
 
@@ -107,8 +108,10 @@ class CorpusConfig(Section):
     processes: NonNegativeInt = setting(0, digest="never")
 
     def __post_init__(self) -> None:
-        """Raise ConfigError as `Section` does, and for an unknown language."""
+        """Raise ConfigError as `Section` does, and for an unknown language or no source."""
         super().__post_init__()
+        if not self.source.strip():  # as a path it would be the working directory
+            raise ConfigError("corpus.source is empty; give mini, or a file or folder of passages")
         check_name("corpus.language", self.language, LANGUAGES)
 
 

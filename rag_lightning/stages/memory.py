@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.core.errors import ConfigError, shown
 from rag_lightning.core.registry import check_name
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.index.checks import check_k
@@ -86,6 +86,7 @@ class Memories:
             UnknownNameError: no version of this name is kept.
             ConfigError: there is no earlier version.
         """
+        check_version(name)
         with self._writing:
             if not name and len(self._versions) == 1:
                 raise ConfigError(f"there is no version of the memory before {self.current.name!r}")
@@ -107,11 +108,18 @@ def open_memory(config: ExperimentConfig, parts: Parts, name: str = "") -> Memor
     Raises:
         ConfigError: decoding.k is larger than the corpus.
     """
+    check_version(name)
     kind: RetrieverKind = config.retriever.made()
     searched = config.index.kind if "index" in kind.searches else config.retriever.kind
     store, name = parts.store, name or f"{Path(config.corpus.source).name} · {searched}"
     check_k(config.decoding.k, len(store))
     return Memory(name, store, kind.open(parts), config, parts)
+
+
+def check_version(name: object) -> None:
+    """Raise ConfigError for a name of a version that is no text."""
+    if not isinstance(name, str):
+        raise ConfigError(f"name={shown(name)}: the name of a version is a text")
 
 
 def swapped(workspace: Workspace, config: ExperimentConfig) -> Workspace:
@@ -151,10 +159,12 @@ def check_swap(config: ExperimentConfig, point: Mapping[str, object]) -> None:
     """Check a swap before anything is built.
 
     Raises:
-        ConfigError: closed book, which has no memory, or a field that belongs to the model.
+        ConfigError: closed book, which has no memory, no mapping, or a field that belongs to the model.
     """
     if config.formulation == "closed_book":
         raise ConfigError(NO_MEMORY)
-    if wrong := [path for path in point if not path.startswith(SECTIONS)]:
+    if not isinstance(point, Mapping):
+        raise ConfigError(f"a swap is a mapping such as {{'corpus.source': 'newer.tsv'}}, not {shown(point)}")
+    if wrong := [path for path in point if not str(path).startswith(SECTIONS)]:
         allowed = ", ".join(f"{section}*" for section in SECTIONS)
         raise ConfigError(f"a swap changes {allowed}; {wrong[0]} belongs to the model, which stays loaded")

@@ -38,7 +38,7 @@ class UpdatedParts:
     its scores depends on counts of the whole corpus.
 
     Args:
-        config: Sections index and bm25, and the language of the corpus.
+        config: Sections encoder, index and bm25, and the language of the corpus.
         base: The parts that are updated.
         encode: Passages -> vectors, of the model's passage encoder.
         removed: Rows of the base that are gone.
@@ -132,11 +132,12 @@ class UpdatedParts:
         return self._base.bm25_weight()
 
     def _delta(self) -> Floats:
-        """[M, D] float32 of the added passages; each is encoded once."""
+        """[M, D] float32 of the added passages; each is encoded once, and rounded as the stored vectors are."""
         if missing := [passage for passage in self._passages if passage not in self._known]:
             self._known |= dict(zip(missing, self._encode(missing), strict=True))
         width = self._base.index().dim
-        return np.array([self._known[passage] for passage in self._passages], np.float32).reshape(-1, width)
+        vectors = np.array([self._known[passage] for passage in self._passages], self._config.encoder.stored)
+        return vectors.astype(np.float32).reshape(-1, width)
 
 
 def update_memory(
@@ -152,8 +153,10 @@ def update_memory(
         name: Name of the version; empty for the memory's own.
 
     Raises:
-        ConfigError: as `UpdatedParts.changed`, or decoding.k is larger than the corpus.
+        ConfigError: as `UpdatedParts.changed`, something else than a list of passages and one of ids, or decoding.k is
+            larger than the corpus.
     """
+    _check_given(passages, removed)
     parts = memory.parts
     if not isinstance(parts, UpdatedParts):
         parts = UpdatedParts(memory.config, parts, _encoder(workspace))
@@ -173,6 +176,24 @@ def _encoder(workspace: Workspace) -> Encode:
     return encode
 
 
+def _check_given(passages: object, removed: object) -> None:
+    """Raise ConfigError for what is no list of passages or of ids: a text is one of letters, a generator is read once.
+
+    The types say so, but a notebook checks none.
+    """
+    if not isinstance(passages, Sequence) or isinstance(passages, str):
+        raise ConfigError(f"passages={shown(passages)}: must be a list of Passage")
+    if not isinstance(removed, Collection) or isinstance(removed, str | Mapping):
+        raise ConfigError(f"removed={shown(removed)}: must be a list of ids, which are texts")
+    for one in passages:
+        texts = (one.passage_id, one.title, one.text) if isinstance(one, Passage) else (None,)
+        if not all(isinstance(text, str) for text in texts):
+            raise ConfigError(f"passages: {shown(one)} is no Passage of three texts: id, title, text")
+    for name in removed:
+        if not isinstance(name, str):
+            raise ConfigError(f"removed: {shown(name)} is no id, which is a text; write {str(name)!r}")
+
+
 def _check(store: PassageStore, passages: Sequence[Passage], removed: Collection[str]) -> None:
     texts = (text for one in passages for text in (one.passage_id, one.title, one.text))
     if (broken := next((text for text in (*removed, *texts) if not is_whole(text)), None)) is not None:
@@ -182,5 +203,7 @@ def _check(store: PassageStore, passages: Sequence[Passage], removed: Collection
         raise ConfigError(f"passage {twice!r} is given twice in one update; give it once")
     if absent := next((name for name in removed if store.find(name) is None), None):
         raise ConfigError(f"passage {absent!r} cannot be removed: the corpus does not hold it")
+    if not all(passage.passage_id.strip() for passage in passages):
+        raise ConfigError("a passage has no id; give it one, by which it can be replaced and removed")
     if empty := next((passage for passage in passages if not passage.text.strip()), None):
         raise ConfigError(f"passage {empty.passage_id!r} has no text; remove it by its id")

@@ -166,3 +166,40 @@ def test_what_an_update_cannot_do_is_told_and_changes_nothing(project: Experimen
     assert opened.system.versions == versions and len(opened.system.memory.store) == PLACES
     with pytest.raises(ConfigError, match=r"the question 'who is \\ud800' holds half of a surrogate pair"):
         opened.ask("who is \ud800")
+
+
+def test_what_is_no_list_of_passages_or_ids_is_told_and_changes_nothing(project: ExperimentConfig) -> None:
+    opened: Any = Experiment(project)
+    versions, added = opened.system.versions, Passage("p99", "", "x")
+    for asked, told in (
+        ({"removed": "12"}, r"^removed='12': must be a list of ids"),
+        ({"removed": (name for name in ["p1"])}, r"^removed=<generator .*: must be a list of ids"),
+        ({"removed": None}, r"^removed=None: must be a list of ids"),
+        ({"removed": [7]}, r"^removed: 7 is no id, which is a text; write '7'$"),
+        ({"passages": (one for one in [added])}, r"^passages=<generator .*: must be a list of Passage"),
+        ({"passages": added}, r"^passages=Passage\(.*: must be a list of Passage"),
+        ({"passages": [{"id": "x", "text": "y"}]}, r"^passages: {'id': 'x', .* is no Passage of three texts"),
+        ({"passages": [Passage("x", None, "y")]}, "is no Passage of three texts"),  # type: ignore[arg-type]
+        ({"passages": [Passage(" ", "", "y")]}, "a passage has no id; give it one"),
+        ({"name": 5}, r"^name=5: the name of a version is a text$"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            opened.update(**asked)
+    for point in (None, [("corpus.source", "x")], {5: 1}):
+        with pytest.raises(ConfigError, match=r"^a swap (is a mapping|changes corpus)"):
+            opened.swap(point)
+    with pytest.raises(ConfigError, match=r"^corpus\.source is empty; give mini, or"):
+        opened.swap({"corpus.source": ""})  # as a path it is the working directory
+    with pytest.raises(ConfigError, match=r"^name=5: the name"):
+        opened.rollback(5)
+    assert opened.system.versions == versions and len(opened.system.memory.store) == PLACES
+
+
+def test_added_vectors_are_rounded_as_the_stored_ones_are(tmp_path: Path) -> None:
+    config = replace(CONFIG, encoder=replace(CONFIG.encoder, stored="float16"))
+    base: Any = Base(tmp_path, [Passage(f"p{number}", "", "king") for number in range(20)])
+    parts = UpdatedParts(config, base, lambda listed: np.full((len(listed), 5), 1 / 3, np.float32))
+    changed = parts.changed([Passage("new", "", "city")], [])
+    assert changed.vectors()[-1].tolist() == [np.float16(1 / 3)] * 5 != [np.float32(1 / 3)] * 5
+    scores, rows = changed.index().search(np.eye(5, dtype=np.float32)[:1], 1)
+    assert (scores.item(), rows.item()) == (np.float16(1 / 3), 20)
