@@ -58,7 +58,7 @@ def _make(workspace: Workspace, folder: Path) -> dict[str, Any]:
     return {**index.save(folder), "build_seconds": round(time.perf_counter() - started, 3)}
 
 
-STAGE = config_stage("index", 2, lambda workspace: {"vectors": embed.STAGE.at(workspace)}, _make, resumable=True)
+STAGE = config_stage("index", 3, lambda workspace: {"vectors": embed.STAGE.at(workspace)}, _make, resumable=True)
 FLAT = replace(
     STAGE,
     settings=lambda workspace: settings(_flat(workspace).config, "index"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -27,8 +28,10 @@ def sending(parts: Iterator[bytes] | list[bytes]) -> Iterator[str]:
         def answer() -> None:
             with suppress(OSError):
                 connection, _ = listening.accept()
-                with connection:
-                    connection.recv(1 << 16)
+                with connection, connection.makefile("rb") as request:
+                    head = b"".join(iter(request.readline, b"\r\n"))
+                    length = re.search(rb"(?i)content-length: (\d+)", head)
+                    request.read(int(length[1]) if length else 0)  # what is left unread would reset the connection
                     for part in parts:
                         connection.sendall(part)
 
