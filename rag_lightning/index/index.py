@@ -23,15 +23,7 @@ from rag_lightning.core.files import UNREADABLE
 from rag_lightning.core.registry import LazyModule
 from rag_lightning.index import building
 from rag_lightning.index.checks import check_lengths, check_queries, check_rows, check_vectors
-from rag_lightning.index.faiss_files import (
-    by_inner_product,
-    faiss_threads,
-    file_bytes,
-    in_batches,
-    in_order,
-    ordered,
-    read_faiss,
-)
+from rag_lightning.index.faiss_files import by_inner_product, faiss_threads, file_bytes, in_batches, ordered, read_faiss
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -171,11 +163,8 @@ class FaissIndex:
         if search not in self._parameters:
             self._parameters[search] = self.kind.search_parameters(self.faiss_index, search[1])
         scores, rows = self.faiss_index.search(queries, search[1], params=self._parameters[search])
-        refined = self._refine
-        if not refined and len(queries) == 1 and in_order(scores, rows, self.ntotal):
-            return scores, rows
         check_rows(rows, self.ntotal)
-        return ordered(self._exact(queries, rows) if refined else scores, rows, k)
+        return ordered(self._exact(queries, rows) if self._refine else scores, rows, k)
 
     @property
     def _refine(self) -> int:
