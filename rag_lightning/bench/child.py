@@ -22,8 +22,9 @@ from rag_lightning.core.files import write_json
 from rag_lightning.index.faiss_files import faiss_threads, read_faiss
 from rag_lightning.index.index import FAISS_FILE, FaissIndex, build_index, load_index
 
-DEPTH = 100
-"""Results a query that recall is measured in."""
+CUTOFFS = (1, 5, 20, 100)
+"""Results of the searches that recall is measured in, each by itself: `refine` and `ef_search` give a search for more
+results more candidates."""
 BATCH = 64
 LEAST, SECONDS = 50, 8.0
 """Batches of one query that are timed at least, and about how long timing may take beyond that."""
@@ -49,9 +50,9 @@ def search(asked: Mapping[str, Any]) -> dict[str, Any]:
     with faiss_threads(asked["threads"]):  # FAISS is imported here
         before, begun = memory(), time.perf_counter()
         index = load_index(Path(asked["folder"]), _config(asked), vectors)
-        index.search(queries[:1], DEPTH)
+        index.search(queries[:1], max(CUTOFFS))
         first = time.perf_counter() - begun
-        rows = np.concatenate([index.search(part, DEPTH)[1] for part in _parts(queries, BATCH)])
+        rows = np.hstack([np.vstack([index.search(part, k)[1] for part in _parts(queries, BATCH)]) for k in CUTOFFS])
         after = memory()
         single, batched = _timed(index, queries, 1, asked["k"]), _timed(index, queries, BATCH, asked["k"])
     np.save(asked["rows"], rows)

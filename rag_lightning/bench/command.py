@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rag_lightning.bench import generated, shown
-from rag_lightning.bench.child import BATCH, DEPTH
+from rag_lightning.bench.child import BATCH, CUTOFFS
 from rag_lightning.bench.measuring import Bench, Listed, Questions, Source
 from rag_lightning.config.commands import BenchConfig
 from rag_lightning.config.loading import load_experiment
@@ -105,8 +105,8 @@ def _sources(workspace: Workspace, bench: Bench, sizes: Sequence[int]) -> Iterat
     if (stored := workspace.config.encoder.stored) != "float32":
         raise ConfigError(f"encoder.stored={stored}: the bench measures float32 vectors; set encoder.stored=float32")
     real = Source(shown.REAL, built.path / VECTORS, built.digest)
-    if len(real.vectors) < DEPTH:
-        raise ConfigError(f"{len(real.vectors)} passages are too few: recall is measured among {DEPTH} results")
+    if len(real.vectors) < max(CUTOFFS):
+        raise ConfigError(f"{len(real.vectors)} passages are too few: recall is measured among {max(CUTOFFS)} results")
     check_k(bench.k, len(real.vectors))
     yield real
     if not sizes:

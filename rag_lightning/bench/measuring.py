@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_lightning.bench.child import DEPTH
+from rag_lightning.bench.child import CUTOFFS
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError, RagLightningError
 from rag_lightning.core.files import digest, read_sealed, write_json, write_sealed
@@ -28,14 +28,13 @@ from rag_lightning.core.registry import LazyModule
 from rag_lightning.metrics.answers import AnswerMatcher
 
 faiss: Any = LazyModule("faiss")
-CUTOFFS = (1, 5, 20, 100)
 ANSWER_CUTOFFS = (5, 20)
 TIMES = ("p50_ms", "p95_ms", "p99_ms", "first_seconds", "queries_per_second", "queries_per_second_64")
 VALUES = (*(f"recall@{k}" for k in CUTOFFS), *TIMES, "build_seconds", "bytes", "anonymous_mib", "mapped_mib")
 """What is measured of every index that can be built."""
 TIED = 1e-6
 """Largest difference of inner products that counts as none."""
-VERSION = 2
+VERSION = 3
 """Changes where the same request is measured in another way."""
 
 
@@ -169,27 +168,27 @@ class Bench:
         if "problem" in found:
             return found
         queries = np.load(asked.vectors)
-        rows = np.load(rows_file)[: len(queries)]
-        for k, value in zip(CUTOFFS, self._recall(source, queries, rows), strict=True):
-            found[f"recall@{k}"] = value
+        parts = np.split(np.load(rows_file)[: len(queries)], np.cumsum(CUTOFFS)[:-1], axis=1)
+        rows = dict(zip(CUTOFFS, parts, strict=True))
+        found |= {f"recall@{k}": self._recall(source, queries, rows[k]) for k in CUTOFFS}
         if asked.matcher is not None:
-            for k, value in zip(ANSWER_CUTOFFS, _answer_recall(asked, rows), strict=True):
-                found[f"answer_recall@{k}"] = value
+            found |= {f"answer_recall@{k}": _answer_recall(asked, rows[k]) for k in ANSWER_CUTOFFS}
         return found
 
-    def _recall(self, source: Source, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> list[float]:
-        """The share in percent of the exact best k that are among the first k, ties counted as found."""
+    def _recall(self, source: Source, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> float:
+        """The share in percent of the exact best k that are among the rows [Q, k], ties counted as found."""
         vectors = source.vectors
         if source.identity not in self.truths:
             contiguous = np.ascontiguousarray(vectors) if not vectors.flags.c_contiguous else vectors
-            depth = min(DEPTH, len(vectors))
+            depth = min(max(CUTOFFS), len(vectors))
             self.truths[source.identity] = faiss.knn(queries, contiguous, depth, metric=faiss.METRIC_INNER_PRODUCT)[0]
         truth = self.truths[source.identity]
         scores = np.full(rows.shape, -np.inf, np.float32)
         for number, found in enumerate(rows):
             kept = np.flatnonzero(found >= 0)
             scores[number, kept] = vectors[found[kept]] @ queries[number]
-        return [100 * float((scores[:, :k] >= truth[:, k - 1 : k] - TIED).mean()) for k in CUTOFFS]
+        k = rows.shape[1]
+        return 100 * float((scores >= truth[:, k - 1 : k] - TIED).mean())
 
     def _child(self, work: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """What a process of its own answers; `problem` for an index that cannot be built or searched."""
@@ -224,9 +223,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _answer_recall(asked: Questions, rows: NDArray[np.int64]) -> list[float]:
-    """The share in percent of questions with an answer in the text of the first k passages."""
+def _answer_recall(asked: Questions, rows: NDArray[np.int64]) -> float:
+    """The share in percent of questions with an answer in the text of the passages of rows [Q, k]."""
     assert asked.matcher is not None
     pairs = zip(asked.answers, rows, strict=True)
     hits = [asked.matcher.hits(answers, [int(row) for row in found if row >= 0]) for answers, found in pairs]
-    return [100 * sum(any(one[:k]) for one in hits) / len(hits) for k in ANSWER_CUTOFFS]
+    return 100 * sum(map(any, hits)) / len(hits)

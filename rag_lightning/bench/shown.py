@@ -10,8 +10,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from rag_lightning.bench.child import CUTOFFS
 from rag_lightning.bench.laws import LAWS, TELLING, UNITS, WIKIPEDIA, Law, laws_of
-from rag_lightning.bench.measuring import ANSWER_CUTOFFS, CUTOFFS
+from rag_lightning.bench.measuring import ANSWER_CUTOFFS
 from rag_lightning.config.registries import INDEX_KINDS
 from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.console import say

@@ -213,7 +213,7 @@ class BenchConfig(Section):
         sizes: Numbers of generated vectors to measure beside the real ones; empty for the real ones only.
         only: Kinds to measure, all of the file if empty.
         queries: Largest number of questions, at least 64.
-        k: Results of a query that is timed; recall is measured up to 100.
+        k: Results of a query that is timed; recall@k is that of a search for k results, up to 100.
         threads: FAISS's threads in building and searching.
         folder: Folder that holds artifacts, assets and reports.
     """

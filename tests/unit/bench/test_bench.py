@@ -13,11 +13,14 @@ import pytest
 import statsmodels.api as sm
 
 from rag_lightning.bench import command, generated, laws, measuring, shown
+from rag_lightning.bench.child import CUTOFFS
 from rag_lightning.bench.measuring import Bench, Listed, Questions, Source
 from rag_lightning.cli import main, parse
 from rag_lightning.config.commands import BenchConfig, SweepConfig
 from rag_lightning.config.fields import to_dict
+from rag_lightning.config.retrieval import IndexConfig
 from rag_lightning.core.errors import ConfigError, DataError, UnknownNameError
+from rag_lightning.index.index import build_index
 from rag_lightning.metrics.answers import AnswerMatcher
 from tests.making import ROOT, script, words_of
 
@@ -49,7 +52,7 @@ def test_exact_search_finds_everything_and_is_measured_once(
     made: tuple[Source, Questions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (flat,) = measured(made, tmp_path, Listed("flat"))
-    assert [flat[f"recall@{k}"] for k in measuring.CUTOFFS] == [100.0] * 4
+    assert [flat[f"recall@{k}"] for k in CUTOFFS] == [100.0] * 4
     assert flat["answer_recall@5"] == 100.0 and flat["count"] == 300 and flat["bytes"] > 300 * 4 * WIDTH
     assert flat["build_mib"] > 0 and {"anonymous_mib", "mapped_mib", "read_mib"} <= flat.keys()
     assert 0 < flat["p50_ms"] <= flat["p95_ms"] <= flat["p99_ms"] and flat["queries_per_second"] > 0
@@ -66,6 +69,20 @@ def test_one_index_is_built_for_all_its_searches(
     assert work == ["build", "search", "search"]
     assert one["recall@100"] < all_cells["recall@100"] == 100.0
     assert one["label"] == "ivf_flat nlist=6 nprobe=1"
+
+
+def test_recall_is_that_of_a_search_for_as_many_results(made: tuple[Source, Questions], tmp_path: Path) -> None:
+    """A search for 100 results refines 200 candidates: its first 5 are better than those of a search for 5."""
+    options = {"pq": "PQ4x4np", "nlist": 1, "nprobe": 1, "refine": 2}
+    (found,) = measured(made, tmp_path, Listed("ivf_pq", options))
+    vectors, queries = made[0].vectors, np.load(made[1].vectors)
+    index = build_index(IndexConfig("ivf_pq", options), vectors)
+    for k in CUTOFFS:
+        exact = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :k]
+        pairs = zip(index.search(queries, k)[1], exact, strict=True)
+        wanted = 100 * np.mean([len(set(mine) & set(best)) / k for mine, best in pairs])
+        assert found[f"recall@{k}"] == pytest.approx(wanted), k
+    assert found["recall@5"] < 95
 
 
 def test_an_index_that_cannot_be_built_is_a_row_with_the_reason(made: tuple[Source, Questions], tmp_path: Path) -> None:
