@@ -126,9 +126,8 @@ def _unusable(index: Any) -> str | None:
     """Why FAISS would abort, hang or find nothing with an index that its factory makes."""
     found = faiss.downcast_index(index)
     direct = faiss.ScalarQuantizer
-    if hasattr(found, "hnsw") and found.hnsw.nb_neighbors(0) < 4:  # twice as many on the lowest level
-        return "a graph needs at least 2 links per node"
-    if hasattr(found, "nsg") and found.nsg.R < 2:
+    links = found.hnsw.nb_neighbors(0) // 2 if hasattr(found, "hnsw") else found.nsg.R if hasattr(found, "nsg") else 2
+    if links < 2:  # HNSW has twice as many on the lowest level
         return "a graph needs at least 2 links per node"
     if hasattr(found, "nlist") and found.nlist < 1:
         return "an inverted file needs at least 1 cell"
