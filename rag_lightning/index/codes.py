@@ -81,8 +81,8 @@ class PQFastScan(CompressedKind):
         """
         parts = self.parts or next(dim // size for size in (4, 3, 2, 1) if dim % size == 0)
         if dim % parts:
-            fitting = max(one for one in range(1, min(parts, dim) + 1) if dim % one == 0)
-            raise ConfigError(f"index.parts={parts}: does not divide the vector size {dim}; use {fitting}, or 0")
+            problem = f"does not divide the vector size {dim}; use {fitting_parts(parts, dim)}, or 0"
+            raise ConfigError(f"index.parts={parts}: {problem}")
         if count < 16:
             raise ConfigError(
                 f"index.kind=pq_fastscan needs at least 16 vectors, there are {count}; use index.kind=flat"
@@ -120,6 +120,11 @@ class Factory(CompressedKind):
         if problem := _unusable(made):
             raise ConfigError(f"index.factory={self.factory!r}: {problem}; choose another")
         return made
+
+
+def fitting_parts(most: int, dim: int) -> int:
+    """The largest number of parts, at most `most`, that divides the width of a vector."""
+    return max(parts for parts in range(1, min(most, dim) + 1) if dim % parts == 0)
 
 
 def _unusable(index: Any) -> str | None:

@@ -15,7 +15,7 @@ from rag_lightning.config.bounds import NonNegativeInt, PositiveInt
 from rag_lightning.config.fields import setting
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.index import building
-from rag_lightning.index.codes import CompressedKind
+from rag_lightning.index.codes import CompressedKind, fitting_parts
 from rag_lightning.index.faiss_files import faiss_threads
 from rag_lightning.index.index import SEARCH, Floats, IndexKind, Report, faiss
 
@@ -171,10 +171,8 @@ def quantizer(name: str, count: int, dim: int) -> tuple[int, int]:
         raise ConfigError(f"index.pq={name}: must be a FAISS name such as PQ48x8np")
     parts, bits = int(match[1]), int(match[2])
     if dim % parts:
-        fitting = max(m for m in range(1, min(parts, dim) + 1) if dim % m == 0)
-        raise ConfigError(
-            f"index.pq={name}: {parts} parts do not divide the vector size {dim}; use PQ{fitting}x{bits}np"
-        )
+        fitting = f"PQ{fitting_parts(parts, dim)}x{bits}np"
+        raise ConfigError(f"index.pq={name}: {parts} parts do not divide the vector size {dim}; use {fitting}")
     if count < 2**bits:
         raise ConfigError(f"index.pq={name} needs at least {2**bits} vectors, there are {count}; use index.kind=flat")
     return parts, bits
