@@ -2,7 +2,8 @@
 
 `python -m tests.batch_invariance [--device cpu] [--dtype float32] [--questions 1000]` prints one line for each
 formulation, decoding and batch size. The model is that of the tests' tiny project, trained for a few seconds; each
-question reads passages drawn at random, so that batches hold sources and outputs of all lengths.
+question reads passages drawn at random, so that batches hold sources and outputs of all lengths. With `--config FILE`
+it is the model of that experiment, with its questions of dev, test and test2 and the passages it retrieves for them.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from scipy.stats import binomtest
 
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
+from rag_lightning.config.loading import load_experiment
 from rag_lightning.core.console import ignore
 from rag_lightning.core.devices import device_class, resolve_device
 from rag_lightning.core.hardware import resolve_dtype
@@ -25,8 +28,10 @@ from rag_lightning.core.records import Example, Prediction
 from rag_lightning.decoding.encodings import Encodings
 from rag_lightning.decoding.predictor import Predictor
 from rag_lightning.decoding.question import Question
-from rag_lightning.stages import corpus, train
+from rag_lightning.stages import corpus, examples, train
+from rag_lightning.stages.predict import asked_questions
 from rag_lightning.stages.workspace import Workspace
+from tests.conftest import make_bert
 from tests.tiny_project import PLACES, experiment, place, write_data
 
 SIZES = (1, 7, 64)
@@ -37,7 +42,9 @@ CASES = (
     ("rag_sequence", "thorough", {"passage_beams": 4}),
     ("rag_sequence", "fast", {"passage_beams": 4}),
 )
-K, LENGTH, TIE = 5, 6, 1e-5
+K, TIE = 5, 1e-5
+SHORT = {"max_length": 6}
+"""Decoding fields for the answers of the tiny project."""
 ASKED = (
     "what is the capital of {}",
     "what is the river in {}",
@@ -87,24 +94,33 @@ def questions(count: int) -> list[Question]:
     return made
 
 
-def measure(config: ExperimentConfig, dtype: str, count: int) -> Iterator[Changed]:
+def asked_of(workspace: Workspace, count: int) -> list[Question]:
+    """The first questions of an experiment's dev, test and test2, with the passages that it retrieves for them."""
+    splits = [split for split in examples.read_all(workspace) if split != "train"]
+    return [one for split in splits for one in asked_questions(workspace.on(split), split)][:count]
+
+
+def measure(
+    config: ExperimentConfig, dtype: str, asked: Sequence[Question], options: Mapping[str, Any] = SHORT
+) -> Iterator[Changed]:
     """One result for each case and size but the first.
 
     Args:
         config: The project; its model is trained where it is not there.
         dtype: Type of the forward passes.
-        count: Number of questions.
+        asked: The questions.
+        options: Decoding fields of all cases.
     """
-    workspace, asked = Workspace(config, ignore), questions(count)
+    workspace = Workspace(config, ignore)
     generator = train.load_generator(workspace).to(workspace.device)
     dtype = resolve_dtype(dtype, device_class(workspace.device))
     store = corpus.open_store(workspace)
-    for formulation, strategy, options in CASES:
-        decoding = DecodingConfig(strategy, {"max_length": LENGTH, **options}, k=K)
+    for formulation, strategy, own in CASES:
+        decoding = DecodingConfig(strategy, {**options, **own}, k=K)
         found: list[list[Prediction]] = []
         for size in SIZES:
             predictor = Predictor(formulation, Encodings(generator, dtype), decoding, store)  # type: ignore[arg-type]
-            parts = [asked[at : at + size] for at in range(0, count, size)]
+            parts = [asked[at : at + size] for at in range(0, len(asked), size)]
             found.append([prediction for part in parts for prediction in predictor.predict(part)])
         for size, other in zip(SIZES[1:], found[1:], strict=True):
             yield compared(f"{formulation} {strategy}", size, found[0], other)
@@ -122,22 +138,31 @@ def compared(case: str, size: int, first: Sequence[Prediction], other: Sequence[
 
 
 def main() -> None:
-    """Print the results of a new project."""
-    from tests.conftest import make_bert
-
+    """Print the results of a new project, or of an experiment."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--questions", type=int, default=1000)
+    parser.add_argument("--config", type=Path, help="an experiment, whose model is trained where it is not there")
     given = parser.parse_args()
+    device = resolve_device(given.device)
+    if given.config:
+        config = load_experiment(given.config, {"device": device})
+        asked = asked_of(Workspace(config, ignore), given.questions)
+        show(given, measure(config, given.dtype, asked, {}))
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "bert").mkdir()
         write_data(folder / "data")
-        config = experiment(folder, folder / "data", make_bert(folder / "bert"))
-        config = ExperimentConfig(**{**vars(config), "device": resolve_device(given.device)})
-        for one in measure(config, given.dtype, given.questions):
-            print(f"{given.device} {given.dtype}: {one}", flush=True)
+        config = replace(experiment(folder, folder / "data", make_bert(folder / "bert")), device=device)
+        show(given, measure(config, given.dtype, questions(given.questions)))
+
+
+def show(given: argparse.Namespace, found: Iterator[Changed]) -> None:
+    """Print results as they come."""
+    for one in found:
+        print(f"{given.device} {given.dtype}: {one}", flush=True)
 
 
 if __name__ == "__main__":

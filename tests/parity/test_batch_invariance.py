@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag_lightning.core.records import Hypothesis, Prediction
-from tests.batch_invariance import CASES, SIZES, TIE, Changed, compared, measure
+from tests.batch_invariance import CASES, SIZES, TIE, Changed, compared, measure, questions
 from tests.tiny_project import experiment
 
 
@@ -16,7 +16,7 @@ from tests.tiny_project import experiment
 def test_predictions_do_not_depend_on_the_batch(
     tiny_data: Path, bert_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = list(measure(experiment(tmp_path, tiny_data, bert_folder), "float32", 1000))
+    found = list(measure(experiment(tmp_path, tiny_data, bert_folder), "float32", questions(1000)))
     with capsys.disabled():
         print("", *found, sep="\n")
     assert len(found) == len(CASES) * (len(SIZES) - 1)

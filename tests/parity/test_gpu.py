@@ -21,7 +21,7 @@ from rag_lightning.decoding.pair_store import PairStore
 from rag_lightning.generator.inputs import Pair
 from rag_lightning.index.index import build_index
 from rag_lightning.retrieval.exact import ExactSearch
-from tests.batch_invariance import measure
+from tests.batch_invariance import measure, questions
 from tests.tiny_project import experiment
 
 pytestmark = pytest.mark.gpu
@@ -97,7 +97,7 @@ def test_batch_invariance_is_printed(
     from dataclasses import replace
 
     config: Any = replace(experiment(tmp_path, tiny_data, bert_folder), device="cuda")
-    found = list(measure(config, dtype, 1000))
+    found = list(measure(config, dtype, questions(1000)))
     with capsys.disabled():
         print("", *(f"cuda {dtype}: {one}" for one in found), sep="\n")
     assert all(one.questions == 1000 for one in found)
