@@ -43,6 +43,7 @@ ONE_PROCESS = {
     "contracts/test_registries": "tiny_sweep",
     "golden/test_sweep": "golden_sweep",
     "golden/test_systems": "golden_systems",
+    "integration/test_bfloat16": "tiny_sweep",
     "integration/test_claims_sweep": "claims_sweep",
     "integration/test_console": "tiny_sweep",
     "integration/test_inspect": "tiny_sweep",
