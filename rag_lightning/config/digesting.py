@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
-from rag_lightning.config.fields import Dtype, InferenceDtype, KindSection, Leaf, Section, leaves
+from rag_lightning.config.fields import Dtype, InferenceDtype, KindSection, Leaf, leaves
 from rag_lightning.config.generator import GeneratorConfig
 from rag_lightning.config.languages import LANGUAGES
 from rag_lightning.config.retrieval import RetrieverConfig, retriever_kind, training_kind, trains_encoder
@@ -23,7 +23,10 @@ from rag_lightning.config.training import ReaderConfig, TrainConfig
 from rag_lightning.core.devices import device_class
 from rag_lightning.core.hardware import resolve_dtype
 
-T = TypeVar("T", bound=Section)
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 _RECENT: dict[int, tuple[ExperimentConfig, ExperimentConfig]] = {}
 MOST_RECENT = 64
 """Size of the cache of effective configurations, by identity: all stages of an experiment use the same one."""
