@@ -30,8 +30,9 @@ run = $(BIN)/python .ci/make.py $(1) $(ARGUMENTS)
 SCALES := mini-long paper
 TASKS := $(sort $(filter-out smoke $(addprefix %-,$(SCALES)),$(basename $(notdir $(wildcard sweeps/*.yaml)))))
 
-# Tests never use the hub. They run in parallel processes of one thread each; JOBS=0 runs them in one process.
-TEST_ENV := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
+# Tests never use the hub. They run in parallel processes of one thread each; JOBS=0 runs them in one process. Byte code is
+# kept, also where the environment says not to: without it each process compiles the package and the tests anew.
+TEST_ENV := PYTHONDONTWRITEBYTECODE= HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TOKENIZERS_PARALLELISM=false OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
 .PHONY: help install fetch sweep status smoke report demo experiment matrix claims paper plan embed index-bench mlflow-ui optuna-ui ask test test-all bench campaign docs check clean clean-runs
 

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +30,7 @@ from rag_lightning.core.errors import DISK_ERRORS, TERMINATED, ConfigError, RagL
 from rag_lightning.core.hardware import limit_compiled_products
 from rag_lightning.core.plain import clean
 from rag_lightning.core.redact import redact
-from rag_lightning.core.registry import check_name, load
+from rag_lightning.core.registry import Registry, check_name, load
 from rag_lightning.core.shipped import find_configs
 
 if TYPE_CHECKING:
@@ -169,7 +170,12 @@ def parse(name: str, words: Sequence[str]) -> tuple[Config, list[Any]] | None:
 
 def make_parser(name: str, *, extra: bool = True) -> ArgumentParser:
     """The parser of a command: configuration fields, `--config`, `--print_config`, and extra arguments."""
-    command = COMMANDS[name]
+    return _parser(name, COMMANDS[name], extra, Registry.changes)
+
+
+@lru_cache(maxsize=8)
+def _parser(name: str, command: Command, extra: bool, changes: int) -> ArgumentParser:
+    """One parser for a command, as long as no kind is registered."""
     parser = yaml_files.make_parser(prog=f"rag-lightning {name}", usage=_usage(name))
     for given in command.extras if extra else ():
         if given.default is False:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import string
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from rag_lightning.core import devices
+from tests.one_process import ONE_PROCESS
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -37,36 +39,15 @@ TOY_LENGTH = 3
 """Target tokens of the toy model: few enough to look at every sequence."""
 
 
-ONE_PROCESS = {
-    "campaign/test_campaign": "tiny_sweep",
-    "contracts/test_extending": "toys",
-    "contracts/test_registries": "tiny_sweep",
-    "golden/test_sweep": "golden_sweep",
-    "golden/test_systems": "golden_systems",
-    "integration/test_claims_sweep": "claims_sweep",
-    "integration/test_console": "tiny_sweep",
-    "integration/test_inspect": "tiny_sweep",
-    "integration/test_killed_training": "tiny_sweep",
-    "integration/test_odd_folders": "tiny_sweep",
-    "integration/test_signals_in_phases": "tiny_sweep",
-    "integration/test_sweep": "tiny_sweep",
-    "integration/test_sweep_faults": "tiny_sweep",
-    "integration/test_sweep_workers": "tiny_sweep",
-    "integration/test_two_at_once": "tiny_sweep",
-    "unit/bundle/test_bundle": "tiny_sweep",
-    "unit/bundle/test_demo": "tiny_sweep",
-    "unit/bundle/test_exchange": "tiny_sweep",
-    "unit/mini/test_task_builders": "mini",
-    "unit/stages/test_items": "tiny_sweep",
-    "unit/stages/test_retriever_warmup": "tiny_sweep",
-    "unit/tracking/test_mirror": "mlflow",
-    "unit/tracking/test_places": "mlflow",
-    "unit/tracking/test_store": "mlflow",
-}
-"""Files whose fixtures take longer than their tests -> what they share: their tests run in one process.
+def pytest_configure() -> None:
+    """Nothing that is imported or collected is garbage: no search for some goes through it, here and in the tests."""
+    gc.disable()
 
-Marks of pytest-xdist 3.8 do not group tests of pytest 9.2, whose ids it cannot change.
-"""
+
+def pytest_collection_finish() -> None:
+    """The tests begin; see `pytest_configure`."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

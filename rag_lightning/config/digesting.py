@@ -10,8 +10,8 @@ same result have the same digest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import is_dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rag_lightning.config.decoding import DecodingConfig
 from rag_lightning.config.experiment import ExperimentConfig
@@ -23,6 +23,10 @@ from rag_lightning.config.training import ReaderConfig, TrainConfig
 from rag_lightning.core.devices import device_class
 from rag_lightning.core.hardware import resolve_dtype
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 _RECENT: dict[int, tuple[ExperimentConfig, ExperimentConfig]] = {}
 MOST_RECENT = 64
 """Size of the cache of effective configurations, by identity: all stages of an experiment use the same one."""
@@ -66,14 +70,14 @@ def effective_config(config: ExperimentConfig) -> ExperimentConfig:
 
 def _effective(config: ExperimentConfig) -> ExperimentConfig:
     task, warmup = config.task, config.reader
-    task = replace(task, seed=config.seed if task.seed is None else task.seed)
-    warmup = replace(warmup, seed=None, task="")  # already applied to the workspace that trains the reader
+    task = _changed(task, seed=config.seed if task.seed is None else task.seed)
+    warmup = _changed(warmup, seed=None, task="")  # already applied to the workspace that trains the reader
     if not warmup.distractors:
-        warmup = replace(warmup, distractor_retriever=ReaderConfig.distractor_retriever)
+        warmup = _changed(warmup, distractor_retriever=ReaderConfig.distractor_retriever)
     generator = _generator(config.generator)
-    bm25 = replace(config.bm25, stemmer=stemmer_of(config))
-    changed = replace(config, task=task, bm25=bm25, reader=warmup, generator=generator, retriever=_retriever(config))
-    return replace(changed, train=effective_training(config), decoding=_decoding(config))
+    bm25 = _changed(config.bm25, stemmer=stemmer_of(config))
+    changed = _changed(config, task=task, bm25=bm25, reader=warmup, generator=generator, retriever=_retriever(config))
+    return _changed(changed, train=effective_training(config), decoding=_decoding(config))
 
 
 def effective_training(config: ExperimentConfig) -> TrainConfig:
@@ -83,16 +87,16 @@ def effective_training(config: ExperimentConfig) -> TrainConfig:
     it has no effect there. Closed book reads no passages, so that it has no answerable questions either.
     """
     if config.formulation in ("closed_book", "fid"):
-        untrained = replace(config.train, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
-        plain = replace(untrained, distractor_loss="none", distractor_weight=WEIGHT)
-        return replace(plain, k=TrainConfig.k, answerable_only=False) if config.formulation == "closed_book" else plain
+        untrained = _changed(config.train, retriever_lr=0.0, scale_lr=0.0, retrieve_ahead=False)
+        plain = _changed(untrained, distractor_loss="none", distractor_weight=WEIGHT)
+        return _changed(plain, k=TrainConfig.k, answerable_only=False) if config.formulation == "closed_book" else plain
     retriever, train = config.retriever, config.train
     if train.distractor_loss == "none":
-        train = replace(train, distractor_weight=WEIGHT)
+        train = _changed(train, distractor_weight=WEIGHT)
     encodes = trains_encoder(retriever)
     factor = retriever_kind(training_kind(retriever)).scale in ("encoder", "bm25")
     scaled = retriever.train and (factor or retriever.null_document != "none")
-    return replace(
+    return _changed(
         train,
         retriever_lr=train.retriever_lr if retriever.train and encodes else 0.0,
         scale_lr=train.scale_lr if scaled else 0.0,
@@ -134,19 +138,30 @@ def _retriever(config: ExperimentConfig) -> RetrieverConfig:
         return RetrieverConfig(kind="none")
     train = effective_training(config)
     learns = train.retriever_lr > 0 or train.scale_lr > 0
-    return replace(retriever, trained_with=training_kind(retriever), train=learns)
+    return _changed(retriever, trained_with=training_kind(retriever), train=learns)
 
 
 def _generator(generator: GeneratorConfig) -> GeneratorConfig:
     if generator.head == "none":
-        generator = replace(generator, verbalisers=())
+        generator = _changed(generator, verbalisers=())
     if generator.init != "warm_start":
-        generator = replace(generator, encoder="", decoder_layers=GeneratorConfig.decoder_layers)
+        generator = _changed(generator, encoder="", decoder_layers=GeneratorConfig.decoder_layers)
     if generator.train != "lora":
-        generator = replace(generator, lora_rank=GeneratorConfig.lora_rank, lora_alpha=GeneratorConfig.lora_alpha)
+        generator = _changed(generator, lora_rank=GeneratorConfig.lora_rank, lora_alpha=GeneratorConfig.lora_alpha)
     return generator
 
 
 def _decoding(config: ExperimentConfig) -> DecodingConfig:
     closed = config.formulation == "closed_book"
-    return replace(config.decoding, k=DecodingConfig.k) if closed else config.decoding
+    return _changed(config.decoding, k=DecodingConfig.k) if closed else config.decoding
+
+
+def _changed(section: T, **values: Any) -> T:
+    """dataclasses.replace, which checks every field again, only where a value differs."""
+    differing = {name: value for name, value in values.items() if not _same(getattr(section, name), value)}
+    return replace(section, **differing) if differing else section
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Whether two values are one in JSON too, unlike 0 and 0.0; sections, whose values may be such, if they are one."""
+    return before is after or (type(before) is type(after) and not is_dataclass(before) and bool(before == after))

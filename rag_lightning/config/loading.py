@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -56,6 +57,26 @@ def parse_expanded(parser: ArgumentParser, words: Sequence[str], cls: type[Any])
     """
     plain = [word for word in words if not word.startswith(PRINT)]
     check_words(plain)
+    with _same_defaults(parser):
+        return _parsed(parser, words, plain, cls)
+
+
+@contextmanager
+def _same_defaults(parser: ArgumentParser) -> Iterator[None]:
+    """The parser keeps its defaults, whatever is set within, so that it can be used again."""
+    known, actions = dict(parser._defaults), [(action, action.default) for action in parser._actions]
+    try:
+        yield
+    finally:
+        parser._defaults.clear()
+        parser._defaults.update(known)
+        for action, default in actions:
+            action.default = default
+
+
+def _parsed(
+    parser: ArgumentParser, words: Sequence[str], plain: list[str], cls: type[Any]
+) -> tuple[Any, dict[str, Any]]:
     given = parser.parse_args(plain, defaults=False)
     flat = {name: value for name, value in given.items() if value is not None}
     prefix = "experiment." if "experiment" in sections_of(cls) else ""
@@ -83,7 +104,7 @@ def load_experiment(path: Path, changes: Mapping[str, Any]) -> ExperimentConfig:
     path = find_shipped(path)
     words = ["--config", str(path), *(f"--{name}={changes[name]}" for name in UNSET if name in changes)]
     kept = {name: value for name, value in changes.items() if name not in UNSET}
-    parser = _parser()
+    parser = _parser(ExperimentConfig, Registry.changes)
     config: ExperimentConfig = _read(str(path), parser, lambda: parse_expanded(parser, words, ExperimentConfig)[0])
     try:
         return replace(config, **kept)
@@ -97,9 +118,7 @@ def load_sweep(path: Path) -> SweepConfig:
     Raises:
         ConfigError: as `load_experiment`.
     """
-    path, parser = find_shipped(path), make_parser()
-    parser.add_argument("--config", action="config")
-    add_fields(parser, SweepConfig)
+    path, parser = find_shipped(path), _parser(SweepConfig, Registry.changes)
     words = ["--config", str(path)]
     made: SweepConfig = _read(str(path), parser, lambda: parse_expanded(parser, words, SweepConfig)[0])
     return made
@@ -114,7 +133,7 @@ def experiment_of(values: Mapping[str, Any], where: str) -> ExperimentConfig:
     flat = dict(_flat(values))
     layers = [_nested(name, value) for name, value in expand(flat).items()]
     full = merged(*layers, values, {name: unset for name, unset in UNSET.items() if name in values})
-    parser = _parser_of_values(Registry.changes)
+    parser = _parser(ExperimentConfig, Registry.changes)
     config: ExperimentConfig = _read(
         where, parser, lambda: build(ExperimentConfig, dict(parser.parse_object(full, defaults=False).items()))
     )
@@ -149,17 +168,13 @@ def _nested(name: str, value: Any) -> dict[str, Any]:
     return {section: {field: value}} if field else {section: value}
 
 
-def _parser() -> ArgumentParser:
+@lru_cache(maxsize=4)
+def _parser(cls: type[Any], changes: int) -> ArgumentParser:
+    """One parser for all files of a class, as long as no kind is registered."""
     parser = make_parser()
     parser.add_argument("--config", action="config")
-    add_fields(parser, ExperimentConfig)
+    add_fields(parser, cls)
     return parser
-
-
-@lru_cache(maxsize=4)
-def _parser_of_values(changes: int) -> ArgumentParser:
-    """One parser for all plain values, as long as no kind is registered: its defaults are never set."""
-    return _parser()
 
 
 def _read(where: str, parser: ArgumentParser, read: Callable[[], Any]) -> Any:

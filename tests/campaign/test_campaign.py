@@ -77,11 +77,17 @@ def test_what_a_kill_has_lost_is_seen(tmp_path: Path) -> None:
     assert "is lost or made again" in before.lost(Standing.of(made, "tiny"))
 
 
-def test_a_short_campaign(tiny_sweep: SweepConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("attacks", "tries"),
+    [
+        ("--flips 3 --sealed 1 --texts 1 --names 2 --indexes 3", 12),
+        pytest.param("--flips 8 --sealed 2 --texts 1 --names 4 --kills 1 --indexes 3", 20, marks=pytest.mark.slow),
+    ],
+)
+def test_a_short_campaign(attacks: str, tries: int, tiny_sweep: SweepConfig, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tests.campaign", "--place", str(tmp_path), "--json", str(tmp_path / "table.json")]
-    words += ["--project", tiny_sweep.experiment.folder, "--readers", "status,verify,inspect"]
-    words += ["--flips", "8", "--sealed", "2", "--texts", "1", "--names", "4", "--kills", "1", "--indexes", "3"]
+    words += ["--project", tiny_sweep.experiment.folder, "--readers", "status,verify,inspect", *attacks.split()]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
     made = json.loads((tmp_path / "table.json").read_text())
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sum(kind["tries"] for kind in made["kinds"].values()) >= 20, done.stdout
+    assert sum(kind["tries"] for kind in made["kinds"].values()) >= tries, done.stdout

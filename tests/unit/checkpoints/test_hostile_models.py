@@ -162,7 +162,7 @@ WRONG: list[dict[str, Any]] = [
     {"hidden_size": 10**9, "d_model": 10**9},
     {"hidden_size": 48, "d_model": 48},
     {"num_hidden_layers": 10**9, "encoder_layers": 10**9},
-    {"num_hidden_layers": 900, "encoder_layers": 900},
+    {"num_hidden_layers": 90, "encoder_layers": 90},
     {"num_hidden_layers": -1, "encoder_layers": -1},
     {"num_attention_heads": 3, "encoder_attention_heads": 3},
     {"num_attention_heads": 0, "encoder_attention_heads": 0},

@@ -25,6 +25,14 @@ DTYPES = ["float32", "bfloat16", "float16"]
 TEXTS = [["a b c", "c", "b b"], ["a", "c c a b", "b a"], ["b", "c", "a a"]]
 QUESTIONS = [[Pair("a b", Passage(text, "", text)) for text in texts] for texts in TEXTS]
 K, LENGTH, END = 3, 4, 3
+every_number_and_type = pytest.mark.parametrize(
+    ("dtype", "beams"),
+    [
+        ("float32", 1), ("float16", 3), ("bfloat16", 3),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in (("float32", 3), ("float16", 1), ("bfloat16", 1))),
+    ],
+)  # fmt: skip
+"""Each type and each number of beams; the other pairs, which run the same lines, are slow."""
 
 Script = Callable[[Tensor], np.ndarray]
 
@@ -67,8 +75,7 @@ def encoded_there(there: Elsewhere, generator: Any, dtype: str) -> Encodings:
     return made
 
 
-@pytest.mark.parametrize("beams", [1, 3])
-@pytest.mark.parametrize("dtype", DTYPES)
+@every_number_and_type
 def test_rag_token_reads_once_a_step(
     there: Elsewhere, generator: Any, dtype: str, beams: int, steps_read: list[tuple[int, ...]]
 ) -> None:
@@ -82,8 +89,7 @@ def test_rag_token_reads_once_a_step(
     assert [len(pool) for pool in pools] == [beams] * 3
 
 
-@pytest.mark.parametrize("beams", [1, 3])
-@pytest.mark.parametrize("dtype", DTYPES)
+@every_number_and_type
 def test_the_search_of_each_pair_reads_once_a_step(
     there: Elsewhere, generator: Any, dtype: str, beams: int, steps_read: list[tuple[int, ...]]
 ) -> None:
