@@ -68,6 +68,8 @@ LEADER: dict[str, Any] = {
     "arrowstyle": "-", "linewidth": 0.5, "linestyle": ":", "alpha": 0.7, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)
 }  # fmt: skip
 """Style of the line between a label and what it names."""
+FEW_TICKS = 200
+"""Ratio of the largest to the smallest x below which a tick has room at 2 and 5 times a power of ten."""
 LABEL_GAP = 0.075
 """Smallest distance of two labels of lines, as a share of the panel's height."""
 
@@ -164,7 +166,7 @@ def _style(more: Any) -> Iterator[None]:
 
 
 def log_axis(axes: Axes, places: Sequence[float], form: str = "{x:g}") -> None:
-    """A logarithmic x axis with room beside its places, and ticks at 1, 2 and 5 times powers of ten.
+    """A logarithmic x axis with room beside its places, and ticks at powers of ten, at 2 and 5 times them if few.
 
     Args:
         axes: The axes.
@@ -173,7 +175,8 @@ def log_axis(axes: Axes, places: Sequence[float], form: str = "{x:g}") -> None:
     """
     axes.set_xscale("log")
     axes.set_xlim(min(places) / ROOM, max(places) * ROOM)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    few = max(places) < FEW_TICKS * min(places)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
     axes.xaxis.set_major_formatter(form)
     axes.xaxis.set_minor_locator(NullLocator())
 

@@ -134,7 +134,7 @@ def test_a_law_is_that_of_statsmodels() -> None:
 
 
 def row(label: str, recall: float, speed: float, own: float, count: int = 10, source: str = "real") -> dict[str, Any]:
-    timed = {name: 1.0 for name in ("p50_ms", "p95_ms", "p99_ms", "queries_per_second_64", "build_seconds")}
+    timed = {name: 1.0 for name in ("p99_ms", "queries_per_cpu_second", "build_seconds", "build_cpu_seconds")}
     about = {
         "source": source,
         "count": count,
@@ -159,7 +159,15 @@ def test_generated_rows_that_differ_from_the_real_ones_are_marked(tmp_path: Path
     shown.write(tmp_path, rows, 1)
     text = (tmp_path / "table.md").read_text()
     assert "bᵃ" in text and "aᵃ" not in text and "21,015,324" in text
-    assert (tmp_path / "fidelity.csv").exists() and (tmp_path / "pareto.svg").exists()
+    assert (tmp_path / "fidelity.csv").exists() and (tmp_path / "pareto-generated-1000.svg").exists()
+    heads = (tmp_path / "real-10.csv").read_text().splitlines()[0]
+    assert "build_cpu_seconds" in heads and "build_cpu" not in text, "table.md is short"
+
+
+def test_the_chart_leaves_low_recall_out_unless_there_is_no_other() -> None:
+    rows = [row("a", 99, 10, 5), row("b", 40, 50, 5)]
+    assert shown._chart(rows).panels[0].words == "a 99.0"
+    assert shown._chart(rows[1:]).panels[0].words == "b 40.0"
 
 
 @pytest.mark.parametrize("speeds", [(2100, 4400), (300, 300), (12, 38000)])
