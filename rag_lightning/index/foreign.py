@@ -181,7 +181,7 @@ def is_faiss(path: Path) -> bool:
 
 
 def _differences(ours: Any, theirs: Any, place: str = "") -> list[str]:
-    """What sets an index apart from ours, in words, and where the two are of one class what sets their insides apart."""
+    """What sets an index apart from ours, in words; where both are of one class, what sets their insides apart, too."""
     mine, other = _facts(ours), _facts(theirs)
     found = [
         f"{place}{name} {other.get(name)}, not {mine.get(name)}"

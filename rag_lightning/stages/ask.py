@@ -71,13 +71,17 @@ class OpenSystem:
             found = answer_of(self.config.formulation, asked, passages, predictor.predict([asked])[0])
             return replace(found, tokens=by_token(encodings, asked, found, self.config.formulation))
 
-    def swap(self, memory: Memory) -> None:
+    def swap(self, memory: Memory, replacing: bool = True) -> None:
         """Answer every question asked from now on from another memory; questions in flight finish with theirs.
+
+        Args:
+            memory: The memory.
+            replacing: Whether it replaces a version of its name; else it gets a number where another memory has it.
 
         Raises:
             ConfigError: closed book, which has no memory.
         """
-        self._memories().publish(memory)
+        self._memories().publish(memory, replacing)
 
     def rollback(self, name: str = "") -> Memory:
         """Use an earlier version of the memory again, and return it.
