@@ -154,12 +154,14 @@ def answer(workspace: Workspace, question: str) -> Answer:
     return open_system(workspace).answer(question)
 
 
-def example_of(question: str) -> Example:
+def example_of(question: object) -> Example:
     """The question as an example without answers.
 
     Raises:
-        ConfigError: it is empty, or holds half of a surrogate pair.
+        ConfigError: it is no text, empty, or holds half of a surrogate pair.
     """
+    if not isinstance(question, str):
+        raise ConfigError(f"a question is a text, not {shown(question)}")
     if not question.strip():
         raise ConfigError('the question is empty; give one, for example: ask "what is the capital of bhutan"')
     if not is_whole(question):
