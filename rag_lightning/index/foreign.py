@@ -190,8 +190,9 @@ def _differences(ours: Any, theirs: Any, place: str = "") -> list[str]:
     ]
     if mine["class"] == other["class"]:
         for name in (*INSIDE, "quantizer"):
-            inside = [getattr(faiss.downcast_index(one), name, None) for one in (ours, theirs)]
-            found += _differences(*inside, f"{place}{name} ") if None not in inside else []
+            inner, other_inner = (getattr(faiss.downcast_index(one), name, None) for one in (ours, theirs))
+            if inner is not None and other_inner is not None:
+                found += _differences(inner, other_inner, f"{place}{name} ")
     return found
 
 
