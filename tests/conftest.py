@@ -130,6 +130,18 @@ def make_bert(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def reranker(tmp_path_factory: pytest.TempPathFactory, bert_folder: Path) -> Path:
+    """A random cross-encoder with the tokenizer of `bert_folder`."""
+    from transformers import BertConfig, BertForSequenceClassification, set_seed
+
+    set_seed(2)
+    folder = tmp_path_factory.mktemp("reranker")
+    BertForSequenceClassification(BertConfig.from_pretrained(bert_folder, num_labels=1)).save_pretrained(folder)
+    _save_tokenizer(folder, BERT_VOCAB)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def toy_folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """A BART over 7 tokens, 16 wide, whose next token depends on passage and prefix."""
     import torch

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from rag_lightning.core.compression import LONGEST, open_file, read_some
+from rag_lightning.core.compression import open_file, read_some
 from rag_lightning.core.errors import DataError
 
 LOOKS = re.compile(r"\s*<(?:[^\0]*<)?mediawiki[\s>]")
 """The start of a dump."""
 READ = 1 << 18
 PAGE_BYTES, FIELD_BYTES, DEPTH = 4 << 20, 4 << 10, 16
-"""Largest page, other field, and depth of elements; MediaWiki's own limits are 2 MiB and 255 bytes."""
+"""Largest page, tag or comment, other field, and depth of elements; MediaWiki's own limits are 2 MiB and 255 bytes."""
+MOST_PREFIXES = 100
 PAGE = ("mediawiki", "page")
 REVISION = (*PAGE, "revision")
 FIELDS: Mapping[tuple[str, ...], str] = {
@@ -81,8 +82,11 @@ class _Pages:
                 raise self._error(f"is cut short ({place})", "fetch it again") from error
             reason = expat.ErrorString(error.code)
             raise self._error(f"is not well-formed XML ({reason}, {place})", "fetch it again") from error
-        if self._fed - self._parser.CurrentByteIndex > LONGEST:
-            raise self._error(f"has a tag of more than {LONGEST >> 20} MiB", "is it the file that is meant?")
+        except (LookupError, ValueError) as error:  # of the codec that the file names
+            hint = "convert it to UTF-8, in which dumps are"
+            raise self._error(f"names an encoding that is not read ({error})", hint) from error
+        if self._fed - self._parser.CurrentByteIndex > PAGE_BYTES:  # the parser begins it anew with each read
+            raise self._error("has a tag of more than 4 MiB", "is it the file that is meant?")
 
     def taken(self) -> list[tuple[int, dict[str, Any]]]:
         """The pages that are complete, once."""
@@ -125,6 +129,8 @@ class _Pages:
 
     def _end(self, name: str) -> None:
         if self._field == "prefix":
+            if len(self._prefixes) == MOST_PREFIXES:
+                raise self._error("has more names of namespaces than any wiki", "is it the file that is meant?")
             self._prefixes = [*self._prefixes, "".join(self._text)]
         elif self._field:
             self._page[self._field] = "".join(self._text)

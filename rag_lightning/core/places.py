@@ -15,6 +15,7 @@ from rag_lightning.core.errors import ConfigError
 
 FIRST_PORT, PORTS = 15000, 10000
 """Ports of jobs whose environment names none: one of so many, by the number of the job."""
+HIGHEST_PORT = 65535
 OURS = re.compile(r"TORCHELASTIC_|(RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|GROUP_RANK|ROLE_\w+|NODE_RANK)$")
 """Variables that say a process's place; processes that a command starts have places of their own."""
 
@@ -71,8 +72,15 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place | None:
     """The place of this command; None where it was started alone.
 
     Raises:
-        ConfigError: a variable that is no number, or names no place.
+        ConfigError: a variable that is no number, or variables that name no place or contradict each other.
     """
+    place = _found(environment)
+    if place is not None:
+        _check(place)
+    return place
+
+
+def _found(environment: Mapping[str, str]) -> Place | None:
     if "TORCHELASTIC_RUN_ID" in environment:
         return _of_torchrun(environment)
     if int_of(environment, "SLURM_STEP_NUM_TASKS", 1) > 1:
@@ -83,14 +91,31 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place | None:
     return None
 
 
+def _check(place: Place) -> None:
+    """Raise ConfigError for a place that a job does not have."""
+    if not place.address.strip():
+        problem = "MASTER_ADDR is empty"
+    elif not 1 <= place.port <= HIGHEST_PORT:
+        problem = f"MASTER_PORT={place.port} is no port from 1 to {HIGHEST_PORT}"
+    elif place.commands and not place.rank < place.commands:
+        problem = f"command {place.rank} (from 0) is not one of {place.commands}"
+    elif not place.local < place.per_node:
+        problem = f"command {place.local} (from 0) of a machine is not one of {place.per_node}"
+    elif place.commands and place.node * place.per_node >= place.commands:
+        problem = f"machine {place.node} (from 0) is none of {place.commands} commands, {place.per_node} on each"
+    else:
+        return
+    raise ConfigError(f"the environment contradicts itself: {problem}; start the job by srun or torchrun")
+
+
 def int_of(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
-    """A variable as a number, at least 0.
+    """A variable as a number from 0 to 10^18.
 
     Raises:
         ConfigError: it is missing without a default, or no such number.
     """
     text = environment.get(name, "" if default is None else str(default))
-    if not text.isdecimal():
+    if not (text.isdecimal() and len(text) <= 18):
         raise ConfigError(f"environment variable {name}={text!r}: must be a number; start the job by srun or torchrun")
     return int(text)
 
@@ -105,7 +130,7 @@ def _of_torchrun(environment: Mapping[str, str]) -> Place | None:
         int_of(environment, "GROUP_RANK"),
         int_of(environment, "LOCAL_RANK"),
         int_of(environment, "LOCAL_WORLD_SIZE"),
-        environment["MASTER_ADDR"],
+        environment.get("MASTER_ADDR", ""),
         int_of(environment, "MASTER_PORT"),
         int_of(environment, "TORCHELASTIC_RESTART_COUNT", 0),
         environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
@@ -114,7 +139,7 @@ def _of_torchrun(environment: Mapping[str, str]) -> Place | None:
 
 def _of_srun(environment: Mapping[str, str]) -> Place:
     commands, nodes = int_of(environment, "SLURM_STEP_NUM_TASKS"), int_of(environment, "SLURM_STEP_NUM_NODES", 1)
-    if commands % nodes:
+    if not nodes or commands % nodes:
         raise ConfigError(f"srun starts {commands} commands on {nodes} nodes; give --ntasks-per-node, as many on each")
     job = int_of(environment, "SLURM_JOB_ID", 0)
     return Place(

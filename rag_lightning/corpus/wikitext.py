@@ -35,7 +35,7 @@ TEXT_TEMPLATES: Mapping[str, Callable[[Sequence[str]], str]] = {
 """Name of a template in lower case -> its text, of its arguments without a name (one at least, perhaps empty)."""
 UNWANTED = ("Cc", "Co", "Cs")
 """Categories of characters that no text holds: control, private use, half of a surrogate pair."""
-PAIRS = (("{{", "}}"), ("[[", "]]"), ("{|", "|}"), ("<!--", "-->"))
+PAIRS = (("{{", "}}"), ("[[", "]]"), ("[", "]"), ("{|", "|}"), ("<!--", "-->"))
 MOST_OPEN, MOST_TAGS = 200, 1000
 """How many more brackets, or tags, are opened than closed in a page that is read. The parser tries each that is left
 open to the end of the page, which takes minutes for thousands."""

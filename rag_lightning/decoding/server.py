@@ -14,15 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rag_lightning.core.errors import ServerError
-from rag_lightning.core.plain import shorten
+from rag_lightning.core.errors import ConfigError, ServerError
 from rag_lightning.core.redact import redact
-from rag_lightning.decoding.web import ask, check_url
+from rag_lightning.decoding.web import ask, check_url, quoted
 
 TOGETHER = 64
 """Prompts of a request."""
 TOKEN_ID = "token_id:"
 NAMED = re.compile(rf"{TOKEN_ID}[0-9]{{1,9}}\Z")
+LONGEST_WAIT = 86_400
+"""Seconds to wait for an answer, a day."""
 LOWEST, HIGHEST = -1e6, 1e-3
 """A number outside is no log-prob."""
 
@@ -55,15 +56,17 @@ class Server:
     timeout: float = 60.0
 
     def __post_init__(self) -> None:
-        """Raise ConfigError as `check_url`."""
+        """Raise ConfigError as `check_url`, or for a timeout that is none."""
         check_url(self.url)
+        if not 0 < self.timeout <= LONGEST_WAIT:
+            raise ConfigError(f"decoding.server_timeout={self.timeout}: must be above 0, and at most {LONGEST_WAIT:,}")
 
     def check(self) -> None:
         """Raise ServerError unless the server is there and serves the model."""
         names = [str(one.get("id")) for one in _objects(ask(self.url, "models", None, self.timeout), "data")]
         if self.model not in names:
             listed = ", ".join(names) or "none"
-            raise ServerError(f"{self._shown}: serves {shorten(listed, 200)}, not decoding.served_model={self.model!r}")
+            raise ServerError(f"{self._shown}: serves {quoted(listed)}, not decoding.served_model={self.model!r}")
 
     def complete(
         self, prompts: Sequence[Sequence[int]], max_tokens: int, end: int, vocabulary: int
@@ -112,7 +115,7 @@ class Server:
 
     def _log_prob(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not LOWEST <= value <= HIGHEST:
-            raise ServerError(f"{self._shown}: gives {shorten(repr(value), 40)} in the place of a log-prob")
+            raise ServerError(f"{self._shown}: gives {quoted(repr(value), 40)} in the place of a log-prob")
         return min(float(value), 0.0)
 
     def _completion(self, choice: Mapping[str, Any], longest: int, vocabulary: int) -> Completion:
@@ -125,7 +128,7 @@ class Server:
             problem = f"writes token {max(ids)}, but the generator has {vocabulary} tokens"
             raise ServerError(f"{self._shown}: {problem}; serve the generator of the experiment")
         if len(ids) > longest or (reason != "stop" and len(ids) < longest):
-            problem = f"ends after {len(ids)} of {longest} tokens (finish_reason={shorten(repr(reason), 40)})"
+            problem = f"ends after {len(ids)} of {longest} tokens (finish_reason={quoted(repr(reason), 40)})"
             raise ServerError(f"{self._shown}: {problem}; look at the server and the longest context that it has")
         return Completion(ids, reason == "stop")
 
@@ -136,7 +139,7 @@ class Server:
             body = {"model": self.model, "prompt": group, "temperature": 0, "logprobs": 1, **asked}
             answer = ask(self.url, "completions", body, self.timeout)
             if answer.get("model") not in (None, self.model):
-                name = shorten(str(answer["model"]), 80)
+                name = quoted(answer["model"], 80)
                 raise ServerError(f"{self._shown}: answers with the model {name!r}, not {self.model!r}")
             choices = _objects(answer, "choices")
             if sorted(str(one.get("index")) for one in choices) != sorted(map(str, range(len(group)))):

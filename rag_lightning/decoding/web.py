@@ -19,7 +19,7 @@ from rag_lightning.core.compression import LONGEST
 from rag_lightning.core.errors import ConfigError, ServerError
 from rag_lightning.core.files import UNREADABLE
 from rag_lightning.core.plain import clean, shorten
-from rag_lightning.core.redact import redact
+from rag_lightning.core.redact import HIDDEN, redact
 
 KEY = "OPENAI_API_KEY"
 """Environment variable with the server's key; it is in no configuration, message or record."""
@@ -39,11 +39,18 @@ def check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         plain = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isascii()
-    except ValueError:  # a port or IPv6 address that is none
+        (parts.hostname or "").encode("idna")  # as a socket does
+    except ValueError:  # a port, IPv6 address or name that is none
         plain = False
     if not plain or re.search(r"[^!-~]|[?#]", url):
         shown = re.sub(r"[?#].*", "…", clean(url))  # a query may hold a key
         raise ConfigError(f"decoding.server={shorten(shown, 200)}: must be http://HOST:PORT/v1")
+
+
+def quoted(text: object, longest: int = 200) -> str:
+    """What a server says, as a message shows it: cut, and without the key, which it may repeat."""
+    said, key = redact(clean(str(text))), os.environ.get(KEY, "")
+    return shorten(said.replace(key, HIDDEN) if key else said, longest)
 
 
 def ask(url: str, what: str, body: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
@@ -91,13 +98,13 @@ def _once(request: Request, shown: str, timeout: float) -> dict[str, Any]:
         remedy = "raise decoding.server_timeout, or look at the server"
         raise ServerError(f"{shown}: gives no answer within {timeout:g} s; {remedy}") from error
     except HTTPError as error:
-        problem = f"{error.code} {shorten(error.reason, 80)}{_reason(error)}"
+        problem = f"{error.code} {quoted(error.reason, 80)}{_reason(error)}"
         if error.code in AGAIN:
             raise _Unreached(problem) from error
         raise ServerError(f"{shown}: {problem}") from error
     except (URLError, HTTPException, OSError) as error:
         reason = getattr(error, "reason", error)
-        raise _Unreached(f"does not answer ({shorten(str(reason), 200)})") from error
+        raise _Unreached(f"does not answer ({quoted(reason)})") from error
     except UNREADABLE as error:
         raise ServerError(f"{shown}: does not answer JSON ({clean(str(error))}); {NOT_ONE}") from error
     if not isinstance(found, dict):
@@ -114,7 +121,7 @@ def _reason(error: HTTPError) -> str:
         text = said.get("message", "") if isinstance(said, Mapping) else said
     except (AttributeError, OSError, HTTPException, *UNREADABLE):
         return ""
-    return f": {shorten(clean(redact(str(text))), 200)}" if text else ""
+    return f": {quoted(text)}" if text else ""
 
 
 class _Unreached(Exception):

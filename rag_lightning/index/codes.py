@@ -13,6 +13,9 @@ from rag_lightning.index.checks import check_half
 from rag_lightning.index.faiss_files import INSIDE
 from rag_lightning.index.index import SEARCH, Floats, IndexKind, Report, faiss
 
+MOST_LINKS = 2048
+"""Links per node of a graph, as Milvus bounds them; FAISS counts them in 32 bits, and overflows."""
+
 
 @dataclass(frozen=True)
 class CompressedKind(IndexKind):
@@ -132,8 +135,8 @@ def _unusable(index: Any) -> str | None:
     found = faiss.downcast_index(index)
     direct = faiss.ScalarQuantizer
     links = found.hnsw.nb_neighbors(0) // 2 if hasattr(found, "hnsw") else found.nsg.R if hasattr(found, "nsg") else 2
-    if links < 2:  # HNSW has twice as many on the lowest level
-        return "a graph needs at least 2 links per node"
+    if not 2 <= links <= MOST_LINKS:  # HNSW has twice as many on the lowest level
+        return f"a graph has 2 to {MOST_LINKS:,} links per node"
     if hasattr(found, "nlist") and found.nlist < 1:
         return "an inverted file needs at least 1 cell"
     if hasattr(found, "sq") and found.sq.qtype in (direct.QT_8bit_direct, direct.QT_8bit_direct_signed):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import check_file
-from rag_lightning.index.faiss_files import faiss, read_faiss
+from rag_lightning.index.faiss_files import INSIDE, faiss, read_faiss
 from rag_lightning.index.index import Floats
 
 LOSSLESS = ("IndexFlat", "IndexFlatIP", "IndexFlatL2", "IndexHNSWFlat", "IndexIVFFlat")
@@ -32,7 +32,7 @@ HEADER = struct.Struct("<4siqqqBi")
 impl/index_write.cpp)."""
 FLAT = (b"IxFI", b"IxF2", b"IxFl")
 WIDEST = 1 << 20
-FACTS = ("nlist", "pq.M", "pq.nbits", "sq.qtype", "hnsw.efConstruction")
+FACTS = ("nlist", "by_residual", "pq.M", "pq.nbits", "sq.qtype", "hnsw.efConstruction")
 
 
 @dataclass(frozen=True)
@@ -106,26 +106,21 @@ class ForeignIndex:
     @contextmanager
     def _readable(self) -> Iterator[None]:
         """The index with what inverted lists need to be read by row, which is taken away again."""
-        inverted = hasattr(self.index, "make_direct_map")
+        inverted = faiss.try_extract_index_ivf(self.index)
         try:
-            if inverted:
-                self.index.make_direct_map()
+            if inverted is not None:
+                inverted.make_direct_map()
             yield
         except RuntimeError as error:
             problem = "cannot be read row by row: its rows are not 0 to N - 1, or it keeps no vectors"
             raise DataError(self.path, problem, hint="give the vectors themselves: embed --vectors") from error
         finally:
-            if inverted:
-                self.index.set_direct_map_type(faiss.DirectMap.NoMap)
+            if inverted is not None:
+                inverted.set_direct_map_type(faiss.DirectMap.NoMap)
 
     def differences(self, ours: Any) -> list[str]:
         """What sets it apart from an empty index of ours, in words; empty where it is what we would have built."""
-        mine, theirs = _facts(ours), _facts(self.index)
-        return [
-            f"{name} {theirs.get(name)}, not {mine.get(name)}"
-            for name in dict.fromkeys((*mine, *theirs))
-            if mine.get(name) != theirs.get(name)
-        ]
+        return _differences(ours, self.index)
 
 
 def open_foreign(path: Path, count: int, dim: int) -> ForeignIndex:
@@ -163,6 +158,9 @@ def read_foreign(path: Path, mapped: bool = False) -> ForeignIndex:
         index = around = read_faiss(path, mapped)
     except (RuntimeError, MemoryError) as error:
         raise DataError(path, "is no FAISS index, or a damaged one", hint=hint) from error
+    inverted = faiss.try_extract_index_ivf(index)
+    if inverted is not None and inverted.invlists is None:  # FAISS would read them at address 0
+        raise DataError(path, "is an inverted file without its lists", hint="write it again with them, in one file")
     ids = None
     while isinstance(index, faiss.IndexIDMap):
         ids, index = faiss.vector_to_array(index.id_map), faiss.downcast_index(index.index)
@@ -182,17 +180,37 @@ def is_faiss(path: Path) -> bool:
     return named and 1 <= width <= WIDEST and count >= 0 and trained in (0, 1) and 0 <= metric < WIDEST
 
 
+def _differences(ours: Any, theirs: Any, place: str = "") -> list[str]:
+    """What sets an index apart from ours, in words; where both are of one class, what sets their insides apart, too."""
+    mine, other = _facts(ours), _facts(theirs)
+    found = [
+        f"{place}{name} {other.get(name)}, not {mine.get(name)}"
+        for name in dict.fromkeys((*mine, *other))
+        if mine.get(name) != other.get(name)
+    ]
+    if mine["class"] == other["class"]:
+        for name in (*INSIDE, "quantizer"):
+            inner, other_inner = (getattr(faiss.downcast_index(one), name, None) for one in (ours, theirs))
+            if inner is not None and other_inner is not None:
+                found += _differences(inner, other_inner, f"{place}{name} ")
+    return found
+
+
 def _facts(index: Any) -> dict[str, Any]:
     """What decides how an index is built, as far as its file tells."""
     names = {int(faiss.METRIC_INNER_PRODUCT): "inner product", int(faiss.METRIC_L2): "L2"}
     metric = int(index.metric_type)
-    found: dict[str, Any] = {"class": type(faiss.downcast_index(index)).__name__}
+    kind = type(faiss.downcast_index(index)).__name__
+    found: dict[str, Any] = {"class": "IndexFlat" if kind in ("IndexFlatIP", "IndexFlatL2") else kind}
     found["metric"] = names.get(metric, str(metric))
     for fact in FACTS:
         value = faiss.downcast_index(index)
         for name in fact.split("."):
             value = getattr(value, name, None)
         found |= {} if value is None else {fact: int(value)}
+    if hasattr(index, "chain"):
+        chain = (faiss.downcast_VectorTransform(index.chain.at(at)) for at in range(index.chain.size()))
+        found["chain"] = ", ".join(f"{type(one).__name__} to {one.d_out}" for one in chain)
     if hasattr(index, "hnsw"):
         found["m"] = int(index.hnsw.nb_neighbors(1))
     return found

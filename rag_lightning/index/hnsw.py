@@ -12,7 +12,7 @@ from rag_lightning.config.bounds import PositiveInt
 from rag_lightning.config.fields import setting
 from rag_lightning.core.errors import ConfigError
 from rag_lightning.index import building
-from rag_lightning.index.codes import CompressedKind
+from rag_lightning.index.codes import MOST_LINKS, CompressedKind
 from rag_lightning.index.index import SEARCH, Floats, IndexKind, Report, faiss
 
 
@@ -32,10 +32,10 @@ class HNSW(IndexKind):
     ef_search: PositiveInt = setting(128, stages=SEARCH)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for fewer than two links, which cannot connect a graph."""
+        """Raise ConfigError for fewer than two links, which cannot connect a graph, or too many."""
         super().__post_init__()
-        if self.m < 2:
-            raise ConfigError(f"index.m={self.m}: must be at least 2")
+        if not 2 <= self.m <= MOST_LINKS:
+            raise ConfigError(f"index.m={self.m}: must be 2 to {MOST_LINKS:,}")
 
     def empty(self, count: int, dim: int) -> Any:
         """An IndexHNSWFlat."""

@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 from rag_lightning.core.compression import DAMAGE, LONGEST, find_compression, read_member
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.files import UNREADABLE, check_file
+from rag_lightning.core.plain import is_whole
 from rag_lightning.mini.text import as_typed, clean_html, is_nothing, sentences, straight, strip_parentheses
 
 Path3 = tuple[str, ...]
@@ -171,15 +172,24 @@ def load_profiles(place: Path) -> list[Profile]:
         DataError: no file there, an archive that is damaged or has a path outside of its folder, a file that is not
             JSON, or one without sections.
     """
-    if place.is_dir():
-        files = sorted(place.glob("*/*.json"), key=lambda file: file.stem)
-        found = [_profile(file.stem, file, file.read_bytes()) for file in files if file.parent.name != "meta"]
-    else:
+    if not place.is_dir():
         check_file(place)
-        found = sorted(_archived(place), key=lambda profile: profile.code)
-    if not found:
+    seen: dict[str, Profile] = {}
+    for name, profile in _in_folder(place) if place.is_dir() else _archived(place):
+        if profile.code in seen:
+            raise DataError(place, "holds a country twice", field="name", value=name)
+        seen[profile.code] = profile
+    if not seen:
         raise DataError(place, "holds no country profile (*/*.json)", hint="run `rag-lightning fetch` again")
-    return found
+    return [seen[code] for code in sorted(seen)]
+
+
+def _in_folder(place: Path) -> Iterator[tuple[str, Profile]]:
+    for file in sorted(place.glob("*/*.json")):
+        if file.parent.name != "meta":
+            check_file(file)
+            with file.open("rb") as opened:
+                yield str(file.relative_to(place)), _profile(file.stem, file, read_member(file, opened))
 
 
 class _Member(tarfile.TarInfo):
@@ -187,15 +197,21 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
-        """The entry of a header; raises ReadError for one of more than LONGEST bytes that describes the next."""
+        """The entry of a header.
+
+        Raises:
+            ReadError: nothing is there, where an archive has the mark of its end, or an entry of more than LONGEST
+                bytes that describes the next.
+        """
+        if not buf:
+            raise tarfile.ReadError("it ends without the mark of its end")
         found = super().frombuf(buf, encoding, errors)
         if found.type in _DESCRIBING and found.size > LONGEST:
             raise tarfile.ReadError(f"a name or a header is of {found.size:,} bytes")
         return found
 
 
-def _archived(place: Path) -> Iterator[Profile]:
-    seen: set[str] = set()
+def _archived(place: Path) -> Iterator[tuple[str, Profile]]:
     try:
         compression = find_compression(place)
         opened = cast("IO[bytes]", compression.open(place) if compression else place.open("rb"))
@@ -206,12 +222,10 @@ def _archived(place: Path) -> Iterator[Profile]:
                     raise DataError(place, "holds a path outside of its folder", field="name", value=member.name)
                 fits = _IN_ARCHIVE.fullmatch(str(name))
                 content = archive.extractfile(member) if fits and member.isfile() else None
-                if not fits or content is None:
-                    continue
-                if fits["code"] in seen:
-                    raise DataError(place, "holds a country twice", field="name", value=member.name)
-                seen.add(fits["code"])
-                yield _profile(fits["code"], place / name, read_member(place / name, content))
+                if fits and content is None:
+                    raise DataError(place, "holds a country that is no file", field="name", value=member.name)
+                if fits and content:
+                    yield member.name, _profile(fits["code"], place / name, read_member(place / name, content))
             while opened.read(1 << 20):  # to the end, whose checksum tells a cut or altered archive
                 pass
     except (tarfile.TarError, *DAMAGE) as error:
@@ -226,6 +240,8 @@ def _profile(code: str, file: Path, content: bytes) -> Profile:
         fields = dict(_walk(raw, ()))
     except UNREADABLE as error:
         raise DataError(file, f"is not JSON: {error}") from error
+    if half := [text for text in fields.values() if not is_whole(text)]:
+        raise DataError(file, "holds half of a surrogate pair", value=half[0], hint="write the whole character")
     return Profile(code, _name(code, fields), fields)
 
 

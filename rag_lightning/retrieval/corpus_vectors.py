@@ -50,7 +50,7 @@ def write_vectors(
     """Write the vectors in the order of the corpus, as float32 or rounded to float16.
 
     Raises:
-        DataError: a vector that is not finite or too large for float16, or fewer than the file announced.
+        DataError: a vector that is not finite, zero or too large for float16, or fewer than the file announced.
     """
     written = path.with_name(path.name + ".tmp")
     try:
@@ -67,6 +67,9 @@ def _write(given: VectorFile, order: NDArray[np.int64] | None, path: Path, repor
         if stored == "float16":
             with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
                 vectors = finite(given.path, vectors.astype(np.float16), start)
+        if not (nonzero := vectors.any(axis=1)).all():
+            row = start + int(nonzero.argmin()) + 1
+            raise DataError(given.path, "vector is zero, and would score 0", row=row, hint="compute it again")
         out[slice(start, stop) if order is None else order[start:stop]] = vectors
         start = stop
         report(stop, given.shape[0])

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification
 
-from rag_lightning.checkpoints.opening import open_model, open_tokenizer
-from rag_lightning.core.errors import ConfigError
+from rag_lightning.checkpoints.opening import open_model, open_tokenizer, opening
+from rag_lightning.core.errors import AssetError, ConfigError
 from rag_lightning.core.records import Passage, passage_text
 
 WHAT = "reranker"
@@ -34,8 +34,9 @@ class CrossEncoder:
         device: Its device.
 
     Raises:
-        AssetError: the model cannot be reached or read, or lacks weights, such as those of the classifier.
-        ConfigError: another number of labels.
+        AssetError: the model cannot be reached or read, lacks weights, such as those of the classifier, or cannot score
+            what its tokenizer gives.
+        ConfigError: another number of labels, or a score that is not finite.
     """
 
     def __init__(self, source: Path | str, device: str = "cpu") -> None:
@@ -44,6 +45,11 @@ class CrossEncoder:
         self._known: dict[bytes, float] = {}
         if (labels := int(self.model.config.num_labels)) not in (1, 2):
             raise ConfigError(f"{WHAT} {source}: has {labels} labels; give a cross-encoder of one or two")
+        highest, known = max(self.tokenizer.get_vocab().values()), self.model.get_input_embeddings().num_embeddings
+        if highest >= known:
+            raise AssetError(f"{WHAT} {source}: its tokenizer has token {highest:,}, and the model {known:,} tokens")
+        with opening(WHAT, source):
+            self._logits([self._encode("a", Passage("", "", "b"))])
 
     @property
     def max_length(self) -> int:
@@ -73,9 +79,9 @@ class CrossEncoder:
 
     def _logits(self, encoded: Sequence[dict[str, list[int]]]) -> list[float]:
         """The scores of pairs of one length."""
-        batch = self.tokenizer.pad(list(encoded), padding=True, return_tensors="pt")
+        batch = {name: torch.tensor([one[name] for one in encoded]).to(self.model.device) for name in encoded[0]}
         with torch.inference_mode():
-            logits = self.model(**batch.to(self.model.device)).logits.float()
+            logits = self.model(**batch, return_dict=True).logits.float()
         scores = logits[:, -1] - (logits[:, 0] if logits.shape[1] == 2 else 0)
         if not scores.isfinite().all():  # no order, and no p(z|x)
             raise ConfigError(f"{WHAT} {self.model.name_or_path}: gives a score that is not finite; give another model")

@@ -23,6 +23,8 @@ PARQUET = b"PAR1"
 BLOCK = 1 << 14
 """Number of vectors read at a time."""
 ID_NAMES = ("ids", "id", "passage_ids", "passage_id", "docids", "docid")
+LONGEST_ID = 1 << 12
+Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
 RAW = (np.dtype(np.float32), np.dtype(np.float16))
 
 
@@ -128,10 +130,22 @@ def _npz(path: Path) -> VectorFile:
     shape, fortran, dtype = heads[wide[0]]
     size = _checked(path, wide[0], shape, dtype)
     named = next((name for name in ID_NAMES if name in names), None)
+    if named:
+        _check_ids(path, named, heads[named], size[0])
     ids = (lambda: to_ids(path, _member(path, named))) if named else None
     if fortran:
         raise DataError(path, "is in Fortran order", field=wide[0], hint="write numpy.ascontiguousarray of it")
     return VectorFile(path, "npz", size, str(dtype), lambda: _pieces(path, wide[0], size, dtype), ids)
+
+
+def _check_ids(path: Path, name: str, head: Header, count: int) -> None:
+    """Raise DataError before an array is unpacked that is far larger than the ids of `count` vectors."""
+    shape, _, dtype = head
+    if len(shape) == 1 and shape[0] > count:
+        raise DataError(path, f"has {shape[0]:,} ids for {count:,} vectors", field=name, hint="write it again")
+    if dtype.itemsize > LONGEST_ID:
+        problem = f"holds ids of {dtype.itemsize:,} bytes, more than {LONGEST_ID:,}"
+        raise DataError(path, problem, field=name, hint="give shorter ids")
 
 
 def _member(path: Path, name: str) -> NDArray[Any]:
@@ -144,12 +158,12 @@ def _member(path: Path, name: str) -> NDArray[Any]:
         raise DataError(path, problem, field=name, hint="write it again, as an array of strings") from error
 
 
-def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header(archive: zipfile.ZipFile, name: str) -> Header:
     with archive.open(f"{name}.npy") as handle:
         return _read_header(handle)
 
 
-def _read_header(handle: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _read_header(handle: Any) -> Header:
     version = np.lib.format.read_magic(handle)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(handle)

@@ -80,7 +80,8 @@ class Experiment:
         Args:
             point: Fields of sections corpus, index and bm25 -> values: {"corpus.source": "newer.tsv"}; the others are
                 those of the experiment.
-            name: Name of the version, for `rollback`; empty for the names of corpus and index.
+            name: Name of the version, for `rollback`; a version of this name is replaced. Empty for the names
+                of corpus and index, with a number where another memory has them.
 
         Returns:
             Names of the versions that are kept; the last is in use.
@@ -91,7 +92,7 @@ class Experiment:
         """
         check_swap(self.workspace.config, point)
         config = configure(self.workspace.config, point)
-        self.system.swap(open_swapped(self.workspace, config, self.system.encoder, name))
+        self.system.swap(open_swapped(self.workspace, config, self.system.encoder, name), bool(name))
         return self.system.versions
 
     def update(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.loading import experiment_of
 from rag_lightning.core.arrays import open_floats
 from rag_lightning.core.devices import device_class, resolve_device
-from rag_lightning.core.errors import ArtifactError
+from rag_lightning.core.errors import ArtifactError, ConfigError
 from rag_lightning.core.hardware import resolve_dtype
 from rag_lightning.corpus.store import PassageStore
 from rag_lightning.decoding.encodings import Encodings
@@ -54,6 +54,21 @@ def open_parts(given: Mapping[str, str], artifacts: str = "") -> OpenSystem:
     memories = Memories(open_memory(config, parts))
     scale, null = float(described["score_scale"]), described.get("null_score")
     return OpenSystem(config, encodings, memories, scale, null, parts.encoder)
+
+
+def answer_all(system: OpenSystem, questions: Iterable[str]) -> list[dict[str, Any]]:
+    """The answers to questions as plain values.
+
+    Raises:
+        ConfigError: a question that cannot be asked; it names its row.
+    """
+    found = []
+    for row, question in enumerate(questions, 1):
+        try:
+            found.append(plain(system.answer(question)))
+        except ConfigError as error:
+            raise ConfigError(f"row {row}, field 'question': {error}") from error
+    return found
 
 
 def plain(answer: Answer) -> dict[str, Any]:

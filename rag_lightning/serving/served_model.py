@@ -22,9 +22,9 @@ class _ServedModel(PythonModel):
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """The answer to each question of column `question`."""
-        from rag_lightning.serving.opening import plain
+        from rag_lightning.serving.opening import answer_all
 
-        return [plain(self.system.answer(question)) for question in model_input["question"]]
+        return answer_all(self.system, model_input["question"])
 
 
 set_model(_ServedModel())

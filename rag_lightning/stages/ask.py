@@ -71,13 +71,17 @@ class OpenSystem:
             found = answer_of(self.config.formulation, asked, passages, predictor.predict([asked])[0])
             return replace(found, tokens=by_token(encodings, asked, found, self.config.formulation))
 
-    def swap(self, memory: Memory) -> None:
+    def swap(self, memory: Memory, replacing: bool = True) -> None:
         """Answer every question asked from now on from another memory; questions in flight finish with theirs.
+
+        Args:
+            memory: The memory.
+            replacing: Whether it replaces a version of its name; else it gets a number where another memory has it.
 
         Raises:
             ConfigError: closed book, which has no memory.
         """
-        self._memories().publish(memory)
+        self._memories().publish(memory, replacing)
 
     def rollback(self, name: str = "") -> Memory:
         """Use an earlier version of the memory again, and return it.
@@ -150,12 +154,14 @@ def answer(workspace: Workspace, question: str) -> Answer:
     return open_system(workspace).answer(question)
 
 
-def example_of(question: str) -> Example:
+def example_of(question: object) -> Example:
     """The question as an example without answers.
 
     Raises:
-        ConfigError: it is empty, or holds half of a surrogate pair.
+        ConfigError: it is no text, empty, or holds half of a surrogate pair.
     """
+    if not isinstance(question, str):
+        raise ConfigError(f"a question is a text, not {shown(question)}")
     if not question.strip():
         raise ConfigError('the question is empty; give one, for example: ask "what is the capital of bhutan"')
     if not is_whole(question):

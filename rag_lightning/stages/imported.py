@@ -141,10 +141,10 @@ def _publish(
 
 def _check_same(found: ForeignIndex, vectors: Floats, order: NDArray[np.int64] | None) -> None:
     """Raise DataError unless an index holds the published vectors."""
-    rows = np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(np.int64))
-    held = found.rows(rows)[:, : vectors.shape[1]]
-    wanted = vectors[rows if order is None else order[rows]]
-    _refuse(found, rows, relative_errors(held, wanted) > NEAR)
+    for start, block in found.stored():
+        rows = np.arange(start, start + len(block))
+        wanted = vectors[rows if order is None else order[rows]]
+        _refuse(found, rows, ~(relative_errors(block[:, : vectors.shape[1]], wanted) <= NEAR))
 
 
 def _check_quantised(workspace: Workspace, found: ForeignIndex, apart: list[str]) -> None:
@@ -160,7 +160,7 @@ def _check_quantised(workspace: Workspace, found: ForeignIndex, apart: list[str]
     rows = np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(np.int64))
     held, wanted = found.rows(rows), vectors[rows]
     distances = np.stack([np.linalg.norm(wanted - one, axis=1) for one in held])
-    _refuse(found, rows, distances.diagonal() > distances.min(axis=1))  # quantised, but nearest to its own
+    _refuse(found, rows, ~(distances.diagonal() <= distances.min(axis=1)))  # quantised, but nearest to its own
 
 
 def _refuse(found: ForeignIndex, rows: NDArray[np.int64], wrong: NDArray[np.bool_]) -> None:

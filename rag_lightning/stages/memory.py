@@ -47,6 +47,12 @@ class Memory:
     config: ExperimentConfig
     parts: Parts
 
+    def same_as(self, other: Memory) -> bool:
+        """Whether another version holds the same passages, searched alike; updated ones never do."""
+        mine, theirs = self.config, other.config
+        plain = type(self.store) is type(other.store) is PassageStore and self.store.path == other.store.path
+        return plain and (mine.index, mine.bm25) == (theirs.index, theirs.bm25)
+
 
 class Memories:
     """The versions of a memory: one is in use, the others stay open for a rollback.
@@ -70,9 +76,15 @@ class Memories:
         """Names of the versions in the order of their last use; the last is in use."""
         return tuple(memory.name for memory in self._versions)
 
-    def publish(self, memory: Memory) -> None:
-        """Use a memory for every question asked from now on; a version of its name is replaced."""
+    def publish(self, memory: Memory, replacing: bool = True) -> None:
+        """Use a memory for every question asked from now on.
+
+        Args:
+            memory: The memory.
+            replacing: Whether it replaces a version of its name; else it gets a number where another memory has it.
+        """
         with self._writing:
+            memory = memory if replacing else self._apart(memory)
             others = [one for one in self._versions if one.name != memory.name]
             self._versions = (*others, memory)[-self._kept :]
 
@@ -95,6 +107,14 @@ class Memories:
             found = next(one for one in self._versions if one.name == wanted)
             self._versions = (*(one for one in self._versions if one is not found), found)
         return found
+
+    def _apart(self, memory: Memory) -> Memory:
+        """A memory with a number behind its name where another one, with other passages or index, has this name."""
+        name, number = memory.name, 1
+        while any(one.name == memory.name and not one.same_as(memory) for one in self._versions):
+            number += 1
+            memory = replace(memory, name=f"{name} ({number})")
+        return memory
 
 
 def open_memory(config: ExperimentConfig, parts: Parts, name: str = "") -> Memory:

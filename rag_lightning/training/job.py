@@ -37,8 +37,7 @@ SILENT = 60
 """Seconds without a sign after which the command of another machine counts as gone."""
 SEEN = 30
 """Seconds until a folder made on one machine must be seen on another."""
-FAREWELL = 10
-IDLE = 0.2
+FAREWELL, IDLE = 10, 0.2
 LED = "the command on the first machine has failed; see its message"
 
 
@@ -94,9 +93,10 @@ class Job:
             yield
         except RuntimeError as error:
             said = str(error).strip().splitlines()[0][:120] or type(error).__name__
-            where = f"{self.place.address}:{self.place.port}"
+            job = f"job of {self.place.commands} commands at {self.place.address}:{self.place.port}"
             who = "the first command is gone, or does not answer" if self.place.rank else "the others do not answer"
-            raise JobError(f"job of {self.place.commands} commands at {where}: {who} ({said})") from error
+            who = "the port is in use; set another MASTER_PORT" if "EADDRINUSE" in str(error) else who
+            raise JobError(f"{job}: {who} ({said})") from error
 
     def lead(self, work: Work) -> list[str]:
         """Run shared work on the machines of the job; see `work_together`."""

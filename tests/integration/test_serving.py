@@ -26,7 +26,7 @@ from mlflow.tracing.client import TracingClient
 from mlflow.tracking import MlflowClient
 
 from rag_lightning.config.commands import SweepConfig
-from rag_lightning.core.errors import ArtifactError, DataError
+from rag_lightning.core.errors import ArtifactError, ConfigError, DataError
 from rag_lightning.core.files import read_sealed, write_sealed
 from rag_lightning.core.records import Prediction, Score, read_jsonl
 from rag_lightning.runs import evaluate, record
@@ -49,6 +49,7 @@ RARE = {
     "null document": TRAINED | {"retriever.null_document": "bias"},
     "oracle": point("rag_sequence/fast/oracle/2"),
     "hybrid": point("rag_sequence/fast/hybrid/2"),
+    "reranked": point("rag_token/greedy/reranked/2"),
     "refined index": point("rag_token/greedy/sq8/2") | {"index.refine": 4},
 }
 
@@ -125,6 +126,8 @@ def test_a_model_answers_as_ask_does(project: Project, text: str) -> None:
     _, folder = project.logged(text)
     found = answers(folder)
     assert comparable(found) == asked(project.system(text))
+    with pytest.raises(ConfigError, match=r"^row 2, field 'question': a question is a text, not (None|nan)$"):
+        mlflow.pyfunc.load_model(str(folder)).predict([{"question": QUESTIONS[0]}, {"question": None}])
     if text.startswith("rag_sequence"):
         assert [sum(p["posterior"] for p in a["passages"]) for a in found[:2]] == pytest.approx([1, 1])
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -137,8 +140,9 @@ def test_a_model_answers_as_ask_does(project: Project, text: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RARE)
-def test_a_model_has_what_its_kind_of_retriever_needs(project: Project, name: str) -> None:
-    tested = make_system(project.config.experiment, RARE[name])
+def test_a_model_has_what_its_kind_of_retriever_needs(project: Project, reranker: Path, name: str) -> None:
+    more = {"retriever.reranker": str(reranker)} if name == "reranked" else {}
+    tested = make_system(project.config.experiment, RARE[name] | more)
     folder, run = project.run(tested)
     run_id = project.new_run()
     found = answers(project.folder(log_model(project.client, run_id, folder, run)))

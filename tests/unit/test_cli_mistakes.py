@@ -74,7 +74,7 @@ def test_a_mistake_is_one_clear_line(
         ("index: {kind: 3}\n", "index.kind: must be str, not '3'"),
         ("index: {k1: 3}\n", "unknown key 'index.k1'; 'k1' is a field of section bm25; did you mean 'bm25.k1'?"),
         ("index: flat\n", "index=flat: is a section; its fields are index.FIELD"),
-        ("index: {kind: hnsw, m: 1}\n", "index.m=1: must be at least 2"),
+        ("index: {kind: hnsw, m: 1}\n", "index.m=1: must be 2 to 2,048"),
         ("decoding: {k: 0}\n", "decoding.k=0: must be at least 1"),
         ("seed: many\n", "seed: must be int, not 'many'"),
         ("index: [\n", "is not YAML"),

@@ -40,7 +40,17 @@ def test_places() -> None:
     [
         (TORCHRUN | {"RANK": "x"}, "RANK='x': must be a number"),
         (SRUN | {"SLURM_STEP_NUM_TASKS": "3"}, "srun starts 3 commands on 2 nodes; give --ntasks-per-node"),
+        (SRUN | {"SLURM_STEP_NUM_NODES": "0"}, "srun starts 4 commands on 0 nodes; give --ntasks-per-node"),
         (SRUN | {"SLURM_STEP_NODELIST": ""}, "names no first machine; set MASTER_ADDR"),
+        (SRUN | {"SLURM_PROCID": "4"}, "command 4 (from 0) is not one of 4; start the job by srun or torchrun"),
+        (SRUN | {"SLURM_LOCALID": "2"}, "command 2 (from 0) of a machine is not one of 2"),
+        (SRUN | {"SLURM_JOB_ID": "9" * 5000}, "must be a number"),
+        (TORCHRUN | {"LOCAL_WORLD_SIZE": "0"}, "command 1 (from 0) of a machine is not one of 0"),
+        (TORCHRUN | {"GROUP_RANK": "2"}, "machine 2 (from 0) is none of 8 commands, 4 on each"),
+        ({name: value for name, value in TORCHRUN.items() if name != "MASTER_ADDR"}, "MASTER_ADDR is empty"),
+        (HAND | {"MASTER_ADDR": " "}, "the environment contradicts itself: MASTER_ADDR is empty"),
+        (HAND | {"MASTER_PORT": "0"}, "MASTER_PORT=0 is no port from 1 to 65535"),
+        (HAND | {"MASTER_PORT": "65536"}, "MASTER_PORT=65536 is no port"),
     ],
 )
 def test_places_that_are_none(environment: dict[str, str], says: str) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from rag_lightning.core.assets import asset_path
-from rag_lightning.core.compression import LONGEST
 from rag_lightning.core.errors import DataError
 from rag_lightning.core.mediawiki import PAGE_BYTES, read_pages
 from rag_lightning.core.records import Passage
@@ -133,6 +132,13 @@ BAD = {
     "deep elements": (START + b"<page>" + b"<a>" * 20, "row 2: has elements nested more than 16 deep"),
     "a long title": (START + b"<page><title>" + b"a" * 5000, "row 2: has a title of more than 4 KiB"),
     "a long page": (START + b"<page><revision><text>" + b"a" * (PAGE_BYTES + 1), "row 2: has a wikitext of more"),
+    "an encoding of no text": (b'<?xml version="1.0" encoding="zlib"?>' + START, "row 1: names an encoding that"),
+    "an encoding of no name": (b'<?xml version="1.0" encoding="x-no"?>' + START, "row 1: names an encoding that"),
+    "an encoding of many bytes": (b'<?xml version="1.0" encoding="gb2312"?>' + START, "row 1: names an encoding that"),
+    "endless namespaces": (
+        b"<mediawiki><siteinfo><namespaces>" + b'<namespace key="6">F</namespace>' * 101,
+        "row 1: has more names of namespaces than any wiki",
+    ),
     "something behind the end": (START + b"</mediawiki><mediawiki>", "is not well-formed XML .junk after document"),
 }  # fmt: skip
 
@@ -149,9 +155,9 @@ def test_a_bad_dump_is_one_line_with_its_page(tmp_path: Path, bad: str) -> None:
 def test_a_tag_of_any_length_is_refused_in_bounded_memory(tmp_path: Path) -> None:
     with (tmp_path / "dump").open("wb") as handle:
         handle.write(START + b"<page a='")
-        for _ in range((LONGEST >> 20) + 2):
+        for _ in range((PAGE_BYTES >> 20) + 2):
             handle.write(b"a" * (1 << 20))
-    with pytest.raises(DataError, match="row 2: has a tag of more than 64 MiB"):
+    with pytest.raises(DataError, match="row 2: has a tag of more than 4 MiB"):
         list(read_pages(tmp_path / "dump"))
 
 

@@ -150,6 +150,27 @@ def test_a_key_that_no_header_can_hold_is_not_shown(key: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("401 Unauthorized", b'{"error": {"message": "no such key: sk-mine"}}'),
+        ("401 sk-mine", b""),
+        ("200 OK", b'{"data": [{"id": "sk-mine"}]}'),
+    ],
+)
+def test_a_key_that_the_server_repeats_is_not_shown(status: str, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(web.KEY, "sk-mine")
+    with sending(answered(body, status)) as url, pytest.raises(ServerError, match=r"\*\*\*") as caught:
+        Server(url, "toy").check()
+    assert "mine" not in str(caught.value)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e10])
+def test_timeouts_that_are_none(timeout: float) -> None:
+    with pytest.raises(ConfigError, match=r"^decoding\.server_timeout=.*: must be above 0, and at most 86,400$"):
+        Server("http://127.0.0.1:1/v1", "toy", timeout)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://",
@@ -160,6 +181,8 @@ def test_a_key_that_no_header_can_hold_is_not_shown(key: str, monkeypatch: pytes
         "http://127.0.0.1:1/v1\n",
         "http://127.0.0.1:1/v1?api_key=SECRET",
         "http://é.example/v1",
+        "http://a..b/v1",
+        f"http://{'a' * 64}/v1",
     ],
 )
 def test_addresses_that_are_none(url: str) -> None:

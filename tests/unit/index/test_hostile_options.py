@@ -14,9 +14,12 @@ from tests.index_kinds import KINDS, clustered, config
 @pytest.mark.parametrize(
     ("kind", "options", "says"),
     [
-        ("factory", {"factory": "HNSW0"}, "a graph needs at least 2 links per node; choose another"),
-        ("factory", {"factory": "PCA24,HNSW0"}, "a graph needs at least 2 links"),
-        ("factory", {"factory": "NSG0"}, "a graph needs at least 2 links"),
+        ("factory", {"factory": "HNSW0"}, "a graph has 2 to 2,048 links per node; choose another"),
+        ("factory", {"factory": "PCA24,HNSW0"}, "a graph has 2 to 2,048 links"),
+        ("factory", {"factory": "NSG0"}, "a graph has 2 to 2,048 links"),
+        ("factory", {"factory": "HNSW100000"}, "a graph has 2 to 2,048 links"),
+        ("hnsw", {"m": 100_000}, r"index\.m=100000: must be 2 to 2,048"),
+        ("hnsw_sq8", {"m": 2**31 - 1}, r"index\.m=2147483647: must be 2 to 2,048"),
         ("factory", {"factory": "IVF0,Flat"}, "an inverted file needs at least 1 cell"),
         ("factory", {"factory": "IVF4,SQ8_direct"}, "it keeps whole numbers alone"),
         ("ivf_pq", {"pq": "PQ999999999999999x8"}, "do not divide the vector size 32; use PQ32x8np"),

@@ -138,7 +138,7 @@ def test_nan_wrong_type_and_width_are_named(vectors: Floats) -> None:
         ({"kind": "ivf_pq", "pq": "OPQ8"}, "must be a FAISS name"),
         ({"kind": "ivf_flat", "nlist": 2000}, "1500 vectors"),
         ({"kind": "ivf_flat", "nprobe": 0}, "nprobe"),
-        ({"kind": "hnsw", "m": 1}, r"index\.m=1: must be at least 2"),
+        ({"kind": "hnsw", "m": 1}, r"index\.m=1: must be 2 to 2,048"),
     ],
 )
 def test_parameters_that_do_not_fit(vectors: Floats, values: dict[str, object], says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import tarfile
 from collections import Counter
@@ -97,6 +98,52 @@ def test_an_archive_is_read_as_its_folder(tmp_path: Path) -> None:
     assert found == load_profiles(tmp_path / "folder") and [one.code for one in found] == ["ch", "eg", "pe", "ru", "sw"]
 
 
+def odd_folder(folder: Path, kind: str) -> None:
+    """A folder of profiles, one of which is no file, or of which two are of one country."""
+    (folder / "land").mkdir(parents=True)
+    (folder / "sea").mkdir()
+    (folder / "land/ch.json").write_text('{"a": {}}')
+    odd = folder / "sea" / ("ch.json" if kind == "twice" else "aa.json")
+    if kind == "pipe":
+        os.mkfifo(odd)
+    elif kind == "folder":
+        odd.mkdir()
+    elif kind == "broken link":
+        odd.symlink_to(folder / "absent")
+    else:
+        odd.write_text('{"a": {}}')
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("pipe", r"sea/aa\.json: is not a file"),
+        ("folder", r"sea/aa\.json: is not a file"),
+        ("broken link", r"sea/aa\.json: does not exist"),
+        ("twice", r"field 'name': holds a country twice \(got 'sea/ch\.json'\)"),
+    ],
+)
+def test_what_is_no_profile_in_a_folder_is_named(kind: str, says: str, tmp_path: Path) -> None:
+    odd_folder(tmp_path, kind)
+    with pytest.raises(DataError, match=says):
+        load_profiles(tmp_path)
+
+
+def test_an_archive_that_is_cut_between_two_files_is_no_smaller_edition(tmp_path: Path) -> None:
+    whole = gzip.decompress(write_edition(tmp_path / "new.tar.gz", NEW).read_bytes())
+    with tarfile.open(tmp_path / "new.tar.gz") as opened:
+        second = opened.getmembers()[1].offset
+    (tmp_path / "cut.tar").write_bytes(whole[:second])
+    with pytest.raises(DataError, match=r"is no readable tar archive .it ends without the mark of its end"):
+        load_profiles(tmp_path / "cut.tar")
+
+
+def test_a_profile_with_half_of_a_surrogate_pair_is_named(tmp_path: Path) -> None:
+    content = b'{"Government": {"Executive branch": {"text": "King \\ud83d"}}}'
+    with pytest.raises(DataError, match=r"land/zz\.json: holds half of a surrogate pair .got 'King .ud83d'"):
+        load_profiles(write_edition(tmp_path / "new.tar.gz", NEW, **{"land__zz.json": content}))
+
+
 @pytest.mark.parametrize("name", ["..__x__aa.json", "__etc__aa.json", "land__..__..__aa.json"])
 def test_a_path_outside_of_the_folder_is_refused(name: str, tmp_path: Path) -> None:
     archive = write_edition(tmp_path / "new.tar.gz", NEW, **{name: b"{}"})
@@ -110,7 +157,7 @@ def test_links_of_an_archive_are_not_followed(tmp_path: Path) -> None:
         link = tarfile.TarInfo("land/aa.json")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         opened.addfile(link)
-    with pytest.raises(DataError, match="holds no country profile"):
+    with pytest.raises(DataError, match=r"holds a country that is no file \(got 'land/aa\.json'\)"):
         load_profiles(archive)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,6 +142,7 @@ def test_a_pair_is_scored_once_whatever_n_and_k_are(
     logits = CrossEncoder._logits
     monkeypatch.setattr(CrossEncoder, "_logits", lambda self, pairs: scored.append(len(pairs)) or logits(self, pairs))
     cross = CrossEncoder(reranker)
+    scored.clear()  # of the pair that is scored when it is opened
     trials = [(6, 4), (6, 2), (3, 2), (12, 4), (12, 9)]
     for rerank, k in trials:
         shared = RerankedRetriever(dense, cross, passages, rerank).retrieve(QUERIES, k)  # type: ignore[arg-type]
@@ -200,6 +203,33 @@ def test_they_are_trained_with_dense_retrieval() -> None:
         with pytest.raises(ConfigError, match=f"trained_with={kind}: is for search alone; train with dense"):
             check_retriever(RetrieverConfig("bm25", trained_with=kind), "rag_token")
     assert Hybrid().fitted and not Hybrid(bm25_weight=0.1).fitted and not Hybrid(fusion="rrf").fitted
+
+
+def spoil(folder: Path, file: str, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A cross-encoder with a changed JSON file."""
+    place = classifier(folder, 1) / file
+    found = json.loads(place.read_text())
+    change(found)
+    place.write_text(json.dumps(found))
+    return folder
+
+
+def test_a_cross_encoder_that_cannot_score_what_its_tokenizer_gives_is_refused(tmp_path: Path) -> None:
+    high = spoil(tmp_path / "a", "tokenizer.json", lambda found: found["model"]["vocab"].update(zzz=5000))
+    with pytest.raises(AssetError, match=r"^reranker .*a: its tokenizer has token 5,000, and the model \d+ tokens$"):
+        CrossEncoder(high)
+    odd = spoil(tmp_path / "b", "config.json", lambda found: found.update(chunk_size_feed_forward=7))
+    with pytest.raises(AssetError, match=r"^reranker .*b: cannot be loaded \(The dimension to be chunked"):
+        CrossEncoder(odd)
+    text = spoil(tmp_path / "c", "tokenizer_config.json", lambda found: found.update(model_max_length="long"))
+    with pytest.raises(AssetError, match=r"^reranker .*c: cannot be loaded"):
+        CrossEncoder(text)
+
+
+def test_a_cross_encoder_needs_no_padding(reranker: Path, tmp_path: Path, passages: list[Passage]) -> None:
+    pairs = [(query, passage) for query in QUERIES for passage in passages[:3]]
+    bare = spoil(tmp_path, "tokenizer_config.json", lambda found: found.update(pad_token=None))
+    np.testing.assert_array_equal(CrossEncoder(bare).scores(pairs), CrossEncoder(reranker).scores(pairs))
 
 
 def test_a_cross_encoder_whose_scores_are_not_finite_is_refused(reranker: Path, passages: list[Passage]) -> None:

@@ -109,6 +109,21 @@ def test_versions_are_listed_and_rolled_back(opened: Experiment, tmp_path: Path)
     assert opened.system.versions[-1] == "b"
 
 
+def test_another_corpus_of_the_same_file_name_is_a_version_of_its_own(opened: Experiment, tmp_path: Path) -> None:
+    first = opened.ask(QUESTIONS[0])
+    (tmp_path / "a").mkdir()
+    named = Path(edition(tmp_path, "other")).rename(tmp_path / "corpus.jsonl")
+    versions = ("corpus.jsonl · flat", "corpus.jsonl · flat (2)")
+    assert opened.swap({"corpus.source": str(named)}) == versions
+    assert opened.swap({"corpus.source": str(named)}) == versions, "the same memory once"
+    Path(edition(tmp_path / "a", "third")).rename(named)
+    assert opened.swap({"corpus.source": str(named)}) == (*versions, "corpus.jsonl · flat (3)")
+    assert opened.swap({}) == (*versions[1:], "corpus.jsonl · flat (3)", versions[0])
+    assert opened.ask(QUESTIONS[0]) == first
+    opened.rollback(versions[1])
+    assert opened.ask(QUESTIONS[0]).passages[0].title.endswith("other")
+
+
 def test_bm25_is_swapped_with_the_corpus(project: ExperimentConfig, tmp_path: Path) -> None:
     opened = Experiment(replace(project, retriever=replace(project.retriever, kind="bm25", trained_with="dense")))
     assert opened.system.versions == ("corpus.jsonl · bm25",)

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from transformers import BertConfig, BertForSequenceClassification
 
 from rag_lightning.config.experiment import ExperimentConfig
 from rag_lightning.config.retrieval import RetrieverConfig, training_kind
@@ -20,19 +18,6 @@ from rag_lightning.runs.evaluate import index_bytes
 from rag_lightning.runs.system import configure
 from rag_lightning.stages import bm25, index, retrieve, train
 from rag_lightning.stages.workspace import Workspace
-
-
-@pytest.fixture(scope="module")
-def reranker(tmp_path_factory: pytest.TempPathFactory, bert_folder: Path) -> Path:
-    """A random cross-encoder with the tokenizer of the project's encoder."""
-    folder = tmp_path_factory.mktemp("reranker")
-    torch.manual_seed(2)
-    config = BertConfig.from_pretrained(bert_folder, num_labels=1, initializer_range=0.5)
-    BertForSequenceClassification(config).save_pretrained(folder)
-    for file in bert_folder.glob("*"):
-        if "tokenizer" in file.name or file.name in ("vocab.txt", "special_tokens_map.json"):
-            shutil.copy(file, folder)
-    return folder
 
 
 def at(project: ExperimentConfig, kind: str, **options: Any) -> Workspace:

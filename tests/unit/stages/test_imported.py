@@ -126,6 +126,12 @@ def test_files_that_are_no_vectors_are_named(tiny: ExperimentConfig, ours: Vecto
         DataError, match=r"objects\.npz, field 'ids': holds Python objects; write it again, as an array"
     ):
         imported.import_vectors(quiet(tiny), tmp_path / "objects.npz", None)
+    np.savez_compressed(tmp_path / "many.npz", ids=np.zeros(1 << 20, "U1"), v=ours)
+    with pytest.raises(DataError, match=r"many\.npz, field 'ids': has 1,048,576 ids for 64 vectors"):
+        imported.import_vectors(quiet(tiny), tmp_path / "many.npz", None)
+    np.savez_compressed(tmp_path / "long.npz", ids=np.array(IDS, "U2000"), v=ours)
+    with pytest.raises(DataError, match=r"long\.npz, field 'ids': holds ids of 8,000 bytes, more than 4,096"):
+        imported.import_vectors(quiet(tiny), tmp_path / "long.npz", None)
     np.savez_compressed(tmp_path / "packed.npz", v=ours)
     content = bytearray((tmp_path / "packed.npz").read_bytes())
     content[len(content) // 2 : len(content) // 2 + 64] = bytes(64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,74 @@ def test_quantised_vectors_need_the_kind_and_the_vectors(tiny: ExperimentConfig,
         imported.import_index(work, turned, None)
     found = imported.import_index(work, file, None)
     assert (found.path / "index.faiss").read_bytes() == file.read_bytes()
+
+
+def inverted(quantizer: faiss.Index, residual: bool = True) -> faiss.Index:
+    """An inverted file of 8 bits a number."""
+    made = faiss.IndexIVFScalarQuantizer(
+        quantizer, 32, 4, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT, residual
+    )
+    made.cp.min_points_per_centroid = 1
+    return made
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "residual", "says"),
+    [
+        (faiss.IndexFlatL2, True, "quantizer metric L2, not inner product"),
+        (faiss.IndexFlatIP, False, "by_residual 0, not 1"),
+        (faiss.IndexFlatIP, True, ""),
+    ],
+)
+def test_codes_of_another_quantizer_are_not_what_we_would_build(
+    tiny: ExperimentConfig, ours: Vectors, tmp_path: Path, quantizer: type[faiss.Index], residual: bool, says: str
+) -> None:
+    work = quiet(tiny, "ivf_sq8", nlist=4)
+    save_npy(tmp_path / "v.npy", ours)
+    imported.import_vectors(work, tmp_path / "v.npy", None)
+    file = write_faiss(tmp_path / "ivf", inverted(quantizer(32), residual), ours)
+    if not says:
+        assert (imported.import_index(work, file, None).path / "index.faiss").read_bytes() == file.read_bytes()
+        return
+    with pytest.raises(DataError, match=re.escape(f"to its own ({says}), or give the vectors")):
+        imported.import_index(work, file, None)
+
+
+def test_codes_behind_a_rotation(tiny: ExperimentConfig, ours: Vectors, tmp_path: Path) -> None:
+    work = quiet(tiny, "factory", factory="RR32,IVF4,SQ8")
+    save_npy(tmp_path / "v.npy", ours)
+    imported.import_vectors(work, tmp_path / "v.npy", None)
+    for factory, says in (
+        ("PCA16,IVF4,SQ8", "chain PCAMatrix to 16, not RandomRotationMatrix to 32"),
+        ("RR32,IVF8,SQ8", "index nlist 8, not 4"),
+    ):
+        file = write_faiss(tmp_path / "f", faiss.index_factory(32, factory, faiss.METRIC_INNER_PRODUCT), ours)
+        with pytest.raises(DataError, match=re.escape(says)):
+            imported.import_index(work, file, None)
+    made = faiss.index_factory(32, "RR32,IVF4,SQ8", faiss.METRIC_INNER_PRODUCT)
+    assert imported.import_index(work, write_faiss(tmp_path / "f", made, ours), None).info["ntotal"] == 64
+
+
+def test_an_inverted_file_without_its_lists_is_named(tiny: ExperimentConfig, ours: Vectors, tmp_path: Path) -> None:
+    made = faiss.index_factory(32, "IVF4,Flat", faiss.METRIC_INNER_PRODUCT)
+    file = write_faiss(tmp_path / "ivf", made, ours)
+    content = file.read_bytes()
+    file.write_bytes(content[: content.index(b"ilar")] + b"il00")
+    with pytest.raises(DataError, match="ivf: is an inverted file without its lists; write it again with them"):
+        imported.import_index(quiet(tiny, "ivf_flat", nlist=4), file, None)
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_every_vector_is_compared(tiny: ExperimentConfig, ours: Vectors, tmp_path: Path, value: float) -> None:
+    work, other = quiet(tiny), ours.copy()
+    other[7] = value
+    file = write_faiss(tmp_path / "f", faiss.IndexFlatIP(32), other)
+    with pytest.raises(DataError, match=r"f, row 8: vector is (not finite|zero)"):
+        imported.import_index(work, file, None)
+    save_npy(tmp_path / "v.npy", ours)
+    imported.import_vectors(work, tmp_path / "v.npy", None)
+    with pytest.raises(DataError, match="f, row 8: is not the vector of its passage in the artifact of vectors"):
+        imported.import_index(work, file, None)
 
 
 @pytest.mark.parametrize("content", [b"x" * 400, b"IxFI" + b"\0" * 20])

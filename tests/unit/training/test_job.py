@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -141,6 +142,14 @@ def test_a_first_command_that_is_gone_ends_the_others() -> None:
         first.send_signal(signal.SIGKILL)
         with pytest.raises(JobError, match=r"job of 2 commands at 127.0.0.1:\d+: the first command is gone"):
             other.result(150)
+
+
+def test_a_port_that_another_job_uses_is_named() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(JobError, match="the port is in use; set another MASTER_PORT"),
+    ):
+        Job(Place(0, 2, 0, 0, 1, "127.0.0.1", taken.getsockname()[1]), "cpu")
 
 
 def test_machines_must_be_alike() -> None:
