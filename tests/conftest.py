@@ -6,7 +6,7 @@ import gc
 import os
 import shutil
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from rag_lightning.core import devices
+from tests.once import new_reader, yaml_is_parsed_once
 from tests.one_process import ONE_PROCESS
+
+__all__ = ["new_reader", "yaml_is_parsed_once"]
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -183,24 +186,6 @@ def toy(toy_folder: Path) -> Seq2SeqGenerator:
 
     config = GeneratorConfig(max_source_length=32, max_target_length=TOY_LENGTH, dropout=0.0)
     return Seq2SeqGenerator.load(toy_folder, config).eval()
-
-
-@pytest.fixture
-def new_reader(bert_folder: Path) -> Callable[..., Seq2SeqGenerator]:
-    """Makes generators warm-started from the tiny BERT, every one with the same weights."""
-    import torch
-
-    from rag_lightning.config.generator import GeneratorConfig
-    from rag_lightning.generator.seq2seq import Seq2SeqGenerator
-
-    def make(dropout: float = 0.0, max_source_length: int = 48) -> Seq2SeqGenerator:
-        torch.manual_seed(0)
-        config = GeneratorConfig(
-            decoder_layers=2, max_source_length=max_source_length, max_target_length=8, dropout=dropout
-        )
-        return Seq2SeqGenerator.create(config, bert_folder)
-
-    return make
 
 
 @pytest.fixture(scope="session")

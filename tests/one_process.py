@@ -25,7 +25,9 @@ ONE_PROCESS = {
     "unit/bundle/test_demo": "tiny_sweep",
     "unit/bundle/test_exchange": "tiny_sweep",
     "unit/index/test_milvus": "tiny_sweep",
+    "unit/matrix/test_matrix": "matrix",
     "unit/mini/test_task_builders": "mini",
+    "unit/report/test_page": "page",
     "unit/stages/test_bad_input": "tiny_sweep",
     "unit/stages/test_items": "tiny_sweep",
     "unit/stages/test_retriever_warmup": "tiny_sweep",
@@ -34,6 +36,9 @@ ONE_PROCESS = {
     "unit/tracking/test_mirror": "mlflow",
     "unit/tracking/test_places": "mlflow",
     "unit/tracking/test_store": "mlflow",
+    "unit/training/test_fitting": "fitting",
+    "unit/training/test_resume_points": "fitting",
+    "unit/training/test_search_ahead": "search_ahead",
 }
 """Files whose fixtures take longer than their tests -> what they share: their tests run in one process.
 

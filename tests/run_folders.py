@@ -114,6 +114,13 @@ def run_maker() -> Callable[..., Path]:
     return make_run
 
 
+def svg_only(patch: pytest.MonkeyPatch) -> None:
+    """Charts are written as SVG only, which is three times as fast; test_charts.py writes the others."""
+    from rag_lightning.report import charts
+
+    patch.setattr(charts, "FORMATS", {"svg": charts.FORMATS["svg"]})
+
+
 class NoMirror:
     """In the place of `Mirror`, which takes seconds to make a store."""
 

@@ -35,7 +35,7 @@ class Maker:
         self.root, self.dataset, self.scale = root, dataset, scale
         self.folder = root / "runs" / "s1"
         self.artifacts = root / "artifacts"
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.means: dict[str, float] = {}
 
     def sweep(self, **changes: Any) -> None:

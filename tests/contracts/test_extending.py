@@ -33,7 +33,9 @@ from rag_lightning.stages.workspace import Workspace
 from rag_lightning.tasks.examples import RawExample, Row
 from rag_lightning.tasks.layout import Layout
 from rag_lightning.tasks.spec import TaskSpec
+from rag_lightning.tracking import track
 from tests import tiny_project
+from tests.run_folders import NoMirror, svg_only
 
 HERE = "tests.contracts.test_extending"
 KINDS: tuple[tuple[Registry, str, str], ...] = (
@@ -166,8 +168,11 @@ def reported(config: SweepConfig) -> list[Mapping[str, str]]:
     root = Path(config.experiment.folder)
     file = root / "sweep.yaml"
     file.write_text(yaml.safe_dump(to_dict(config)))
-    for command in ("sweep", "report"):
-        assert main([command, "--config", str(file)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(track, "Mirror", NoMirror)
+        svg_only(patch)
+        for command in ("sweep", "report"):
+            assert main([command, "--config", str(file)]) == 0
     with (root / "reports" / "out" / "toys" / "table.csv").open(encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
 

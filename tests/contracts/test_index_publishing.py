@@ -6,8 +6,9 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,20 +90,24 @@ def test_a_full_disk_is_one_line_and_the_build_goes_on_when_there_is_room(
     check(publish(tmp_path, kind, vectors), vectors)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(vectors: Floats, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """The bytes of an index whose building nothing ended, by its kind."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return cache(lambda kind: np.fromfile(publish(folder, kind, vectors).path / FAISS_FILE, "u1"))
+
+
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_ctrl_c_in_any_phase_publishes_nothing_and_the_next_build_is_the_same(
-    kind: str, phase: str, vectors: Floats, tmp_path: Path
+    kind: str, phase: str, vectors: Floats, undisturbed: Callable[[str], Any], tmp_path: Path
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         if phase != "adding":
             patch.setattr(*PHASES[phase], stop)
         publish(tmp_path, kind, vectors, stop if phase == "adding" else lambda done, total: None)
     assert ArtifactStore(tmp_path).find("index", recipe(kind).digest) is None
-    again = check(publish(tmp_path, kind, vectors), vectors)
-    np.testing.assert_array_equal(
-        again, np.fromfile(publish(tmp_path / "other", kind, vectors).path / FAISS_FILE, "u1")
-    )
+    np.testing.assert_array_equal(check(publish(tmp_path, kind, vectors), vectors), undisturbed(kind))
 
 
 TOGETHER = """

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
+from rag_lightning.tracking import track
 from tests.golden import names
 from tests.golden.comparing import compare, renamed
 from tests.golden.driving import call, not_worse, retrieval, runs, table
 from tests.golden.recorded import recorded_or
 from tests.golden.spaces import NAME, claims, sweep
+from tests.run_folders import NoMirror, svg_only
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +23,11 @@ def swept(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, bert_folder
     root = tmp_path_factory.mktemp("golden_sweep")
     file = root / "sweep.yaml"
     file.write_text(yaml.safe_dump(sweep(root, tiny_data, bert_folder), sort_keys=False), encoding="utf-8")
-    call("sweep", names.CONFIG, str(file))
-    call("report", names.CONFIG, str(file))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(track, "Mirror", NoMirror)
+        svg_only(patch)
+        call("sweep", names.CONFIG, str(file))
+        call("report", names.CONFIG, str(file))
     return root
 
 
@@ -63,7 +68,11 @@ def test_the_table_holds_the_numbers_it_held(swept: Path) -> None:
     assert_equal(renamed(recorded_or("sweep_table", found), label, names.column), found)
 
 
-def test_a_claim_is_tested_with_the_numbers_it_was(swept: Path, tiny_data: Path, bert_folder: Path) -> None:
+def test_a_claim_is_tested_with_the_numbers_it_was(
+    swept: Path, tiny_data: Path, bert_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(track, "Mirror", NoMirror)
+    svg_only(monkeypatch)
     file, matrix = claims(swept / "experiments", swept, tiny_data, bert_folder)
     words = (names.FILE, str(file), names.MATRIX, str(matrix), names.SPLIT, "test", names.FOLDER, str(swept))
     call("claims", *words)

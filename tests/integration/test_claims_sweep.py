@@ -20,7 +20,7 @@ from rag_lightning.sweep import run as sweep
 from rag_lightning.sweep.space import open_space
 from rag_lightning.tracking import track
 from tests.points import system
-from tests.run_folders import NoMirror
+from tests.run_folders import NoMirror, svg_only
 from tests.tiny_claims import LABELS, registered, write_data
 from tests.tiny_claims import sweep as tiny_sweep
 
@@ -32,6 +32,7 @@ def swept(request: pytest.FixtureRequest, bert_folder: Path, tmp_path_factory: p
     config = tiny_sweep(root, root / "data", bert_folder, request.param)
     with registered(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(track, "Mirror", NoMirror)
+        svg_only(patch)
         sweep.run(config)
         report.run(config)
         yield config

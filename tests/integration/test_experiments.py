@@ -16,9 +16,13 @@ from rag_lightning.core.errors import ConfigError
 from rag_lightning.runs.record import read_run, run_folders
 from rag_lightning.tracking.store import default_uri
 from tests import tiny_project
+from tests.run_folders import svg_only
 
 
-def test_a_claim_goes_through_the_stages(tmp_path: Path, tiny_data: Path, bert_folder: Path) -> None:
+def test_a_claim_goes_through_the_stages(
+    tmp_path: Path, tiny_data: Path, bert_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    svg_only(monkeypatch)
     folder = tmp_path / "experiments"
     folder.mkdir()
     plain = to_dict(tiny_project.experiment(tmp_path, tiny_data, bert_folder))

@@ -26,6 +26,7 @@ from rag_lightning.tracking import track
 from rag_lightning.tracking.places import for_client
 from rag_lightning.tracking.store import default_uri
 from tests.odd_folders import ALL_AT_ONCE
+from tests.run_folders import svg_only
 from tests.sweeping import LIMIT, ROOT, command
 from tests.tiny_project import moved
 
@@ -45,8 +46,9 @@ def may_become_nobody() -> bool:
 
 
 def test_a_sweep_in_a_folder_of_any_name(
-    tiny_sweep: SweepConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_sweep: SweepConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    svg_only(monkeypatch)
     root = tmp_path / ALL_AT_ONCE
     shutil.copytree(Path(tiny_sweep.experiment.folder) / "artifacts", root / "artifacts")
     config = moved(tiny_sweep, root)

@@ -33,6 +33,7 @@ from rag_lightning.sweep.study import open_study
 from rag_lightning.tracking import track
 from rag_lightning.tracking.store import default_uri
 from tests.points import system
+from tests.run_folders import svg_only
 from tests.tiny_project import SPLITS
 
 ENCODERS = ("pretrained", "warmed_up", "trained (RAG-Token)", "trained (RAG-Sequence)")
@@ -230,7 +231,8 @@ def test_the_report_is_there(tiny_sweep: SweepConfig) -> None:
         assert record["split"] == "dev" or record["label"] in table
 
 
-def test_a_second_call_does_nothing_again(tiny_sweep: SweepConfig) -> None:
+def test_a_second_call_does_nothing_again(tiny_sweep: SweepConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    svg_only(monkeypatch)
     before, runs = artifacts(tiny_sweep), records(tiny_sweep)
     sweep.run(tiny_sweep)
     report.run(tiny_sweep)
@@ -268,7 +270,7 @@ def test_a_changed_space_puts_the_earlier_runs_aside_and_takes_them_up_again(
     tiny_copy: SweepConfig, no_mirror: None
 ) -> None:
     narrow = {**tiny_copy.space, "decoding": ("rag_token/greedy",)}
-    first = replace(tiny_copy, trials=1, space={**narrow, "k": (1,)})
+    first = replace(tiny_copy, trials=1, space={**narrow, "k": (1,)}, always=())
     other = replace(first, space={**narrow, "k": (2,)})
     sweep.run(first)
     before = results(first)

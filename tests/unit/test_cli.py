@@ -52,7 +52,9 @@ def test_a_console_that_cannot_encode_what_is_printed_gets_it_escaped(
         console.say("naïve … 数 🙂")
         Console(highlight=False).print(Table("…", "数", title="ü"))
 
-    for command in COMMANDS:
+    for command in (
+        COMMANDS if encoding == "ascii" else ("ask", "report", "sweep")
+    ):  # ASCII has none of the others' signs
         out, err = (TextIOWrapper(BytesIO(), encoding=encoding, write_through=True) for _ in range(2))
         monkeypatch.setattr(sys, "stdout", out)
         monkeypatch.setattr(sys, "stderr", err)

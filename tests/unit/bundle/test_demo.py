@@ -10,6 +10,12 @@ import pytest
 from rag_lightning.bundle import command
 from rag_lightning.cli import main
 from rag_lightning.config.commands import SweepConfig
+from tests.run_folders import svg_only
+
+
+@pytest.fixture(autouse=True)
+def one_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    svg_only(monkeypatch)
 
 
 def test_the_demo_unpacks_and_shows_the_report(

@@ -25,6 +25,6 @@ def test_recall_is_that_of_vectors_of_length_1(kind: str, capfd: pytest.CaptureF
         return float(np.mean([len(set(mine) & set(best)) / 5 for mine, best in zip(rows, exact, strict=True)]))
 
     of_unit = recall(1)
-    for length in (0.01, 0.2, 12, 300):
+    for length in (0.01, 300):
         assert recall(length) == pytest.approx(of_unit, abs=0.04), length
     assert capfd.readouterr().err == "", "warnings of FAISS"

@@ -50,7 +50,7 @@ def test_a_search_keeps_to_its_memory(vectors: Floats, refine: int) -> None:
     All that numpy allocates is counted, so that no peak is missed; FAISS's own memory is sampled.
     """
     index = build_index(config("sq8", refine=refine), vectors).with_vectors(vectors)
-    asked, k = np.tile(vectors, (4, 1)), 300
+    asked, k = np.tile(vectors, (2 if refine else 4, 1)), 300
     results, slack = len(asked) * k * 12 / MIB, 24
     for megabytes in (1000, 40):
         index.config = replace(index.config, search_mb=megabytes)

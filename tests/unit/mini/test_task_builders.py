@@ -64,7 +64,7 @@ def test_a_build_holds_what_every_task_promises(
     task: str, built: dict[str, MiniData], world: tuple[list[Passage], Path, Path]
 ) -> None:
     data = built[task]
-    check(task, data, world[0])
+    check(task, data, world[0], every=4)
     assert data.counts["train"] == len(data.splits["train"]) > 0 < len(data.splits["test"])
     assert data.splits["test2"]
     assert all(count > 0 for count in data.dropped.values())
@@ -86,19 +86,20 @@ def test_two_tasks_agree_on_the_split_of_an_entity(built: dict[str, MiniData]) -
                 assert owners.setdefault(example.entity, split) == split
 
 
-def check(task: str, data: MiniData, passages: Sequence[Passage]) -> None:
-    """Entities and questions of one split only, tags, gold, answers."""
+def check(task: str, data: MiniData, passages: Sequence[Passage], every: int = 1) -> None:
+    """Entities and questions of one split only, tags, gold; answers, in train those of some."""
     text = {passage.passage_id: passage for passage in passages}
     owners: dict[str, str] = {}
     for split, examples in data.splits.items():
         assert len({e.example_id for e in examples}) == len({e.query for e in examples}) == len(examples)
         others = near_duplicates(e.query for name in ("dev", *TESTS) if name != split for e in data.splits[name])
-        for example in examples:
+        for number, example in enumerate(examples):
             assert owners.setdefault(entity_key(example.entity), split) == split
             assert set(example.tags) == {"family", "relation", "phrasing"}
             assert example.tags["phrasing"] == "seen" or split in TESTS
             assert content(example.query) not in others
-            check_answer(task, example, text)
+            if split != "train" or number % every == 0:
+                check_answer(task, example, text)
 
 
 def check_answer(task: str, example: Example, text: dict[str, Passage]) -> None:

@@ -26,9 +26,8 @@ from rag_lightning.paper.cells import SYSTEMS, Measured, Results
 from rag_lightning.paper.figures import figure3
 from rag_lightning.paper.posterior import FILE, compute, stored
 from rag_lightning.paper.tables import measure_table
-from rag_lightning.report import charts
 from rag_lightning.report.paper import read_paper
-from tests.run_folders import keep
+from tests.run_folders import keep, svg_only
 
 ROOT = Path(__file__).parents[3]
 PUBLISHED = read_paper(ROOT / "reports" / "paper.yaml")
@@ -37,7 +36,7 @@ BAD = "<script>alert(1)</script> \\input{x} | ` \u202e\x00 & % # " + "x" * 50_00
 
 @pytest.fixture(autouse=True)
 def one_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(charts, "FORMATS", {"svg": charts.FORMATS["svg"]})
+    svg_only(monkeypatch)
 
 
 def cell(root: Path, system: str, seed: int, rate: float, n: int = 60, **changes: Any) -> Path:

@@ -1,11 +1,13 @@
-"""A made-up sweep folder."""
+"""A made-up sweep folder, and its page."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from rag_lightning.report import charts
 from rag_lightning.report.paper import Paper, read_paper
+from rag_lightning.report.sweep_page import render
+from tests.run_folders import svg_only
 from tests.sweep_folders import Maker, fill
 
 ROOT = Path(__file__).parents[3]
@@ -14,8 +16,7 @@ PAPER = ROOT / "reports" / "paper.yaml"
 
 @pytest.fixture(autouse=True)
 def one_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts are written as SVG only, which is three times as fast; test_charts.py writes the others."""
-    monkeypatch.setattr(charts, "FORMATS", {"svg": charts.FORMATS["svg"]})
+    svg_only(monkeypatch)
 
 
 @pytest.fixture
@@ -24,11 +25,28 @@ def maker(tmp_path: Path) -> Maker:
     return Maker(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+    """Trials on dev, a final and a baseline on test, one failed and one cut off; no test may change it."""
+    made = Maker(tmp_path_factory.mktemp("filled"))
+    fill(made)
+    return made
+
+
 @pytest.fixture
-def full(maker: Maker) -> Maker:
-    """Trials on dev, a final and a baseline on test, one failed and one cut off."""
-    fill(maker)
-    return maker
+def full(filled: Maker, tmp_path: Path) -> Maker:
+    """A copy of `filled`."""
+    for folder in ("runs", "artifacts"):
+        shutil.copytree(filled.root / folder, tmp_path / folder)
+    return Maker(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def full_page(filled: Maker, paper_path: Path) -> Path:
+    """The page of `filled`; no test may change it."""
+    with pytest.MonkeyPatch.context() as patch:
+        svg_only(patch)
+        return render(filled.folder, filled.artifacts, filled.root / "out", paper_path)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import sys
 from base64 import b64encode
 from hashlib import sha256
@@ -42,19 +43,18 @@ def column(table: Any, head: str) -> list[str]:
     return [row.cells[place].text for row in table.rows]
 
 
-def test_all_files_are_written(full: Any, paper_path: Path) -> None:
-    index = made(full, paper_path)
-    assert index == full.root / "out" / "s1" / "index.html"
-    assert {path.name for path in index.parent.iterdir()} == FILES | CHARTS
-    assert [path.name for path in index.parent.parent.iterdir()] == ["s1"]
-    rows = list(csv.DictReader((index.parent / "table.csv").read_text().splitlines()))
+def test_all_files_are_written(filled: Any, full_page: Path) -> None:
+    assert full_page == filled.root / "out" / "s1" / "index.html"
+    assert {path.name for path in full_page.parent.iterdir()} == FILES | CHARTS
+    assert [path.name for path in full_page.parent.parent.iterdir()] == ["s1"]
+    rows = list(csv.DictReader((full_page.parent / "table.csv").read_text().splitlines()))
     assert [row["role"] for row in rows] == ["final", "baseline"]
     assert rows[0]["verdict"] == "not comparable (mini corpus)"
     assert float(rows[0]["em low"]) <= float(rows[0]["em"]) <= float(rows[0]["em high"])
 
 
-def test_the_page_needs_nothing_else(full: Any, paper_path: Path) -> None:
-    text = made(full, paper_path).read_text()
+def test_the_page_needs_nothing_else(full_page: Path) -> None:
+    text = full_page.read_text()
     assert "<svg" in text and text.count("<script>") == 1 and "<link" not in text
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     policy = re.search(r"script-src &#39;sha256-(.*?)&#39;", text)
@@ -69,16 +69,16 @@ def test_the_page_needs_nothing_else(full: Any, paper_path: Path) -> None:
     assert "3 of" not in text and "6 of 8 finished" in text and "ran out of memory" in text
 
 
-def test_every_table_of_ours_names_the_data_set(full: Any, paper_path: Path) -> None:
-    lines = (made(full, paper_path).parent / "table.md").read_text().splitlines()
+def test_every_table_of_ours_names_the_data_set(full_page: Path) -> None:
+    lines = (full_page.parent / "table.md").read_text().splitlines()
     titles = [line for line in lines if line.startswith("## ")]
     assert len(titles) == 12
     for title in titles:
         assert "mini-nq" in title or title.startswith("## The paper's Table 1"), title
 
 
-def test_the_main_table(full: Any, paper: Paper) -> None:
-    table = main_table(collect(full.folder), paper)
+def test_the_main_table(filled: Any, paper: Paper) -> None:
+    table = main_table(collect(filled.folder), paper)
     assert column(table, "paper, nq test em") == ["44.1", "\N{EN DASH}"]
     assert column(table, "n") == ["40", "40"] and column(table, "s/query") == ["0.050", "0.050"]
     assert table.notes.count("ceiling 99.6") == 1
@@ -111,8 +111,8 @@ def test_where_no_answer_is_looked_for_articles_are(full: Any, paper: Paper) -> 
     assert recall_lines(sweep)[0].points[20].mean == 70.0
 
 
-def test_the_paper_s_table_has_a_verdict_per_row(full: Any, paper: Paper) -> None:
-    table = paper_table(collect(full.folder), paper)
+def test_the_paper_s_table_has_a_verdict_per_row(filled: Any, paper: Paper) -> None:
+    table = paper_table(collect(filled.folder), paper)
     verdicts = dict(zip(column(table, "paper's system"), column(table, "here, mini-nq"), strict=True))
     assert verdicts["T5-11B"] == "not run (another paper's system)"
     assert verdicts["RAG-Token"].startswith("not comparable (mini corpus)")
@@ -120,8 +120,8 @@ def test_the_paper_s_table_has_a_verdict_per_row(full: Any, paper: Paper) -> Non
     assert column(table, "NQ") == ["34.5", "36.6", "40.4", "41.5", "44.1", "44.5"]
 
 
-def test_trials_are_sorted_and_marked(full: Any) -> None:
-    table = trials_table(collect(full.folder))
+def test_trials_are_sorted_and_marked(filled: Any) -> None:
+    table = trials_table(collect(filled.folder))
     scores = [float(text) for text in column(table, "em")]
     assert scores == sorted(scores, reverse=True) and len(scores) == 4
     assert column(table, "to the best")[0] == "0.0"
@@ -130,16 +130,15 @@ def test_trials_are_sorted_and_marked(full: Any) -> None:
     assert [row.strong for row in table.rows].count(True) == 1
 
 
-def test_slices_have_a_column_per_system(full: Any) -> None:
-    sweep = collect(full.folder)
+def test_slices_have_a_column_per_system(filled: Any) -> None:
+    sweep = collect(filled.folder)
     table = slices_table(sweep, sweep.on("test", "final", "baseline"), {})
     assert column(table, "slice") == ["family=x"] and len(table.columns) == 4
 
 
-def test_differences_need_the_stored_scores(full: Any, paper_path: Path) -> None:
+def test_differences_need_the_stored_scores(full: Any, full_page: Path, paper_path: Path) -> None:
     sweep = collect(full.folder)
-    text = made(full, paper_path).read_text()
-    assert "Differences on mini-nq test" in text
+    assert "Differences on mini-nq test" in full_page.read_text()
     empty = pairs_table(sweep, {})
     assert not empty.rows and "no longer stored" in empty.notes[1]
     assert "Differences" not in render(full.folder, full.root / "none", full.root / "out", paper_path).read_text()
@@ -186,14 +185,16 @@ def test_hostile_text_stays_text(maker: Any, paper_path: Path) -> None:
     assert "\\frac" not in (index.parent / "table.tex").read_text()
 
 
-def test_the_same_runs_give_the_same_bytes(full: Any, paper_path: Path) -> None:
-    first = {path.name: path.read_bytes() for path in made(full, paper_path).parent.iterdir()}
+def test_the_same_runs_give_the_same_bytes(full: Any, full_page: Path, paper_path: Path) -> None:
+    first = {path.name: path.read_bytes() for path in full_page.parent.iterdir()}
     again = {path.name: path.read_bytes() for path in made(full, paper_path).parent.iterdir()}
     assert first == again
 
 
-def test_an_old_report_survives_a_failure(full: Any, paper_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    index = made(full, paper_path)
+def test_an_old_report_survives_a_failure(
+    full: Any, full_page: Path, paper_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Path(shutil.copytree(full_page.parent, full.root / "out" / "s1")) / "index.html"
     before = index.read_bytes()
 
     def fail(*args: object) -> str:
@@ -223,16 +224,16 @@ def test_a_template_in_the_working_folder_wins(
     assert made(full, paper_path).read_text().startswith("mine: s1")
 
 
-def test_lines_of_the_figures(full: Any) -> None:
-    sweep = collect(full.folder)
+def test_lines_of_the_figures(filled: Any) -> None:
+    sweep = collect(filled.folder)
     lines = {(line.panel, line.label): sorted(line.points) for line in objective_lines(sweep)}
     assert lines == {("flat", "Token, greedy"): [1, 5, 20], ("bm25", "Token, greedy"): [5]}
     (recall,) = recall_lines(sweep)
     assert (recall.panel, recall.label, sorted(recall.points)) == ("flat", "pretrained", [1, 5, 20])
 
 
-def test_the_first_screen_is_the_answer(full: Any, paper_path: Path) -> None:
-    text = made(full, paper_path).read_text()
+def test_the_first_screen_is_the_answer(full_page: Path) -> None:
+    text = full_page.read_text()
     head = text[text.index("<header") : text.index("</header>")]
     assert re.search(r"<h1>rag_token · flat · 5 · greedy has the highest EM on mini-nq test: [\d.]+</h1>", head)
     assert "Not comparable with the paper (its counterpart has 44.1): mini corpus." in head

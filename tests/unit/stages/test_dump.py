@@ -19,21 +19,21 @@ from rag_lightning.core.files import file_sha256
 from tests.format_files import dump_of
 
 WORDS = " ".join(f"{'words' * 100} [[Page {i}|of it]]{{{{efn|no}}}}" for i in range(150))
+PROGRAM = [sys.executable, "-m", "rag_lightning"]
 
 
-@pytest.fixture(scope="module")
-def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(path: Path, count: int) -> Path:
+    """A dump of as many pages, of 80 kB each, and a redirect."""
     pages = [
-        {"page_id": str(i), "title": f"T{i}", "namespace": "0", "wikitext": f"{i} {WORDS}"} for i in range(120)
+        {"page_id": str(i), "title": f"T{i}", "namespace": "0", "wikitext": f"{i} {WORDS}"} for i in range(count)
     ]  # fmt: skip
-    path = tmp_path_factory.mktemp("dump") / "pages-articles.xml.bz2"
     path.write_bytes(bz2.compress(dump_of([*pages, {**pages[0], "page_id": "x", "redirect": "T1"}])))
     return path
 
 
 def corpus(root: Path, dump: Path, processes: int) -> list[str]:
     source = ["--corpus.source", str(dump), "--corpus.processes", str(processes)]
-    return [sys.executable, "-m", "rag_lightning", "corpus", "--folder", str(root), *source]
+    return ["corpus", "--folder", str(root), *source]
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -52,9 +52,11 @@ def alive(session: int) -> list[int]:
     return found
 
 
-def test_killed_and_run_again_it_has_the_same_bytes(tmp_path: Path, dump: Path) -> None:
-    subprocess.run(corpus(tmp_path / "whole", dump, 1), check=True, capture_output=True)
-    killed = subprocess.Popen(corpus(tmp_path / "killed", dump, 2), stderr=subprocess.DEVNULL, start_new_session=True)
+def test_killed_and_run_again_it_has_the_same_bytes(tmp_path: Path) -> None:
+    dump = written(tmp_path / "pages-articles.xml.bz2", 90)  # four blocks
+    assert main(corpus(tmp_path / "whole", dump, 1)) == 0
+    again = [*PROGRAM, *corpus(tmp_path / "killed", dump, 2)]
+    killed = subprocess.Popen(again, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while not (kept := list((tmp_path / "killed").glob("artifacts/corpus/*.partial/blocks/0*.json"))):
         assert time.monotonic() < deadline and killed.poll() is None
@@ -64,15 +66,16 @@ def test_killed_and_run_again_it_has_the_same_bytes(tmp_path: Path, dump: Path) 
     while alive(killed.pid):  # its processes end with it
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    again = subprocess.run(corpus(tmp_path / "killed", dump, 2), check=True, capture_output=True, text=True)
-    assert "redirects left out: 1" in again.stderr and not kept[0].exists()
+    done = subprocess.run(again, check=True, capture_output=True, text=True)
+    assert "redirects left out: 1" in done.stderr and not kept[0].exists()
     assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
 
 
 def test_doctor_names_a_dump_and_its_fault(
-    tmp_path: Path, dump: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
+    dump = written(tmp_path / "pages-articles.xml.bz2", 20)
     assert main(["doctor", "--data", str(dump)]) == 0
     shown = capsys.readouterr().out
     assert "Wikipedia, Wikipedia dump" in shown and "the longest of 100 words; redirects left out: 1" in shown

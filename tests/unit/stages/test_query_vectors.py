@@ -20,7 +20,9 @@ from rag_lightning.retrieval.encoders import TextEncoder
 from rag_lightning.stages import ask, embed, predict, retrieve, train
 from rag_lightning.stages.workspace import Workspace
 from rag_lightning.sweep import run as sweep
+from rag_lightning.tracking import track
 from tests.foreign_vectors import IDS, Vectors, in_order, quiet
+from tests.run_folders import NoMirror
 from tests.tiny_project import SPLITS, questions
 
 ABSENT = "nobody/has-this-encoder"
@@ -96,7 +98,8 @@ def test_digests_are_those_of_the_content(given: ExperimentConfig, tmp_path: Pat
     assert retrieve.stage().digest(quiet(lengths).on("dev")) == first, "no encoder is used"
 
 
-def test_a_sweep_with_given_vectors(given: ExperimentConfig) -> None:
+def test_a_sweep_with_given_vectors(given: ExperimentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(track, "Mirror", NoMirror)
     space = {"decoding": ("rag_token/greedy",), "retriever": ("vectors", "bm25"), "k": (2,)}
     sweep.run(SweepConfig("given", given, space, trials=2, always=(), trivial=False))
     runs = [json.loads(path.read_text()) for path in Path(given.folder).glob("runs/given/*/run.json")]

@@ -23,7 +23,8 @@ from tests.tiny_project import experiment, passages, questions, write_data, writ
 @pytest.fixture
 def project(tmp_path: Path, bert_folder: Path) -> ExperimentConfig:
     write_data(tmp_path / "data")
-    return experiment(tmp_path, tmp_path / "data", bert_folder)
+    base = experiment(tmp_path, tmp_path / "data", bert_folder)
+    return replace(base, reader=replace(base.reader, steps=2, warmup=1))
 
 
 def forget_gold(project: ExperimentConfig, splits: Sequence[str] = ("train", "dev", "test")) -> None:

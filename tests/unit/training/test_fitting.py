@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rag_lightning.training import callbacks, fitting
 from rag_lightning.training.batches import Item, Lesson
 from rag_lightning.training.callbacks import RESUME
 from rag_lightning.training.rag import RagModule
-from tests.dying_reader import DEV, ITEMS, STEPS, Killed, Reader, config, fit, outcome, same, weights
+from tests.dying_reader import DEV, ITEMS, STEPS, Killed, Reader, Weights, config, fit, outcome, same, weights
 
 pytestmark = [
     # Lightning 2.6 with torch 2.13
@@ -45,13 +46,14 @@ def history(folder: Path) -> list[dict[str, float]]:
     [([1], 0, 1), ([4], 0, 1), ([5], 0, 1), ([3, 6], 0, 1), ([5], 1, 2), ([4], 0, 2)],
 )
 def test_a_killed_run_ends_with_the_same_weights(
-    new_module: Callable[..., Reader], tmp_path: Path, dies_at: list[int], dies_in: int, accumulate: int
+    new_module: Callable[..., Reader],
+    whole_weights: Callable[[int], Weights],
+    tmp_path: Path,
+    dies_at: list[int],
+    dies_in: int,
+    accumulate: int,
 ) -> None:
     settings = config(trainer={"accumulate_grad_batches": accumulate})
-    whole = new_module(settings)
-    start = weights(whole)
-    assert outcome(fit(whole, tmp_path / "whole", settings)) == (STEPS, None)
-    assert not same(start, weights(whole))
     for step in dies_at:
         dying = new_module(settings, step)
         dying.dies_in = dies_in
@@ -60,7 +62,7 @@ def test_a_killed_run_ends_with_the_same_weights(
         assert (tmp_path / "killed" / RESUME).exists() == (step > 2)
     again = new_module(settings)
     fit(again, tmp_path / "killed", settings)
-    assert same(weights(again), weights(whole))
+    assert same(weights(again), whole_weights(accumulate))
     assert [p.name for p in (tmp_path / "killed").iterdir()] == ["history.jsonl"]
 
 
@@ -113,18 +115,39 @@ def test_training_ends_where_the_dev_score_has_not_risen_for_long(
     assert max(seen) == last and same(weights(module), seen[4])
 
 
+@pytest.fixture(scope="module")
+def whole_of(new_module: Callable[..., Reader], tmp_path_factory: Any) -> Callable[[int], tuple[Weights, Any]]:
+    """The best weights and the history of a run that nothing ended, by the step of its best dev score."""
+
+    @cache
+    def run(best: int) -> tuple[Weights, Any]:
+        settings, folder = config(eval_every=2), tmp_path_factory.mktemp("whole")
+        whole = new_module(settings)
+        seen = whole.follow(best_at(best))
+        fit(whole, folder, settings, DEV)
+        return seen[best], history(folder)
+
+    return run
+
+
+def best_at(best: int) -> dict[int, float]:
+    return {step: 0.9 if step == best else 0.1 for step in SCRIPT}
+
+
 @pytest.mark.parametrize(
     ("best", "dies_at", "dies_evaluating"),
     [(2, 5, -1), (4, 5, -1), (4, 4, -1), (4, -1, 4), (2, 7, -1), (6, 7, -1), (8, -1, 8)],
 )
 def test_a_killed_run_keeps_the_same_best_weights(
-    new_module: Callable[..., Reader], tmp_path: Path, best: int, dies_at: int, dies_evaluating: int
+    new_module: Callable[..., Reader],
+    whole_of: Callable[[int], tuple[Weights, Any]],
+    tmp_path: Path,
+    best: int,
+    dies_at: int,
+    dies_evaluating: int,
 ) -> None:
-    settings = config(eval_every=2)
-    script = {step: 0.9 if step == best else 0.1 for step in SCRIPT}
-    whole = new_module(settings)
-    seen = whole.follow(script)
-    fit(whole, tmp_path / "whole", settings, DEV)
+    settings, script = config(eval_every=2), best_at(best)
+    wanted, rows = whole_of(best)
     killed = new_module(settings, dies_at)
     killed.follow(script, dies_evaluating)
     with pytest.raises(Killed):
@@ -133,8 +156,8 @@ def test_a_killed_run_keeps_the_same_best_weights(
     again.follow(script)
     result = fit(again, tmp_path / "killed", settings, DEV)
     assert outcome(result) == (STEPS, pytest.approx(0.9))
-    assert same(weights(again), seen[best])
-    assert history(tmp_path / "killed") == history(tmp_path / "whole")
+    assert same(weights(again), wanted)
+    assert history(tmp_path / "killed") == rows
 
 
 def test_dev_score_is_the_mean_over_questions_not_batches(new_module: Callable[..., Reader], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rag_lightning.core.records import Example
 from rag_lightning.training import callbacks, fitting
 from rag_lightning.training.batches import Item, Lesson
 from rag_lightning.training.callbacks import RESUME
-from tests.dying_reader import DEV, ITEMS, Killed, Reader, config, fit, same, weights
+from tests.dying_reader import DEV, ITEMS, Killed, Reader, Weights, config, fit, same, weights
 
 pytestmark = [
     # Lightning 2.6 with torch 2.13
@@ -62,13 +62,14 @@ def test_the_bar_of_a_resumed_run_knows_its_steps(
 )
 def test_a_short_training_has_resume_points_by_time(
     new_module: Callable[..., Reader],
+    whole_weights: Callable[[int], Weights],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     seconds: float,
     cost: float,
     saved: int | None,
 ) -> None:
-    now = [0.0]
+    whole, now = whole_weights(1), [0.0]
     monkeypatch.setattr(callbacks, "perf_counter", lambda: now[0])
 
     def replace_file(written: Path, path: Path) -> None:
@@ -87,14 +88,13 @@ def test_a_short_training_has_resume_points_by_time(
 
     monkeypatch.setattr(callbacks, "replace_file", replace_file)
     settings = config()
-    whole, again = new_module(settings), new_module(settings)
-    train(whole, tmp_path / "whole")
+    again = new_module(settings)
     with pytest.raises(Killed):
         train(new_module(settings, 7), tmp_path / "killed")
     point = tmp_path / "killed" / RESUME
     assert (torch.load(point, weights_only=True)["global_step"] if point.exists() else None) == saved
     train(again, tmp_path / "killed")
-    assert same(weights(again), weights(whole))
+    assert same(weights(again), whole)
 
 
 def test_sigterm_ends_an_evaluation_after_its_batch_and_it_is_done_again(
@@ -123,12 +123,15 @@ def test_sigterm_ends_an_evaluation_after_its_batch_and_it_is_done_again(
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_sigterm_ends_a_training_after_its_batch_and_it_goes_on(
-    new_module: Callable[..., Reader], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulate: int
+    new_module: Callable[..., Reader],
+    whole_weights: Callable[[int], Weights],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    accumulate: int,
 ) -> None:
     monkeypatch.setattr(fitting, "SAVE_EVERY", 1000)
     settings = config(trainer={"accumulate_grad_batches": accumulate})
-    whole, told = new_module(settings), new_module(settings)
-    fit(whole, tmp_path / "whole", settings)
+    told = new_module(settings)
     told.told_at = 3
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Terminated) as ended:
@@ -137,4 +140,4 @@ def test_sigterm_ends_a_training_after_its_batch_and_it_goes_on(
     assert (tmp_path / "told" / RESUME).exists() == (accumulate == 1)
     again = new_module(settings)
     fit(again, tmp_path / "told", settings)
-    assert same(weights(again), weights(whole))
+    assert same(weights(again), whole_weights(accumulate))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Watched(RagModule):
         return torch.optim.SGD(self.parameters(), lr=self.settings.lr)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(world: Any, new_reader: Callable[..., Seq2SeqGenerator]) -> Make:
     def new(dropout: float = 0.0, **settings: Any) -> Watched:
         config = TrainConfig(
@@ -131,18 +132,35 @@ def test_the_gradient_reaches_the_query_encoder_that_did_not_find_them(make: Mak
         assert any(value.abs().sum() > 0 for name, value in gradients.items() if name.startswith("retrieval.encoder"))
 
 
+def dropping(make: Make, parts: int) -> Watched:
+    return make(dropout=0.1, trainer={"accumulate_grad_batches": parts})
+
+
+@pytest.fixture(scope="module")
+def whole_of(make: Make, tmp_path_factory: Any) -> Callable[[int], Watched]:
+    """A module whose training nothing ended, by the number of batches of a step."""
+
+    @cache
+    def run(parts: int) -> Watched:
+        whole = dropping(make, parts)
+        fit(whole, tmp_path_factory.mktemp("whole"))
+        return whole
+
+    return run
+
+
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("dies_at", [3, 4])
 def test_a_killed_run_ends_with_the_same_weights(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int, dies_at: int
+    make: Make,
+    whole_of: Callable[[int], Watched],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parts: int,
+    dies_at: int,
 ) -> None:
     monkeypatch.setattr(fitting, "SAVE_EVERY", 2)
-
-    def new() -> Watched:
-        return make(dropout=0.1, trainer={"accumulate_grad_batches": parts})
-
-    whole, killed, again = new(), new(), new()
-    fit(whole, tmp_path / "whole")
+    whole, killed, again = whole_of(parts), dropping(make, parts), dropping(make, parts)
     killed.dies_at = dies_at
     with pytest.raises(Killed):
         fit(killed, tmp_path / "killed")
