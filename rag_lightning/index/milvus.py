@@ -42,6 +42,7 @@ LOADING = 600.0
 PAUSE = 0.1
 """Seconds before a request is tried again; doubled each time."""
 INSTALL = "index.kind=milvus needs the package pymilvus: pip install -c constraints.txt -e '.[milvus]'"
+NO_PINGS = {"grpc.keepalive_time_ms": 2**31 - 1}  # Milvus Lite refuses them, which gRPC would print
 T = TypeVar("T")
 
 
@@ -216,9 +217,9 @@ class Collection:
         if not self.kind.uri:
             make_folder(self.file.parent, self.file.parent.parent)
             check_unlinked(self.file, self.file.parent)
-        token = os.environ.get(TOKEN, "") if self.kind.uri else ""
+        given: dict[str, Any] = {"token": os.environ.get(TOKEN, "")} if self.kind.uri else {"grpc_options": NO_PINGS}
         try:
-            self._client = MilvusClient(self.place, token=token, timeout=self.kind.timeout)
+            self._client = MilvusClient(self.place, timeout=self.kind.timeout, **given)
         except _failures() as error:
             raise self._problem(error) from error
 

@@ -67,8 +67,8 @@ def _write(given: VectorFile, order: NDArray[np.int64] | None, path: Path, repor
         if stored == "float16":
             with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
                 vectors = finite(given.path, vectors.astype(np.float16), start)
-        if not (nonzero := vectors.any(axis=1)).all():
-            row = start + int(nonzero.argmin()) + 1
+        if len(zero := np.flatnonzero(~vectors.any(axis=1))):
+            row = start + int(zero[0]) + 1
             raise DataError(given.path, "vector is zero, and would score 0", row=row, hint="compute it again")
         out[slice(start, stop) if order is None else order[start:stop]] = vectors
         start = stop

@@ -79,7 +79,7 @@ class CrossEncoder:
 
     def _logits(self, encoded: Sequence[dict[str, list[int]]]) -> list[float]:
         """The scores of pairs of one length."""
-        batch = {name: torch.tensor([one[name] for one in encoded]).to(self.model.device) for name in encoded[0]}
+        batch = {name: torch.tensor([one[name] for one in encoded], device=self.model.device) for name in encoded[0]}
         with torch.inference_mode():
             logits = self.model(**batch, return_dict=True).logits.float()
         scores = logits[:, -1] - (logits[:, 0] if logits.shape[1] == 2 else 0)
