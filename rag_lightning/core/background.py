@@ -1,10 +1,14 @@
-"""A call that is repeated in a thread while a block runs."""
+"""Calls in a thread of their own: one that is repeated while a block runs, and one that may never end."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -33,3 +37,22 @@ def repeated(
     finally:
         ended.set()
         thread.join()
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """What a call returns that may never end, nor be interrupted.
+
+    Raises:
+        RuntimeError: the call raised it.
+        TimeoutError: the call has not ended; it is left to itself, and does not keep the process.
+    """
+    found: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            found.set_result(call())
+        except RuntimeError as error:
+            found.set_exception(error)
+
+    threading.Thread(target=work, name="within", daemon=True).start()
+    return found.result(seconds)

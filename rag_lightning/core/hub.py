@@ -84,9 +84,11 @@ def hub_reachable(timeout: float = 1.5) -> bool:
 
 
 def require_hub(name: str) -> None:
-    """Raise AssetError with the requirements of the scale unless the hub can be reached."""
+    """Raise AssetError, with the requirements of scale paper for what it needs, unless the hub can be reached."""
     if not hub_reachable():
-        raise AssetError(f"the hub cannot be reached, so {name!r} cannot be loaded; {describe_paper_scale()}")
+        of_scale = name in {asset.name for asset in PAPER_ASSETS}
+        remedy = describe_paper_scale() if of_scale else "give a folder that holds it, or run it once with a network"
+        raise AssetError(f"the hub cannot be reached, so {name!r} cannot be loaded; {remedy}")
 
 
 def check_repository(name: str, kind: str) -> None:

@@ -16,6 +16,8 @@ from rag_lightning.core.errors import ConfigError
 FIRST_PORT, PORTS = 15000, 10000
 """Ports of jobs whose environment names none: one of so many, by the number of the job."""
 HIGHEST_PORT = 65535
+HOST = re.compile(r"[\w.-]{1,255}|(?=.*:.*:)[0-9a-fA-F:.]{2,45}(%[\w.-]{1,15})?")
+"""A name, an IPv4 or an IPv6 address, without port, brackets or scheme."""
 OURS = re.compile(r"TORCHELASTIC_|(RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|GROUP_RANK|ROLE_\w+|NODE_RANK)$")
 """Variables that say a process's place; processes that a command starts have places of their own."""
 
@@ -95,6 +97,8 @@ def _check(place: Place) -> None:
     """Raise ConfigError for a place that a job does not have."""
     if not place.address.strip():
         problem = "MASTER_ADDR is empty"
+    elif not HOST.fullmatch(place.address):
+        problem = f"MASTER_ADDR={place.address[:80]!r} is no name or address alone"
     elif not 1 <= place.port <= HIGHEST_PORT:
         problem = f"MASTER_PORT={place.port} is no port from 1 to {HIGHEST_PORT}"
     elif place.commands and not place.rank < place.commands:

@@ -26,6 +26,9 @@ from rag_lightning.stages.ask import OpenSystem, open_system
 from rag_lightning.stages.memory import NO_MEMORY, open_swapped
 from rag_lightning.stages.workspace import FACTBOOK, Workspace
 
+UNNAMED = re.compile(r"[^\w.-]+")
+"""What the name of a folder does not show: spaces, signs and control characters."""
+
 
 @dataclass(frozen=True)
 class Editions:
@@ -52,6 +55,11 @@ class Editions:
         old, new = (name[shared:].lstrip("-_.") or name for name in names)
         return old, new
 
+    @property
+    def folder(self) -> str:
+        """Their names in the name of a folder: "2016-11-26-2021-01-01"."""
+        return "-".join(UNNAMED.sub("_", title) for title in self.titles)
+
 
 def run(config: ExperimentConfig, old: str, new: str) -> None:
     """Ask a trained model with the index of two editions and write the table; skipped where npm is needed and missing.
@@ -68,7 +76,7 @@ def run(config: ExperimentConfig, old: str, new: str) -> None:
     left_out = Counter[str]()
     positions = find_positions(workspace, editions, left_out)
     asked = ask_both(workspace, editions, positions)
-    place = folders.report(config.folder, "-".join(["hotswap", *editions.titles, f"seed{config.seed}"]))
+    place = folders.report(config.folder, f"hotswap-{editions.folder}-seed{config.seed}")
     notes = {what: count for what, count in examples.build(workspace).info["notes"].items() if "task.without" in what}
     show(place, label_of(config), editions.titles, asked, left_out, notes, config)
 
@@ -97,8 +105,9 @@ def find_positions(workspace: Workspace, editions: Editions, left_out: Counter[s
     old, new = (corpus.edition_profiles(workspace, name) for name in (editions.old, editions.new))
     found = changed_positions(old, new, workspace.config.task.without, left_out)
     if not found:
-        countries = len(workspace.config.task.without)
-        raise ConfigError(f"no position of the {countries} countries of task.without changed between the editions")
+        problem = f"no position of the {len(workspace.config.task.without)} countries of task.without changed"
+        reasons = "; ".join(f"{count}: {what}" for what, count in left_out.items()) or "no country is in the new one"
+        raise ConfigError(f"{problem} between {editions.old} and {editions.new} ({reasons}); give other editions")
     return found
 
 

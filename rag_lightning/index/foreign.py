@@ -30,8 +30,14 @@ BLOCK = 1 << 14
 HEADER = struct.Struct("<4siqqqBi")
 """What an index file begins with: its class, D, N, two numbers without meaning, is it trained, metric (FAISS's
 impl/index_write.cpp)."""
+METRICS = {0: "inner product", 1: "L2"}
+"""FAISS's METRIC_INNER_PRODUCT and METRIC_L2."""
+BINARY = b"IB"
+"""FAISS's names of indexes of binary vectors begin so."""
 FLAT = (b"IxFI", b"IxF2", b"IxFl")
 WIDEST = 1 << 20
+LINKS = 1 << 24
+"""Number of links read at a time."""
 FACTS = ("nlist", "by_residual", "pq.M", "pq.nbits", "sq.qtype", "hnsw.efConstruction")
 
 
@@ -93,6 +99,14 @@ class ForeignIndex:
         with self._readable():
             return np.stack([self.index.reconstruct(int(row)) for row in wanted])
 
+    def coded(self, vectors: Floats) -> Floats:
+        """[any, D] what its codes make of vectors; NaN where FAISS's class does not say."""
+        try:
+            found: Floats = self.index.sa_decode(self.index.sa_encode(np.ascontiguousarray(vectors)))
+        except RuntimeError:
+            found = np.full_like(vectors, np.nan)
+        return found
+
     def stored(self) -> Iterator[tuple[int, Floats]]:
         """(row of the first, its vectors as they were added) block by block.
 
@@ -127,9 +141,12 @@ def open_foreign(path: Path, count: int, dim: int) -> ForeignIndex:
     """Read a FAISS file over `count` passages, whose vectors are `dim` wide.
 
     Raises:
-        DataError: as `read_foreign`, or of another number or width of vectors.
+        DataError: as `read_foreign`, of another number or width of vectors, or neither by inner product nor by L2.
     """
     found = read_foreign(path)
+    if found.index.metric_type not in METRICS:
+        hint = "add the vectors to an index of inner products, or give them with embed --vectors"
+        raise DataError(path, f"ranks by {_metric(found.index)}, unlike every index of inner products", hint=hint)
     index, augmented = found.index, not found.by_inner_product and found.index.d == dim + 1
     if index.ntotal != count or index.d != dim + augmented:
         held = f"holds {index.ntotal:,} vectors of width {index.d}"
@@ -149,6 +166,9 @@ def read_foreign(path: Path, mapped: bool = False) -> ForeignIndex:
     if not is_faiss(path):
         raise DataError(path, "is no FAISS index, or a damaged one", hint=hint)
     with path.open("rb") as handle:
+        if handle.read(len(BINARY)) == BINARY:
+            raise DataError(path, "is an index of binary vectors", hint="give one of float vectors")
+        handle.seek(0)
         kind, width, count, *_ = HEADER.unpack(handle.read(HEADER.size))
     size = path.stat().st_size
     if count > size * 8 or (kind in FLAT and 4 * width * count > size):
@@ -161,6 +181,9 @@ def read_foreign(path: Path, mapped: bool = False) -> ForeignIndex:
     inverted = faiss.try_extract_index_ivf(index)
     if inverted is not None and inverted.invlists is None:  # FAISS would read them at address 0
         raise DataError(path, "is an inverted file without its lists", hint="write it again with them, in one file")
+    if (links := _links(index)) is not None and links < index.ntotal - 1:
+        problem = f"is a graph of {index.ntotal:,} vectors with {links:,} links, by which a search cannot reach them"
+        raise DataError(path, problem, hint="build it again, and write it with faiss.write_index")
     ids = None
     while isinstance(index, faiss.IndexIDMap):
         ids, index = faiss.vector_to_array(index.id_map), faiss.downcast_index(index.index)
@@ -180,13 +203,34 @@ def is_faiss(path: Path) -> bool:
     return named and 1 <= width <= WIDEST and count >= 0 and trained in (0, 1) and 0 <= metric < WIDEST
 
 
+def _links(index: Any) -> int | None:
+    """Number of links of a graph that a search can begin in; None if it is no graph."""
+    found = faiss.downcast_index(index)
+    if not hasattr(found, "hnsw"):
+        inner = next((one for name in INSIDE if (one := getattr(found, name, None)) is not None), None)
+        return None if inner is None else _links(inner)
+    if found.hnsw.entry_point < 0:
+        return 0
+    count = found.hnsw.neighbors.size()
+    if not count:
+        return 0
+    links = faiss.rev_swig_ptr(found.hnsw.neighbors.data(), count)
+    return sum(int((links[start : start + LINKS] >= 0).sum()) for start in range(0, count, LINKS))
+
+
+def _metric(index: Any) -> str:
+    """What an index ranks by."""
+    metric = int(index.metric_type)
+    return METRICS.get(metric, f"FAISS's metric {metric}")
+
+
 def _differences(ours: Any, theirs: Any, place: str = "") -> list[str]:
     """What sets an index apart from ours, in words; where both are of one class, what sets their insides apart, too."""
     mine, other = _facts(ours), _facts(theirs)
     found = [
-        f"{place}{name} {other.get(name)}, not {mine.get(name)}"
-        for name in dict.fromkeys((*mine, *other))
-        if mine.get(name) != other.get(name)
+        f"{place}{name} {value}, not {mine[name]}" if name in mine else f"{place}{name} {value}"
+        for name, value in other.items()
+        if mine.get(name) != value
     ]
     if mine["class"] == other["class"]:
         for name in (*INSIDE, "quantizer"):
@@ -198,11 +242,9 @@ def _differences(ours: Any, theirs: Any, place: str = "") -> list[str]:
 
 def _facts(index: Any) -> dict[str, Any]:
     """What decides how an index is built, as far as its file tells."""
-    names = {int(faiss.METRIC_INNER_PRODUCT): "inner product", int(faiss.METRIC_L2): "L2"}
-    metric = int(index.metric_type)
     kind = type(faiss.downcast_index(index)).__name__
     found: dict[str, Any] = {"class": "IndexFlat" if kind in ("IndexFlatIP", "IndexFlatL2") else kind}
-    found["metric"] = names.get(metric, str(metric))
+    found["metric"] = _metric(index)
     for fact in FACTS:
         value = faiss.downcast_index(index)
         for name in fact.split("."):

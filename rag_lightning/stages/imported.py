@@ -150,17 +150,20 @@ def _check_same(found: ForeignIndex, vectors: Floats, order: NDArray[np.int64] |
 def _check_quantised(workspace: Workspace, found: ForeignIndex, apart: list[str]) -> None:
     """Raise unless a quantised index is what the configuration would build, over vectors that are there."""
     if apart:
-        problem = f"is a {found.name}, which does not keep its vectors, and no other index can be made of it"
-        hint = f"set index.kind and its options to its own ({'; '.join(apart)}), or give the vectors: embed --vectors"
+        problem = f"is an {found.name}, which does not keep its vectors, and no other index can be made of it"
+        own = f"set index.kind and its options to its own ({'; '.join(apart)}; kind factory takes any factory string)"
+        hint = f"{own}, or give the vectors: embed --vectors"
         raise DataError(found.path, problem, hint=hint)
     if embed.STAGE.open(workspace) is None:
         hint = "import them first: embed --vectors FILE, or embed the corpus"
-        raise DataError(found.path, f"is a {found.name}, which does not keep its vectors", hint=hint)
+        raise DataError(found.path, f"is an {found.name}, which does not keep its vectors", hint=hint)
     vectors = embed.open_vectors(workspace)
     rows = np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(np.int64))
     held, wanted = found.rows(rows), vectors[rows]
     distances = np.stack([np.linalg.norm(wanted - one, axis=1) for one in held])
-    _refuse(found, rows, ~(distances.diagonal() <= distances.min(axis=1)))  # quantised, but nearest to its own
+    nearest = distances.diagonal() <= distances.min(axis=1)
+    same = relative_errors(held, found.coded(wanted)) <= NEAR  # coarse codes may be nearer to the vector of another row
+    _refuse(found, rows, ~(nearest | same))
 
 
 def _refuse(found: ForeignIndex, rows: NDArray[np.int64], wrong: NDArray[np.bool_]) -> None:

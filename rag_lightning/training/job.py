@@ -24,6 +24,7 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 from rag_lightning import __version__
 from rag_lightning.config.fields import to_dict
 from rag_lightning.config.loading import experiment_of
+from rag_lightning.core.background import within
 from rag_lightning.core.console import detail
 from rag_lightning.core.devices import device_class
 from rag_lightning.core.errors import JobError, RagLightningError
@@ -32,7 +33,7 @@ from rag_lightning.training.processes import Group, error_of, free_port, nothing
 from rag_lightning.training.work import Work, check_alike, check_devices, device_names
 
 JOINED = 300
-"""Seconds that the commands wait for each other at the beginning."""
+"""Seconds that the commands wait for each other at the beginning; torch, with more lines, would wait longer."""
 SILENT = 60
 """Seconds without a sign after which the command of another machine counts as gone."""
 SEEN = 30
@@ -81,7 +82,9 @@ class Job:
         self._others: list[dict[str, Any]] = []
         with self._asking():
             wait, leads = timedelta(seconds=JOINED), place.rank == 0 and not place.hosted
-            store = TCPStore(place.address, place.port, None, leads, wait, wait_for_workers=False)
+            given = place.address, place.port, None, leads, 2 * wait
+            store = within(JOINED, lambda: TCPStore(*given, wait_for_workers=False))
+            store.set_timeout(wait)
             self._store = PrefixStore(f"rag-lightning/{place.attempt}", store)
             names = sorted(set(device_names(device_class(device))))
             own = {"host": socket.gethostname(), "version": __version__, "torch": torch.__version__, "node": place.node}
@@ -91,18 +94,17 @@ class Job:
     def _asking(self) -> Iterator[None]:
         try:
             yield
-        except RuntimeError as error:
-            said = str(error).strip().splitlines()[0][:120] or type(error).__name__
+        except (RuntimeError, TimeoutError) as error:
+            said = str(error).strip().splitlines() or [f"no answer in {JOINED} s; check MASTER_ADDR, MASTER_PORT"]
             job = f"job of {self.place.commands} commands at {self.place.address}:{self.place.port}"
             who = "the first command is gone, or does not answer" if self.place.rank else "the others do not answer"
             who = "the port is in use; set another MASTER_PORT" if "EADDRINUSE" in str(error) else who
-            raise JobError(f"{job}: {who} ({said})") from error
+            raise JobError(f"{job}: {who} ({said[0][:120]})") from error
 
     def lead(self, work: Work) -> list[str]:
         """Run shared work on the machines of the job; see `work_together`."""
         self._meet()
-        self._works += 1
-        number = self._works
+        number = self._works = self._works + 1
         others = [r for r, one in enumerate(self._others) if r and one["node"] < work.nodes and r not in self._lost]
         if (work.devices, work.nodes) == (1, 1):
             others = []
@@ -119,8 +121,7 @@ class Job:
         with self._asking():
             self._store.set(f"work/{number}", json.dumps(task))
         group = Group(self._share(work, task["commands"]), work.kind, self.place.address, task["port"])
-        now = time.monotonic()
-        self._seen = {rank: ("", now) for rank in others}
+        self._seen = dict.fromkeys(others, ("", time.monotonic()))
         results: dict[int, list[str]] = {}
         try:
             found = work.start(group, lambda: self._watch(number, work, results))
@@ -232,15 +233,13 @@ class Job:
             task = json.loads(self._store.get(f"work/{number}"))
         if self.place.rank not in task["commands"]:
             return
-        said: dict[str, Any]
         try:
             config = experiment_of(task["config"], "the configuration of the first command")
-            folder = Path(task["folder"])
-            self._find(folder)
+            self._find(folder := Path(task["folder"]))
             devices, nodes = task["wanted"]
             work = Work(task["work"], config, folder, task["values"], devices, nodes, alone=task["alone"])
             group = Group(self._share(work, task["commands"]), work.kind, self.place.address, task["port"])
-            said = {"lost": work.start(group, lambda: self._beat(number))}
+            said: dict[str, Any] = {"lost": work.start(group, lambda: self._beat(number))}
         except _Stopped:
             said = {"lost": []}
         except RagLightningError as error:

@@ -26,8 +26,12 @@ def test_what_was_fetched_is_found(cache: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert hub.resolve_commit("someone/bart", "model") == "abc123"
     assert hub.cached_commit("someone/bart", "dataset") is None
-    with pytest.raises(AssetError, match="cannot be reached"):
+    with pytest.raises(
+        AssetError, match=r"cannot be reached.*; give a folder that holds it, or run it once with a net"
+    ):
         hub.resolve_commit("someone/other", "model")
+    with pytest.raises(AssetError, match=r"cannot be reached.*; scale 'paper' needs about"):
+        hub.resolve_commit("facebook/bart-large", "model")
 
 
 @pytest.mark.parametrize("value", ["", "0", "no"])

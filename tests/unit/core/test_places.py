@@ -32,6 +32,9 @@ def test_places() -> None:
     assert find_place(SRUN) == Place(3, 4, 1, 1, 2, "gpu07", 15000 + 3456)
     assert find_place(SRUN | {"MASTER_ADDR": "a", "MASTER_PORT": "7"}) == Place(3, 4, 1, 1, 2, "a", 7)
     assert find_place({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}) is None, "a batch script is no step of srun"
+    for address in ("fe80::1%eth0", "::1", "node-01.cluster_a"):
+        found = find_place(HAND | {"MASTER_ADDR": address})
+        assert found is not None and found.address == address
     assert find_place(HAND) == Place(1, 0, 1, 0, 1, "10.0.0.1", 4000)
 
 
@@ -49,6 +52,10 @@ def test_places() -> None:
         (TORCHRUN | {"GROUP_RANK": "2"}, "machine 2 (from 0) is none of 8 commands, 4 on each"),
         ({name: value for name, value in TORCHRUN.items() if name != "MASTER_ADDR"}, "MASTER_ADDR is empty"),
         (HAND | {"MASTER_ADDR": " "}, "the environment contradicts itself: MASTER_ADDR is empty"),
+        (HAND | {"MASTER_ADDR": "a\n\x1b[31mb"}, r"MASTER_ADDR='a\n\x1b[31mb' is no name or address alone"),
+        (HAND | {"MASTER_ADDR": "10.0.0.1:4000"}, "MASTER_ADDR='10.0.0.1:4000' is no name"),
+        (HAND | {"MASTER_ADDR": "[::1]"}, "MASTER_ADDR='[::1]' is no name"),
+        (HAND | {"MASTER_ADDR": "tcp://a"}, "MASTER_ADDR='tcp://a' is no name"),
         (HAND | {"MASTER_PORT": "0"}, "MASTER_PORT=0 is no port from 1 to 65535"),
         (HAND | {"MASTER_PORT": "65536"}, "MASTER_PORT=65536 is no port"),
     ],

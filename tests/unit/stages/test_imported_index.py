@@ -99,7 +99,7 @@ def test_an_index_of_other_vectors_than_those_that_are_there_is_refused(
 def test_quantised_vectors_need_the_kind_and_the_vectors(tiny: ExperimentConfig, ours: Vectors, tmp_path: Path) -> None:
     made = faiss.IndexScalarQuantizer(32, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
     file = write_faiss(tmp_path / "sq8", made, ours)
-    with pytest.raises(DataError, match=r"is a IndexScalarQuantizer, which does not keep its vectors.*index\.kind"):
+    with pytest.raises(DataError, match=r"is an IndexScalarQuantizer, which does not keep its vectors.*index\.kind"):
         imported.import_index(quiet(tiny), file, None)
     work = quiet(tiny, "sq8")
     with pytest.raises(DataError, match=r"import them first: embed --vectors FILE"):
@@ -141,7 +141,7 @@ def test_codes_of_another_quantizer_are_not_what_we_would_build(
     if not says:
         assert (imported.import_index(work, file, None).path / "index.faiss").read_bytes() == file.read_bytes()
         return
-    with pytest.raises(DataError, match=re.escape(f"to its own ({says}), or give the vectors")):
+    with pytest.raises(DataError, match=re.escape(f"to its own ({says}; kind factory ")):
         imported.import_index(work, file, None)
 
 
@@ -167,6 +167,50 @@ def test_an_inverted_file_without_its_lists_is_named(tiny: ExperimentConfig, our
     file.write_bytes(content[: content.index(b"ilar")] + b"il00")
     with pytest.raises(DataError, match="ivf: is an inverted file without its lists; write it again with them"):
         imported.import_index(quiet(tiny, "ivf_flat", nlist=4), file, None)
+
+
+@pytest.mark.parametrize("kind", ["ivf_pq", "ivf_rabitq"])
+def test_coarse_codes_are_known_by_what_they_make_of_the_vectors(
+    tiny: ExperimentConfig, ours: Vectors, tmp_path: Path, kind: str
+) -> None:
+    """Many of them are nearer to the vector of another passage than to their own."""
+    work = quiet(tiny, kind, nlist=4, **({"pq": "PQ2x4np"} if kind == "ivf_pq" else {}))
+    save_npy(tmp_path / "v.npy", ours)
+    imported.import_vectors(work, tmp_path / "v.npy", None)
+    made = work.config.index.made().empty(64, 32)
+    turned = write_faiss(tmp_path / "turned", made, ours[::-1].copy())
+    with pytest.raises(DataError, match="is not the vector of its passage in the artifact"):
+        imported.import_index(work, turned, None)
+    made.reset()
+    file = write_faiss(tmp_path / "right", made, ours)
+    assert (imported.import_index(work, file, None).path / "index.faiss").read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["no links", "no first node"])
+def test_a_graph_that_reaches_nothing_is_named(
+    tiny: ExperimentConfig, ours: Vectors, tmp_path: Path, damage: str
+) -> None:
+    made = faiss.index_factory(32, "IDMap,HNSW8", faiss.METRIC_INNER_PRODUCT)
+    made.add_with_ids(ours, np.arange(64))
+    graph = faiss.downcast_index(made.index).hnsw
+    if damage == "no links":
+        faiss.copy_array_to_vector(np.full(graph.neighbors.size(), -1, np.int32), graph.neighbors)
+    else:
+        graph.entry_point = -1
+    faiss.write_index(made, str(tmp_path / "f"))
+    with pytest.raises(DataError, match=r"f: is a graph of 64 vectors with 0 links, .* build it again"):
+        imported.import_index(quiet(tiny, "hnsw", m=8), tmp_path / "f", None)
+
+
+def test_an_index_that_ranks_unlike_ours_is_named(tiny: ExperimentConfig, ours: Vectors, tmp_path: Path) -> None:
+    file = write_faiss(tmp_path / "l1", faiss.IndexFlat(32, faiss.METRIC_L1), ours)
+    with pytest.raises(DataError, match=r"l1: ranks by FAISS's metric 2, unlike .*give them with embed --vectors"):
+        imported.import_index(quiet(tiny), file, None)
+    binary = faiss.IndexBinaryFlat(32)
+    binary.add(np.zeros((64, 4), np.uint8))
+    faiss.write_index_binary(binary, str(tmp_path / "binary"))
+    with pytest.raises(DataError, match="binary: is an index of binary vectors; give one of float vectors"):
+        imported.import_index(quiet(tiny), tmp_path / "binary", None)
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0])

@@ -152,6 +152,19 @@ def test_a_port_that_another_job_uses_is_named() -> None:
         Job(Place(0, 2, 0, 0, 1, "127.0.0.1", taken.getsockname()[1]), "cpu")
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_server_that_is_no_job_is_left_in_time(monkeypatch: pytest.MonkeyPatch, answers: bool) -> None:
+    """One that is silent keeps torch waiting for ever; a port that is closed keeps it trying."""
+    monkeypatch.setattr(jobs, "JOINED", 1)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        if answers:
+            other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(JobError, match=f":{port}: .* does not answer .no answer in 1 s; check MASTER_ADDR, MASTER"):
+            Job(Place(1, 2, 1, 0, 1, "127.0.0.1", port))
+
+
 def test_machines_must_be_alike() -> None:
     one = {"host": "a", "version": "1", "torch": "2", "device": "cpu"}
     check_alike([one, one | {"host": "b"}])
