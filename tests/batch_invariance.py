@@ -3,7 +3,8 @@
 `python -m tests.batch_invariance [--device cpu] [--dtype float32] [--questions 1000]` prints one line for each
 formulation, decoding and batch size. The model is that of the tests' tiny project, trained for a few seconds; each
 question reads passages drawn at random, so that batches hold sources and outputs of all lengths. With `--config FILE`
-it is the model of that experiment, with its questions of dev, test and test2 and the passages it retrieves for them.
+it is the model of that experiment, with its questions of dev, test and test2 and the passages it retrieves for them;
+`--seed` and `--strategy` choose.
 """
 
 from __future__ import annotations
@@ -101,7 +102,11 @@ def asked_of(workspace: Workspace, count: int) -> list[Question]:
 
 
 def measure(
-    config: ExperimentConfig, dtype: str, asked: Sequence[Question], options: Mapping[str, Any] = SHORT
+    config: ExperimentConfig,
+    dtype: str,
+    asked: Sequence[Question],
+    options: Mapping[str, Any] = SHORT,
+    strategy: str = "",
 ) -> Iterator[Changed]:
     """One result for each case and size but the first.
 
@@ -110,20 +115,21 @@ def measure(
         dtype: Type of the forward passes.
         asked: The questions.
         options: Decoding fields of all cases.
+        strategy: The only one; empty for all.
     """
     workspace = Workspace(config, ignore)
     generator = train.load_generator(workspace).to(workspace.device)
     dtype = resolve_dtype(dtype, device_class(workspace.device))
     store = corpus.open_store(workspace)
-    for formulation, strategy, own in CASES:
-        decoding = DecodingConfig(strategy, {**options, **own}, k=K)
+    for formulation, named, own in (case for case in CASES if strategy in ("", case[1])):
+        decoding = DecodingConfig(named, {**options, **own}, k=K)
         found: list[list[Prediction]] = []
         for size in SIZES:
             predictor = Predictor(formulation, Encodings(generator, dtype), decoding, store)  # type: ignore[arg-type]
             parts = [asked[at : at + size] for at in range(0, len(asked), size)]
             found.append([prediction for part in parts for prediction in predictor.predict(part)])
         for size, other in zip(SIZES[1:], found[1:], strict=True):
-            yield compared(f"{formulation} {strategy}", size, found[0], other)
+            yield compared(f"{formulation} {named}", size, found[0], other)
 
 
 def compared(case: str, size: int, first: Sequence[Prediction], other: Sequence[Prediction]) -> Changed:
@@ -144,19 +150,21 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--questions", type=int, default=1000)
     parser.add_argument("--config", type=Path, help="an experiment, whose model is trained where it is not there")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the experiment")
+    parser.add_argument("--strategy", default="", help="one strategy instead of all")
     given = parser.parse_args()
     device = resolve_device(given.device)
     if given.config:
-        config = load_experiment(given.config, {"device": device})
+        config = load_experiment(given.config, {"device": device, "seed": given.seed})
         asked = asked_of(Workspace(config, ignore), given.questions)
-        show(given, measure(config, given.dtype, asked, {}))
+        show(given, measure(config, given.dtype, asked, {}, given.strategy))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "bert").mkdir()
         write_data(folder / "data")
         config = replace(experiment(folder, folder / "data", make_bert(folder / "bert")), device=device)
-        show(given, measure(config, given.dtype, questions(given.questions)))
+        show(given, measure(config, given.dtype, questions(given.questions), strategy=given.strategy))
 
 
 def show(given: argparse.Namespace, found: Iterator[Changed]) -> None:
