@@ -103,12 +103,16 @@ def _by_source(measures: Sequence[Measure]) -> list[list[Measure]]:
     return list(groups.values())
 
 
+def _count(rows: Sequence[Measure]) -> int:
+    return int(rows[0]["count"])
+
+
 def _name(rows: Sequence[Measure]) -> str:
     return f"{rows[0]['source']}-{rows[0]['count']}"
 
 
 def _words(rows: Sequence[Measure]) -> str:
-    return f"{int(rows[0]['count']):,} {rows[0]['source']} vectors"
+    return f"{_count(rows):,} {rows[0]['source']} vectors"
 
 
 def _value(found: Measure, head: str) -> float | None:
@@ -185,13 +189,11 @@ def _laws(measures: Sequence[Measure]) -> Table | None:
         return None
     columns = [Column("index", numeric=False), Column("size, GB")]
     columns += [column for name in LAWS for column in (Column(name), Column(f"{name.split(',')[0]}: b"))]
-    largest = _by_source(measures)[-1]
-    best: dict[str, Measure] = {}
-    for one in largest:
-        if one["label"] in found and one["recall@20"] > best.get(one["kind"], {"recall@20": -1.0})["recall@20"]:
-            best[one["kind"]] = one
+    largest = max((rows for rows in _by_source(measures) if rows[0]["source"] == GENERATED), key=_count)
+    whole = [one for one in largest if one["label"] in found and "problem" not in one]
+    kinds = [[one for one in whole if one["kind"] == kind] for kind in dict.fromkeys(one["kind"] for one in whole)]
     rows = []
-    for one in best.values():
+    for one in (max(searches, key=lambda one: float(one["recall@20"])) for searches in kinds):
         laws = found[str(one["label"])]
         cells = [Cell(str(one["label"])), _size(one)]
         for name in LAWS:
@@ -252,17 +254,12 @@ def _draw(rows: Sequence[Measure], head: str, words: str, axes: Axes) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=7.5, handlelength=1.6)
 
 
-def _best(rows: Sequence[Measure]) -> list[Measure]:
-    """The indexes of a source that no other one dominates, those of a high recall, the highest first."""
-    best = [one for one in _pareto(rows) if float(one["recall@20"]) >= SHOWN_FROM]
-    return sorted(best, key=lambda one: (-float(one["recall@20"]), -float(one["queries_per_second"])))
-
-
 def _show(rows: Sequence[Measure]) -> None:
-    """Print the best indexes of a source."""
+    """Print the indexes of a source that no other one dominates, those of a high recall."""
     title = f"{_words(rows)}: what no other index beats, from recall@20 of {SHOWN_FROM:g}"
     grid = Grid(*SHORT, title=title, numeric=SHORT[1:], left=True)
-    for one in _best(rows):
+    best = [one for one in _pareto(rows) if float(one["recall@20"]) >= SHOWN_FROM]
+    for one in sorted(best, key=lambda one: (-float(one["recall@20"]), -float(one["queries_per_second"]))):
         values = [_value(one, head) or 0.0 for head in ("recall@20", "queries_per_second", "p99_ms", "bytes_a_vector")]
         texts = [f"{values[0]:.1f}", f"{values[1]:,.0f}", f"{values[2]:.2f}", f"{values[3]:.0f}"]
         grid.add(str(one["label"]), *texts, f"{float(one['anonymous_mib']):.0f}")

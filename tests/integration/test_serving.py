@@ -141,8 +141,7 @@ def test_a_model_answers_as_ask_does(project: Project, text: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RARE)
 def test_a_model_has_what_its_kind_of_retriever_needs(project: Project, reranker: Path, name: str) -> None:
-    more = {"retriever.reranker": str(reranker)} if name == "reranked" else {}
-    tested = make_system(project.config.experiment, RARE[name] | more)
+    tested = make_system(project.config.experiment, {"retriever.reranker": str(reranker)} | RARE[name])
     folder, run = project.run(tested)
     run_id = project.new_run()
     found = answers(project.folder(log_model(project.client, run_id, folder, run)))
@@ -272,7 +271,7 @@ def test_a_model_answers_in_an_environment_without_this_package(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The environment has the same packages, by a path entry, but not rag_lightning, which comes with the model."""
-    monkeypatch.delenv("PYTHONPATH", raising=False)  # it may hold this package
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     _, logged = project.logged(POINTS[1])
     expected = asked(project.system(POINTS[1]))
     folder = shutil.copytree(logged, tmp_path / "model")

@@ -164,6 +164,16 @@ def test_generated_rows_that_differ_from_the_real_ones_are_marked(tmp_path: Path
     assert "build_cpu_seconds" in heads and "build_cpu" not in text, "table.md is short"
 
 
+def test_laws_are_shown_for_the_largest_size_that_was_measured_whole(tmp_path: Path) -> None:
+    rows = [row("a", 91, 1, 1, size, "generated") for size in (1000, 100, 10)]
+    rows += [row("b", 91, 1, 1, size, "generated") | {"kind": "sq8"} for size in (10, 100, 500)]
+    failed = {name: value for name, value in row("b", 0, 1, 1, 1000, "generated").items() if name != "recall@20"}
+    shown.write(tmp_path, [*rows, failed | {"kind": "sq8", "problem": "does not fit"}], 1)
+    derived = (tmp_path / "derived.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in derived] == ["index", "a"]
+    assert "on 1,000 generated vectors." in (tmp_path / "table.md").read_text()
+
+
 def test_the_chart_leaves_low_recall_out_unless_there_is_no_other() -> None:
     rows = [row("a", 99, 10, 5), row("b", 40, 50, 5)]
     assert shown._chart(rows).panels[0].words == "a 99.0"

@@ -28,6 +28,8 @@ from rag_lightning.stages import classes
 
 FOLDER = Path(__file__).parents[3] / "experiments"
 TABLES = ("matrix", "claims", "index_bench")
+TRAINING = ("biencoder", "retriever_warmup", "reader", "train", "generator", "encoder", "formulation", "retriever")
+Experiments = dict[str, ExperimentConfig]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def cells(matrix: Matrix) -> dict[str, Cell]:
 
 
 @pytest.fixture(scope="module")
-def experiments(cells: dict[str, Cell]) -> dict[str, ExperimentConfig]:
+def experiments(cells: dict[str, Cell]) -> Experiments:
     """Of every cell that can run, with seed 3."""
     return {name: cell.experiment(seed=3) for name, cell in cells.items() if not cell.skip}
 
@@ -90,9 +92,7 @@ def test_every_cell_names_a_file_or_an_expansion_of_one(matrix: Matrix, cells: d
         assert cell.skip or cell.values
 
 
-def test_every_cell_that_can_run_is_an_experiment_of_its_task(
-    cells: dict[str, Cell], experiments: dict[str, ExperimentConfig]
-) -> None:
+def test_every_cell_that_can_run_is_an_experiment_of_its_task(cells: dict[str, Cell], experiments: Experiments) -> None:
     assert len(experiments) > 100
     for name, config in experiments.items():
         cell = cells[name]
@@ -116,16 +116,7 @@ def test_a_file_trains_as_the_matrix_would_without_it(matrix: Matrix) -> None:
     for name in set(matrix.files) & set(expanded):
         config, other = load_experiment(FOLDER / f"{name}.yaml", {}), expanded[name].experiment(0)
         config = replace(config, reader=replace(config.reader, seed=matrix.reader_seed))  # as its cell has it
-        for section in (
-            "biencoder",
-            "retriever_warmup",
-            "reader",
-            "train",
-            "generator",
-            "encoder",
-            "formulation",
-            "retriever",
-        ):
+        for section in TRAINING:
             assert getattr(config, section) == getattr(other, section), f"{name}: {section}"
 
 
@@ -135,12 +126,9 @@ def test_frozen_differs_from_the_full_model_in_nothing_else(cells: dict[str, Cel
     assert full.retriever.train and full.train.retriever_lr > 0
 
 
-def test_rows_of_the_paper_are_called_as_the_paper_does(
-    cells: dict[str, Cell], experiments: dict[str, ExperimentConfig]
-) -> None:
+def test_rows_of_the_paper_are_called_as_the_paper_does(cells: dict[str, Cell], experiments: Experiments) -> None:
     for name, config in experiments.items():
-        cell = cells[name]
-        if cell.scale == "paper":
+        if (cell := cells[name]).scale == "paper":
             continue
         found = paper_system(to_dict(config))
         asked = cell.row.partition(" (")[0]
